@@ -1,0 +1,1 @@
+"""The AgentPhone REST API as typed Python: it knows HTTP and knows nothing of MCP."""

@@ -1,0 +1,105 @@
+"""What the account has used and may use: `/v1/usage`. It counts activity, not dollars."""
+
+from typing import Annotated, Any
+
+from pydantic import AliasChoices, AliasPath, Field
+
+from agentphone_mcp.api.models import Page, UtcTime, Wire
+from agentphone_mcp.api.transport import Transport
+
+
+class Plan(Wire):
+    """The account's plan; both ages of the API are read, `{numberLimit}` and `{limits: {…}}`."""
+
+    name: str | None = None
+    number_limit: Annotated[
+        int | None, Field(validation_alias=AliasChoices("numberLimit", AliasPath("limits", "numbers")))
+    ] = None
+    messages_per_month: Annotated[int | None, Field(validation_alias=AliasPath("limits", "messagesPerMonth"))] = None
+    voice_minutes_per_month: Annotated[
+        int | None, Field(validation_alias=AliasPath("limits", "voiceMinutesPerMonth"))
+    ] = None
+    max_call_minutes: Annotated[int | None, Field(validation_alias=AliasPath("limits", "maxCallDurationMinutes"))] = (
+        None
+    )
+    concurrent_calls: Annotated[int | None, Field(validation_alias=AliasPath("limits", "concurrentCalls"))] = None
+
+
+class NumbersUsed(Wire):
+    """How many phone numbers the account holds, and how many it may."""
+
+    used: int | None = None
+    limit: int | None = None
+    remaining: int | None = None
+
+
+class Activity(Wire):
+    """Messages, calls and minutes of the last 24 hours, 7 days, 30 days and in all."""
+
+    messages_24h: Annotated[int | None, Field(validation_alias="messagesLast24h")] = None
+    messages_7d: Annotated[int | None, Field(validation_alias="messagesLast7d")] = None
+    messages_30d: Annotated[int | None, Field(validation_alias="messagesLast30d")] = None
+    calls_24h: Annotated[int | None, Field(validation_alias="callsLast24h")] = None
+    calls_7d: Annotated[int | None, Field(validation_alias="callsLast7d")] = None
+    calls_30d: Annotated[int | None, Field(validation_alias="callsLast30d")] = None
+    minutes_30d: Annotated[float | None, Field(validation_alias="minutesLast30d")] = None
+    total_messages: int | None = None
+    total_calls: int | None = None
+    total_webhook_deliveries: int | None = None
+    failed_webhook_deliveries: int | None = None
+
+
+class Usage(Wire):
+    """The account's plan, numbers and activity."""
+
+    plan: Plan | None = None
+    numbers: NumbersUsed | None = None
+    stats: Activity | None = None
+    period_start: UtcTime | None = None
+    period_end: UtcTime | None = None
+
+
+class UsageRow(Wire):
+    """One day, month, number or agent, and what it did; `seconds` are of calls."""
+
+    date: str | None = None
+    month: str | None = None
+    number_id: str | None = None
+    phone_number: str | None = None
+    agent_id: str | None = None
+    agent_name: str | None = None
+    messages: int | None = None
+    calls: int | None = None
+    voice_minutes: float | None = None
+    seconds: Annotated[float | None, Field(validation_alias="totalSeconds")] = None
+    webhooks: int | None = None
+
+
+class AccountApi:
+    """`/v1/usage` and what is below it."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    async def usage(self) -> Usage:
+        """The plan, its limits and the activity so far."""
+        return await self._transport.get("/v1/usage", Usage)
+
+    async def daily(self, days: int) -> Page[UsageRow]:
+        """A row for each of the last `days` days (1 to 365)."""
+        return await self._rows("/v1/usage/daily", days=days)
+
+    async def monthly(self, months: int) -> Page[UsageRow]:
+        """A row for each of the last `months` months (1 to 24)."""
+        return await self._rows("/v1/usage/monthly", months=months)
+
+    async def by_number(self) -> Page[UsageRow]:
+        """A row for each phone number."""
+        return await self._rows("/v1/usage/by-number")
+
+    async def by_agent(self) -> Page[UsageRow]:
+        """A row for each agent."""
+        return await self._rows("/v1/usage/by-agent")
+
+    async def _rows(self, path: str, **query: Any) -> Page[UsageRow]:
+        return await self._transport.get(path, Page[UsageRow], query)

@@ -1,0 +1,148 @@
+"""The AI personas that hold calls and texts: `/v1/agents`."""
+
+from typing import Annotated, Literal
+
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from agentphone_mcp.api.models import Done, Page, UtcTime, Wire, sent
+from agentphone_mcp.api.transport import Transport
+
+VoiceMode = Literal["webhook", "hosted"]
+ModelTier = Literal["turbo", "balanced", "max"]
+
+
+class VoiceTuning(BaseModel):
+    """How an agent listens and speaks; what is left out stays as it is."""
+
+    model_config = ConfigDict(extra="forbid", alias_generator=to_camel, populate_by_name=True, protected_namespaces=())
+
+    model_tier: ModelTier | None = None
+    stt_mode: Literal["fast", "accurate"] | None = None
+    ambient_sound: Literal["none", "office", "coffee-shop", "outdoor"] | None = None
+    denoising_mode: Literal["noise-cancellation", "noise-and-background-speech-cancellation"] | None = None
+    max_silence_ms: Annotated[int | None, Field(ge=10_000, le=3_600_000)] = None
+    voice_speed: Annotated[float | None, Field(ge=0.5, le=2)] = None
+    interruption_sensitivity: Annotated[float | None, Field(ge=0, le=1)] = None
+    enable_backchannel: bool | None = None
+    enable_messaging: bool | None = None
+    language: Annotated[str | None, Field(max_length=16, description="BCP-47, for example en-US")] = None
+
+
+class AgentFields(VoiceTuning):
+    """What can be set on an agent. None leaves a field alone; `transfer_number=""` clears it."""
+
+    name: str | None = None
+    description: str | None = None
+    voice_mode: VoiceMode | None = None
+    system_prompt: str | None = None
+    begin_message: str | None = None
+    voice: str | None = None
+    transfer_number: str | None = None
+    voicemail_message: str | None = None
+
+    def body(self) -> dict[str, object]:
+        """The fields that were given, as the API names them."""
+        return self.model_dump(by_alias=True, exclude_none=True)
+
+
+class AttachedNumber(Wire):
+    """A phone number as its agent shows it."""
+
+    id: str
+    phone_number: str | None = None
+
+
+class Agent(Wire):
+    """An agent as the API has it; values the API may add to are read as plain text."""
+
+    id: str
+    name: str | None = None
+    description: str | None = None
+    voice_mode: str | None = None
+    system_prompt: str | None = None
+    begin_message: str | None = None
+    voice: str | None = None
+    transfer_number: str | None = None
+    voicemail_message: str | None = None
+    numbers: Annotated[list[AttachedNumber] | None, Field(validation_alias=AliasChoices("numbers", "phoneNumbers"))] = (
+        None
+    )
+    model_tier: str | None = None
+    stt_mode: str | None = None
+    ambient_sound: str | None = None
+    denoising_mode: str | None = None
+    max_silence_ms: int | None = None
+    voice_speed: float | None = None
+    interruption_sensitivity: float | None = None
+    enable_backchannel: bool | None = None
+    enable_messaging: bool | None = None
+    language: str | None = None
+    created_at: UtcTime | None = None
+
+
+class DeletedAgent(Wire):
+    """An agent that is gone; its phone numbers stay in the account, attached to nobody."""
+
+    success: bool = True
+    id: str | None = None
+    name: str | None = None
+    unassigned_numbers: list[str] | None = None
+
+
+class Attachment(Wire):
+    """A phone number and the agent that now answers it."""
+
+    agent_id: str | None = None
+    number: AttachedNumber | None = None
+
+
+class Voice(Wire):
+    """A voice an agent can speak with; `id` is what `voice` takes."""
+
+    id: Annotated[str, Field(validation_alias=AliasChoices("voiceId", "voice_id", "id"))]
+    name: Annotated[str | None, Field(validation_alias=AliasChoices("name", "voiceName", "voice_name"))] = None
+    provider: str | None = None
+    gender: str | None = None
+    accent: str | None = None
+
+
+class AgentsApi:
+    """`/v1/agents` and what is below it, except its webhook."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    async def list(self, limit: int = 20, offset: int = 0) -> Page[Agent]:
+        """One page of the account's agents."""
+        return await self._transport.get("/v1/agents", Page[Agent], {"limit": limit, "offset": offset})
+
+    async def get(self, agent_id: str) -> Agent:
+        """One agent, with its phone numbers and voice settings."""
+        return await self._transport.get("/v1/agents/{agent_id}", Agent, agent_id=agent_id)
+
+    async def create(self, fields: AgentFields) -> Agent:
+        """Make an agent."""
+        return await self._transport.post("/v1/agents", Agent, fields.body())
+
+    async def update(self, agent_id: str, fields: AgentFields) -> Agent:
+        """Change the given fields of an agent and leave the others."""
+        return await self._transport.patch("/v1/agents/{agent_id}", Agent, fields.body(), agent_id=agent_id)
+
+    async def delete(self, agent_id: str) -> DeletedAgent:
+        """Delete an agent for good; its phone numbers are kept."""
+        return await self._transport.delete("/v1/agents/{agent_id}", DeletedAgent, agent_id=agent_id)
+
+    async def attach_number(self, agent_id: str, number_id: str) -> Attachment:
+        """Let an agent answer a phone number."""
+        body = sent(number_id=number_id)
+        return await self._transport.post("/v1/agents/{agent_id}/numbers", Attachment, body, agent_id=agent_id)
+
+    async def detach_number(self, agent_id: str, number_id: str) -> Done:
+        """Take a phone number from an agent; the account keeps it."""
+        path = "/v1/agents/{agent_id}/numbers/{number_id}"
+        return await self._transport.delete(path, Done, agent_id=agent_id, number_id=number_id)
+
+    async def voices(self) -> Page[Voice]:
+        """Every voice there is, hundreds of rows; the API does not page them."""
+        return await self._transport.get("/v1/agents/voices", Page[Voice])

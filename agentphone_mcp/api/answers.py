@@ -1,0 +1,62 @@
+"""Reads what the API says: JSON, and errors in each of the shapes that API.md lists."""
+
+import json
+from typing import Any, TypeGuard
+
+_LONGEST_DETAIL = 500
+
+
+def is_object(value: Any) -> TypeGuard[dict[str, Any]]:
+    """Whether a piece of JSON is an object."""
+    return isinstance(value, dict)
+
+
+def is_list(value: Any) -> TypeGuard[list[Any]]:
+    """Whether a piece of JSON is an array."""
+    return isinstance(value, list)
+
+
+def read_json(body: bytes) -> Any:
+    """Read the JSON of an answer; an empty body (204) is an empty object.
+
+    Raises:
+        ValueError: if the body is no JSON, for example because it was cut off.
+    """
+    return json.loads(body) if body.strip() else {}
+
+
+def read_error(body: bytes) -> tuple[str, str | None]:
+    """Find the explanation and the code in an error's body.
+
+    Shapes: `{detail: text}`, `{detail: [{loc, msg}]}`, `{error: {message, code, details: [{field, message}]}}`, the
+    same keys at top level, and no JSON at all (a proxy's page), which is not repeated.
+    """
+    try:
+        found = json.loads(body)
+    except ValueError:
+        return ("the answer was a web page or plain text, not the API's JSON" if body.strip() else ""), None
+    if not is_object(found):
+        return "", None
+    error = found["error"] if is_object(found.get("error")) else found
+    said = [_text(error.get("message")), *_field_errors(error.get("details"))]
+    if not any(said):
+        said = [_text(found.get("detail")) or _text(found.get("error")), *_field_errors(found.get("detail"))]
+    code = error.get("code")
+    return "; ".join(part for part in said if part)[:_LONGEST_DETAIL], code if isinstance(code, str) else None
+
+
+def _text(value: Any) -> str:
+    if is_object(value):
+        return _text(value.get("message"))
+    return value if isinstance(value, str) else ""
+
+
+def _field_errors(rows: Any) -> list[str]:
+    """Field errors of either age, `{loc, msg}` or `{field, message}`, each as `field: what is wrong`."""
+    return [_field_error(row) for row in rows if is_object(row)] if is_list(rows) else []
+
+
+def _field_error(row: dict[str, Any]) -> str:
+    where = row.get("field") or ".".join(str(part) for part in row.get("loc", ()) if part not in ("body", "query"))
+    said = _text(row.get("message")) or _text(row.get("msg"))
+    return f"{where}: {said}" if where else said

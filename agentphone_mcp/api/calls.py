@@ -1,0 +1,233 @@
+"""Calls, their transcripts and recordings: `/v1/calls`."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import AliasChoices, Field, model_validator
+
+from agentphone_mcp.api.answers import is_list, is_object
+from agentphone_mcp.api.models import Done, Page, UtcTime, Wire, sent
+from agentphone_mcp.api.transport import Transport
+
+ENDED = frozenset({"completed", "failed", "busy", "no-answer"})
+"""The statuses after which a call does not go on. `in-progress` on a new call means accepted, not answered."""
+
+
+class Turn(Wire):
+    """One thing said in a call, by the agent or by the person at the other end."""
+
+    role: Literal["caller", "agent"]
+    text: str
+    at: UtcTime | None = None
+
+
+class Call(Wire):
+    """A call, inbound, outbound or from a browser (`web`); numbers are E.164, or `web`."""
+
+    id: str
+    status: str | None = None
+    direction: str | None = None
+    from_number: str | None = None
+    to_number: str | None = None
+    agent_id: str | None = None
+    phone_number_id: str | None = None
+    started_at: UtcTime | None = None
+    ended_at: UtcTime | None = None
+    duration_seconds: float | None = None
+    last_transcript_snippet: str | None = None
+    recording_available: bool | None = None
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the API says that the call is over."""
+        return self.status in ENDED
+
+
+class Transcript(Wire):
+    """What was said, in order, whichever shape the API answered with."""
+
+    turns: list[Turn] = []
+
+    @model_validator(mode="before")
+    @classmethod
+    def _any_shape(cls, answer: Any) -> Any:
+        rows = answer
+        if is_object(answer):
+            rows = answer.get("transcript") or answer.get("data") or answer.get("transcripts")
+        return {"turns": read_turns(rows)}
+
+
+class CallWithTranscript(Call):
+    """A call and what was said in it; `recording_url` is there while the recording add-on is active."""
+
+    recording_url: str | None = None
+    transcript: Annotated[list[Turn] | None, Field(validation_alias="transcripts")] = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _turns(cls, answer: Any) -> Any:
+        if is_object(answer):
+            return {**answer, "transcripts": read_turns(answer.get("transcripts"))}
+        return answer
+
+
+class WebCall(Wire):
+    """A call waiting for a browser; the token is valid for 30 seconds and only for this call."""
+
+    access_token: str
+    call_id: Annotated[str | None, Field(validation_alias=AliasChoices("callId", "call_id", "id"))] = None
+
+
+@dataclass(frozen=True)
+class Recording:
+    """The audio of a call."""
+
+    audio: bytes
+    content_type: str
+
+
+@dataclass(frozen=True)
+class TranscriptEvent:
+    """One event of a live transcript: `connected`, `turn` or `ended`."""
+
+    kind: str
+    turn: Turn | None = None
+    status: str | None = None
+    duration_seconds: float | None = None
+
+
+class CallsApi:
+    """`/v1/calls`, and the calls of one agent or one number."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    async def list(
+        self,
+        limit: int = 20,
+        offset: int = 0,
+        *,
+        agent_id: str | None = None,
+        number_id: str | None = None,
+        status: str | None = None,
+        direction: str | None = None,
+        search: str | None = None,
+    ) -> Page[Call]:
+        """One page of calls, newest first; of one agent or one number where an id is given.
+
+        The API filters by status, direction and search on the account's list alone.
+        """
+        query: dict[str, str | int | None] = {"limit": limit, "offset": offset}
+        query |= {"status": status, "direction": direction, "search": search}
+        if agent_id is not None:
+            return await self._transport.get("/v1/agents/{agent_id}/calls", Page[Call], query, agent_id=agent_id)
+        if number_id is not None:
+            return await self._transport.get("/v1/numbers/{number_id}/calls", Page[Call], query, number_id=number_id)
+        return await self._transport.get("/v1/calls", Page[Call], query)
+
+    async def get(self, call_id: str) -> CallWithTranscript:
+        """One call and what has been said so far."""
+        return await self._transport.get("/v1/calls/{call_id}", CallWithTranscript, call_id=call_id)
+
+    async def place(
+        self,
+        agent_id: str,
+        to_number: str,
+        *,
+        from_number_id: str | None = None,
+        initial_greeting: str | None = None,
+        system_prompt: str | None = None,
+        voice: str | None = None,
+        model_tier: str | None = None,
+        variables: Mapping[str, str] | None = None,
+        disable_recording: bool | None = None,
+    ) -> Call:
+        """Dial a number; the answer means accepted, and not that anybody picked up.
+
+        Args:
+            agent_id: whose call it is; its first number is the caller ID unless `from_number_id` is given.
+            to_number: E.164.
+            from_number_id: which of the agent's numbers is the caller ID.
+            initial_greeting: what is said first.
+            system_prompt: given, the built-in AI holds the call; absent, the agent's own voice mode decides.
+            voice: a voice id for this call.
+            model_tier: turbo, balanced or max.
+            variables: what the agent's prompt may refer to.
+            disable_recording: do not record this call.
+        """
+        body = sent(
+            agent_id=agent_id,
+            to_number=to_number,
+            from_number_id=from_number_id,
+            initial_greeting=initial_greeting,
+            system_prompt=system_prompt,
+            voice=voice,
+            model_tier=model_tier,
+            variables=variables,
+            disable_recording=disable_recording,
+        )
+        return await self._transport.post("/v1/calls", Call, body)
+
+    async def create_web(
+        self, agent_id: str, *, metadata: Mapping[str, Any] | None = None, variables: Mapping[str, str] | None = None
+    ) -> WebCall:
+        """Open a call that a browser joins with the access token within 30 seconds."""
+        body = sent(agent_id=agent_id, metadata=metadata, variables=variables)
+        return await self._transport.post("/v1/calls/web", WebCall, body)
+
+    async def end(self, call_id: str) -> Done:
+        """Hang up."""
+        return await self._transport.post("/v1/calls/{call_id}/end", Done, call_id=call_id)
+
+    async def transcript(self, call_id: str) -> Transcript:
+        """What has been said so far."""
+        return await self._transport.get("/v1/calls/{call_id}/transcript", Transcript, call_id=call_id)
+
+    async def recording(self, call_id: str) -> Recording:
+        """The audio of a finished call.
+
+        Raises:
+            NotFound: if there is none.
+        """
+        return Recording(*await self._transport.get_bytes("/v1/calls/{call_id}/recording", call_id=call_id))
+
+    @asynccontextmanager
+    async def follow(self, call_id: str) -> AsyncGenerator[AsyncIterator[TranscriptEvent]]:
+        """Follow a call as it is spoken: past turns first, then each new one, then `ended`."""
+        path = "/v1/calls/{call_id}/transcript/stream"
+        async with self._transport.events(path, call_id=call_id) as events:
+            yield (_event(event.event, event.json()) async for event in events if event.data)
+
+
+def _event(kind: str, data: dict[str, Any]) -> TranscriptEvent:
+    turns = Transcript.model_validate([data]).turns if kind == "turn" else []
+    return TranscriptEvent(kind, turns[0] if turns else None, data.get("status"), data.get("durationSeconds"))
+
+
+def read_turns(rows: Any) -> list[dict[str, Any]]:
+    """Read the rows of a transcript in either shape as turns.
+
+    `{role, content}` says who spoke. The older `{transcript, response}` pairs what was heard with the agent's reply;
+    there the agent's opening stands as a first row without a reply (the seeds' own example has it so), which can be
+    told from an unanswered caller only by the replies in later rows.
+    """
+    found = [row for row in rows if is_object(row)] if is_list(rows) else []
+    answered = any(row.get("response") for row in found)
+    turns: list[dict[str, Any]] = []
+    for index, row in enumerate(found):
+        at = row.get("createdAt") or row.get("timestamp") or row.get("at")
+        if "role" in row:
+            turns.append({"role": _role(row["role"]), "text": row.get("content") or row.get("text") or "", "at": at})
+            continue
+        opening = index == 0 and answered and not row.get("response")
+        if heard := row.get("transcript"):
+            turns.append({"role": "agent" if opening else "caller", "text": heard, "at": at})
+        if reply := row.get("response"):
+            turns.append({"role": "agent", "text": reply, "at": at})
+    return turns
+
+
+def _role(role: Any) -> str:
+    return "agent" if role in ("agent", "assistant", "bot", "ai") else "caller"

@@ -1,0 +1,47 @@
+"""The whole API: one attribute for each resource."""
+
+import httpx
+
+from agentphone_mcp.api.account import AccountApi
+from agentphone_mcp.api.agents import AgentsApi
+from agentphone_mcp.api.calls import CallsApi
+from agentphone_mcp.api.contacts import ContactsApi
+from agentphone_mcp.api.key import ApiKey
+from agentphone_mcp.api.messages import MessagesApi
+from agentphone_mcp.api.numbers import NumbersApi
+from agentphone_mcp.api.transport import Transport
+from agentphone_mcp.api.webhooks import WebhooksApi
+
+
+class ApiClient:
+    """The AgentPhone API of one account, over connections that are kept and reused.
+
+        async with ApiClient(base_url, key) as api:
+            page = await api.agents.list()
+
+    Every method raises an `agentphone_mcp.api.errors.ApiError` and nothing else. See `Transport` for the arguments.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        key: ApiKey | None,
+        *,
+        sub_account: str | None = None,
+        timeout: float = 30.0,
+        inner: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._transport = Transport(base_url, key, sub_account=sub_account, timeout=timeout, inner=inner)
+        self.account = AccountApi(self._transport)
+        self.agents = AgentsApi(self._transport)
+        self.numbers = NumbersApi(self._transport)
+        self.calls = CallsApi(self._transport)
+        self.messages = MessagesApi(self._transport)
+        self.webhooks = WebhooksApi(self._transport)
+        self.contacts = ContactsApi(self._transport)
+
+    async def __aenter__(self) -> "ApiClient":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._transport.aclose()

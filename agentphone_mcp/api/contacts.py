@@ -1,0 +1,60 @@
+"""The account's address book: `/v1/contacts`."""
+
+from agentphone_mcp.api.models import Done, Page, UtcTime, Wire, sent
+from agentphone_mcp.api.transport import Transport
+
+
+class Contact(Wire):
+    """A person or company and its number in E.164."""
+
+    id: str
+    name: str | None = None
+    phone_number: str | None = None
+    email: str | None = None
+    notes: str | None = None
+    created_at: UtcTime | None = None
+    updated_at: UtcTime | None = None
+
+
+class ContactsApi:
+    """`/v1/contacts`."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    async def list(self, limit: int = 20, offset: int = 0, *, search: str | None = None) -> Page[Contact]:
+        """One page of contacts, or of those that match the search."""
+        query = {"limit": limit, "offset": offset, "search": search}
+        return await self._transport.get("/v1/contacts", Page[Contact], query)
+
+    async def get(self, contact_id: str) -> Contact:
+        """One contact."""
+        return await self._transport.get("/v1/contacts/{contact_id}", Contact, contact_id=contact_id)
+
+    async def create(
+        self, name: str, phone_number: str, *, email: str | None = None, notes: str | None = None
+    ) -> Contact:
+        """Add a contact.
+
+        Raises:
+            Conflict: if the number has one already.
+        """
+        body = sent(name=name, phone_number=phone_number, email=email, notes=notes)
+        return await self._transport.post("/v1/contacts", Contact, body)
+
+    async def update(
+        self,
+        contact_id: str,
+        *,
+        name: str | None = None,
+        phone_number: str | None = None,
+        email: str | None = None,
+        notes: str | None = None,
+    ) -> Contact:
+        """Change the given fields of a contact and leave the others."""
+        body = sent(name=name, phone_number=phone_number, email=email, notes=notes)
+        return await self._transport.patch("/v1/contacts/{contact_id}", Contact, body, contact_id=contact_id)
+
+    async def delete(self, contact_id: str) -> Done:
+        """Remove a contact for good."""
+        return await self._transport.delete("/v1/contacts/{contact_id}", Done, contact_id=contact_id)

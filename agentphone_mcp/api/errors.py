@@ -1,0 +1,147 @@
+"""Everything that can go wrong between us and the API.
+
+    ApiError
+    ├── KeyMissing              no key is configured; nothing was sent
+    ├── BadPathValue            an id that is no id; nothing was sent
+    ├── DestinationRefused      a request or redirect to a place the key may not go; nothing was sent there
+    ├── Unreachable             nothing was accepted: no connection, or no answer to a read
+    ├── OutcomeUnknown          a write was sent and its answer lost: it may have happened
+    ├── UnreadableAnswer        a read was answered with something that API.md does not describe
+    └── StatusError             the API said no
+        ├── BadRequest          400, 422
+        ├── Unauthorized        401
+        ├── PaymentRequired     402
+        ├── Forbidden           403
+        ├── NotFound            404
+        ├── Conflict            409
+        ├── RateLimited         429
+        └── ServerError         500 and up, to a read
+
+They carry data, not prose: `agentphone_mcp.tools.explain` writes the sentence that a model reads.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class RequestLine:
+    """Which request failed: the method, the path with its placeholders, and the ids that filled them."""
+
+    method: str
+    path: str
+    ids: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def is_read(self) -> bool:
+        """Whether the request could not have changed anything."""
+        return self.method == "GET"
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path.format_map(self.ids)}"
+
+
+class ApiError(Exception):
+    """The root of the tree; `detail` is the API's own explanation with the key cut out, or ours."""
+
+    def __init__(
+        self, request: RequestLine, detail: str = "", *, status: int | None = None, code: str | None = None
+    ) -> None:
+        super().__init__(request, detail)
+        self.request = request
+        self.detail = detail
+        self.status = status
+        self.code = code
+
+    def __str__(self) -> str:
+        said = " ".join(str(part) for part in (self.status, self.code, self.detail) if part)
+        return f"{type(self).__name__}: {self.request}: {said}"
+
+
+class KeyMissing(ApiError):
+    """No key is configured, so nothing was sent."""
+
+
+class BadPathValue(ApiError):
+    """A value meant for the path of a request is no id (empty, `..`, a slash, too long); nothing was sent."""
+
+
+class DestinationRefused(ApiError):
+    """The request, or a redirect that answered it, points where the key may not go."""
+
+
+class Unreachable(ApiError):
+    """The API could not be reached, or did not answer a read; nothing was changed."""
+
+
+class OutcomeUnknown(ApiError):
+    """A write was sent and no usable answer came back: it may or may not have happened."""
+
+
+class UnreadableAnswer(ApiError):
+    """The API answered a read with a body that is not what was asked for."""
+
+
+class StatusError(ApiError):
+    """The API answered with an error status."""
+
+
+class BadRequest(StatusError):
+    """400 or 422: an argument is wrong."""
+
+
+class Unauthorized(StatusError):
+    """401: the key is wrong or revoked."""
+
+
+class PaymentRequired(StatusError):
+    """402: not enough balance, or no payment method."""
+
+
+class Forbidden(StatusError):
+    """403: restricted destination, or SMS without a 10DLC registration."""
+
+
+class NotFound(StatusError):
+    """404: no such thing in this account."""
+
+
+class Conflict(StatusError):
+    """409: a limit, a duplicate, no inventory, or a call that is not in progress."""
+
+
+class RateLimited(StatusError):
+    """429: too many requests; `retry_after` is in seconds where the API said it."""
+
+    retry_after: float | None = None
+
+
+class ServerError(StatusError):
+    """500 and up, in answer to a read."""
+
+
+_BY_STATUS: dict[int, type[StatusError]] = {
+    400: BadRequest,
+    401: Unauthorized,
+    402: PaymentRequired,
+    403: Forbidden,
+    404: NotFound,
+    409: Conflict,
+    422: BadRequest,
+    429: RateLimited,
+}
+
+
+def error_for(request: RequestLine, status: int, detail: str, code: str | None) -> ApiError:
+    """Turn an error status into the error of its kind; the one place where that is decided.
+
+    A 5xx in answer to a write may have come after the deed (API.md: there is no idempotency key), and the API's
+    own `DELIVERY_UNCONFIRMED` says as much of a message, so both are unknown outcomes and not failures. A redirect
+    in answer to a write is unknown too: nobody followed it.
+    """
+    doubtful = status >= 500 or 300 <= status < 400 or code == "DELIVERY_UNCONFIRMED"
+    if doubtful and not request.is_read:
+        return OutcomeUnknown(request, detail, status=status, code=code)
+    if status >= 500:
+        return ServerError(request, detail, status=status, code=code)
+    return _BY_STATUS.get(status, StatusError)(request, detail, status=status, code=code)

@@ -1,0 +1,173 @@
+"""The key, and the only places where it may go.
+
+The rule stands in an HTTP transport, the last thing a request passes on its way out: whatever a caller, a redirect,
+a base URL or a client option asks for, a request that breaks it is not sent at all. Source: API.md, "Base".
+"""
+
+import ipaddress
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import httpx
+
+VENDOR_HOSTS = ("api.agentphone.to", "api.agentphone.ai")
+DEFAULT_BASE_URL = f"https://{VENDOR_HOSTS[0]}"
+API_ROOT = "/v1/"
+_CUT = "[key removed]"
+# httpx resolves a plain `..` itself; these would be resolved by some server on the way.
+_PATH_TRICKS = (b"..", b"%2e", b"%2f", b"%5c", b"\\")
+
+
+class KeyRuleBroken(ValueError):
+    """A base URL or a key that the allowlist does not admit; the message is one sentence without the key."""
+
+
+class ApiKey:
+    """A key that cannot be shown: its repr ends in the last four characters, and it cuts itself out of texts."""
+
+    def __init__(self, value: str) -> None:
+        value = value.strip()
+        if value.startswith("$"):
+            raise KeyRuleBroken("the key begins with '$': the host passed on a placeholder instead of filling it in")
+        if not re.fullmatch(r"[!-~]{8,512}", value):
+            raise KeyRuleBroken("the key is not 8 to 512 printable ASCII characters without spaces")
+        self._value = value
+
+    @property
+    def is_live(self) -> bool:
+        """Whether the key opens a real account (`sk_live_…`)."""
+        return self._value.startswith("sk_live_")
+
+    @property
+    def last_four(self) -> str:
+        """The last four characters, which a person may be shown to tell two keys apart."""
+        return self._value[-4:]
+
+    def header(self) -> str:
+        """The value of the Authorization header; the one way to the key's text."""
+        return f"Bearer {self._value}"
+
+    def cut_from(self, text: str) -> str:
+        """Remove the key from a text, wherever it stands."""
+        return text.replace(self._value, _CUT)
+
+    def cut_from_bytes(self, body: bytes) -> bytes:
+        """Remove the key from the raw body of an answer, before anything reads it."""
+        return body.replace(self._value.encode(), _CUT.encode())
+
+    def __repr__(self) -> str:
+        return f"ApiKey(…{self.last_four})"
+
+    __str__ = __repr__
+
+
+@dataclass(frozen=True)
+class Allowlist:
+    """Where requests of one server may go: the vendor's two hosts, or one loopback origin."""
+
+    base: httpx.URL
+
+    @classmethod
+    def for_base(cls, base_url: str, key: ApiKey | None) -> "Allowlist":
+        """Check a configured base URL and the key that would go with it.
+
+        Raises:
+            KeyRuleBroken: if the URL is neither of the vendor's hosts over https on port 443, nor a loopback address
+                whose key does not begin with `sk_live_`.
+        """
+        url = _plain_origin(base_url)
+        if url.host in VENDOR_HOSTS and url.scheme == "https" and url.port in (None, 443):
+            return cls(url.copy_with(port=None))
+        if not _is_loopback(url.host):
+            raise KeyRuleBroken(
+                f"the base URL must be https on {' or '.join(VENDOR_HOSTS)}, or a loopback address: not {base_url!r}"
+            )
+        if key is not None and key.is_live:
+            raise KeyRuleBroken("a key that begins with sk_live_ goes to the vendor's hosts only, not to loopback")
+        return cls(url)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether this is a sandbox on this machine and not the vendor."""
+        return self.base.host not in VENDOR_HOSTS
+
+    def admits(self, url: httpx.URL) -> bool:
+        """Whether a request with the key may be sent to this URL."""
+        path = url.raw_path.partition(b"?")[0].lower()
+        if url.userinfo or not path.startswith(API_ROOT.encode()) or any(trick in path for trick in _PATH_TRICKS):
+            return False
+        if self.is_local:
+            return (url.scheme, url.host, url.port) == (self.base.scheme, self.base.host, self.base.port)
+        return url.scheme == "https" and url.host in VENDOR_HOSTS and url.port in (None, 443)
+
+
+class KeyedTransport(httpx.AsyncBaseTransport):
+    """Puts the key on admitted requests at the very last moment, and refuses to send any other.
+
+    The header is set on a copy, so that the request in an exception, a log line or a redirect never holds the key.
+    """
+
+    def __init__(self, inner: httpx.AsyncBaseTransport, key: ApiKey, allowlist: Allowlist) -> None:
+        self._inner = inner
+        self._key = key
+        self._allowlist = allowlist
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send an admitted request.
+
+        Raises:
+            httpx.UnsupportedProtocol: if the allowlist does not admit the URL; nothing was sent.
+        """
+        if not self._allowlist.admits(request.url):
+            raise httpx.UnsupportedProtocol("the key's allowlist does not admit this address", request=request)
+        headers = httpx.Headers(request.headers)
+        headers["Authorization"] = self._key.header()
+        keyed = httpx.Request(
+            request.method, request.url, headers=headers, stream=request.stream, extensions=request.extensions
+        )
+        return await self._inner.handle_async_request(keyed)
+
+    async def aclose(self) -> None:
+        """Close the connections below."""
+        await self._inner.aclose()
+
+
+def proxy_for(allowlist: Allowlist, proxies: Mapping[str, str] | None = None) -> str | None:
+    """Say which HTTP proxy the system names for the API, if any; never one for loopback.
+
+    Behind a proxy the connection is still TLS from here to the vendor (CONNECT), so the key stays closed to it.
+    SOCKS proxies are left alone: httpx needs an extra package for them.
+    """
+    if allowlist.is_local or proxy_bypass(allowlist.base.host):
+        return None
+    proxy = (getproxies() if proxies is None else proxies).get("https", "")
+    return proxy if proxy.startswith(("http://", "https://")) else None
+
+
+def _plain_origin(base_url: str) -> httpx.URL:
+    """Read scheme, host and port, and nothing else: what could mislead a reader or a parser is refused."""
+    try:
+        parts = urlsplit(base_url)
+        url = httpx.URL(base_url)
+        port = parts.port
+    except (ValueError, httpx.InvalidURL) as broken:
+        raise KeyRuleBroken(f"the base URL {base_url!r} cannot be read") from broken
+    # Two parsers must agree on an ASCII URL that is an origin and nothing more.
+    plain = base_url.isascii() and not re.search(r"[\s\\@]", base_url) and parts.path in ("", "/", "/v1", "/v1/")
+    if not plain or parts.query or parts.fragment or "?" in base_url or "#" in base_url:
+        raise KeyRuleBroken(f"the base URL must be only https and a host: not {base_url!r}")
+    if parts.scheme not in ("http", "https") or parts.hostname != url.host or (port != url.port and port is not None):
+        raise KeyRuleBroken(f"the base URL must be only https and a host: not {base_url!r}")
+    return url.copy_with(path="/")
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

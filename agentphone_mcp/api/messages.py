@@ -1,0 +1,128 @@
+"""Texts and the conversations they make: `/v1/messages`, `/v1/conversations`."""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+from pydantic import AliasChoices, BeforeValidator, Field
+
+from agentphone_mcp.api.models import Page, UtcTime, Wire
+from agentphone_mcp.api.transport import Transport
+
+
+class SentMessage(Wire):
+    """A text the API accepted; `status` says how far it is, queued is not delivered."""
+
+    id: str
+    status: str | None = None
+    channel: str | None = None
+    from_number: str | None = None
+    to_number: str | None = None
+    conversation_id: str | None = None
+
+
+class Message(Wire):
+    """One text of a number or a conversation."""
+
+    id: str
+    direction: str | None = None
+    from_number: Annotated[str | None, Field(validation_alias=AliasChoices("fromNumber", "from", "from_"))] = None
+    to_number: Annotated[str | None, Field(validation_alias=AliasChoices("toNumber", "to"))] = None
+    body: Annotated[str | None, Field(validation_alias=AliasChoices("body", "message"))] = None
+    channel: str | None = None
+    status: str | None = None
+    media_urls: Annotated[list[str] | None, BeforeValidator(lambda urls: urls or None)] = None
+    at: Annotated[UtcTime | None, Field(validation_alias=AliasChoices("receivedAt", "createdAt"))] = None
+
+
+class Conversation(Wire):
+    """All texts between one number of the account and one participant, both E.164."""
+
+    id: str
+    phone_number: str | None = None
+    participant: str | None = None
+    agent_id: str | None = None
+    message_count: int | None = None
+    last_message_at: UtcTime | None = None
+    last_message_preview: str | None = None
+    group_name: str | None = None
+    metadata: dict[str, Any] | None = None
+
+
+class ConversationWithMessages(Conversation):
+    """A conversation and its latest messages."""
+
+    messages: list[Message] | None = None
+
+
+class MessagesApi:
+    """`/v1/messages`, `/v1/conversations`, and the messages of one number."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    async def send(
+        self,
+        to_number: str,
+        body: str,
+        *,
+        agent_id: str | None = None,
+        number_id: str | None = None,
+        from_number: str | None = None,
+        media_urls: Sequence[str] | None = None,
+        reply_to_message_id: str | None = None,
+        send_style: str | None = None,
+    ) -> SentMessage:
+        """Send a text from an agent, a number id or a number; this endpoint speaks snake_case.
+
+        Raises:
+            Forbidden: if a US number is not registered for 10DLC.
+            OutcomeUnknown: also for the API's own `DELIVERY_UNCONFIRMED`.
+        """
+        fields = {
+            "agent_id": agent_id,
+            "number_id": number_id,
+            "from_number": from_number,
+            "to_number": to_number,
+            "body": body,
+            "media_urls": media_urls,
+            "reply_to_message_id": reply_to_message_id,
+            "send_style": send_style,
+        }
+        given = {name: value for name, value in fields.items() if value is not None}
+        return await self._transport.post("/v1/messages", SentMessage, given)
+
+    async def of_number(
+        self, number_id: str, limit: int = 50, *, before: str | None = None, after: str | None = None
+    ) -> Page[Message]:
+        """The texts of one number; `before` and `after` are timestamps (ISO 8601)."""
+        query = {"limit": limit, "before": before, "after": after}
+        return await self._transport.get("/v1/numbers/{number_id}/messages", Page[Message], query, number_id=number_id)
+
+    async def conversations(
+        self, limit: int = 20, offset: int = 0, *, agent_id: str | None = None
+    ) -> Page[Conversation]:
+        """One page of conversations, latest first; of one agent where an id is given."""
+        query = {"limit": limit, "offset": offset}
+        if agent_id is not None:
+            path = "/v1/agents/{agent_id}/conversations"
+            return await self._transport.get(path, Page[Conversation], query, agent_id=agent_id)
+        return await self._transport.get("/v1/conversations", Page[Conversation], query)
+
+    async def conversation(self, conversation_id: str, message_limit: int = 50) -> ConversationWithMessages:
+        """One conversation and up to `message_limit` (1 to 100) of its latest messages."""
+        return await self._transport.get(
+            "/v1/conversations/{conversation_id}",
+            ConversationWithMessages,
+            # The seeds and the vendor's newer client spell it differently.
+            {"messageLimit": message_limit, "message_limit": message_limit},
+            conversation_id=conversation_id,
+        )
+
+    async def set_metadata(self, conversation_id: str, metadata: Mapping[str, Any] | None) -> Conversation:
+        """Replace what is remembered of a conversation; None clears it. Webhooks get it as `conversationState`."""
+        return await self._transport.patch(
+            "/v1/conversations/{conversation_id}",
+            Conversation,
+            {"metadata": metadata},
+            conversation_id=conversation_id,
+        )

@@ -1,0 +1,75 @@
+"""What the wire models share: tolerant reading, one name for each field, times in UTC."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Generic, TypeVar
+
+from pydantic import AliasChoices, AliasGenerator, BaseModel, BeforeValidator, ConfigDict, model_validator
+from pydantic.alias_generators import to_camel
+
+from agentphone_mcp.api.answers import is_list, is_object
+
+Row = TypeVar("Row")
+
+
+def _either_age(name: str) -> AliasChoices:
+    """The vendor writes most fields in camelCase and some of the newer ones in snake_case; both are read."""
+    return AliasChoices(to_camel(name), name)
+
+
+class Wire(BaseModel):
+    """An object of the API. Unknown fields are ignored, missing optional ones are None; names come out snake_case."""
+
+    model_config = ConfigDict(
+        extra="ignore",
+        frozen=True,
+        coerce_numbers_to_str=True,
+        populate_by_name=True,
+        alias_generator=AliasGenerator(validation_alias=_either_age),
+        # Model fields such as `model_tier` are the API's own names.
+        protected_namespaces=(),
+    )
+
+
+def _to_utc(value: Any) -> Any:
+    """Write a time as UTC to the second; what is no ISO 8601 time passes as it came."""
+    if not isinstance(value, str):
+        return value
+    try:
+        at = datetime.fromisoformat(value)
+    except ValueError:
+        return value
+    at = at if at.tzinfo else at.replace(tzinfo=UTC)
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+UtcTime = Annotated[str, BeforeValidator(_to_utc)]
+"""A time as text, for example `2026-11-20T09:30:00Z`."""
+
+
+class Page(Wire, Generic[Row]):
+    """One page of a list: `{data, total, hasMore}`, `{items}` or a bare list, whichever the endpoint answers."""
+
+    data: list[Row] = []
+    total: int | None = None
+    has_more: bool | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _any_shape(cls, answer: Any) -> Any:
+        if is_list(answer):
+            return {"data": answer}
+        if is_object(answer) and answer.get("data") is None:
+            return {**answer, "data": answer.get("items") or []}
+        return answer
+
+
+class Done(Wire):
+    """An answer that says no more than that it worked; a 204 reads as this too."""
+
+    success: bool = True
+    message: str | None = None
+
+
+def sent(**fields: object) -> dict[str, object]:
+    """The fields of a request's body that were given, under the API's camelCase names."""
+    return {to_camel(name): value for name, value in fields.items() if value is not None}

@@ -1,0 +1,109 @@
+"""The phone numbers of an account: `/v1/numbers`."""
+
+from collections.abc import AsyncIterator
+
+from agentphone_mcp.api.errors import NotFound, StatusError
+from agentphone_mcp.api.models import Page, UtcTime, Wire, sent
+from agentphone_mcp.api.transport import Transport
+
+
+class PhoneNumber(Wire):
+    """A phone number of the account, in E.164; `outbound_sms` says whether 10DLC lets it send texts."""
+
+    id: str
+    phone_number: str
+    country: str | None = None
+    status: str | None = None
+    type: str | None = None
+    agent_id: str | None = None
+    outbound_sms: str | None = None
+    expires_at: UtcTime | None = None
+    external_id: str | None = None
+    created_at: UtcTime | None = None
+
+
+class AvailableNumber(Wire):
+    """A phone number that could be bought now; finding it does not reserve it."""
+
+    phone_number: str
+    city: str | None = None
+    state: str | None = None
+    area_code: str | None = None
+    rate_center: str | None = None
+
+
+class ReleasedNumber(Wire):
+    """A phone number that went back to the carriers."""
+
+    success: bool = True
+    phone_number: str | None = None
+    status: str | None = None
+
+
+class NumbersApi:
+    """`/v1/numbers` and what is below it, except its calls and messages."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    async def list(self, limit: int = 20, offset: int = 0) -> Page[PhoneNumber]:
+        """One page of the account's phone numbers."""
+        return await self._transport.get("/v1/numbers", Page[PhoneNumber], {"limit": limit, "offset": offset})
+
+    async def get(self, number_id: str) -> PhoneNumber:
+        """One phone number; found in the list where the API is too old to answer for a single one.
+
+        Raises:
+            NotFound: if the account has no such number.
+        """
+        try:
+            return await self._transport.get("/v1/numbers/{number_id}", PhoneNumber, number_id=number_id)
+        except StatusError as missing:
+            if missing.status not in (404, 405):
+                raise
+            async for number in self.all():
+                if number.id == number_id:
+                    return number
+            raise NotFound(missing.request, missing.detail, status=404, code=missing.code) from missing
+
+    async def all(self) -> AsyncIterator[PhoneNumber]:
+        """Every phone number of the account, a page at a time."""
+        offset, more = 0, True
+        while more:
+            page = await self.list(limit=100, offset=offset)
+            for number in page.data:
+                yield number
+            offset += len(page.data)
+            more = bool(page.has_more) and bool(page.data)
+
+    async def available(self, **search: str | int | None) -> Page[AvailableNumber]:
+        """Numbers on offer; `search` takes area_code, city, state, zip, country and limit."""
+        query = {"areaCode" if name == "area_code" else name: value for name, value in search.items()}
+        return await self._transport.get("/v1/numbers/available", Page[AvailableNumber], query)
+
+    async def buy(
+        self,
+        country: str,
+        *,
+        area_code: str | None = None,
+        agent_id: str | None = None,
+        expires_at: str | None = None,
+        external_id: str | None = None,
+    ) -> PhoneNumber:
+        """Buy a number, charged at once without refund; the API picks it from its inventory.
+
+        Args:
+            country: US or CA.
+            area_code: three digits.
+            agent_id: the agent that is to answer it.
+            expires_at: ISO 8601; when the number is to be released by itself.
+            external_id: an id of yours to find it by.
+        """
+        body = sent(
+            country=country, area_code=area_code, agent_id=agent_id, expires_at=expires_at, external_id=external_id
+        )
+        return await self._transport.post("/v1/numbers", PhoneNumber, body)
+
+    async def release(self, number_id: str) -> ReleasedNumber:
+        """Give a number back to the carriers; it cannot be reclaimed."""
+        return await self._transport.delete("/v1/numbers/{number_id}", ReleasedNumber, number_id=number_id)

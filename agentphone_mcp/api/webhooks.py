@@ -1,0 +1,155 @@
+"""Where AgentPhone sends calls and texts: the project's webhook and each agent's own."""
+
+from collections import Counter
+from typing import Annotated, Any
+
+from pydantic import AliasChoices, Field, RootModel, model_validator
+
+from agentphone_mcp.api.answers import is_object
+from agentphone_mcp.api.errors import NotFound
+from agentphone_mcp.api.models import Done, Page, UtcTime, Wire, sent
+from agentphone_mcp.api.transport import Transport
+
+_PAGE = 100
+_DELIVERED = ("success", "succeeded", "delivered", "completed")
+_FAILED = ("failed", "failure", "error")
+
+
+class Webhook(Wire):
+    """A webhook; setting it anew makes a new secret, and the old one stops to sign."""
+
+    id: str | None = None
+    url: str
+    secret: str | None = None
+    status: str | None = None
+    context_limit: int | None = None
+    timeout: Annotated[float | None, Field(description="Seconds")] = None
+    created_at: UtcTime | None = None
+
+
+class _MaybeWebhook(RootModel[Webhook | None]):
+    """The API answers null, `{}` or 404 where no webhook is set."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _nothing_set(cls, answer: Any) -> Any:
+        return answer or None
+
+
+class WebhookTest(Wire):
+    """How the webhook answered a test event."""
+
+    success: bool | None = None
+    status_code: int | None = None
+    response_ms: float | None = None
+    error: str | None = None
+
+
+class Delivery(Wire):
+    """One event and what became of sending it."""
+
+    id: str
+    event: Annotated[str | None, Field(validation_alias=AliasChoices("eventType", "event"))] = None
+    channel: str | None = None
+    status: str | None = None
+    http_status: Annotated[int | None, Field(validation_alias=AliasChoices("httpStatus", "statusCode"))] = None
+    attempts: Annotated[int | None, Field(validation_alias=AliasChoices("attemptCount", "attempts"))] = None
+    error: Annotated[str | None, Field(validation_alias=AliasChoices("errorMessage", "error"))] = None
+    next_retry_at: UtcTime | None = None
+    at: Annotated[UtcTime | None, Field(validation_alias=AliasChoices("createdAt", "deliveredAt"))] = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _success_is_a_status(cls, row: Any) -> Any:
+        if is_object(row) and "status" not in row and "success" in row:
+            return {**row, "status": "success" if row["success"] else "failed"}
+        return row
+
+
+class DeliveryStats(Wire):
+    """Deliveries counted; `success_rate` is the API's own figure, or a share from 0 to 1 where we counted."""
+
+    total: int | None = None
+    success: int | None = None
+    failed: int | None = None
+    pending: int | None = None
+    success_rate: float | None = None
+    by_event_type: dict[str, Any] | None = None
+    counted: Annotated[str | None, Field(description="What was counted, where the API has no figures")] = None
+
+
+class WebhooksApi:
+    """`/v1/webhooks`, and with an agent id `/v1/agents/{agent_id}/webhook`."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    async def get(self, agent_id: str | None = None) -> Webhook | None:
+        """The project's webhook, or the agent's own; None where none is set."""
+        try:
+            return (await self._transport.get(_path(agent_id), _MaybeWebhook, None, **_ids(agent_id))).root
+        except NotFound:
+            return None
+
+    async def set(
+        self,
+        url: str,
+        agent_id: str | None = None,
+        *,
+        context_limit: int | None = None,
+        answer_within: int | None = None,
+    ) -> Webhook:
+        """Create or replace a webhook, with a new secret each time.
+
+        Args:
+            url: public https.
+            agent_id: whose; the project's without.
+            context_limit: how many recent messages each event carries (0 to 50).
+            answer_within: the API's `timeout`, the seconds a voice turn waits for an answer (5 to 120).
+        """
+        body = sent(url=url, context_limit=context_limit, timeout=answer_within)
+        return await self._transport.post(_path(agent_id), Webhook, body, **_ids(agent_id))
+
+    async def delete(self, agent_id: str | None = None) -> Done:
+        """Remove a webhook; an agent's events then go to the project's."""
+        return await self._transport.delete(_path(agent_id), Done, **_ids(agent_id))
+
+    async def test(self, agent_id: str | None = None) -> WebhookTest:
+        """Have a test event sent to the webhook."""
+        return await self._transport.post(_path(agent_id, "/test"), WebhookTest, **_ids(agent_id))
+
+    async def deliveries(
+        self, agent_id: str | None = None, *, limit: int = 10, offset: int = 0, hours: int | None = None
+    ) -> Page[Delivery]:
+        """One page of what was sent to the webhook, latest first."""
+        query = {"limit": limit, "offset": offset, "hours": hours}
+        return await self._transport.get(_path(agent_id, "/deliveries"), Page[Delivery], query, **_ids(agent_id))
+
+    async def stats(self, agent_id: str | None = None, *, hours: int = 24) -> DeliveryStats:
+        """Deliveries of the last hours, counted; for one agent counted here, as the API counts the project only."""
+        if agent_id is None:
+            return await self._transport.get(_path(None, "/deliveries/stats"), DeliveryStats, {"hours": hours})
+        return _count(await self.deliveries(agent_id, limit=_PAGE, hours=hours))
+
+
+def _path(agent_id: str | None, below: str = "") -> str:
+    return f"/v1/webhooks{below}" if agent_id is None else f"/v1/agents/{{agent_id}}/webhook{below}"
+
+
+def _ids(agent_id: str | None) -> dict[str, str]:
+    return {} if agent_id is None else {"agent_id": agent_id}
+
+
+def _count(page: Page[Delivery]) -> DeliveryStats:
+    seen = len(page.data)
+    success = sum(row.status in _DELIVERED for row in page.data)
+    failed = sum(row.status in _FAILED for row in page.data)
+    return DeliveryStats(
+        total=seen,
+        success=success,
+        failed=failed,
+        pending=seen - success - failed,
+        success_rate=round(success / seen, 3) if seen else None,
+        by_event_type=dict(Counter(row.event or "unknown" for row in page.data)) or None,
+        counted=f"the latest {seen} deliveries" if page.has_more else None,
+    )
