@@ -1,0 +1,88 @@
+"""What a server is told at its start: flags and environment, read once, checked, and frozen."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from agentphone_mcp.api.key import DEFAULT_BASE_URL, Allowlist, ApiKey, KeyRuleBroken
+
+TOOLSETS = ("account", "agents", "numbers", "calls", "messages", "webhooks", "contacts")
+KEY_VARIABLE = "AGENTPHONE_API_KEY"
+KEY_FILE_VARIABLE = "AGENTPHONE_API_KEY_FILE"
+
+
+class ConfigError(ValueError):
+    """A setting is wrong; the message is one sentence for the person who starts the server."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """The settings of one server.
+
+    Attributes:
+        api_key: the account's key; None lets the server start and every call say which variable to set.
+        base_url: one of the vendor's hosts, or a loopback address for a sandbox.
+        sub_account: the child account that requests are scoped to.
+        toolsets: which groups of tools exist, in the order of `TOOLSETS`.
+        read_only: leave only the tools that change nothing; wins over every other setting.
+        timeout: seconds that one answer of the API may take.
+    """
+
+    api_key: ApiKey | None = None
+    base_url: str = DEFAULT_BASE_URL
+    sub_account: str | None = None
+    toolsets: tuple[str, ...] = field(default=TOOLSETS)
+    read_only: bool = False
+    timeout: float = 30.0
+
+    def __post_init__(self) -> None:
+        try:
+            Allowlist.for_base(self.base_url, self.api_key)
+        except KeyRuleBroken as broken:
+            raise ConfigError(self.cut_key(f"AGENTPHONE_BASE_URL: {broken}")) from None
+        if self.sub_account is not None and not (self.sub_account.isascii() and self.sub_account.isprintable()):
+            raise ConfigError("AGENTPHONE_SUB_ACCOUNT: an account id has only printable ASCII characters")
+
+    def cut_key(self, text: str) -> str:
+        """Remove the key from a text, wherever it stands."""
+        return self.api_key.cut_from(text) if self.api_key else text
+
+
+def read_key(environ: Mapping[str, str]) -> ApiKey | None:
+    """Find the key in the environment, or in the file that the environment names; never on a command line.
+
+    Raises:
+        ConfigError: if both are set, the file cannot be read, or the text is no key.
+    """
+    value, file = environ.get(KEY_VARIABLE, "").strip(), environ.get(KEY_FILE_VARIABLE, "").strip()
+    if value and file:
+        raise ConfigError(f"{KEY_VARIABLE} and {KEY_FILE_VARIABLE} are both set: keep one")
+    source = KEY_FILE_VARIABLE if file else KEY_VARIABLE
+    if file:
+        try:
+            value = Path(file).expanduser().read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as unreadable:
+            reason = getattr(unreadable, "strerror", None) or "it is not a text file"
+            raise ConfigError(f"{KEY_FILE_VARIABLE}: {file} cannot be read: {reason}") from None
+        if not value:
+            raise ConfigError(f"{KEY_FILE_VARIABLE}: {file} is empty")
+    if not value:
+        return None
+    try:
+        return ApiKey(value)
+    except KeyRuleBroken as broken:
+        raise ConfigError(f"{source}: {broken}") from None
+
+
+def read_toolsets(text: str) -> tuple[str, ...]:
+    """Read a comma-separated choice of toolsets; `all` or nothing is all of them.
+
+    Raises:
+        ConfigError: if one of the names is no toolset.
+    """
+    chosen = {name.strip().lower() for name in text.split(",") if name.strip()}
+    if not chosen or "all" in chosen:
+        return TOOLSETS
+    if unknown := sorted(chosen - set(TOOLSETS)):
+        raise ConfigError(f"AGENTPHONE_TOOLSETS: {', '.join(unknown)} is no toolset; there are {', '.join(TOOLSETS)}")
+    return tuple(name for name in TOOLSETS if name in chosen)

@@ -1,0 +1,1 @@
+"""What stands between a model and somebody's money."""

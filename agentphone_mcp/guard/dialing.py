@@ -1,0 +1,33 @@
+"""Phone numbers as people write them, as E.164."""
+
+import phonenumbers
+
+HOME_REGION = "US"
+"""Where a number without a country code is taken to be (the seeds' rule)."""
+
+_REASONS = {
+    phonenumbers.ValidationResult.TOO_SHORT: "it is too short",
+    phonenumbers.ValidationResult.TOO_LONG: "it is too long",
+    phonenumbers.ValidationResult.IS_POSSIBLE_LOCAL_ONLY: "the area code is missing",
+    phonenumbers.ValidationResult.INVALID_COUNTRY_CODE: "there is no such country code",
+    phonenumbers.ValidationResult.INVALID_LENGTH: "no number of that country has this length",
+}
+
+
+def to_e164(written: str) -> str:
+    """Write a phone number as E.164: `(415) 555-9999` becomes `+14155559999`.
+
+    Possible is enough: test numbers such as +15559876543 are in no carrier's range and yet in every example.
+
+    Raises:
+        ValueError: if it is no possible phone number; the message says why.
+    """
+    try:
+        number = phonenumbers.parse(written, HOME_REGION)
+    except phonenumbers.NumberParseException:
+        raise ValueError(f"{written[:40]!r} is no phone number: write it like +14155559999") from None
+    if number.extension:
+        raise ValueError(f"{written[:40]!r} has an extension, which cannot be dialled: give the number alone")
+    if reason := _REASONS.get(phonenumbers.is_possible_number_with_reason(number)):
+        raise ValueError(f"{written[:40]!r} is no possible phone number: {reason}")
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
