@@ -1,0 +1,106 @@
+"""The account at a glance, and what it used."""
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any, Literal, TypeVar
+
+import anyio
+from pydantic import BaseModel, Field
+
+from agentphone_mcp.api.account import Usage, UsageRow
+from agentphone_mcp.api.errors import ApiError
+from agentphone_mcp.api.numbers import PhoneNumber
+from agentphone_mcp.tools.agents import NO_AGENTS, AgentRow, agent_rows
+from agentphone_mcp.tools.explain import Failed, explain
+from agentphone_mcp.tools.injected import Api
+from agentphone_mcp.tools.results import Listed, listed
+from agentphone_mcp.tools.toolset import reads
+from agentphone_mcp.tools.webhooks import WebhookInfo, webhook_info
+
+Part = TypeVar("Part")
+Period = Annotated[
+    Literal["summary", "daily", "monthly", "by_number", "by_agent"],
+    Field(description="summary: plan, limits and totals"),
+]
+
+
+class Overview(BaseModel):
+    """The account at a glance; a part that could not be had says why in its place."""
+
+    agents: Listed[AgentRow] | Failed
+    numbers: Listed[PhoneNumber] | Failed
+    webhook: WebhookInfo | Failed
+    usage: Usage | Failed
+    next_step: str | None = None
+
+
+class UsageReport(BaseModel):
+    """The plan and the totals, or a row for each day, month, number or agent."""
+
+    summary: Usage | None = None
+    rows: list[UsageRow] | None = None
+
+
+async def account_overview(api: Api) -> Overview:
+    """Show agents, numbers, webhook, plan and usage at once. Start here."""
+    agents, numbers, webhook, usage = await _at_once(
+        api.agents.list, api.numbers.list, api.webhooks.get, api.account.usage
+    )
+    return Overview(
+        agents=agents if isinstance(agents, Failed) else listed(agent_rows(agents)),
+        numbers=numbers if isinstance(numbers, Failed) else listed(numbers),
+        webhook=webhook if isinstance(webhook, Failed) else webhook_info(webhook),
+        usage=usage,
+        next_step=_what_is_missing(agents, numbers),
+    )
+
+
+async def get_usage(
+    api: Api,
+    period: Period = "summary",
+    days: Annotated[int, Field(ge=1, le=365, description="For daily")] = 7,
+    months: Annotated[int, Field(ge=1, le=24, description="For monthly")] = 3,
+) -> UsageReport:
+    """Show the plan's limits and what was used; it counts activity, not dollars."""
+    match period:
+        case "summary":
+            return UsageReport(summary=await api.account.usage())
+        case "daily":
+            page = await api.account.daily(days)
+        case "monthly":
+            page = await api.account.monthly(months)
+        case "by_number":
+            page = await api.account.by_number()
+        case "by_agent":
+            page = await api.account.by_agent()
+    return UsageReport(rows=page.data)
+
+
+async def _at_once(*parts: Callable[[], Awaitable[Any]]) -> list[Any]:
+    """Ask for every part in the time of one; a part that fails becomes its explanation, unless all do."""
+    found: list[Any] = [None] * len(parts)
+    problems: list[ApiError] = []
+
+    async def ask(index: int, part: Callable[[], Awaitable[Any]]) -> None:
+        try:
+            found[index] = await part()
+        except ApiError as problem:
+            problems.append(problem)
+            found[index] = Failed(error=explain(problem))
+
+    async with anyio.create_task_group() as tasks:
+        for index, part in enumerate(parts):
+            tasks.start_soon(ask, index, part)
+    if len(problems) == len(parts):
+        raise problems[0]
+    return found
+
+
+def _what_is_missing(agents: Any, numbers: Any) -> str | None:
+    if not isinstance(agents, Failed) and not agents.data:
+        return NO_AGENTS
+    if not isinstance(numbers, Failed) and not numbers.data:
+        return "No phone number yet: find_available_numbers, then buy_number with an agent_id."
+    return None
+
+
+TOOLS = [reads(account_overview), reads(get_usage)]

@@ -1,0 +1,207 @@
+"""The AI personas that hold calls and texts."""
+
+from typing import Annotated, Literal
+
+from mcp.server.mcpserver import Resolve
+from pydantic import BaseModel, Field
+
+from agentphone_mcp.api.agents import Agent, AgentFields, Attachment, DeletedAgent, Voice, VoiceTuning
+from agentphone_mcp.api.models import Done, Page
+from agentphone_mcp.guard.gate import Deed, Outcome, Refused
+from agentphone_mcp.tools.fields import (
+    AgentId,
+    AgentName,
+    BeginMessage,
+    ConfirmText,
+    Limit,
+    NumberId,
+    Offset,
+    SystemPrompt,
+    TransferNumber,
+    Tuning,
+    TuningAsInUpdate,
+    VoiceId,
+    VoiceMode,
+)
+from agentphone_mcp.tools.injected import Api, Gate
+from agentphone_mcp.tools.results import Listed, listed
+from agentphone_mcp.tools.toolset import creates, destroys, reads, updates
+
+NO_AGENTS = "No agents yet: create_agent, then buy_number for it, then set_webhook if its voice mode is webhook."
+
+
+class AgentRow(BaseModel):
+    """An agent in a list; get_agent has its prompt and settings."""
+
+    id: str
+    name: str | None = None
+    description: str | None = None
+    voice_mode: str | None = None
+    voice: str | None = None
+    numbers: Annotated[list[str] | None, Field(description="E.164")] = None
+
+
+class SavedAgent(BaseModel):
+    """An agent as it is now, and what it still needs."""
+
+    agent: Agent
+    next_step: str | None = None
+
+
+async def list_agents(api: Api, limit: Limit = 20, offset: Offset = 0) -> Listed[AgentRow]:
+    """List the agents with their voice mode and numbers."""
+    return listed(agent_rows(await api.agents.list(limit, offset)), offset, if_empty=NO_AGENTS)
+
+
+async def get_agent(agent_id: AgentId, api: Api) -> Agent:
+    """Show one agent: prompt, voice settings, numbers."""
+    return await api.agents.get(agent_id)
+
+
+async def create_agent(
+    name: AgentName,
+    api: Api,
+    voice_mode: VoiceMode = "webhook",
+    system_prompt: Annotated[str, Field(description="Who the agent is and what to achieve; hosted needs it")]
+    | None = None,
+    begin_message: BeginMessage | None = None,
+    voice: VoiceId | None = None,
+    description: str | None = None,
+    transfer_number: TransferNumber | None = None,
+    voicemail_message: str | None = None,
+    tuning: TuningAsInUpdate | None = None,
+) -> SavedAgent:
+    """Create an agent. It needs a number before it can call."""
+    if voice_mode == "hosted" and not system_prompt:
+        raise Refused("Nothing was created: voice_mode hosted needs a system_prompt.")
+    fields = _fields(
+        tuning,
+        name=name,
+        voice_mode=voice_mode,
+        system_prompt=system_prompt,
+        begin_message=begin_message,
+        voice=voice,
+        description=description,
+        transfer_number=transfer_number,
+        voicemail_message=voicemail_message,
+    )
+    agent = await api.agents.create(fields)
+    server = " and set_webhook, as its voice mode is webhook" if voice_mode == "webhook" else ""
+    return SavedAgent(agent=agent, next_step=f"Give it a number: buy_number or attach_number{server}.")
+
+
+async def update_agent(
+    agent_id: AgentId,
+    api: Api,
+    name: AgentName | None = None,
+    voice_mode: VoiceMode | None = None,
+    system_prompt: SystemPrompt | None = None,
+    begin_message: BeginMessage | None = None,
+    voice: VoiceId | None = None,
+    description: str | None = None,
+    transfer_number: TransferNumber | None = None,
+    voicemail_message: str | None = None,
+    tuning: Tuning | None = None,
+) -> SavedAgent:
+    """Change an agent; what is left out stays."""
+    fields = _fields(
+        tuning,
+        name=name,
+        voice_mode=voice_mode,
+        system_prompt=system_prompt,
+        begin_message=begin_message,
+        voice=voice,
+        description=description,
+        transfer_number=transfer_number,
+        voicemail_message=voicemail_message,
+    )
+    if not fields.body():
+        raise Refused("Nothing was changed: give at least one field besides agent_id.")
+    return SavedAgent(agent=await api.agents.update(agent_id, fields))
+
+
+async def deleting(agent_id: str, api: Api) -> Deed:
+    """Describe the end of an agent."""
+    agent = await api.agents.get(agent_id)
+    numbers = ", ".join(row.phone_number or row.id for row in agent.numbers or []) or "none"
+    return Deed(
+        f"Delete the agent {agent.name!r}. It cannot be undone; its numbers ({numbers}) stay, attached to nobody.",
+        look_up="list_agents",
+        proof=(agent.name or agent.id).strip(),
+    )
+
+
+async def delete_agent(
+    agent_id: AgentId,
+    deed: Annotated[Deed, Resolve(deleting)],
+    api: Api,
+    gate: Gate,
+    confirm: Annotated[ConfirmText, Field(description="The agent's name, after your user agreed")] = None,
+) -> Outcome[DeletedAgent]:
+    """Delete an agent for good. Its numbers are kept."""
+    return await gate.carry_out(deed, confirm, lambda: api.agents.delete(agent_id))
+
+
+async def list_voices(
+    api: Api,
+    search: Annotated[str | None, Field(description="Part of name, accent or id")] = None,
+    gender: Literal["female", "male", "neutral"] | None = None,
+    provider: str | None = None,
+    limit: Limit = 20,
+    offset: Offset = 0,
+) -> Listed[Voice]:
+    """Find a voice for an agent or a call among hundreds."""
+    matching = [voice for voice in (await api.agents.voices()).data if _matches(voice, search, gender, provider)]
+    page = Page[Voice](data=matching[offset : offset + limit], total=len(matching))
+    return listed(page, offset, if_empty="No voice is like that: leave a filter out.")
+
+
+async def attach_number(agent_id: AgentId, number_id: NumberId, api: Api) -> Attachment:
+    """Let an agent answer a number; a number has one agent."""
+    return await api.agents.attach_number(agent_id, number_id)
+
+
+async def detach_number(agent_id: AgentId, number_id: NumberId, api: Api) -> Done:
+    """Take a number from an agent; the account keeps it."""
+    return await api.agents.detach_number(agent_id, number_id)
+
+
+def agent_rows(page: Page[Agent]) -> Page[AgentRow]:
+    """Shorten a page of agents to what a list shows."""
+    rows = [
+        AgentRow(
+            id=agent.id,
+            name=agent.name,
+            description=agent.description,
+            voice_mode=agent.voice_mode,
+            voice=agent.voice,
+            numbers=[number.phone_number or number.id for number in agent.numbers or []] or None,
+        )
+        for agent in page.data
+    ]
+    return Page[AgentRow](data=rows, total=page.total, has_more=page.has_more)
+
+
+def _fields(tuning: VoiceTuning | None, **given: str | None) -> AgentFields:
+    return AgentFields.model_validate({**(tuning.model_dump(exclude_none=True) if tuning else {}), **given})
+
+
+def _matches(voice: Voice, search: str | None, gender: str | None, provider: str | None) -> bool:
+    text = " ".join(part for part in (voice.id, voice.name, voice.accent) if part).casefold()
+    return (
+        (search is None or search.casefold() in text)
+        and (gender is None or voice.gender == gender)
+        and (provider is None or provider.casefold() in (voice.provider or "").casefold())
+    )
+
+
+TOOLS = [
+    reads(list_agents),
+    reads(get_agent),
+    creates(create_agent),
+    updates(update_agent),
+    destroys(delete_agent),
+    reads(list_voices),
+    updates(attach_number),
+    updates(detach_number),
+]

@@ -1,0 +1,244 @@
+"""Calls: placing them, following them, reading them."""
+
+from typing import Annotated, Any, Literal
+
+from mcp.server.mcpserver import Context, Resolve
+from mcp_types import ResourceLink
+from pydantic import BaseModel, Field
+
+from agentphone_mcp.api.agents import Agent, ModelTier
+from agentphone_mcp.api.calls import Call, CallWithTranscript, Turn, WebCall
+from agentphone_mcp.api.client import ApiClient
+from agentphone_mcp.api.models import Done
+from agentphone_mcp.guard.gate import Deed, Outcome, Refused
+from agentphone_mcp.tools.fields import (
+    AfterTurn,
+    AgentId,
+    CallId,
+    Confirm,
+    Id,
+    Limit,
+    NumberId,
+    Offset,
+    Phone,
+    VoiceId,
+)
+from agentphone_mcp.tools.following import Followed, follow
+from agentphone_mcp.tools.injected import Api, Gate, Rates
+from agentphone_mcp.tools.results import Listed, listed
+from agentphone_mcp.tools.toolset import reads, spends, updates
+
+RECORDING_URI = "agentphone://calls/{call_id}/recording"
+_TURNS_AT_ONCE = 200
+
+Status = Literal["completed", "in-progress", "failed", "ringing", "busy", "no-answer"]
+
+
+class TranscriptPage(BaseModel):
+    """What was said, turn by turn."""
+
+    call_id: str
+    turns: list[Turn]
+    total_turns: int
+    next_after_turn: Annotated[int | None, Field(description="Pass as after_turn for more")] = None
+    next_step: str | None = None
+
+
+class RecordingInfo(BaseModel):
+    """Whether a call was recorded and where the audio is; a host reads it by its uri."""
+
+    call_id: str
+    recording_available: bool
+    uri: str | None = None
+    recording_url: str | None = None
+    next_step: str | None = None
+
+    def link(self) -> ResourceLink | None:
+        """The audio, for hosts that can play it."""
+        return (
+            ResourceLink(uri=self.uri, name=f"Recording of {self.call_id}", mime_type="audio/wav") if self.uri else None
+        )
+
+
+async def list_calls(
+    api: Api,
+    agent_id: AgentId | None = None,
+    number_id: NumberId | None = None,
+    status: Status | None = None,
+    direction: Literal["inbound", "outbound", "web"] | None = None,
+    search: Annotated[str | None, Field(description="Part of a phone number")] = None,
+    limit: Limit = 20,
+    offset: Offset = 0,
+) -> Listed[Call]:
+    """List calls, newest first."""
+    if agent_id and number_id:
+        raise Refused("Give agent_id or number_id, not both.")
+    filters = {"status": status, "direction": direction, "search": search}
+    page = await api.calls.list(limit, offset, agent_id=agent_id, number_id=number_id, **filters)
+    return listed(page, offset, if_empty="No such calls.")
+
+
+async def get_call(call_id: CallId, api: Api) -> CallWithTranscript:
+    """Show one call: status, times, transcript."""
+    return await api.calls.get(call_id)
+
+
+async def placing(
+    agent_id: str, to_number: str, prompt: str | None, from_number_id: str | None, api: Api, rates: Rates
+) -> Deed:
+    """Describe a call, and find out before it is dialled whether it could work."""
+    agent = await api.agents.get(agent_id)
+    caller_id = await _caller_id(api, agent, from_number_id)
+    hosted = bool(prompt) or agent.voice_mode == "hosted"
+    if not hosted:
+        await _need_webhook(api, agent)
+    who = "the built-in AI" if hosted else "your webhook"
+    return Deed(
+        f"Call {to_number} from {caller_id} as the agent {agent.name!r}, with {who} talking: "
+        f"{rates.voice(hosted=hosted)}.",
+        look_up=f"list_calls with search={to_number}",
+        then="Accepted is not answered: wait_for_call follows it as it is spoken, get_transcript reads it later.",
+    )
+
+
+async def place_call(
+    agent_id: AgentId,
+    to_number: Phone,
+    deed: Annotated[Deed, Resolve(placing)],
+    api: Api,
+    gate: Gate,
+    prompt: Annotated[
+        str | None,
+        Field(description="Goal of this call: the built-in AI talks by it. Left out, the agent's voice mode decides"),
+    ] = None,
+    greeting: Annotated[str | None, Field(description="First words")] = None,
+    from_number_id: Annotated[Id | None, Field(description="Caller ID; the agent's first number if left out")] = None,
+    voice: VoiceId | None = None,
+    model_tier: ModelTier | None = None,
+    variables: dict[str, str] | None = None,
+    disable_recording: bool | None = None,
+    confirm: Confirm = None,
+) -> Outcome[Call]:
+    """Dial a person and let an agent talk. Returns when the call is accepted, before anyone answers."""
+    return await gate.carry_out(
+        deed,
+        confirm,
+        lambda: api.calls.place(
+            agent_id,
+            to_number,
+            from_number_id=from_number_id,
+            initial_greeting=greeting,
+            system_prompt=prompt,
+            voice=voice,
+            model_tier=model_tier,
+            variables=variables,
+            disable_recording=disable_recording,
+        ),
+    )
+
+
+async def wait_for_call(
+    call_id: CallId,
+    api: Api,
+    ctx: Context,
+    max_seconds: Annotated[int, Field(ge=1, le=600)] = 45,
+    after_turn: AfterTurn = 0,
+) -> Followed:
+    """Follow a live call until it ends or max_seconds pass; says which, and how to go on."""
+    return await follow(api.calls, call_id, ctx.report_progress, max_seconds=max_seconds, after_turn=after_turn)
+
+
+async def get_transcript(call_id: CallId, api: Api, after_turn: AfterTurn = 0) -> TranscriptPage:
+    """Read what was said in a call, live or ended."""
+    turns = (await api.calls.transcript(call_id)).turns
+    shown = turns[after_turn : after_turn + _TURNS_AT_ONCE]
+    reached = after_turn + len(shown)
+    return TranscriptPage(
+        call_id=call_id,
+        turns=shown,
+        total_turns=len(turns),
+        next_after_turn=reached if reached < len(turns) else None,
+        next_step=None if turns else "Nothing has been said yet: get_call shows whether the call was answered.",
+    )
+
+
+async def get_recording(call_id: CallId, api: Api) -> RecordingInfo:
+    """Say whether a call's audio exists and link to it."""
+    call = await api.calls.get(call_id)
+    if not call.recording_available:
+        later = "The call has not ended yet." if not call.has_ended else "Recording is an add-on, off by default."
+        return RecordingInfo(call_id=call_id, recording_available=False, next_step=later)
+    return RecordingInfo(
+        call_id=call_id,
+        recording_available=True,
+        uri=RECORDING_URI.format(call_id=call_id),
+        recording_url=call.recording_url,
+    )
+
+
+async def end_call(call_id: CallId, api: Api) -> Done:
+    """Hang up a live call."""
+    return await api.calls.end(call_id)
+
+
+async def opening_web_call(agent_id: str, api: Api, rates: Rates) -> Deed:
+    """Describe a call from a browser."""
+    agent = await api.agents.get(agent_id)
+    hosted = agent.voice_mode == "hosted"
+    if not hosted:
+        await _need_webhook(api, agent)
+    return Deed(
+        f"Open a browser call with the agent {agent.name!r}: {rates.voice(hosted=hosted)} once joined.",
+        look_up="list_calls with direction=web",
+        then="Join with agentphone-web-sdk within 30 seconds; the token works once.",
+    )
+
+
+async def create_web_call(
+    agent_id: AgentId,
+    deed: Annotated[Deed, Resolve(opening_web_call)],
+    api: Api,
+    gate: Gate,
+    metadata: dict[str, Any] | None = None,
+    variables: dict[str, str] | None = None,
+    confirm: Confirm = None,
+) -> Outcome[WebCall]:
+    """Get a token for a browser to talk to an agent, without a phone."""
+    return await gate.carry_out(
+        deed, confirm, lambda: api.calls.create_web(agent_id, metadata=metadata, variables=variables)
+    )
+
+
+async def _caller_id(api: ApiClient, agent: Agent, from_number_id: str | None) -> str:
+    """The number a call would come from; a call without one would be refused by the API after all."""
+    numbers = {number.id: number.phone_number or number.id for number in agent.numbers or []}
+    if agent.numbers is None:
+        numbers = {number.id: number.phone_number async for number in api.numbers.all() if number.agent_id == agent.id}
+    if not numbers:
+        raise Refused(f"Nothing was dialled: the agent {agent.name!r} has no number. Use buy_number or attach_number.")
+    if from_number_id is None:
+        return next(iter(numbers.values()))
+    if from_number_id not in numbers:
+        raise Refused(f"Nothing was dialled: from_number_id is none of this agent's numbers: {', '.join(numbers)}.")
+    return numbers[from_number_id]
+
+
+async def _need_webhook(api: ApiClient, agent: Agent) -> None:
+    if await api.webhooks.get(agent.id) is None and await api.webhooks.get() is None:
+        raise Refused(
+            f"Nothing was dialled: the agent {agent.name!r} is in webhook mode and no webhook is set, so the caller "
+            "would hear silence. Use set_webhook, or update_agent with voice_mode hosted and a system_prompt; "
+            "place_call can also be given a prompt."
+        )
+
+
+TOOLS = [
+    reads(list_calls, open_world=True),
+    reads(get_call, open_world=True),
+    spends(place_call),
+    reads(wait_for_call, open_world=True),
+    reads(get_transcript, open_world=True),
+    reads(get_recording, open_world=True),
+    updates(end_call, idempotent=False, open_world=True),
+    spends(create_web_call),
+]

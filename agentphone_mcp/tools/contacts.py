@@ -1,0 +1,55 @@
+"""The account's address book."""
+
+from typing import Annotated
+
+from mcp.server.mcpserver import Resolve
+
+from agentphone_mcp.api.contacts import Contact
+from agentphone_mcp.api.models import Done
+from agentphone_mcp.guard.gate import Deed, Outcome, Refused
+from agentphone_mcp.tools.fields import ConfirmNumber, ContactId, Limit, Offset, Phone, Text
+from agentphone_mcp.tools.injected import Api, Gate
+from agentphone_mcp.tools.results import Listed, listed
+from agentphone_mcp.tools.toolset import creates, destroys, reads
+
+
+async def list_contacts(api: Api, search: str | None = None, limit: Limit = 20, offset: Offset = 0) -> Listed[Contact]:
+    """Find people and their numbers."""
+    page = await api.contacts.list(limit, offset, search=search)
+    return listed(page, offset, if_empty="No such contact: save_contact adds one.")
+
+
+async def save_contact(
+    api: Api,
+    name: Text | None = None,
+    phone_number: Phone | None = None,
+    email: str | None = None,
+    notes: str | None = None,
+    contact_id: ContactId | None = None,
+) -> Contact:
+    """Add a contact (name and phone_number), or change one by contact_id."""
+    if contact_id is not None:
+        return await api.contacts.update(contact_id, name=name, phone_number=phone_number, email=email, notes=notes)
+    if name is None or phone_number is None:
+        raise Refused("Nothing was saved: a new contact needs name and phone_number; to change one, give contact_id.")
+    return await api.contacts.create(name, phone_number, email=email, notes=notes)
+
+
+async def erasing(contact_id: str, api: Api) -> Deed:
+    """Describe the end of a contact."""
+    contact = await api.contacts.get(contact_id)
+    return Deed(
+        f"Delete the contact {contact.name!r}, {contact.phone_number}. It cannot be undone.",
+        look_up="list_contacts",
+        proof=contact.phone_number,
+    )
+
+
+async def delete_contact(
+    contact_id: ContactId, deed: Annotated[Deed, Resolve(erasing)], api: Api, gate: Gate, confirm: ConfirmNumber = None
+) -> Outcome[Done]:
+    """Delete a contact for good."""
+    return await gate.carry_out(deed, confirm, lambda: api.contacts.delete(contact_id))
+
+
+TOOLS = [reads(list_contacts), creates(save_contact), destroys(delete_contact)]

@@ -1,0 +1,100 @@
+"""An API error as the sentence that a model reads: what was asked, what the API said, what to do next."""
+
+from pydantic import BaseModel, ValidationError
+
+from agentphone_mcp.api import errors
+from agentphone_mcp.config import KEY_FILE_VARIABLE, KEY_VARIABLE
+
+_LISTS = {
+    "agent_id": "list_agents",
+    "number_id": "list_numbers",
+    "call_id": "list_calls",
+    "conversation_id": "list_conversations",
+    "contact_id": "list_contacts",
+}
+
+
+class Failed(BaseModel):
+    """A part of an answer that could not be had, and why."""
+
+    error: str
+
+
+def explain(error: errors.ApiError) -> str:
+    """Write what happened and what to do next."""
+    return f"{_what_happened(error)} {_next_step(error)}".strip()
+
+
+def explain_arguments(tool: str, wrong: ValidationError) -> str:
+    """Name the arguments that are wrong and why; nothing was asked of the API."""
+    found = "; ".join(
+        f"{'.'.join(str(part) for part in one['loc']) or 'arguments'}: {_argument_problem(one['type'], one['msg'])}"
+        for one in wrong.errors(include_url=False, include_input=False, include_context=False)
+    )
+    return f"{tool} was not run. {found}."
+
+
+def _argument_problem(kind: str, said: str) -> str:
+    if kind == "extra_forbidden":
+        return "there is no such argument"
+    if kind == "bool_type":
+        return "it must be the boolean true, not a text or a number"
+    if kind == "string_type":
+        return "it must be a text"
+    return said.removeprefix("Value error, ").rstrip(".")
+
+
+def _what_happened(error: errors.ApiError) -> str:
+    said = f": {error.detail}" if error.detail else ""
+    match error:
+        case errors.KeyMissing():
+            return "No AgentPhone API key is configured, so nothing was sent."
+        case errors.BadPathValue() | errors.DestinationRefused():
+            return f"{error.request} was stopped on our side{said}."
+        case errors.Unreachable():
+            return f"{error.request} got no answer from AgentPhone{said}."
+        case errors.OutcomeUnknown():
+            status = f" (status {error.status})" if error.status else ""
+            return f"{error.request} was sent and its answer was lost{status}{said}. It may or may not have happened."
+        case errors.UnreadableAnswer():
+            return f"{error.request} was answered with {error.status}, but {error.detail}."
+        case _:
+            code = f" {error.code}" if error.code else ""
+            return f"{error.request} was answered with {error.status}{code}{said.rstrip('.')}."
+
+
+def _next_step(error: errors.ApiError) -> str:  # noqa: C901, PLR0911 - one row for each error is the point of it
+    match error:
+        case errors.KeyMissing():
+            return (
+                f"Ask your user to set {KEY_VARIABLE} (or {KEY_FILE_VARIABLE}) in this server's entry and to restart "
+                "it; started with --sandbox it needs no key and costs nothing."
+            )
+        case errors.DestinationRefused():
+            return "The key goes to AgentPhone's own hosts only, so this was not followed."
+        case errors.Unauthorized():
+            return f"The key in {KEY_VARIABLE} (or {KEY_FILE_VARIABLE}) is wrong or revoked; ask your user to check it."
+        case errors.PaymentRequired():
+            return "The balance is too low or no payment method is on file; ask your user to top up, then try again."
+        case errors.Forbidden():
+            return "Do not try again: the account or the destination does not allow it. Tell your user why."
+        case errors.NotFound() | errors.BadPathValue():
+            return _where_ids_are(error)
+        case errors.RateLimited():
+            wait = f"in {error.retry_after:.0f} seconds" if error.retry_after is not None else "in a minute"
+            return f"Nothing was done; try again {wait}."
+        case errors.BadRequest():
+            return "Correct the argument it names and call again."
+        case errors.Conflict():
+            return "Nothing was done; resolve what it names first."
+        case errors.OutcomeUnknown():
+            return "Look before you repeat it: the list tools show whether it did."
+        case errors.Unreachable() | errors.UnreadableAnswer() | errors.ServerError():
+            return "Nothing was changed; try again in a moment, and tell your user if it goes on."
+        case _:
+            return ""
+
+
+def _where_ids_are(error: errors.ApiError) -> str:
+    lists = [f"{_LISTS[name]} gives a valid {name}" for name in error.request.ids if name in _LISTS]
+    return f"{' and '.join(lists)}." if lists else "The list tools give valid ids."

@@ -1,0 +1,65 @@
+"""The parameters that recur in tools, each described and bounded once."""
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, StrictBool, WithJsonSchema
+
+from agentphone_mcp.api.agents import VoiceTuning
+from agentphone_mcp.guard.dialing import to_e164
+
+
+def _an_id(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,127}", value):
+        raise ValueError("this is no id: ids come from the list tools and have only letters, digits, _ . : -")
+    return value
+
+
+def _number_or_nothing(value: str) -> str:
+    return to_e164(value) if value else value
+
+
+def _one_line(value: str) -> str:
+    if not value.strip():
+        raise ValueError("it is empty")
+    return value.strip()
+
+
+Id = Annotated[str, AfterValidator(_an_id)]
+AgentId = Annotated[Id, Field(description="From list_agents")]
+NumberId = Annotated[Id, Field(description="From list_numbers")]
+CallId = Annotated[Id, Field(description="From list_calls")]
+ConversationId = Annotated[Id, Field(description="From list_conversations")]
+ContactId = Annotated[Id, Field(description="From list_contacts")]
+OneAgentOnly = Annotated[Id | None, Field(description="This agent's webhook; else the project's")]
+
+Phone = Annotated[str, AfterValidator(to_e164), Field(description="E.164; +1 is assumed without a country code")]
+TransferNumber = Annotated[
+    str, AfterValidator(_number_or_nothing), Field(description="E.164 number of a human to transfer to; '' clears it")
+]
+
+Limit = Annotated[int, Field(ge=1, le=100)]
+Offset = Annotated[int, Field(ge=0)]
+Hours = Annotated[int, Field(ge=1, le=720)]
+AfterTurn = Annotated[int, Field(ge=0, description="Turns already read")]
+
+Confirm = Annotated[StrictBool | None, Field(description="true only after your user agreed to the preview")]
+ConfirmNumber = Annotated[
+    str | None,
+    AfterValidator(lambda number: number and to_e164(number)),
+    Field(description="The phone number itself, after your user agreed"),
+]
+ConfirmText = Annotated[str | None, AfterValidator(lambda text: text and text.strip())]
+
+Text = Annotated[str, AfterValidator(_one_line)]
+AgentName = Annotated[Text, Field(max_length=100)]
+VoiceMode = Annotated[
+    Literal["webhook", "hosted"],
+    Field(description="hosted: the built-in AI talks by system_prompt; webhook: your server answers each turn"),
+]
+SystemPrompt = Annotated[str, Field(description="Who the agent is and what it should achieve")]
+BeginMessage = Annotated[str, Field(description="First words on each call")]
+VoiceId = Annotated[str, Field(description="From list_voices")]
+Tuning = Annotated[VoiceTuning, Field(description="How the agent listens and speaks")]
+# The same settings, described once: a host pays for every word in every conversation.
+TuningAsInUpdate = Annotated[VoiceTuning, WithJsonSchema({"type": "object", "description": "As in update_agent"})]

@@ -1,0 +1,41 @@
+"""What tools are given by the server and a model can never supply."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from mcp.server.mcpserver import Context, Resolve
+
+from agentphone_mcp.api.client import ApiClient
+from agentphone_mcp.guard.gate import Gate as GateKeeper
+from agentphone_mcp.guard.rates import Rates as RateTable
+
+
+@dataclass(frozen=True)
+class Telephone:
+    """What one running server holds: the state of its lifespan."""
+
+    api: ApiClient
+    gate: GateKeeper
+    rates: RateTable
+
+
+def telephone(ctx: Context[Telephone]) -> Telephone:
+    """Find the state of the running server."""
+    return ctx.request_context.lifespan_context
+
+
+async def _api(ctx: Context[Telephone]) -> ApiClient:
+    return telephone(ctx).api
+
+
+async def _gate(ctx: Context[Telephone]) -> GateKeeper:
+    return telephone(ctx).gate
+
+
+async def _rates(ctx: Context[Telephone]) -> RateTable:
+    return telephone(ctx).rates
+
+
+Api = Annotated[ApiClient, Resolve(_api)]
+Gate = Annotated[GateKeeper, Resolve(_gate)]
+Rates = Annotated[RateTable, Resolve(_rates)]

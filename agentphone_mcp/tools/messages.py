@@ -1,0 +1,117 @@
+"""Texts and conversations."""
+
+from typing import Annotated, Any
+
+from mcp.server.mcpserver import Resolve
+from pydantic import Field, WithJsonSchema
+
+from agentphone_mcp.api.client import ApiClient
+from agentphone_mcp.api.messages import Conversation, ConversationWithMessages, Message, SentMessage
+from agentphone_mcp.guard.gate import Deed, Outcome, Refused
+from agentphone_mcp.tools.fields import AgentId, Confirm, ConversationId, Limit, NumberId, Offset, Phone, Text
+from agentphone_mcp.tools.injected import Api, Gate, Rates
+from agentphone_mcp.tools.results import Listed, listed
+from agentphone_mcp.tools.toolset import reads, spends, updates
+
+_NOT_REGISTERED = ("registration_required", "activating")
+
+
+async def sending(
+    to_number: str, body: str, agent_id: str | None, number_id: str | None, api: Api, rates: Rates
+) -> Deed:
+    """Describe a text, and find out before it is sent whether its number may send."""
+    if (agent_id is None) == (number_id is None):
+        raise Refused("Nothing was sent: give agent_id or number_id, one of them, as the sender.")
+    sender = await (_of_agent(api, agent_id) if agent_id else _of_number(api, number_id or ""))
+    return Deed(
+        f'Text {to_number} from {sender}: "{body}" ({rates.message(body)}).',
+        look_up="list_messages or list_conversations",
+        then="Queued is not delivered: list_messages shows what became of it.",
+    )
+
+
+async def send_message(
+    to_number: Phone,
+    body: Text,
+    deed: Annotated[Deed, Resolve(sending)],
+    api: Api,
+    gate: Gate,
+    agent_id: AgentId | None = None,
+    number_id: NumberId | None = None,
+    media_urls: list[str] | None = None,
+    confirm: Confirm = None,
+) -> Outcome[SentMessage]:
+    """Text a person from an agent or a number."""
+    return await gate.carry_out(
+        deed,
+        confirm,
+        lambda: api.messages.send(to_number, body, agent_id=agent_id, number_id=number_id, media_urls=media_urls),
+    )
+
+
+async def list_messages(
+    number_id: NumberId,
+    api: Api,
+    limit: Limit = 50,
+    before: Annotated[str | None, Field(description="ISO 8601")] = None,
+    after: Annotated[str | None, Field(description="ISO 8601")] = None,
+) -> Listed[Message]:
+    """List the texts of one number."""
+    page = await api.messages.of_number(number_id, limit, before=before, after=after)
+    # The endpoint pages by time and takes no offset.
+    more = f"For older ones pass before={page.data[-1].at}." if page.has_more and page.data else None
+    return Listed(data=page.data, total=page.total, next_step=more if page.data else "No texts.")
+
+
+async def list_conversations(
+    api: Api, agent_id: AgentId | None = None, limit: Limit = 20, offset: Offset = 0
+) -> Listed[Conversation]:
+    """List text conversations, latest first; each is one number with one participant."""
+    page = await api.messages.conversations(limit, offset, agent_id=agent_id)
+    return listed(page, offset, if_empty="No conversations.")
+
+
+async def get_conversation(
+    conversation_id: ConversationId, api: Api, message_limit: Limit = 50
+) -> ConversationWithMessages:
+    """Read one conversation and its latest messages."""
+    return await api.messages.conversation(conversation_id, message_limit)
+
+
+async def update_conversation(
+    conversation_id: ConversationId,
+    api: Api,
+    metadata: Annotated[
+        dict[str, Any] | None, WithJsonSchema({"type": ["object", "null"], "description": "Replaces all; null clears"})
+    ],
+) -> Conversation:
+    """Set what a conversation remembers; webhooks get it as conversationState."""
+    return await api.messages.set_metadata(conversation_id, metadata)
+
+
+async def _of_agent(api: ApiClient, agent_id: str) -> str:
+    agent = await api.agents.get(agent_id)
+    if agent.numbers is not None and not agent.numbers:
+        raise Refused(f"Nothing was sent: the agent {agent.name!r} has no number. Use buy_number or attach_number.")
+    if not agent.numbers:
+        return f"the agent {agent.name!r}"
+    return f"{await _of_number(api, agent.numbers[0].id)} as the agent {agent.name!r}"
+
+
+async def _of_number(api: ApiClient, number_id: str) -> str:
+    number = await api.numbers.get(number_id)
+    if number.outbound_sms in _NOT_REGISTERED:
+        raise Refused(
+            f"Nothing was sent: {number.phone_number} may not send texts yet (10DLC: {number.outbound_sms}). "
+            "AgentPhone registers US numbers on request; receiving and calling work without it."
+        )
+    return number.phone_number
+
+
+TOOLS = [
+    spends(send_message),
+    reads(list_messages, open_world=True),
+    reads(list_conversations, open_world=True),
+    reads(get_conversation, open_world=True),
+    updates(update_conversation),
+]

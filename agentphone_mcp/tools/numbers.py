@@ -1,0 +1,97 @@
+"""The account's phone numbers."""
+
+from typing import Annotated, Literal
+
+from mcp.server.mcpserver import Resolve
+from pydantic import Field
+
+from agentphone_mcp.api.numbers import AvailableNumber, PhoneNumber, ReleasedNumber
+from agentphone_mcp.guard.gate import Deed, Outcome
+from agentphone_mcp.tools.fields import AgentId, Confirm, ConfirmNumber, Limit, NumberId, Offset
+from agentphone_mcp.tools.injected import Api, Gate, Rates
+from agentphone_mcp.tools.results import Listed, listed
+from agentphone_mcp.tools.toolset import destroys, reads, spends
+
+AreaCode = Annotated[str, Field(pattern=r"^\d{3}$", coerce_numbers_to_str=True)]
+Country = Literal["US", "CA"]
+
+
+async def list_numbers(api: Api, limit: Limit = 20, offset: Offset = 0) -> Listed[PhoneNumber]:
+    """List the account's phone numbers and whose they are."""
+    page = await api.numbers.list(limit, offset)
+    return listed(page, offset, if_empty="No phone number yet: find_available_numbers, then buy_number.")
+
+
+async def find_available_numbers(
+    api: Api,
+    area_code: AreaCode | None = None,
+    city: str | None = None,
+    state: Annotated[str | None, Field(description="Two letters")] = None,
+    zip: str | None = None,  # noqa: A002 - the API's own name
+    country: Country = "US",
+    limit: Limit = 10,
+) -> Listed[AvailableNumber]:
+    """Search numbers on offer. Nothing is reserved: buy_number takes an area code and gets any number of it."""
+    page = await api.numbers.available(
+        area_code=area_code, city=city, state=state, zip=zip, country=country, limit=limit
+    )
+    return listed(page, if_empty="None is on offer there: try another area code or a wider search.")
+
+
+async def buying(api: Api, rates: Rates, country: str, area_code: str | None, agent_id: str | None) -> Deed:
+    """Describe a purchase."""
+    agent = await api.agents.get(agent_id) if agent_id else None
+    where = f"{country} phone number" + (f" with area code {area_code}" if area_code else "")
+    whose = f" for the agent {agent.name!r}" if agent else ""
+    return Deed(
+        f"Buy a {where}{whose}: {rates.number()}.",
+        look_up="list_numbers",
+        then="It takes calls at once; US numbers send texts only after 10DLC registration."
+        + ("" if agent else " Give it to an agent with attach_number."),
+    )
+
+
+async def buy_number(
+    deed: Annotated[Deed, Resolve(buying)],
+    api: Api,
+    gate: Gate,
+    area_code: AreaCode | None = None,
+    country: Country = "US",
+    agent_id: AgentId | None = None,
+    expires_at: Annotated[str | None, Field(description="ISO 8601; released by itself then")] = None,
+    external_id: str | None = None,
+    confirm: Confirm = None,
+) -> Outcome[PhoneNumber]:
+    """Buy a phone number, best with the agent_id that answers it."""
+    return await gate.carry_out(
+        deed,
+        confirm,
+        lambda: api.numbers.buy(
+            country, area_code=area_code, agent_id=agent_id, expires_at=expires_at, external_id=external_id
+        ),
+    )
+
+
+async def releasing(number_id: str, api: Api) -> Deed:
+    """Describe the end of a number."""
+    number = await api.numbers.get(number_id)
+    return Deed(
+        f"Release {number.phone_number}. It goes back to the carriers and cannot be reclaimed.",
+        look_up="list_numbers",
+        proof=number.phone_number,
+    )
+
+
+async def release_number(
+    number_id: NumberId, deed: Annotated[Deed, Resolve(releasing)], api: Api, gate: Gate, confirm: ConfirmNumber = None
+) -> Outcome[ReleasedNumber]:
+    """Release a phone number for good."""
+    return await gate.carry_out(deed, confirm, lambda: api.numbers.release(number_id))
+
+
+TOOLS = [
+    reads(list_numbers),
+    reads(find_available_numbers),
+    spends(buy_number, open_world=False),
+    destroys(release_number),
+]

@@ -1,0 +1,82 @@
+"""How results are shaped: lists that say how to go on, and compact JSON without nulls."""
+
+import json
+from typing import Annotated, Any, Generic, Protocol, TypeVar, runtime_checkable
+
+from mcp.server.mcpserver.utilities.func_metadata import FuncMetadata
+from mcp_types import CallToolResult, ContentBlock, InputRequiredResult, ResourceLink, TextContent
+from pydantic import BaseModel, Field, TypeAdapter
+
+from agentphone_mcp.api.models import Page
+from agentphone_mcp.tools.schemas import LeanSchema
+
+Row = TypeVar("Row", bound=BaseModel)
+
+
+class Listed(BaseModel, Generic[Row]):
+    """One page of a list."""
+
+    data: list[Row]
+    total: int | None = None
+    next_offset: Annotated[int | None, Field(description="Pass as offset for more")] = None
+    next_step: str | None = None
+
+
+def listed(page: Page[Row], offset: int = 0, *, if_empty: str | None = None) -> Listed[Row]:
+    """Turn a page of the API into a page for the model.
+
+    Args:
+        page: the API's answer.
+        offset: where the page begins.
+        if_empty: what to do next when the whole list is empty.
+    """
+    reached = offset + len(page.data)
+    more = page.has_more if page.has_more is not None else page.total is not None and reached < page.total
+    return Listed(
+        data=page.data,
+        total=page.total,
+        next_offset=reached if more and page.data else None,
+        next_step=if_empty if reached == 0 else None,
+    )
+
+
+@runtime_checkable
+class HasLink(Protocol):
+    """A result that points to a resource instead of carrying it."""
+
+    def link(self) -> ResourceLink | None:
+        """The resource, if there is one."""
+        ...
+
+
+class CompactResults(FuncMetadata):
+    """The SDK's handling of a tool's arguments and results, with three differences.
+
+    Results go out as one line of JSON without nulls, the same in text as in structured content. Their schema has the
+    names that are sent (the SDK publishes the aliases that are read). A string argument stays what it is, where the SDK
+    would parse an optional one as JSON: a text message or an agent's name may look like JSON.
+    """
+
+    accepts_text: frozenset[str] = frozenset()
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Publish the names that are sent."""
+        adapter = TypeAdapter[Any](self.output_model)
+        self.output_schema = adapter.json_schema(mode="serialization", by_alias=False, schema_generator=LeanSchema)
+
+    def pre_parse_json(self, data: dict[str, Any]) -> dict[str, Any]:
+        """Parse JSON in strings for arguments that are objects or lists; some hosts send them so."""
+        texts = {name: value for name, value in data.items() if name in self.accepts_text}
+        return super().pre_parse_json({name: value for name, value in data.items() if name not in texts}) | texts
+
+    def convert_result(self, result: Any) -> CallToolResult | InputRequiredResult:
+        """Write a tool's result as the protocol's."""
+        if not isinstance(result, BaseModel) or isinstance(result, InputRequiredResult | CallToolResult):
+            return super().convert_result(result)
+        structured = result.model_dump(mode="json", exclude_none=True)
+        text = json.dumps(structured, ensure_ascii=False, separators=(",", ":"))
+        link = result.link() if isinstance(result, HasLink) else None
+        content: list[ContentBlock] = [TextContent(type="text", text=text)]
+        if link:
+            content.append(link)
+        return CallToolResult(content=content, structured_content=structured)

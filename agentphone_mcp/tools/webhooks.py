@@ -1,0 +1,155 @@
+"""Where calls and texts are sent: the project's webhook, or one agent's own."""
+
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from mcp.server.mcpserver import Resolve
+from pydantic import AfterValidator, BaseModel, Field
+
+from agentphone_mcp.api.client import ApiClient
+from agentphone_mcp.api.models import Done
+from agentphone_mcp.api.webhooks import Delivery, DeliveryStats, Webhook, WebhookTest
+from agentphone_mcp.guard.gate import Deed, Outcome, Refused
+from agentphone_mcp.tools.fields import ConfirmText, Hours, Limit, Offset, OneAgentOnly
+from agentphone_mcp.tools.injected import Api, Gate
+from agentphone_mcp.tools.results import Listed, listed
+from agentphone_mcp.tools.toolset import creates, destroys, reads, updates
+
+
+def _a_url(value: str) -> str:
+    parts = urlsplit(value.strip())
+    if parts.scheme not in ("https", "http") or not parts.hostname:
+        raise ValueError("write it as https://host/path")
+    return value.strip()
+
+
+WebhookUrl = Annotated[str, AfterValidator(_a_url), Field(description="Public https")]
+ConfirmUrl = Annotated[ConfirmText, Field(description="The current URL, after your user agreed")]
+
+
+class WebhookInfo(BaseModel):
+    """A webhook without its secret, of which the last four characters are shown."""
+
+    is_set: bool
+    id: str | None = None
+    url: str | None = None
+    status: str | None = None
+    secret_ends_in: str | None = None
+    context_limit: int | None = None
+    timeout: float | None = None
+    next_step: str | None = None
+
+
+async def get_webhook(api: Api, agent_id: OneAgentOnly = None) -> WebhookInfo:
+    """Show where calls and texts are sent."""
+    return webhook_info(await api.webhooks.get(agent_id), whose="The agent" if agent_id else "The project")
+
+
+async def replacing(url: str, agent_id: str | None, api: Api) -> Deed:
+    """Describe the change of a webhook; a first one replaces nothing and needs no proof."""
+    current = await api.webhooks.get(agent_id)
+    whose = await _whose(api, agent_id)
+    if current is None:
+        return Deed(f"Set {whose} to {url}.", look_up="get_webhook", then=_KEEP_SECRET)
+    return Deed(
+        f"Replace {whose} {current.url} by {url}. Events go there at once, and the current secret stops to sign.",
+        look_up="get_webhook",
+        proof=current.url,
+        then=_KEEP_SECRET,
+    )
+
+
+async def set_webhook(
+    url: WebhookUrl,
+    deed: Annotated[Deed, Resolve(replacing)],
+    api: Api,
+    gate: Gate,
+    agent_id: OneAgentOnly = None,
+    context_limit: Annotated[int | None, Field(ge=0, le=50, description="Recent messages in each event")] = None,
+    timeout: Annotated[int | None, Field(ge=5, le=120, description="Seconds to answer a voice turn")] = None,  # noqa: ASYNC109 - the API's own name
+    confirm: ConfirmUrl = None,
+) -> Outcome[Webhook]:
+    """Set a webhook; its new secret is shown only now. Replacing one needs confirm."""
+    agreed = True if deed.proof is None else confirm
+    return await gate.carry_out(
+        deed,
+        agreed,
+        lambda: api.webhooks.set(url, agent_id, context_limit=context_limit, answer_within=timeout),
+    )
+
+
+async def removing(agent_id: str | None, api: Api) -> Deed:
+    """Describe the end of a webhook."""
+    current = await api.webhooks.get(agent_id)
+    whose = await _whose(api, agent_id)
+    if current is None:
+        raise Refused(f"Nothing to delete: {whose} is not set.")
+    after = (
+        "the project's webhook gets its events" if agent_id else "nobody gets the events of agents without their own"
+    )
+    return Deed(
+        f"Delete {whose} {current.url}. It cannot be undone; {after}.", look_up="get_webhook", proof=current.url
+    )
+
+
+async def delete_webhook(
+    deed: Annotated[Deed, Resolve(removing)],
+    api: Api,
+    gate: Gate,
+    agent_id: OneAgentOnly = None,
+    confirm: ConfirmUrl = None,
+) -> Outcome[Done]:
+    """Delete a webhook."""
+    return await gate.carry_out(deed, confirm, lambda: api.webhooks.delete(agent_id))
+
+
+async def test_webhook(api: Api, agent_id: OneAgentOnly = None) -> WebhookTest:  # noqa: PT028 - it tests a webhook
+    """Send a test event to the webhook and show how it answered."""
+    return await api.webhooks.test(agent_id)
+
+
+async def list_webhook_deliveries(
+    api: Api, agent_id: OneAgentOnly = None, hours: Hours | None = None, limit: Limit = 10, offset: Offset = 0
+) -> Listed[Delivery]:
+    """List events that were sent to a webhook, latest first."""
+    page = await api.webhooks.deliveries(agent_id, limit=limit, offset=offset, hours=hours)
+    return listed(page, offset, if_empty="Nothing was delivered.")
+
+
+async def get_webhook_stats(api: Api, agent_id: OneAgentOnly = None, hours: Hours = 24) -> DeliveryStats:
+    """Count a webhook's deliveries: delivered, failed, pending."""
+    return await api.webhooks.stats(agent_id, hours=hours)
+
+
+def webhook_info(webhook: Webhook | None, whose: str = "The project") -> WebhookInfo:
+    """Describe a webhook without giving its secret away."""
+    if webhook is None:
+        return WebhookInfo(is_set=False, next_step=f"{whose} has no webhook: set_webhook makes one.")
+    return WebhookInfo(
+        is_set=True,
+        id=webhook.id,
+        url=webhook.url,
+        status=webhook.status,
+        secret_ends_in=webhook.secret[-4:] if webhook.secret else None,
+        context_limit=webhook.context_limit,
+        timeout=webhook.timeout,
+    )
+
+
+_KEEP_SECRET = "Have your user keep the secret now: it verifies signatures and is not shown again. Then test_webhook."  # noqa: S105
+
+
+async def _whose(api: ApiClient, agent_id: str | None) -> str:
+    if agent_id is None:
+        return "the project's webhook"
+    return f"the webhook of the agent {(await api.agents.get(agent_id)).name!r}"
+
+
+TOOLS = [
+    reads(get_webhook),
+    creates(set_webhook),
+    destroys(delete_webhook),
+    updates(test_webhook, idempotent=False, open_world=True),
+    reads(list_webhook_deliveries),
+    reads(get_webhook_stats),
+]
