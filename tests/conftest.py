@@ -1,0 +1,96 @@
+"""What every test can ask for: a sandbox of its own, a connected MCP client, and an API that answers as told."""
+
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+import httpx
+import pytest
+from mcp.client import Client
+
+from agentphone_mcp.api.client import ApiClient
+from agentphone_mcp.api.key import DEFAULT_BASE_URL, ApiKey
+from agentphone_mcp.config import Config
+from agentphone_mcp.sandbox import Sandbox, running
+from agentphone_mcp.server import create_server
+
+LIVE_KEY = "sk_live_not_a_real_key_0042"
+
+Connect = Callable[..., AbstractAsyncContextManager[Client]]
+Answer = Callable[[httpx.Request], httpx.Response]
+
+
+class Recorder:
+    """Stands in for the network: answers each request as told and keeps what was sent, headers included."""
+
+    def __init__(self, answer: Answer) -> None:
+        self.requests: list[httpx.Request] = []
+        self._answer = answer
+        self.transport = httpx.MockTransport(self._handle)
+
+    @property
+    def lines(self) -> list[str]:
+        """Each request as `METHOD url`."""
+        return [f"{request.method} {request.url}" for request in self.requests]
+
+    @property
+    def writes(self) -> list[str]:
+        """The requests that could have changed something."""
+        return [line for line in self.lines if not line.startswith("GET ")]
+
+    def _handle(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append(request)
+        return self._answer(request)
+
+
+@pytest.fixture
+def sandbox() -> Generator[Sandbox]:
+    """A fresh AgentPhone on a loopback port, fifty times faster than life."""
+    with running(speed=50) as box:
+        yield box
+
+
+@pytest.fixture
+def connect(sandbox: Sandbox) -> Connect:
+    """Connect an MCP client, in memory, to our server on the sandbox; settings are those of `Config`."""
+
+    @asynccontextmanager
+    async def connect(mode: str = "auto", **settings: Any) -> AsyncGenerator[Client]:
+        config = Config(**{"api_key": ApiKey(sandbox.key), "base_url": sandbox.url} | settings)
+        async with Client(create_server(config), mode=mode) as client:
+            yield client
+
+    return connect
+
+
+@pytest.fixture
+def connect_to() -> Connect:
+    """Connect an MCP client to our server with the vendor's address, a live key and a `Recorder` for a network."""
+
+    @asynccontextmanager
+    async def connect_to(recorder: Recorder, **settings: Any) -> AsyncGenerator[Client]:
+        config = Config(**{"api_key": ApiKey(LIVE_KEY)} | settings)
+        async with Client(create_server(config, inner=recorder.transport)) as client:
+            yield client
+
+    return connect_to
+
+
+@pytest.fixture
+def api_over() -> Callable[[Recorder], ApiClient]:
+    """An API client with the vendor's address, a live key and a `Recorder` for a network."""
+
+    def api_over(recorder: Recorder) -> ApiClient:
+        return ApiClient(DEFAULT_BASE_URL, ApiKey(LIVE_KEY), inner=recorder.transport)
+
+    return api_over
+
+
+@pytest.fixture
+def answering() -> Callable[..., Recorder]:
+    """Make a `Recorder` from a function, or from one JSON body and status for every request."""
+
+    def answering(answer: Answer | Any = None, status: int = 200) -> Recorder:
+        return Recorder(answer if callable(answer) else lambda _: httpx.Response(status, json=answer))
+
+    return answering
