@@ -1,0 +1,13 @@
+"""An AgentPhone of its own: the REST API imitated in memory, for practice without money and for tests.
+
+    with running(speed=20) as sandbox:
+        httpx.get(sandbox.url + "/v1/usage", headers={"Authorization": f"Bearer {sandbox.key}"})
+
+Nothing leaves the machine: nobody is called or texted, and webhooks are delivered to loopback addresses only.
+"""
+
+from agentphone_mcp.sandbox.app import Sandbox
+from agentphone_mcp.sandbox.door import Recorded
+from agentphone_mcp.sandbox.serving import PortTakenError, running
+
+__all__ = ["PortTakenError", "Recorded", "Sandbox", "running"]

@@ -1,0 +1,200 @@
+"""The account as the sandbox holds it: plain data, nothing of HTTP."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+from agentphone_mcp.sandbox.ids import Ids
+from agentphone_mcp.sandbox.money import Purse
+
+CallStatus = Literal["ringing", "in-progress", "completed", "failed", "busy", "no-answer"]
+Direction = Literal["inbound", "outbound", "web"]
+Role = Literal["agent", "user"]
+
+
+@dataclass
+class Webhook:
+    """Where events go; of the project, or of one agent."""
+
+    id: str
+    url: str
+    secret: str
+    context_limit: int
+    timeout: int
+    created_at: datetime
+
+
+@dataclass
+class Delivery:
+    """One event sent to a webhook; `agent_id` is set when it went to an agent's own webhook."""
+
+    id: str
+    agent_id: str | None
+    event: str
+    channel: str
+    created_at: datetime
+    status_code: int | None
+    response_body: str | None
+    response_ms: int
+    error: str | None
+
+    @property
+    def success(self) -> bool:
+        """Whether the webhook took it."""
+        return self.error is None
+
+
+@dataclass
+class Agent:
+    """An AI persona. `settings` holds what POST and PATCH may set, under the API's own names."""
+
+    id: str
+    settings: dict[str, Any]
+    created_at: datetime
+    webhook: Webhook | None = None
+
+    @property
+    def name(self) -> str:
+        """The name a person gave it."""
+        return self.settings["name"]
+
+
+@dataclass
+class Number:
+    """A phone number of the account, attached to at most one agent."""
+
+    id: str
+    phone_number: str
+    country: str
+    outbound_sms: str
+    created_at: datetime
+    agent_id: str | None = None
+    attached_at: datetime | None = None
+    external_id: str | None = None
+    expires_at: datetime | None = None
+
+    def attach(self, agent_id: str | None, at: datetime) -> None:
+        """Give the number to an agent, or to nobody."""
+        self.agent_id = agent_id
+        self.attached_at = at
+
+
+@dataclass
+class Turn:
+    """What one party said, once."""
+
+    id: str
+    role: Role
+    content: str
+    at: datetime
+    confidence: float = 0.95
+
+
+@dataclass
+class Call:
+    """A call and what was said in it. `mode` decides who speaks for the agent, and the rate."""
+
+    id: str
+    agent_id: str
+    number_id: str | None
+    phone_number: str | None
+    from_number: str
+    to_number: str
+    direction: Direction
+    mode: Literal["webhook", "hosted"]
+    started_at: datetime
+    status: CallStatus = "ringing"
+    answered_at: datetime | None = None
+    ended_at: datetime | None = None
+    greeting: str | None = None
+    prompt: str = ""
+    voicemail_message: str | None = None
+    transfer_number: str | None = None
+    metadata: dict[str, Any] | None = None
+    records: bool = True
+    turns: list[Turn] = field(default_factory=list[Turn])
+
+    @property
+    def is_live(self) -> bool:
+        """Whether somebody could still hang up."""
+        return self.ended_at is None
+
+    @property
+    def seconds(self) -> int | None:
+        """Whole seconds between answer and end; 0 if nobody answered, None before the end."""
+        if self.ended_at is None:
+            return None
+        return 0 if self.answered_at is None else round((self.ended_at - self.answered_at).total_seconds())
+
+    @property
+    def has_recording(self) -> bool:
+        """Whether there is audio to fetch."""
+        return self.records and not self.is_live and self.answered_at is not None
+
+
+@dataclass
+class Message:
+    """One text."""
+
+    id: str
+    conversation_id: str
+    number_id: str
+    from_number: str
+    to_number: str
+    body: str
+    direction: Literal["inbound", "outbound"]
+    status: str
+    at: datetime
+    media_urls: list[str] = field(default_factory=list[str])
+    reply_to: str | None = None
+
+
+@dataclass
+class Conversation:
+    """The thread between one number of the account and one other."""
+
+    id: str
+    agent_id: str | None
+    number_id: str
+    phone_number: str
+    participant: str
+    created_at: datetime
+    metadata: dict[str, Any] | None = None
+    messages: list[Message] = field(default_factory=list[Message])
+
+
+@dataclass
+class Contact:
+    """A person in the address book."""
+
+    id: str
+    phone_number: str
+    name: str
+    email: str | None
+    notes: str | None
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass
+class Account:
+    """Everything the key gives access to. Dicts are keyed by id and keep the order of creation.
+
+    `released` holds the phone numbers given back, which nobody gets a second time.
+    """
+
+    ids: Ids = field(default_factory=Ids)
+    purse: Purse = field(default_factory=Purse)
+    webhook: Webhook | None = None
+    agents: dict[str, Agent] = field(default_factory=dict[str, Agent])
+    numbers: dict[str, Number] = field(default_factory=dict[str, Number])
+    calls: dict[str, Call] = field(default_factory=dict[str, Call])
+    released: set[str] = field(default_factory=set[str])
+    conversations: dict[str, Conversation] = field(default_factory=dict[str, Conversation])
+    contacts: dict[str, Contact] = field(default_factory=dict[str, Contact])
+    deliveries: list[Delivery] = field(default_factory=list[Delivery])
+
+    @property
+    def messages(self) -> list[Message]:
+        """Every text of every conversation."""
+        return [message for conversation in self.conversations.values() for message in conversation.messages]

@@ -1,0 +1,115 @@
+"""The key, the log of requests, and answers to requests that fit nothing."""
+
+import httpx
+import pytest
+from starlette.requests import Request
+from starlette.routing import Route
+
+from agentphone_mcp.sandbox import Sandbox
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    [
+        pytest.param("Bearer sk_live_somebody_elses", id="another-key"),
+        pytest.param("Bearer", id="no-key"),
+        pytest.param("Basic c2s6", id="another-scheme"),
+        pytest.param("Bearer schlüssel", id="not-ascii"),
+    ],
+)
+async def test_a_request_without_the_key_is_refused(
+    api: httpx.AsyncClient, sandbox: Sandbox, authorization: str
+) -> None:
+    """Every path under /v1 answers 401, and the log knows that it was not authorized."""
+    answer = await api.get("/v1/agents", headers={"Authorization": authorization.encode()})
+    assert (answer.status_code, answer.json()) == (401, {"detail": "Invalid or missing API key."})
+    assert not sandbox.requests[-1].authorized
+
+
+async def test_a_refused_write_changes_nothing(api: httpx.AsyncClient, sandbox: Sandbox) -> None:
+    """Without the key no number is bought."""
+    await api.post("/v1/numbers", json={}, headers={"Authorization": ""})
+    assert list(sandbox.world.account.numbers) == ["num_frontdesk"]
+
+
+async def test_every_request_is_recorded_in_order(api: httpx.AsyncClient, sandbox: Sandbox) -> None:
+    """Tests can look up what a client really sent."""
+    await api.get("/v1/calls", params={"limit": 5})
+    await api.post("/v1/contacts", json={"name": "No number"}, headers={"X-Sub-Account-Id": "sub_1"})
+    first, second = sandbox.requests
+    assert (first.method, first.path, first.query, first.body, first.status) == (
+        "GET",
+        "/v1/calls",
+        {"limit": "5"},
+        None,
+        200,
+    )
+    assert (second.body, second.status, second.authorized, second.sub_account) == (
+        {"name": "No number"},
+        422,
+        True,
+        "sub_1",
+    )
+    assert first.at < second.at
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "detail"),
+    [
+        pytest.param("GET", "/v1/nothing", 404, "Not Found", id="unknown-path"),
+        pytest.param("GET", "/", 404, "Not Found", id="outside-v1"),
+        pytest.param("GET", "/v1/agents/", 404, "Not Found", id="trailing-slash"),
+        pytest.param("PUT", "/v1/agents", 405, "Method Not Allowed", id="wrong-method"),
+    ],
+)
+async def test_what_no_route_serves_is_answered_in_json(
+    api: httpx.AsyncClient, method: str, path: str, status: int, detail: str
+) -> None:
+    """404 and 405 have the API's error shape."""
+    answer = await api.request(method, path)
+    assert (answer.status_code, answer.json()) == (status, {"detail": detail})
+
+
+async def test_a_handler_that_breaks_is_answered_with_500(api: httpx.AsyncClient, sandbox: Sandbox) -> None:
+    """Even a bug of the sandbox is told as JSON, and the server lives on."""
+
+    async def broken(_: Request) -> None:
+        raise RuntimeError("a bug")
+
+    sandbox.app.router.routes.append(Route("/v1/broken", broken))
+    answer = await api.get("/v1/broken")
+    assert (answer.status_code, answer.json()) == (500, {"detail": "Internal server error."})
+    assert sandbox.requests[-1].status == 500
+    assert (await api.get("/v1/usage")).status_code == 200
+
+
+async def test_a_write_whose_body_never_arrived_is_not_carried_out(sandbox: Sandbox) -> None:
+    """A client that leaves halfway has bought nothing."""
+    parts = iter(
+        [{"type": "http.request", "body": b'{"country": "US"}', "more_body": True}, {"type": "http.disconnect"}]
+    )
+    sent: list[object] = []
+
+    async def receive() -> dict[str, object]:
+        return next(parts)
+
+    async def send(message: object) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/v1/numbers",
+        "query_string": b"",
+        "headers": [(b"authorization", f"Bearer {sandbox.key}".encode())],
+    }
+    await sandbox.app(scope, receive, send)  # type: ignore[arg-type] - a scope of plain dicts is one
+    assert not sent
+    assert list(sandbox.world.account.numbers) == ["num_frontdesk"]
+
+
+def test_a_key_looks_like_a_sandbox_key_unless_one_is_given() -> None:
+    """Nobody mistakes it for a live one."""
+    assert Sandbox().key.startswith("sk_sandbox_")
+    assert Sandbox().key != Sandbox().key
+    assert Sandbox(key="mine").key == "mine"

@@ -1,0 +1,136 @@
+"""The course of a call, on a clock that does not wait."""
+
+import asyncio
+import itertools
+import logging
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+import pytest
+
+from agentphone_mcp.sandbox.callees import at_number
+from agentphone_mcp.sandbox.clock import Clock
+from agentphone_mcp.sandbox.engine import Engine
+from agentphone_mcp.sandbox.replies import Replies, Reply, Script
+from agentphone_mcp.sandbox.state import Account, Call
+
+FRIEND = "+14155559999"
+
+
+class SkippingClock(Clock):
+    """Skips what others sleep through, so that every duration is exact."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._now = self.started_at
+
+    def now(self) -> datetime:
+        """The time reached by skipping."""
+        return self._now
+
+    async def sleep(self, seconds: float) -> None:
+        """Skip."""
+        self._now += timedelta(seconds=seconds)
+        await asyncio.sleep(0)
+
+
+class Desk:
+    """An engine with an account and no HTTP around it."""
+
+    def __init__(self) -> None:
+        self.account = Account()
+        self.clock = SkippingClock()
+        self.engine = Engine(self.account, self.clock)
+
+    async def hold(self, to_number: str, replies: Replies | None = None) -> Call:
+        """Place a call and let it run to its end."""
+        call = Call(
+            id="call_1",
+            agent_id="agt_1",
+            number_id="num_1",
+            phone_number="+14155550100",
+            from_number="+14155550100",
+            to_number=to_number,
+            direction="outbound",
+            mode="hosted",
+            started_at=self.clock.now(),
+            greeting="Hello, this is an AI.",
+            prompt="Confirm the appointment.",
+        )
+        with self.engine.listening(call) as news:
+            self.engine.dial(call, at_number(to_number), replies or Script())
+            async with asyncio.timeout(5):
+                while call.is_live:
+                    await news.wait()
+                    news.clear()
+        return call
+
+
+@pytest.mark.parametrize(
+    ("number", "rings"),
+    [
+        pytest.param(FRIEND, 3, id="friend"),
+        pytest.param("+14155550103", 12, id="machine"),
+        pytest.param("+14155550108", 20, id="late"),
+    ],
+)
+async def test_a_call_rings_before_it_is_answered(number: str, rings: int) -> None:
+    """As long as its callee lets it."""
+    call = await Desk().hold(number)
+    assert call.answered_at == call.started_at + timedelta(seconds=rings)
+
+
+async def test_nobody_rings_for_more_than_half_a_minute() -> None:
+    """Then the carrier gives up."""
+    call = await Desk().hold("+14155550102")
+    assert call.ended_at == call.started_at + timedelta(seconds=30)
+
+
+async def test_a_friendly_call_takes_about_half_a_minute() -> None:
+    """Three to five seconds for each of its turns."""
+    call = await Desk().hold(FRIEND)
+    times = [call.answered_at or call.started_at, *(turn.at for turn in call.turns)]
+    pauses = [(later - earlier).total_seconds() for earlier, later in itertools.pairwise(times)]
+    assert 30 <= (call.seconds or 0) <= 40
+    assert all(3 <= pause <= 5 for pause in pauses)
+
+
+async def test_two_calls_alike_are_told_alike() -> None:
+    """The script knows no chance."""
+    first, second = await Desk().hold(FRIEND), await Desk().hold(FRIEND)
+    assert [(turn.role, turn.content) for turn in first.turns] == [(turn.role, turn.content) for turn in second.turns]
+    assert first.seconds == second.seconds
+
+
+async def test_a_call_is_charged_at_its_end() -> None:
+    """At 22 cents a minute."""
+    desk = Desk()
+    call = await desk.hold(FRIEND)
+    (charge,) = desk.account.purse.charges
+    assert charge.amount == (Decimal("0.22") * (call.seconds or 0) / 60).quantize(Decimal("0.0001"))
+    assert (charge.at, charge.reason) == (call.ended_at, "call call_1")
+
+
+async def test_whoever_speaks_for_the_agent_may_break_only_this_call(caplog: pytest.LogCaptureFixture) -> None:
+    """It ends as failed, and the log says why."""
+
+    class Broken:
+        async def reply(self, call: Call, heard: str) -> Reply:
+            raise RuntimeError("out of words")
+
+    with caplog.at_level(logging.ERROR):
+        call = await Desk().hold(FRIEND, Broken())
+    assert call.status == "failed"
+    assert "out of words" in caplog.text
+
+
+async def test_closing_leaves_no_call_running() -> None:
+    """The engine's tasks are gone, and its listeners are woken."""
+    desk = Desk()
+    before = asyncio.all_tasks()
+    call = Call("call_1", "agt_1", None, None, "web", "web", "web", "hosted", desk.clock.now())
+    desk.engine.await_browser(call)
+    with desk.engine.listening(call) as news:
+        await desk.engine.aclose()
+        assert news.is_set()
+    assert asyncio.all_tasks() == before

@@ -1,0 +1,93 @@
+"""The server in its thread."""
+
+import socket
+import threading
+import time
+
+import httpx
+import httpx_sse
+import pytest
+
+from agentphone_mcp.sandbox import PortTakenError, Sandbox, running
+
+
+def test_a_running_sandbox_answers_on_loopback_only(served: Sandbox) -> None:
+    """The URL names 127.0.0.1 and a free port."""
+    assert served.url.startswith("http://127.0.0.1:")
+    assert httpx.get(served.url + "/v1/usage", trust_env=False).status_code == 401
+
+
+def test_two_sandboxes_share_nothing() -> None:
+    """Each has its own port, key and account."""
+    with running() as one, running() as other:
+        assert one.url != other.url
+        answer = httpx.get(other.url + "/v1/usage", headers={"Authorization": f"Bearer {one.key}"}, trust_env=False)
+        assert answer.status_code == 401
+
+
+def test_a_taken_port_is_told_clearly() -> None:
+    """The error is an OSError that names the address."""
+    with socket.socket() as occupied:
+        occupied.bind(("127.0.0.1", 0))
+        occupied.listen()
+        port = occupied.getsockname()[1]
+        with pytest.raises(PortTakenError, match=f"cannot listen on 127.0.0.1:{port}"), running(port=port):
+            pass
+    assert issubclass(PortTakenError, OSError)
+
+
+def test_a_port_can_be_used_again_at_once() -> None:
+    """A restarted sandbox keeps its address."""
+    with running() as first:
+        port = int(first.url.rpartition(":")[2])
+        httpx.get(first.url, trust_env=False)
+    with running(port=port) as second:
+        assert second.url == first.url
+        assert httpx.get(second.url, trust_env=False).status_code == 404
+
+
+def test_leaving_cuts_open_streams_and_ends_the_thread() -> None:
+    """Neither a listener nor a ringing call holds the sandbox up."""
+    heard: list[str] = []
+    connected = threading.Event()
+
+    def listen(sandbox: Sandbox, path: str) -> None:
+        headers = {"Authorization": f"Bearer {sandbox.key}"}
+        with (
+            httpx.Client(base_url=sandbox.url, headers=headers, trust_env=False) as http,
+            httpx_sse.connect_sse(http, "GET", path) as stream,
+        ):
+            for event in stream.iter_sse():
+                heard.append(event.event)
+                connected.set()
+
+    with running() as sandbox:
+        headers = {"Authorization": f"Bearer {sandbox.key}"}
+        wanted = {"agentId": "agt_frontdesk", "toNumber": "+14155550123"}
+        call = httpx.post(sandbox.url + "/v1/calls", json=wanted, headers=headers, trust_env=False).json()
+        listener = threading.Thread(target=listen, args=(sandbox, f"/v1/calls/{call['id']}/transcript/stream"))
+        listener.start()
+        assert connected.wait(5)
+        leaving = time.monotonic()
+    assert time.monotonic() - leaving < 1
+    listener.join(5)
+    assert heard == ["connected"]
+    assert all(thread.name != "agentphone-sandbox" for thread in threading.enumerate())
+
+
+def test_half_a_request_does_not_hold_the_sandbox_up() -> None:
+    """Its connection is cut, and nothing is carried out or complained about."""
+    with running() as sandbox, socket.socket() as client:
+        client.connect(("127.0.0.1", int(sandbox.url.rpartition(":")[2])))
+        client.sendall(b"POST /v1/numbers HTTP/1.1\r\nHost: sandbox\r\nContent-Length: 100\r\n\r\n{")
+        assert httpx.get(sandbox.url, trust_env=False).status_code == 404
+        leaving = time.monotonic()
+    assert time.monotonic() - leaving < 1
+    assert [request.path for request in sandbox.requests] == ["/"]
+
+
+async def test_a_call_goes_on_between_requests(http: httpx.AsyncClient) -> None:
+    """Calls live on the server's own loop, whoever asks."""
+    placed = await http.post("/v1/calls", json={"agentId": "agt_frontdesk", "toNumber": "+14155550123"})
+    stream = await http.get(f"/v1/calls/{placed.json()['id']}/transcript/stream")
+    assert "event: ended" in stream.text

@@ -1,0 +1,158 @@
+"""Webhooks of the project and of agents."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+
+from agentphone_mcp.sandbox import running
+
+PATHS = pytest.mark.parametrize(
+    "path", [pytest.param("/v1/webhooks", id="project"), pytest.param("/v1/agents/agt_orderline/webhook", id="agent")]
+)
+
+
+class Receiver:
+    """A webhook on this machine that answers as told and keeps what it got."""
+
+    def __init__(self) -> None:
+        self.status = 200
+        self.events: list[dict[str, Any]] = []
+        self.url = ""
+
+    async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One request, one answer."""
+        head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+        length = int(head.split("content-length:")[1].split("\r\n")[0])
+        self.events.append(json.loads(await reader.readexactly(length)))
+        writer.write(f"HTTP/1.1 {self.status} X\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok".encode())
+        writer.close()
+        await writer.wait_closed()
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    """A listening webhook."""
+    receiver = Receiver()
+    server = await asyncio.start_server(receiver.handle, "127.0.0.1", 0)
+    receiver.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/hook"
+    async with server:
+        yield receiver
+
+
+@PATHS
+async def test_a_webhook_has_a_new_secret_each_time_it_is_set(api: httpx.AsyncClient, path: str) -> None:
+    """The old one is replaced."""
+    assert (await api.get(path)).json() is None
+    first = (await api.post(path, json={"url": "https://example.com/one"})).json()
+    second = (await api.post(path, json={"url": "https://example.com/two", "contextLimit": 0, "timeout": 5})).json()
+    assert first["secret"].startswith("whsec_")
+    assert second["secret"] != first["secret"]
+    assert (first["contextLimit"], first["timeout"], first["status"]) == (10, 30, "active")
+    assert (second["contextLimit"], second["timeout"]) == (0, 5)
+    assert (await api.get(path)).json() == second
+
+
+@PATHS
+async def test_a_deleted_webhook_is_gone(api: httpx.AsyncClient, path: str) -> None:
+    """And cannot be deleted or tested again."""
+    await api.post(path, json={"url": "https://example.com/one"})
+    assert (await api.delete(path)).json()["success"] is True
+    assert (await api.get(path)).json() is None
+    assert (await api.delete(path)).status_code == 404
+    assert (await api.post(f"{path}/test")).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        pytest.param({}, "url", id="no-url"),
+        pytest.param({"url": "http://example.com/hook"}, "url", id="plain-http"),
+        pytest.param({"url": "https://10.0.0.1/hook"}, "url", id="private-address"),
+        pytest.param({"url": "https://169.254.169.254/latest"}, "url", id="metadata-service"),
+        pytest.param({"url": "https://printer.local/hook"}, "url", id="local-name"),
+        pytest.param({"url": "http://127.0.0.1@example.com/"}, "url", id="disguised"),
+        pytest.param({"url": "https://exa mple.com:port"}, "url", id="no-url-at-all"),
+        pytest.param({"url": "https://example.com", "contextLimit": 51}, "contextLimit", id="context-over"),
+        pytest.param({"url": "https://example.com", "timeout": 4}, "timeout", id="timeout-under"),
+        pytest.param({"url": "https://example.com", "timeout": 121}, "timeout", id="timeout-over"),
+    ],
+)
+async def test_a_bad_webhook_is_refused_by_field(api: httpx.AsyncClient, body: dict[str, Any], field: str) -> None:
+    """Only public https URLs, and loopback for practice."""
+    answer = await api.post("/v1/webhooks", json=body)
+    assert (answer.status_code, answer.json()["detail"][0]["loc"]) == (422, ["body", field])
+    assert (await api.get("/v1/webhooks")).json() is None
+
+
+@PATHS
+async def test_a_test_event_reaches_a_webhook_on_this_machine(
+    api: httpx.AsyncClient, receiver: Receiver, path: str
+) -> None:
+    """It is really sent, once."""
+    await api.post(path, json={"url": receiver.url})
+    answer = (await api.post(f"{path}/test")).json()
+    assert (answer["success"], answer["statusCode"], answer["error"]) == (True, 200, None)
+    assert answer["responseMs"] >= 0
+    (event,) = receiver.events
+    assert (event["event"], event["channel"], event["test"]) == ("agent.message", "sms", True)
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        pytest.param("https://example.com/hook", "loopback only", id="elsewhere"),
+        pytest.param("http://127.0.0.1:1/hook", "ConnectError", id="nobody-listens"),
+        pytest.param("http://127.0.0.1:0/hook", "Connect", id="no-such-port"),
+    ],
+)
+async def test_a_failed_test_is_told_and_recorded(api: httpx.AsyncClient, url: str, told: str) -> None:
+    """Nothing leaves the machine."""
+    await api.post("/v1/webhooks", json={"url": url})
+    answer = (await api.post("/v1/webhooks/test")).json()
+    assert (answer["success"], answer["statusCode"]) == (False, None)
+    assert told in answer["error"]
+    (delivery,) = (await api.get("/v1/webhooks/deliveries")).json()["items"]
+    assert (delivery["status"], delivery["errorMessage"]) == ("failed", answer["error"])
+
+
+async def test_deliveries_are_counted(api: httpx.AsyncClient, receiver: Receiver) -> None:
+    """In lists, newest first, and in statistics."""
+    await api.post("/v1/webhooks", json={"url": receiver.url})
+    await api.post("/v1/agents/agt_orderline/webhook", json={"url": receiver.url})
+    await api.post("/v1/webhooks/test")
+    receiver.status = 500
+    await api.post("/v1/agents/agt_orderline/webhook/test")
+    listed = (await api.get("/v1/webhooks/deliveries", params={"hours": 1})).json()
+    assert listed["data"] == listed["items"]
+    assert [(row["status"], row["httpStatus"], row["success"]) for row in listed["data"]] == [
+        ("failed", 500, False),
+        ("success", 200, True),
+    ]
+    (of_agent,) = (await api.get("/v1/agents/agt_orderline/webhook/deliveries")).json()
+    assert of_agent == listed["data"][0]
+    stats = (await api.get("/v1/webhooks/deliveries/stats")).json()
+    counts = {"total": 2, "success": 1, "failed": 1, "pending": 0}
+    assert counts.items() <= stats.items()
+    assert (stats["successRate"], stats["byEventType"]) == (50, {"agent.message": counts})
+    assert sum(hour["total"] for hour in stats["byHour"]) == 2
+
+
+async def test_no_deliveries_are_no_division_by_zero(api: httpx.AsyncClient) -> None:
+    """The rate of nothing is 0."""
+    stats = (await api.get("/v1/webhooks/deliveries/stats", params={"hours": 1})).json()
+    assert (stats["total"], stats["successRate"], stats["byHour"]) == (0, 0, [])
+
+
+async def test_one_sandbox_can_be_anothers_webhook() -> None:
+    """A webhook test over real HTTP, from the server's own thread."""
+    with running() as sender, running() as target:
+        headers = {"Authorization": f"Bearer {sender.key}"}
+        async with httpx.AsyncClient(base_url=sender.url, headers=headers, trust_env=False) as http:
+            await http.post("/v1/webhooks", json={"url": target.url + "/hook"})
+            answer = (await http.post("/v1/webhooks/test")).json()
+    assert (answer["success"], answer["statusCode"]) == (False, 404)
+    assert target.requests[0].body["event"] == "agent.message"
