@@ -67,7 +67,7 @@ class Delivery(Wire):
 
 
 class DeliveryStats(Wire):
-    """Deliveries counted; `success_rate` is the API's own figure, or a share from 0 to 1 where we counted."""
+    """Deliveries counted; `success_rate` is in percent."""
 
     total: int | None = None
     success: int | None = None
@@ -149,7 +149,7 @@ def _count(page: Page[Delivery]) -> DeliveryStats:
         success=success,
         failed=failed,
         pending=seen - success - failed,
-        success_rate=round(success / seen, 3) if seen else None,
+        success_rate=round(100 * success / seen, 1) if seen else None,
         by_event_type=dict(Counter(row.event or "unknown" for row in page.data)) or None,
         counted=f"the latest {seen} deliveries" if page.has_more else None,
     )
