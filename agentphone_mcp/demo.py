@@ -2,7 +2,6 @@
 
 import sys
 import textwrap
-from io import TextIOWrapper
 from typing import Any, cast
 
 import anyio
@@ -28,13 +27,16 @@ def run_demo() -> int:
     Returns:
         The exit status: 0, or 1 when any step did not do what it says.
     """
-    if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # a terminal with an old code page shows "?" and goes on
+    if reconfigure := getattr(sys.stdout, "reconfigure", None):
+        reconfigure(errors="replace")  # a terminal with an old code page shows "?" and goes on
     console = Console(highlight=False)
     try:
         anyio.run(_show, console)
-    except Exception as failure:  # noqa: BLE001 - whatever it is, the demo did not do what it says
-        console.print(f"\n[bold red]The demo failed:[/] {escape(_first_cause(failure))}")
+    except (Exception, BaseExceptionGroup) as failure:  # noqa: BLE001 - whatever it is, the demo did not do what it says
+        cause = _first_cause(failure)
+        if not isinstance(cause, Exception):
+            raise cause from None  # Ctrl+C, or a reader such as `head` that has seen enough
+        console.print(f"\n[bold red]The demo failed:[/] {escape(str(cause) or type(cause).__name__)}")
         return 1
     return 0
 
@@ -172,7 +174,7 @@ def _text(result: CallToolResult) -> str:
     return " ".join(block.text for block in result.content if isinstance(block, TextContent))
 
 
-def _first_cause(failure: BaseException) -> str:
+def _first_cause(failure: BaseException) -> BaseException:
     if isinstance(failure, BaseExceptionGroup):
         return _first_cause(cast("BaseExceptionGroup[BaseException]", failure).exceptions[0])
-    return str(failure) or type(failure).__name__
+    return failure

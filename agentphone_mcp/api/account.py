@@ -55,8 +55,8 @@ class Usage(Wire):
     plan: Plan | None = None
     numbers: NumbersUsed | None = None
     stats: Activity | None = None
-    period_start: UtcTime | None = None
-    period_end: UtcTime | None = None
+    period_start: UtcTime = None
+    period_end: UtcTime = None
 
 
 class UsageRow(Wire):

@@ -78,7 +78,7 @@ class Agent(Wire):
     enable_backchannel: bool | None = None
     enable_messaging: bool | None = None
     language: str | None = None
-    created_at: UtcTime | None = None
+    created_at: UtcTime = None
 
 
 class DeletedAgent(Wire):

@@ -20,21 +20,20 @@ def read_json(body: bytes) -> Any:
     """Read the JSON of an answer; an empty body (204) is an empty object.
 
     Raises:
-        ValueError: if the body is no JSON, for example because it was cut off.
-    """
-    return json.loads(body) if body.strip() else {}
-
-
-def read_error(body: bytes) -> tuple[str, str | None]:
-    """Find the explanation and the code in an error's body.
-
-    Shapes: `{detail: text}`, `{detail: [{loc, msg}]}`, `{error: {message, code, details: [{field, message}]}}`, the
-    same keys at top level, and no JSON at all (a proxy's page), which is not repeated.
+        ValueError: if the body is no JSON in UTF-8, for example because it was cut off, or too deep to be read.
     """
     try:
-        found = json.loads(body)
-    except ValueError:
-        return ("the answer was a web page or plain text, not the API's JSON" if body.strip() else ""), None
+        return json.loads(body.decode()) if body.strip() else {}
+    except RecursionError:
+        raise ValueError("nested too deep") from None
+
+
+def read_error(found: Any) -> tuple[str, str | None]:
+    """Find the explanation and the code in an error's JSON.
+
+    Shapes: `{detail: text}`, `{detail: [{loc, msg}]}`, `{error: {message, code, details: [{field, message}]}}`, and the
+    same keys at top level.
+    """
     if not is_object(found):
         return "", None
     error = found["error"] if is_object(found.get("error")) else found
@@ -57,6 +56,8 @@ def _field_errors(rows: Any) -> list[str]:
 
 
 def _field_error(row: dict[str, Any]) -> str:
-    where = row.get("field") or ".".join(str(part) for part in row.get("loc", ()) if part not in ("body", "query"))
+    place = row.get("loc")
+    parts = place if is_list(place) else [place] if place else []
+    where = row.get("field") or ".".join(str(part) for part in parts if part not in ("body", "query"))
     said = _text(row.get("message")) or _text(row.get("msg"))
     return f"{where}: {said}" if where else said

@@ -1,7 +1,7 @@
 """Calls, their transcripts and recordings: `/v1/calls`."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -9,7 +9,7 @@ from pydantic import AliasChoices, Field, model_validator
 
 from agentphone_mcp.api.answers import is_list, is_object
 from agentphone_mcp.api.models import Done, Page, UtcTime, Wire, sent
-from agentphone_mcp.api.transport import Transport
+from agentphone_mcp.api.transport import Event, Transport
 
 ENDED = frozenset({"completed", "failed", "busy", "no-answer"})
 """The statuses after which a call does not go on. `in-progress` on a new call means accepted, not answered."""
@@ -20,7 +20,7 @@ class Turn(Wire):
 
     role: Literal["caller", "agent"]
     text: str
-    at: UtcTime | None = None
+    at: UtcTime = None
 
 
 class Call(Wire):
@@ -33,8 +33,8 @@ class Call(Wire):
     to_number: str | None = None
     agent_id: str | None = None
     phone_number_id: str | None = None
-    started_at: UtcTime | None = None
-    ended_at: UtcTime | None = None
+    started_at: UtcTime = None
+    ended_at: UtcTime = None
     duration_seconds: float | None = None
     last_transcript_snippet: str | None = None
     recording_available: bool | None = None
@@ -191,19 +191,21 @@ class CallsApi:
         Raises:
             NotFound: if there is none.
         """
-        return Recording(*await self._transport.get_bytes("/v1/calls/{call_id}/recording", call_id=call_id))
+        return Recording(*await self._transport.get_audio("/v1/calls/{call_id}/recording", call_id=call_id))
 
     @asynccontextmanager
     async def follow(self, call_id: str) -> AsyncGenerator[AsyncIterator[TranscriptEvent]]:
         """Follow a call as it is spoken: past turns first, then each new one, then `ended`."""
         path = "/v1/calls/{call_id}/transcript/stream"
-        async with self._transport.events(path, call_id=call_id) as events:
-            yield (_event(event.event, event.json()) async for event in events if event.data)
+        async with self._transport.events(path, call_id=call_id) as events, aclosing(_read_events(events)) as turns:
+            yield turns
 
 
-def _event(kind: str, data: dict[str, Any]) -> TranscriptEvent:
-    turns = Transcript.model_validate([data]).turns if kind == "turn" else []
-    return TranscriptEvent(kind, turns[0] if turns else None, data.get("status"), data.get("durationSeconds"))
+async def _read_events(events: AsyncIterator[Event]) -> AsyncGenerator[TranscriptEvent]:
+    async for kind, data in events:
+        if is_object(data):
+            turns = Transcript.model_validate([data]).turns if kind == "turn" else []
+            yield TranscriptEvent(kind, turns[0] if turns else None, data.get("status"), data.get("durationSeconds"))
 
 
 def read_turns(rows: Any) -> list[dict[str, Any]]:
@@ -219,13 +221,11 @@ def read_turns(rows: Any) -> list[dict[str, Any]]:
     for index, row in enumerate(found):
         at = row.get("createdAt") or row.get("timestamp") or row.get("at")
         if "role" in row:
-            turns.append({"role": _role(row["role"]), "text": row.get("content") or row.get("text") or "", "at": at})
-            continue
-        opening = index == 0 and answered and not row.get("response")
-        if heard := row.get("transcript"):
-            turns.append({"role": "agent" if opening else "caller", "text": heard, "at": at})
-        if reply := row.get("response"):
-            turns.append({"role": "agent", "text": reply, "at": at})
+            said = [(_role(row["role"]), row.get("content") or row.get("text"))]
+        else:
+            opening = index == 0 and answered and not row.get("response")
+            said = [("agent" if opening else "caller", row.get("transcript")), ("agent", row.get("response"))]
+        turns += [{"role": role, "text": text, "at": at} for role, text in said if text and isinstance(text, str)]
     return turns
 
 

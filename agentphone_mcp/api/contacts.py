@@ -12,8 +12,8 @@ class Contact(Wire):
     phone_number: str | None = None
     email: str | None = None
     notes: str | None = None
-    created_at: UtcTime | None = None
-    updated_at: UtcTime | None = None
+    created_at: UtcTime = None
+    updated_at: UtcTime = None
 
 
 class ContactsApi:

@@ -2,7 +2,8 @@
 
     ApiError
     ├── KeyMissing              no key is configured; nothing was sent
-    ├── BadPathValue            an id that is no id; nothing was sent
+    ├── Unsendable              a value that no request can carry; nothing was sent
+    │   └── BadPathValue        an id that is no id
     ├── DestinationRefused      a request or redirect to a place the key may not go; nothing was sent there
     ├── Unreachable             nothing was accepted: no connection, or no answer to a read
     ├── OutcomeUnknown          a write was sent and its answer lost: it may have happened
@@ -62,7 +63,11 @@ class KeyMissing(ApiError):
     """No key is configured, so nothing was sent."""
 
 
-class BadPathValue(ApiError):
+class Unsendable(ApiError):
+    """A value that no request can carry, for example half a character; nothing was sent."""
+
+
+class BadPathValue(Unsendable):
     """A value meant for the path of a request is no id (empty, `..`, a slash, too long); nothing was sent."""
 
 

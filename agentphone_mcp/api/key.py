@@ -8,14 +8,19 @@ import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
+from agentphone_mcp.api.answers import is_list, is_object
+
 VENDOR_HOSTS = ("api.agentphone.to", "api.agentphone.ai")
 DEFAULT_BASE_URL = f"https://{VENDOR_HOSTS[0]}"
 API_ROOT = "/v1/"
+REDIRECT = "agentphone.redirect"
+"""Where a response's extensions hold the Location that `KeyedTransport` took from it."""
 _CUT = "[key removed]"
 # httpx resolves a plain `..` itself; these would be resolved by some server on the way.
 _PATH_TRICKS = (b"..", b"%2e", b"%2f", b"%5c", b"\\")
@@ -32,14 +37,14 @@ class ApiKey:
         value = value.strip()
         if value.startswith("$"):
             raise KeyRuleBroken("the key begins with '$': the host passed on a placeholder instead of filling it in")
-        if not re.fullmatch(r"[!-~]{8,512}", value):
-            raise KeyRuleBroken("the key is not 8 to 512 printable ASCII characters without spaces")
+        if not re.fullmatch(r"[!#-&(-~]{8,512}", value):
+            raise KeyRuleBroken("the key is not 8 to 512 printable ASCII characters without spaces and quotes")
         self._value = value
 
     @property
     def is_live(self) -> bool:
         """Whether the key opens a real account (`sk_live_…`)."""
-        return self._value.startswith("sk_live_")
+        return self._value.casefold().startswith("sk_live_")
 
     @property
     def last_four(self) -> str:
@@ -57,6 +62,16 @@ class ApiKey:
     def cut_from_bytes(self, body: bytes) -> bytes:
         """Remove the key from the raw body of an answer, before anything reads it."""
         return body.replace(self._value.encode(), _CUT.encode())
+
+    def cut_from_json(self, value: Any) -> Any:
+        """Remove the key from every text in parsed JSON; escapes such as `\\u0073` hide it from `cut_from_bytes`."""
+        if isinstance(value, str):
+            return self.cut_from(value)
+        if is_list(value):
+            return [self.cut_from_json(item) for item in value]
+        if is_object(value):
+            return {self.cut_from(name): self.cut_from_json(item) for name, item in value.items()}
+        return value
 
     def __repr__(self) -> str:
         return f"ApiKey(…{self.last_four})"
@@ -78,12 +93,12 @@ class Allowlist:
             KeyRuleBroken: if the URL is neither of the vendor's hosts over https on port 443, nor a loopback address
                 whose key does not begin with `sk_live_`.
         """
-        url = _plain_origin(base_url)
-        if url.host in VENDOR_HOSTS and url.scheme == "https" and url.port in (None, 443):
+        url = _plain_origin(base_url, shown := key.cut_from(base_url) if key else base_url)
+        if _host(url) in VENDOR_HOSTS and url.scheme == "https" and url.port in (None, 443):
             return cls(url.copy_with(port=None))
-        if not _is_loopback(url.host):
+        if not _is_loopback(_host(url)):
             raise KeyRuleBroken(
-                f"the base URL must be https on {' or '.join(VENDOR_HOSTS)}, or a loopback address: not {base_url!r}"
+                f"the base URL must be https on {' or '.join(VENDOR_HOSTS)}, or a loopback address: not {shown!r}"
             )
         if key is not None and key.is_live:
             raise KeyRuleBroken("a key that begins with sk_live_ goes to the vendor's hosts only, not to loopback")
@@ -92,7 +107,7 @@ class Allowlist:
     @property
     def is_local(self) -> bool:
         """Whether this is a sandbox on this machine and not the vendor."""
-        return self.base.host not in VENDOR_HOSTS
+        return _host(self.base) not in VENDOR_HOSTS
 
     def admits(self, url: httpx.URL) -> bool:
         """Whether a request with the key may be sent to this URL."""
@@ -100,8 +115,8 @@ class Allowlist:
         if url.userinfo or not path.startswith(API_ROOT.encode()) or any(trick in path for trick in _PATH_TRICKS):
             return False
         if self.is_local:
-            return (url.scheme, url.host, url.port) == (self.base.scheme, self.base.host, self.base.port)
-        return url.scheme == "https" and url.host in VENDOR_HOSTS and url.port in (None, 443)
+            return (url.scheme, _host(url), url.port) == (self.base.scheme, _host(self.base), self.base.port)
+        return url.scheme == "https" and _host(url) in VENDOR_HOSTS and url.port in (None, 443)
 
 
 class KeyedTransport(httpx.AsyncBaseTransport):
@@ -125,10 +140,16 @@ class KeyedTransport(httpx.AsyncBaseTransport):
             raise httpx.UnsupportedProtocol("the key's allowlist does not admit this address", request=request)
         headers = httpx.Headers(request.headers)
         headers["Authorization"] = self._key.header()
+        # A front end that many sites share goes by the Host header, so it is the admitted URL's and no caller's.
+        headers["Host"] = request.url.netloc.decode("ascii")
         keyed = httpx.Request(
             request.method, request.url, headers=headers, stream=request.stream, extensions=request.extensions
         )
-        return await self._inner.handle_async_request(keyed)
+        response = await self._inner.handle_async_request(keyed)
+        if 300 <= response.status_code < 400:
+            # Hidden from httpx, which would follow it by rules of its own, or stumble over a broken one.
+            response.extensions[REDIRECT] = response.headers.pop("Location", None)
+        return response
 
     async def aclose(self) -> None:
         """Close the connections below."""
@@ -141,26 +162,33 @@ def proxy_for(allowlist: Allowlist, proxies: Mapping[str, str] | None = None) ->
     Behind a proxy the connection is still TLS from here to the vendor (CONNECT), so the key stays closed to it.
     SOCKS proxies are left alone: httpx needs an extra package for them.
     """
-    if allowlist.is_local or proxy_bypass(allowlist.base.host):
+    if allowlist.is_local or proxy_bypass(_host(allowlist.base)):
         return None
     proxy = (getproxies() if proxies is None else proxies).get("https", "")
     return proxy if proxy.startswith(("http://", "https://")) else None
 
 
-def _plain_origin(base_url: str) -> httpx.URL:
+def _host(url: httpx.URL) -> str:
+    """The host as it goes over the wire; httpx's `host` decodes punycode, and fails on what is none."""
+    return url.raw_host.decode("ascii")
+
+
+def _plain_origin(base_url: str, shown: str) -> httpx.URL:
     """Read scheme, host and port, and nothing else: what could mislead a reader or a parser is refused."""
     try:
         parts = urlsplit(base_url)
         url = httpx.URL(base_url)
         port = parts.port
     except (ValueError, httpx.InvalidURL) as broken:
-        raise KeyRuleBroken(f"the base URL {base_url!r} cannot be read") from broken
+        raise KeyRuleBroken(f"the base URL {shown!r} cannot be read") from broken
     # Two parsers must agree on an ASCII URL that is an origin and nothing more.
     plain = base_url.isascii() and not re.search(r"[\s\\@]", base_url) and parts.path in ("", "/", "/v1", "/v1/")
     if not plain or parts.query or parts.fragment or "?" in base_url or "#" in base_url:
-        raise KeyRuleBroken(f"the base URL must be only https and a host: not {base_url!r}")
-    if parts.scheme not in ("http", "https") or parts.hostname != url.host or (port != url.port and port is not None):
-        raise KeyRuleBroken(f"the base URL must be only https and a host: not {base_url!r}")
+        raise KeyRuleBroken(f"the base URL must be only https and a host: not {shown!r}")
+    # httpx drops a scheme's default port.
+    same_port = url.port == port or (parts.scheme, port) in (("https", 443), ("http", 80))
+    if parts.scheme not in ("http", "https") or parts.hostname != _host(url) or not same_port:
+        raise KeyRuleBroken(f"the base URL must be only https and a host: not {shown!r}")
     return url.copy_with(path="/")
 
 

@@ -20,6 +20,10 @@ class SentMessage(Wire):
     conversation_id: str | None = None
 
 
+def _list_of_urls(urls: Any) -> Any:
+    return [urls] if isinstance(urls, str) else urls or None
+
+
 class Message(Wire):
     """One text of a number or a conversation."""
 
@@ -30,8 +34,10 @@ class Message(Wire):
     body: Annotated[str | None, Field(validation_alias=AliasChoices("body", "message"))] = None
     channel: str | None = None
     status: str | None = None
-    media_urls: Annotated[list[str] | None, BeforeValidator(lambda urls: urls or None)] = None
-    at: Annotated[UtcTime | None, Field(validation_alias=AliasChoices("receivedAt", "createdAt"))] = None
+    media_urls: Annotated[
+        list[str] | None, Field(validation_alias=AliasChoices("mediaUrls", "mediaUrl")), BeforeValidator(_list_of_urls)
+    ] = None
+    at: Annotated[UtcTime, Field(validation_alias=AliasChoices("receivedAt", "createdAt"))] = None
 
 
 class Conversation(Wire):
@@ -42,7 +48,7 @@ class Conversation(Wire):
     participant: str | None = None
     agent_id: str | None = None
     message_count: int | None = None
-    last_message_at: UtcTime | None = None
+    last_message_at: UtcTime = None
     last_message_preview: str | None = None
     group_name: str | None = None
     metadata: dict[str, Any] | None = None

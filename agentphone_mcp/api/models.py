@@ -31,35 +31,41 @@ class Wire(BaseModel):
 
 
 def _to_utc(value: Any) -> Any:
-    """Write a time as UTC to the second; what is no ISO 8601 time passes as it came."""
+    """Write a time as UTC to the second; a text that is no ISO 8601 time passes as it came."""
     if not isinstance(value, str):
-        return value
+        return None
     try:
         at = datetime.fromisoformat(value)
-    except ValueError:
+        at = at if at.tzinfo else at.replace(tzinfo=UTC)
+        return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    except (ValueError, OverflowError):
         return value
-    at = at if at.tzinfo else at.replace(tzinfo=UTC)
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-UtcTime = Annotated[str, BeforeValidator(_to_utc)]
+UtcTime = Annotated[str | None, BeforeValidator(_to_utc)]
 """A time as text, for example `2026-11-20T09:30:00Z`."""
 
 
 class Page(Wire, Generic[Row]):
     """One page of a list: `{data, total, hasMore}`, `{items}` or a bare list, whichever the endpoint answers."""
 
-    data: list[Row] = []
+    data: list[Row]
     total: int | None = None
     has_more: bool | None = None
+
+    def next_offset(self, offset: int) -> int | None:
+        """Where the next page begins, for a page that begins at `offset`; None at the end."""
+        reached = offset + len(self.data)
+        more = self.has_more if self.has_more is not None else self.total is not None and reached < self.total
+        return reached if more and self.data else None
 
     @model_validator(mode="before")
     @classmethod
     def _any_shape(cls, answer: Any) -> Any:
         if is_list(answer):
             return {"data": answer}
-        if is_object(answer) and answer.get("data") is None:
-            return {**answer, "data": answer.get("items") or []}
+        if is_object(answer) and "data" not in answer and "items" in answer:
+            return {**answer, "data": answer["items"]}
         return answer
 
 

@@ -17,9 +17,9 @@ class PhoneNumber(Wire):
     type: str | None = None
     agent_id: str | None = None
     outbound_sms: str | None = None
-    expires_at: UtcTime | None = None
+    expires_at: UtcTime = None
     external_id: str | None = None
-    created_at: UtcTime | None = None
+    created_at: UtcTime = None
 
 
 class AvailableNumber(Wire):
@@ -68,13 +68,16 @@ class NumbersApi:
 
     async def all(self) -> AsyncIterator[PhoneNumber]:
         """Every phone number of the account, a page at a time."""
-        offset, more = 0, True
-        while more:
+        seen: set[str] = set()
+        offset: int | None = 0
+        while offset is not None:
             page = await self.list(limit=100, offset=offset)
-            for number in page.data:
+            new = [number for number in page.data if number.id not in seen]
+            for number in new:
                 yield number
-            offset += len(page.data)
-            more = bool(page.has_more) and bool(page.data)
+            seen.update(number.id for number in new)
+            # A server that takes no offset would give its first page for ever.
+            offset = page.next_offset(offset) if new else None
 
     async def available(self, **search: str | int | None) -> Page[AvailableNumber]:
         """Numbers on offer; `search` takes area_code, city, state, zip, country and limit."""

@@ -1,19 +1,15 @@
 """One request to the API: the path quoted, the time bounded, safe requests retried, a status turned into an error."""
 
 import logging
-import random
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from email.utils import parsedate_to_datetime
-from time import time
-from typing import TypeVar
-from urllib.parse import urlencode
+from contextlib import aclosing, asynccontextmanager
+from typing import Any, TypeVar
 
 import anyio
 import httpx
-from httpx_sse import EventSource, ServerSentEvent, SSEError
-from pydantic import BaseModel, ValidationError
+from httpx_sse import EventSource, SSEError
+from pydantic import BaseModel
 
 from agentphone_mcp.api.answers import read_error, read_json
 from agentphone_mcp.api.errors import (
@@ -26,19 +22,21 @@ from agentphone_mcp.api.errors import (
     RequestLine,
     Unreachable,
     UnreadableAnswer,
+    Unsendable,
     error_for,
 )
-from agentphone_mcp.api.key import Allowlist, ApiKey, KeyedTransport, proxy_for
+from agentphone_mcp.api.key import REDIRECT, Allowlist, ApiKey, KeyedTransport, proxy_for
+from agentphone_mcp.api.retries import TRIES, backoff, retry_after, wait_for
 
 Answer = TypeVar("Answer", bound=BaseModel)
 Query = Mapping[str, str | int | None]
+Event = tuple[str, Any]
+"""The name of a server-sent event, and its data."""
 
-TRIES = 3
-LONGEST_WAIT = 8.0
-"""Seconds: a longer Retry-After is reported to the caller instead of being waited for."""
 SILENCE = 60.0
 """Seconds without a byte, heartbeats included, after which a transcript stream counts as lost."""
 _MAX_REDIRECTS = 3
+_UNTYPED = "application/octet-stream"
 # Of httpx's errors these happen before a request is sent, so that a write cannot have been accepted.
 _NEVER_SENT = (
     httpx.ConnectError,
@@ -49,7 +47,6 @@ _NEVER_SENT = (
     httpx.LocalProtocolError,
 )
 _CONNECTION_LOST = (httpx.NetworkError, httpx.ConnectTimeout, httpx.RemoteProtocolError)
-_BUSY = (502, 503, 504)
 
 logger = logging.getLogger(__name__)
 
@@ -75,6 +72,7 @@ class Transport:
         inner: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._key = key
+        self._timeout = timeout
         self._allowlist = Allowlist.for_base(base_url, key)
         self._client: httpx.AsyncClient | None = None
         if key is not None:
@@ -108,39 +106,51 @@ class Transport:
         """Remove something."""
         return await self._ask(RequestLine("DELETE", path, ids), into)
 
-    async def get_bytes(self, path: str, **ids: str) -> tuple[bytes, str]:
-        """Read a file: its bytes and its content type."""
-        response = await self._answer(RequestLine("GET", path, ids))
-        return response.content, response.headers.get("Content-Type", "application/octet-stream")
+    async def get_audio(self, path: str, **ids: str) -> tuple[bytes, str]:
+        """Read a recording: its bytes and its content type."""
+        line = RequestLine("GET", path, ids)
+        response = await self._answer(line)
+        kind = response.headers.get("Content-Type", _UNTYPED)
+        if not response.content or not kind.startswith(("audio/", _UNTYPED)):
+            raise UnreadableAnswer(line, "it is no audio", status=response.status_code)
+        return response.content, kind
 
     @asynccontextmanager
-    async def events(self, path: str, **ids: str) -> AsyncGenerator[AsyncIterator[ServerSentEvent]]:
-        """Open a stream of server-sent events; leaving the context closes it at once.
+    async def events(self, path: str, **ids: str) -> AsyncGenerator[AsyncIterator[Event]]:
+        """Open a stream of server-sent events, as their names and their JSON; leaving the context closes it at once.
 
         Raises:
             Unreachable: when the stream breaks, or is silent for `SILENCE` seconds.
+            UnreadableAnswer: when it is no event stream, or an event is no JSON.
         """
         line = RequestLine("GET", path, ids)
-        client, url = self._ready(line)
+        client, path = self._ready(line)
         timeout = httpx.Timeout(SILENCE, connect=client.timeout.connect)
         try:
-            async with client.stream("GET", url, headers={"Accept": "text/event-stream"}, timeout=timeout) as response:
+            async with client.stream("GET", path, headers={"Accept": "text/event-stream"}, timeout=timeout) as response:
                 if not response.is_success:
                     await response.aread()
                     raise self._error(line, response)
-                yield EventSource(response).aiter_sse()
-        except SSEError as odd:
-            raise UnreadableAnswer(line, "an event stream was expected") from odd
+                async with aclosing(self._read_events(line, EventSource(response))) as events:
+                    yield events
         except httpx.HTTPError as lost:
             raise Unreachable(line, _reason(lost)) from lost
+
+    async def _read_events(self, line: RequestLine, source: EventSource) -> AsyncGenerator[Event]:
+        try:
+            async for event in source.aiter_sse():
+                if event.data:
+                    yield event.event, self._read(event.data.encode())
+        except (SSEError, ValueError) as odd:
+            raise UnreadableAnswer(line, "it is no stream of events in JSON", status=200) from odd
 
     async def _ask(
         self, line: RequestLine, into: type[Answer], *, query: Query | None = None, body: object = None
     ) -> Answer:
         response = await self._answer(line, query, body)
         try:
-            return into.model_validate(read_json(self._cut(response.content)))
-        except (ValueError, ValidationError) as odd:
+            return into.model_validate(self._read(response.content))
+        except ValueError as odd:  # pydantic's ValidationError is one
             # The status said yes, so a write went through; only what came of it cannot be read.
             kind = UnreadableAnswer if line.is_read else OutcomeUnknown
             wanted = "the answer is empty" if not response.content else f"the answer is not a readable {into.__name__}"
@@ -148,60 +158,81 @@ class Transport:
 
     async def _answer(self, line: RequestLine, query: Query | None = None, body: object = None) -> httpx.Response:
         """Send until there is an answer: a read up to `TRIES` times, a write again only when it was not accepted."""
-        client, url = self._ready(line, query)
+        client, path = self._ready(line)
+        asked = {name: value for name, value in (query or {}).items() if value is not None}
         for tries_left in reversed(range(TRIES)):
             try:
-                response = await self._send(client, line, url, body)
+                with anyio.fail_after(self._timeout):
+                    response = await self._send(line, client, _build(client, line, path, asked, body))
+            except TimeoutError as slow:
+                # httpx bounds each read by itself, so an answer that drips would never time out.
+                raise self._lost(line, httpx.ReadTimeout("too slow")) from slow
             except httpx.HTTPError as lost:
                 if line.is_read and tries_left and isinstance(lost, _CONNECTION_LOST):
-                    await anyio.sleep(_backoff(tries_left))
+                    await anyio.sleep(backoff(tries_left))
                     continue
                 raise self._lost(line, lost) from lost
             if response.is_success:
                 return response
             error = self._error(line, response)
-            wait = _wait_for(response, line, tries_left)
+            wait = wait_for(response, line, tries_left)
             if not tries_left or wait is None:
                 raise error
             await anyio.sleep(wait)
         raise AssertionError("unreachable: the last try returns or raises")
 
-    async def _send(self, client: httpx.AsyncClient, line: RequestLine, url: str, body: object) -> httpx.Response:
+    async def _send(self, line: RequestLine, client: httpx.AsyncClient, request: httpx.Request) -> httpx.Response:
         started = anyio.current_time()
-        response = await client.request(line.method, url, json=body, follow_redirects=False)
-        hops = 0
-        while line.is_read and response.is_redirect and hops < _MAX_REDIRECTS:
-            hops += 1
-            target = self._admitted(line, response)
-            response = await client.get(target, follow_redirects=False)
+        response = await client.send(request)
+        for _ in range(_MAX_REDIRECTS):
+            target = self._redirected(line, response)
+            if target is None:
+                break
+            response = await client.send(client.build_request("GET", target))
         took = (anyio.current_time() - started) * 1000
         logger.debug("%s %s: %d in %.0f ms", line.method, line.path, response.status_code, took)
         return response
 
-    def _ready(self, line: RequestLine, query: Query | None = None) -> tuple[httpx.AsyncClient, str]:
-        path = line.path.format_map({name: _path_value(line, name, value) for name, value in line.ids.items()})
+    def _ready(self, line: RequestLine) -> tuple[httpx.AsyncClient, str]:
+        path = line.path.format_map({name: _path_value(line, name) for name in line.ids})
         if self._client is None:
             raise KeyMissing(line)
-        asked = {name: value for name, value in (query or {}).items() if value is not None}
-        return self._client, f"{path}?{urlencode(asked)}" if asked else path
+        return self._client, path
 
-    def _admitted(self, line: RequestLine, redirect: httpx.Response) -> httpx.URL:
+    def _redirected(self, line: RequestLine, response: httpx.Response) -> httpx.URL | None:
+        """Where a read is sent on to, if it is; a write is never sent on."""
+        location = response.extensions.get(REDIRECT)
+        if not line.is_read or location is None:
+            return None
         try:
-            target = redirect.url.join(redirect.headers["Location"])
-        except httpx.InvalidURL as odd:
-            raise DestinationRefused(line, "redirected to no address", status=redirect.status_code) from odd
+            target = response.url.join(location)
+        except (httpx.InvalidURL, ValueError) as odd:
+            raise DestinationRefused(line, "redirected to no address", status=response.status_code) from odd
         if not self._allowlist.admits(target):
-            raise DestinationRefused(line, f"redirected to {target.host}", status=redirect.status_code)
+            host = target.raw_host.decode("ascii")
+            where = self._key.cut_from(host) if self._key else host
+            raise DestinationRefused(line, f"redirected to {where or 'no host'}", status=response.status_code)
         return target
 
-    def _cut(self, body: bytes) -> bytes:
-        return self._key.cut_from_bytes(body) if self._key else body
+    def _read(self, body: bytes) -> Any:
+        """Parse an answer, without the key.
+
+        Raises:
+            ValueError: if it is no JSON.
+        """
+        if self._key is None:
+            return read_json(body)
+        found = read_json(self._key.cut_from_bytes(body))
+        return self._key.cut_from_json(found) if b"\\" in body else found
 
     def _error(self, line: RequestLine, response: httpx.Response) -> ApiError:
-        detail, code = read_error(self._cut(response.content))
+        try:
+            detail, code = read_error(self._read(response.content))
+        except ValueError:
+            detail, code = "the answer was a web page or plain text, not the API's JSON", None
         error = error_for(line, response.status_code, detail, code)
         if isinstance(error, RateLimited):
-            error.retry_after = _retry_after(response)
+            error.retry_after = retry_after(response)
         return error
 
     def _lost(self, line: RequestLine, lost: httpx.HTTPError) -> ApiError:
@@ -210,40 +241,23 @@ class Transport:
         return kind(line, _reason(lost))
 
 
-def _path_value(line: RequestLine, name: str, value: str) -> str:
+def _path_value(line: RequestLine, name: str) -> str:
     """Admit an id into a path; `..`, a slash or an escape could lead to another endpoint (httpx resolves `..`)."""
-    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,127}", value):
-        raise BadPathValue(RequestLine(line.method, line.path, {name: "…"}), f"{name} is no id")
+    value = line.ids[name]
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,127}", value) or ".." in value:
+        shown = RequestLine(line.method, line.path, {**line.ids, name: "…"})
+        raise BadPathValue(shown, f"{name} is no id")
     return value
+
+
+def _build(client: httpx.AsyncClient, line: RequestLine, path: str, query: Query, body: object) -> httpx.Request:
+    try:
+        return client.build_request(line.method, path, params=query or None, json=body)
+    except (httpx.InvalidURL, ValueError) as odd:
+        raise Unsendable(line, "a value in it cannot be sent: it is too long, or no text or number") from odd
 
 
 def _reason(lost: httpx.HTTPError) -> str:
     if isinstance(lost, httpx.TimeoutException):
         return "timed out"
     return "the connection could not be made" if isinstance(lost, _NEVER_SENT) else "the connection was lost"
-
-
-def _wait_for(response: httpx.Response, line: RequestLine, tries_left: int) -> float | None:
-    """How long to wait before trying again, or None where trying again is not safe or takes too long."""
-    if response.status_code == 429:  # Not accepted, so even a write may be sent again.
-        asked = _retry_after(response)
-        if asked is None:
-            return _backoff(tries_left)
-        return asked + random.uniform(0, 0.25) if asked <= LONGEST_WAIT else None  # noqa: S311 - jitter, no secret
-    return _backoff(tries_left) if response.status_code in _BUSY and line.is_read else None
-
-
-def _backoff(tries_left: int) -> float:
-    """Seconds before the next try: about 0.25, then 0.5, spread so that clients do not come back in step."""
-    return 0.25 * 2 ** (TRIES - 1 - tries_left) * random.uniform(0.5, 1.5)  # noqa: S311 - jitter, no secret
-
-
-def _retry_after(response: httpx.Response) -> float | None:
-    """Read Retry-After: seconds, or a date."""
-    value = response.headers.get("Retry-After", "").strip()
-    if value.isdigit():
-        return float(value)
-    try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - time())
-    except (ValueError, TypeError):
-        return None

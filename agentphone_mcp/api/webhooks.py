@@ -24,7 +24,7 @@ class Webhook(Wire):
     status: str | None = None
     context_limit: int | None = None
     timeout: Annotated[float | None, Field(description="Seconds")] = None
-    created_at: UtcTime | None = None
+    created_at: UtcTime = None
 
 
 class _MaybeWebhook(RootModel[Webhook | None]):
@@ -55,13 +55,13 @@ class Delivery(Wire):
     http_status: Annotated[int | None, Field(validation_alias=AliasChoices("httpStatus", "statusCode"))] = None
     attempts: Annotated[int | None, Field(validation_alias=AliasChoices("attemptCount", "attempts"))] = None
     error: Annotated[str | None, Field(validation_alias=AliasChoices("errorMessage", "error"))] = None
-    next_retry_at: UtcTime | None = None
-    at: Annotated[UtcTime | None, Field(validation_alias=AliasChoices("createdAt", "deliveredAt"))] = None
+    next_retry_at: UtcTime = None
+    at: Annotated[UtcTime, Field(validation_alias=AliasChoices("createdAt", "deliveredAt"))] = None
 
     @model_validator(mode="before")
     @classmethod
     def _success_is_a_status(cls, row: Any) -> Any:
-        if is_object(row) and "status" not in row and "success" in row:
+        if is_object(row) and row.get("status") is None and isinstance(row.get("success"), bool):
             return {**row, "status": "success" if row["success"] else "failed"}
         return row
 
@@ -151,5 +151,5 @@ def _count(page: Page[Delivery]) -> DeliveryStats:
         pending=seen - success - failed,
         success_rate=round(100 * success / seen, 1) if seen else None,
         by_event_type=dict(Counter(row.event or "unknown" for row in page.data)) or None,
-        counted=f"the latest {seen} deliveries" if page.has_more else None,
+        counted=f"the latest {seen} deliveries" if seen == _PAGE or page.next_offset(0) else None,
     )

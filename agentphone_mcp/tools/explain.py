@@ -49,7 +49,7 @@ def _what_happened(error: errors.ApiError) -> str:
     match error:
         case errors.KeyMissing():
             return "No AgentPhone API key is configured, so nothing was sent."
-        case errors.BadPathValue() | errors.DestinationRefused():
+        case errors.Unsendable() | errors.DestinationRefused():
             return f"{error.request} was stopped on our side{said}."
         case errors.Unreachable():
             return f"{error.request} got no answer from AgentPhone{said}."

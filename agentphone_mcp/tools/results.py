@@ -30,13 +30,11 @@ def listed(page: Page[Row], offset: int = 0, *, if_empty: str | None = None) -> 
         offset: where the page begins.
         if_empty: what to do next when the whole list is empty.
     """
-    reached = offset + len(page.data)
-    more = page.has_more if page.has_more is not None else page.total is not None and reached < page.total
     return Listed(
         data=page.data,
         total=page.total,
-        next_offset=reached if more and page.data else None,
-        next_step=if_empty if reached == 0 else None,
+        next_offset=page.next_offset(offset),
+        next_step=None if page.data or offset else if_empty,
     )
 
 

@@ -68,9 +68,9 @@ def reads(function: ToolFunction, *, open_world: bool = False) -> Declared:
     return Declared(function, _hints(read_only=True, idempotent=True, open_world=open_world))
 
 
-def creates(function: ToolFunction) -> Declared:
-    """Declare a tool that adds something each time it is called."""
-    return Declared(function, _hints())
+def creates(function: ToolFunction, *, may_replace: bool = False) -> Declared:
+    """Declare a tool that adds something each time it is called, or, through the gate, replaces what is there."""
+    return Declared(function, _hints(destructive=may_replace))
 
 
 def updates(function: ToolFunction, *, idempotent: bool = True, open_world: bool = False) -> Declared:

@@ -147,7 +147,7 @@ async def _whose(api: ApiClient, agent_id: str | None) -> str:
 
 TOOLS = [
     reads(get_webhook),
-    creates(set_webhook),
+    creates(set_webhook, may_replace=True),
     destroys(delete_webhook),
     updates(test_webhook, idempotent=False, open_world=True),
     reads(list_webhook_deliveries),
