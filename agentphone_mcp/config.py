@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from agentphone_mcp.api.key import DEFAULT_BASE_URL, Allowlist, ApiKey, KeyRuleBroken
+from agentphone_mcp.api.key import DEFAULT_BASE_URL, Allowlist, ApiKey, KeyRuleBroken, mask_keys
 
 TOOLSETS = ("account", "agents", "numbers", "calls", "messages", "webhooks", "contacts")
 KEY_VARIABLE = "AGENTPHONE_API_KEY"
@@ -60,12 +60,14 @@ def read_key(environ: Mapping[str, str]) -> ApiKey | None:
     source = KEY_FILE_VARIABLE if file else KEY_VARIABLE
     if file:
         try:
-            value = Path(file).expanduser().read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as unreadable:
+            # Notepad begins a text file with a mark that is no part of the key.
+            value = Path(file).expanduser().read_text(encoding="utf-8-sig").strip()
+        except (OSError, ValueError, RuntimeError) as unreadable:
             reason = getattr(unreadable, "strerror", None) or "it is not a text file"
-            raise ConfigError(f"{KEY_FILE_VARIABLE}: {file} cannot be read: {reason}") from None
+            # Some paste the key itself here.
+            raise ConfigError(f"{KEY_FILE_VARIABLE}: {mask_keys(file)!r} cannot be read: {reason}") from None
         if not value:
-            raise ConfigError(f"{KEY_FILE_VARIABLE}: {file} is empty")
+            raise ConfigError(f"{KEY_FILE_VARIABLE}: {file!r} is empty")
     if not value:
         return None
     try:

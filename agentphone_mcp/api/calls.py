@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AliasChoices, Field, model_validator
 
 from agentphone_mcp.api.answers import is_list, is_object
-from agentphone_mcp.api.models import Done, Page, UtcTime, Wire, sent
+from agentphone_mcp.api.models import Done, Identified, Page, UtcTime, Wire, sent
 from agentphone_mcp.api.transport import Event, Transport
 
 ENDED = frozenset({"completed", "failed", "busy", "no-answer"})
@@ -23,10 +23,9 @@ class Turn(Wire):
     at: UtcTime = None
 
 
-class Call(Wire):
+class Call(Identified):
     """A call, inbound, outbound or from a browser (`web`); numbers are E.164, or `web`."""
 
-    id: str
     status: str | None = None
     direction: str | None = None
     from_number: str | None = None

@@ -1,13 +1,13 @@
 """The account's address book: `/v1/contacts`."""
 
-from agentphone_mcp.api.models import Done, Page, UtcTime, Wire, sent
+from agentphone_mcp.api.listing import get_or_find
+from agentphone_mcp.api.models import Done, Identified, Page, UtcTime, sent
 from agentphone_mcp.api.transport import Transport
 
 
-class Contact(Wire):
+class Contact(Identified):
     """A person or company and its number in E.164."""
 
-    id: str
     name: str | None = None
     phone_number: str | None = None
     email: str | None = None
@@ -28,8 +28,13 @@ class ContactsApi:
         return await self._transport.get("/v1/contacts", Page[Contact], query)
 
     async def get(self, contact_id: str) -> Contact:
-        """One contact."""
-        return await self._transport.get("/v1/contacts/{contact_id}", Contact, contact_id=contact_id)
+        """One contact.
+
+        Raises:
+            NotFound: if the account has no such contact.
+        """
+        one = self._transport.get("/v1/contacts/{contact_id}", Contact, contact_id=contact_id)
+        return await get_or_find(one, self.list, contact_id)
 
     async def create(
         self, name: str, phone_number: str, *, email: str | None = None, notes: str | None = None

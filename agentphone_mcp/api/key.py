@@ -23,7 +23,8 @@ REDIRECT = "agentphone.redirect"
 """Where a response's extensions hold the Location that `KeyedTransport` took from it."""
 _CUT = "[key removed]"
 # httpx resolves a plain `..` itself; these would be resolved by some server on the way.
-_PATH_TRICKS = (b"..", b"%2e", b"%2f", b"%5c", b"\\")
+_PATH_TRICKS = (b"..", b"%2e", b"%2f", b"%5c", b"%25", b"\\")
+_LONG_ENOUGH_TO_SHOW = 16
 
 
 class KeyRuleBroken(ValueError):
@@ -35,8 +36,8 @@ class ApiKey:
 
     def __init__(self, value: str) -> None:
         value = value.strip()
-        if value.startswith("$"):
-            raise KeyRuleBroken("the key begins with '$': the host passed on a placeholder instead of filling it in")
+        if value.startswith(("$", "%", "{", "<")):
+            raise KeyRuleBroken("the key is a placeholder that the host did not fill in")
         if not re.fullmatch(r"[!#-&(-~]{8,512}", value):
             raise KeyRuleBroken("the key is not 8 to 512 printable ASCII characters without spaces and quotes")
         self._value = value
@@ -48,8 +49,8 @@ class ApiKey:
 
     @property
     def last_four(self) -> str:
-        """The last four characters, which a person may be shown to tell two keys apart."""
-        return self._value[-4:]
+        """The last four characters, which a person may be shown to tell two keys apart; none of a short key."""
+        return self._value[-4:] if len(self._value) >= _LONG_ENOUGH_TO_SHOW else ""
 
     def header(self) -> str:
         """The value of the Authorization header; the one way to the key's text."""
@@ -93,7 +94,8 @@ class Allowlist:
             KeyRuleBroken: if the URL is neither of the vendor's hosts over https on port 443, nor a loopback address
                 whose key does not begin with `sk_live_`.
         """
-        url = _plain_origin(base_url, shown := key.cut_from(base_url) if key else base_url)
+        shown = mask_keys(key.cut_from(base_url) if key else base_url)
+        url = _plain_origin(base_url, shown)
         if _host(url) in VENDOR_HOSTS and url.scheme == "https" and url.port in (None, 443):
             return cls(url.copy_with(port=None))
         if not _is_loopback(_host(url)):
@@ -111,8 +113,9 @@ class Allowlist:
 
     def admits(self, url: httpx.URL) -> bool:
         """Whether a request with the key may be sent to this URL."""
-        path = url.raw_path.partition(b"?")[0].lower()
-        if url.userinfo or not path.startswith(API_ROOT.encode()) or any(trick in path for trick in _PATH_TRICKS):
+        path = url.raw_path.partition(b"?")[0]
+        tricked = any(trick in path.lower() for trick in _PATH_TRICKS)
+        if url.userinfo or tricked or not path.startswith(API_ROOT.encode()):
             return False
         if self.is_local:
             return (url.scheme, _host(url), url.port) == (self.base.scheme, _host(self.base), self.base.port)
@@ -142,10 +145,11 @@ class KeyedTransport(httpx.AsyncBaseTransport):
         headers["Authorization"] = self._key.header()
         # A front end that many sites share goes by the Host header, so it is the admitted URL's and no caller's.
         headers["Host"] = request.url.netloc.decode("ascii")
-        keyed = httpx.Request(
-            request.method, request.url, headers=headers, stream=request.stream, extensions=request.extensions
-        )
+        # Of the extensions only the time-outs: another could name the host that TLS is to check.
+        timeouts = {"timeout": request.extensions["timeout"]} if "timeout" in request.extensions else {}
+        keyed = httpx.Request(request.method, request.url, headers=headers, stream=request.stream, extensions=timeouts)
         response = await self._inner.handle_async_request(keyed)
+        response.headers.pop("Set-Cookie", None)
         if 300 <= response.status_code < 400:
             # Hidden from httpx, which would follow it by rules of its own, or stumble over a broken one.
             response.extensions[REDIRECT] = response.headers.pop("Location", None)
@@ -154,6 +158,11 @@ class KeyedTransport(httpx.AsyncBaseTransport):
     async def aclose(self) -> None:
         """Close the connections below."""
         await self._inner.aclose()
+
+
+def mask_keys(text: str) -> str:
+    """Remove whatever looks like a key from a text, also one that is not the configured one."""
+    return re.sub(r"\bsk_[a-z]+_[\w-]+", _CUT, text, flags=re.IGNORECASE)
 
 
 def proxy_for(allowlist: Allowlist, proxies: Mapping[str, str] | None = None) -> str | None:
@@ -165,6 +174,8 @@ def proxy_for(allowlist: Allowlist, proxies: Mapping[str, str] | None = None) ->
     if allowlist.is_local or proxy_bypass(_host(allowlist.base)):
         return None
     proxy = (getproxies() if proxies is None else proxies).get("https", "")
+    if proxy and "://" not in proxy:
+        return f"http://{proxy}"
     return proxy if proxy.startswith(("http://", "https://")) else None
 
 
@@ -182,7 +193,7 @@ def _plain_origin(base_url: str, shown: str) -> httpx.URL:
     except (ValueError, httpx.InvalidURL) as broken:
         raise KeyRuleBroken(f"the base URL {shown!r} cannot be read") from broken
     # Two parsers must agree on an ASCII URL that is an origin and nothing more.
-    plain = base_url.isascii() and not re.search(r"[\s\\@]", base_url) and parts.path in ("", "/", "/v1", "/v1/")
+    plain = base_url.isascii() and not re.search(r"[\s\\@%]", base_url) and parts.path in ("", "/", "/v1", "/v1/")
     if not plain or parts.query or parts.fragment or "?" in base_url or "#" in base_url:
         raise KeyRuleBroken(f"the base URL must be only https and a host: not {shown!r}")
     # httpx drops a scheme's default port.

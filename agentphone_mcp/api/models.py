@@ -29,6 +29,18 @@ class Wire(BaseModel):
         protected_namespaces=(),
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_absent(cls, answer: Any) -> Any:
+        """Where a field has two spellings, a null in one must not hide the other."""
+        return {name: value for name, value in answer.items() if value is not None} if is_object(answer) else answer
+
+
+class Identified(Wire):
+    """An object of the API that has an id of its own."""
+
+    id: str
+
 
 def _to_utc(value: Any) -> Any:
     """Write a time as UTC to the second; a text that is no ISO 8601 time passes as it came."""

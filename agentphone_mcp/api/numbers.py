@@ -2,15 +2,14 @@
 
 from collections.abc import AsyncIterator
 
-from agentphone_mcp.api.errors import NotFound, StatusError
-from agentphone_mcp.api.models import Page, UtcTime, Wire, sent
+from agentphone_mcp.api.listing import every, get_or_find
+from agentphone_mcp.api.models import Identified, Page, UtcTime, Wire, sent
 from agentphone_mcp.api.transport import Transport
 
 
-class PhoneNumber(Wire):
+class PhoneNumber(Identified):
     """A phone number of the account, in E.164; `outbound_sms` says whether 10DLC lets it send texts."""
 
-    id: str
     phone_number: str
     country: str | None = None
     status: str | None = None
@@ -51,33 +50,17 @@ class NumbersApi:
         return await self._transport.get("/v1/numbers", Page[PhoneNumber], {"limit": limit, "offset": offset})
 
     async def get(self, number_id: str) -> PhoneNumber:
-        """One phone number; found in the list where the API is too old to answer for a single one.
+        """One phone number.
 
         Raises:
             NotFound: if the account has no such number.
         """
-        try:
-            return await self._transport.get("/v1/numbers/{number_id}", PhoneNumber, number_id=number_id)
-        except StatusError as missing:
-            if missing.status not in (404, 405):
-                raise
-            async for number in self.all():
-                if number.id == number_id:
-                    return number
-            raise NotFound(missing.request, missing.detail, status=404, code=missing.code) from missing
+        one = self._transport.get("/v1/numbers/{number_id}", PhoneNumber, number_id=number_id)
+        return await get_or_find(one, self.list, number_id)
 
-    async def all(self) -> AsyncIterator[PhoneNumber]:
+    def all(self) -> AsyncIterator[PhoneNumber]:
         """Every phone number of the account, a page at a time."""
-        seen: set[str] = set()
-        offset: int | None = 0
-        while offset is not None:
-            page = await self.list(limit=100, offset=offset)
-            new = [number for number in page.data if number.id not in seen]
-            for number in new:
-                yield number
-            seen.update(number.id for number in new)
-            # A server that takes no offset would give its first page for ever.
-            offset = page.next_offset(offset) if new else None
+        return every(self.list)
 
     async def available(self, **search: str | int | None) -> Page[AvailableNumber]:
         """Numbers on offer; `search` takes area_code, city, state, zip, country and limit."""

@@ -25,7 +25,7 @@ from agentphone_mcp.api.errors import (
     Unsendable,
     error_for,
 )
-from agentphone_mcp.api.key import REDIRECT, Allowlist, ApiKey, KeyedTransport, proxy_for
+from agentphone_mcp.api.key import REDIRECT, Allowlist, ApiKey, KeyedTransport, mask_keys, proxy_for
 from agentphone_mcp.api.retries import TRIES, backoff, retry_after, wait_for
 
 Answer = TypeVar("Answer", bound=BaseModel)
@@ -35,6 +35,8 @@ Event = tuple[str, Any]
 
 SILENCE = 60.0
 """Seconds without a byte, heartbeats included, after which a transcript stream counts as lost."""
+_TO_CONNECT = 10.0
+_FOR_AUDIO = 300.0
 _MAX_REDIRECTS = 3
 _UNTYPED = "application/octet-stream"
 # Of httpx's errors these happen before a request is sent, so that a write cannot have been accepted.
@@ -72,7 +74,9 @@ class Transport:
         inner: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._key = key
-        self._timeout = timeout
+        to_connect = min(timeout, _TO_CONNECT)
+        # More than either, so that a connection that was never made is told as such and not as a lost answer.
+        self._within = timeout + to_connect
         self._allowlist = Allowlist.for_base(base_url, key)
         self._client: httpx.AsyncClient | None = None
         if key is not None:
@@ -80,7 +84,7 @@ class Transport:
             self._client = httpx.AsyncClient(
                 base_url=self._allowlist.base,
                 headers={"Accept": "application/json"} | ({"X-Sub-Account-Id": sub_account} if sub_account else {}),
-                timeout=httpx.Timeout(timeout, connect=min(timeout, 10.0)),
+                timeout=httpx.Timeout(timeout, connect=to_connect),
                 transport=KeyedTransport(inner, key, self._allowlist),
                 trust_env=False,
             )
@@ -109,7 +113,7 @@ class Transport:
     async def get_audio(self, path: str, **ids: str) -> tuple[bytes, str]:
         """Read a recording: its bytes and its content type."""
         line = RequestLine("GET", path, ids)
-        response = await self._answer(line)
+        response = await self._answer(line, within=_FOR_AUDIO)
         kind = response.headers.get("Content-Type", _UNTYPED)
         if not response.content or not kind.startswith(("audio/", _UNTYPED)):
             raise UnreadableAnswer(line, "it is no audio", status=response.status_code)
@@ -156,13 +160,15 @@ class Transport:
             wanted = "the answer is empty" if not response.content else f"the answer is not a readable {into.__name__}"
             raise kind(line, wanted, status=response.status_code) from odd
 
-    async def _answer(self, line: RequestLine, query: Query | None = None, body: object = None) -> httpx.Response:
+    async def _answer(
+        self, line: RequestLine, query: Query | None = None, body: object = None, within: float | None = None
+    ) -> httpx.Response:
         """Send until there is an answer: a read up to `TRIES` times, a write again only when it was not accepted."""
         client, path = self._ready(line)
         asked = {name: value for name, value in (query or {}).items() if value is not None}
         for tries_left in reversed(range(TRIES)):
             try:
-                with anyio.fail_after(self._timeout):
+                with anyio.fail_after(within or self._within):
                     response = await self._send(line, client, _build(client, line, path, asked, body))
             except TimeoutError as slow:
                 # httpx bounds each read by itself, so an answer that drips would never time out.
@@ -209,9 +215,8 @@ class Transport:
         except (httpx.InvalidURL, ValueError) as odd:
             raise DestinationRefused(line, "redirected to no address", status=response.status_code) from odd
         if not self._allowlist.admits(target):
-            host = target.raw_host.decode("ascii")
-            where = self._key.cut_from(host) if self._key else host
-            raise DestinationRefused(line, f"redirected to {where or 'no host'}", status=response.status_code)
+            host = mask_keys(target.raw_host.decode("ascii")) or "no host"
+            raise DestinationRefused(line, f"redirected to {host}", status=response.status_code)
         return target
 
     def _read(self, body: bytes) -> Any:
@@ -223,7 +228,10 @@ class Transport:
         if self._key is None:
             return read_json(body)
         found = read_json(self._key.cut_from_bytes(body))
-        return self._key.cut_from_json(found) if b"\\" in body else found
+        try:
+            return self._key.cut_from_json(found) if b"\\" in body else found
+        except RecursionError:
+            raise ValueError("nested too deep") from None
 
     def _error(self, line: RequestLine, response: httpx.Response) -> ApiError:
         try:

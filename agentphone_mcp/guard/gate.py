@@ -63,7 +63,7 @@ class Gate:
         """
         if confirm is None or confirm is False:
             return Outcome(status="needs_confirmation", what=deed.what, next_step=_how_to_confirm(deed))
-        if confirm is not True if deed.proof is None else confirm != deed.proof:
+        if not _is_yes(confirm, deed):
             raise Refused(f"Nothing was done: confirm does not match. {deed.what} {_how_to_confirm(deed)}")
         try:
             result = await do()
@@ -76,6 +76,12 @@ class Gate:
                 f"Look with {deed.look_up} before anything else, and do not repeat it blindly.",
             )
         return Outcome(status="done", what=deed.what, result=result, next_step=deed.then)
+
+
+def _is_yes(confirm: bool | str, deed: Deed) -> bool:
+    if deed.proof is None:
+        return confirm is True
+    return bool(deed.proof) and confirm == deed.proof
 
 
 def _how_to_confirm(deed: Deed) -> str:

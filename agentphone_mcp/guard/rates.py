@@ -25,5 +25,7 @@ class Rates:
     def message(self, body: str) -> str:
         """What a text costs, by its segments."""
         size = _GSM_SEGMENT if body.isascii() else _UNICODE_SEGMENT
-        segments = max(1, -(-len(body) // size))
+        # Carriers count UTF-16 units, of which an emoji takes two.
+        units = len(body.encode("utf-16-le", "surrogatepass")) // 2
+        segments = max(1, -(-units // size))
         return f"about ${self.text * segments:.2f}, {segments} segment{'s' if segments > 1 else ''}"

@@ -127,7 +127,7 @@ async def deleting(agent_id: str, api: Api) -> Deed:
     return Deed(
         f"Delete the agent {agent.name!r}. It cannot be undone; its numbers ({numbers}) stay, attached to nobody.",
         look_up="list_agents",
-        proof=(agent.name or agent.id).strip(),
+        proof=(agent.name or "").strip() or agent.id,
     )
 
 

@@ -29,6 +29,8 @@ async def save_contact(
 ) -> Contact:
     """Add a contact (name and phone_number), or change one by contact_id."""
     if contact_id is not None:
+        if (name, phone_number, email, notes) == (None, None, None, None):
+            raise Refused("Nothing was changed: give at least one field besides contact_id.")
         return await api.contacts.update(contact_id, name=name, phone_number=phone_number, email=email, notes=notes)
     if name is None or phone_number is None:
         raise Refused("Nothing was saved: a new contact needs name and phone_number; to change one, give contact_id.")

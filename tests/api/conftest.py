@@ -1,0 +1,96 @@
+"""What the API's tests share: an exchange with a told answer, a request on its way out, a raw loopback server."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+
+from agentphone_mcp.api.client import ApiClient
+
+Ask = Callable[[ApiClient], Awaitable[Any]]
+Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+# Enough of every resource that any method can read it.
+_ANYTHING = {
+    "id": "any_1",
+    "phoneNumber": "+14155551234",
+    "url": "https://your-server.com/webhook",
+    "accessToken": "token",
+    "data": [],
+}
+
+
+@dataclass
+class Sent:
+    """A request as the network saw it; repeated query fields would show as a list."""
+
+    method: str
+    path: str
+    query: dict[str, Any]
+    body: Any
+
+    @property
+    def line(self) -> str:
+        """The method and the path."""
+        return f"{self.method} {self.path}"
+
+
+@pytest.fixture
+def sent_by(answering: Callable[..., Any], api_over: Callable[..., ApiClient]) -> Callable[[Ask], Awaitable[Sent]]:
+    """Run one method and give the single request that it sent."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("/recording"):
+            return httpx.Response(200, content=b"RIFF", headers={"Content-Type": "audio/wav"})
+        return httpx.Response(200, json=_ANYTHING)
+
+    async def sent_by(ask: Ask) -> Sent:
+        network = answering(answer)
+        async with api_over(network) as api:
+            await ask(api)
+        (request,) = network.requests
+        fields = request.url.params
+        query = {name: fields[name] if len(fields.get_list(name)) == 1 else fields.get_list(name) for name in fields}
+        return Sent(request.method, request.url.path, query, json.loads(request.content) if request.content else None)
+
+    return sent_by
+
+
+@pytest.fixture
+def read(answering: Callable[..., Any], api_over: Callable[..., ApiClient]) -> Callable[..., Awaitable[Any]]:
+    """Run one method over a told answer (JSON, or a function of the request) and give what it read."""
+
+    async def read(answer: Any, ask: Ask, status: int = 200) -> Any:
+        told = answer if callable(answer) else lambda _: httpx.Response(status, content=json.dumps(answer).encode())
+        async with api_over(answering(told)) as api:
+            return await ask(api)
+
+    return read
+
+
+@pytest.fixture
+def loopback() -> Callable[[Handler], AbstractAsyncContextManager[str]]:
+    """Serve raw bytes on a loopback port for as long as the block lasts."""
+
+    @asynccontextmanager
+    async def loopback(handle: Handler) -> AsyncGenerator[str]:
+        async def closing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            try:
+                await handle(reader, writer)
+            except (ConnectionError, asyncio.IncompleteReadError):
+                pass  # the client left, which is what some tests are about
+            finally:
+                writer.close()
+
+        server = await asyncio.start_server(closing, "127.0.0.1")
+        try:
+            yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        finally:
+            server.close()
+
+    return loopback

@@ -1,0 +1,228 @@
+"""`/v1/calls`: what is sent, and every shape that is read but for transcripts."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from agentphone_mcp.api.errors import NotFound, UnreadableAnswer
+
+Read = Callable[..., Awaitable[Any]]
+
+SEEDS_PLACED = {
+    "id": "call_def456",
+    "agentId": "agent_abc123",
+    "fromNumber": "+14155551234",
+    "toNumber": "+14155559999",
+    "direction": "outbound",
+    "status": "in-progress",
+    "startedAt": "2025-01-15T10:32:00.000Z",
+}
+SEEDS_ROW = {
+    "id": "call_ghi012",
+    "agentId": "agt_abc123",
+    "phoneNumberId": "num_xyz789",
+    "phoneNumber": "+15551234567",
+    "fromNumber": "+15559876543",
+    "toNumber": "+15551234567",
+    "direction": "inbound",
+    "status": "completed",
+    "startedAt": "2025-01-15T14:00:00Z",
+    "endedAt": "2025-01-15T14:05:30Z",
+    "durationSeconds": 330,
+    "lastTranscriptSnippet": "Thank you for calling, goodbye!",
+    "recordingUrl": "https://api.twilio.com/2010-04-01/.../Recordings/RE...",
+    "recordingAvailable": True,
+}
+PAGE = {"limit": "20", "offset": "0"}
+
+
+@pytest.mark.parametrize(
+    ("ask", "line", "query", "body"),
+    [
+        pytest.param(lambda api: api.calls.list(), "GET /v1/calls", PAGE, None, id="list"),
+        pytest.param(
+            lambda api: api.calls.list(5, 10, status="no-answer", direction="web", search="+1 (415)"),
+            "GET /v1/calls",
+            {"limit": "5", "offset": "10", "status": "no-answer", "direction": "web", "search": "+1 (415)"},
+            None,
+            id="filtered-list",
+        ),
+        pytest.param(lambda api: api.calls.list(agent_id="a_1"), "GET /v1/agents/a_1/calls", PAGE, None, id="of-agent"),
+        pytest.param(
+            lambda api: api.calls.list(number_id="n_1"), "GET /v1/numbers/n_1/calls", PAGE, None, id="of-number"
+        ),
+        pytest.param(lambda api: api.calls.get("call_1"), "GET /v1/calls/call_1", {}, None, id="get"),
+        pytest.param(
+            lambda api: api.calls.place("agent_abc123", "+14155559999"),
+            "POST /v1/calls",
+            {},
+            {"agentId": "agent_abc123", "toNumber": "+14155559999"},
+            id="place-with-little",
+        ),
+        pytest.param(
+            lambda api: api.calls.place(
+                "agent_abc123",
+                "+14155559999",
+                from_number_id="num_1",
+                initial_greeting="Hi, I am calling to schedule an appointment.",
+                system_prompt="Schedule a dentist appointment for next Tuesday at 2pm.",
+                voice="nova",
+                model_tier="turbo",
+                variables={"firstName": "Ada"},
+                disable_recording=True,
+            ),
+            "POST /v1/calls",
+            {},
+            {
+                "agentId": "agent_abc123",
+                "toNumber": "+14155559999",
+                "fromNumberId": "num_1",
+                "initialGreeting": "Hi, I am calling to schedule an appointment.",
+                "systemPrompt": "Schedule a dentist appointment for next Tuesday at 2pm.",
+                "voice": "nova",
+                "modelTier": "turbo",
+                "variables": {"firstName": "Ada"},
+                "disableRecording": True,
+            },
+            id="place-with-everything",
+        ),
+        pytest.param(
+            lambda api: api.calls.create_web("agent_1"), "POST /v1/calls/web", {}, {"agentId": "agent_1"}, id="web"
+        ),
+        pytest.param(
+            lambda api: api.calls.create_web("agent_1", metadata={"user_id": 7}, variables={"first_name": "Ada"}),
+            "POST /v1/calls/web",
+            {},
+            {"agentId": "agent_1", "metadata": {"user_id": 7}, "variables": {"first_name": "Ada"}},
+            id="web-with-everything",
+        ),
+        pytest.param(lambda api: api.calls.end("call_1"), "POST /v1/calls/call_1/end", {}, None, id="end"),
+        pytest.param(
+            lambda api: api.calls.transcript("call_1"), "GET /v1/calls/call_1/transcript", {}, None, id="transcript"
+        ),
+        pytest.param(
+            lambda api: api.calls.recording("call_1"), "GET /v1/calls/call_1/recording", {}, None, id="recording"
+        ),
+    ],
+)
+async def test_each_method_sends_what_the_api_documents(
+    sent_by: Callable[..., Awaitable[Any]], ask: Any, line: str, query: dict[str, str], body: Any
+) -> None:
+    """Method, path, query and body are those of API.md's table; keys inside variables stay as they are."""
+    sent = await sent_by(ask)
+    assert (sent.line, sent.query, sent.body) == (line, query, body)
+
+
+async def test_the_seeds_placed_call_is_read(read: Read) -> None:
+    """It is in progress, which means accepted: it has not ended."""
+    call = await read(SEEDS_PLACED, lambda api: api.calls.place("agent_abc123", "+14155559999"), status=201)
+    assert (call.id, call.status, call.direction) == ("call_def456", "in-progress", "outbound")
+    assert (call.from_number, call.to_number) == ("+14155551234", "+14155559999")
+    assert call.started_at == "2025-01-15T10:32:00Z"
+    assert call.ended_at is call.duration_seconds is call.recording_available is None
+    assert not call.has_ended
+
+
+async def test_the_seeds_list_of_calls_is_read(read: Read) -> None:
+    """Every field of the seeds' row has its place."""
+    page = await read({"data": [SEEDS_ROW], "hasMore": False, "total": 1}, lambda api: api.calls.list())
+    (call,) = page.data
+    assert (page.total, page.has_more) == (1, False)
+    assert (call.agent_id, call.phone_number_id, call.duration_seconds) == ("agt_abc123", "num_xyz789", 330)
+    assert (call.started_at, call.ended_at) == ("2025-01-15T14:00:00Z", "2025-01-15T14:05:30Z")
+    assert call.last_transcript_snippet == "Thank you for calling, goodbye!"
+    assert call.recording_available is True
+    assert call.has_ended
+
+
+async def test_a_newer_call_full_of_nulls_is_read(read: Read) -> None:
+    """A call from a browser has no number of the account's, and a live one no end."""
+    nulls = dict.fromkeys(("agentId", "phoneNumberId", "phoneNumber", "endedAt", "durationSeconds", "transcripts"))
+    told = {
+        **nulls,
+        "id": "call_1",
+        "fromNumber": "web",
+        "status": "ringing",
+        "startedAt": "2025-01-15T14:00:00Z",
+        "x": 1,
+    }
+    call = await read(told, lambda api: api.calls.get("call_1"))
+    assert (call.from_number, call.agent_id, call.transcript) == ("web", None, [])
+
+
+@pytest.mark.parametrize(
+    ("status", "has_ended"),
+    [
+        pytest.param("completed", True, id="completed"),
+        pytest.param("failed", True, id="failed"),
+        pytest.param("busy", True, id="busy"),
+        pytest.param("no-answer", True, id="no-answer"),
+        pytest.param("ringing", False, id="ringing"),
+        pytest.param("in-progress", False, id="in-progress"),
+        pytest.param("parked", False, id="unknown"),
+        pytest.param(None, False, id="none"),
+    ],
+)
+async def test_only_a_final_status_says_that_a_call_is_over(read: Read, status: str | None, has_ended: bool) -> None:
+    """Nothing is taken for an end that the API has not called one."""
+    call = await read({"id": "call_1", "status": status}, lambda api: api.calls.get("call_1"))
+    assert call.has_ended is has_ended
+
+
+@pytest.mark.parametrize(
+    ("told", "call_id"),
+    [
+        pytest.param({"accessToken": "ey.1"}, None, id="token-alone"),
+        pytest.param({"accessToken": "ey.1", "callId": "call_1", "expiresIn": 30}, "call_1", id="call-id"),
+        pytest.param({"access_token": "ey.1", "call_id": "call_1"}, "call_1", id="snake-case"),
+        pytest.param({"accessToken": "ey.1", "id": "call_1"}, "call_1", id="id"),
+    ],
+)
+async def test_a_web_call_is_read(read: Read, told: Any, call_id: str | None) -> None:
+    """The token is what a browser needs; the call's id is there where the API says it."""
+    web = await read(told, lambda api: api.calls.create_web("agent_1"), status=201)
+    assert (web.access_token, web.call_id) == ("ey.1", call_id)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(httpx.Response(200, json={"success": True}), id="success"),
+        pytest.param(httpx.Response(200, json={"success": True, "message": "Call ended"}), id="message"),
+        pytest.param(httpx.Response(200, json=SEEDS_ROW), id="the-call"),
+        pytest.param(httpx.Response(202, json={}), id="empty-object"),
+        pytest.param(httpx.Response(204), id="no-body"),
+    ],
+)
+async def test_hanging_up_is_read_whatever_the_answer(read: Read, answer: httpx.Response) -> None:
+    """API.md does not say what the answer is, so any yes will do."""
+    assert (await read(lambda _: answer, lambda api: api.calls.end("call_1"))).success is True
+
+
+async def test_a_recording_is_its_bytes_and_its_type(read: Read) -> None:
+    """The audio comes as it is."""
+    audio = httpx.Response(200, content=b"RIFF\x00\xff", headers={"Content-Type": "audio/wav"})
+    recording = await read(lambda _: audio, lambda api: api.calls.recording("call_1"))
+    assert (recording.audio, recording.content_type) == (b"RIFF\x00\xff", "audio/wav")
+
+
+async def test_a_missing_recording_is_not_found(read: Read) -> None:
+    """Only finished calls of accounts with the add-on have one."""
+    with pytest.raises(NotFound):
+        await read({"detail": "No recording"}, lambda api: api.calls.recording("call_1"), status=404)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(httpx.Response(200, html="<h1>Sign in</h1>"), id="web-page"),
+        pytest.param(httpx.Response(200, json={"url": "https://x.example"}), id="json"),
+        pytest.param(httpx.Response(200), id="empty"),
+    ],
+)
+async def test_what_is_no_audio_is_no_recording(read: Read, answer: httpx.Response) -> None:
+    """A page that asks to sign in is not saved as a sound."""
+    with pytest.raises(UnreadableAnswer):
+        await read(lambda _: answer, lambda api: api.calls.recording("call_1"))

@@ -1,0 +1,203 @@
+"""No write without exactly the confirmation that the deed asks for."""
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from agentphone_mcp.api.errors import (
+    ApiError,
+    Conflict,
+    KeyMissing,
+    NotFound,
+    OutcomeUnknown,
+    RequestLine,
+    ServerError,
+    Unreachable,
+)
+from agentphone_mcp.api.models import Done
+from agentphone_mcp.guard.gate import Deed, Gate, Refused
+
+LINE = RequestLine("DELETE", "/v1/numbers/{number_id}", {"number_id": "pn_1"})
+CALL = Deed("Call +14155559999 from +14155551234.", look_up="list_calls", then="wait_for_call follows it.")
+RELEASE = Deed("Release +14155551234 for good.", look_up="list_numbers", proof="+14155551234")
+BOTH = pytest.mark.parametrize("deed", [pytest.param(CALL, id="spends"), pytest.param(RELEASE, id="destroys")])
+
+
+class Write:
+    """A write that counts how often it was done, and then answers or fails as told."""
+
+    def __init__(self, failure: Exception | None = None) -> None:
+        self.times = 0
+        self._failure = failure
+
+    async def __call__(self) -> Done:
+        """Do it."""
+        self.times += 1
+        if self._failure:
+            raise self._failure
+        return Done(message="done")
+
+
+@pytest.fixture
+def write() -> Write:
+    """A write that works."""
+    return Write()
+
+
+@BOTH
+@pytest.mark.parametrize("confirm", [pytest.param(None, id="none"), pytest.param(False, id="false")])
+async def test_without_a_confirmation_it_is_only_explained(deed: Deed, confirm: Any, write: Write) -> None:
+    """Nothing is done; the outcome says what would be, and how to confirm it."""
+    outcome = await Gate().carry_out(deed, confirm, write)
+    assert write.times == 0
+    assert (outcome.status, outcome.what, outcome.result) == ("needs_confirmation", deed.what, None)
+    assert outcome.next_step
+    assert "Ask your user" in outcome.next_step
+    value = json.dumps(deed.proof) if deed.proof else "true"
+    assert f"confirm={value}" in outcome.next_step
+
+
+@pytest.mark.parametrize(
+    ("deed", "confirm"), [pytest.param(CALL, True, id="spends"), pytest.param(RELEASE, "+14155551234", id="destroys")]
+)
+async def test_with_its_confirmation_it_is_done_once(deed: Deed, confirm: Any, write: Write) -> None:
+    """The outcome has the result and says what to do next."""
+    outcome = await Gate().carry_out(deed, confirm, write)
+    assert write.times == 1
+    assert (outcome.status, outcome.what, outcome.next_step) == ("done", deed.what, deed.then)
+    assert outcome.model_dump()["result"]["message"] == "done"
+
+
+WRONG_FOR_A_CALL = {
+    "one": 1,
+    "one-point": 1.0,
+    "zero": 0,
+    "true-in-words": "true",
+    "True-in-words": "True",
+    "yes": "yes",
+    "empty-text": "",
+    "the-number": "+14155559999",
+    "list": [True],
+    "object": {"confirm": True},
+}
+WRONG_FOR_A_RELEASE = {
+    "true": True,
+    "one": 1,
+    "true-in-words": "true",
+    "yes": "yes",
+    "empty-text": "",
+    "another-number": "+14155551235",
+    "beginning": "+1415555123",
+    "without-plus": "14155551234",
+    "with-spaces": "+1 415 555 1234",
+    "trailing-space": "+14155551234 ",
+    "trailing-newline": "+14155551234\n",
+    "fullwidth": "＋14155551234",
+    "id": "pn_1",
+    "list": ["+14155551234"],
+    "as-json": '"+14155551234"',
+}
+
+
+@pytest.mark.parametrize(
+    ("deed", "confirm"),
+    [
+        *[pytest.param(CALL, confirm, id=f"call-{name}") for name, confirm in WRONG_FOR_A_CALL.items()],
+        *[pytest.param(RELEASE, confirm, id=f"release-{name}") for name, confirm in WRONG_FOR_A_RELEASE.items()],
+    ],
+)
+async def test_anything_but_the_exact_confirmation_is_refused(deed: Deed, confirm: Any, write: Write) -> None:
+    """Nothing was done, and the refusal says what it would take."""
+    with pytest.raises(Refused) as refused:
+        await Gate().carry_out(deed, confirm, write)
+    assert write.times == 0
+    assert "Nothing was done" in str(refused.value)
+    assert deed.what in str(refused.value)
+
+
+async def test_an_empty_proof_confirms_nothing(write: Write) -> None:
+    """A thing without a name cannot be confirmed by repeating no name."""
+    nameless = Deed("Delete the agent ''.", look_up="list_agents", proof="")
+    with pytest.raises(Refused):
+        await Gate().carry_out(nameless, "", write)
+    assert write.times == 0
+
+
+@pytest.mark.parametrize(
+    "proof",
+    [
+        pytest.param('Ada\'s "best" agent', id="quotes"),
+        pytest.param("Zahnärztin 🦷", id="unicode"),
+        pytest.param("two\nlines", id="newline"),
+        pytest.param("true", id="the-word-true"),
+    ],
+)
+async def test_an_odd_proof_is_asked_for_as_json_and_then_accepted(proof: str, write: Write) -> None:
+    """What the next step asks for is what confirms."""
+    deed = Deed("Delete it.", look_up="list_agents", proof=proof)
+    asked = (await Gate().carry_out(deed, None, write)).next_step or ""
+    wanted = json.loads(asked.partition("confirm=")[2].removesuffix("."))
+    assert wanted == proof
+    assert (await Gate().carry_out(deed, wanted, write)).status == "done"
+
+
+@pytest.mark.parametrize(
+    ("lost", "said"),
+    [
+        pytest.param(OutcomeUnknown(LINE, "timed out"), "timed out", id="time-out"),
+        pytest.param(OutcomeUnknown(LINE, "Bad gateway", status=502), "502 Bad gateway", id="server-error"),
+        pytest.param(OutcomeUnknown(LINE, "", status=502), "502", id="nothing-said"),
+        pytest.param(
+            OutcomeUnknown(LINE, "Not confirmed.", status=409, code="DELIVERY_UNCONFIRMED"), "409", id="unconfirmed"
+        ),
+    ],
+)
+@BOTH
+async def test_a_lost_answer_is_reported_as_unknown(deed: Deed, lost: OutcomeUnknown, said: str) -> None:
+    """It was done once at most, and the next step names the tool that shows whether."""
+    write = Write(lost)
+    outcome = await Gate().carry_out(deed, deed.proof or True, write)
+    assert write.times == 1
+    assert (outcome.status, outcome.what, outcome.result) == ("unknown", deed.what, None)
+    assert outcome.next_step
+    assert said in outcome.next_step
+    assert deed.look_up in outcome.next_step
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        pytest.param(Conflict(LINE, "in use", status=409), id="conflict"),
+        pytest.param(NotFound(LINE, "gone", status=404), id="not-found"),
+        pytest.param(ServerError(LINE, "broken", status=500), id="server-error"),
+        pytest.param(Unreachable(LINE, "no connection"), id="unreachable"),
+        pytest.param(KeyMissing(LINE), id="no-key"),
+        pytest.param(RuntimeError("a bug"), id="bug"),
+    ],
+)
+async def test_another_failure_is_passed_on(failure: Exception) -> None:
+    """The API said no, or nothing was sent: that is no unknown outcome."""
+    write = Write(failure)
+    with pytest.raises(type(failure)) as raised:
+        await Gate().carry_out(CALL, True, write)
+    assert raised.value is failure
+    assert write.times == 1
+
+
+def test_a_refusal_is_no_error_of_the_api() -> None:
+    """It is ours, and it never left this machine."""
+    assert not issubclass(Refused, ApiError)
+
+
+async def test_the_gate_takes_any_async_function() -> None:
+    """A lambda that gives a coroutine is what the tools pass."""
+
+    async def release(number_id: str) -> Done:
+        return Done(message=number_id)
+
+    do: Callable[[], Awaitable[Done]] = lambda: release("pn_1")  # noqa: E731 - as the tools do
+    outcome = await Gate().carry_out(RELEASE, RELEASE.proof, do)
+    assert outcome.result
+    assert outcome.result.message == "pn_1"
