@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import click
 
 from agentphone_mcp import __version__
-from agentphone_mcp.api.key import DEFAULT_BASE_URL, ApiKey
+from agentphone_mcp.api.key import DEFAULT_BASE_URL, ApiKey, mask_keys
 from agentphone_mcp.config import TOOLSETS, Config, ConfigError, read_key, read_toolsets
 
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
@@ -27,7 +27,8 @@ class _OneSentence(click.Group):
         try:
             sys.exit(super().main(*args, **extra | {"standalone_mode": False}) or 0)
         except click.ClickException as wrong:
-            click.echo(f"Error: {wrong.format_message()}", err=True)
+            # Some type the key where it does not belong; it must not end in a log.
+            click.echo(f"Error: {mask_keys(wrong.format_message())}", err=True)
             sys.exit(wrong.exit_code)
         except click.Abort:
             sys.exit(130)

@@ -19,7 +19,7 @@ from agentphone_mcp.config import Config
 from agentphone_mcp.guard.gate import Gate, Refused
 from agentphone_mcp.guard.rates import Rates
 from agentphone_mcp.tools.calls import RECORDING_URI
-from agentphone_mcp.tools.catalog import select
+from agentphone_mcp.tools.catalog import built, select
 from agentphone_mcp.tools.explain import explain, explain_arguments
 from agentphone_mcp.tools.injected import Telephone, telephone
 
@@ -75,7 +75,7 @@ class AgentPhoneServer(MCPServer[Telephone]):
             version=__version__,
             instructions=INSTRUCTIONS,
             website_url="https://agentphone.to",
-            tools=[tool.build() for tool in tools],
+            tools=[built(tool.name) for tool in tools],
             lifespan=lifespan,
             cache_hints=_CACHE_HINTS,
             log_level="WARNING",

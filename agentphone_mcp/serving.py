@@ -2,6 +2,9 @@
 
 from typing import Literal
 
+import anyio
+import uvicorn
+
 from agentphone_mcp.server import AgentPhoneServer
 
 TransportName = Literal["stdio", "streamable-http", "sse"]
@@ -13,10 +16,10 @@ def serve(server: AgentPhoneServer, transport: TransportName, port: int) -> None
 
     Over HTTP the address is loopback, where the SDK checks Host and Origin headers by itself (DNS rebinding).
     """
-    match transport:
-        case "stdio":
-            server.run("stdio")
-        case "streamable-http":
-            server.run("streamable-http", host=LOOPBACK, port=port)
-        case "sse":
-            server.run("sse", host=LOOPBACK, port=port)
+    if transport == "stdio":
+        server.run("stdio")
+        return
+    app = server.sse_app(host=LOOPBACK) if transport == "sse" else server.streamable_http_app(host=LOOPBACK)
+    # Without its own logging, uvicorn's lines pass our formatter, which cuts the key out.
+    config = uvicorn.Config(app, host=LOOPBACK, port=port, log_config=None, access_log=False)
+    anyio.run(uvicorn.Server(config).serve)

@@ -21,7 +21,7 @@ async def every(fetch: Callable[[int, int], Awaitable[Page[Row]]]) -> AsyncGener
             yield row
         seen.update(row.id for row in new)
         # A server that takes no offset would give its first page for ever.
-        offset = page.next_offset(offset) if new else None
+        offset = page.next_offset(offset, _PAGE) if new else None
 
 
 async def get_or_find(get: Awaitable[Row], fetch: Callable[[int, int], Awaitable[Page[Row]]], wanted: str) -> Row:

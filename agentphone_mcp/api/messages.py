@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import AliasChoices, BeforeValidator, Field
 
-from agentphone_mcp.api.models import Page, UtcTime, Wire
+from agentphone_mcp.api.models import ExactUtcTime, Page, UtcTime, Wire
 from agentphone_mcp.api.transport import Transport
 
 
@@ -37,7 +37,7 @@ class Message(Wire):
     media_urls: Annotated[
         list[str] | None, Field(validation_alias=AliasChoices("mediaUrls", "mediaUrl")), BeforeValidator(_list_of_urls)
     ] = None
-    at: Annotated[UtcTime, Field(validation_alias=AliasChoices("receivedAt", "createdAt"))] = None
+    at: Annotated[ExactUtcTime, Field(validation_alias=AliasChoices("receivedAt", "createdAt"))] = None
 
 
 class Conversation(Wire):

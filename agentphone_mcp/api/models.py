@@ -1,6 +1,7 @@
 """What the wire models share: tolerant reading, one name for each field, times in UTC."""
 
 from datetime import UTC, datetime
+from functools import partial
 from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import AliasChoices, AliasGenerator, BaseModel, BeforeValidator, ConfigDict, model_validator
@@ -42,20 +43,22 @@ class Identified(Wire):
     id: str
 
 
-def _to_utc(value: Any) -> Any:
+def _to_utc(value: Any, *, exact: bool = False) -> Any:
     """Write a time as UTC to the second; a text that is no ISO 8601 time passes as it came."""
     if not isinstance(value, str):
         return None
     try:
         at = datetime.fromisoformat(value)
         at = at if at.tzinfo else at.replace(tzinfo=UTC)
-        return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return at.astimezone(UTC).isoformat(timespec="auto" if exact else "seconds").replace("+00:00", "Z")
     except (ValueError, OverflowError):
         return value
 
 
 UtcTime = Annotated[str | None, BeforeValidator(_to_utc)]
 """A time as text, for example `2026-11-20T09:30:00Z`."""
+ExactUtcTime = Annotated[str | None, BeforeValidator(partial(_to_utc, exact=True))]
+"""A time with the fraction of its second, for where a list goes on from it."""
 
 
 class Page(Wire, Generic[Row]):
@@ -65,10 +68,14 @@ class Page(Wire, Generic[Row]):
     total: int | None = None
     has_more: bool | None = None
 
-    def next_offset(self, offset: int) -> int | None:
-        """Where the next page begins, for a page that begins at `offset`; None at the end."""
+    def next_offset(self, offset: int, limit: int) -> int | None:
+        """Where the next page begins, for a page of at most `limit` rows that begins at `offset`; None at the end."""
         reached = offset + len(self.data)
-        more = self.has_more if self.has_more is not None else self.total is not None and reached < self.total
+        if self.has_more is not None:
+            more = self.has_more
+        else:
+            # Some lists say nothing of their end, and then a full page is the only sign of more.
+            more = reached < self.total if self.total is not None else len(self.data) >= limit
         return reached if more and self.data else None
 
     @model_validator(mode="before")

@@ -23,7 +23,7 @@ class Webhook(Wire):
     secret: str | None = None
     status: str | None = None
     context_limit: int | None = None
-    timeout: Annotated[float | None, Field(description="Seconds")] = None
+    timeout: Annotated[int | None, Field(description="Seconds")] = None
     created_at: UtcTime = None
 
 
@@ -151,5 +151,5 @@ def _count(page: Page[Delivery]) -> DeliveryStats:
         pending=seen - success - failed,
         success_rate=round(100 * success / seen, 1) if seen else None,
         by_event_type=dict(Counter(row.event or "unknown" for row in page.data)) or None,
-        counted=f"the latest {seen} deliveries" if seen == _PAGE or page.next_offset(0) else None,
+        counted=f"the latest {seen} deliveries" if page.next_offset(0, _PAGE) else None,
     )

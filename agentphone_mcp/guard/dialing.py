@@ -14,6 +14,14 @@ _REASONS = {
 }
 
 
+def same_number(written: str) -> str:
+    """Write what may be a phone number in the one form in which two can be compared; other text stays as it is."""
+    try:
+        return to_e164(written)
+    except ValueError:
+        return written
+
+
 def to_e164(written: str) -> str:
     """Write a phone number as E.164: `(415) 555-9999` becomes `+14155559999`.
 

@@ -1,7 +1,7 @@
 """The account at a glance, and what it used."""
 
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 import anyio
 from pydantic import BaseModel, Field
@@ -16,7 +16,8 @@ from agentphone_mcp.tools.results import Listed, listed
 from agentphone_mcp.tools.toolset import reads
 from agentphone_mcp.tools.webhooks import WebhookInfo, webhook_info
 
-Part = TypeVar("Part")
+_ROWS = 20
+"""What the API gives of a list when it is not told."""
 Period = Annotated[
     Literal["summary", "daily", "monthly", "by_number", "by_agent"],
     Field(description="summary: plan, limits and totals"),
@@ -46,8 +47,8 @@ async def account_overview(api: Api) -> Overview:
         api.agents.list, api.numbers.list, api.webhooks.get, api.account.usage
     )
     return Overview(
-        agents=agents if isinstance(agents, Failed) else listed(agent_rows(agents)),
-        numbers=numbers if isinstance(numbers, Failed) else listed(numbers),
+        agents=agents if isinstance(agents, Failed) else listed(agent_rows(agents), _ROWS),
+        numbers=numbers if isinstance(numbers, Failed) else listed(numbers, _ROWS),
         webhook=webhook if isinstance(webhook, Failed) else webhook_info(webhook),
         usage=usage,
         next_step=_what_is_missing(agents, numbers),

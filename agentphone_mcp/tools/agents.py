@@ -50,7 +50,7 @@ class SavedAgent(BaseModel):
 
 async def list_agents(api: Api, limit: Limit = 20, offset: Offset = 0) -> Listed[AgentRow]:
     """List the agents with their voice mode and numbers."""
-    return listed(agent_rows(await api.agents.list(limit, offset)), offset, if_empty=NO_AGENTS)
+    return listed(agent_rows(await api.agents.list(limit, offset)), limit, offset, if_empty=NO_AGENTS)
 
 
 async def get_agent(agent_id: AgentId, api: Api) -> Agent:
@@ -153,7 +153,7 @@ async def list_voices(
     """Find a voice for an agent or a call among hundreds."""
     matching = [voice for voice in (await api.agents.voices()).data if _matches(voice, search, gender, provider)]
     page = Page[Voice](data=matching[offset : offset + limit], total=len(matching))
-    return listed(page, offset, if_empty="No voice is like that: leave a filter out.")
+    return listed(page, limit, offset, if_empty="No voice is like that: leave a filter out.")
 
 
 async def attach_number(agent_id: AgentId, number_id: NumberId, api: Api) -> Attachment:

@@ -1,5 +1,8 @@
 """Calls: placing them, following them, reading them."""
 
+import re
+from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from mcp.server.mcpserver import Context, Resolve
@@ -9,6 +12,7 @@ from pydantic import BaseModel, Field
 from agentphone_mcp.api.agents import Agent, ModelTier
 from agentphone_mcp.api.calls import Call, CallWithTranscript, Turn, WebCall
 from agentphone_mcp.api.client import ApiClient
+from agentphone_mcp.api.listing import every
 from agentphone_mcp.api.models import Done
 from agentphone_mcp.guard.gate import Deed, Outcome, Refused
 from agentphone_mcp.tools.fields import (
@@ -21,17 +25,23 @@ from agentphone_mcp.tools.fields import (
     NumberId,
     Offset,
     Phone,
+    TextOrNone,
     VoiceId,
 )
 from agentphone_mcp.tools.following import Followed, follow
 from agentphone_mcp.tools.injected import Api, Gate, Rates
-from agentphone_mcp.tools.results import Listed, listed
+from agentphone_mcp.tools.results import Listed, listed, quoted
 from agentphone_mcp.tools.toolset import reads, spends, updates
 
 RECORDING_URI = "agentphone://calls/{call_id}/recording"
 _TURNS_AT_ONCE = 200
+_MOST_LOOKED_AT = 1_000
+_PREVIEWED = 300
+"""Characters of a prompt that a person is shown before agreeing."""
 
-Status = Literal["completed", "in-progress", "failed", "ringing", "busy", "no-answer"]
+# In the order of the sandbox's own: `typing` caches a Literal whatever its order, and the first one made would win.
+Status = Literal["ringing", "in-progress", "completed", "failed", "busy", "no-answer"]
+Direction = Literal["inbound", "outbound", "web"]
 
 
 class TranscriptPage(BaseModel):
@@ -65,7 +75,7 @@ async def list_calls(
     agent_id: AgentId | None = None,
     number_id: NumberId | None = None,
     status: Status | None = None,
-    direction: Literal["inbound", "outbound", "web"] | None = None,
+    direction: Direction | None = None,
     search: Annotated[str | None, Field(description="Part of a phone number")] = None,
     limit: Limit = 20,
     offset: Offset = 0,
@@ -73,9 +83,13 @@ async def list_calls(
     """List calls, newest first."""
     if agent_id and number_id:
         raise Refused("Give agent_id or number_id, not both.")
-    filters = {"status": status, "direction": direction, "search": search}
-    page = await api.calls.list(limit, offset, agent_id=agent_id, number_id=number_id, **filters)
-    return listed(page, offset, if_empty="No such calls.")
+    if (agent_id or number_id) and (status or direction or search):
+        calls = every(partial(api.calls.list, agent_id=agent_id, number_id=number_id))
+        return await _narrowed(calls, partial(_is_like, status, direction, search), limit, offset)
+    page = await api.calls.list(
+        limit, offset, agent_id=agent_id, number_id=number_id, status=status, direction=direction, search=search
+    )
+    return listed(page, limit, offset, if_empty="No such calls.")
 
 
 async def get_call(call_id: CallId, api: Api) -> CallWithTranscript:
@@ -84,18 +98,26 @@ async def get_call(call_id: CallId, api: Api) -> CallWithTranscript:
 
 
 async def placing(
-    agent_id: str, to_number: str, prompt: str | None, from_number_id: str | None, api: Api, rates: Rates
+    agent_id: str,
+    to_number: str,
+    prompt: str | None,
+    greeting: str | None,
+    from_number_id: str | None,
+    api: Api,
+    rates: Rates,
 ) -> Deed:
     """Describe a call, and find out before it is dialled whether it could work."""
     agent = await api.agents.get(agent_id)
     caller_id = await _caller_id(api, agent, from_number_id)
     hosted = bool(prompt) or agent.voice_mode == "hosted"
     if not hosted:
-        await _need_webhook(api, agent)
+        await _need_webhook(api, agent, "give place_call a prompt")
     who = "the built-in AI" if hosted else "your webhook"
+    words = f" Its goal: {quoted(prompt, _PREVIEWED)}." if prompt else ""
+    words += f" It begins with {quoted(greeting, _PREVIEWED)}." if greeting else ""
     return Deed(
         f"Call {to_number} from {caller_id} as the agent {agent.name!r}, with {who} talking: "
-        f"{rates.voice(hosted=hosted)}.",
+        f"{rates.voice(hosted=hosted)}.{words}",
         look_up=f"list_calls with search={to_number}",
         then="Accepted is not answered: wait_for_call follows it as it is spoken, get_transcript reads it later.",
     )
@@ -108,10 +130,10 @@ async def place_call(
     api: Api,
     gate: Gate,
     prompt: Annotated[
-        str | None,
+        TextOrNone,
         Field(description="Goal of this call: the built-in AI talks by it. Left out, the agent's voice mode decides"),
     ] = None,
-    greeting: Annotated[str | None, Field(description="First words")] = None,
+    greeting: Annotated[TextOrNone, Field(description="First words")] = None,
     from_number_id: Annotated[Id | None, Field(description="Caller ID; the agent's first number if left out")] = None,
     voice: VoiceId | None = None,
     model_tier: ModelTier | None = None,
@@ -209,6 +231,36 @@ async def create_web_call(
     )
 
 
+async def _narrowed(
+    calls: AsyncIterator[Call], wanted: Callable[[Call], bool], limit: int, offset: int
+) -> Listed[Call]:
+    """Filter the calls of one agent or number here: the API filters the whole account's list alone."""
+    found: list[Call] = []
+    looked_at = 0
+    async for call in calls:
+        looked_at += 1
+        if wanted(call):
+            found.append(call)
+        if len(found) > offset + limit or looked_at == _MOST_LOOKED_AT:
+            break
+    shown = found[offset : offset + limit]
+    only = f"Only its latest {looked_at} calls were looked at." if looked_at == _MOST_LOOKED_AT else None
+    return Listed(
+        data=shown,
+        next_offset=offset + limit if len(found) > offset + limit else None,
+        next_step=only or (None if found else "No such calls."),
+    )
+
+
+def _is_like(status: str | None, direction: str | None, search: str | None, call: Call) -> bool:
+    digits = re.sub(r"\D", "", search or "")
+    return (
+        status in (None, call.status)
+        and direction in (None, call.direction)
+        and (not search or any(digits and digits in (number or "") for number in (call.from_number, call.to_number)))
+    )
+
+
 async def _caller_id(api: ApiClient, agent: Agent, from_number_id: str | None) -> str:
     """The number a call would come from; a call without one would be refused by the API after all."""
     numbers = {number.id: number.phone_number or number.id for number in agent.numbers or []}
@@ -223,12 +275,12 @@ async def _caller_id(api: ApiClient, agent: Agent, from_number_id: str | None) -
     return numbers[from_number_id]
 
 
-async def _need_webhook(api: ApiClient, agent: Agent) -> None:
+async def _need_webhook(api: ApiClient, agent: Agent, *ways_out: str) -> None:
     if await api.webhooks.get(agent.id) is None and await api.webhooks.get() is None:
+        ways = ", or ".join(["use set_webhook", "update_agent with voice_mode hosted and a system_prompt", *ways_out])
         raise Refused(
-            f"Nothing was dialled: the agent {agent.name!r} is in webhook mode and no webhook is set, so the caller "
-            "would hear silence. Use set_webhook, or update_agent with voice_mode hosted and a system_prompt; "
-            "place_call can also be given a prompt."
+            f"No call was made: the agent {agent.name!r} is in webhook mode and no webhook is set, so the caller would "
+            f"hear silence. Instead {ways}."
         )
 
 

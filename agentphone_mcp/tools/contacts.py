@@ -3,20 +3,28 @@
 from typing import Annotated
 
 from mcp.server.mcpserver import Resolve
+from pydantic import AfterValidator, Field
 
 from agentphone_mcp.api.contacts import Contact
 from agentphone_mcp.api.models import Done
+from agentphone_mcp.guard.dialing import same_number
 from agentphone_mcp.guard.gate import Deed, Outcome, Refused
-from agentphone_mcp.tools.fields import ConfirmNumber, ContactId, Limit, Offset, Phone, Text
+from agentphone_mcp.tools.fields import ConfirmText, ContactId, Limit, Offset, Phone, Text
 from agentphone_mcp.tools.injected import Api, Gate
 from agentphone_mcp.tools.results import Listed, listed
 from agentphone_mcp.tools.toolset import creates, destroys, reads
+
+ConfirmContact = Annotated[
+    ConfirmText,
+    AfterValidator(lambda text: text and same_number(text)),
+    Field(description="The contact's phone number, after your user agreed"),
+]
 
 
 async def list_contacts(api: Api, search: str | None = None, limit: Limit = 20, offset: Offset = 0) -> Listed[Contact]:
     """Find people and their numbers."""
     page = await api.contacts.list(limit, offset, search=search)
-    return listed(page, offset, if_empty="No such contact: save_contact adds one.")
+    return listed(page, limit, offset, if_empty="No such contact: save_contact adds one.")
 
 
 async def save_contact(
@@ -43,12 +51,12 @@ async def erasing(contact_id: str, api: Api) -> Deed:
     return Deed(
         f"Delete the contact {contact.name!r}, {contact.phone_number}. It cannot be undone.",
         look_up="list_contacts",
-        proof=contact.phone_number,
+        proof=same_number(contact.phone_number or contact.name or contact.id),
     )
 
 
 async def delete_contact(
-    contact_id: ContactId, deed: Annotated[Deed, Resolve(erasing)], api: Api, gate: Gate, confirm: ConfirmNumber = None
+    contact_id: ContactId, deed: Annotated[Deed, Resolve(erasing)], api: Api, gate: Gate, confirm: ConfirmContact = None
 ) -> Outcome[Done]:
     """Delete a contact for good."""
     return await gate.carry_out(deed, confirm, lambda: api.contacts.delete(contact_id))

@@ -19,10 +19,14 @@ def _number_or_nothing(value: str) -> str:
     return to_e164(value) if value else value
 
 
-def _one_line(value: str) -> str:
+def _some_text(value: str) -> str:
     if not value.strip():
         raise ValueError("it is empty")
     return value.strip()
+
+
+def _text_or_none(value: str | None) -> str | None:
+    return (value or "").strip() or None
 
 
 Id = Annotated[str, AfterValidator(_an_id)]
@@ -44,14 +48,15 @@ Hours = Annotated[int, Field(ge=1, le=720)]
 AfterTurn = Annotated[int, Field(ge=0, description="Turns already read")]
 
 Confirm = Annotated[StrictBool | None, Field(description="true only after your user agreed to the preview")]
+ConfirmText = Annotated[str | None, AfterValidator(lambda text: text and text.strip())]
 ConfirmNumber = Annotated[
     str | None,
     AfterValidator(lambda number: number and to_e164(number)),
     Field(description="The phone number itself, after your user agreed"),
 ]
-ConfirmText = Annotated[str | None, AfterValidator(lambda text: text and text.strip())]
 
-Text = Annotated[str, AfterValidator(_one_line)]
+Text = Annotated[str, AfterValidator(_some_text)]
+TextOrNone = Annotated[str | None, AfterValidator(_text_or_none)]
 AgentName = Annotated[Text, Field(max_length=100)]
 VoiceMode = Annotated[
     Literal["webhook", "hosted"],

@@ -6,16 +6,18 @@ from typing import Annotated
 import anyio
 from pydantic import BaseModel, Field
 
-from agentphone_mcp.api.calls import ENDED, CallsApi, Turn
-from agentphone_mcp.api.errors import StatusError, Unreachable
+from agentphone_mcp.api.calls import ENDED, Call, CallsApi, Turn
+from agentphone_mcp.api.errors import ApiError, NotFound, ServerError, StatusError, Unreachable, UnreadableAnswer
 
 Report = Callable[[float, float | None, str | None], Awaitable[None]]
 """Sends a progress notification: how many turns, of how many, and the newest one."""
 _POLL_SECONDS = 1.0
+_LAST_LOOK_SECONDS = 3.0
+"""How long the last look at the call may take, after the time is up: hosts give up on a tool soon after."""
 
 
 class Followed(BaseModel):
-    """What was heard of a call; only `ended: true` says that it is over."""
+    """What was heard of a call; only `ended: true` says that it is over, and no status that it is not known."""
 
     call_id: str
     ended: bool
@@ -27,17 +29,15 @@ class Followed(BaseModel):
 
 
 class _Listener:
-    """Collects the turns of a call from streams that each begin at the first, and reports every turn once."""
+    """Collects what was heard, from streams that each begin at the first turn, and reports every turn once."""
 
     def __init__(self, after_turn: int, report: Report) -> None:
         self.turns: list[Turn] = []
+        self.ended = False
         self.status: str | None = None
+        self.duration_seconds: float | None = None
         self._reported = after_turn
         self._report = report
-
-    @property
-    def has_ended(self) -> bool:
-        return self.status in ENDED
 
     async def hear(self, turns: list[Turn]) -> None:
         """Take in all turns so far, known and new."""
@@ -46,6 +46,13 @@ class _Listener:
             turn = self.turns[self._reported]
             self._reported += 1
             await self._report(self._reported, None, f"{turn.role}: {turn.text}")
+
+    def see(self, call: Call) -> None:
+        """Take in what the API says of the call; it may be a moment behind an end that was heard."""
+        if call.has_ended or not self.ended:
+            self.status = call.status
+        self.ended = self.ended or call.has_ended
+        self.duration_seconds = call.duration_seconds or self.duration_seconds
 
 
 async def follow(calls: CallsApi, call_id: str, report: Report, *, max_seconds: float, after_turn: int) -> Followed:
@@ -59,25 +66,28 @@ async def follow(calls: CallsApi, call_id: str, report: Report, *, max_seconds: 
         after_turn: how many turns the caller already knows.
 
     Raises:
-        ApiError: if the call cannot be read at all.
+        ApiError: if nothing of the call could be read at all.
     """
     listener = _Listener(after_turn, report)
-    with anyio.move_on_after(max_seconds):
-        await _listen(calls, call_id, listener)
-        if not listener.has_ended:
-            await _poll(calls, call_id, listener)
-    call = await calls.get(call_id)
-    ended = listener.has_ended or call.has_ended
-    if ended and not listener.has_ended:
-        await listener.hear((await calls.transcript(call_id)).turns)
+    try:
+        with anyio.move_on_after(max_seconds):
+            await _listen(calls, call_id, listener)
+            if not listener.ended:
+                await _poll(calls, call_id, listener)
+        with anyio.move_on_after(_LAST_LOOK_SECONDS):
+            listener.see(await calls.get(call_id))
+    except ApiError:
+        # What was heard is worth more to the model than why no more was.
+        if not listener.turns:
+            raise
     return Followed(
         call_id=call_id,
-        ended=ended,
-        status=listener.status if listener.has_ended and not call.has_ended else call.status,
-        duration_seconds=call.duration_seconds,
+        ended=listener.ended,
+        status=listener.status,
+        duration_seconds=listener.duration_seconds,
         turns=listener.turns[after_turn:],
         after_turn=max(after_turn, len(listener.turns)),
-        next_step=_next_step(ended, bool(listener.turns)),
+        next_step=_next_step(listener),
     )
 
 
@@ -87,32 +97,35 @@ async def _listen(calls: CallsApi, call_id: str, listener: _Listener) -> None:
     try:
         async with calls.follow(call_id) as events:
             async for event in events:
-                listener.status = event.status or listener.status
                 if event.kind == "ended":
-                    listener.status = event.status if event.status in ENDED else "completed"
+                    listener.ended = True
+                    listener.status = event.status if event.status in ENDED else None
+                    listener.duration_seconds = event.duration_seconds
                     return
+                listener.status = event.status or listener.status
                 if event.turn:
                     turns.append(event.turn)
                     await listener.hear(turns)
-    except Unreachable:
+    except (Unreachable, UnreadableAnswer, ServerError, NotFound):
         return
     except StatusError as refused:
-        if refused.status not in (404, 405):
+        if refused.status != 405:
             raise
 
 
 async def _poll(calls: CallsApi, call_id: str, listener: _Listener) -> None:
     while True:
         call = await calls.get(call_id)
+        # Read after the status, so that a call that has ended has said all.
         await listener.hear((await calls.transcript(call_id)).turns)
-        listener.status = call.status
-        if listener.has_ended:
+        listener.see(call)
+        if listener.ended:
             return
         await anyio.sleep(_POLL_SECONDS)
 
 
-def _next_step(ended: bool, anything_said: bool) -> str | None:
-    if ended:
+def _next_step(listener: _Listener) -> str | None:
+    if listener.ended:
         return None
-    silence = "" if anything_said else "Nobody has spoken yet; it may still be ringing. "
-    return f"{silence}The call goes on: call wait_for_call again with this after_turn."
+    silence = "" if listener.turns else "Nobody has spoken yet; it may still be ringing. "
+    return f"{silence}Its end was not seen: call wait_for_call again with this after_turn."

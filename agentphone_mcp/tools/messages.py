@@ -10,21 +10,28 @@ from agentphone_mcp.api.messages import Conversation, ConversationWithMessages, 
 from agentphone_mcp.guard.gate import Deed, Outcome, Refused
 from agentphone_mcp.tools.fields import AgentId, Confirm, ConversationId, Limit, NumberId, Offset, Phone, Text
 from agentphone_mcp.tools.injected import Api, Gate, Rates
-from agentphone_mcp.tools.results import Listed, listed
+from agentphone_mcp.tools.results import Listed, listed, quoted
 from agentphone_mcp.tools.toolset import reads, spends, updates
 
 _NOT_REGISTERED = ("registration_required", "activating")
 
 
 async def sending(
-    to_number: str, body: str, agent_id: str | None, number_id: str | None, api: Api, rates: Rates
+    to_number: str,
+    body: str,
+    agent_id: str | None,
+    number_id: str | None,
+    media_urls: list[str] | None,
+    api: Api,
+    rates: Rates,
 ) -> Deed:
     """Describe a text, and find out before it is sent whether its number may send."""
     if (agent_id is None) == (number_id is None):
         raise Refused("Nothing was sent: give agent_id or number_id, one of them, as the sender.")
     sender = await (_of_agent(api, agent_id) if agent_id else _of_number(api, number_id or ""))
+    pictures = f" with {', '.join(media_urls)}" if media_urls else ""
     return Deed(
-        f'Text {to_number} from {sender}: "{body}" ({rates.message(body)}).',
+        f"Text {to_number} from {sender}: {quoted(body)}{pictures} ({rates.message(body)}).",
         look_up="list_messages or list_conversations",
         then="Queued is not delivered: list_messages shows what became of it.",
     )
@@ -58,9 +65,12 @@ async def list_messages(
 ) -> Listed[Message]:
     """List the texts of one number."""
     page = await api.messages.of_number(number_id, limit, before=before, after=after)
+    if not page.data:
+        return Listed(data=[], total=page.total, next_step="No texts.")
     # The endpoint pages by time and takes no offset.
-    more = f"For older ones pass before={page.data[-1].at}." if page.has_more and page.data else None
-    return Listed(data=page.data, total=page.total, next_step=more if page.data else "No texts.")
+    oldest = page.data[-1].at
+    more = f"For older ones pass before={oldest}." if page.next_offset(0, limit) and oldest else None
+    return Listed(data=page.data, total=page.total, next_step=more)
 
 
 async def list_conversations(
@@ -68,7 +78,7 @@ async def list_conversations(
 ) -> Listed[Conversation]:
     """List text conversations, latest first; each is one number with one participant."""
     page = await api.messages.conversations(limit, offset, agent_id=agent_id)
-    return listed(page, offset, if_empty="No conversations.")
+    return listed(page, limit, offset, if_empty="No conversations.")
 
 
 async def get_conversation(

@@ -6,6 +6,7 @@ from mcp.server.mcpserver import Resolve
 from pydantic import Field
 
 from agentphone_mcp.api.numbers import AvailableNumber, PhoneNumber, ReleasedNumber
+from agentphone_mcp.guard.dialing import same_number
 from agentphone_mcp.guard.gate import Deed, Outcome
 from agentphone_mcp.tools.fields import AgentId, Confirm, ConfirmNumber, Limit, NumberId, Offset
 from agentphone_mcp.tools.injected import Api, Gate, Rates
@@ -19,7 +20,7 @@ Country = Literal["US", "CA"]
 async def list_numbers(api: Api, limit: Limit = 20, offset: Offset = 0) -> Listed[PhoneNumber]:
     """List the account's phone numbers and whose they are."""
     page = await api.numbers.list(limit, offset)
-    return listed(page, offset, if_empty="No phone number yet: find_available_numbers, then buy_number.")
+    return listed(page, limit, offset, if_empty="No phone number yet: find_available_numbers, then buy_number.")
 
 
 async def find_available_numbers(
@@ -35,7 +36,9 @@ async def find_available_numbers(
     page = await api.numbers.available(
         area_code=area_code, city=city, state=state, zip=zip, country=country, limit=limit
     )
-    return listed(page, if_empty="None is on offer there: try another area code or a wider search.")
+    nothing = "None is on offer there: try another area code or a wider search."
+    more = "More are on offer: raise limit or narrow the search." if page.next_offset(0, limit + 1) else None
+    return Listed(data=page.data, total=page.total, next_step=more if page.data else nothing)
 
 
 async def buying(api: Api, rates: Rates, country: str, area_code: str | None, agent_id: str | None) -> Deed:
@@ -75,10 +78,12 @@ async def buy_number(
 async def releasing(number_id: str, api: Api) -> Deed:
     """Describe the end of a number."""
     number = await api.numbers.get(number_id)
+    agent = await api.agents.get(number.agent_id) if number.agent_id else None
+    whose = f", the number of the agent {agent.name!r}" if agent else ""
     return Deed(
-        f"Release {number.phone_number}. It goes back to the carriers and cannot be reclaimed.",
+        f"Release {number.phone_number}{whose}. It goes back to the carriers and cannot be reclaimed.",
         look_up="list_numbers",
-        proof=number.phone_number,
+        proof=same_number(number.phone_number),
     )
 
 

@@ -22,20 +22,27 @@ class Listed(BaseModel, Generic[Row]):
     next_step: str | None = None
 
 
-def listed(page: Page[Row], offset: int = 0, *, if_empty: str | None = None) -> Listed[Row]:
+def listed(page: Page[Row], limit: int, offset: int = 0, *, if_empty: str | None = None) -> Listed[Row]:
     """Turn a page of the API into a page for the model.
 
     Args:
         page: the API's answer.
+        limit: how many rows were asked for.
         offset: where the page begins.
         if_empty: what to do next when the whole list is empty.
     """
     return Listed(
         data=page.data,
         total=page.total,
-        next_offset=page.next_offset(offset),
+        next_offset=page.next_offset(offset, limit),
         next_step=None if page.data or offset else if_empty,
     )
+
+
+def quoted(words: str, most: int = 2_000) -> str:
+    """Show words as words: on one line, in quotes that they cannot end themselves, cut where they are too long."""
+    shown = words if len(words) <= most else f"{words[:most]}…"
+    return json.dumps(shown, ensure_ascii=False)
 
 
 @runtime_checkable

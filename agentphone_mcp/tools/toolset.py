@@ -2,7 +2,8 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, get_args
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from mcp.server.mcpserver.tools import Tool
 from mcp_types import ToolAnnotations
@@ -22,12 +23,12 @@ class Declared:
         function: the tool; its docstring is its description and its signature its schema.
         hints: read-only, destructive, idempotent, and open world: whether it reaches people or servers out there, or
             brings their words back.
-        gated: whether it does nothing without `confirm`.
+        mark: `$` for what spends or reaches people, `!` for what cannot be undone; neither acts without `confirm`.
     """
 
     function: ToolFunction
     hints: ToolAnnotations
-    gated: bool = False
+    mark: Literal["", "$", "!"] = ""
 
     @property
     def name(self) -> str:
@@ -52,12 +53,9 @@ class Declared:
         # An argument that no tool knows would be dropped in silence otherwise, `dry_run` among them.
         arguments.model_config["extra"] = "forbid"
         arguments.model_rebuild(force=True)
+        texts = (name for name, field in arguments.model_fields.items() if _takes_text(field.annotation))
         tool.fn_metadata = CompactResults(
-            arg_model=arguments,
-            output_model=tool.fn_metadata.output_model,
-            accepts_text=frozenset(
-                name for name, field in arguments.model_fields.items() if _takes_text(field.annotation)
-            ),
+            arg_model=arguments, output_model=tool.fn_metadata.output_model, accepts_text=frozenset(texts)
         )
         tool.parameters = arguments.model_json_schema(by_alias=False, schema_generator=LeanSchema)
         return tool
@@ -80,12 +78,12 @@ def updates(function: ToolFunction, *, idempotent: bool = True, open_world: bool
 
 def spends(function: ToolFunction, *, open_world: bool = True) -> Declared:
     """Declare a gated tool that costs money or reaches people."""
-    return Declared(function, _hints(destructive=True, open_world=open_world), gated=True)
+    return Declared(function, _hints(destructive=True, open_world=open_world), mark="$")
 
 
 def destroys(function: ToolFunction) -> Declared:
     """Declare a gated tool whose deed cannot be undone."""
-    return Declared(function, _hints(destructive=True, idempotent=True), gated=True)
+    return Declared(function, _hints(destructive=True, idempotent=True), mark="!")
 
 
 def _hints(
@@ -97,4 +95,6 @@ def _hints(
 
 
 def _takes_text(annotation: Any) -> bool:
-    return annotation is str or any(_takes_text(part) for part in get_args(annotation))
+    if get_origin(annotation) in (Union, UnionType, Annotated):
+        return any(_takes_text(part) for part in get_args(annotation))
+    return annotation is str

@@ -15,6 +15,8 @@ from agentphone_mcp.tools.injected import Api, Gate
 from agentphone_mcp.tools.results import Listed, listed
 from agentphone_mcp.tools.toolset import creates, destroys, reads, updates
 
+_KEEP_SECRET = "Have your user keep the secret now, it is not shown again; then test_webhook."  # noqa: S105 - no secret
+
 
 def _a_url(value: str) -> str:
     parts = urlsplit(value.strip())
@@ -40,14 +42,24 @@ class WebhookInfo(BaseModel):
     next_step: str | None = None
 
 
-async def get_webhook(api: Api, agent_id: OneAgentOnly = None) -> WebhookInfo:
+async def _current(agent_id: str | None, api: Api) -> Webhook | None:
+    """Find the webhook that is set; whether an agent without one exists at all is found out too."""
+    webhook = await api.webhooks.get(agent_id)
+    if webhook is None and agent_id is not None:
+        await api.agents.get(agent_id)
+    return webhook
+
+
+Current = Annotated[Webhook | None, Resolve(_current)]
+
+
+async def get_webhook(current: Current, agent_id: OneAgentOnly = None) -> WebhookInfo:
     """Show where calls and texts are sent."""
-    return webhook_info(await api.webhooks.get(agent_id), whose="The agent" if agent_id else "The project")
+    return webhook_info(current, whose="The agent" if agent_id else "The project")
 
 
-async def replacing(url: str, agent_id: str | None, api: Api) -> Deed:
+async def replacing(url: str, agent_id: str | None, current: Current, api: Api) -> Deed:
     """Describe the change of a webhook; a first one replaces nothing and needs no proof."""
-    current = await api.webhooks.get(agent_id)
     whose = await _whose(api, agent_id)
     if current is None:
         return Deed(f"Set {whose} to {url}.", look_up="get_webhook", then=_KEEP_SECRET)
@@ -62,6 +74,7 @@ async def replacing(url: str, agent_id: str | None, api: Api) -> Deed:
 async def set_webhook(
     url: WebhookUrl,
     deed: Annotated[Deed, Resolve(replacing)],
+    current: Current,
     api: Api,
     gate: Gate,
     agent_id: OneAgentOnly = None,
@@ -70,23 +83,26 @@ async def set_webhook(
     confirm: ConfirmUrl = None,
 ) -> Outcome[Webhook]:
     """Set a webhook; its new secret is shown only now. Replacing one needs confirm."""
-    agreed = True if deed.proof is None else confirm
+    # The API would fall back to its defaults for what is left out.
+    kept_limit, kept_timeout = (current.context_limit, current.timeout) if current else (None, None)
     return await gate.carry_out(
         deed,
-        agreed,
-        lambda: api.webhooks.set(url, agent_id, context_limit=context_limit, answer_within=timeout),
+        True if deed.proof is None else confirm,
+        lambda: api.webhooks.set(
+            url,
+            agent_id,
+            context_limit=kept_limit if context_limit is None else context_limit,
+            answer_within=kept_timeout if timeout is None else timeout,
+        ),
     )
 
 
-async def removing(agent_id: str | None, api: Api) -> Deed:
+async def removing(agent_id: str | None, current: Current, api: Api) -> Deed:
     """Describe the end of a webhook."""
-    current = await api.webhooks.get(agent_id)
     whose = await _whose(api, agent_id)
     if current is None:
         raise Refused(f"Nothing to delete: {whose} is not set.")
-    after = (
-        "the project's webhook gets its events" if agent_id else "nobody gets the events of agents without their own"
-    )
+    after = "the project's webhook gets its events" if agent_id else "agents without their own lose their events"
     return Deed(
         f"Delete {whose} {current.url}. It cannot be undone; {after}.", look_up="get_webhook", proof=current.url
     )
@@ -113,7 +129,7 @@ async def list_webhook_deliveries(
 ) -> Listed[Delivery]:
     """List events that were sent to a webhook, latest first."""
     page = await api.webhooks.deliveries(agent_id, limit=limit, offset=offset, hours=hours)
-    return listed(page, offset, if_empty="Nothing was delivered.")
+    return listed(page, limit, offset, if_empty="Nothing was delivered.")
 
 
 async def get_webhook_stats(api: Api, agent_id: OneAgentOnly = None, hours: Hours = 24) -> DeliveryStats:
@@ -134,9 +150,6 @@ def webhook_info(webhook: Webhook | None, whose: str = "The project") -> Webhook
         context_limit=webhook.context_limit,
         timeout=webhook.timeout,
     )
-
-
-_KEEP_SECRET = "Have your user keep the secret now: it verifies signatures and is not shown again. Then test_webhook."  # noqa: S105
 
 
 async def _whose(api: ApiClient, agent_id: str | None) -> str:
