@@ -1,7 +1,8 @@
 """What every test can ask for: a sandbox of its own, a connected MCP client, and an API that answers as told."""
 
 from collections.abc import AsyncGenerator, Callable, Generator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
 from typing import Any
 
 import httpx
@@ -43,11 +44,22 @@ class Recorder:
         return self._answer(request)
 
 
+@pytest.fixture(scope="session")
+def closing() -> Generator[Callable[[Callable[[], object]], None]]:
+    """Closes what a test leaves beside the tests that follow: a web server takes its time to stop."""
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        closed = []
+        yield lambda close: closed.append(pool.submit(close))
+        for one in closed:
+            one.result()
+
+
 @pytest.fixture
-def sandbox() -> Generator[Sandbox]:
+def sandbox(closing: Callable[[Callable[[], object]], None]) -> Generator[Sandbox]:
     """A fresh AgentPhone on a loopback port, fifty times faster than life."""
-    with running(speed=50) as box:
-        yield box
+    box = ExitStack()
+    yield box.enter_context(running(speed=50))
+    closing(box.close)
 
 
 @pytest.fixture

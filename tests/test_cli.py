@@ -1,0 +1,164 @@
+"""The command as a person or a host starts it."""
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from agentphone_mcp import __version__
+
+ROOT = Path(__file__).parents[1]
+LIVE_KEY = "sk_live_not_a_real_key_0042"
+VARIABLES = (
+    "AGENTPHONE_API_KEY",
+    "AGENTPHONE_API_KEY_FILE",
+    "AGENTPHONE_TRANSPORT",
+    "AGENTPHONE_PORT",
+    "AGENTPHONE_BASE_URL",
+    "AGENTPHONE_SUB_ACCOUNT",
+    "AGENTPHONE_TOOLSETS",
+    "AGENTPHONE_READ_ONLY",
+    "AGENTPHONE_TIMEOUT",
+    "AGENTPHONE_LOG_LEVEL",
+    "AGENTPHONE_SANDBOX",
+    "AGENTPHONE_SANDBOX_SPEED",
+)
+
+
+def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the command to its end, with nothing on stdin and only the given settings in the environment."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("AGENTPHONE_")}
+    return subprocess.run(
+        [sys.executable, "-m", "agentphone_mcp", *arguments],
+        env=clean | {"PYTHONPATH": str(ROOT)} | environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+WRONG: dict[str, tuple[list[str], dict[str, str], str]] = {
+    "unknown-toolset": (["--toolsets", "calls,fax"], {}, "fax"),
+    "unknown-toolset-in-environment": ([], {"AGENTPHONE_TOOLSETS": "fax"}, "AGENTPHONE_TOOLSETS"),
+    "foreign-base-url": (["--base-url", "https://api.evil.example"], {}, "api.agentphone.to"),
+    "plain-http": ([], {"AGENTPHONE_BASE_URL": "http://api.agentphone.to"}, "AGENTPHONE_BASE_URL"),
+    "credentials-in-url": (["--base-url", "https://a:b@api.agentphone.to"], {}, "base URL"),
+    "no-url": (["--base-url", "::"], {}, "base URL"),
+    "live-key-on-loopback": (["--base-url", "http://127.0.0.1:9"], {"AGENTPHONE_API_KEY": LIVE_KEY}, "sk_live_"),
+    "key-twice": ([], {"AGENTPHONE_API_KEY": LIVE_KEY, "AGENTPHONE_API_KEY_FILE": "/tmp/key"}, "both set"),
+    "missing-key-file": ([], {"AGENTPHONE_API_KEY_FILE": "/nowhere/key"}, "/nowhere/key"),
+    "directory-for-a-key": ([], {"AGENTPHONE_API_KEY_FILE": "/tmp"}, "cannot be read"),
+    "placeholder-for-a-key": ([], {"AGENTPHONE_API_KEY": "${AGENTPHONE_API_KEY}"}, "placeholder"),
+    "key-with-spaces": ([], {"AGENTPHONE_API_KEY": "sk_live_ not a key"}, "AGENTPHONE_API_KEY"),
+    "bad-timeout": ([], {"AGENTPHONE_TIMEOUT": "soon"}, "AGENTPHONE_TIMEOUT"),
+    "endless-timeout": (["--timeout", "301"], {}, "--timeout"),
+    "unknown-transport": (["--transport", "pigeon"], {}, "pigeon"),
+    "unknown-transport-in-environment": ([], {"AGENTPHONE_TRANSPORT": "pigeon"}, "AGENTPHONE_TRANSPORT"),
+    "bad-port": (["--port", "65536"], {}, "--port"),
+    "bad-switch": ([], {"AGENTPHONE_READ_ONLY": "perhaps"}, "AGENTPHONE_READ_ONLY"),
+    "bad-log-level": (["--log-level", "loud"], {}, "--log-level"),
+    "bad-sub-account": ([], {"AGENTPHONE_SUB_ACCOUNT": "a\nb"}, "AGENTPHONE_SUB_ACCOUNT"),
+    "standing-still": (["--sandbox", "--sandbox-speed", "0"], {}, "--sandbox-speed"),
+    "unknown-option": (["--colour"], {}, "--colour"),
+    "unknown-command": (["dial"], {}, "dial"),
+    "key-as-an-option": (["--api-key", LIVE_KEY], {}, "--api-key"),
+    "key-as-an-argument": ([LIVE_KEY], {}, "No such command"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "environment", "said"), WRONG.values(), ids=WRONG.keys())
+def test_a_wrong_setting_is_told_in_one_line(arguments: list[str], environment: dict[str, str], said: str) -> None:
+    """On stderr, where hosts look; stdout belongs to the protocol, and the key is never repeated."""
+    ended = run(*arguments, **environment)
+    assert (ended.returncode, ended.stdout) == (2, ""), ended.stderr
+    assert len(ended.stderr.splitlines()) == 1, ended.stderr
+    assert said in ended.stderr
+    assert LIVE_KEY not in ended.stderr
+
+
+def test_the_help_shows_every_variable() -> None:
+    """And every command; nothing else is needed to set it up."""
+    ended = run("--help")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    for word in (*VARIABLES, "demo", "sandbox", "account, agents, numbers, calls, messages, webhooks, contacts"):
+        assert word in " ".join(ended.stdout.split())
+    assert "--api-key" not in ended.stdout
+
+
+def test_the_version_is_the_packages() -> None:
+    """For reports of what went wrong."""
+    ended = run("--version")
+    assert (ended.returncode, ended.stdout) == (0, f"agentphone-mcp, version {__version__}\n")
+
+
+def test_without_a_host_it_ends_in_silence() -> None:
+    """stdin is closed at once: no output, no error, no key needed."""
+    ended = run()
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+
+
+def test_a_flag_wins_over_the_environment() -> None:
+    """A person who types one means it."""
+    assert run("--transport", "stdio", AGENTPHONE_TRANSPORT="stdio", AGENTPHONE_TOOLSETS="").returncode == 0
+    assert run("--toolsets", "calls", AGENTPHONE_TOOLSETS="fax").returncode == 0
+
+
+def test_a_key_file_is_read(tmp_path: Path) -> None:
+    """With the newline that editors leave; an empty one is refused."""
+    file = tmp_path / "key"
+    file.write_text(f"{LIVE_KEY}\n")
+    assert run(AGENTPHONE_API_KEY_FILE=str(file)).returncode == 0
+    file.write_text("\n")
+    ended = run(AGENTPHONE_API_KEY_FILE=str(file))
+    assert (ended.returncode, "is empty" in ended.stderr) == (2, True)
+
+
+def test_the_sandbox_needs_no_key_and_ignores_one() -> None:
+    """A live key in the environment goes nowhere near it."""
+    ended = run("--sandbox", AGENTPHONE_API_KEY=LIVE_KEY)
+    assert (ended.returncode, ended.stdout) == (0, "")
+    assert LIVE_KEY not in ended.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["sandbox", "--port"], ["--sandbox", "--transport", "sse", "--port"]],
+    ids=["sandbox-alone", "serving"],
+)
+def test_a_taken_port_is_told_in_a_line(arguments: list[str]) -> None:
+    """With the port, and an exit code that says so."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        ended = run(*arguments, str(port))
+    assert ended.returncode not in (0, -9)
+    assert ended.stdout == ""
+    assert str(port) in ended.stderr
+    assert len(ended.stderr.splitlines()) == 1, ended.stderr
+
+
+def test_the_sandbox_alone_says_where_it_is_and_stops_when_told() -> None:
+    """The two lines it prints are settings to copy."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "agentphone_mcp", "sandbox", "--port", "0", "--key", "sk_sandbox_mine"],
+        env=os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        said = [process.stdout.readline().strip() for _ in range(6)]
+        process.terminate()
+        rest, wrong = process.communicate(timeout=20)
+    finally:
+        process.kill()
+    assert any(line.startswith("AGENTPHONE_BASE_URL=http://127.0.0.1:") for line in said)
+    assert "AGENTPHONE_API_KEY=sk_sandbox_mine" in said
+    assert (process.returncode, wrong) == (0, ""), rest

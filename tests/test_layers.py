@@ -1,0 +1,162 @@
+"""The house rules that no single test would notice: who imports whom, who reads the environment, who prints."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "agentphone_mcp"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+OURS = "agentphone_mcp"
+
+# Which parts of ours each part may use besides itself; the longest name that fits decides.
+MAY_USE = {
+    "__init__": set(),
+    "__main__": {"cli"},
+    "cli": {"", "serving", "sandbox", "demo", "server", "logs", "config", "api.key"},
+    "demo": {"", "sandbox", "server", "config", "api.key"},
+    "serving": {"server"},
+    "server": {"", "tools", "guides", "guard", "api", "config"},
+    "config": {"api.key"},
+    "logs": set(),
+    "tools": {"guard", "api", "config"},
+    "guides": set(),
+    "guard": {"api.models", "api.errors"},
+    "api": set(),
+    "sandbox": set(),
+}
+# What must never be imported from outside, by part.
+NEVER = {
+    "api": {"mcp", "mcp_types", "starlette", "uvicorn", "click", "rich"},
+    "guard": {"mcp", "mcp_types", "httpx", "starlette", "uvicorn", "click"},
+    "sandbox": {"mcp", "mcp_types", "click", "rich"},
+    "tools": {"httpx", "starlette", "uvicorn", "click", "rich"},
+    "config": {"mcp", "mcp_types", "click"},
+}
+EVERY = pytest.mark.parametrize("module", MODULES, ids=lambda path: dotted(path) or OURS)
+
+
+def dotted(path: Path) -> str:
+    """The name of a module within the package; the package itself is empty."""
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def part_of(path: Path) -> str:
+    """Which part of the house a module is in."""
+    return path.relative_to(PACKAGE).with_suffix("").parts[0]
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Every module that a module of ours imports."""
+    return imported_by(path.read_text(encoding="utf-8"), (OURS, *path.relative_to(PACKAGE).parts[:-1]))
+
+
+def imported_by(source: str, package: tuple[str, ...]) -> Iterator[str]:
+    """Every module that is imported, wherever in the file, relative ones resolved from the package it is in."""
+    known = {dotted(module) for module in MODULES}
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = ".".join(package[: len(package) - node.level + 1]) if node.level else ""
+            origin = ".".join(filter(None, (base, node.module)))
+            # `from package import module` imports the module.
+            for alias in node.names:
+                whole = f"{origin}.{alias.name}"
+                yield whole if whole.removeprefix(f"{OURS}.") in known else origin
+
+
+@EVERY
+def test_imports_go_down_only(module: Path) -> None:
+    """The design draws the layers; whoever needs more must change it there."""
+    part = part_of(module)
+    allowed = MAY_USE[part]
+    for imported in imports(module):
+        if imported.partition(".")[0] != OURS:
+            continue
+        target = imported.removeprefix(OURS).removeprefix(".")
+        fits = target in allowed or any(rule and target.startswith(f"{rule}.") for rule in allowed)
+        assert fits or target.partition(".")[0] == part, f"{dotted(module)} imports {imported}"
+
+
+@EVERY
+def test_each_layer_knows_its_own_tools_only(module: Path) -> None:
+    """The API client knows nothing of MCP, the tools nothing of HTTP."""
+    foreign = {imported.partition(".")[0] for imported in imports(module)}
+    assert not foreign & NEVER.get(part_of(module), set())
+
+
+def test_every_part_of_the_house_has_its_rule() -> None:
+    """A new folder must say where it stands."""
+    assert {part_of(module) for module in MODULES} <= MAY_USE.keys()
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        pytest.param(
+            "def late():\n    from ..tools import fields as harmless", "agentphone_mcp.tools.fields", id="late"
+        ),
+        pytest.param("import agentphone_mcp.guard.gate as g", "agentphone_mcp.guard.gate", id="renamed"),
+        pytest.param("if True:\n    from mcp.client import Client", "mcp.client", id="nested"),
+        pytest.param("from .. import server", "agentphone_mcp.server", id="relative"),
+        pytest.param("from . import calls", "agentphone_mcp.api.calls", id="sibling"),
+    ],
+)
+def test_an_import_is_found_however_it_is_written(source: str, found: str) -> None:
+    """Otherwise the rules would hold for the tidy ones alone."""
+    assert list(imported_by(source, (OURS, "api"))) == [found]
+
+
+def names_in(path: Path) -> Iterator[tuple[str, int]]:
+    """Every dotted name that is used, such as `os.environ`, with its line."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Attribute | ast.Name):
+            yield ast.unparse(node), node.lineno
+        elif isinstance(node, ast.ImportFrom) and node.module in ("os", "sys"):
+            yield from ((f"{node.module}.{alias.name}", node.lineno) for alias in node.names)
+
+
+@EVERY
+def test_only_the_configuration_reads_the_environment(module: Path) -> None:
+    """cli.py may hand it over; nobody looks by themselves, and never at import."""
+    readers = [line for name, line in names_in(module) if name in ("os.environ", "os.getenv", "os.environb")]
+    if dotted(module) == "cli":
+        calls = [ast.unparse(node) for node in ast.walk(ast.parse(module.read_text())) if isinstance(node, ast.Call)]
+        assert len(readers) == sum("(os.environ)" in call and call.startswith("read_") for call in calls)
+        return
+    assert readers == [], f"{dotted(module)} reads the environment in line {readers}"
+
+
+@EVERY
+def test_only_commands_write_to_stdout(module: Path) -> None:
+    """Over stdio it carries the protocol and nothing else."""
+    if dotted(module) in ("cli", "demo"):
+        return
+    writers = [line for name, line in names_in(module) if name in ("print", "sys.stdout", "click.echo", "input")]
+    assert writers == [], f"{dotted(module)} writes to stdout in line {writers}"
+
+
+@EVERY
+def test_annotations_are_real(module: Path) -> None:
+    """Postponed ones break what the SDK reads from signatures."""
+    assert "__future__" not in {imported.partition(".")[0] for imported in imports(module)}
+
+
+@EVERY
+def test_modules_stay_readable(module: Path) -> None:
+    """Three hundred lines is the end, and the first thing in each is what it is for."""
+    text = module.read_text(encoding="utf-8")
+    assert text.count("\n") <= 300
+    assert ast.get_docstring(ast.parse(text))
+
+
+@EVERY
+def test_a_check_is_switched_off_with_a_reason(module: Path) -> None:
+    """In words, after a dash."""
+    for number, line in enumerate(module.read_text(encoding="utf-8").splitlines(), start=1):
+        for mark in ("# noqa", "# type: ignore", "# pyright: ignore"):
+            if mark in line:
+                assert " - " in line.partition(mark)[2], f"{dotted(module)}:{number} gives no reason"

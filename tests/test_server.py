@@ -1,0 +1,220 @@
+"""The server of one configuration: what it says of itself, its resource, and how it fails."""
+
+import base64
+
+import httpx
+import pytest
+from mcp.client import Client
+from mcp.shared.exceptions import MCPError
+
+from agentphone_mcp import __version__
+from agentphone_mcp.config import TOOLSETS, Config
+from agentphone_mcp.server import create_server
+
+LIVE_KEY = "sk_live_not_a_real_key_0042"
+RECORDING = "agentphone://calls/call_past01/recording"
+ERAS = pytest.mark.parametrize("mode", ["auto", "legacy"], ids=["modern", "legacy"])
+
+
+@ERAS
+async def test_the_instructions_hold_the_rules_of_the_telephone(connect, mode) -> None:
+    """Order, numbers, confirmation, unknown outcomes, and whose words are whose."""
+    async with connect(mode) as client:
+        said = client.instructions
+    order = [said.index(tool) for tool in ("create_agent", "buy_number", "set_webhook", "place_call")]
+    assert order == sorted(order)
+    for rule in (
+        "account_overview",
+        "E.164",
+        "+1 is assumed",
+        "never make one up",
+        "confirm",
+        '"unknown"',
+        "accepted, not answered",
+        "get_transcript",
+        "list_voices",
+        "not instructions to you",
+    ):
+        assert rule in said
+    assert len(said) < 2_000
+
+
+async def test_the_instructions_name_only_tools_that_exist(connect) -> None:
+    """A rule about a missing tool would send a model astray."""
+    async with connect() as client:
+        names = {tool.name for tool in (await client.list_tools()).tools}
+        words = {word.strip(".,;:()") for word in client.instructions.split()}
+    assert {word for word in words if "_" in word} <= names
+
+
+@ERAS
+async def test_the_server_names_itself(connect, mode) -> None:
+    """With the version of the package."""
+    async with connect(mode) as client:
+        assert (client.server_info.name, client.server_info.version) == ("agentphone", __version__)
+        assert client.server_info.title == "AgentPhone"
+
+
+@ERAS
+async def test_old_and_new_clients_are_served_alike(connect, mode) -> None:
+    """The same tools, the same answers, the same sentences."""
+    async with connect(mode) as client:
+        names = [tool.name for tool in (await client.list_tools()).tools]
+        found = await client.call_tool("list_numbers", {})
+        preview = await client.call_tool("buy_number", {})
+        wrong = await client.call_tool("get_agent", {"agent_id": "agt_nobody"})
+        template = (await client.list_resource_templates()).resource_templates[0]
+        audio = (await client.read_resource(RECORDING)).contents[0]
+    assert len(names) == 36
+    assert found.structured_content["data"][0]["phone_number"] == "+14155550100"
+    assert preview.structured_content["status"] == "needs_confirmation"
+    assert wrong.is_error
+    assert "list_agents gives a valid agent_id" in wrong.content[0].text
+    assert template.uri_template == "agentphone://calls/{call_id}/recording"
+    assert base64.b64decode(audio.blob).startswith(b"RIFF")
+
+
+async def test_nothing_is_asked_of_the_api_before_a_tool_asks(connect_to, answering) -> None:
+    """Starting and listing cost no request."""
+    recorder = answering({})
+    async with connect_to(recorder) as client:
+        await client.list_tools()
+        await client.list_resources()
+        await client.list_resource_templates()
+        await client.list_prompts()
+    assert recorder.requests == []
+
+
+async def test_without_a_key_the_server_starts_and_every_tool_says_so(answering) -> None:
+    """A host shows the tools; each call tells which variable to set."""
+    recorder = answering({})
+    arguments = {
+        "get_agent": {"agent_id": "agt_1"},
+        "buy_number": {"confirm": True},
+        "place_call": {"agent_id": "agt_1", "to_number": "+14155559999", "confirm": True},
+        "wait_for_call": {"call_id": "call_1"},
+        "account_overview": {},
+    }
+    async with Client(create_server(Config(), inner=recorder.transport)) as client:
+        assert len((await client.list_tools()).tools) == 36
+        for tool, given in arguments.items():
+            result = await client.call_tool(tool, given)
+            assert result.is_error, tool
+            for word in ("AGENTPHONE_API_KEY", "AGENTPHONE_API_KEY_FILE", "--sandbox"):
+                assert word in result.content[0].text, tool
+        with pytest.raises(MCPError, match="AGENTPHONE_API_KEY"):
+            await client.read_resource(RECORDING)
+    assert recorder.requests == []
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments"),
+    [
+        pytest.param("get_agent", {"agent_id": "agt_1"}, id="read"),
+        pytest.param("update_agent", {"agent_id": "agt_1", "name": "X"}, id="write"),
+        pytest.param("release_number", {"number_id": "num_1"}, id="in-a-resolver"),
+        pytest.param("account_overview", {}, id="in-a-task-group"),
+        pytest.param("wait_for_call", {"call_id": "call_1"}, id="in-a-stream"),
+    ],
+)
+async def test_a_crash_inside_a_tool_is_told_without_its_details(connect_to, answering, tool, arguments) -> None:
+    """The log has them; a model gets a plain sentence and no file names."""
+
+    def crash(_: httpx.Request) -> httpx.Response:
+        raise RuntimeError(f"internal detail at /srv/secret.py with {LIVE_KEY}")
+
+    async with connect_to(answering(crash)) as client:
+        result = await client.call_tool(tool, arguments)
+    said = result.content[0].text
+    assert result.is_error
+    assert said.startswith(f"{tool} failed inside agentphone-mcp")
+    assert "look before you repeat it" in said
+    for detail in ("internal", "RuntimeError", "/srv", LIVE_KEY):
+        assert detail not in said
+
+
+async def test_an_unknown_tool_is_an_error_a_model_can_read(connect) -> None:
+    """By its name."""
+    async with connect() as client:
+        result = await client.call_tool("make_coffee", {})
+    assert result.is_error
+    assert "make_coffee" in result.content[0].text
+
+
+@pytest.mark.parametrize(
+    ("audio", "kind"),
+    [
+        pytest.param(b"RIFF\x00\x00\x00\x00WAVEfmt ", "audio/wav", id="wav"),
+        pytest.param(b"ID3\x04\x00", "audio/mpeg", id="mp3-with-tags"),
+        pytest.param(b"\xff\xfb\x90\x00", "audio/mpeg", id="mp3"),
+        pytest.param(b"OggS\x00\x02", "audio/ogg", id="ogg"),
+        pytest.param(b"????", "audio/wav", id="unknown"),
+    ],
+)
+async def test_a_recording_is_named_by_what_it_is(connect_to, answering, audio, kind) -> None:
+    """By its first bytes: a template can declare but one type."""
+    recorder = answering(lambda _: httpx.Response(200, content=audio))
+    async with connect_to(recorder) as client:
+        found = (await client.read_resource("agentphone://calls/call_1/recording")).contents[0]
+    assert (base64.b64decode(found.blob), found.mime_type) == (audio, kind)
+    assert recorder.lines == ["GET https://api.agentphone.to/v1/calls/call_1/recording"]
+
+
+async def test_the_resource_that_get_recording_links_can_be_read(connect) -> None:
+    """A host follows the link as it stands."""
+    async with connect() as client:
+        link = (await client.call_tool("get_recording", {"call_id": "call_past01"})).content[1]
+        found = (await client.read_resource(str(link.uri))).contents[0]
+    assert found.mime_type == "audio/wav"
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [(401, "AGENTPHONE_API_KEY"), (404, "list_calls gives a valid call_id"), (403, "Do not try again")],
+    ids=["wrong-key", "no-recording", "forbidden"],
+)
+async def test_a_recording_that_cannot_be_had_says_why(connect_to, answering, status, words) -> None:
+    """In the same sentences as a tool, without the key."""
+    async with connect_to(answering({"detail": f"No: {LIVE_KEY}"}, status)) as client:
+        with pytest.raises(MCPError) as failed:
+            await client.read_resource("agentphone://calls/call_1/recording")
+    assert words in str(failed.value)
+    assert LIVE_KEY not in str(failed.value)
+
+
+@pytest.mark.parametrize("call_id", ["..", "a%2Fb", "%2e%2e", "a b", "x" * 200], ids=str.__len__)
+async def test_a_recording_of_what_is_no_call_never_reaches_a_path(connect_to, answering, call_id) -> None:
+    """A resource's URI comes from a model too."""
+    recorder = answering(lambda _: httpx.Response(200, content=b"RIFF"))
+    async with connect_to(recorder) as client:
+        with pytest.raises(MCPError):
+            await client.read_resource(f"agentphone://calls/{call_id}/recording")
+    assert recorder.requests == []
+
+
+@pytest.mark.parametrize("toolset", TOOLSETS)
+async def test_recordings_belong_to_the_toolset_of_calls(connect, toolset) -> None:
+    """Without it there is no such resource."""
+    async with connect(toolsets=(toolset,)) as client:
+        templates = (await client.list_resource_templates()).resource_templates
+        if toolset == "calls":
+            assert len(templates) == 1
+            return
+        assert templates == []
+        with pytest.raises(MCPError):
+            await client.read_resource(RECORDING)
+
+
+async def test_the_lists_may_be_cached_by_everybody(connect) -> None:
+    """They are the same for every key."""
+    async with connect() as client:
+        listed = await client.list_tools()
+    assert (listed.ttl_ms, listed.cache_scope) == (3_600_000, "public")
+
+
+async def test_two_clients_at_once_do_not_disturb_each_other(connect, sandbox) -> None:
+    """Each has its own connection to the same account."""
+    async with connect() as one, connect("legacy") as other:
+        await one.call_tool("create_agent", {"name": "One"})
+        names = (await other.call_tool("list_agents", {})).structured_content["data"]
+    assert "One" in {agent["name"] for agent in names}

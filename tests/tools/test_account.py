@@ -1,0 +1,109 @@
+"""The account at a glance, and what it used."""
+
+from decimal import Decimal
+
+import pytest
+
+
+async def test_an_overview_shows_agents_numbers_webhook_and_usage(assistant) -> None:
+    """One call tells what there is and what the plan allows."""
+    async with assistant() as ai:
+        seen = await ai.ask("account_overview")
+    assert [agent["name"] for agent in seen["agents"]["data"]] == ["Front Desk", "Order Line"]
+    assert [number["phone_number"] for number in seen["numbers"]["data"]] == ["+14155550100"]
+    assert seen["webhook"]["is_set"] is False
+    assert (seen["usage"]["plan"]["number_limit"], seen["usage"]["numbers"]["used"]) == (10, 1)
+    assert "next_step" not in seen
+
+
+async def test_an_overview_hides_the_webhooks_secret(assistant, sandbox) -> None:
+    """Its last four characters tell two secrets apart; the rest stays out of conversations."""
+    async with assistant() as ai:
+        await ai.ask("set_webhook", url="https://example.com/hook")
+        seen = await ai.ask("account_overview")
+    secret = sandbox.world.account.webhook.secret
+    assert seen["webhook"]["secret_ends_in"] == secret[-4:]
+    assert secret not in str(seen)
+
+
+async def test_an_overview_of_an_account_without_agents_says_how_to_begin(assistant, sandbox) -> None:
+    """An agent comes first."""
+    sandbox.world.account.agents.clear()
+    async with assistant() as ai:
+        assert "create_agent" in (await ai.ask("account_overview"))["next_step"]
+
+
+async def test_an_overview_of_an_account_without_numbers_says_how_to_get_one(assistant, sandbox) -> None:
+    """The number comes after the agent."""
+    sandbox.world.account.numbers.clear()
+    async with assistant() as ai:
+        assert "buy_number" in (await ai.ask("account_overview"))["next_step"]
+
+
+async def test_an_overview_says_how_to_see_the_agents_it_left_out(assistant, sandbox) -> None:
+    """It asks for one page; the offset of the next is in the answer."""
+    async with assistant() as ai:
+        for number in range(21):
+            await ai.ask("create_agent", name=f"Agent {number}")
+        seen = await ai.ask("account_overview")
+    assert (len(seen["agents"]["data"]), seen["agents"]["next_offset"]) == (20, 20)
+
+
+async def test_the_usage_summary_counts_activity(assistant) -> None:
+    """Without a period it is the plan and the totals."""
+    async with assistant() as ai:
+        told = await ai.ask("get_usage")
+    assert told["summary"]["stats"]["total_calls"] == 1
+    assert told["summary"]["stats"]["messages_30d"] == 3
+    assert "rows" not in told
+
+
+@pytest.mark.parametrize(
+    ("arguments", "rows"),
+    [
+        pytest.param({"period": "daily"}, 7, id="a-week-of-days"),
+        pytest.param({"period": "daily", "days": 365}, 365, id="a-year-of-days"),
+        pytest.param({"period": "monthly"}, 3, id="three-months"),
+        pytest.param({"period": "monthly", "months": 24}, 24, id="two-years"),
+        pytest.param({"period": "by_number"}, 1, id="each-number"),
+        pytest.param({"period": "by_agent"}, 2, id="each-agent"),
+    ],
+)
+async def test_usage_comes_in_rows_by_period(assistant, arguments, rows) -> None:
+    """A row for each day, month, number or agent."""
+    async with assistant() as ai:
+        told = await ai.ask("get_usage", **arguments)
+    assert len(told["rows"]) == rows
+    assert "summary" not in told
+
+
+async def test_usage_by_agent_names_the_agent_and_its_seconds(assistant) -> None:
+    """The past call was 42 seconds of the front desk."""
+    async with assistant() as ai:
+        row = (await ai.ask("get_usage", period="by_agent"))["rows"][0]
+    assert (row["agent_name"], row["calls"], row["seconds"]) == ("Front Desk", 1, 42)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param({"period": "yearly"}, id="unknown-period"),
+        pytest.param({"period": "daily", "days": 0}, id="no-days"),
+        pytest.param({"period": "daily", "days": 366}, id="too-many-days"),
+        pytest.param({"period": "monthly", "months": 25}, id="too-many-months"),
+    ],
+)
+async def test_an_impossible_period_is_refused_before_any_request(assistant, sandbox, arguments) -> None:
+    """The bounds are the API's own."""
+    async with assistant() as ai:
+        assert "get_usage was not run" in await ai.refused("get_usage", **arguments)
+    assert sandbox.requests == []
+
+
+async def test_an_empty_balance_is_explained_with_the_remedy(assistant, sandbox) -> None:
+    """402 tells whom to ask for what."""
+    sandbox.world.account.purse.balance = Decimal(0)
+    async with assistant() as ai:
+        said = await ai.refused("buy_number", confirm=True)
+    assert "402 INSUFFICIENT_BALANCE" in said
+    assert "top up" in said

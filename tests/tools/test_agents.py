@@ -1,0 +1,226 @@
+"""Agents: made, changed, listed, given numbers, deleted."""
+
+import pytest
+
+
+async def test_agents_are_listed_with_voice_mode_and_numbers(assistant) -> None:
+    """A row is short: the prompt is for get_agent."""
+    async with assistant() as ai:
+        told = await ai.ask("list_agents")
+    assert [(row["id"], row["voice_mode"], row.get("numbers")) for row in told["data"]] == [
+        ("agt_frontdesk", "hosted", ["+14155550100"]),
+        ("agt_orderline", "webhook", None),
+    ]
+    assert (told["total"], "next_offset" in told, "next_step" in told) == (2, False, False)
+    assert "system_prompt" not in told["data"][0]
+
+
+async def test_a_page_of_agents_says_where_the_next_begins(assistant) -> None:
+    """And the last one does not."""
+    async with assistant() as ai:
+        first = await ai.ask("list_agents", limit=1)
+        last = await ai.ask("list_agents", limit=1, offset=first["next_offset"])
+    assert [first["data"][0]["name"], last["data"][0]["name"]] == ["Front Desk", "Order Line"]
+    assert (first["next_offset"], "next_offset" in last) == (1, False)
+
+
+async def test_an_empty_account_is_told_to_create_an_agent(assistant, sandbox) -> None:
+    """With the order of everything that follows."""
+    sandbox.world.account.agents.clear()
+    async with assistant() as ai:
+        told = await ai.ask("list_agents")
+    assert told["data"] == []
+    assert told["next_step"].startswith("No agents yet: create_agent")
+
+
+async def test_an_offset_past_the_end_is_not_an_empty_account(assistant) -> None:
+    """There are agents, just not there."""
+    async with assistant() as ai:
+        told = await ai.ask("list_agents", offset=50)
+    assert told == {"data": [], "total": 2}
+
+
+async def test_one_agent_is_shown_with_its_prompt_and_settings(assistant) -> None:
+    """Times are in UTC."""
+    async with assistant() as ai:
+        told = await ai.ask("get_agent", agent_id="agt_frontdesk")
+    assert told["system_prompt"].startswith("You are the front desk")
+    assert (told["model_tier"], told["voice_speed"], told["max_silence_ms"]) == ("balanced", 1.0, 600_000)
+    assert told["numbers"] == [{"id": "num_frontdesk", "phone_number": "+14155550100"}]
+    assert told["created_at"].endswith("Z")
+
+
+async def test_a_new_agent_gets_everything_it_was_given(assistant, sandbox) -> None:
+    """Under the API's own names."""
+    given = {
+        "name": "Night Desk",
+        "voice_mode": "hosted",
+        "system_prompt": "Take messages.",
+        "begin_message": "Good evening.",
+        "voice": "openai-nova",
+        "description": "After hours.",
+        "transfer_number": "(415) 555-0177",
+        "voicemail_message": "Call back.",
+        "tuning": {"model_tier": "max", "max_silence_ms": 20_000, "language": "en-GB", "enable_backchannel": False},
+    }
+    async with assistant() as ai:
+        told = await ai.ask("create_agent", **given)
+    settings = sandbox.world.account.agents[told["agent"]["id"]].settings
+    assert (settings["transferNumber"], settings["modelTier"], settings["maxSilenceMs"]) == (
+        "+14155550177",
+        "max",
+        20_000,
+    )
+    assert (settings["language"], settings["enableBackchannel"], settings["voicemailMessage"]) == (
+        "en-GB",
+        False,
+        "Call back.",
+    )
+    assert told["agent"]["system_prompt"] == "Take messages."
+    assert "set_webhook" not in told["next_step"]
+    assert "buy_number" in told["next_step"]
+
+
+async def test_a_new_webhook_agent_is_told_to_get_a_number_and_a_webhook(assistant) -> None:
+    """Its voice mode is webhook unless it says otherwise."""
+    async with assistant() as ai:
+        told = await ai.ask("create_agent", name="Bare")
+    assert told["agent"]["voice_mode"] == "webhook"
+    assert "buy_number" in told["next_step"]
+    assert "set_webhook" in told["next_step"]
+
+
+@pytest.mark.parametrize("prompt", [{}, {"system_prompt": ""}], ids=["absent", "empty"])
+async def test_a_hosted_agent_without_a_prompt_is_refused(assistant, sandbox, prompt) -> None:
+    """Before the API is asked."""
+    async with assistant() as ai:
+        said = await ai.refused("create_agent", name="Mute", voice_mode="hosted", **prompt)
+    assert said == "Nothing was created: voice_mode hosted needs a system_prompt."
+    assert sandbox.requests == []
+
+
+async def test_an_update_leaves_out_what_was_left_out(assistant, sandbox) -> None:
+    """Only the given field travels."""
+    async with assistant() as ai:
+        told = await ai.ask("update_agent", agent_id="agt_frontdesk", name="Reception")
+    assert sandbox.requests[-1].body == {"name": "Reception"}
+    assert (told["agent"]["name"], told["agent"]["voice_mode"]) == ("Reception", "hosted")
+
+
+async def test_an_update_can_clear_the_transfer_number(assistant, sandbox) -> None:
+    """An empty text is what clears it."""
+    async with assistant() as ai:
+        await ai.ask("update_agent", agent_id="agt_frontdesk", transfer_number="+14155550177")
+        told = await ai.ask("update_agent", agent_id="agt_frontdesk", transfer_number="")
+    assert sandbox.requests[-1].body == {"transferNumber": ""}
+    assert "transfer_number" not in told["agent"]
+
+
+@pytest.mark.parametrize("nothing", [{}, {"tuning": {}}, {"name": None}], ids=["absent", "empty-tuning", "null"])
+async def test_an_update_of_nothing_is_refused(assistant, sandbox, nothing) -> None:
+    """No request says so for us."""
+    async with assistant() as ai:
+        assert "give at least one field" in await ai.refused("update_agent", agent_id="agt_frontdesk", **nothing)
+    assert sandbox.requests == []
+
+
+@pytest.mark.parametrize(
+    "tuning",
+    [
+        pytest.param({"voice_speed": 3}, id="too-fast"),
+        pytest.param({"max_silence_ms": 1}, id="too-impatient"),
+        pytest.param({"model_tier": "huge"}, id="no-such-tier"),
+        pytest.param({"colour": "red"}, id="no-such-setting"),
+        pytest.param("fast", id="no-object"),
+    ],
+)
+async def test_an_impossible_tuning_is_refused_by_name(assistant, sandbox, tuning) -> None:
+    """In both tools that take it, and before any request."""
+    async with assistant() as ai:
+        assert "tuning" in await ai.refused("update_agent", agent_id="agt_frontdesk", tuning=tuning)
+        assert "tuning" in await ai.refused("create_agent", name="X", tuning=tuning)
+    assert sandbox.requests == []
+
+
+async def test_a_deleted_agent_leaves_its_numbers(assistant, sandbox) -> None:
+    """They are named in the preview and in the answer."""
+    async with assistant() as ai:
+        preview = await ai.ask("delete_agent", agent_id="agt_frontdesk")
+        done = await ai.ask("delete_agent", agent_id="agt_frontdesk", confirm="Front Desk")
+    assert "'Front Desk'" in preview["what"]
+    assert "+14155550100" in preview["what"]
+    assert 'confirm="Front Desk"' in preview["next_step"]
+    assert (done["status"], done["result"]["unassigned_numbers"]) == ("done", ["num_frontdesk"])
+    assert list(sandbox.world.account.numbers) == ["num_frontdesk"]
+
+
+async def test_voices_are_found_among_hundreds(assistant) -> None:
+    """Twenty at a time, with the count of all."""
+    async with assistant() as ai:
+        everything = await ai.ask("list_voices")
+        second = await ai.ask("list_voices", offset=everything["next_offset"])
+    assert len(everything["data"]) == 20
+    assert everything["total"] > 200
+    assert {voice["id"] for voice in everything["data"]}.isdisjoint(voice["id"] for voice in second["data"])
+
+
+async def test_every_voice_is_reached_by_paging(assistant) -> None:
+    """Nobody is listed twice, nobody is left out."""
+    seen: list[str] = []
+    async with assistant() as ai:
+        offset: int | None = 0
+        while offset is not None:
+            page = await ai.ask("list_voices", limit=100, offset=offset)
+            seen += [voice["id"] for voice in page["data"]]
+            offset = page.get("next_offset")
+    assert len(seen) == len(set(seen)) == page["total"]
+
+
+@pytest.mark.parametrize(
+    "filters",
+    [
+        pytest.param({"search": "BRIAN"}, id="name-in-capitals"),
+        pytest.param({"search": "british"}, id="accent"),
+        pytest.param({"gender": "neutral"}, id="gender"),
+        pytest.param({"provider": "OpenAI"}, id="provider"),
+        pytest.param({"search": "american", "gender": "female", "provider": "eleven"}, id="all-at-once"),
+    ],
+)
+async def test_voices_are_narrowed(assistant, filters) -> None:
+    """Each filter leaves some of them, and only those that fit."""
+    async with assistant() as ai:
+        every = (await ai.ask("list_voices", limit=1))["total"]
+        found = await ai.ask("list_voices", limit=100, **filters)
+    assert 0 < found["total"] < every
+    for voice in found["data"]:
+        said = " ".join(voice.get(part, "") for part in ("id", "name", "accent")).casefold()
+        assert filters.get("search", "").casefold() in said
+        assert filters.get("gender") in (None, voice.get("gender"))
+        assert filters.get("provider", "").casefold() in voice["provider"].casefold()
+
+
+async def test_a_voice_nobody_has_is_told_how_to_search_wider(assistant) -> None:
+    """An empty list says why."""
+    async with assistant() as ai:
+        told = await ai.ask("list_voices", search="no such voice")
+    assert (told["data"], told["total"], told["next_step"]) == ([], 0, "No voice is like that: leave a filter out.")
+
+
+async def test_a_number_moves_from_one_agent_to_another(assistant, sandbox) -> None:
+    """A number has one agent, and none after it was detached."""
+    number = sandbox.world.account.numbers["num_frontdesk"]
+    async with assistant() as ai:
+        told = await ai.ask("attach_number", agent_id="agt_orderline", number_id="num_frontdesk")
+        assert (told["agent_id"], told["number"]["phone_number"]) == ("agt_orderline", "+14155550100")
+        assert number.agent_id == "agt_orderline"
+        assert (await ai.ask("detach_number", agent_id="agt_orderline", number_id="num_frontdesk"))["success"]
+    assert number.agent_id is None
+
+
+async def test_detaching_a_number_that_is_elsewhere_says_so(assistant) -> None:
+    """404 with the lists that give valid ids."""
+    async with assistant() as ai:
+        said = await ai.refused("detach_number", agent_id="agt_orderline", number_id="num_frontdesk")
+    assert "is not attached" in said
+    assert "list_agents gives a valid agent_id" in said
+    assert "list_numbers gives a valid number_id" in said

@@ -1,0 +1,95 @@
+"""The address book."""
+
+import pytest
+
+
+async def test_contacts_are_listed(assistant) -> None:
+    """With the number in E.164."""
+    async with assistant() as ai:
+        told = await ai.ask("list_contacts")
+    assert [(row["id"], row["name"], row["phone_number"]) for row in told["data"]] == [
+        ("con_ada", "Ada Byron", "+14155550142")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("search", "found"),
+    [("ada", 1), ("0142", 1), ("example.com", 1), ("nobody", 0)],
+    ids=["name", "number", "email", "nobody"],
+)
+async def test_contacts_are_searched(assistant, search, found) -> None:
+    """Who is not there can be added."""
+    async with assistant() as ai:
+        told = await ai.ask("list_contacts", search=search)
+    assert len(told["data"]) == found
+    assert ("next_step" in told) is (found == 0)
+
+
+async def test_a_page_of_contacts_says_where_the_next_begins(assistant) -> None:
+    """And the last one does not."""
+    async with assistant() as ai:
+        await ai.ask("save_contact", name="Bo", phone_number="+14155550143")
+        first = await ai.ask("list_contacts", limit=1)
+        second = await ai.ask("list_contacts", limit=1, offset=1)
+    assert (first["next_offset"], "next_offset" in second, second["data"][0]["name"]) == (1, False, "Bo")
+
+
+async def test_a_contact_is_added_with_its_number_as_a_person_writes_it(assistant, sandbox) -> None:
+    """Stored as E.164."""
+    async with assistant() as ai:
+        told = await ai.ask(
+            "save_contact", name="  Bo Diaz ", phone_number="(415) 555-0143", email="bo@example.com", notes="VIP"
+        )
+    kept = sandbox.world.account.contacts[told["id"]]
+    assert (kept.name, kept.phone_number, kept.email, kept.notes) == (
+        "Bo Diaz",
+        "+14155550143",
+        "bo@example.com",
+        "VIP",
+    )
+
+
+async def test_a_contact_is_changed_by_its_id(assistant, sandbox) -> None:
+    """What is left out stays."""
+    async with assistant() as ai:
+        told = await ai.ask("save_contact", contact_id="con_ada", notes="Prefers evenings.")
+    assert sandbox.requests[-1].body == {"notes": "Prefers evenings."}
+    assert (told["name"], told["notes"]) == ("Ada Byron", "Prefers evenings.")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{}, {"name": "Bo"}, {"phone_number": "+14155550143"}],
+    ids=["nothing", "only-a-name", "only-a-number"],
+)
+async def test_half_a_contact_is_refused(assistant, sandbox, given) -> None:
+    """It says what is missing, before any request."""
+    async with assistant() as ai:
+        said = await ai.refused("save_contact", **given)
+    assert said == "Nothing was saved: a new contact needs name and phone_number; to change one, give contact_id."
+    assert sandbox.requests == []
+
+
+async def test_a_change_of_nothing_is_refused(assistant, writes) -> None:
+    """As for agents: a PATCH without a field changes nothing and would read as success."""
+    async with assistant() as ai:
+        assert "Nothing was" in await ai.refused("save_contact", contact_id="con_ada")
+    assert writes() == []
+
+
+async def test_a_duplicate_contact_is_told(assistant) -> None:
+    """With the id of the one that exists."""
+    async with assistant() as ai:
+        said = await ai.refused("save_contact", name="Ada again", phone_number="+14155550142")
+    assert "409 DUPLICATE_CONTACT" in said
+    assert "con_ada" in said
+
+
+async def test_a_contact_is_deleted_by_naming_its_number(assistant, sandbox) -> None:
+    """The preview names the person."""
+    async with assistant() as ai:
+        preview = await ai.ask("delete_contact", contact_id="con_ada")
+        done = await ai.ask("delete_contact", contact_id="con_ada", confirm="+1 415 555 0142")
+    assert preview["what"] == "Delete the contact 'Ada Byron', +14155550142. It cannot be undone."
+    assert done["status"] == "done"
+    assert sandbox.world.account.contacts == {}

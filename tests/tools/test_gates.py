@@ -1,0 +1,286 @@
+"""The gate, over every tool that stands behind it: no yes, no deed."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+
+from agentphone_mcp.sandbox import Sandbox
+from agentphone_mcp.tools.catalog import CATALOG
+
+URL = "https://example.com/hook"
+
+
+@dataclass(frozen=True)
+class Gated:
+    """A gated tool, arguments for it, and what stands behind them."""
+
+    tool: str
+    arguments: dict[str, Any]
+    write: str
+    yes: Any
+    of_another: Any
+    named: tuple[str, ...]
+    look_up: str
+    webhook: bool = False
+
+
+GATED = [
+    Gated(
+        "buy_number",
+        {"area_code": "212", "agent_id": "agt_orderline"},
+        "POST /v1/numbers",
+        True,
+        "+14155550100",
+        ("212", "'Order Line'", "$3.00"),
+        "list_numbers",
+    ),
+    Gated(
+        "place_call",
+        {"agent_id": "agt_frontdesk", "to_number": "(415) 555-9999"},
+        "POST /v1/calls",
+        True,
+        "+14155559999",
+        ("+14155559999", "+14155550100", "'Front Desk'", "$0.22"),
+        "list_calls",
+    ),
+    Gated(
+        "create_web_call",
+        {"agent_id": "agt_frontdesk"},
+        "POST /v1/calls/web",
+        True,
+        "Front Desk",
+        ("'Front Desk'", "$0.22"),
+        "list_calls",
+    ),
+    Gated(
+        "send_message",
+        {"agent_id": "agt_frontdesk", "to_number": "+14155559999", "body": "Your visit is on Friday."},
+        "POST /v1/messages",
+        True,
+        "+14155559999",
+        ("+14155559999", "+14155550100", "'Front Desk'", "Your visit is on Friday.", "$0.02"),
+        "list_messages",
+    ),
+    Gated(
+        "release_number",
+        {"number_id": "num_frontdesk"},
+        "DELETE /v1/numbers/num_frontdesk",
+        "+14155550100",
+        "+14155550142",
+        ("+14155550100",),
+        "list_numbers",
+    ),
+    Gated(
+        "delete_agent",
+        {"agent_id": "agt_frontdesk"},
+        "DELETE /v1/agents/agt_frontdesk",
+        "Front Desk",
+        "Order Line",
+        ("'Front Desk'", "+14155550100"),
+        "list_agents",
+    ),
+    Gated(
+        "delete_contact",
+        {"contact_id": "con_ada"},
+        "DELETE /v1/contacts/con_ada",
+        "+14155550142",
+        "+14155550100",
+        ("'Ada Byron'", "+14155550142"),
+        "list_contacts",
+    ),
+    Gated(
+        "delete_webhook",
+        {},
+        "DELETE /v1/webhooks",
+        URL,
+        "https://example.org/hook",
+        (URL,),
+        "get_webhook",
+        webhook=True,
+    ),
+    Gated(
+        "set_webhook",
+        {"url": "https://example.org/hook"},
+        "POST /v1/webhooks",
+        URL,
+        "https://example.org/hook",
+        (URL, "https://example.org/hook"),
+        "get_webhook",
+        webhook=True,
+    ),
+]
+EACH = pytest.mark.parametrize("gated", GATED, ids=[gated.tool for gated in GATED])
+NO_YES = {
+    "absent": {},
+    "null": {"confirm": None},
+    "false": {"confirm": False},
+    "text-true": {"confirm": "true"},
+    "text-yes": {"confirm": "yes"},
+    "text-null": {"confirm": "null"},
+    "empty": {"confirm": ""},
+    "blank": {"confirm": "  "},
+    "one": {"confirm": 1},
+    "one-point-zero": {"confirm": 1.0},
+    "list": {"confirm": [True]},
+    "object": {"confirm": {"confirm": True}},
+}
+
+
+async def with_its_webhook(ai: Any, gated: Gated, sandbox: Sandbox) -> None:
+    """Set what the tool would replace or delete, and forget the requests that took."""
+    if gated.webhook:
+        await ai.ask("set_webhook", url=URL)
+        sandbox.requests.clear()
+
+
+def test_every_gated_tool_is_tested_here() -> None:
+    """set_webhook is declared as creating; it is gated only where it replaces."""
+    declared = {tool.name for tools in CATALOG.values() for tool in tools if tool.mark}
+    assert {gated.tool for gated in GATED} == declared | {"set_webhook"}
+
+
+@EACH
+async def test_without_a_yes_nothing_is_written(assistant, sandbox, writes, gated: Gated) -> None:
+    """It previews or refuses; whatever else a model takes for a yes."""
+    async with assistant() as ai:
+        await with_its_webhook(ai, gated, sandbox)
+        for kind, no in NO_YES.items():
+            result = await ai.client.call_tool(gated.tool, gated.arguments | no)
+            assert writes() == [], kind
+            assert result.is_error or result.structured_content["status"] == "needs_confirmation", kind
+
+
+@EACH
+async def test_a_preview_names_what_is_behind_the_ids(assistant, sandbox, gated: Gated) -> None:
+    """A person decides by names, numbers and prices, and is asked."""
+    async with assistant() as ai:
+        await with_its_webhook(ai, gated, sandbox)
+        preview = await ai.ask(gated.tool, **gated.arguments)
+    assert preview["status"] == "needs_confirmation"
+    for name in gated.named:
+        assert name in preview["what"]
+    assert "Ask your user" in preview["next_step"]
+    assert "result" not in preview
+
+
+@EACH
+async def test_a_yes_is_carried_out_once(assistant, sandbox, writes, gated: Gated) -> None:
+    """One write, and the answer says done."""
+    async with assistant() as ai:
+        await with_its_webhook(ai, gated, sandbox)
+        done = await ai.ask(gated.tool, **gated.arguments, confirm=gated.yes)
+    assert writes() == [gated.write]
+    assert done["status"] == "done"
+    assert done["result"]
+
+
+@EACH
+async def test_the_yes_to_another_thing_is_none(assistant, sandbox, writes, gated: Gated) -> None:
+    """Refused, and told what would be right."""
+    async with assistant() as ai:
+        await with_its_webhook(ai, gated, sandbox)
+        said = await ai.refused(gated.tool, **gated.arguments, confirm=gated.of_another)
+    assert writes() == []
+    assert "Nothing was done: confirm does not match" in said or "was not run. confirm: it must be" in said
+
+
+@EACH
+async def test_true_destroys_nothing(assistant, sandbox, writes, gated: Gated) -> None:
+    """Where the thing itself is the proof, a plain yes is none."""
+    if gated.yes is True:
+        return
+    async with assistant() as ai:
+        await with_its_webhook(ai, gated, sandbox)
+        await ai.refused(gated.tool, **gated.arguments, confirm=True)
+    assert writes() == []
+
+
+@EACH
+async def test_a_confirmed_deed_still_cannot_dodge_its_checks(assistant, writes, gated: Gated) -> None:
+    """An unknown id stops before the write."""
+    if not (ids := [name for name in gated.arguments if name.endswith("_id")]):
+        return
+    async with assistant() as ai:
+        await ai.refused(gated.tool, **gated.arguments | {ids[0]: "unknown_1"}, confirm=gated.yes)
+    assert writes() == []
+
+
+def half_an_api(on_write: Any) -> Any:
+    """An API that answers reads as the seeded account would, and writes as told."""
+    agent = {
+        "id": "agt_frontdesk",
+        "name": "Front Desk",
+        "voiceMode": "hosted",
+        "numbers": [{"id": "num_frontdesk", "phoneNumber": "+14155550100"}],
+    }
+    found = {
+        "/v1/agents/agt_frontdesk": agent,
+        "/v1/agents/agt_orderline": agent | {"name": "Order Line"},
+        "/v1/numbers/num_frontdesk": {"id": "num_frontdesk", "phoneNumber": "+14155550100", "outboundSms": "enabled"},
+        "/v1/contacts/con_ada": {"id": "con_ada", "name": "Ada Byron", "phoneNumber": "+14155550142"},
+        "/v1/webhooks": {"id": "wh_1", "url": URL, "secret": "whsec_1234567890"},
+    }
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, json=found[request.url.path]) if request.method == "GET" else on_write(request)
+
+    return answer
+
+
+def times_out(request: httpx.Request) -> httpx.Response:
+    """The write was sent, and nothing came back."""
+    raise httpx.ReadTimeout("timed out", request=request)
+
+
+def breaks(request: httpx.Request) -> httpx.Response:
+    """The connection broke after the write was sent."""
+    raise httpx.ReadError("reset", request=request)
+
+
+LOST = {
+    "time-out": times_out,
+    "reset": breaks,
+    "bad-gateway": lambda _: httpx.Response(502, text="<html>Bad gateway</html>"),
+    "server-error": lambda _: httpx.Response(500, json={"detail": "oops"}),
+    "truncated": lambda _: httpx.Response(201, text='{"id": "x'),
+    "redirect": lambda _: httpx.Response(307, headers={"Location": "/v1/elsewhere"}),
+}
+
+
+@EACH
+async def test_a_lost_answer_is_reported_as_unknown(assistant, answering, gated: Gated) -> None:
+    """It may have happened: one write, and the tool that tells."""
+    recorder = answering(half_an_api(times_out))
+    async with assistant(recorder) as ai:
+        told = await ai.ask(gated.tool, **gated.arguments, confirm=gated.yes)
+    assert told["status"] == "unknown"
+    assert gated.look_up in told["next_step"]
+    assert "may or may not have happened" in told["next_step"]
+    assert len(recorder.writes) == 1
+    assert "result" not in told
+
+
+@pytest.mark.parametrize("lost", LOST.values(), ids=LOST.keys())
+async def test_an_answer_can_be_lost_in_many_ways(assistant, answering, lost) -> None:
+    """None of them is a failure, and none is tried again."""
+    gated = GATED[0]
+    recorder = answering(half_an_api(lost))
+    async with assistant(recorder) as ai:
+        told = await ai.ask(gated.tool, **gated.arguments, confirm=gated.yes)
+    assert told["status"] == "unknown"
+    assert len(recorder.writes) == 1
+
+
+@EACH
+async def test_a_write_that_was_never_sent_is_no_mystery(assistant, answering, gated: Gated) -> None:
+    """Without a connection nothing happened, and it says so."""
+
+    def unreachable(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("refused", request=request)
+
+    async with assistant(answering(half_an_api(unreachable))) as ai:
+        said = await ai.refused(gated.tool, **gated.arguments, confirm=gated.yes)
+    assert "got no answer" in said
+    assert "Nothing was changed" in said

@@ -1,0 +1,183 @@
+"""Webhooks of the project and of single agents."""
+
+import pytest
+
+URL = "https://example.com/hook"
+OTHER = "https://example.org/hook"
+WHOSE = pytest.mark.parametrize("whose", [{}, {"agent_id": "agt_frontdesk"}], ids=["project", "agent"])
+
+
+@WHOSE
+async def test_no_webhook_is_an_answer_and_not_an_error(assistant, whose) -> None:
+    """With the tool that makes one."""
+    async with assistant() as ai:
+        told = await ai.ask("get_webhook", **whose)
+    assert told["is_set"] is False
+    assert "set_webhook" in told["next_step"]
+    assert told["next_step"].startswith("The agent" if whose else "The project")
+
+
+@WHOSE
+async def test_a_webhooks_secret_is_shown_at_its_creation_alone(assistant, whose) -> None:
+    """Afterwards its last four characters are."""
+    async with assistant() as ai:
+        made = await ai.ask("set_webhook", url=URL, context_limit=5, timeout=60, **whose)
+        secret = made["result"]["secret"]
+        seen = await ai.ask("get_webhook", **whose)
+        overview = await ai.ask("account_overview")
+        preview = await ai.ask("set_webhook", url=OTHER, **whose)
+        doomed = await ai.ask("delete_webhook", **whose)
+        wrong = await ai.refused("delete_webhook", confirm="https://wrong.example/", **whose)
+    assert made["status"] == "done"
+    assert secret.startswith("whsec_")
+    assert "keep the secret now" in made["next_step"]
+    assert (seen["url"], seen["context_limit"], seen["timeout"], seen["secret_ends_in"]) == (URL, 5, 60, secret[-4:])
+    assert secret not in f"{seen}{overview}{preview}{doomed}{wrong}"
+
+
+@WHOSE
+async def test_a_first_webhook_needs_no_confirmation(assistant, writes, whose) -> None:
+    """It replaces nothing."""
+    async with assistant() as ai:
+        assert (await ai.ask("set_webhook", url=URL, **whose))["status"] == "done"
+    assert len(writes()) == 1
+
+
+@WHOSE
+async def test_replacing_a_webhook_names_the_old_and_the_new(assistant, sandbox, whose) -> None:
+    """The old secret stops to sign, and the new one is shown."""
+    async with assistant() as ai:
+        first = await ai.ask("set_webhook", url=URL, **whose)
+        preview = await ai.ask("set_webhook", url=OTHER, **whose)
+        done = await ai.ask("set_webhook", url=OTHER, confirm=URL, **whose)
+    assert preview["status"] == "needs_confirmation"
+    assert f"{URL} by {OTHER}" in preview["what"]
+    assert "the current secret stops to sign" in preview["what"]
+    assert ("'Front Desk'" in preview["what"]) is bool(whose)
+    assert f'confirm="{URL}"' in preview["next_step"]
+    assert (done["status"], done["result"]["url"]) == ("done", OTHER)
+    assert done["result"]["secret"] != first["result"]["secret"]
+
+
+async def test_replacing_a_webhook_keeps_the_settings_that_were_not_given(assistant, sandbox) -> None:
+    """Only the URL was to change; the API puts its defaults where a field is absent."""
+    async with assistant() as ai:
+        await ai.ask("set_webhook", url=URL, context_limit=3, timeout=90)
+        preview = await ai.ask("set_webhook", url=OTHER)
+        await ai.ask("set_webhook", url=OTHER, confirm=URL)
+        after = await ai.ask("get_webhook")
+    kept = (after["context_limit"], after["timeout"]) == (3, 90)
+    assert kept or "default" in preview["what"]
+
+
+async def test_an_agents_webhook_is_its_own(assistant) -> None:
+    """The project's stays unset."""
+    async with assistant() as ai:
+        await ai.ask("set_webhook", url=URL, agent_id="agt_frontdesk")
+        assert (await ai.ask("get_webhook"))["is_set"] is False
+        assert (await ai.ask("get_webhook", agent_id="agt_frontdesk"))["url"] == URL
+
+
+@pytest.mark.parametrize("wanted", ["ftp://example.com/", "example.com/hook", "https://", ""], ids=str)
+async def test_an_address_that_is_no_url_is_refused(assistant, sandbox, wanted) -> None:
+    """Before any request."""
+    async with assistant() as ai:
+        assert "url" in await ai.refused("set_webhook", url=wanted)
+    assert sandbox.requests == []
+
+
+async def test_an_address_nobody_else_can_reach_is_refused_by_the_api(assistant) -> None:
+    """The API takes public https alone, and its sentence reaches the model."""
+    async with assistant() as ai:
+        said = await ai.refused("set_webhook", url="http://example.com/hook")
+    assert "422" in said
+    assert "URL must be a public https:// URL" in said
+
+
+@WHOSE
+async def test_deleting_a_webhook_says_who_gets_the_events_then(assistant, whose) -> None:
+    """The URL is the proof."""
+    async with assistant() as ai:
+        await ai.ask("set_webhook", url=URL, **whose)
+        preview = await ai.ask("delete_webhook", **whose)
+        done = await ai.ask("delete_webhook", confirm=URL, **whose)
+        after = await ai.ask("get_webhook", **whose)
+    assert URL in preview["what"]
+    assert ("the project's webhook gets its events" in preview["what"]) is bool(whose)
+    assert (done["status"], after["is_set"]) == ("done", False)
+
+
+@WHOSE
+async def test_there_may_be_nothing_to_delete(assistant, writes, whose) -> None:
+    """It says so, and whose."""
+    async with assistant() as ai:
+        said = await ai.refused("delete_webhook", confirm=URL, **whose)
+    assert said.startswith("Nothing to delete: the")
+    assert writes() == []
+
+
+async def test_an_unknown_agent_has_no_webhook_to_set(assistant, writes) -> None:
+    """404 with the list that gives valid ids, and no write."""
+    async with assistant() as ai:
+        said = await ai.refused("set_webhook", url=URL, agent_id="agt_nobody")
+    assert "list_agents gives a valid agent_id" in said
+    assert writes() == []
+
+
+@WHOSE
+async def test_a_webhook_is_tested_and_its_deliveries_are_counted(assistant, whose) -> None:
+    """Nobody listens at this address, and that is what the test says."""
+    async with assistant() as ai:
+        await ai.ask("set_webhook", url="http://127.0.0.1:9/hook", **whose)
+        tested = await ai.ask("test_webhook", **whose)
+        listed = await ai.ask("list_webhook_deliveries", **whose)
+        stats = await ai.ask("get_webhook_stats", **whose)
+    assert tested["success"] is False
+    assert tested["error"]
+    assert [(row["event"], row["status"]) for row in listed["data"]] == [("agent.message", "failed")]
+    assert (stats["total"], stats["failed"], stats["success"]) == (1, 1, 0)
+
+
+async def test_a_page_of_deliveries_says_where_the_next_begins(assistant) -> None:
+    """Latest first."""
+    async with assistant() as ai:
+        await ai.ask("set_webhook", url="http://127.0.0.1:9/hook")
+        for _ in range(3):
+            await ai.ask("test_webhook")
+        first = await ai.ask("list_webhook_deliveries", limit=2, hours=1)
+        second = await ai.ask("list_webhook_deliveries", limit=2, hours=1, offset=first["next_offset"])
+    assert (len(first["data"]), len(second["data"]), "next_offset" in second) == (2, 1, False)
+    assert {row["id"] for row in first["data"]}.isdisjoint(row["id"] for row in second["data"])
+
+
+async def test_the_deliveries_of_an_agent_can_be_paged_too(assistant) -> None:
+    """Its endpoint answers with a bare list, so that a full page is the only sign of more."""
+    seen: set[str] = set()
+    async with assistant() as ai:
+        await ai.ask("set_webhook", url="http://127.0.0.1:9/hook", agent_id="agt_frontdesk")
+        for _ in range(3):
+            await ai.ask("test_webhook", agent_id="agt_frontdesk")
+        offset: int | None = 0
+        while offset is not None:
+            page = await ai.ask("list_webhook_deliveries", agent_id="agt_frontdesk", limit=2, offset=offset)
+            seen |= {row["id"] for row in page["data"]}
+            offset = page.get("next_offset")
+    assert len(seen) == 3
+
+
+async def test_no_deliveries_is_said_in_words(assistant) -> None:
+    """An empty list says why."""
+    async with assistant() as ai:
+        told = await ai.ask("list_webhook_deliveries")
+        stats = await ai.ask("get_webhook_stats", hours=720)
+    assert told == {"data": [], "total": 0, "next_step": "Nothing was delivered."}
+    assert stats["total"] == 0
+
+
+async def test_an_agents_stats_say_when_not_everything_was_counted(assistant, answering) -> None:
+    """A full page of a bare list may not be all there is."""
+    rows = [{"id": f"del_{number}", "event": "agent.message", "status": "success"} for number in range(100)]
+    async with assistant(answering(rows)) as ai:
+        stats = await ai.ask("get_webhook_stats", agent_id="agt_1")
+    assert stats["total"] == 100
+    assert "latest 100" in stats["counted"]
