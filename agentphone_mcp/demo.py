@@ -2,6 +2,7 @@
 
 import sys
 import textwrap
+from collections.abc import Sequence
 from typing import Any, cast
 
 import anyio
@@ -17,12 +18,15 @@ _RESTAURANT = "+14155559999"
 _PROMPT = "Reserve a table for two at seven this evening, in the name of Rivera."
 
 
-class _StepFailed(Exception):
+class StepFailed(Exception):
     """A step did not do what it says."""
 
 
-def run_demo() -> int:
+def run_demo(*, server_options: Sequence[str] = ("--sandbox", "--sandbox-speed", _SPEED)) -> int:
     """Show the demo.
+
+    Args:
+        server_options: how the server is started.
 
     Returns:
         The exit status: 0, or 1 when any step did not do what it says.
@@ -31,7 +35,7 @@ def run_demo() -> int:
         reconfigure(errors="replace")  # a terminal with an old code page shows "?" and goes on
     console = Console(highlight=False)
     try:
-        anyio.run(_show, console)
+        anyio.run(_show, console, server_options)
     except (Exception, BaseExceptionGroup) as failure:  # noqa: BLE001 - whatever it is, the demo did not do what it says
         cause = _first_cause(failure)
         if not isinstance(cause, Exception):
@@ -41,19 +45,17 @@ def run_demo() -> int:
     return 0
 
 
-async def _show(console: Console) -> None:
+async def _show(console: Console, server_options: Sequence[str]) -> None:
     console.print("[bold]A telephone for an AI assistant[/]")
     console.print("What follows runs on a make-believe account: nothing is spent, nobody is rung.")
-    server = StdioServerParameters(
-        command=sys.executable, args=["-m", "agentphone_mcp", "--sandbox", "--sandbox-speed", _SPEED]
-    )
+    server = StdioServerParameters(command=sys.executable, args=["-m", "agentphone_mcp", *server_options])
     async with Client(stdio_client(server)) as client:
         tools = (await client.list_tools()).tools
         console.print(f"The assistant is connected and found {len(tools)} tools.")
-        await _Story(client, console).tell()
+        await Story(client, console).tell()
 
 
-class _Story:
+class Story:
     """One conversation between a person and an assistant; each step shows what was asked and what came of it."""
 
     def __init__(self, client: Client, console: Console) -> None:
@@ -61,6 +63,11 @@ class _Story:
         self._console = console
 
     async def tell(self) -> None:
+        """Go through all of it.
+
+        Raises:
+            StepFailed: when a step did not do what it says.
+        """
         await self._overview()
         agent_id = await self._agent()
         await self._refused_purchase(agent_id)
@@ -135,7 +142,7 @@ class _Story:
             self._line("  uses ", f"{tool}({given})", style="dim")
         result = await self._client.call_tool(tool, arguments, progress_callback=self._spoken)
         if result.is_error or result.structured_content is None:
-            raise _StepFailed(f"{tool} answered: {_text(result)}")
+            raise StepFailed(f"{tool} answered: {_text(result)}")
         return result.structured_content
 
     async def _spoken(self, progress: float, total: float | None, message: str | None) -> None:
@@ -167,7 +174,7 @@ def _short(value: object) -> str:
 
 def _expect(held: object, what: str) -> None:
     if not held:
-        raise _StepFailed(f"it is not true that {what}")
+        raise StepFailed(f"it is not true that {what}")
 
 
 def _text(result: CallToolResult) -> str:
