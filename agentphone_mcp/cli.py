@@ -153,6 +153,8 @@ def _serve(options: dict[str, Any]) -> None:
         from agentphone_mcp.serving import serve
 
         log_to_stderr(options["log_level"].upper(), config.cut_key)
+        if options["transport"] == "stdio" and sys.stdin.isatty():
+            click.echo("Waiting for an MCP host on stdin; for a look at it, try: agentphone-mcp demo", err=True)
         serve(create_server(config), options["transport"], options["port"])
 
 

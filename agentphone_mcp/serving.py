@@ -1,5 +1,6 @@
 """How a server is reached: stdio for hosts that start it, HTTP on loopback for those that connect."""
 
+import signal
 from typing import Literal
 
 import anyio
@@ -17,6 +18,8 @@ def serve(server: AgentPhoneServer, transport: TransportName, port: int) -> None
     Over HTTP the address is loopback, where the SDK checks Host and Origin headers by itself (DNS rebinding).
     """
     if transport == "stdio":
+        # Python would wait for the thread that reads stdin, which a terminal never closes: Ctrl+C would do nothing.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
         server.run("stdio")
         return
     app = server.sse_app(host=LOOPBACK) if transport == "sse" else server.streamable_http_app(host=LOOPBACK)

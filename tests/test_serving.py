@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -140,6 +141,24 @@ async def test_a_call_under_way_does_not_keep_the_process_alive() -> None:
             process.kill()
             await process.wait()
     assert process.returncode == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such signal can be sent there")
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+async def test_ctrl_c_ends_the_process_while_stdin_stays_open(name: str) -> None:
+    """As in a terminal, which never closes it."""
+    process = await started()
+    try:
+        async with asyncio.timeout(30):
+            process.stdin.write(line(HANDSHAKE))
+            await process.stdout.readline()
+            process.send_signal(getattr(signal, name))
+            await process.wait()
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+    assert process.returncode == -getattr(signal, name)
 
 
 def free_port() -> int:
