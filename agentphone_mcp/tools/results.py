@@ -55,11 +55,11 @@ class HasLink(Protocol):
 
 
 class CompactResults(FuncMetadata):
-    """The SDK's handling of a tool's arguments and results, with three differences.
+    """The SDK's handling of a tool's arguments and results, with four differences.
 
     Results go out as one line of JSON without nulls, the same in text as in structured content. Their schema has the
     names that are sent (the SDK publishes the aliases that are read). A string argument stays what it is, where the SDK
-    would parse an optional one as JSON: a text message or an agent's name may look like JSON.
+    would parse an optional one as JSON: a text message or an agent's name may look like JSON. A null is an absence.
     """
 
     accepts_text: frozenset[str] = frozenset()
@@ -68,6 +68,16 @@ class CompactResults(FuncMetadata):
         """Publish the names that are sent."""
         adapter = TypeAdapter[Any](self.output_model)
         self.output_schema = adapter.json_schema(mode="serialization", by_alias=False, schema_generator=LeanSchema)
+
+    def validate_arguments(self, arguments_to_validate: dict[str, Any]) -> dict[str, Any]:
+        """Take a null for an optional argument as its absence; some hosts fill in every argument there is."""
+        fields = self.arg_model.model_fields
+        given = {
+            name: value
+            for name, value in arguments_to_validate.items()
+            if value is not None or name not in fields or fields[name].is_required()
+        }
+        return super().validate_arguments(given)
 
     def pre_parse_json(self, data: dict[str, Any]) -> dict[str, Any]:
         """Parse JSON in strings for arguments that are objects or lists; some hosts send them so."""

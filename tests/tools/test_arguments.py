@@ -270,3 +270,13 @@ async def test_nulls_mean_left_out(assistant, sandbox) -> None:
             }
             await ai.ask(tool, **optional)
     assert all(request.status == 200 for request in sandbox.requests)
+
+
+async def test_a_null_is_an_absence(assistant, sandbox) -> None:
+    """Some hosts fill in every argument there is; defaults hold all the same, and nothing is agreed to."""
+    nulls = dict.fromkeys(("agent_id", "number_id", "status", "direction", "search", "limit", "offset"))
+    async with assistant() as ai:
+        assert len((await ai.ask("list_calls", **nulls))["data"]) == 1
+        assert (await ai.ask("get_usage", period=None, days=None))["summary"]
+        assert (await ai.ask("buy_number", country=None, confirm=None))["status"] == "needs_confirmation"
+    assert sandbox.requests[0].query == {"limit": "20", "offset": "0"}
