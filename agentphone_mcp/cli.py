@@ -1,11 +1,12 @@
 """The command: serve (the default), demo, sandbox."""
 
+import math
 import os
 import signal
 import sys
 from contextlib import ExitStack
 from threading import Event
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 import click
 
@@ -18,6 +19,19 @@ _EPILOG = """\
 The key comes from the environment and never from the command line: AGENTPHONE_API_KEY, or AGENTPHONE_API_KEY_FILE with
 the path of a file that holds it. Without a key the server starts and says so at the first call; --sandbox needs none.
 """
+
+
+class Amount(click.FloatRange):
+    """A number within bounds, which what is no number is not."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Read it, and refuse `nan`, which compares with nothing."""
+        number = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value!r} is no number", param, ctx)
+        return number
 
 
 class _OneSentence(click.Group):
@@ -72,7 +86,7 @@ class _OneSentence(click.Group):
 )
 @click.option(
     "--timeout",
-    type=click.FloatRange(1, 300),
+    type=Amount(1, 300),
     default=30.0,
     envvar="AGENTPHONE_TIMEOUT",
     show_envvar=True,
@@ -95,7 +109,7 @@ class _OneSentence(click.Group):
 )
 @click.option(
     "--sandbox-speed",
-    type=click.FloatRange(0.1, 1000),
+    type=Amount(0.1, 1000),
     default=1.0,
     envvar="AGENTPHONE_SANDBOX_SPEED",
     show_envvar=True,
@@ -107,11 +121,18 @@ def main(ctx: click.Context, **options: Any) -> None:
 
     Without a command it serves over stdio, as hosts expect.
     """
+    given = [name for name in options if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE]
     if ctx.invoked_subcommand is None:
+        if options["sandbox"] and "base_url" in given:
+            raise click.UsageError("--sandbox has an address of its own: leave --base-url out")
         _serve(options)
+    elif given:
+        raise click.UsageError(
+            f"--{given[0].replace('_', '-')} is for serving: {ctx.invoked_subcommand} does not take it"
+        )
 
 
-@main.command()
+@main.command(short_help="Show what an assistant can do, for nothing.")
 def demo() -> None:
     """Show in half a minute what an assistant can do; on the sandbox, for nothing."""
     from agentphone_mcp.demo import run_demo
@@ -121,7 +142,7 @@ def demo() -> None:
 
 @main.command()
 @click.option("--port", type=click.IntRange(0, 65535), default=8787)
-@click.option("--speed", type=click.FloatRange(0.1, 1000), default=1.0, help="How much faster than real time calls go.")
+@click.option("--speed", type=Amount(0.1, 1000), default=1.0, help="How much faster than real time calls go.")
 @click.option("--key", help="The key to accept; a random one if left out.")
 def sandbox(port: int, speed: float, key: str | None) -> None:
     """Run the sandbox alone, for any client of the AgentPhone API."""
@@ -150,12 +171,24 @@ def _serve(options: dict[str, Any]) -> None:
         # The SDK takes half a second to import: a wrong setting should not have to wait for it.
         from agentphone_mcp.logs import log_to_stderr
         from agentphone_mcp.server import create_server
-        from agentphone_mcp.serving import serve
+        from agentphone_mcp.serving import CannotServe, serve
 
         log_to_stderr(options["log_level"].upper(), config.cut_key)
-        if options["transport"] == "stdio" and sys.stdin.isatty():
-            click.echo("Waiting for an MCP host on stdin; for a look at it, try: agentphone-mcp demo", err=True)
-        serve(create_server(config), options["transport"], options["port"])
+        if options["transport"] == "stdio":
+            _look_at_stdin()
+        try:
+            serve(create_server(config), options["transport"], options["port"])
+        except CannotServe as cannot:
+            raise click.ClickException(str(cannot)) from None
+
+
+def _look_at_stdin() -> None:
+    """Tell whoever sits at a terminal what this is; a host never sees it."""
+    streams: list[TextIO | None] = [sys.stdin, sys.stdout]
+    if None in streams:
+        raise click.ClickException("stdin or stdout is closed: a host talks to this server over them")
+    if sys.stdin.isatty():
+        click.echo("Waiting for an MCP host on stdin; for a look at it, try: agentphone-mcp demo", err=True)
 
 
 def _configured(options: dict[str, Any], stack: ExitStack) -> Config:
@@ -170,7 +203,7 @@ def _configured(options: dict[str, Any], stack: ExitStack) -> Config:
     return Config(
         api_key=key,
         base_url=base_url,
-        sub_account=options["sub_account"] or None,
+        sub_account=(options["sub_account"] or "").strip() or None,
         toolsets=read_toolsets(options["toolsets"]),
         read_only=options["read_only"],
         timeout=options["timeout"],

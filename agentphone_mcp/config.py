@@ -1,7 +1,8 @@
 """What a server is told at its start: flags and environment, read once, checked, and frozen."""
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from agentphone_mcp.api.key import DEFAULT_BASE_URL, Allowlist, ApiKey, KeyRuleBroken, mask_keys
@@ -31,7 +32,7 @@ class Config:
     api_key: ApiKey | None = None
     base_url: str = DEFAULT_BASE_URL
     sub_account: str | None = None
-    toolsets: tuple[str, ...] = field(default=TOOLSETS)
+    toolsets: tuple[str, ...] = TOOLSETS
     read_only: bool = False
     timeout: float = 30.0
 
@@ -40,8 +41,8 @@ class Config:
             Allowlist.for_base(self.base_url, self.api_key)
         except KeyRuleBroken as broken:
             raise ConfigError(self.cut_key(f"AGENTPHONE_BASE_URL: {broken}")) from None
-        if self.sub_account is not None and not (self.sub_account.isascii() and self.sub_account.isprintable()):
-            raise ConfigError("AGENTPHONE_SUB_ACCOUNT: an account id has only printable ASCII characters")
+        if self.sub_account is not None and not re.fullmatch(r"[!-~]+", self.sub_account):
+            raise ConfigError("AGENTPHONE_SUB_ACCOUNT: an account id has only printable ASCII characters and no spaces")
 
     def cut_key(self, text: str) -> str:
         """Remove the key from a text, wherever it stands."""

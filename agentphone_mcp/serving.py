@@ -1,6 +1,9 @@
 """How a server is reached: stdio for hosts that start it, HTTP on loopback for those that connect."""
 
 import signal
+import socket
+import sys
+from functools import partial
 from typing import Literal
 
 import anyio
@@ -10,19 +13,39 @@ from agentphone_mcp.server import AgentPhoneServer
 
 TransportName = Literal["stdio", "streamable-http", "sse"]
 LOOPBACK = "127.0.0.1"
+_GRACE_SECONDS = 5
+"""How long an open connection may go on after the server was told to stop."""
+
+
+class CannotServe(OSError):
+    """Nobody can listen there; the message is one sentence."""
 
 
 def serve(server: AgentPhoneServer, transport: TransportName, port: int) -> None:
     """Serve until the host goes away or the process is told to stop.
 
     Over HTTP the address is loopback, where the SDK checks Host and Origin headers by itself (DNS rebinding).
+
+    Raises:
+        CannotServe: if the port is taken.
     """
     if transport == "stdio":
         # Python would wait for the thread that reads stdin, which a terminal never closes: Ctrl+C would do nothing.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         server.run("stdio")
         return
-    app = server.sse_app(host=LOOPBACK) if transport == "sse" else server.streamable_http_app(host=LOOPBACK)
-    # Without its own logging, uvicorn's lines pass our formatter, which cuts the key out.
-    config = uvicorn.Config(app, host=LOOPBACK, port=port, log_config=None, access_log=False)
-    anyio.run(uvicorn.Server(config).serve)
+    app, path = (server.sse_app(), "/sse") if transport == "sse" else (server.streamable_http_app(), "/mcp")
+    with _listening(port) as listener:
+        sys.stderr.write(f"Serving on http://{LOOPBACK}:{listener.getsockname()[1]}{path}\n")
+        # Without its own logging, uvicorn's lines pass our formatter, which cuts the key out.
+        config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=_GRACE_SECONDS)
+        anyio.run(partial(uvicorn.Server(config).serve, sockets=[listener]))
+
+
+def _listening(port: int) -> socket.socket:
+    try:
+        return socket.create_server((LOOPBACK, port))
+    except OSError as taken:
+        # Python adds the address to its own words in brackets.
+        why = str(taken.strerror).partition(" (")[0]
+        raise CannotServe(f"cannot listen on {LOOPBACK}:{port}: {why}") from taken

@@ -36,8 +36,8 @@ class ApiKey:
 
     def __init__(self, value: str) -> None:
         value = value.strip()
-        if value.startswith(("$", "%", "{", "<")):
-            raise KeyRuleBroken("the key is a placeholder that the host did not fill in")
+        if value.startswith(("$", "%", "{", "<")) or value.endswith(("...", "…")):
+            raise KeyRuleBroken("the key is a placeholder that was not filled in")
         if not re.fullmatch(r"[!#-&(-~]{8,512}", value):
             raise KeyRuleBroken("the key is not 8 to 512 printable ASCII characters without spaces and quotes")
         self._value = value
