@@ -15,7 +15,7 @@ from rich.markup import escape
 # A call of half a minute then takes about four seconds: long enough to be read as it is spoken.
 _SPEED = "8"
 _RESTAURANT = "+14155559999"
-_PROMPT = "Reserve a table for two at seven this evening, in the name of Rivera."
+_PROMPT = "Reserve a table for two at seven this evening, in the name of Byron."
 
 
 class StepFailed(Exception):
@@ -51,7 +51,7 @@ async def _show(console: Console, server_options: Sequence[str]) -> None:
     server = StdioServerParameters(command=sys.executable, args=["-m", "agentphone_mcp", *server_options])
     async with Client(stdio_client(server)) as client:
         tools = (await client.list_tools()).tools
-        console.print(f"The assistant is connected and found {len(tools)} tools.")
+        console.print(f"A script plays the assistant; it is connected and found {len(tools)} tools.")
         await Story(client, console).tell()
 
 

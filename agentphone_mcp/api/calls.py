@@ -41,7 +41,7 @@ class Call(Identified):
     @property
     def has_ended(self) -> bool:
         """Whether the API says that the call is over."""
-        return self.status in ENDED
+        return self.status in ENDED or self.ended_at is not None
 
 
 class Transcript(Wire):
@@ -87,8 +87,7 @@ class Recording:
     content_type: str
 
 
-@dataclass(frozen=True)
-class TranscriptEvent:
+class TranscriptEvent(Wire):
     """One event of a live transcript: `connected`, `turn` or `ended`."""
 
     kind: str
@@ -204,7 +203,13 @@ async def _read_events(events: AsyncIterator[Event]) -> AsyncGenerator[Transcrip
     async for kind, data in events:
         if is_object(data):
             turns = Transcript.model_validate([data]).turns if kind == "turn" else []
-            yield TranscriptEvent(kind, turns[0] if turns else None, data.get("status"), data.get("durationSeconds"))
+            status, seconds = data.get("status"), data.get("durationSeconds")
+            yield TranscriptEvent(
+                kind=kind,
+                turn=turns[0] if turns else None,
+                status=status if isinstance(status, str) else None,
+                duration_seconds=seconds if isinstance(seconds, int | float) else None,
+            )
 
 
 def read_turns(rows: Any) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ LONGEST_WAIT = 8.0
 BUSY = (502, 503, 504)
 
 
-def wait_for(response: httpx.Response, line: RequestLine, tries_left: int) -> float | None:
+def delay_before_retry(response: httpx.Response, line: RequestLine, tries_left: int) -> float | None:
     """How long to wait before trying again, or None where trying again is not safe or takes too long."""
     if response.status_code == 429:  # Not accepted, so even a write may be sent again.
         asked = retry_after(response)

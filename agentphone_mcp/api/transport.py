@@ -26,7 +26,7 @@ from agentphone_mcp.api.errors import (
     error_for,
 )
 from agentphone_mcp.api.key import REDIRECT, Allowlist, ApiKey, KeyedTransport, mask_keys, proxy_for
-from agentphone_mcp.api.retries import TRIES, backoff, retry_after, wait_for
+from agentphone_mcp.api.retries import TRIES, backoff, delay_before_retry, retry_after
 
 Answer = TypeVar("Answer", bound=BaseModel)
 Query = Mapping[str, str | int | None]
@@ -157,7 +157,7 @@ class Transport:
         except ValueError as odd:  # pydantic's ValidationError is one
             # The status said yes, so a write went through; only what came of it cannot be read.
             kind = UnreadableAnswer if line.is_read else OutcomeUnknown
-            wanted = "the answer is empty" if not response.content else f"the answer is not a readable {into.__name__}"
+            wanted = "the answer is empty" if not response.content else "the answer is not what the API documents"
             raise kind(line, wanted, status=response.status_code) from odd
 
     async def _answer(
@@ -181,7 +181,7 @@ class Transport:
             if response.is_success:
                 return response
             error = self._error(line, response)
-            wait = wait_for(response, line, tries_left)
+            wait = delay_before_retry(response, line, tries_left)
             if not tries_left or wait is None:
                 raise error
             await anyio.sleep(wait)

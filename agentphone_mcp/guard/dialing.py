@@ -28,8 +28,10 @@ def to_e164(written: str) -> str:
     Possible is enough: test numbers such as +15559876543 are in no carrier's range and yet in every example.
 
     Raises:
-        ValueError: if it is no possible phone number; the message says why.
+        ValueError: if it is no possible phone number, or an emergency number; the message says why.
     """
+    if phonenumbers.connects_to_emergency_number(written, HOME_REGION):
+        raise ValueError("emergency numbers cannot be called or texted from here")
     try:
         number = phonenumbers.parse(written, HOME_REGION)
     except phonenumbers.NumberParseException:

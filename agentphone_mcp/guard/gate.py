@@ -8,12 +8,9 @@ from typing import Annotated, Generic, Literal, TypeVar
 from pydantic import BaseModel, Field
 
 from agentphone_mcp.api.errors import OutcomeUnknown
+from agentphone_mcp.guard.refused import Refused
 
 Result = TypeVar("Result", bound=BaseModel)
-
-
-class Refused(Exception):
-    """The gate, or a rule before it, says no; nothing was done. The message is for the model and its user."""
 
 
 @dataclass(frozen=True)
@@ -72,8 +69,8 @@ class Gate:
             return Outcome(
                 status="unknown",
                 what=deed.what,
-                next_step=f"The answer was lost ({said}): it may or may not have happened. "
-                f"Look with {deed.look_up} before anything else, and do not repeat it blindly.",
+                next_step=f"It may or may not have happened ({said}). Look with {deed.look_up} before anything "
+                "else; do not just repeat it.",
             )
         return Outcome(status="done", what=deed.what, result=result, next_step=deed.then)
 

@@ -7,7 +7,8 @@ from pydantic import BaseModel, Field
 
 from agentphone_mcp.api.agents import Agent, AgentFields, Attachment, DeletedAgent, Voice, VoiceTuning
 from agentphone_mcp.api.models import Done, Page
-from agentphone_mcp.guard.gate import Deed, Outcome, Refused
+from agentphone_mcp.guard.gate import Deed, Outcome
+from agentphone_mcp.guard.refused import Refused
 from agentphone_mcp.tools.fields import (
     AgentId,
     AgentName,
@@ -24,6 +25,7 @@ from agentphone_mcp.tools.fields import (
     VoiceMode,
 )
 from agentphone_mcp.tools.injected import Api, Gate
+from agentphone_mcp.tools.placing import numbers_of
 from agentphone_mcp.tools.results import Listed, listed
 from agentphone_mcp.tools.toolset import creates, destroys, reads, updates
 
@@ -71,7 +73,7 @@ async def create_agent(
     voicemail_message: str | None = None,
     tuning: TuningAsInUpdate | None = None,
 ) -> SavedAgent:
-    """Create an agent. It needs a number before it can call."""
+    """Create an agent. It needs a number (buy_number, attach_number) before it can call."""
     if voice_mode == "hosted" and not system_prompt:
         raise Refused("Nothing was created: voice_mode hosted needs a system_prompt.")
     fields = _fields(
@@ -86,8 +88,8 @@ async def create_agent(
         voicemail_message=voicemail_message,
     )
     agent = await api.agents.create(fields)
-    server = " and set_webhook, as its voice mode is webhook" if voice_mode == "webhook" else ""
-    return SavedAgent(agent=agent, next_step=f"Give it a number: buy_number or attach_number{server}.")
+    server = ", then set_webhook: its voice mode is webhook" if voice_mode == "webhook" else ""
+    return SavedAgent(agent=agent, next_step=f"Give it a number (buy_number or attach_number){server}.")
 
 
 async def update_agent(
@@ -123,7 +125,7 @@ async def update_agent(
 async def deleting(agent_id: str, api: Api) -> Deed:
     """Describe the end of an agent."""
     agent = await api.agents.get(agent_id)
-    numbers = ", ".join(row.phone_number or row.id for row in agent.numbers or []) or "none"
+    numbers = ", ".join((await numbers_of(api, agent)).values()) or "none"
     return Deed(
         f"Delete the agent {agent.name!r}. It cannot be undone; its numbers ({numbers}) stay, attached to nobody.",
         look_up="list_agents",
@@ -136,7 +138,7 @@ async def delete_agent(
     deed: Annotated[Deed, Resolve(deleting)],
     api: Api,
     gate: Gate,
-    confirm: Annotated[ConfirmText, Field(description="The agent's name, after your user agreed")] = None,
+    confirm: Annotated[ConfirmText, Field(description="Omit for a preview; then the agent's name")] = None,
 ) -> Outcome[DeletedAgent]:
     """Delete an agent for good. Its numbers are kept."""
     return await gate.carry_out(deed, confirm, lambda: api.agents.delete(agent_id))

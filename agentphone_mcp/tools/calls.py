@@ -9,12 +9,12 @@ from mcp.server.mcpserver import Context, Resolve
 from mcp_types import ResourceLink
 from pydantic import BaseModel, Field
 
-from agentphone_mcp.api.agents import Agent, ModelTier
+from agentphone_mcp.api.agents import ModelTier
 from agentphone_mcp.api.calls import Call, CallWithTranscript, Turn, WebCall
-from agentphone_mcp.api.client import ApiClient
 from agentphone_mcp.api.listing import every
 from agentphone_mcp.api.models import Done
-from agentphone_mcp.guard.gate import Deed, Outcome, Refused
+from agentphone_mcp.guard.gate import Deed, Outcome
+from agentphone_mcp.guard.refused import Refused
 from agentphone_mcp.tools.fields import (
     AfterTurn,
     AgentId,
@@ -29,15 +29,14 @@ from agentphone_mcp.tools.fields import (
     VoiceId,
 )
 from agentphone_mcp.tools.following import Followed, follow
-from agentphone_mcp.tools.injected import Api, Gate, Rates
-from agentphone_mcp.tools.results import Listed, listed, quoted
+from agentphone_mcp.tools.injected import Api, Gate
+from agentphone_mcp.tools.placing import opening_web_call, placing
+from agentphone_mcp.tools.results import Listed, listed
 from agentphone_mcp.tools.toolset import reads, spends, updates
 
 RECORDING_URI = "agentphone://calls/{call_id}/recording"
 _TURNS_AT_ONCE = 200
 _MOST_LOOKED_AT = 1_000
-_PREVIEWED = 300
-"""Characters of a prompt that a person is shown before agreeing."""
 
 # In the order of the sandbox's own: `typing` caches a Literal whatever its order, and the first one made would win.
 Status = Literal["ringing", "in-progress", "completed", "failed", "busy", "no-answer"]
@@ -80,7 +79,7 @@ async def list_calls(
     limit: Limit = 20,
     offset: Offset = 0,
 ) -> Listed[Call]:
-    """List calls, newest first."""
+    """List calls, newest first; of one agent or one number, not both."""
     if agent_id and number_id:
         raise Refused("Give agent_id or number_id, not both.")
     if (agent_id or number_id) and (status or direction or search):
@@ -97,32 +96,6 @@ async def get_call(call_id: CallId, api: Api) -> CallWithTranscript:
     return await api.calls.get(call_id)
 
 
-async def placing(
-    agent_id: str,
-    to_number: str,
-    prompt: str | None,
-    greeting: str | None,
-    from_number_id: str | None,
-    api: Api,
-    rates: Rates,
-) -> Deed:
-    """Describe a call, and find out before it is dialled whether it could work."""
-    agent = await api.agents.get(agent_id)
-    caller_id = await _caller_id(api, agent, from_number_id)
-    hosted = bool(prompt) or agent.voice_mode == "hosted"
-    if not hosted:
-        await _need_webhook(api, agent, "give place_call a prompt")
-    who = "the built-in AI" if hosted else "your webhook"
-    words = f" Its goal: {quoted(prompt, _PREVIEWED)}." if prompt else ""
-    words += f" It begins with {quoted(greeting, _PREVIEWED)}." if greeting else ""
-    return Deed(
-        f"Call {to_number} from {caller_id} as the agent {agent.name!r}, with {who} talking: "
-        f"{rates.voice(hosted=hosted)}.{words}",
-        look_up=f"list_calls with search={to_number}",
-        then="Accepted is not answered: wait_for_call follows it as it is spoken, get_transcript reads it later.",
-    )
-
-
 async def place_call(
     agent_id: AgentId,
     to_number: Phone,
@@ -137,7 +110,7 @@ async def place_call(
     from_number_id: Annotated[Id | None, Field(description="Caller ID; the agent's first number if left out")] = None,
     voice: VoiceId | None = None,
     model_tier: ModelTier | None = None,
-    variables: dict[str, str] | None = None,
+    variables: Annotated[dict[str, str] | None, Field(description="For the agent's prompt")] = None,
     disable_recording: bool | None = None,
     confirm: Confirm = None,
 ) -> Outcome[Call]:
@@ -163,7 +136,7 @@ async def wait_for_call(
     call_id: CallId,
     api: Api,
     ctx: Context,
-    max_seconds: Annotated[int, Field(ge=1, le=600)] = 45,
+    max_seconds: Annotated[int, Field(ge=1, le=600, description="Most hosts give up at 60")] = 45,
     after_turn: AfterTurn = 0,
 ) -> Followed:
     """Follow a live call until it ends or max_seconds pass; says which, and how to go on."""
@@ -201,19 +174,6 @@ async def get_recording(call_id: CallId, api: Api) -> RecordingInfo:
 async def end_call(call_id: CallId, api: Api) -> Done:
     """Hang up a live call."""
     return await api.calls.end(call_id)
-
-
-async def opening_web_call(agent_id: str, api: Api, rates: Rates) -> Deed:
-    """Describe a call from a browser."""
-    agent = await api.agents.get(agent_id)
-    hosted = agent.voice_mode == "hosted"
-    if not hosted:
-        await _need_webhook(api, agent)
-    return Deed(
-        f"Open a browser call with the agent {agent.name!r}: {rates.voice(hosted=hosted)} once joined.",
-        look_up="list_calls with direction=web",
-        then="Join with agentphone-web-sdk within 30 seconds; the token works once.",
-    )
 
 
 async def create_web_call(
@@ -259,29 +219,6 @@ def _is_like(status: str | None, direction: str | None, search: str | None, call
         and direction in (None, call.direction)
         and (not search or any(digits and digits in (number or "") for number in (call.from_number, call.to_number)))
     )
-
-
-async def _caller_id(api: ApiClient, agent: Agent, from_number_id: str | None) -> str:
-    """The number a call would come from; a call without one would be refused by the API after all."""
-    numbers = {number.id: number.phone_number or number.id for number in agent.numbers or []}
-    if agent.numbers is None:
-        numbers = {number.id: number.phone_number async for number in api.numbers.all() if number.agent_id == agent.id}
-    if not numbers:
-        raise Refused(f"Nothing was dialled: the agent {agent.name!r} has no number. Use buy_number or attach_number.")
-    if from_number_id is None:
-        return next(iter(numbers.values()))
-    if from_number_id not in numbers:
-        raise Refused(f"Nothing was dialled: from_number_id is none of this agent's numbers: {', '.join(numbers)}.")
-    return numbers[from_number_id]
-
-
-async def _need_webhook(api: ApiClient, agent: Agent, *ways_out: str) -> None:
-    if await api.webhooks.get(agent.id) is None and await api.webhooks.get() is None:
-        ways = ", or ".join(["use set_webhook", "update_agent with voice_mode hosted and a system_prompt", *ways_out])
-        raise Refused(
-            f"No call was made: the agent {agent.name!r} is in webhook mode and no webhook is set, so the caller would "
-            f"hear silence. Instead {ways}."
-        )
 
 
 TOOLS = [

@@ -11,7 +11,8 @@ from agentphone_mcp.tools import account, agents, calls, contacts, messages, num
 from agentphone_mcp.tools.toolset import Declared
 
 _MODULES: tuple[ModuleType, ...] = (account, agents, numbers, calls, messages, webhooks, contacts)
-CATALOG: dict[str, list[Declared]] = dict(zip(TOOLSETS, (module.TOOLS for module in _MODULES), strict=True))
+_BY_NAME = {module.__name__.rpartition(".")[2]: module for module in _MODULES}
+CATALOG: dict[str, list[Declared]] = {name: _BY_NAME[name].TOOLS for name in TOOLSETS}
 """Toolset name -> its tools."""
 
 

@@ -8,7 +8,8 @@ from pydantic import AfterValidator, Field
 from agentphone_mcp.api.contacts import Contact
 from agentphone_mcp.api.models import Done
 from agentphone_mcp.guard.dialing import same_number
-from agentphone_mcp.guard.gate import Deed, Outcome, Refused
+from agentphone_mcp.guard.gate import Deed, Outcome
+from agentphone_mcp.guard.refused import Refused
 from agentphone_mcp.tools.fields import ConfirmText, ContactId, Limit, Offset, Phone, Text
 from agentphone_mcp.tools.injected import Api, Gate
 from agentphone_mcp.tools.results import Listed, listed
@@ -17,7 +18,7 @@ from agentphone_mcp.tools.toolset import creates, destroys, reads
 ConfirmContact = Annotated[
     ConfirmText,
     AfterValidator(lambda text: text and same_number(text)),
-    Field(description="The contact's phone number, after your user agreed"),
+    Field(description="Omit for a preview; then the contact's number"),
 ]
 
 

@@ -14,6 +14,9 @@ _LISTS = {
 }
 
 
+_HOUR = 3600
+
+
 class Failed(BaseModel):
     """A part of an answer that could not be had, and why."""
 
@@ -55,7 +58,7 @@ def _what_happened(error: errors.ApiError) -> str:
             return f"{error.request} got no answer from AgentPhone{said}."
         case errors.OutcomeUnknown():
             status = f" (status {error.status})" if error.status else ""
-            return f"{error.request} was sent and its answer was lost{status}{said}. It may or may not have happened."
+            return f"{error.request} was sent, and it may or may not have happened{status}{said}."
         case errors.UnreadableAnswer():
             return f"{error.request} was answered with {error.status}, but {error.detail}."
         case _:
@@ -63,7 +66,7 @@ def _what_happened(error: errors.ApiError) -> str:
             return f"{error.request} was answered with {error.status}{code}{said.rstrip('.')}."
 
 
-def _next_step(error: errors.ApiError) -> str:  # noqa: C901, PLR0911 - one row for each error is the point of it
+def _next_step(error: errors.ApiError) -> str:  # noqa: C901, PLR0911, PLR0912 - one row for each error is the point of it
     match error:
         case errors.KeyMissing():
             return (
@@ -81,18 +84,25 @@ def _next_step(error: errors.ApiError) -> str:  # noqa: C901, PLR0911 - one row 
         case errors.NotFound() | errors.BadPathValue():
             return _where_ids_are(error)
         case errors.RateLimited():
-            wait = f"in {error.retry_after:.0f} seconds" if error.retry_after is not None else "in a minute"
-            return f"Nothing was done; try again {wait}."
+            return f"Nothing was done; try again {_when(error.retry_after)}."
         case errors.BadRequest():
             return "Correct the argument it names and call again."
         case errors.Conflict():
-            return "Nothing was done; resolve what it names first."
+            return "Nothing was done; what it names stands in the way."
         case errors.OutcomeUnknown():
             return "Look before you repeat it: the list tools show whether it did."
         case errors.Unreachable() | errors.UnreadableAnswer() | errors.ServerError():
             return "Nothing was changed; try again in a moment, and tell your user if it goes on."
+        case errors.Unsendable():
+            return "Nothing was sent; leave that value out, or shorten it."
         case _:
-            return ""
+            return "Do not repeat it unchanged; tell your user what the API said."
+
+
+def _when(seconds: float | None) -> str:
+    if seconds is None:
+        return "in a minute"
+    return f"in {seconds:.0f} seconds" if seconds <= _HOUR else "much later: the limit holds for over an hour"
 
 
 def _where_ids_are(error: errors.ApiError) -> str:

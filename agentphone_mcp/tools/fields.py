@@ -2,6 +2,7 @@
 
 import re
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, StrictBool, WithJsonSchema
 
@@ -13,6 +14,13 @@ def _an_id(value: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,127}", value):
         raise ValueError("this is no id: ids come from the list tools and have only letters, digits, _ . : -")
     return value
+
+
+def _a_url(value: str) -> str:
+    parts = urlsplit(value.strip())
+    if parts.scheme not in ("https", "http") or not parts.hostname:
+        raise ValueError("write it as https://host/path")
+    return value.strip()
 
 
 def _number_or_nothing(value: str) -> str:
@@ -37,7 +45,7 @@ ConversationId = Annotated[Id, Field(description="From list_conversations")]
 ContactId = Annotated[Id, Field(description="From list_contacts")]
 OneAgentOnly = Annotated[Id | None, Field(description="This agent's webhook; else the project's")]
 
-Phone = Annotated[str, AfterValidator(to_e164), Field(description="E.164; +1 is assumed without a country code")]
+Phone = Annotated[str, AfterValidator(to_e164), Field(description="E.164; +1 is assumed if no country code")]
 TransferNumber = Annotated[
     str, AfterValidator(_number_or_nothing), Field(description="E.164 number of a human to transfer to; '' clears it")
 ]
@@ -47,15 +55,16 @@ Offset = Annotated[int, Field(ge=0)]
 Hours = Annotated[int, Field(ge=1, le=720)]
 AfterTurn = Annotated[int, Field(ge=0, description="Turns already read")]
 
-Confirm = Annotated[StrictBool | None, Field(description="true only after your user agreed to the preview")]
+Confirm = Annotated[StrictBool | None, Field(description="Omit for a preview; true once your user agreed")]
 ConfirmText = Annotated[str | None, AfterValidator(lambda text: text and text.strip())]
 ConfirmNumber = Annotated[
     str | None,
     AfterValidator(lambda number: number and to_e164(number)),
-    Field(description="The phone number itself, after your user agreed"),
+    Field(description="Omit for a preview; then the phone number itself"),
 ]
 
 Text = Annotated[str, AfterValidator(_some_text)]
+WebUrl = Annotated[str, AfterValidator(_a_url)]
 TextOrNone = Annotated[str | None, AfterValidator(_text_or_none)]
 AgentName = Annotated[Text, Field(max_length=100)]
 VoiceMode = Annotated[

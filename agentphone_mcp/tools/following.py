@@ -7,7 +7,7 @@ import anyio
 from pydantic import BaseModel, Field
 
 from agentphone_mcp.api.calls import ENDED, Call, CallsApi, Turn
-from agentphone_mcp.api.errors import ApiError, NotFound, ServerError, StatusError, Unreachable, UnreadableAnswer
+from agentphone_mcp.api.errors import ApiError, Forbidden, Unauthorized
 
 Report = Callable[[float, float | None, str | None], Awaitable[None]]
 """Sends a progress notification: how many turns, of how many, and the newest one."""
@@ -102,15 +102,16 @@ async def _listen(calls: CallsApi, call_id: str, listener: _Listener) -> None:
                     listener.status = event.status if event.status in ENDED else None
                     listener.duration_seconds = event.duration_seconds
                     return
-                listener.status = event.status or listener.status
+                if event.kind == "connected":
+                    listener.status = event.status
                 if event.turn:
                     turns.append(event.turn)
                     await listener.hear(turns)
-    except (Unreachable, UnreadableAnswer, ServerError, NotFound):
+    except (Unauthorized, Forbidden):
+        raise
+    except ApiError:
+        # Whatever else is wrong with the stream, the call itself may still be read.
         return
-    except StatusError as refused:
-        if refused.status != 405:
-            raise
 
 
 async def _poll(calls: CallsApi, call_id: str, listener: _Listener) -> None:

@@ -7,10 +7,13 @@ from pydantic import Field, WithJsonSchema
 
 from agentphone_mcp.api.client import ApiClient
 from agentphone_mcp.api.messages import Conversation, ConversationWithMessages, Message, SentMessage
-from agentphone_mcp.guard.gate import Deed, Outcome, Refused
-from agentphone_mcp.tools.fields import AgentId, Confirm, ConversationId, Limit, NumberId, Offset, Phone, Text
+from agentphone_mcp.guard.gate import Deed, Outcome
+from agentphone_mcp.guard.refused import Refused
+from agentphone_mcp.tools.fields import AgentId, Confirm, ConversationId, Limit, NumberId, Offset, Phone, Text, WebUrl
 from agentphone_mcp.tools.injected import Api, Gate, Rates
-from agentphone_mcp.tools.results import Listed, listed, quoted
+from agentphone_mcp.tools.placing import numbers_of
+from agentphone_mcp.tools.previews import quoted
+from agentphone_mcp.tools.results import Listed, listed
 from agentphone_mcp.tools.toolset import reads, spends, updates
 
 _NOT_REGISTERED = ("registration_required", "activating")
@@ -29,7 +32,7 @@ async def sending(
     if (agent_id is None) == (number_id is None):
         raise Refused("Nothing was sent: give agent_id or number_id, one of them, as the sender.")
     sender = await (_of_agent(api, agent_id) if agent_id else _of_number(api, number_id or ""))
-    pictures = f" with {', '.join(media_urls)}" if media_urls else ""
+    pictures = f" with {', '.join(quoted(url) for url in media_urls)}" if media_urls else ""
     return Deed(
         f"Text {to_number} from {sender}: {quoted(body)}{pictures} ({rates.message(body)}).",
         look_up="list_messages or list_conversations",
@@ -45,10 +48,10 @@ async def send_message(
     gate: Gate,
     agent_id: AgentId | None = None,
     number_id: NumberId | None = None,
-    media_urls: list[str] | None = None,
+    media_urls: list[WebUrl] | None = None,
     confirm: Confirm = None,
 ) -> Outcome[SentMessage]:
-    """Text a person from an agent or a number."""
+    """Text a person from agent_id or number_id, one of them."""
     return await gate.carry_out(
         deed,
         confirm,
@@ -76,7 +79,7 @@ async def list_messages(
 async def list_conversations(
     api: Api, agent_id: AgentId | None = None, limit: Limit = 20, offset: Offset = 0
 ) -> Listed[Conversation]:
-    """List text conversations, latest first; each is one number with one participant."""
+    """List text conversations, latest first."""
     page = await api.messages.conversations(limit, offset, agent_id=agent_id)
     return listed(page, limit, offset, if_empty="No conversations.")
 
@@ -101,11 +104,10 @@ async def update_conversation(
 
 async def _of_agent(api: ApiClient, agent_id: str) -> str:
     agent = await api.agents.get(agent_id)
-    if agent.numbers is not None and not agent.numbers:
+    number_id = next(iter(await numbers_of(api, agent)), None)
+    if number_id is None:
         raise Refused(f"Nothing was sent: the agent {agent.name!r} has no number. Use buy_number or attach_number.")
-    if not agent.numbers:
-        return f"the agent {agent.name!r}"
-    return f"{await _of_number(api, agent.numbers[0].id)} as the agent {agent.name!r}"
+    return f"{await _of_number(api, number_id)} as the agent {agent.name!r}"
 
 
 async def _of_number(api: ApiClient, number_id: str) -> str:

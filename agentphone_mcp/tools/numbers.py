@@ -1,20 +1,38 @@
 """The account's phone numbers."""
 
+from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 from mcp.server.mcpserver import Resolve
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
+from agentphone_mcp.api.client import ApiClient
+from agentphone_mcp.api.errors import NotFound
 from agentphone_mcp.api.numbers import AvailableNumber, PhoneNumber, ReleasedNumber
 from agentphone_mcp.guard.dialing import same_number
 from agentphone_mcp.guard.gate import Deed, Outcome
 from agentphone_mcp.tools.fields import AgentId, Confirm, ConfirmNumber, Limit, NumberId, Offset
 from agentphone_mcp.tools.injected import Api, Gate, Rates
+from agentphone_mcp.tools.previews import also
 from agentphone_mcp.tools.results import Listed, listed
 from agentphone_mcp.tools.toolset import destroys, reads, spends
 
 AreaCode = Annotated[str, Field(pattern=r"^\d{3}$", coerce_numbers_to_str=True)]
 Country = Literal["US", "CA"]
+
+
+def _in_future(value: str) -> str:
+    try:
+        at = datetime.fromisoformat(value)
+    except ValueError:
+        raise ValueError("write it as ISO 8601, for example 2027-01-31T12:00:00Z") from None
+    at = at if at.tzinfo else at.replace(tzinfo=UTC)
+    if at <= datetime.now(UTC):
+        raise ValueError("it is in the past")
+    return at.isoformat()
+
+
+Expiry = Annotated[str, AfterValidator(_in_future), Field(description="ISO 8601; released by itself then")]
 
 
 async def list_numbers(api: Api, limit: Limit = 20, offset: Offset = 0) -> Listed[PhoneNumber]:
@@ -32,22 +50,33 @@ async def find_available_numbers(
     country: Country = "US",
     limit: Limit = 10,
 ) -> Listed[AvailableNumber]:
-    """Search numbers on offer. Nothing is reserved: buy_number takes an area code and gets any number of it."""
+    """Search numbers on offer. buy_number takes an area code and gets any number of it."""
     page = await api.numbers.available(
         area_code=area_code, city=city, state=state, zip=zip, country=country, limit=limit
     )
     nothing = "None is on offer there: try another area code or a wider search."
-    more = "More are on offer: raise limit or narrow the search." if page.next_offset(0, limit + 1) else None
+    is_all = page.has_more is False or page.total == len(page.data) or len(page.data) < limit
+    more = None if is_all else "More are on offer: raise limit or narrow the search."
     return Listed(data=page.data, total=page.total, next_step=more if page.data else nothing)
 
 
-async def buying(api: Api, rates: Rates, country: str, area_code: str | None, agent_id: str | None) -> Deed:
+async def buying(
+    api: Api,
+    rates: Rates,
+    country: str,
+    area_code: str | None,
+    agent_id: str | None,
+    expires_at: str | None,
+    external_id: str | None,
+) -> Deed:
     """Describe a purchase."""
     agent = await api.agents.get(agent_id) if agent_id else None
     where = f"{country} phone number" + (f" with area code {area_code}" if area_code else "")
     whose = f" for the agent {agent.name!r}" if agent else ""
     return Deed(
-        f"Buy a {where}{whose}: {rates.number()}.",
+        f"Buy a {where}{whose}: {rates.number()}."
+        + (f" It is released by itself, for good, at {expires_at}." if expires_at else "")
+        + also(external_id=external_id),
         look_up="list_numbers",
         then="It takes calls at once; US numbers send texts only after 10DLC registration."
         + ("" if agent else " Give it to an agent with attach_number."),
@@ -61,11 +90,11 @@ async def buy_number(
     area_code: AreaCode | None = None,
     country: Country = "US",
     agent_id: AgentId | None = None,
-    expires_at: Annotated[str | None, Field(description="ISO 8601; released by itself then")] = None,
+    expires_at: Expiry | None = None,
     external_id: str | None = None,
     confirm: Confirm = None,
 ) -> Outcome[PhoneNumber]:
-    """Buy a phone number, best with the agent_id that answers it."""
+    """Buy a number, best for an agent_id; area_code must be of that country."""
     return await gate.carry_out(
         deed,
         confirm,
@@ -78,8 +107,7 @@ async def buy_number(
 async def releasing(number_id: str, api: Api) -> Deed:
     """Describe the end of a number."""
     number = await api.numbers.get(number_id)
-    agent = await api.agents.get(number.agent_id) if number.agent_id else None
-    whose = f", the number of the agent {agent.name!r}" if agent else ""
+    whose = f", the number of {await _agent_name(api, number.agent_id)}" if number.agent_id else ""
     return Deed(
         f"Release {number.phone_number}{whose}. It goes back to the carriers and cannot be reclaimed.",
         look_up="list_numbers",
@@ -92,6 +120,14 @@ async def release_number(
 ) -> Outcome[ReleasedNumber]:
     """Release a phone number for good."""
     return await gate.carry_out(deed, confirm, lambda: api.numbers.release(number_id))
+
+
+async def _agent_name(api: ApiClient, agent_id: str) -> str:
+    """The name is for the reader; that an agent is gone must not keep its number."""
+    try:
+        return f"the agent {(await api.agents.get(agent_id)).name!r}"
+    except NotFound:
+        return f"an agent that is gone ({agent_id})"
 
 
 TOOLS = [

@@ -1,7 +1,11 @@
-"""JSON schemas for a model's eyes: hosts put them into every conversation, so they carry nothing without meaning."""
+"""What the protocol is told of a tool and its results: hosts put it into every conversation, so it is kept lean."""
 
-from typing import Any
+import json
+from typing import Any, Protocol, runtime_checkable
 
+from mcp.server.mcpserver.utilities.func_metadata import FuncMetadata
+from mcp_types import CallToolResult, ContentBlock, InputRequiredResult, ResourceLink, TextContent
+from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
@@ -9,7 +13,7 @@ from pydantic_core import CoreSchema, core_schema
 class LeanSchema(GenerateJsonSchema):
     """No titles, no null beside what is optional anyway, no notes on the classes behind.
 
-    Unknown arguments and nulls are handled by validation, which is the same with or without these words.
+    Unknown arguments and nulls are handled when arguments are validated, with or without these words.
     """
 
     def generate(self, schema: CoreSchema, mode: JsonSchemaMode = "validation") -> JsonSchemaValue:
@@ -41,3 +45,55 @@ class LeanSchema(GenerateJsonSchema):
         if made.get("additionalProperties") is True:
             del made["additionalProperties"]
         return made
+
+
+@runtime_checkable
+class HasLink(Protocol):
+    """A result that points to a resource instead of carrying it."""
+
+    def link(self) -> ResourceLink | None:
+        """The resource, if there is one."""
+        ...
+
+
+class CompactResults(FuncMetadata):
+    """The SDK's handling of a tool's arguments and results, with four differences.
+
+    Results go out as one line of JSON without nulls, the same in text as in structured content. Their schema has the
+    names that are sent (the SDK publishes the aliases that are read). A string argument stays what it is, where the SDK
+    would parse an optional one as JSON: a text message or an agent's name may look like JSON. A null is an absence.
+    """
+
+    accepts_text: frozenset[str] = frozenset()
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Publish the names that are sent."""
+        adapter = TypeAdapter[Any](self.output_model)
+        self.output_schema = adapter.json_schema(mode="serialization", by_alias=False, schema_generator=LeanSchema)
+
+    def validate_arguments(self, arguments_to_validate: dict[str, Any]) -> dict[str, Any]:
+        """Take a null for an optional argument as its absence; some hosts fill in every argument there is."""
+        fields = self.arg_model.model_fields
+        given = {
+            name: value
+            for name, value in arguments_to_validate.items()
+            if value is not None or name not in fields or fields[name].is_required()
+        }
+        return super().validate_arguments(given)
+
+    def pre_parse_json(self, data: dict[str, Any]) -> dict[str, Any]:
+        """Parse JSON in strings for arguments that are objects or lists; some hosts send them so."""
+        texts = {name: value for name, value in data.items() if name in self.accepts_text}
+        return super().pre_parse_json({name: value for name, value in data.items() if name not in texts}) | texts
+
+    def convert_result(self, result: Any) -> CallToolResult | InputRequiredResult:
+        """Write a tool's result as the protocol's."""
+        if not isinstance(result, BaseModel) or isinstance(result, InputRequiredResult | CallToolResult):
+            return super().convert_result(result)
+        structured = result.model_dump(mode="json", exclude_none=True)
+        text = json.dumps(structured, ensure_ascii=False, separators=(",", ":"))
+        link = result.link() if isinstance(result, HasLink) else None
+        content: list[ContentBlock] = [TextContent(type="text", text=text)]
+        if link:
+            content.append(link)
+        return CallToolResult(content=content, structured_content=structured)

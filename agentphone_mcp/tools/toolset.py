@@ -9,8 +9,7 @@ from mcp.server.mcpserver.tools import Tool
 from mcp_types import ToolAnnotations
 from pydantic import BaseModel
 
-from agentphone_mcp.tools.results import CompactResults
-from agentphone_mcp.tools.schemas import LeanSchema
+from agentphone_mcp.tools.schemas import CompactResults, LeanSchema
 
 ToolFunction = Callable[..., Awaitable[BaseModel]]
 

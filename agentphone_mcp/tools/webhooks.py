@@ -1,32 +1,25 @@
 """Where calls and texts are sent: the project's webhook, or one agent's own."""
 
 from typing import Annotated
-from urllib.parse import urlsplit
 
 from mcp.server.mcpserver import Resolve
-from pydantic import AfterValidator, BaseModel, Field
+from pydantic import BaseModel, Field
 
-from agentphone_mcp.api.client import ApiClient
 from agentphone_mcp.api.models import Done
 from agentphone_mcp.api.webhooks import Delivery, DeliveryStats, Webhook, WebhookTest
-from agentphone_mcp.guard.gate import Deed, Outcome, Refused
-from agentphone_mcp.tools.fields import ConfirmText, Hours, Limit, Offset, OneAgentOnly
+from agentphone_mcp.guard.gate import Deed, Outcome
+from agentphone_mcp.guard.refused import Refused
+from agentphone_mcp.tools.fields import ConfirmText, Hours, Limit, Offset, OneAgentOnly, WebUrl
 from agentphone_mcp.tools.injected import Api, Gate
+from agentphone_mcp.tools.previews import also
 from agentphone_mcp.tools.results import Listed, listed
 from agentphone_mcp.tools.toolset import creates, destroys, reads, updates
 
 _KEEP_SECRET = "Have your user keep the secret now, it is not shown again; then test_webhook."  # noqa: S105 - no secret
 
 
-def _a_url(value: str) -> str:
-    parts = urlsplit(value.strip())
-    if parts.scheme not in ("https", "http") or not parts.hostname:
-        raise ValueError("write it as https://host/path")
-    return value.strip()
-
-
-WebhookUrl = Annotated[str, AfterValidator(_a_url), Field(description="Public https")]
-ConfirmUrl = Annotated[ConfirmText, Field(description="The current URL, after your user agreed")]
+WebhookUrl = Annotated[WebUrl, Field(description="Public https")]
+ConfirmUrl = Annotated[ConfirmText, Field(description="Omit for a preview; then the current URL")]
 
 
 class WebhookInfo(BaseModel):
@@ -42,29 +35,40 @@ class WebhookInfo(BaseModel):
     next_step: str | None = None
 
 
+async def _whose(agent_id: str | None, api: Api) -> str:
+    """Name the owner of the webhook in question; an agent that does not exist is found out here."""
+    if agent_id is None:
+        return "the project's webhook"
+    return f"the webhook of the agent {(await api.agents.get(agent_id)).name!r}"
+
+
 async def _current(agent_id: str | None, api: Api) -> Webhook | None:
-    """Find the webhook that is set; whether an agent without one exists at all is found out too."""
-    webhook = await api.webhooks.get(agent_id)
-    if webhook is None and agent_id is not None:
-        await api.agents.get(agent_id)
-    return webhook
+    return await api.webhooks.get(agent_id)
 
 
+Whose = Annotated[str, Resolve(_whose)]
 Current = Annotated[Webhook | None, Resolve(_current)]
 
 
-async def get_webhook(current: Current, agent_id: OneAgentOnly = None) -> WebhookInfo:
-    """Show where calls and texts are sent."""
-    return webhook_info(current, whose="The agent" if agent_id else "The project")
+async def get_webhook(current: Current, whose: Whose, agent_id: OneAgentOnly = None) -> WebhookInfo:
+    """Show which URL gets the events of calls and texts."""
+    return webhook_info(current, whose)
 
 
-async def replacing(url: str, agent_id: str | None, current: Current, api: Api) -> Deed:
+async def replacing(
+    url: str,
+    context_limit: int | None,
+    timeout: int | None,
+    current: Current,
+    whose: Whose,
+) -> Deed:
     """Describe the change of a webhook; a first one replaces nothing and needs no proof."""
-    whose = await _whose(api, agent_id)
+    settings = also(context_limit=context_limit, timeout=timeout)
     if current is None:
-        return Deed(f"Set {whose} to {url}.", look_up="get_webhook", then=_KEEP_SECRET)
+        return Deed(f"Set {whose} to {url}.{settings}", look_up="get_webhook", then=_KEEP_SECRET)
     return Deed(
-        f"Replace {whose} {current.url} by {url}. Events go there at once, and the current secret stops to sign.",
+        f"Replace {whose} {current.url} by {url}. Events go there at once, and the current secret stops signing."
+        + settings,
         look_up="get_webhook",
         proof=current.url,
         then=_KEEP_SECRET,
@@ -79,7 +83,7 @@ async def set_webhook(
     gate: Gate,
     agent_id: OneAgentOnly = None,
     context_limit: Annotated[int | None, Field(ge=0, le=50, description="Recent messages in each event")] = None,
-    timeout: Annotated[int | None, Field(ge=5, le=120, description="Seconds to answer a voice turn")] = None,  # noqa: ASYNC109 - the API's own name
+    timeout: Annotated[int | None, Field(ge=5, le=120, description="Seconds to answer a voice turn")] = None,
     confirm: ConfirmUrl = None,
 ) -> Outcome[Webhook]:
     """Set a webhook; its new secret is shown only now. Replacing one needs confirm."""
@@ -97,9 +101,8 @@ async def set_webhook(
     )
 
 
-async def removing(agent_id: str | None, current: Current, api: Api) -> Deed:
+async def removing(agent_id: str | None, current: Current, whose: Whose) -> Deed:
     """Describe the end of a webhook."""
-    whose = await _whose(api, agent_id)
     if current is None:
         raise Refused(f"Nothing to delete: {whose} is not set.")
     after = "the project's webhook gets its events" if agent_id else "agents without their own lose their events"
@@ -115,7 +118,7 @@ async def delete_webhook(
     agent_id: OneAgentOnly = None,
     confirm: ConfirmUrl = None,
 ) -> Outcome[Done]:
-    """Delete a webhook."""
+    """Delete a webhook for good."""
     return await gate.carry_out(deed, confirm, lambda: api.webhooks.delete(agent_id))
 
 
@@ -137,10 +140,10 @@ async def get_webhook_stats(api: Api, agent_id: OneAgentOnly = None, hours: Hour
     return await api.webhooks.stats(agent_id, hours=hours)
 
 
-def webhook_info(webhook: Webhook | None, whose: str = "The project") -> WebhookInfo:
+def webhook_info(webhook: Webhook | None, whose: str = "the project's webhook") -> WebhookInfo:
     """Describe a webhook without giving its secret away."""
     if webhook is None:
-        return WebhookInfo(is_set=False, next_step=f"{whose} has no webhook: set_webhook makes one.")
+        return WebhookInfo(is_set=False, next_step=f"{whose[0].upper()}{whose[1:]} is not set: set_webhook makes one.")
     return WebhookInfo(
         is_set=True,
         id=webhook.id,
@@ -150,12 +153,6 @@ def webhook_info(webhook: Webhook | None, whose: str = "The project") -> Webhook
         context_limit=webhook.context_limit,
         timeout=webhook.timeout,
     )
-
-
-async def _whose(api: ApiClient, agent_id: str | None) -> str:
-    if agent_id is None:
-        return "the project's webhook"
-    return f"the webhook of the agent {(await api.agents.get(agent_id)).name!r}"
 
 
 TOOLS = [

@@ -122,12 +122,12 @@ async def test_an_empty_204_is_a_yes(assistant, answering, tool, arguments) -> N
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        pytest.param(b'{"id": "agt_1", "na', "not a readable Agent", id="truncated"),
+        pytest.param(b'{"id": "agt_1", "na', "not what the API documents", id="truncated"),
         pytest.param(b"", "the answer is empty", id="empty"),
-        pytest.param(b"<html>hello</html>", "not a readable Agent", id="html"),
-        pytest.param(b'{"name": "no id"}', "not a readable Agent", id="no-id"),
-        pytest.param(b"\xff\xfe", "not a readable Agent", id="no-text"),
-        pytest.param(b"[" * 100_000, "not a readable Agent", id="bottomless"),
+        pytest.param(b"<html>hello</html>", "not what the API documents", id="html"),
+        pytest.param(b'{"name": "no id"}', "not what the API documents", id="no-id"),
+        pytest.param(b"\xff\xfe", "not what the API documents", id="no-text"),
+        pytest.param(b"[" * 100_000, "not what the API documents", id="bottomless"),
     ],
 )
 async def test_an_unreadable_answer_is_told_as_one(assistant, answering, body, words) -> None:

@@ -68,7 +68,7 @@ async def test_a_number_is_bought_for_an_agent(assistant, sandbox) -> None:
         done = await ai.ask("buy_number", **wanted, confirm=True)
     assert preview["what"] == (
         "Buy a US phone number with area code 212 for the agent 'Order Line': "
-        "about $3.00 per 30 days, charged at once and not refunded."
+        'about $3.00 per 30 days, charged at once and not refunded. Also: external_id "crm-7".'
     )
     assert done["result"]["phone_number"].startswith("+1212")
     assert (done["result"]["agent_id"], done["result"]["external_id"]) == ("agt_orderline", "crm-7")

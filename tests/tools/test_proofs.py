@@ -43,7 +43,7 @@ async def test_a_contact_without_a_number_is_not_deleted_by_a_plain_yes(assistan
 
 async def test_an_agent_without_a_name_is_confirmed_by_its_id(assistant, answering) -> None:
     """The preview says so."""
-    async with assistant(answering({"id": "agt_1", "name": None})) as ai:
+    async with assistant(answering({"id": "agt_1", "name": None, "numbers": []})) as ai:
         preview = await ai.ask("delete_agent", agent_id="agt_1")
         done = await ai.ask("delete_agent", agent_id="agt_1", confirm="agt_1")
     assert 'confirm="agt_1"' in preview["next_step"]
@@ -52,7 +52,7 @@ async def test_an_agent_without_a_name_is_confirmed_by_its_id(assistant, answeri
 
 async def test_an_agent_with_a_blank_name_can_still_be_deleted(assistant, answering) -> None:
     """A proof that nobody can give would be a dead end, and an empty one no proof."""
-    async with assistant(answering({"id": "agt_1", "name": "  "})) as ai:
+    async with assistant(answering({"id": "agt_1", "name": "  ", "numbers": []})) as ai:
         preview = await ai.ask("delete_agent", agent_id="agt_1")
         done = await ai.ask("delete_agent", agent_id="agt_1", confirm="agt_1")
     assert 'confirm="agt_1"' in preview["next_step"]

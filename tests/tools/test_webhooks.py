@@ -14,7 +14,7 @@ async def test_no_webhook_is_an_answer_and_not_an_error(assistant, whose) -> Non
         told = await ai.ask("get_webhook", **whose)
     assert told["is_set"] is False
     assert "set_webhook" in told["next_step"]
-    assert told["next_step"].startswith("The agent" if whose else "The project")
+    assert told["next_step"].startswith("The webhook of the agent 'Front Desk'" if whose else "The project's webhook")
 
 
 @WHOSE
@@ -45,14 +45,14 @@ async def test_a_first_webhook_needs_no_confirmation(assistant, writes, whose) -
 
 @WHOSE
 async def test_replacing_a_webhook_names_the_old_and_the_new(assistant, sandbox, whose) -> None:
-    """The old secret stops to sign, and the new one is shown."""
+    """The old secret stops signing, and the new one is shown."""
     async with assistant() as ai:
         first = await ai.ask("set_webhook", url=URL, **whose)
         preview = await ai.ask("set_webhook", url=OTHER, **whose)
         done = await ai.ask("set_webhook", url=OTHER, confirm=URL, **whose)
     assert preview["status"] == "needs_confirmation"
     assert f"{URL} by {OTHER}" in preview["what"]
-    assert "the current secret stops to sign" in preview["what"]
+    assert "the current secret stops signing" in preview["what"]
     assert ("'Front Desk'" in preview["what"]) is bool(whose)
     assert f'confirm="{URL}"' in preview["next_step"]
     assert (done["status"], done["result"]["url"]) == ("done", OTHER)

@@ -1,0 +1,85 @@
+"""What a call would be, and whether it could work at all, found out before anything is dialled."""
+
+from typing import Any
+
+from agentphone_mcp.api.agents import Agent
+from agentphone_mcp.api.client import ApiClient
+from agentphone_mcp.guard.gate import Deed
+from agentphone_mcp.guard.refused import Refused
+from agentphone_mcp.tools.injected import Api, Rates
+from agentphone_mcp.tools.previews import also, quoted
+
+
+async def placing(
+    agent_id: str,
+    to_number: str,
+    prompt: str | None,
+    greeting: str | None,
+    from_number_id: str | None,
+    voice: str | None,
+    model_tier: str | None,
+    variables: dict[str, str] | None,
+    disable_recording: bool | None,
+    api: Api,
+    rates: Rates,
+) -> Deed:
+    """Describe a call, and find out before it is dialled whether it could work."""
+    agent = await api.agents.get(agent_id)
+    caller_id = await _caller_id(api, agent, from_number_id)
+    hosted = bool(prompt) or agent.voice_mode == "hosted"
+    if not hosted:
+        await _need_webhook(api, agent, "give place_call a prompt")
+    who = "the built-in AI" if hosted else "your webhook"
+    words = f" Its goal: {quoted(prompt)}." if prompt else ""
+    words += f" It begins with {quoted(greeting)}." if greeting else ""
+    words += also(voice=voice, model_tier=model_tier, variables=variables, disable_recording=disable_recording)
+    return Deed(
+        f"Call {to_number} from {caller_id} as the agent {agent.name!r}, with {who} talking: "
+        f"{rates.voice(hosted=hosted)}.{words}",
+        look_up=f"list_calls with search={to_number}",
+        then="Accepted is not answered: wait_for_call follows it as it is spoken, get_transcript reads it later.",
+    )
+
+
+async def opening_web_call(
+    agent_id: str, metadata: dict[str, Any] | None, variables: dict[str, str] | None, api: Api, rates: Rates
+) -> Deed:
+    """Describe a call from a browser."""
+    agent = await api.agents.get(agent_id)
+    hosted = agent.voice_mode == "hosted"
+    if not hosted:
+        await _need_webhook(api, agent)
+    return Deed(
+        f"Open a browser call with the agent {agent.name!r}: {rates.voice(hosted=hosted)} once joined."
+        + also(metadata=metadata, variables=variables),
+        look_up="list_calls with direction=web",
+        then="Join with agentphone-web-sdk within 30 seconds; the token works once.",
+    )
+
+
+async def numbers_of(api: ApiClient, agent: Agent) -> dict[str, str]:
+    """The phone numbers of an agent by their ids; looked up where the API leaves them out of the agent."""
+    if agent.numbers is not None:
+        return {number.id: number.phone_number or number.id for number in agent.numbers}
+    return {number.id: number.phone_number async for number in api.numbers.all() if number.agent_id == agent.id}
+
+
+async def _caller_id(api: ApiClient, agent: Agent, from_number_id: str | None) -> str:
+    """The number a call would come from; a call without one would be refused by the API after all."""
+    numbers = await numbers_of(api, agent)
+    if not numbers:
+        raise Refused(f"Nothing was dialled: the agent {agent.name!r} has no number. Use buy_number or attach_number.")
+    if from_number_id is None:
+        return next(iter(numbers.values()))
+    if from_number_id not in numbers:
+        raise Refused(f"Nothing was dialled: from_number_id is none of this agent's numbers: {', '.join(numbers)}.")
+    return numbers[from_number_id]
+
+
+async def _need_webhook(api: ApiClient, agent: Agent, *ways_out: str) -> None:
+    if await api.webhooks.get(agent.id) is None and await api.webhooks.get() is None:
+        ways = ", or ".join(["use set_webhook", "update_agent with voice_mode hosted and a system_prompt", *ways_out])
+        raise Refused(
+            f"No call was made: the agent {agent.name!r} is in webhook mode and no webhook is set, so the caller would "
+            f"hear silence. Instead {ways}."
+        )
