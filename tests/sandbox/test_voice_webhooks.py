@@ -1,0 +1,309 @@
+"""Calls that a webhook holds."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from agentphone_mcp.sandbox import Sandbox
+from agentphone_mcp.sandbox.voice_webhook import understand
+
+Place = Callable[..., Awaitable[dict[str, Any]]]
+SetHook = Callable[..., Awaitable[None]]
+
+FRIEND, ADA, MENU, IMPATIENT = "+14155559999", "+14155550142", "+14155550110", "+14155550111"
+
+
+def said(call: dict[str, Any], role: str | None = None) -> list[str]:
+    """What was said in the call, by one party or both."""
+    turns = [data for event, data in call["events"] if event == "turn"]
+    return [turn["content"] for turn in turns if role in (None, turn["role"])]
+
+
+@pytest.fixture
+async def order(
+    api: httpx.AsyncClient, set_hook: SetHook, call_until_ended: Place
+) -> Callable[..., Awaitable[dict[str, Any]]]:
+    """Places a call for the webhook agent and answers with it once it has ended."""
+    await api.post("/v1/agents/agt_orderline/numbers", json={"numberId": "num_frontdesk"})
+    await set_hook("/v1/agents/agt_orderline/webhook")
+
+    async def place(to_number: str = FRIEND, **wanted: Any) -> dict[str, Any]:
+        return await call_until_ended(agentId="agt_orderline", toNumber=to_number, **wanted)
+
+    return place
+
+
+async def voice_deliveries(api: httpx.AsyncClient) -> list[dict[str, Any]]:
+    """The records of the turns, the first turn first."""
+    rows = (await api.get("/v1/agents/agt_orderline/webhook/deliveries", params={"limit": 100})).json()
+    return [row for row in reversed(rows) if row["eventType"] == "agent.message"]
+
+
+def speaking(hook: Any, answer: Callable[[dict[str, Any]], Any]) -> None:
+    """Let the hook answer what it hears, and take all other events."""
+    hook.answer = lambda event: answer(event["data"]) if event["event"] == "agent.message" else {}
+
+
+async def test_a_webhook_holds_a_whole_call(order: Place, hook: Any, api: httpx.AsyncClient) -> None:
+    """As the vendor's Flask example would: every turn is answered, and the transcript shows what it said."""
+    speaking(hook, lambda data: {"text": f"I heard you say: {data['transcript']}"})
+    call = await order()
+    heard = said(call, "user")
+    assert len(heard) == 4
+    assert said(call, "agent") == [f"I heard you say: {line}" for line in heard]
+    assert [row["response"] for row in call["transcripts"]] == said(call, "agent")
+    assert all(each.is_genuine for each in hook.received)
+    assert [row["status"] for row in await voice_deliveries(api)] == ["success"] * 4
+
+
+async def test_a_turn_says_who_speaks_with_whom(order: Place, hook: Any) -> None:
+    """The body has every field of the contract, and the ids of the headers are all different."""
+    speaking(hook, lambda _: {"text": "Yes."})
+    call = await order()
+    first = hook.events("agent.message")[0]
+    assert first.keys() == {
+        "event",
+        "channel",
+        "timestamp",
+        "agentId",
+        "data",
+        "recentHistory",
+        "conversationState",
+    }
+    assert (first["channel"], first["agentId"], first["conversationState"]) == ("voice", "agt_orderline", None)
+    wanted = {
+        "callId": call["id"],
+        "numberId": "num_frontdesk",
+        "from": "+14155550100",
+        "to": FRIEND,
+        "direction": "outbound",
+        "transcript": said(call, "user")[0],
+    }
+    assert wanted.items() <= first["data"].items()
+    ids = [each.headers["x-webhook-id"] for each in hook.received]
+    assert len(set(ids)) == len(ids)
+
+
+@pytest.mark.parametrize(("limit", "seen"), [(0, 0), (3, 3), (50, 9)])
+async def test_the_history_is_as_long_as_the_context_limit(
+    order: Place, hook: Any, set_hook: SetHook, limit: int, seen: int
+) -> None:
+    """Earlier texts of the two come before what was said in this call; the state is the conversation's metadata."""
+    await set_hook("/v1/agents/agt_orderline/webhook", contextLimit=limit)
+    speaking(hook, lambda data: {"text": "Yes."})
+    call = await order(ADA)
+    last = hook.events("agent.message")[-1]
+    history = last["recentHistory"]
+    assert len(history) == seen
+    assert last["conversationState"] == {"topic": "appointment"}
+    assert [item["content"] for item in history if item["channel"] == "voice"] == said(call)[:-2][-limit or 99 :]
+    assert all(item.keys() == {"content", "direction", "channel", "at"} for item in history)
+    if seen == 9:
+        assert [(item["channel"], item["direction"]) for item in history[:5]] == [
+            ("sms", "inbound"),
+            ("sms", "outbound"),
+            ("sms", "inbound"),
+            ("voice", "inbound"),
+            ("voice", "outbound"),
+        ]
+
+
+async def test_the_projects_webhook_answers_for_agents_without_their_own(
+    order: Place, hook: Any, api: httpx.AsyncClient, set_hook: SetHook
+) -> None:
+    """One endpoint hears of each event, never both."""
+    speaking(hook, lambda _: {"text": "Yes."})
+    await set_hook()
+    await api.delete("/v1/agents/agt_orderline/webhook")
+    call = await order()
+    assert said(call, "agent") == ["Yes."] * 4
+    assert len(hook.events("agent.message")) == 4
+
+
+async def test_chunks_are_spoken_as_they_arrive(
+    order: Place, hook: Any, sandbox: Sandbox, api: httpx.AsyncClient
+) -> None:
+    """The first is heard while the webhook still thinks; each is a turn, and the row joins them."""
+    account = sandbox.world.account
+
+    async def thinking() -> AsyncIterator[dict[str, Any]]:
+        yield {"text": "Let me look that up.", "interim": True}
+        call = [*account.calls.values()][-1]
+        with sandbox.world.engine.listening(call) as news:
+            while call.turns[-1].role == "user":
+                await news.wait()
+                news.clear()
+        assert call.turns[-1].content == "Let me look that up."
+        yield {"text": "It is on its way.", "hangup": True}
+        yield {"text": "Never heard."}
+
+    speaking(hook, lambda _: thinking())
+    call = await order()
+    assert said(call, "agent") == ["Let me look that up.", "It is on its way."]
+    assert call["transcripts"][-1]["response"] == "Let me look that up. It is on its way."
+    (delivery,) = await voice_deliveries(api)
+    assert (delivery["status"], delivery["errorMessage"]) == ("success", None)
+    assert "on its way" in delivery["responseBody"]
+
+
+async def test_what_was_spoken_before_a_stream_broke_stays(order: Place, hook: Any, api: httpx.AsyncClient) -> None:
+    """The rest of that turn is silence."""
+
+    async def breaking() -> AsyncIterator[Any]:
+        yield {"text": "One moment.", "interim": True}
+        yield ["not", "an", "object"]
+
+    speaking(hook, lambda _: breaking())
+    assert said(await order(), "agent") == ["One moment."] * 4
+    delivery = (await voice_deliveries(api))[0]
+    assert (delivery["status"], delivery["httpStatus"]) == ("failed", 200)
+    assert delivery["errorMessage"] == "The answer is no JSON object. The caller heard no more."
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        pytest.param(["Hello"], "no JSON object", id="a-list"),
+        pytest.param("Hello", "no JSON object", id="a-string"),
+        pytest.param(b"<html>", "not JSON", id="html"),
+        pytest.param(b"[" * 100_000, "JSON", id="deeply-nested"),
+        pytest.param(b"x" * 2_000_000, "too long", id="endless"),
+        pytest.param(500, "answered 500", id="an-error"),
+        pytest.param(302, "answered 302", id="a-redirect"),
+    ],
+)
+async def test_an_answer_of_no_use_is_silence(
+    order: Place, hook: Any, api: httpx.AsyncClient, answer: Any, told: str
+) -> None:
+    """For that turn; the person gives up after two."""
+    hook.headers = {"Location": hook.url}
+    speaking(hook, lambda _: answer)
+    call = await order()
+    assert said(call, "agent") == []
+    assert [row["response"] for row in call["transcripts"]] == [None] * 3
+    deliveries = await voice_deliveries(api)
+    assert [row["status"] for row in deliveries] == ["failed"] * 2
+    assert told in deliveries[0]["errorMessage"]
+    assert deliveries[0]["errorMessage"].endswith("The caller heard silence.")
+
+
+async def test_a_webhook_that_hangs_is_silence(
+    order: Place, hook: Any, sandbox: Sandbox, api: httpx.AsyncClient
+) -> None:
+    """It has its time-out, hurried by the clock, but never less than the least patience."""
+    sandbox.world.courier.least_patience = 0.1
+
+    async def never() -> AsyncIterator[Any]:
+        await asyncio.sleep(60)
+        yield {}
+
+    speaking(hook, lambda data: never() if "Hello" in data["transcript"] else {"text": "Here I am."})
+    call = await order()
+    assert call["transcripts"][0]["response"] is None
+    assert said(call, "agent") == ["Here I am."] * 3
+    assert "did not answer within 30 s" in (await voice_deliveries(api))[0]["errorMessage"]
+
+
+async def test_turns_are_never_delivered_twice(
+    order: Place, hook: Any, api: httpx.AsyncClient, sandbox: Sandbox
+) -> None:
+    """Nobody waits on the line for five minutes."""
+    hook.answer = lambda event: 503 if event["event"] == "agent.message" else {}
+    await order()
+    await api.post("/__sandbox/clock", json={"advance": 86_400})
+    assert [row["attemptCount"] for row in await voice_deliveries(api)] == [1, 1]
+    assert len(hook.events("agent.message")) == 2
+
+
+@pytest.mark.parametrize("name", ["digits", "press_digit", "dtmf"])
+async def test_a_menu_hears_digits(order: Place, hook: Any, name: str) -> None:
+    """Under any of their names; the transcript shows what was pressed."""
+    answers = {"press 1": {name: "2"}}
+    speaking(hook, lambda data: next((told for heard, told in answers.items() if heard in data["transcript"]), {}))
+    call = await order(MENU)
+    assert said(call)[1] == "[pressed 2]"
+    assert "You have chosen support." in said(call)[2]
+
+
+async def test_a_menu_asks_again_when_nothing_fits(order: Place, hook: Any) -> None:
+    """Three times, and then it hangs up."""
+    speaking(hook, lambda _: {"text": "Hello?", "digits": 7})
+    lines = said(await order(MENU), "user")
+    assert len(lines) == 4
+    assert lines[1].startswith("Sorry, that is not a choice.")
+    assert lines[-1] == "We have not received a choice. Goodbye."
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param({"text": "Goodbye!", "hangup": True}, id="hangup"),
+        pytest.param({"text": "Goodbye!", "action": "hangup"}, id="action"),
+    ],
+)
+async def test_a_webhook_hangs_up(order: Place, hook: Any, answer: dict[str, Any]) -> None:
+    """After its last words."""
+    speaking(hook, lambda _: answer)
+    call = await order()
+    assert (said(call)[1:], call["status"]) == (["Goodbye!"], "completed")
+
+
+async def test_a_webhook_transfers(order: Place, hook: Any, api: httpx.AsyncClient) -> None:
+    """To the agent's transferNumber, and the end of the call tells so."""
+    await api.patch("/v1/agents/agt_orderline", json={"transferNumber": "+14155550177"})
+    speaking(hook, lambda _: {"text": "I connect you.", "action": "transfer"})
+    call = await order()
+    assert said(call)[1:] == ["I connect you."]
+    assert (await hook.until("agent.call_ended"))["data"]["transferredTo"] == "+14155550177"
+
+
+async def test_a_transfer_to_nowhere_is_ignored_and_told(order: Place, hook: Any, api: httpx.AsyncClient) -> None:
+    """The call goes on."""
+    speaking(hook, lambda _: {"text": "I connect you.", "action": "transfer"})
+    assert said(await order(), "agent") == ["I connect you."] * 4
+    delivery = (await voice_deliveries(api))[0]
+    assert (delivery["status"], delivery["success"]) == ("success", True)
+    assert delivery["errorMessage"] == "The transfer was ignored: the agent has no transferNumber."
+
+
+async def test_who_is_interrupted_says_no_more(order: Place, hook: Any) -> None:
+    """The line is cut, and the chunks after it are dropped."""
+
+    async def talking() -> AsyncIterator[dict[str, Any]]:
+        yield {"text": "First of all I would like to tell you a few things.", "interim": True}
+        yield {"text": "And secondly."}
+
+    speaking(hook, lambda _: talking())
+    call = await order(IMPATIENT)
+    turns = [data for event, data in call["events"] if event == "turn"]
+    cut = [turn["content"] for turn in turns if turn.get("interrupted")]
+    assert cut == ["First of all I would like —"] * 3
+    assert said(call, "agent")[3:] == ["First of all I would like to tell you a few things.", "And secondly."]
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        pytest.param({"text": 5}, "text is no string", id="text"),
+        pytest.param({"text": "Hi", "action": "dance"}, "'dance' is unknown", id="action"),
+        pytest.param({"text": "Hi", "digits": "one"}, "no keys", id="word"),
+        pytest.param({"text": "Hi", "digits": True}, "no keys", id="boolean"),
+        pytest.param({"text": "Hi", "dtmf": ["1"]}, "no keys", id="list"),
+        pytest.param({}, "Nothing was said", id="nothing"),
+    ],
+)
+def test_what_cannot_be_followed_is_told(said: dict[str, Any], told: str) -> None:
+    """And the rest of the answer is followed."""
+    understood = understand(said, None)
+    assert told in " ".join(understood.unfollowed)
+    assert not understood.reply.digits
+    assert not understood.reply.hangup
+
+
+def test_only_true_hangs_up_and_no_word_breaks_the_transcript() -> None:
+    """A string that looks like true does not; half a character is replaced."""
+    assert not understand({"text": "Hi", "hangup": "true"}, None).reply.hangup
+    assert understand({"text": "Hi \ud800"}, None).reply.text == "Hi ?"
