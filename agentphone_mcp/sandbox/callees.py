@@ -12,7 +12,7 @@
 | +14155550108 | answers late, after 20 s of ringing |
 | +14155550109 | talkative: about 50 turns |
 | +14155550110 | a menu (IVR): says "press 1 for sales, 2 for support" and goes on by the digits pressed |
-| +14155550111 | impatient: cuts the agent off in mid-sentence (barge-in), three times |
+| +14155550111 | impatient: cuts the agent off in mid-sentence (barge-in) until the goodbye |
 | any other | a friendly person: about 9 turns in some 35 s |
 """
 

@@ -86,6 +86,7 @@ class Received:
     """One request to the webhook, and whether its signature was right."""
 
     event: dict[str, Any]
+    body: bytes
     headers: dict[str, str]
     is_genuine: bool
 
@@ -143,7 +144,7 @@ class Hook:
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
         headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in head.splitlines()[1:-1])}
         body = await reader.readexactly(int(headers["content-length"]))
-        received = Received(json.loads(body), headers, self._verify(body, headers))
+        received = Received(json.loads(body), body, headers, self._verify(body, headers))
         self.received.append(received)
         self._news.set()
         await self._reply(writer, self.answer(received.event) if received.is_genuine else 401)

@@ -8,7 +8,6 @@ import httpx
 import pytest
 
 from agentphone_mcp.sandbox import Sandbox
-from agentphone_mcp.sandbox.voice_webhook import understand
 
 Place = Callable[..., Awaitable[dict[str, Any]]]
 SetHook = Callable[..., Awaitable[None]]
@@ -282,28 +281,3 @@ async def test_who_is_interrupted_says_no_more(order: Place, hook: Any) -> None:
     cut = [turn["content"] for turn in turns if turn.get("interrupted")]
     assert cut == ["First of all I would like —"] * 3
     assert said(call, "agent")[3:] == ["First of all I would like to tell you a few things.", "And secondly."]
-
-
-@pytest.mark.parametrize(
-    ("said", "told"),
-    [
-        pytest.param({"text": 5}, "text is no string", id="text"),
-        pytest.param({"text": "Hi", "action": "dance"}, "'dance' is unknown", id="action"),
-        pytest.param({"text": "Hi", "digits": "one"}, "no keys", id="word"),
-        pytest.param({"text": "Hi", "digits": True}, "no keys", id="boolean"),
-        pytest.param({"text": "Hi", "dtmf": ["1"]}, "no keys", id="list"),
-        pytest.param({}, "Nothing was said", id="nothing"),
-    ],
-)
-def test_what_cannot_be_followed_is_told(said: dict[str, Any], told: str) -> None:
-    """And the rest of the answer is followed."""
-    understood = understand(said, None)
-    assert told in " ".join(understood.unfollowed)
-    assert not understood.reply.digits
-    assert not understood.reply.hangup
-
-
-def test_only_true_hangs_up_and_no_word_breaks_the_transcript() -> None:
-    """A string that looks like true does not; half a character is replaced."""
-    assert not understand({"text": "Hi", "hangup": "true"}, None).reply.hangup
-    assert understand({"text": "Hi \ud800"}, None).reply.text == "Hi ?"
