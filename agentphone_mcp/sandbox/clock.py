@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 # How often those who were woken may run before the next jump: enough for a turn, a charge and what they announce.
 _ROUNDS_TO_SETTLE = 25
-_LONGEST_WAIT_FOR_WORK = 2.0
+_LONGEST_WAIT_FOR_WORK = 1.0
 
 
 class Clock:

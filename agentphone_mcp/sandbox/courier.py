@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -13,7 +14,7 @@ from agentphone_mcp.sandbox.clock import Clock
 from agentphone_mcp.sandbox.postman import Postman, UndeliverableError, whole
 from agentphone_mcp.sandbox.state import Account, Delivery, Webhook
 
-Reader = Callable[[httpx.Response], Awaitable[None]]
+Reader = Callable[[Delivery, httpx.Response], Awaitable[None]]
 
 # After a failure: 5 min, 30 min, 2 h, 6 h, 12 h (API.md, "Webhooks that AgentPhone sends").
 RETRIES_AFTER = (300, 1_800, 7_200, 21_600, 43_200)
@@ -62,16 +63,18 @@ class Courier:
     def resume(self) -> None:
         """Go on with the deliveries that an earlier run of the sandbox left pending."""
         for delivery in self._account.deliveries:
-            if delivery.status == "pending":
+            if delivery.status == "pending" and delivery.is_last_attempt:
+                _give_up(delivery, "The sandbox was closed.")
+            elif delivery.status == "pending":
                 self.errand(self._persist(delivery))
 
     async def deliver(self, webhook: Webhook, agent_id: str | None, event: dict[str, Any]) -> Delivery:
         """Try once, now, as a webhook's test does."""
-        delivery = self.opened(agent_id, event)
-        await self._attempt(delivery, webhook, min(self.patience(webhook), _LONGEST_TEST))
+        delivery = self.opened(agent_id, event, is_last_attempt=True)
+        await self.exchange(delivery, webhook, _record_body, min(webhook.timeout, _LONGEST_TEST))
         return delivery
 
-    def opened(self, agent_id: str | None, event: dict[str, Any]) -> Delivery:
+    def opened(self, agent_id: str | None, event: dict[str, Any], *, is_last_attempt: bool = False) -> Delivery:
         """A new record of a delivery to the webhook of that agent, or of the project."""
         delivery = Delivery(
             id=self._account.ids.new("del"),
@@ -80,16 +83,16 @@ class Courier:
             channel=event["channel"],
             created_at=self._clock.now(),
             payload=event,
+            is_last_attempt=is_last_attempt,
         )
         self._account.deliveries.append(delivery)
         return delivery
 
-    def patience(self, webhook: Webhook) -> float:
-        """How many real seconds the webhook has for its answer."""
-        return max(webhook.timeout / self._clock.speed, self.least_patience)
+    async def exchange(self, delivery: Delivery, webhook: Webhook, read: Reader, seconds: float) -> bool:
+        """One attempt: `read` takes the answer in, as it arrives. Records how it went and tells whether it was taken.
 
-    async def exchange(self, delivery: Delivery, webhook: Webhook, seconds: float, read: Reader) -> bool:
-        """One attempt: `read` takes the answer in, as it arrives. How it went is recorded, and whether it was taken."""
+        The webhook has `seconds` of the sandbox's time, but never less than the least patience.
+        """
         started = time.monotonic()
         delivery.attempts += 1
         delivery.last_attempt_at = self._clock.now()
@@ -98,24 +101,45 @@ class Courier:
         try:
             with self._clock.working():
                 async with (
-                    asyncio.timeout(seconds),
+                    self._patience(seconds),
                     self._postman.posting(webhook.url, webhook.secret, delivery.id, delivery.payload) as answer,
                 ):
                     delivery.status_code = answer.status_code
                     if answer.is_success:
-                        await read(answer)
+                        await read(delivery, answer)
                         is_taken = True
                     else:
                         delivery.error = f"The webhook answered {answer.status_code}."
-                        delivery.response_body = noted(await whole(answer))
+                        await _record_body(delivery, answer)
         except TimeoutError:
-            delivery.error = f"The webhook did not answer within {webhook.timeout} s."
+            delivery.error = f"The webhook did not answer within {seconds:g} s."
         except UndeliverableError as failed:
-            delivery.error, delivery.is_final = str(failed), failed.is_final
+            delivery.error = str(failed)
+            delivery.is_last_attempt |= failed.is_final
         delivery.response_ms = round((time.monotonic() - started) * 1000)
-        delivery.status = "success" if is_taken else "failed"
-        delivery.delivered_at = self._clock.now() if is_taken else None
+        if is_taken:
+            delivery.status, delivery.delivered_at = "success", self._clock.now()
+        elif delivery.is_last_attempt or delivery.attempts > len(RETRIES_AFTER):
+            _give_up(delivery, delivery.error)
+        if delivery.status != "pending":
+            # Histories add up: what will not be sent again is not kept.
+            delivery.payload = {}
         return is_taken
+
+    @asynccontextmanager
+    async def _patience(self, seconds: float) -> AsyncGenerator[None, None]:
+        async def watch(limit: asyncio.Timeout) -> None:
+            due = self._clock.now() + timedelta(seconds=seconds)
+            await asyncio.sleep(self.least_patience)
+            await self._clock.sleep((due - self._clock.now()).total_seconds())
+            limit.reschedule(asyncio.get_running_loop().time())
+
+        async with asyncio.timeout(None) as limit:
+            watching = asyncio.create_task(watch(limit))
+            try:
+                yield
+            finally:
+                watching.cancel()
 
     def errand(self, course: Coroutine[Any, Any, None]) -> None:
         """Run it in the background until it is done or the sandbox closes."""
@@ -140,19 +164,22 @@ class Courier:
             webhook = owner and owner.webhook
             delivery.next_retry_at = None
             if webhook is None:
-                delivery.status, delivery.error = "failed", "The webhook was deleted."
+                _give_up(delivery, "The webhook was deleted.")
                 return
-            is_taken = await self._attempt(delivery, webhook, self.patience(webhook))
-            if not (is_taken or delivery.is_final) and delivery.attempts <= len(RETRIES_AFTER):
-                delivery.status = "pending"
+            if (
+                not await self.exchange(delivery, webhook, _record_body, webhook.timeout)
+                and delivery.status == "pending"
+            ):
                 pause = timedelta(seconds=RETRIES_AFTER[delivery.attempts - 1])
                 delivery.next_retry_at = self._clock.now() + pause
 
-    async def _attempt(self, delivery: Delivery, webhook: Webhook, seconds: float) -> bool:
-        async def read(answer: httpx.Response) -> None:
-            delivery.response_body = noted(await whole(answer))
 
-        return await self.exchange(delivery, webhook, seconds, read)
+async def _record_body(delivery: Delivery, answer: httpx.Response) -> None:
+    delivery.response_body = noted(await whole(answer))
+
+
+def _give_up(delivery: Delivery, error: str | None) -> None:
+    delivery.status, delivery.error = "failed", error
 
 
 def noted(body: bytes) -> str:

@@ -59,9 +59,9 @@ class Events:
         )
 
     def message_received(self, conversation: Conversation, message: Message) -> None:
-        """A text came in: told to the endpoint, and to the agent, if the number has one, as a message to answer."""
+        """A text came in: told as such and, if the number has an agent, as a message to answer."""
         self._send_text("message.received", conversation, message)
-        if conversation.agent_id:
+        if self._agent_id(message):
             self._send_text("agent.message", conversation, message)
 
     def message_sent(self, conversation: Conversation, message: Message) -> None:
@@ -69,7 +69,8 @@ class Events:
         self._send_text("message.sent", conversation, message)
 
     def _send_text(self, event: str, conversation: Conversation, message: Message) -> None:
-        endpoint = self._courier.endpoint(conversation.agent_id)
+        agent_id = self._agent_id(message)
+        endpoint = self._courier.endpoint(agent_id)
         if endpoint is None:
             return
         data: Json = {
@@ -88,12 +89,17 @@ class Events:
         told = self._event(
             event,
             "sms",
-            agent_id=conversation.agent_id,
+            agent_id=agent_id,
             data=data,
             history=_last([_past_text(earlier) for earlier in before], endpoint.webhook.context_limit),
             conversation=conversation,
         )
         self._courier.send(told, message.id)
+
+    def _agent_id(self, message: Message) -> str | None:
+        """Whose number it is now; a conversation may be older than that."""
+        number = self._account.numbers.get(message.number_id)
+        return number.agent_id if number else None
 
     def _send(self, call: Call, event: str, data: Json) -> None:
         conversation = self._conversation(call)

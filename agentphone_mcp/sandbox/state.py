@@ -29,7 +29,8 @@ class Webhook:
 class Delivery:
     """One event sent to a webhook; `agent_id` is set when it went to an agent's own webhook.
 
-    Its id is the X-Webhook-ID of every attempt. It stays pending, with `next_retry_at`, until it is taken or given up.
+    Its id is the X-Webhook-ID of every attempt. It stays pending, with `next_retry_at`, until it is taken or given up;
+    its `payload` is kept that long. Tests and turns of voice calls have one attempt only.
     """
 
     id: str
@@ -48,7 +49,7 @@ class Delivery:
     next_retry_at: datetime | None = None
     delivered_at: datetime | None = None
     message_id: str | None = None
-    is_final: bool = False
+    is_last_attempt: bool = False
 
     @property
     def success(self) -> bool:

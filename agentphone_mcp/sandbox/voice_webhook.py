@@ -42,13 +42,13 @@ class WebhookReplies:
         endpoint = self._courier.endpoint(call.agent_id)
         if endpoint is None:
             return Reply()
-        event = self._events.voice_turn(call, heard, endpoint.webhook.context_limit)
-        turn = _Turn(self._courier.opened(endpoint.agent_id, event), call.transfer_number)
-        patience = self._courier.patience(endpoint.webhook)
+        webhook = endpoint.webhook
+        event = self._events.voice_turn(call, heard, webhook.context_limit)
+        turn = _Turn(self._courier.opened(endpoint.agent_id, event, is_last_attempt=True), call.transfer_number)
 
         async def listen() -> None:
             try:
-                await self._courier.exchange(turn.delivery, endpoint.webhook, patience, turn.read)
+                await self._courier.exchange(turn.delivery, webhook, turn.read, webhook.timeout)
             finally:
                 turn.close()
 
@@ -78,18 +78,18 @@ class _Turn:
             self.delivery.error = f"{self.delivery.error} The caller heard {heard}."
         self._parts.put_nowait(None)
 
-    async def read(self, answer: httpx.Response) -> None:
+    async def read(self, delivery: Delivery, answer: httpx.Response) -> None:
         """Take in the answer, part by part if it is NDJSON."""
         if answer.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/x-ndjson":
             body = await whole(answer)
-            self.delivery.response_body = noted(body)
+            delivery.response_body = noted(body)
             self._take(body)
             return
         read = b""
         async for line in lines_of(answer):
             if line.strip():
                 read = (read + line + b"\n")[:MOST_KEPT]
-                self.delivery.response_body = noted(read)
+                delivery.response_body = noted(read)
                 if not self._take(line):
                     return
 

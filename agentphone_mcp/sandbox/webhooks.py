@@ -149,10 +149,10 @@ async def list_agent_deliveries(request: Request) -> Response:
 
 
 async def delivery_stats(request: Request) -> Response:
-    """GET /v1/webhooks/deliveries/stats; `successRate` is in percent."""
-    world = world_of(request)
+    """GET …/deliveries/stats, of all webhooks or of one agent's; `successRate` is in percent."""
+    world, _, agent_id = _owner(request)
     query = read_query(request, {"hours": Field(_HOURS, default=24)})
-    deliveries = _since(world, query["hours"])
+    deliveries = [each for each in _since(world, query["hours"]) if agent_id in (None, each.agent_id)]
     by_event: dict[str, list[Delivery]] = {}
     by_hour: dict[str, list[Delivery]] = {}
     for delivery in reversed(deliveries):
@@ -187,4 +187,5 @@ routes = [
     Route("/v1/agents/{agent_id}/webhook", delete_webhook, methods=["DELETE"]),
     Route("/v1/agents/{agent_id}/webhook/test", test_webhook, methods=["POST"]),
     Route("/v1/agents/{agent_id}/webhook/deliveries", list_agent_deliveries, methods=["GET"]),
+    Route("/v1/agents/{agent_id}/webhook/deliveries/stats", delivery_stats, methods=["GET"]),
 ]
