@@ -113,6 +113,10 @@ class Hook:
         """What was received of one kind, in order."""
         return [each.event for each in self.received if each.event["event"] == name]
 
+    def speak(self, answer: Callable[[dict[str, Any]], Any]) -> None:
+        """Answer what is heard by its data, and take all other events."""
+        self.answer = lambda event: answer(event["data"]) if event["event"] == "agent.message" else {}
+
     async def until(self, name: str) -> dict[str, Any]:
         """The last event of a kind, once there is one."""
         async with asyncio.timeout(5):
@@ -193,3 +197,19 @@ async def set_hook(api: httpx.AsyncClient, hook: Hook) -> Callable[..., Awaitabl
         hook.secret = answer.json()["secret"]
 
     return set_it
+
+
+@pytest.fixture
+async def order(
+    api: httpx.AsyncClient,
+    set_hook: Callable[..., Awaitable[None]],
+    call_until_ended: Callable[..., Awaitable[dict[str, Any]]],
+) -> Callable[..., Awaitable[dict[str, Any]]]:
+    """Places a call for the webhook agent and answers with it once it has ended."""
+    await api.post("/v1/agents/agt_orderline/numbers", json={"numberId": "num_frontdesk"})
+    await set_hook("/v1/agents/agt_orderline/webhook")
+
+    async def place(to_number: str = "+14155559999", **wanted: Any) -> dict[str, Any]:
+        return await call_until_ended(agentId="agt_orderline", toNumber=to_number, **wanted)
+
+    return place

@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime
 from typing import Any
 
@@ -170,64 +170,6 @@ async def test_nobody_is_told_without_a_webhook(
     assert await records(api) == []
 
 
-async def test_a_remote_webhook_can_be_set_and_is_never_reached(
-    api: httpx.AsyncClient, text_out: Callable[[], Awaitable[None]]
-) -> None:
-    """The delivery says so at once; there is no use in trying again."""
-    assert (await api.post("/v1/webhooks", json={"url": "https://example.com/hook"})).status_code == 200
-    await text_out()
-    await pass_time(api, DAY)
-    (delivery,) = await records(api)
-    assert (delivery["status"], delivery["attemptCount"]) == ("failed", 1)
-    assert delivery["errorMessage"] == "the sandbox delivers to loopback only"
-
-
-async def test_a_remote_webhook_is_tried_when_that_is_allowed() -> None:
-    """By whoever starts the sandbox, not by a request."""
-    sandbox = Sandbox(allow_remote_webhooks=True)
-    async with httpx.AsyncClient(
-        transport=httpx.ASGITransport(app=sandbox.app),
-        base_url="http://sandbox.test",
-        headers={"Authorization": f"Bearer {sandbox.key}"},
-    ) as api:
-        await api.post("/v1/webhooks", json={"url": "https://no-such-host.invalid/hook"})
-        answer = (await api.post("/v1/webhooks/test")).json()
-    await sandbox.aclose()
-    assert answer["success"] is False
-    assert "loopback" not in answer["error"]
-
-
-async def test_a_name_must_mean_this_machine_when_it_is_connected_to(
-    api: httpx.AsyncClient, hook: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A localhost that resolves to elsewhere is not connected to."""
-    await api.post("/v1/webhooks", json={"url": hook.url.replace("127.0.0.1", "localhost")})
-    hook.secret = (await api.get("/v1/webhooks")).json()["secret"]
-    assert (await api.post("/v1/webhooks/test")).json()["success"] is True
-    assert hook.received[0].headers["host"].startswith("localhost:")
-
-    async def rebound(*_: Any, **__: Any) -> list[Any]:
-        return [(2, 1, 6, "", ("127.0.0.1", 80)), (2, 1, 6, "", ("192.0.2.7", 80))]
-
-    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", rebound)
-    answer = (await api.post("/v1/webhooks/test")).json()
-    assert (answer["success"], len(hook.received)) == (False, 1)
-    assert answer["error"] == "the sandbox delivers to loopback only, and localhost is not"
-
-
-async def test_a_redirect_is_a_failure(
-    api: httpx.AsyncClient, hook: Any, set_hook: SetHook, text_out: Callable[[], Awaitable[None]]
-) -> None:
-    """Nobody is led elsewhere."""
-    hook.headers = {"Location": hook.url + "/elsewhere"}
-    hook.answer = lambda _: 307
-    await set_hook()
-    await text_out()
-    await pass_time(api, 0)
-    assert [row["errorMessage"] for row in await records(api)] == ["The webhook answered 307."]
-    assert len(hook.received) == 1
-
-
 @pytest.mark.parametrize(
     ("number", "status", "names"),
     [
@@ -282,10 +224,47 @@ async def test_statistics_count_by_event_and_by_hour(
     assert (usage["totalWebhookDeliveries"], usage["failedWebhookDeliveries"]) == (4, 1)
 
 
-async def test_the_body_is_written_as_javascript_would(api: httpx.AsyncClient, hook: Any, set_hook: SetHook) -> None:
-    """The vendor's Next.js example signs again what it has parsed: no spaces, no escapes."""
+async def test_the_records_of_an_agents_webhook_are_counted_apart(
+    api: httpx.AsyncClient, set_hook: SetHook, text_out: Callable[[], Awaitable[None]]
+) -> None:
+    """In percent, too."""
     await set_hook()
-    await api.post("/__sandbox/messages", json={"from": ADA, "to": DESK, "body": "Grüße"})
-    await hook.until("message.received")
-    assert hook.received[0].headers["content-length"] == str(len(hook.received[0].body))
-    assert '"message":"Grüße"'.encode() in hook.received[0].body
+    await api.post("/v1/webhooks/test")
+    await set_hook(AGENT_HOOK)
+    await text_out()
+    await pass_time(api, 0)
+    assert (await api.get("/v1/webhooks/deliveries/stats")).json()["total"] == 2
+    stats = (await api.get(f"{AGENT_HOOK}/deliveries/stats")).json()
+    assert (stats["total"], stats["successRate"], list(stats["byEventType"])) == (1, 100, ["message.sent"])
+
+
+async def test_time_that_is_moved_on_runs_out_for_a_webhook_that_hangs(
+    api: httpx.AsyncClient, hook: Any, set_hook: SetHook, sandbox: Sandbox, text_out: Callable[[], Awaitable[None]]
+) -> None:
+    """Its thirty seconds are the sandbox's, so six attempts do not take minutes."""
+    sandbox.world.courier.least_patience = 0.01
+
+    async def never() -> AsyncIterator[Any]:
+        await asyncio.sleep(60)
+        yield {}
+
+    hook.answer = lambda _: never()
+    await set_hook()
+    await text_out()
+    await pass_time(api, 200)
+    (delivery,) = await records(api)
+    assert (delivery["status"], delivery["attemptCount"]) == ("pending", 1)
+    assert delivery["errorMessage"] == "The webhook did not answer within 30 s."
+
+
+async def test_a_test_that_was_cut_off_is_not_made_up_for(
+    api: httpx.AsyncClient, hook: Any, set_hook: SetHook, sandbox: Sandbox
+) -> None:
+    """Nor is a turn of a call that is long over."""
+    await set_hook()
+    event = {"event": "agent.message", "channel": "voice"}
+    sandbox.world.courier.opened(None, event, is_last_attempt=True)
+    sandbox.world.courier.resume()
+    await pass_time(api, DAY)
+    assert [row["errorMessage"] for row in await records(api)] == ["The sandbox was closed."]
+    assert hook.received == []

@@ -129,6 +129,16 @@ async def test_a_text_to_a_number_without_an_agent_is_only_received(
     assert "No agent answers" in refused.json()["detail"]
 
 
+async def test_a_text_reaches_the_agent_that_has_the_number_now(
+    api: httpx.AsyncClient, hook: Any, set_hook: SetHook
+) -> None:
+    """Whoever had it when the conversation began."""
+    await api.post("/v1/agents/agt_orderline/numbers", json={"numberId": "num_frontdesk"})
+    await set_hook("/v1/agents/agt_orderline/webhook")
+    await api.post("/__sandbox/messages", json={"from": ADA, "to": DESK, "body": "Hi"})
+    assert (await hook.until("agent.message"))["agentId"] == "agt_orderline"
+
+
 @pytest.mark.parametrize(
     ("path", "body", "status"),
     [
