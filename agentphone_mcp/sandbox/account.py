@@ -63,7 +63,7 @@ async def get_usage(request: Request) -> Response:
                 "minutesLast30d": month["voiceMinutes"],
                 "totalWebhookDeliveries": len(account.deliveries),
                 "successfulWebhookDeliveries": successes,
-                "failedWebhookDeliveries": len(account.deliveries) - successes,
+                "failedWebhookDeliveries": sum(delivery.status == "failed" for delivery in account.deliveries),
             },
             "periodStart": stamp(now - timedelta(days=30)),
             "periodEnd": stamp(now),

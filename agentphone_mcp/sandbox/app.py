@@ -11,13 +11,15 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 
-from agentphone_mcp.sandbox import account, agents, calls, contacts, messages, numbers, transcripts, webhooks
+from agentphone_mcp.sandbox import account, agents, calls, contacts, inbound, messages, numbers, transcripts, webhooks
 from agentphone_mcp.sandbox.account_seed import seeded_account
 from agentphone_mcp.sandbox.answers import InvalidError, RefusalError, failure, invalid, refused
 from agentphone_mcp.sandbox.clock import Clock
 from agentphone_mcp.sandbox.courier import Courier
 from agentphone_mcp.sandbox.door import Door, Recorded
 from agentphone_mcp.sandbox.engine import Engine
+from agentphone_mcp.sandbox.events import Events
+from agentphone_mcp.sandbox.postman import Postman
 from agentphone_mcp.sandbox.world import World
 
 
@@ -25,16 +27,19 @@ class Sandbox:
     """A pretend AgentPhone account.
 
     `app` serves it in-process (httpx.ASGITransport); `running()` serves it over HTTP and then fills in `url`.
+    Webhooks are delivered to this machine only, unless `allow_remote_webhooks`.
     Whoever uses `app` without its lifespan calls `aclose()` when done, which stops the calls still in progress.
     """
 
-    def __init__(self, *, speed: float = 1.0, key: str | None = None) -> None:
+    def __init__(self, *, speed: float = 1.0, key: str | None = None, allow_remote_webhooks: bool = False) -> None:
         self.key = key or f"sk_sandbox_{secrets.token_hex(16)}"
         self.url = ""
         self.requests: list[Recorded] = []
         clock = Clock(speed)
         state = seeded_account(clock.now())
-        self.world = World(state, clock, Engine(state, clock), Courier(state, clock))
+        courier = Courier(state, clock, Postman(allow_remote=allow_remote_webhooks))
+        events = Events(state, clock, courier)
+        self.world = World(state, clock, Engine(state, clock, events), courier, events)
         self.app = Starlette(
             routes=[
                 *account.routes,
@@ -45,6 +50,7 @@ class Sandbox:
                 *transcripts.routes,
                 *messages.routes,
                 *contacts.routes,
+                *inbound.routes,
             ],
             middleware=[Middleware(Door, key=self.key, clock=clock, requests=self.requests)],
             exception_handlers={RefusalError: refused, InvalidError: invalid, HTTPException: _unrouted},
@@ -54,11 +60,13 @@ class Sandbox:
         self.app.state.world = self.world
 
     async def aclose(self) -> None:
-        """Stop the calls in progress and let the listeners of their transcripts go."""
+        """Stop the calls and deliveries in progress and let the listeners of transcripts go."""
         await self.world.engine.aclose()
+        await self.world.courier.aclose()
 
     @asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncGenerator[None, None]:
+        self.world.courier.resume()
         yield
         await self.aclose()
 

@@ -16,9 +16,9 @@ from agentphone_mcp.sandbox.answers import Json, RefusalError, created, ok, page
 from agentphone_mcp.sandbox.callees import at_number
 from agentphone_mcp.sandbox.checks import Field, boolean, mapping, one_of, paging, read_body, read_query, text
 from agentphone_mcp.sandbox.engine import WEB_TOKEN_SECONDS
-from agentphone_mcp.sandbox.replies import Script, Silence
 from agentphone_mcp.sandbox.state import Agent, Call, Number
 from agentphone_mcp.sandbox.transcripts import rows
+from agentphone_mcp.sandbox.voice_webhook import speaking_for
 from agentphone_mcp.sandbox.world import World, world_of
 
 _CALL_FIELDS = {
@@ -91,7 +91,7 @@ async def place_call(request: Request) -> Response:
     world.account.purse.require(money.LEAST_VOICE_CHARGE, "a call")
     call = _new_call(world, agent, caller_id, wanted)
     world.account.calls[call.id] = call
-    world.engine.dial(call, at_number(call.to_number), Script() if call.mode == "hosted" else Silence())
+    world.engine.dial(call, at_number(call.to_number), speaking_for(world, call))
     # The vendor says so for a call that is accepted and still rings; the next GET tells `ringing`.
     return created({**call_json(request, call), "status": "in-progress"})
 

@@ -31,7 +31,7 @@ class Recorded:
 
 
 class Door:
-    """ASGI middleware that records each request and lets only the sandbox's key into /v1."""
+    """ASGI middleware that records each request and lets only the sandbox's key into /v1 and /__sandbox."""
 
     def __init__(self, app: ASGIApp, key: str, clock: Clock, requests: list[Recorded]) -> None:
         self._app = app
@@ -65,7 +65,7 @@ class Door:
                 recorded.status = message["status"]
             await send(message)
 
-        if scope["path"].startswith("/v1") and not recorded.authorized:
+        if scope["path"].startswith(("/v1", "/__sandbox")) and not recorded.authorized:
             refusal = failure(401, "Invalid or missing API key.", {"WWW-Authenticate": "Bearer"})
             await refusal(scope, receive, noting)
             return

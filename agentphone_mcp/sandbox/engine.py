@@ -4,12 +4,12 @@ import asyncio
 import logging
 from collections.abc import Coroutine, Generator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal, Protocol
 
-from agentphone_mcp.sandbox.callees import Callee
+from agentphone_mcp.sandbox.callees import Callee, Party
 from agentphone_mcp.sandbox.clock import Clock
 from agentphone_mcp.sandbox.money import voice_charge
-from agentphone_mcp.sandbox.replies import Replies, VoicemailMessage
+from agentphone_mcp.sandbox.replies import Replies, Reply, VoicemailMessage
 from agentphone_mcp.sandbox.state import Account, Call, CallStatus, Role, Turn
 
 log = logging.getLogger(__name__)
@@ -18,12 +18,23 @@ WEB_TOKEN_SECONDS = 30
 _SILENCES_BORNE = 2
 
 
+class Witness(Protocol):
+    """Who is told that a call was answered and that it ended."""
+
+    def call_started(self, call: Call) -> None:
+        """It was answered."""
+
+    def call_ended(self, call: Call) -> None:
+        """It is over, answered or not."""
+
+
 class Engine:
     """Runs the account's live calls and tells those who listen when something was said."""
 
-    def __init__(self, account: Account, clock: Clock) -> None:
+    def __init__(self, account: Account, clock: Clock, witness: Witness | None = None) -> None:
         self._account = account
         self._clock = clock
+        self._witness = witness
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._listeners: dict[str, set[asyncio.Event]] = {}
         self.is_closed = False
@@ -82,6 +93,8 @@ class Engine:
             call.answered_at = self._clock.now()
             call.status = "in-progress"
             self._wake(call.id)
+            if self._witness:
+                self._witness.call_started(call)
             await self._converse(call, callee, VoicemailMessage() if callee.is_machine else replies)
             self._finish(call, "completed")
         except Exception:
@@ -90,29 +103,51 @@ class Engine:
             self._finish(call, "failed")
 
     async def _converse(self, call: Call, callee: Callee, replies: Replies) -> None:
+        party = Party(callee)
         if call.greeting and not callee.is_machine:
-            await self._say(call, "agent", call.greeting)
+            await self._say(call, "agent", call.greeting, party)
         silences = 0
-        for line in callee.lines:
+        while (line := party.next_line()) is not None:
             await self._say(call, "user", line)
-            if callee.is_abrupt and line is callee.lines[-1]:
+            if party.hangs_up:
                 return
-            reply = await replies.reply(call, line)
-            if reply.text:
-                await self._say(call, "agent", reply.text)
-            if reply.hangup or reply.transfer:
+            outcome = await self._answer(call, party, await replies.reply(call, line))
+            if outcome == "over":
                 return
-            silences = 0 if reply.text else silences + 1
+            silences = 0 if outcome == "heard" or party.bears_silence else silences + 1
             if silences == _SILENCES_BORNE:
                 await self._say(call, "user", "Hello? I can't hear anybody. I am hanging up.")
                 return
 
-    async def _say(self, call: Call, role: Role, content: str) -> None:
+    async def _answer(self, call: Call, party: Party, reply: Reply) -> Literal["heard", "silent", "over"]:
+        """Speak, press and act as the reply says, and go on with what follows, unless somebody barges in."""
+        outcome: Literal["heard", "silent"] = "silent"
+        while True:
+            is_cut = bool(reply.text) and await self._say(call, "agent", reply.text or "", party)
+            if reply.digits:
+                await self._say(call, "agent", f"[pressed {reply.digits}]")
+                party.press(reply.digits)
+            if reply.text or reply.digits:
+                outcome = "heard"
+            if reply.transfer:
+                call.transferred_to = call.transfer_number
+            if reply.hangup or reply.transfer:
+                return "over"
+            if is_cut or reply.then is None:
+                return outcome
+            reply = await reply.then()
+
+    async def _say(self, call: Call, role: Role, content: str, listener: Party | None = None) -> bool:
+        """Let one party speak, and tell whether the listener cut it off."""
+        cut = listener.cut(content) if listener else None
+        content = cut or content
         # Three to five seconds: longer sentences take longer, and every run takes the same time.
         await self._clock.sleep(3 + min(len(content), 80) / 40)
         confidence = 0.9 + len(content) % 10 / 100
-        call.turns.append(Turn(self._account.ids.new("tr"), role, content, self._clock.now(), confidence))
+        turn = Turn(self._account.ids.new("tr"), role, content, self._clock.now(), confidence, is_cut=cut is not None)
+        call.turns.append(turn)
         self._wake(call.id)
+        return turn.is_cut
 
     def _finish(self, call: Call, status: CallStatus) -> None:
         call.status = status
@@ -121,6 +156,8 @@ class Engine:
             amount = voice_charge(call.mode, call.seconds or 0)
             self._account.purse.charge(amount, f"call {call.id}", call.ended_at)
         self._wake(call.id)
+        if self._witness:
+            self._witness.call_ended(call)
 
     def _wake(self, call_id: str) -> None:
         for news in self._listeners.get(call_id, ()):

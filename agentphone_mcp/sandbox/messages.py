@@ -98,7 +98,7 @@ async def send_message(request: Request) -> Response:
             "SMS_REGISTRATION_REQUIRED",
         )
     world.account.purse.require(money.MESSAGE, "a message")
-    conversation = _conversation(world, number, wanted["to_number"])
+    conversation = conversation_of(world, number, wanted["to_number"])
     reply_to = wanted.get("reply_to_message_id")
     message = Message(
         id=world.account.ids.new("msg"),
@@ -115,6 +115,7 @@ async def send_message(request: Request) -> Response:
     )
     conversation.messages.append(message)
     world.account.purse.charge(money.MESSAGE, f"message {message.id}", message.at)
+    world.events.message_sent(conversation, message)
     return ok(
         {
             "id": message.id,
@@ -151,7 +152,7 @@ def _sender(world: World, wanted: Json) -> Number:
     return numbers[0]
 
 
-def _conversation(world: World, number: Number, participant: str) -> Conversation:
+def conversation_of(world: World, number: Number, participant: str) -> Conversation:
     """The thread of the pair; each pair of numbers has one."""
     for conversation in world.account.conversations.values():
         if (conversation.number_id, conversation.participant) == (number.id, participant):

@@ -1,6 +1,7 @@
 """Who speaks for the agent in a call."""
 
 import re
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -12,32 +13,30 @@ _MANNER = re.compile(
     re.IGNORECASE,
 )
 _WANTS_HUMAN = re.compile(r"\b(human|real person|somebody real)\b", re.IGNORECASE)
+_MENU = re.compile(r"\bpress (?P<digit>[0-9*#])", re.IGNORECASE)
 _FAREWELL = re.compile(r"\b(goodbye|bye)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What the agent does with its turn; `text` None is silence."""
+    """What the agent does with its turn: it speaks, then presses `digits`, then hangs up or transfers.
+
+    `text` None is silence. `then` waits for what follows in the same turn, such as the next chunk of a stream.
+    """
 
     text: str | None = None
     hangup: bool = False
     transfer: bool = False
+    digits: str | None = None
+    then: "Callable[[], Awaitable[Reply]] | None" = None
 
 
 class Replies(Protocol):
-    """The seam of the call engine: the built-in AI, a voicemail message, silence, or a webhook."""
+    """The seam of the call engine: the built-in AI, a voicemail message, or a webhook."""
 
     async def reply(self, call: Call, heard: str) -> Reply:
         """Answer what the other party just said."""
         ...
-
-
-class Silence:
-    """A webhook-mode agent that nobody answers for: the caller hears nothing."""
-
-    async def reply(self, call: Call, heard: str) -> Reply:
-        """Say nothing."""
-        return Reply()
 
 
 class VoicemailMessage:
@@ -55,7 +54,13 @@ class Script:
         self._said = 0
 
     async def reply(self, call: Call, heard: str) -> Reply:
-        """The next line; a goodbye is returned, and whoever asks for a human is transferred when that is possible."""
+        """The next line; a goodbye is returned, a menu gets the first digit that it offers.
+
+        Whoever asks for a human is transferred when that is possible.
+        """
+        menu = _MENU.search(heard)
+        if menu:
+            return Reply(digits=menu["digit"])
         if _FAREWELL.search(heard):
             return Reply("Thank you for your time. Goodbye!", hangup=True)
         if _WANTS_HUMAN.search(heard):

@@ -17,12 +17,14 @@ class PortTakenError(OSError):
 
 
 @contextmanager
-def running(*, speed: float = 1.0, port: int = 0, key: str | None = None) -> Generator[Sandbox, None, None]:
+def running(
+    *, speed: float = 1.0, port: int = 0, key: str | None = None, allow_remote_webhooks: bool = False
+) -> Generator[Sandbox, None, None]:
     """A sandbox that answers at `sandbox.url` until the block is left.
 
     Raises PortTakenError, an OSError, when `port` is in use.
     """
-    sandbox = Sandbox(speed=speed, key=key)
+    sandbox = Sandbox(speed=speed, key=key, allow_remote_webhooks=allow_remote_webhooks)
     listener = _listen(port)
     sandbox.url = f"http://{HOST}:{listener.getsockname()[1]}"
     service = _Service(sandbox, listener)

@@ -10,6 +10,7 @@ from agentphone_mcp.sandbox.money import Purse
 CallStatus = Literal["ringing", "in-progress", "completed", "failed", "busy", "no-answer"]
 Direction = Literal["inbound", "outbound", "web"]
 Role = Literal["agent", "user"]
+DeliveryStatus = Literal["pending", "success", "failed"]
 
 
 @dataclass
@@ -26,22 +27,34 @@ class Webhook:
 
 @dataclass
 class Delivery:
-    """One event sent to a webhook; `agent_id` is set when it went to an agent's own webhook."""
+    """One event sent to a webhook; `agent_id` is set when it went to an agent's own webhook.
+
+    Its id is the X-Webhook-ID of every attempt. It stays pending, with `next_retry_at`, until it is taken or given up;
+    its `payload` is kept that long. Tests and turns of voice calls have one attempt only.
+    """
 
     id: str
     agent_id: str | None
     event: str
     channel: str
     created_at: datetime
-    status_code: int | None
-    response_body: str | None
-    response_ms: int
-    error: str | None
+    payload: dict[str, Any]
+    status: DeliveryStatus = "pending"
+    status_code: int | None = None
+    response_body: str | None = None
+    response_ms: int = 0
+    error: str | None = None
+    attempts: int = 0
+    last_attempt_at: datetime | None = None
+    next_retry_at: datetime | None = None
+    delivered_at: datetime | None = None
+    message_id: str | None = None
+    is_last_attempt: bool = False
 
     @property
     def success(self) -> bool:
         """Whether the webhook took it."""
-        return self.error is None
+        return self.status == "success"
 
 
 @dataclass
@@ -81,13 +94,14 @@ class Number:
 
 @dataclass
 class Turn:
-    """What one party said, once."""
+    """What one party said, once; `is_cut` when the other interrupted."""
 
     id: str
     role: Role
     content: str
     at: datetime
     confidence: float = 0.95
+    is_cut: bool = False
 
 
 @dataclass
@@ -112,6 +126,7 @@ class Call:
     transfer_number: str | None = None
     metadata: dict[str, Any] | None = None
     records: bool = True
+    transferred_to: str | None = None
     turns: list[Turn] = field(default_factory=list[Turn])
 
     @property

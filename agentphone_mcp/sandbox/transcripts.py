@@ -23,13 +23,14 @@ _LONGEST_RECORDING = 5
 def rows(call: Call) -> list[Json]:
     """The transcript as exchanges: what the other party said and the agent's reply.
 
-    What the agent says unasked, such as its greeting, is a row of its own without a response.
+    What the agent says unasked, such as its greeting, is a row of its own without a response. What it says in several
+    turns, such as the chunks of a stream or a key pressed, is one response.
     """
     found: list[Json] = []
-    heard: Turn | None = None
+    is_asked = False
     for turn in call.turns:
-        if turn.role == "agent" and heard:
-            found[-1]["response"] = turn.content
+        if turn.role == "agent" and is_asked:
+            found[-1]["response"] = " ".join(filter(None, (found[-1]["response"], turn.content)))
         else:
             found.append(
                 {
@@ -40,12 +41,13 @@ def rows(call: Call) -> list[Json]:
                     "createdAt": stamp(turn.at),
                 }
             )
-        heard = turn if turn.role == "user" else None
+            is_asked = turn.role == "user"
     return found
 
 
 def _turn_json(turn: Turn) -> Json:
-    return {"role": turn.role, "content": turn.content, "createdAt": stamp(turn.at), "id": turn.id}
+    told = {"role": turn.role, "content": turn.content, "createdAt": stamp(turn.at), "id": turn.id}
+    return told | {"interrupted": True} if turn.is_cut else told
 
 
 async def get_transcript(request: Request) -> Response:

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from agentphone_mcp.sandbox.addresses import webhook_url
-from agentphone_mcp.sandbox.answers import Json, RefusalError, ok, page, stamp
+from agentphone_mcp.sandbox.answers import Json, RefusalError, ok, page, stamp, stamp_or_null
 from agentphone_mcp.sandbox.checks import Field, integer, paging, read_body, read_query
 from agentphone_mcp.sandbox.state import Account, Agent, Delivery, Webhook
 from agentphone_mcp.sandbox.world import World, world_of
@@ -36,24 +36,24 @@ def _webhook_json(webhook: Webhook) -> Json:
 
 
 def _delivery_json(delivery: Delivery) -> Json:
-    event, status_code, at = delivery.event, delivery.status_code, stamp(delivery.created_at)
+    event, status_code = delivery.event, delivery.status_code
     return {
         "id": delivery.id,
-        "messageId": None,
+        "messageId": delivery.message_id,
         "eventType": event,
         "event": event,
         "channel": delivery.channel,
-        "status": "success" if delivery.success else "failed",
+        "status": delivery.status,
         "success": delivery.success,
         "httpStatus": status_code,
         "statusCode": status_code,
         "errorMessage": delivery.error,
         "responseBody": delivery.response_body,
-        "attemptCount": 1,
-        "lastAttemptAt": at,
-        "nextRetryAt": None,
-        "createdAt": at,
-        "deliveredAt": at if delivery.success else None,
+        "attemptCount": delivery.attempts,
+        "lastAttemptAt": stamp_or_null(delivery.last_attempt_at),
+        "nextRetryAt": stamp_or_null(delivery.next_retry_at),
+        "createdAt": stamp(delivery.created_at),
+        "deliveredAt": stamp_or_null(delivery.delivered_at),
     }
 
 
@@ -149,10 +149,10 @@ async def list_agent_deliveries(request: Request) -> Response:
 
 
 async def delivery_stats(request: Request) -> Response:
-    """GET /v1/webhooks/deliveries/stats; `successRate` is in percent."""
-    world = world_of(request)
+    """GET …/deliveries/stats, of all webhooks or of one agent's; `successRate` is in percent."""
+    world, _, agent_id = _owner(request)
     query = read_query(request, {"hours": Field(_HOURS, default=24)})
-    deliveries = _since(world, query["hours"])
+    deliveries = [each for each in _since(world, query["hours"]) if agent_id in (None, each.agent_id)]
     by_event: dict[str, list[Delivery]] = {}
     by_hour: dict[str, list[Delivery]] = {}
     for delivery in reversed(deliveries):
@@ -171,8 +171,8 @@ async def delivery_stats(request: Request) -> Response:
 
 
 def _counts(deliveries: Iterable[Delivery]) -> dict[str, int]:
-    counted = Counter(delivery.success for delivery in deliveries)
-    return {"total": counted.total(), "success": counted[True], "failed": counted[False], "pending": 0}
+    counted = Counter(delivery.status for delivery in deliveries)
+    return {"total": counted.total(), **{status: counted[status] for status in ("success", "failed", "pending")}}
 
 
 routes = [
@@ -187,4 +187,5 @@ routes = [
     Route("/v1/agents/{agent_id}/webhook", delete_webhook, methods=["DELETE"]),
     Route("/v1/agents/{agent_id}/webhook/test", test_webhook, methods=["POST"]),
     Route("/v1/agents/{agent_id}/webhook/deliveries", list_agent_deliveries, methods=["GET"]),
+    Route("/v1/agents/{agent_id}/webhook/deliveries/stats", delivery_stats, methods=["GET"]),
 ]

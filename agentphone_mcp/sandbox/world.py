@@ -10,6 +10,7 @@ from agentphone_mcp.sandbox.answers import RefusalError
 from agentphone_mcp.sandbox.clock import Clock
 from agentphone_mcp.sandbox.courier import Courier
 from agentphone_mcp.sandbox.engine import Engine
+from agentphone_mcp.sandbox.events import Events
 from agentphone_mcp.sandbox.state import Account, Agent, Call, Contact, Conversation, Number
 
 T = TypeVar("T")
@@ -23,6 +24,7 @@ class World:
     clock: Clock
     engine: Engine
     courier: Courier
+    events: Events
     heartbeat: float = 15.0
 
     def agent(self, agent_id: str) -> Agent:

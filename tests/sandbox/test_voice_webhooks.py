@@ -1,0 +1,223 @@
+"""Calls that a webhook holds."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from agentphone_mcp.sandbox import Sandbox
+
+Place = Callable[..., Awaitable[dict[str, Any]]]
+SetHook = Callable[..., Awaitable[None]]
+
+FRIEND, ADA = "+14155559999", "+14155550142"
+
+
+def said(call: dict[str, Any], role: str | None = None) -> list[str]:
+    """What was said in the call, by one party or both."""
+    turns = [data for event, data in call["events"] if event == "turn"]
+    return [turn["content"] for turn in turns if role in (None, turn["role"])]
+
+
+async def voice_deliveries(api: httpx.AsyncClient) -> list[dict[str, Any]]:
+    """The records of the turns, the first turn first."""
+    rows = (await api.get("/v1/agents/agt_orderline/webhook/deliveries", params={"limit": 100})).json()
+    return [row for row in reversed(rows) if row["eventType"] == "agent.message"]
+
+
+async def test_a_webhook_holds_a_whole_call(order: Place, hook: Any, api: httpx.AsyncClient) -> None:
+    """As the vendor's Flask example would: every turn is answered, and the transcript shows what it said."""
+    hook.speak(lambda data: {"text": f"I heard you say: {data['transcript']}"})
+    call = await order()
+    heard = said(call, "user")
+    assert len(heard) == 4
+    assert said(call, "agent") == [f"I heard you say: {line}" for line in heard]
+    assert [row["response"] for row in call["transcripts"]] == said(call, "agent")
+    assert all(each.is_genuine for each in hook.received)
+    assert [row["status"] for row in await voice_deliveries(api)] == ["success"] * 4
+
+
+async def test_a_turn_says_who_speaks_with_whom(order: Place, hook: Any) -> None:
+    """The body has every field of the contract, and the ids of the headers are all different."""
+    hook.speak(lambda _: {"text": "Yes."})
+    call = await order()
+    first = hook.events("agent.message")[0]
+    assert first.keys() == {
+        "event",
+        "channel",
+        "timestamp",
+        "agentId",
+        "data",
+        "recentHistory",
+        "conversationState",
+    }
+    assert (first["channel"], first["agentId"], first["conversationState"]) == ("voice", "agt_orderline", None)
+    wanted = {
+        "callId": call["id"],
+        "numberId": "num_frontdesk",
+        "from": "+14155550100",
+        "to": FRIEND,
+        "direction": "outbound",
+        "transcript": said(call, "user")[0],
+    }
+    assert wanted.items() <= first["data"].items()
+    ids = [each.headers["x-webhook-id"] for each in hook.received]
+    assert len(set(ids)) == len(ids)
+
+
+@pytest.mark.parametrize(("limit", "seen"), [(0, 0), (3, 3), (50, 9)])
+async def test_the_history_is_as_long_as_the_context_limit(
+    order: Place, hook: Any, set_hook: SetHook, limit: int, seen: int
+) -> None:
+    """Earlier texts of the two come before what was said in this call; the state is the conversation's metadata."""
+    await set_hook("/v1/agents/agt_orderline/webhook", contextLimit=limit)
+    hook.speak(lambda data: {"text": "Yes."})
+    call = await order(ADA)
+    last = hook.events("agent.message")[-1]
+    history = last["recentHistory"]
+    assert len(history) == seen
+    assert last["conversationState"] == {"topic": "appointment"}
+    assert [item["content"] for item in history if item["channel"] == "voice"] == said(call)[:-2][-limit or 99 :]
+    assert all(item.keys() == {"content", "direction", "channel", "at"} for item in history)
+    if seen == 9:
+        assert [(item["channel"], item["direction"]) for item in history[:5]] == [
+            ("sms", "inbound"),
+            ("sms", "outbound"),
+            ("sms", "inbound"),
+            ("voice", "inbound"),
+            ("voice", "outbound"),
+        ]
+
+
+async def test_the_projects_webhook_answers_for_agents_without_their_own(
+    order: Place, hook: Any, api: httpx.AsyncClient, set_hook: SetHook
+) -> None:
+    """One endpoint hears of each event, never both."""
+    hook.speak(lambda _: {"text": "Yes."})
+    await set_hook()
+    await api.delete("/v1/agents/agt_orderline/webhook")
+    call = await order()
+    assert said(call, "agent") == ["Yes."] * 4
+    assert len(hook.events("agent.message")) == 4
+
+
+async def test_chunks_are_spoken_as_they_arrive(
+    order: Place, hook: Any, sandbox: Sandbox, api: httpx.AsyncClient
+) -> None:
+    """The first is heard while the webhook still thinks; each is a turn, and the row joins them."""
+    account = sandbox.world.account
+
+    async def thinking() -> AsyncIterator[dict[str, Any]]:
+        yield {"text": "Let me look that up.", "interim": True}
+        call = [*account.calls.values()][-1]
+        with sandbox.world.engine.listening(call) as news:
+            while call.turns[-1].role == "user":
+                await news.wait()
+                news.clear()
+        assert call.turns[-1].content == "Let me look that up."
+        yield {"text": "It is on its way.", "hangup": True}
+        yield {"text": "Never heard."}
+
+    hook.speak(lambda _: thinking())
+    call = await order()
+    assert said(call, "agent") == ["Let me look that up.", "It is on its way."]
+    assert call["transcripts"][-1]["response"] == "Let me look that up. It is on its way."
+    (delivery,) = await voice_deliveries(api)
+    assert (delivery["status"], delivery["errorMessage"]) == ("success", None)
+    assert "on its way" in delivery["responseBody"]
+
+
+async def test_what_was_spoken_before_a_stream_broke_stays(order: Place, hook: Any, api: httpx.AsyncClient) -> None:
+    """The rest of that turn is silence."""
+
+    async def breaking() -> AsyncIterator[Any]:
+        yield {"text": "One moment.", "interim": True}
+        yield ["not", "an", "object"]
+
+    hook.speak(lambda _: breaking())
+    assert said(await order(), "agent") == ["One moment."] * 4
+    delivery = (await voice_deliveries(api))[0]
+    assert (delivery["status"], delivery["httpStatus"]) == ("failed", 200)
+    assert delivery["errorMessage"] == "The answer is no JSON object. The caller heard no more."
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        pytest.param(["Hello"], "no JSON object", id="a-list"),
+        pytest.param("Hello", "no JSON object", id="a-string"),
+        pytest.param(b"<html>", "not JSON", id="html"),
+        pytest.param(b"[" * 100_000, "JSON", id="deeply-nested"),
+        pytest.param(b"x" * 2_000_000, "too long", id="endless"),
+        pytest.param(500, "answered 500", id="an-error"),
+        pytest.param(302, "answered 302", id="a-redirect"),
+    ],
+)
+async def test_an_answer_of_no_use_is_silence(
+    order: Place, hook: Any, api: httpx.AsyncClient, answer: Any, told: str
+) -> None:
+    """For that turn; the person gives up after two."""
+    hook.headers = {"Location": hook.url}
+    hook.speak(lambda _: answer)
+    call = await order()
+    assert said(call, "agent") == []
+    assert [row["response"] for row in call["transcripts"]] == [None] * 3
+    deliveries = await voice_deliveries(api)
+    assert [row["status"] for row in deliveries] == ["failed"] * 2
+    assert told in deliveries[0]["errorMessage"]
+    assert deliveries[0]["errorMessage"].endswith("The caller heard silence.")
+
+
+async def test_a_webhook_that_hangs_is_silence(
+    order: Place, hook: Any, sandbox: Sandbox, api: httpx.AsyncClient
+) -> None:
+    """It has its time-out, hurried by the clock, but never less than the least patience."""
+    sandbox.world.courier.least_patience = 0.1
+
+    async def never() -> AsyncIterator[Any]:
+        await asyncio.sleep(60)
+        yield {}
+
+    hook.speak(lambda data: never() if "Hello" in data["transcript"] else {"text": "Here I am."})
+    call = await order()
+    assert call["transcripts"][0]["response"] is None
+    assert said(call, "agent") == ["Here I am."] * 3
+    assert "did not answer within 30 s" in (await voice_deliveries(api))[0]["errorMessage"]
+
+
+async def test_turns_are_never_delivered_twice(
+    order: Place, hook: Any, api: httpx.AsyncClient, sandbox: Sandbox
+) -> None:
+    """Nobody waits on the line for five minutes."""
+    hook.answer = lambda event: 503 if event["event"] == "agent.message" else {}
+    await order()
+    await api.post("/__sandbox/clock", json={"advance": 86_400})
+    assert [row["attemptCount"] for row in await voice_deliveries(api)] == [1, 1]
+    assert len(hook.events("agent.message")) == 2
+
+
+async def test_a_call_can_be_hung_up_while_the_webhook_thinks(
+    api: httpx.AsyncClient, hook: Any, set_hook: SetHook
+) -> None:
+    """What it answers then is heard by nobody, and the end is told once."""
+    asked, answered = asyncio.Event(), asyncio.Event()
+
+    async def thinking() -> AsyncIterator[dict[str, Any]]:
+        asked.set()
+        await answered.wait()
+        yield {"text": "Too late."}
+
+    await api.patch("/v1/agents/agt_frontdesk", json={"voiceMode": "webhook"})
+    await set_hook()
+    hook.speak(lambda _: thinking())
+    placed = (await api.post("/__sandbox/calls", json={"from": FRIEND, "to": "+14155550100"})).json()
+    await asked.wait()
+    ended = (await api.post(f"/v1/calls/{placed['id']}/end")).json()
+    answered.set()
+    await api.post("/__sandbox/clock", json={"advance": 60})
+    assert ended["status"] == "completed"
+    transcript = (await api.get(f"/v1/calls/{placed['id']}/transcript")).json()["transcript"]
+    assert transcript[-1]["role"] == "user"
+    assert len(hook.events("agent.call_ended")) == 1
