@@ -18,6 +18,10 @@ WEB_TOKEN_SECONDS = 30
 _SILENCES_BORNE = 2
 
 
+class _OutOfMoneyError(Exception):
+    """The balance has paid for as much of the call as it can."""
+
+
 class Engine:
     """Runs the account's live calls and tells those who listen when something was said."""
 
@@ -84,6 +88,9 @@ class Engine:
             self._wake(call.id)
             await self._converse(call, callee, VoicemailMessage() if callee.is_machine else replies)
             self._finish(call, "completed")
+        except _OutOfMoneyError:
+            log.warning("call %s ended: the balance ran out", call.id)
+            self._finish(call, "completed")
         except Exception:
             # Whatever a Replies raises ends this call alone.
             log.exception("call %s broke", call.id)
@@ -109,10 +116,21 @@ class Engine:
 
     async def _say(self, call: Call, role: Role, content: str) -> None:
         # Three to five seconds: longer sentences take longer, and every run takes the same time.
-        await self._clock.sleep(3 + min(len(content), 80) / 40)
+        pause = 3 + min(len(content), 80) / 40
+        left = self._seconds_left(call)
+        await self._clock.sleep(min(pause, left))
+        if left <= pause:
+            raise _OutOfMoneyError
         confidence = 0.9 + len(content) % 10 / 100
         call.turns.append(Turn(self._account.ids.new("tr"), role, content, self._clock.now(), confidence))
         self._wake(call.id)
+
+    def _seconds_left(self, call: Call) -> float:
+        """How long the balance lasts if all the calls that run now go on."""
+        now = self._clock.now()
+        live = [other for other in self._account.calls.values() if other.is_live and other is not call]
+        running = [(each.mode, (now - each.answered_at).total_seconds()) for each in (call, *live) if each.answered_at]
+        return self._account.purse.seconds_left(running)
 
     def _finish(self, call: Call, status: CallStatus) -> None:
         call.status = status
