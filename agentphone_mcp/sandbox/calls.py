@@ -19,6 +19,7 @@ from agentphone_mcp.sandbox.engine import WEB_TOKEN_SECONDS
 from agentphone_mcp.sandbox.replies import Script, Silence
 from agentphone_mcp.sandbox.state import Agent, Call, Number
 from agentphone_mcp.sandbox.transcripts import rows
+from agentphone_mcp.sandbox.wire import call_status, call_statuses
 from agentphone_mcp.sandbox.world import World, world_of
 
 _CALL_FIELDS = {
@@ -64,9 +65,10 @@ def newest_calls(world: World) -> list[Call]:
 
 async def list_calls(request: Request) -> Response:
     """GET /v1/calls, newest first, narrowed by status, direction and phone number."""
+    world = world_of(request)
     fields = {
         **paging(),
-        "status": Field(one_of("ringing", "in-progress", "completed", "failed", "busy", "no-answer")),
+        "status": Field(one_of(*call_statuses(world.wire))),
         "direction": Field(one_of("inbound", "outbound", "web")),
         "search": Field(text()),
     }
@@ -74,8 +76,8 @@ async def list_calls(request: Request) -> Response:
     wanted = re.sub(r"[^0-9]", "", query["search"] or "")
     calls = [
         call
-        for call in newest_calls(world_of(request))
-        if query["status"] in (None, call.status)
+        for call in newest_calls(world)
+        if query["status"] in (None, call_status(call.status, world.wire))
         and query["direction"] in (None, call.direction)
         and (query["search"] is None or (wanted and (wanted in call.from_number or wanted in call.to_number)))
     ]

@@ -12,8 +12,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from agentphone_mcp.sandbox.answers import failure
 from agentphone_mcp.sandbox.clock import Clock
+from agentphone_mcp.sandbox.faults import ConnectionDroppedError
 
 log = logging.getLogger(__name__)
+
+LOG_LIMIT = 10_000
+"""How many requests are remembered, and at most how many bytes of a body."""
+_KEYED = ("/v1", "/__sandbox/")
+# The live view: a browser holds no key, so it looks at where the request comes from instead.
+_OPEN = ("/__sandbox/events",)
 
 
 @dataclass
@@ -31,7 +38,7 @@ class Recorded:
 
 
 class Door:
-    """ASGI middleware that records each request and lets only the sandbox's key into /v1."""
+    """ASGI middleware that records each request and lets only the sandbox's key into /v1 and to the controls."""
 
     def __init__(self, app: ASGIApp, key: str, clock: Clock, requests: list[Recorded]) -> None:
         self._app = app
@@ -58,19 +65,24 @@ class Door:
             at=self._clock.now(),
             sub_account=headers.get("x-sub-account-id"),
         )
-        self._requests.append(recorded)
+        if not scope["path"].startswith("/__sandbox/"):
+            self._requests.append(recorded)
+            del self._requests[:-LOG_LIMIT]
 
         async def noting(message: Message) -> None:
             if message["type"] == "http.response.start":
                 recorded.status = message["status"]
             await send(message)
 
-        if scope["path"].startswith("/v1") and not recorded.authorized:
+        is_keyed = scope["path"].startswith(_KEYED) and scope["path"] not in _OPEN
+        if is_keyed and not recorded.authorized:
             refusal = failure(401, "Invalid or missing API key.", {"WWW-Authenticate": "Bearer"})
             await refusal(scope, receive, noting)
             return
         try:
             await self._app(scope, _replaying(body, receive), noting)
+        except ConnectionDroppedError:
+            raise
         except Exception:
             log.exception("%s %s broke the sandbox", recorded.method, recorded.path)
             if recorded.status:
@@ -109,6 +121,8 @@ def _replaying(body: bytes, receive: Receive) -> Receive:
 def _readable(body: bytes) -> Any:
     if not body:
         return None
+    if len(body) > LOG_LIMIT:
+        return f"{body[:LOG_LIMIT].decode(errors='replace')}… ({len(body)} bytes)"
     try:
         return json.loads(body)
     except (ValueError, RecursionError):
