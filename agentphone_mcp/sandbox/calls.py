@@ -37,8 +37,10 @@ _CALL_FIELDS = {
 
 def call_json(request: Request, call: Call) -> Json:
     """A call as the lists show it."""
-    path = request.url_for("get_recording", call_id=call.id)
-    agent = world_of(request).account.agents.get(call.agent_id)
+    world = world_of(request)
+    agent = world.account.agents.get(call.agent_id)
+    # The seeds' API has no such path, and a null for who has not booked recordings.
+    has_url = call.has_recording and world.wire != "seeds"
     return {
         "id": call.id,
         "agentId": call.agent_id,
@@ -53,7 +55,7 @@ def call_json(request: Request, call: Call) -> Json:
         "endedAt": stamp_or_null(call.ended_at),
         "durationSeconds": call.seconds,
         "lastTranscriptSnippet": call.turns[-1].content[:100] if call.turns else None,
-        "recordingUrl": str(path) if call.has_recording else None,
+        "recordingUrl": str(request.url_for("get_recording", call_id=call.id)) if has_url else None,
         "recordingAvailable": call.has_recording,
     }
 

@@ -188,10 +188,9 @@ def fitted(value: Any, shape: str, wire: Wire) -> Any:
         return [fitted(item, shape, wire) for item in cast(list[Any], value)]
     if isinstance(value, str):
         return call_status(value, wire)
-    if not isinstance(value, dict) or not shape:
+    if not shape or value is None:
         return value
-    keys = _KEYS[shape][wire]
-    found = cast(Json, value)
+    keys, found = _KEYS[shape][wire], cast(Json, value)
     return {
         name: fitted(part, keys[name], wire) if keys[name] else part for name, part in found.items() if name in keys
     }
