@@ -1,5 +1,6 @@
 """State that outlives its process: restarts, kill -9, and files that are no state."""
 
+import asyncio
 import json
 import os
 import signal
@@ -122,6 +123,25 @@ async def test_a_lost_answer_leaves_its_deed(file: Path) -> None:
         with pytest.raises(httpx.RemoteProtocolError):
             await api.post("/v1/agents", json={"name": "Unheard of"})
         assert "Unheard of" in str(on_disk(file))
+
+
+async def test_what_cannot_be_kept_is_not_answered_as_done(tmp_path: Path) -> None:
+    """A full or vanished disk is a 500, and the next answer keeps both."""
+    folder = tmp_path / "there"
+    folder.mkdir()
+    async with living(folder / "state.json") as (_, api):
+        away = folder.rename(tmp_path / "away")
+        assert (await api.post("/v1/agents", json={"name": "Unkept"})).status_code == 500
+        away.rename(folder)
+        assert (await api.get("/v1/agents")).json()["total"] == 3
+        assert "Unkept" in str(on_disk(folder / "state.json"))
+
+
+async def test_answers_at_the_same_time_are_all_kept(file: Path) -> None:
+    """They share their writes; none leaves before its own is done."""
+    async with living(file) as (_, api):
+        answers = await asyncio.gather(*(api.post("/v1/agents", json={"name": f"Agent {n}"}) for n in range(50)))
+        assert {answer.json()["id"] for answer in answers} <= on_disk(file)["account"]["agents"].keys()
 
 
 async def test_a_reset_lasts(file: Path) -> None:
