@@ -39,7 +39,7 @@ async def sandbox(wire: Wire) -> AsyncIterator[Sandbox]:
 async def client(wire: Wire, closing: Callable[[Callable[[], object]], None]) -> AsyncIterator[ApiClient]:
     """Our own client of a sandbox of that age, over HTTP."""
     box = ExitStack()
-    served = box.enter_context(running(speed=400, wire=wire))
+    served = box.enter_context(running(speed=100, wire=wire))
     async with ApiClient(served.url, ApiKey(served.key)) as client, asyncio.timeout(20):
         yield client
     closing(box.close)
