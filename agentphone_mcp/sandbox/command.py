@@ -1,6 +1,7 @@
 """The command `agentphone-mcp sandbox`: serves a sandbox, and makes somebody call or text it."""
 
 import json
+import math
 import signal
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,11 +35,19 @@ def _faults(_ctx: click.Context, _option: click.Parameter, rules: Sequence[str])
         raise click.BadParameter(f"{bad}.") from None
 
 
+def _number(_ctx: click.Context, _option: click.Parameter, value: float) -> float:
+    """Refuse `nan`, which no range does."""
+    if math.isnan(value):
+        raise click.BadParameter(f"{value} is no number.")
+    return value
+
+
 @click.group("sandbox", invoke_without_command=True)
 @click.option("--port", type=click.IntRange(0, 65535), default=8787, envvar="AGENTPHONE_SANDBOX_PORT", show_envvar=True)
 @click.option(
     "--speed",
     type=click.FloatRange(0.1, 1000),
+    callback=_number,
     default=1.0,
     envvar="AGENTPHONE_SANDBOX_SPEED",
     show_envvar=True,
