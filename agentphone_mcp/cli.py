@@ -2,10 +2,8 @@
 
 import math
 import os
-import signal
 import sys
 from contextlib import ExitStack
-from threading import Event
 from typing import Any, NoReturn, TextIO
 
 import click
@@ -36,6 +34,17 @@ class Amount(click.FloatRange):
 
 class _OneSentence(click.Group):
     """Says what is wrong in one sentence on stderr: a host shows its user little more than the first line."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted([*super().list_commands(ctx), "sandbox"])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name != "sandbox":
+            return super().get_command(ctx, cmd_name)
+        # Its web stack takes a while to import, which those who only serve need not wait for.
+        from agentphone_mcp.sandbox.command import sandbox
+
+        return sandbox
 
     def main(self, *args: Any, **extra: Any) -> NoReturn:
         try:
@@ -138,28 +147,6 @@ def demo() -> None:
     from agentphone_mcp.demo import run_demo
 
     sys.exit(run_demo())
-
-
-@main.command()
-@click.option("--port", type=click.IntRange(0, 65535), default=8787)
-@click.option("--speed", type=Amount(0.1, 1000), default=1.0, help="How much faster than real time calls go.")
-@click.option("--key", help="The key to accept; a random one if left out.")
-def sandbox(port: int, speed: float, key: str | None) -> None:
-    """Run the sandbox alone, for any client of the AgentPhone API."""
-    from agentphone_mcp.sandbox import running
-
-    stop = Event()
-    for name in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(name, lambda _number, _frame: stop.set())
-    try:
-        with running(speed=speed, port=port, key=key) as box:
-            click.echo(f"An AgentPhone of your own is on {box.url}; nothing here costs money or rings a phone.\n")
-            click.echo(f"  AGENTPHONE_BASE_URL={box.url}\n  AGENTPHONE_API_KEY={box.key}\n")
-            click.echo("Press Ctrl+C to stop.")
-            while not stop.wait(0.5):
-                pass
-    except OSError as taken:
-        raise click.ClickException(str(taken)) from None
 
 
 def _serve(options: dict[str, Any]) -> None:

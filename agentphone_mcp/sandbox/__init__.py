@@ -8,6 +8,17 @@ Nothing leaves the machine: nobody is called or texted, and webhooks are deliver
 
 from agentphone_mcp.sandbox.app import Sandbox
 from agentphone_mcp.sandbox.door import Recorded
+from agentphone_mcp.sandbox.faults import BadFaultError, ConnectionDroppedError, Fault
+from agentphone_mcp.sandbox.persistence import StateFileError
 from agentphone_mcp.sandbox.serving import PortTakenError, running
 
-__all__ = ["PortTakenError", "Recorded", "Sandbox", "running"]
+__all__ = [
+    "BadFaultError",
+    "ConnectionDroppedError",
+    "Fault",
+    "PortTakenError",
+    "Recorded",
+    "Sandbox",
+    "StateFileError",
+    "running",
+]

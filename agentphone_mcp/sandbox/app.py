@@ -1,8 +1,9 @@
 """The sandbox as an ASGI app: one account, one key, all the routes."""
 
 import secrets
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import cast
 
 from starlette.applications import Starlette
@@ -11,7 +12,18 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 
-from agentphone_mcp.sandbox import account, agents, calls, contacts, inbound, messages, numbers, transcripts, webhooks
+from agentphone_mcp.sandbox import (
+    account,
+    agents,
+    calls,
+    contacts,
+    control,
+    inbound,
+    messages,
+    numbers,
+    transcripts,
+    webhooks,
+)
 from agentphone_mcp.sandbox.account_seed import seeded_account
 from agentphone_mcp.sandbox.answers import InvalidError, RefusalError, failure, invalid, refused
 from agentphone_mcp.sandbox.clock import Clock
@@ -19,7 +31,10 @@ from agentphone_mcp.sandbox.courier import Courier
 from agentphone_mcp.sandbox.door import Door, Recorded
 from agentphone_mcp.sandbox.engine import Engine
 from agentphone_mcp.sandbox.events import Events
+from agentphone_mcp.sandbox.faults import Breaking, Fault, Faults
+from agentphone_mcp.sandbox.persistence import Durable, Keeper, load
 from agentphone_mcp.sandbox.postman import Postman
+from agentphone_mcp.sandbox.wire import Fitting, Wire, offered
 from agentphone_mcp.sandbox.world import World
 
 
@@ -29,40 +44,80 @@ class Sandbox:
     `app` serves it in-process (httpx.ASGITransport); `running()` serves it over HTTP and then fills in `url`.
     Webhooks are delivered to this machine only, unless `allow_remote_webhooks`.
     Whoever uses `app` without its lifespan calls `aclose()` when done, which stops the calls still in progress.
+
+    Args:
+        speed: how much faster than real time calls go.
+        key: the key to accept; the state file's, or else a random one, if left out.
+        wire: which age of the API answers: the seeds', the new one, or the union of both.
+        faults: rules that break answers, in words or as `Fault`.
+        state: the file that keeps the account across restarts; it is made if it is not there.
+        allow_remote_webhooks: deliver webhooks to addresses beyond this machine too.
+
+    Raises:
+        StateFileError: if the state file is broken, or can be neither read nor written.
+        BadFaultError: if a rule in words is none.
     """
 
-    def __init__(self, *, speed: float = 1.0, key: str | None = None, allow_remote_webhooks: bool = False) -> None:
-        self.key = key or f"sk_sandbox_{secrets.token_hex(16)}"
+    def __init__(
+        self,
+        *,
+        speed: float = 1.0,
+        key: str | None = None,
+        wire: Wire = "union",
+        faults: Iterable[Fault | str] = (),
+        state: Path | None = None,
+        allow_remote_webhooks: bool = False,
+    ) -> None:
         self.url = ""
         self.requests: list[Recorded] = []
+        self.faults = Faults(faults)
+        self.allow_remote_webhooks = allow_remote_webhooks
         clock = Clock(speed)
-        state = seeded_account(clock.now())
-        courier = Courier(state, clock, Postman(allow_remote=allow_remote_webhooks))
-        events = Events(state, clock, courier)
-        self.world = World(state, clock, Engine(state, clock, events), courier, events)
+        saved = load(state) if state else None
+        if saved:
+            clock.started_at = max(clock.started_at, saved.now)
+        kept = saved.account if saved else seeded_account(clock.now())
+        self.key = key or (saved.key if saved else f"sk_sandbox_{secrets.token_hex(16)}")
+        self._keeper = Keeper(state, kept, self.key, clock) if state else None
+        courier = Courier(kept, clock, Postman(allow_remote=allow_remote_webhooks))
+        events = Events(kept, clock, courier)
+        self.world = World(kept, clock, Engine(kept, clock, events), courier, events, wire=wire)
         self.app = Starlette(
-            routes=[
-                *account.routes,
-                *webhooks.routes,
-                *agents.routes,
-                *numbers.routes,
-                *calls.routes,
-                *transcripts.routes,
-                *messages.routes,
-                *contacts.routes,
-                *inbound.routes,
+            routes=offered(
+                [
+                    *account.routes,
+                    *webhooks.routes,
+                    *agents.routes,
+                    *numbers.routes,
+                    *calls.routes,
+                    *transcripts.routes,
+                    *messages.routes,
+                    *contacts.routes,
+                    *inbound.routes,
+                    *control.routes,
+                ],
+                wire,
+            ),
+            middleware=[
+                *([Middleware(Fitting, wire=wire)] if wire != "union" else []),
+                Middleware(Door, key=self.key, clock=clock, requests=self.requests),
+                Middleware(Breaking, faults=self.faults),
+                *([Middleware(Durable, keeper=self._keeper)] if self._keeper else []),
             ],
-            middleware=[Middleware(Door, key=self.key, clock=clock, requests=self.requests)],
             exception_handlers={RefusalError: refused, InvalidError: invalid, HTTPException: _unrouted},
             lifespan=self._lifespan,
         )
         self.app.router.redirect_slashes = False
         self.app.state.world = self.world
+        self.app.state.faults = self.faults
+        self.app.state.requests = self.requests
 
     async def aclose(self) -> None:
         """Stop the calls and deliveries in progress and let the listeners of transcripts go."""
         await self.world.engine.aclose()
         await self.world.courier.aclose()
+        if self._keeper:
+            await self._keeper.save()
 
     @asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncGenerator[None, None]:

@@ -148,12 +148,16 @@ class Courier:
         task.add_done_callback(self._errands.discard)
 
     async def aclose(self) -> None:
-        """Drop all errands where they are."""
+        """Drop all errands where they are, and close the connections."""
+        await self.drop_errands()
+        await self._postman.aclose()
+
+    async def drop_errands(self) -> None:
+        """Stop delivering what is under way."""
         errands = list(self._errands)
         for errand in errands:
             errand.cancel()
         await asyncio.gather(*errands, return_exceptions=True)
-        await self._postman.aclose()
 
     async def _persist(self, delivery: Delivery) -> None:
         """Try until the webhook takes it or the attempts are used up, on the sandbox's own clock."""

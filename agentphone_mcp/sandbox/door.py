@@ -12,13 +12,22 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from agentphone_mcp.sandbox.answers import failure
 from agentphone_mcp.sandbox.clock import Clock
+from agentphone_mcp.sandbox.faults import ConnectionDroppedError
 
 log = logging.getLogger(__name__)
+
+LOG_LIMIT = 10_000
+"""How many requests are remembered, as long as their bodies have no more than LOG_BYTES together."""
+LOG_BYTES = 8_000_000
+_BODY_LIMIT = 1_000_000
+_KEYED = ("/v1", "/__sandbox/")
+# The live view: a browser holds no key, so it looks at where the request comes from instead.
+_OPEN = ("/__sandbox/events",)
 
 
 @dataclass
 class Recorded:
-    """A request as it arrived; `status` is 0 until it is answered, `at` is the sandbox's time."""
+    """A request as it arrived; `status` is 0 until it is answered, `at` is the sandbox's time, `size` the body's."""
 
     method: str
     path: str
@@ -28,16 +37,18 @@ class Recorded:
     authorized: bool
     at: datetime
     sub_account: str | None = None
+    size: int = 0
 
 
 class Door:
-    """ASGI middleware that records each request and lets only the sandbox's key into /v1 and /__sandbox."""
+    """ASGI middleware that records each request and lets only the sandbox's key into /v1 and to the controls."""
 
     def __init__(self, app: ASGIApp, key: str, clock: Clock, requests: list[Recorded]) -> None:
         self._app = app
         self._key = key
         self._clock = clock
         self._requests = requests
+        self._bytes = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request in, or answer it here."""
@@ -57,25 +68,36 @@ class Door:
             authorized=self._is_key(headers.get("authorization", "")),
             at=self._clock.now(),
             sub_account=headers.get("x-sub-account-id"),
+            size=len(body),
         )
-        self._requests.append(recorded)
+        if not scope["path"].startswith("/__sandbox/"):
+            self._remember(recorded)
 
         async def noting(message: Message) -> None:
             if message["type"] == "http.response.start":
                 recorded.status = message["status"]
             await send(message)
 
-        if scope["path"].startswith(("/v1", "/__sandbox")) and not recorded.authorized:
+        is_keyed = scope["path"].startswith(_KEYED) and scope["path"] not in _OPEN
+        if is_keyed and not recorded.authorized:
             refusal = failure(401, "Invalid or missing API key.", {"WWW-Authenticate": "Bearer"})
             await refusal(scope, receive, noting)
             return
         try:
             await self._app(scope, _replaying(body, receive), noting)
+        except ConnectionDroppedError:
+            raise
         except Exception:
             log.exception("%s %s broke the sandbox", recorded.method, recorded.path)
             if recorded.status:
                 raise
             await failure(500, "Internal server error.")(scope, receive, noting)
+
+    def _remember(self, recorded: Recorded) -> None:
+        self._requests.append(recorded)
+        self._bytes += recorded.size
+        while len(self._requests) > LOG_LIMIT or (self._bytes > LOG_BYTES and len(self._requests) > 1):
+            self._bytes -= self._requests.pop(0).size
 
     def _is_key(self, authorization: str) -> bool:
         scheme, _, key = authorization.partition(" ")
@@ -109,6 +131,8 @@ def _replaying(body: bytes, receive: Receive) -> Receive:
 def _readable(body: bytes) -> Any:
     if not body:
         return None
+    if len(body) > _BODY_LIMIT:
+        return f"{body[:_BODY_LIMIT].decode(errors='replace')}… ({len(body)} bytes)"
     try:
         return json.loads(body)
     except (ValueError, RecursionError):

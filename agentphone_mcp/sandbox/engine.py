@@ -28,6 +28,10 @@ class Witness(Protocol):
         """It is over, answered or not."""
 
 
+class _OutOfMoneyError(Exception):
+    """The balance has paid for as much of the call as it can."""
+
+
 class Engine:
     """Runs the account's live calls and tells those who listen when something was said."""
 
@@ -97,6 +101,9 @@ class Engine:
                 self._witness.call_started(call)
             await self._converse(call, callee, VoicemailMessage() if callee.is_machine else replies)
             self._finish(call, "completed")
+        except _OutOfMoneyError:
+            log.warning("call %s ended: the balance ran out", call.id)
+            self._finish(call, "completed")
         except Exception:
             # Whatever a Replies raises ends this call alone.
             log.exception("call %s broke", call.id)
@@ -142,12 +149,23 @@ class Engine:
         cut = listener.cut(content) if listener else None
         content = cut or content
         # Three to five seconds: longer sentences take longer, and every run takes the same time.
-        await self._clock.sleep(3 + min(len(content), 80) / 40)
+        pause = 3 + min(len(content), 80) / 40
+        left = self._seconds_left(call)
+        await self._clock.sleep(min(pause, left))
+        if left <= pause:
+            raise _OutOfMoneyError
         confidence = 0.9 + len(content) % 10 / 100
         turn = Turn(self._account.ids.new("tr"), role, content, self._clock.now(), confidence, is_cut=cut is not None)
         call.turns.append(turn)
         self._wake(call.id)
         return turn.is_cut
+
+    def _seconds_left(self, call: Call) -> float:
+        """How long the balance lasts if all the calls that run now go on."""
+        now = self._clock.now()
+        live = [other for other in self._account.calls.values() if other.is_live and other is not call]
+        running = [(each.mode, (now - each.answered_at).total_seconds()) for each in (call, *live) if each.answered_at]
+        return self._account.purse.seconds_left(running)
 
     def _finish(self, call: Call, status: CallStatus) -> None:
         call.status = status

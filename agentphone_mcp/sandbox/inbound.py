@@ -81,7 +81,8 @@ async def text_in(request: Request) -> Response:
     }
     wanted = await read_body(request, fields)
     number = _own(world, wanted["to"])
-    world.account.purse.require(money.MESSAGE, "a message")
+    cost = money.text_charge(wanted["body"])
+    world.account.purse.require(cost, "a message")
     conversation = conversation_of(world, number, wanted["from"])
     message = Message(
         id=world.account.ids.new("msg"),
@@ -95,7 +96,7 @@ async def text_in(request: Request) -> Response:
         at=world.clock.now(),
     )
     conversation.messages.append(message)
-    world.account.purse.charge(money.MESSAGE, f"message {message.id}", message.at)
+    world.account.purse.charge(cost, f"message {message.id}", message.at)
     world.events.message_received(conversation, message)
     return created(message_json(message))
 

@@ -97,7 +97,8 @@ async def send_message(request: Request) -> Response:
             f"{number.phone_number} cannot send texts before 10DLC registration (outboundSms: {number.outbound_sms}).",
             "SMS_REGISTRATION_REQUIRED",
         )
-    world.account.purse.require(money.MESSAGE, "a message")
+    cost = money.text_charge(wanted.get("body") or "")
+    world.account.purse.require(cost, "a message")
     conversation = conversation_of(world, number, wanted["to_number"])
     reply_to = wanted.get("reply_to_message_id")
     message = Message(
@@ -114,7 +115,7 @@ async def send_message(request: Request) -> Response:
         reply_to=reply_to,
     )
     conversation.messages.append(message)
-    world.account.purse.charge(money.MESSAGE, f"message {message.id}", message.at)
+    world.account.purse.charge(cost, f"message {message.id}", message.at)
     world.events.message_sent(conversation, message)
     return ok(
         {

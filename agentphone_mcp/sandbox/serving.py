@@ -3,10 +3,14 @@
 import asyncio
 import socket
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 from agentphone_mcp.sandbox.app import Sandbox
+from agentphone_mcp.sandbox.faults import Fault
+from agentphone_mcp.sandbox.wire import Wire
 
 HOST = "127.0.0.1"
 _GRACE = 0.3
@@ -18,14 +22,32 @@ class PortTakenError(OSError):
 
 @contextmanager
 def running(
-    *, speed: float = 1.0, port: int = 0, key: str | None = None, allow_remote_webhooks: bool = False
+    *,
+    speed: float = 1.0,
+    port: int = 0,
+    key: str | None = None,
+    wire: Wire = "union",
+    faults: Iterable[Fault | str] = (),
+    state: Path | None = None,
+    allow_remote_webhooks: bool = False,
 ) -> Generator[Sandbox, None, None]:
-    """A sandbox that answers at `sandbox.url` until the block is left.
+    """A sandbox that answers at `sandbox.url` until the block is left; the settings are those of `Sandbox`.
 
-    Raises PortTakenError, an OSError, when `port` is in use.
+    Raises PortTakenError, an OSError, when `port` is in use, and what `Sandbox` raises.
     """
-    sandbox = Sandbox(speed=speed, key=key, allow_remote_webhooks=allow_remote_webhooks)
     listener = _listen(port)
+    try:
+        sandbox = Sandbox(
+            speed=speed,
+            key=key,
+            wire=wire,
+            faults=faults,
+            state=state,
+            allow_remote_webhooks=allow_remote_webhooks,
+        )
+    except BaseException:
+        listener.close()
+        raise
     sandbox.url = f"http://{HOST}:{listener.getsockname()[1]}"
     service = _Service(sandbox, listener)
     service.start()
@@ -71,6 +93,16 @@ class _Service:
                 timeout_graceful_shutdown=1,
             )
         )
+
+        sandbox.faults.cut = self._cut
+
+    def _cut(self, client: Any) -> bool:
+        """Drop the connection of a client without another word."""
+        for connection in list(self._server.server_state.connections):
+            if connection.transport.get_extra_info("peername") == client:
+                connection.transport.abort()
+                return True
+        return False
 
     def start(self) -> None:
         self._thread.start()

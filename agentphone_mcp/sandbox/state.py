@@ -85,6 +85,7 @@ class Number:
     attached_at: datetime | None = None
     external_id: str | None = None
     expires_at: datetime | None = None
+    registered_at: datetime | None = None
 
     def attach(self, agent_id: str | None, at: datetime) -> None:
         """Give the number to an agent, or to nobody."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TypeVar, cast
 
 from starlette.requests import Request
@@ -12,8 +13,10 @@ from agentphone_mcp.sandbox.courier import Courier
 from agentphone_mcp.sandbox.engine import Engine
 from agentphone_mcp.sandbox.events import Events
 from agentphone_mcp.sandbox.state import Account, Agent, Call, Contact, Conversation, Number
+from agentphone_mcp.sandbox.wire import Wire
 
 T = TypeVar("T")
+REGISTRATION_TAKES = timedelta(minutes=1)
 
 
 @dataclass
@@ -26,6 +29,7 @@ class World:
     courier: Courier
     events: Events
     heartbeat: float = 15.0
+    wire: Wire = "union"
 
     def agent(self, agent_id: str) -> Agent:
         """The agent of that id, or 404."""
@@ -55,9 +59,11 @@ class World:
         return sorted(attached, key=lambda number: number.attached_at or number.created_at)
 
     def release_expired(self) -> None:
-        """Let go of the numbers whose `expiresAt` has passed."""
+        """Let go of the numbers whose `expiresAt` has passed, and let those text whose registration came through."""
         now = self.clock.now()
         for number in list(self.account.numbers.values()):
+            if number.registered_at and now - number.registered_at >= REGISTRATION_TAKES:
+                number.outbound_sms = "enabled"
             if number.expires_at and number.expires_at <= now:
                 self.release(number)
 

@@ -111,6 +111,14 @@ async def test_a_call_is_charged_at_its_end() -> None:
     assert (charge.at, charge.reason) == (call.ended_at, "call call_1")
 
 
+async def test_a_call_lasts_no_longer_than_its_money() -> None:
+    """To the second, in the middle of a sentence; nothing is owed."""
+    desk = Desk()
+    desk.account.purse.balance = Decimal("0.11")
+    call = await desk.hold("+14155550109")
+    assert (call.status, call.seconds, desk.account.purse.balance) == ("completed", 30, 0)
+
+
 async def test_whoever_speaks_for_the_agent_may_break_only_this_call(caplog: pytest.LogCaptureFixture) -> None:
     """It ends as failed, and the log says why."""
 

@@ -1,10 +1,12 @@
-"""Rates."""
+"""Rates, segments, and what happens when the money is gone."""
 
 from decimal import Decimal
 
+import httpx
 import pytest
 
-from agentphone_mcp.sandbox.money import voice_charge
+from agentphone_mcp.sandbox import Sandbox
+from agentphone_mcp.sandbox.money import Purse, segments, text_charge, voice_charge
 
 
 @pytest.mark.parametrize(
@@ -19,3 +21,93 @@ from agentphone_mcp.sandbox.money import voice_charge
 def test_voice_is_charged_by_mode_and_second(mode: str, seconds: int, dollars: str) -> None:
     """As the seeds and the vendor's billing page have it."""
     assert voice_charge(mode, seconds) == Decimal(dollars)
+
+
+@pytest.mark.parametrize(
+    ("body", "count"),
+    [
+        pytest.param("", 1, id="only-a-picture"),
+        pytest.param("x" * 160, 1, id="one-in-gsm"),
+        pytest.param("x" * 161, 2, id="two-in-gsm"),
+        pytest.param("é" * 160, 1, id="gsm-has-accents"),
+        pytest.param("€" * 81, 2, id="a-euro-counts-twice"),
+        pytest.param("—" + "x" * 69, 1, id="one-in-unicode"),
+        pytest.param("—" + "x" * 70, 2, id="two-in-unicode"),
+        pytest.param("👋" * 35, 1, id="an-emoji-is-two-units"),
+        pytest.param("👋" * 36, 2, id="two-of-emoji"),
+    ],
+)
+def test_a_text_is_priced_by_segment(body: str, count: int) -> None:
+    """160 characters each, or 70 UTF-16 units as soon as GSM lacks one of them."""
+    assert segments(body) == count
+    assert text_charge(body) == count * Decimal("0.02")
+
+
+async def test_a_long_text_costs_its_segments(api: httpx.AsyncClient, sandbox: Sandbox) -> None:
+    """And is refused when the balance has fewer."""
+    wanted = {"agent_id": "agt_frontdesk", "to_number": "+14155550142", "body": "x" * 400}
+    assert (await api.post("/v1/messages", json=wanted)).status_code == 200
+    assert sandbox.world.account.purse.balance == Decimal("4.94")
+    sandbox.world.account.purse.balance = Decimal("0.05")
+    answer = await api.post("/v1/messages", json=wanted)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (402, "INSUFFICIENT_BALANCE")
+    assert "$0.06" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("path", "wanted"),
+    [
+        pytest.param("/v1/numbers", {}, id="number"),
+        pytest.param("/v1/calls", {"agentId": "agt_frontdesk", "toNumber": "+14155559999"}, id="call"),
+        pytest.param("/v1/calls/web", {"agentId": "agt_frontdesk"}, id="web-call"),
+        pytest.param(
+            "/v1/messages", {"agent_id": "agt_frontdesk", "to_number": "+14155550142", "body": "Hi"}, id="text"
+        ),
+    ],
+)
+async def test_an_empty_purse_buys_nothing_until_it_is_filled(
+    api: httpx.AsyncClient, path: str, wanted: dict[str, str]
+) -> None:
+    """402 for each thing that costs; a top-up helps."""
+    await api.post("/__sandbox/balance", json={"balance": "0"})
+    answer = await api.post(path, json=wanted)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (402, "INSUFFICIENT_BALANCE")
+    await api.post("/__sandbox/balance", json={"balance": "25.00"})
+    assert (await api.post(path, json=wanted)).is_success
+
+
+async def test_a_call_ends_with_the_balance(
+    api: httpx.AsyncClient, sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As completed, in the middle of it; the log says why, and the purse is empty and not in debt."""
+    await api.post("/__sandbox/balance", json={"balance": "0.11"})
+    wanted = {"agentId": "agt_frontdesk", "toNumber": "+14155550109"}
+    placed = (await api.post("/v1/calls", json=wanted)).json()
+    await api.get(f"/v1/calls/{placed['id']}/transcript/stream")
+    call = (await api.get(f"/v1/calls/{placed['id']}")).json()
+    assert call["status"] == "completed"
+    assert 29 <= call["durationSeconds"] < 60
+    assert f"call {placed['id']} ended: the balance ran out" in caplog.text
+    assert Decimal(0) <= sandbox.world.account.purse.balance < Decimal("0.005")
+    assert (await api.post("/v1/calls", json=wanted)).status_code in (201, 402)
+
+
+async def test_calls_that_run_together_share_the_balance(api: httpx.AsyncClient, sandbox: Sandbox) -> None:
+    """Two of them have half of the time."""
+    await api.post("/__sandbox/balance", json={"balance": "0.22"})
+    wanted = {"agentId": "agt_frontdesk", "toNumber": "+14155550109"}
+    placed = [(await api.post("/v1/calls", json=wanted)).json() for _ in range(2)]
+    for call in placed:
+        await api.get(f"/v1/calls/{call['id']}/transcript/stream")
+    durations = [sandbox.world.account.calls[call["id"]].seconds or 0 for call in placed]
+    assert all(25 <= seconds < 60 for seconds in durations)
+    assert Decimal(0) <= sandbox.world.account.purse.balance < Decimal("0.02")
+
+
+def test_the_time_left_counts_every_running_call() -> None:
+    """Each at its rate, less what it owes already."""
+    purse = Purse(Decimal("0.22"))
+    assert purse.seconds_left([]) == float("inf")
+    assert purse.seconds_left([("hosted", 0)]) == pytest.approx(60)
+    assert purse.seconds_left([("hosted", 20), ("hosted", 10)]) == pytest.approx(15)
+    assert purse.seconds_left([("hosted", 90)]) == 0
