@@ -11,13 +11,14 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 
-from agentphone_mcp.sandbox import account, agents, calls, contacts, messages, numbers, transcripts, webhooks
+from agentphone_mcp.sandbox import account, agents, calls, contacts, messages, numbers, transcripts, view, webhooks
 from agentphone_mcp.sandbox.account_seed import seeded_account
 from agentphone_mcp.sandbox.answers import InvalidError, RefusalError, failure, invalid, refused
 from agentphone_mcp.sandbox.clock import Clock
 from agentphone_mcp.sandbox.courier import Courier
 from agentphone_mcp.sandbox.door import Door, Recorded
 from agentphone_mcp.sandbox.engine import Engine
+from agentphone_mcp.sandbox.feed import Feed
 from agentphone_mcp.sandbox.world import World
 
 
@@ -34,7 +35,8 @@ class Sandbox:
         self.requests: list[Recorded] = []
         clock = Clock(speed)
         state = seeded_account(clock.now())
-        self.world = World(state, clock, Engine(state, clock), Courier(state, clock))
+        feed = Feed(key=self.key, balance=lambda: self.world.account.purse.balance)
+        self.world = World(state, clock, Engine(state, clock, feed), Courier(state, clock, feed), feed=feed)
         self.app = Starlette(
             routes=[
                 *account.routes,
@@ -45,16 +47,19 @@ class Sandbox:
                 *transcripts.routes,
                 *messages.routes,
                 *contacts.routes,
+                *view.routes,
             ],
-            middleware=[Middleware(Door, key=self.key, clock=clock, requests=self.requests)],
+            middleware=[Middleware(Door, key=self.key, clock=clock, requests=self.requests, feed=feed)],
             exception_handlers={RefusalError: refused, InvalidError: invalid, HTTPException: _unrouted},
             lifespan=self._lifespan,
         )
         self.app.router.redirect_slashes = False
         self.app.state.world = self.world
+        self.app.state.requests = self.requests
 
     async def aclose(self) -> None:
         """Stop the calls in progress and let the listeners of their transcripts go."""
+        self.world.feed.close()
         await self.world.engine.aclose()
 
     @asynccontextmanager

@@ -5,8 +5,10 @@ from typing import Any
 
 import httpx
 
+from agentphone_mcp.sandbox import shown
 from agentphone_mcp.sandbox.addresses import is_loopback
 from agentphone_mcp.sandbox.clock import Clock
+from agentphone_mcp.sandbox.feed import Feed
 from agentphone_mcp.sandbox.state import Account, Delivery, Webhook
 
 _PATIENCE = 5.0
@@ -15,8 +17,9 @@ _PATIENCE = 5.0
 class Courier:
     """POSTs an event once and records how it went."""
 
-    def __init__(self, account: Account, clock: Clock) -> None:
+    def __init__(self, account: Account, clock: Clock, feed: Feed | None = None) -> None:
         self._account = account
+        self._feed = feed or Feed()
         self._clock = clock
 
     async def deliver(self, webhook: Webhook, agent_id: str | None, event: dict[str, Any]) -> Delivery:
@@ -35,6 +38,7 @@ class Courier:
             error=error,
         )
         self._account.deliveries.append(delivery)
+        self._feed.tell("delivery", shown.delivery(delivery))
         return delivery
 
     async def _post(self, webhook: Webhook, event: dict[str, Any]) -> tuple[int | None, str | None, str | None]:

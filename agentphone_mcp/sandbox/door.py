@@ -10,8 +10,10 @@ from typing import Any
 from starlette.datastructures import Headers, QueryParams
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from agentphone_mcp.sandbox import shown
 from agentphone_mcp.sandbox.answers import failure
 from agentphone_mcp.sandbox.clock import Clock
+from agentphone_mcp.sandbox.feed import Feed
 
 log = logging.getLogger(__name__)
 
@@ -33,11 +35,12 @@ class Recorded:
 class Door:
     """ASGI middleware that records each request and lets only the sandbox's key into /v1."""
 
-    def __init__(self, app: ASGIApp, key: str, clock: Clock, requests: list[Recorded]) -> None:
+    def __init__(self, app: ASGIApp, key: str, clock: Clock, requests: list[Recorded], feed: Feed) -> None:
         self._app = app
         self._key = key
         self._clock = clock
         self._requests = requests
+        self._feed = feed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request in, or answer it here."""
@@ -63,6 +66,8 @@ class Door:
         async def noting(message: Message) -> None:
             if message["type"] == "http.response.start":
                 recorded.status = message["status"]
+                if shown.is_from_a_client(recorded.path):
+                    self._feed.tell("request", shown.request(recorded))
             await send(message)
 
         if scope["path"].startswith("/v1") and not recorded.authorized:

@@ -1,7 +1,7 @@
 """What a request handler reaches: the account, the clock, the call engine, and look-ups that answer 404."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar, cast
 
 from starlette.requests import Request
@@ -10,6 +10,7 @@ from agentphone_mcp.sandbox.answers import RefusalError
 from agentphone_mcp.sandbox.clock import Clock
 from agentphone_mcp.sandbox.courier import Courier
 from agentphone_mcp.sandbox.engine import Engine
+from agentphone_mcp.sandbox.feed import Feed
 from agentphone_mcp.sandbox.state import Account, Agent, Call, Contact, Conversation, Number
 
 T = TypeVar("T")
@@ -24,6 +25,7 @@ class World:
     engine: Engine
     courier: Courier
     heartbeat: float = 15.0
+    feed: Feed = field(default_factory=Feed)
 
     def agent(self, agent_id: str) -> Agent:
         """The agent of that id, or 404."""
