@@ -126,17 +126,14 @@ def demo() -> None:
 def sandbox(port: int, speed: float, key: str | None) -> None:
     """Run the sandbox alone, for any client of the AgentPhone API."""
     from agentphone_mcp.sandbox import running
+    from agentphone_mcp.sandbox.terminal import show
 
     stop = Event()
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda _number, _frame: stop.set())
     try:
         with running(speed=speed, port=port, key=key) as box:
-            click.echo(f"An AgentPhone of your own is on {box.url}; nothing here costs money or rings a phone.\n")
-            click.echo(f"  AGENTPHONE_BASE_URL={box.url}\n  AGENTPHONE_API_KEY={box.key}\n")
-            click.echo("Press Ctrl+C to stop.")
-            while not stop.wait(0.5):
-                pass
+            show(box, stop)
     except OSError as taken:
         raise click.ClickException(str(taken)) from None
 

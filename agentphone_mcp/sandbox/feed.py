@@ -110,6 +110,11 @@ class Feed:
             with self._lock:
                 self._watchers = tuple(other for other in self._watchers if other is not watcher)
 
+    @property
+    def watchers(self) -> int:
+        """How many watch right now."""
+        return len(self._watchers)
+
     def tell(self, kind: Kind, row: Json) -> None:
         """Tell all who watch, and what it cost."""
         self._tell(kind, row)

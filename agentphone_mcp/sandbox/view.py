@@ -18,7 +18,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from agentphone_mcp.sandbox import shown
-from agentphone_mcp.sandbox.answers import Json, failure, ok, stamp
+from agentphone_mcp.sandbox.answers import Json, failure, stamp
 from agentphone_mcp.sandbox.feed import Happening
 from agentphone_mcp.sandbox.numbers import NUMBER_LIMIT
 from agentphone_mcp.sandbox.state import Call, Conversation
@@ -94,7 +94,8 @@ async def get_view(request: Request) -> Response:
         "deliveries": [shown.delivery(one) for one in account.deliveries[: -DELIVERIES - 1 : -1]],
         "requests": [shown.request(one) for one in islice(clients, REQUESTS)],
     }
-    return ok(world.feed.masked(view))
+    # Escaped, because a client's words may be no valid Unicode.
+    return Response(json.dumps(world.feed.masked(view)), media_type="application/json")
 
 
 def _account(world: World) -> Json:

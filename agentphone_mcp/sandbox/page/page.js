@@ -11,7 +11,8 @@ const byId = (id) => document.getElementById(id);
 const state = { account: null, calls: new Map(), conversations: new Map(), deliveries: new Map(), requests: new Map() };
 const shown = { calls: new Map(), conversations: new Map(), deliveries: new Map(), requests: new Map() };
 const stale = new Set();
-const touched = new Set();
+const touched = new Set(); // what somebody opened or closed stays as it is
+const opened = []; // calls that opened by themselves, the latest last
 let number = -1; // of the last happening that is part of what we show
 let waiting = []; // what happens while the snapshot is on its way; null when there is none
 let loads = 0;
@@ -38,6 +39,9 @@ function time(stamp) {
 
 const pill = (text, kind) => element("span", { class: `pill ${kind}` }, text);
 const agentName = (id) => state.account?.agents.find((agent) => agent.id === id)?.name ?? "Deleted agent";
+
+const OTHER = { inbound: "Caller", outbound: "Callee", web: "Visitor" };
+const speaker = (call, turn) => (turn.role === "agent" ? agentName(call.agentId) : OTHER[call.direction] ?? "Caller");
 
 // One card or row for each thing. `fresh` builds it, `renew` brings it up to date without closing what somebody opened.
 
@@ -79,7 +83,7 @@ const draw = {
       );
       const list = card.querySelector("ol");
       list.setAttribute("aria-label", `What was said in the call ${where} ${other}`);
-      addTo(list, call.turns, (turn) => bubble(turn.role === "agent" ? agentName(call.agentId) : "Caller", turn.role === "agent", turn.at, turn.content));
+      addTo(list, call.turns, (turn) => bubble(speaker(call, turn), turn.role === "agent", turn.at, turn.content));
       if (list.dataset.note === undefined || list.dataset.note !== call.status) {
         list.dataset.note = call.status;
         list.querySelector(".note")?.remove();
@@ -87,7 +91,6 @@ const draw = {
         if (note) list.append(element("li", { class: "note" }, note));
       }
       if (call.turns.length) list.querySelector(".note")?.remove();
-      if (!touched.has(`calls ${call.id}`)) card.open = call.isLive || call.id === state.lastOpened;
     },
   },
   conversations: {
@@ -142,6 +145,18 @@ function duration(seconds) {
   return seconds < 60 ? `${seconds} s` : `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
 }
 
+// The latest three calls show their words unasked; one that is still going on is not closed for another.
+function openByItself(call, card) {
+  if (opened.length >= 3) {
+    const over = opened.findIndex((id) => !state.calls.get(id)?.isLive);
+    if (over < 0) return;
+    const [id] = opened.splice(over, 1);
+    if (!touched.has(`calls ${id}`) && shown.calls.has(id)) shown.calls.get(id).open = false;
+  }
+  opened.push(call.id);
+  card.open = true;
+}
+
 function place(kind, id) {
   const list = byId(`${kind}-list`);
   const item = state[kind].get(id);
@@ -155,6 +170,7 @@ function place(kind, id) {
     card = draw[kind].fresh(item);
     shown[kind].set(id, card);
     list.prepend(card); // the newest first
+    if (kind === "calls" && (item.isLive || id === state.lastCall)) openByItself(item, card);
   }
   draw[kind].renew(card, item);
 }
@@ -215,7 +231,7 @@ function say(call, turn) {
   const card = shown.calls.get(call.id);
   if (!card?.open) return; // with 200 calls at once nobody could listen
   const log = byId("said");
-  log.append(element("p", {}, `${turn.role === "agent" ? "Agent" : "Caller"}: ${turn.content}`));
+  log.append(element("p", {}, `${speaker(call, turn)}: ${turn.content}`));
   while (log.children.length > 20) log.firstChild.remove();
 }
 
@@ -270,7 +286,7 @@ async function load() {
   clock = { now: Date.parse(view.now), at: performance.now(), speed: view.speed };
   state.account = view.account;
   const calls = view.calls.reverse();
-  state.lastOpened = calls.at(-1)?.id;
+  state.lastCall = calls.at(-1)?.id;
   fill("calls", calls.map((call) => [call.id, call]));
   fill("conversations", view.conversations.reverse().map((one) => [one.id, one]));
   fill("deliveries", view.deliveries.reverse().map((one) => [one.id, one]));
