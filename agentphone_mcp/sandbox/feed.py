@@ -103,6 +103,8 @@ class Feed:
         """
         watcher = Watcher(wake, room)
         with self._lock:
+            if self._balance and not self._watchers:
+                self._told_balance = self._balance()
             self._watchers = (*self._watchers, watcher)
         try:
             yield watcher
@@ -118,12 +120,12 @@ class Feed:
     def tell(self, kind: Kind, row: Json) -> None:
         """Tell all who watch, and what it cost."""
         self._tell(kind, row)
-        balance = self._balance() if self._balance else None
+        if not self._balance or not self._watchers:
+            return
+        balance = self._balance()
         if balance != self._told_balance:
-            # The first one seen is where the account stands, not a change.
-            if self._told_balance is not None:
-                self._tell("balance", {"at": row.get("at"), "balance": shown.dollars(balance)})
             self._told_balance = balance
+            self._tell("balance", {"at": row.get("at"), "balance": shown.dollars(balance)})
 
     def follow(self, call: Call) -> None:
         """Tell what is new in a call since the last time: its status, and each turn once."""

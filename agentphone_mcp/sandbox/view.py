@@ -140,7 +140,7 @@ async def _events(world: World) -> AsyncIterator[str]:
     news, loop = asyncio.Event(), asyncio.get_running_loop()
     account = _account(world)
     with world.feed.watching(lambda: loop.call_soon_threadsafe(news.set)) as watcher:
-        yield "retry: 1000\n\n"
+        yield ": watching\n\n"
         while not world.feed.is_closed:
             news.clear()
             happenings = watcher.take()

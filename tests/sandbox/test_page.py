@@ -87,7 +87,8 @@ async def test_only_the_pages_files_are_served(browser: httpx.AsyncClient, name:
 
 async def test_the_snapshot_shows_the_account(browser: httpx.AsyncClient, api: httpx.AsyncClient) -> None:
     """Calls with what was said, texts, deliveries and requests, the newest first; not the looking itself."""
-    await api.post("/v1/messages", json={"agent_id": "agt_frontdesk", "to_number": "+14155550177", "body": HOSTILE})
+    text = {"agent_id": "agt_frontdesk", "to_number": "+14155550177", "body": HOSTILE}
+    await api.post("/v1/messages", content=json.dumps(text))
     await browser.get("/")
     shown = (await browser.get("/__sandbox/view")).json()
     assert shown["account"]["balance"] == "$4.98"

@@ -11,6 +11,7 @@ const byId = (id) => document.getElementById(id);
 const state = { account: null, calls: new Map(), conversations: new Map(), deliveries: new Map(), requests: new Map() };
 const shown = { calls: new Map(), conversations: new Map(), deliveries: new Map(), requests: new Map() };
 const stale = new Set();
+const unsaid = []; // turns to be read out once they are drawn
 const touched = new Set(); // what somebody opened or closed stays as it is
 const opened = []; // calls that opened by themselves, the latest last
 let number = -1; // of the last happening that is part of what we show
@@ -170,7 +171,7 @@ function place(kind, id) {
     card = draw[kind].fresh(item);
     shown[kind].set(id, card);
     list.prepend(card); // the newest first
-    if (kind === "calls" && (item.isLive || id === state.lastCall)) openByItself(item, card);
+    if (kind === "calls" && (item.isLive || item.isNew || id === state.lastCall)) openByItself(item, card);
   }
   draw[kind].renew(card, item);
 }
@@ -208,6 +209,7 @@ function drawStale() {
     byId(`${kind}-count`).textContent = state[kind].size || "";
     byId(`${kind}-empty`).hidden = state[kind].size > 0;
   }
+  for (const [id, turn] of unsaid.splice(0)) say(id, turn);
   byId("live-count").textContent = [...state.calls.values()].filter((call) => call.isLive).length;
 }
 
@@ -227,9 +229,9 @@ function add(items, item, most) {
   if (items.length > most) items.shift();
 }
 
-function say(call, turn) {
-  const card = shown.calls.get(call.id);
-  if (!card?.open) return; // with 200 calls at once nobody could listen
+function say(id, turn) {
+  const call = state.calls.get(id);
+  if (!call || !shown.calls.get(id)?.open) return; // with 200 calls at once nobody could listen
   const log = byId("said");
   log.append(element("p", {}, `${speaker(call, turn)}: ${turn.content}`));
   while (log.children.length > 20) log.firstChild.remove();
@@ -242,13 +244,16 @@ const happen = {
     // Names of agents stand on the cards.
     for (const id of state.calls.keys()) redraw("calls", id);
   },
-  call: (call) => keep("calls", call.id, { ...call, turns: state.calls.get(call.id)?.turns ?? [] }),
+  call(call) {
+    const known = state.calls.get(call.id);
+    keep("calls", call.id, { ...call, turns: known?.turns ?? [], isNew: known?.isNew ?? call.isLive });
+  },
   turn(turn) {
     const call = state.calls.get(turn.callId);
     if (!call) return;
     add(call.turns, turn, KEPT.turns);
     redraw("calls", call.id);
-    say(call, turn);
+    unsaid.push([call.id, turn]);
   },
   message(message) {
     const known = state.conversations.get(message.conversation.id);
