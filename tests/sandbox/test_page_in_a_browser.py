@@ -178,7 +178,7 @@ async def test_a_call_shows_with_its_turns_as_they_are_spoken(tab: Tab, http: ht
     """Without a reload; its status, its words, what it cost, and the request that placed it."""
     await http.post("/v1/calls", json={"agentId": "agt_frontdesk", "toNumber": "+14155550104"})
     tab.wait_for(f"{RUNNING}.includes('completed') && {RUNNING}.includes('I am not interested')")
-    assert tab.look("document.querySelector('#requests-list').innerText").split("\t")[1:] == [
+    assert tab.look("document.querySelector('#requests-list').innerText").split()[1:] == [
         "POST",
         "/v1/calls",
         "201",
