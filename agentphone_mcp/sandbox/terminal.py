@@ -91,7 +91,7 @@ def _call(row: Json) -> Cells:
 def _turn(row: Json) -> Cells:
     is_agent = row["role"] == "agent"
     return (
-        ("agent" if is_agent else "other", "cyan" if is_agent else "magenta"),
+        (row["role"], "cyan" if is_agent else "magenta"),
         ("", ""),
         (
             f"{_short(row['callId'])}  {row['content']}",

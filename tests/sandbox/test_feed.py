@@ -96,7 +96,7 @@ def test_secrets_are_cut_out_wherever_they_stand() -> None:
         pytest.param(
             "turn",
             {"role": "user", "callId": "call_00abcdef", "content": "Hi\x1b[31m\nred\u202e"},
-            "other                abcdef  Hi [31m red ",
+            "user                 abcdef  Hi [31m red ",
             id="hostile-turn",
         ),
         pytest.param("balance", {"balance": "$4.98"}, "balance  $4.98       ", id="balance"),

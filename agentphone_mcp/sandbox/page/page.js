@@ -55,7 +55,7 @@ function openable(id, kind) {
 
 function addTo(list, items, make) {
   const known = new Set([...list.children].map((child) => child.dataset.id));
-  const isAtEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 40;
+  const isAtEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 80;
   for (const item of items) {
     if (known.has(item.id)) continue;
     const made = make(item);
