@@ -30,7 +30,7 @@ MAY_USE = {
 NEVER = {
     "api": {"mcp", "mcp_types", "starlette", "uvicorn", "click", "rich"},
     "guard": {"mcp", "mcp_types", "httpx", "starlette", "uvicorn", "click"},
-    "sandbox": {"mcp", "mcp_types", "rich"},
+    "sandbox": {"mcp", "mcp_types"},
     "tools": {"httpx", "starlette", "uvicorn", "click", "rich"},
     "config": {"mcp", "mcp_types", "click"},
 }

@@ -22,6 +22,7 @@ from agentphone_mcp.sandbox import (
     messages,
     numbers,
     transcripts,
+    view,
     webhooks,
 )
 from agentphone_mcp.sandbox.account_seed import seeded_account
@@ -32,6 +33,7 @@ from agentphone_mcp.sandbox.door import Door, Recorded
 from agentphone_mcp.sandbox.engine import Engine
 from agentphone_mcp.sandbox.events import Events
 from agentphone_mcp.sandbox.faults import Breaking, Fault, Faults
+from agentphone_mcp.sandbox.feed import Feed
 from agentphone_mcp.sandbox.persistence import Durable, Keeper, load
 from agentphone_mcp.sandbox.postman import Postman
 from agentphone_mcp.sandbox.wire import Fitting, Wire, offered
@@ -79,9 +81,10 @@ class Sandbox:
         kept = saved.account if saved else seeded_account(clock.now())
         self.key = key or (saved.key if saved else f"sk_sandbox_{secrets.token_hex(16)}")
         self._keeper = Keeper(state, kept, self.key, clock) if state else None
-        courier = Courier(kept, clock, Postman(allow_remote=allow_remote_webhooks))
+        feed = Feed(key=self.key, balance=lambda: kept.purse.balance)
+        courier = Courier(kept, clock, Postman(allow_remote=allow_remote_webhooks), feed)
         events = Events(kept, clock, courier)
-        self.world = World(kept, clock, Engine(kept, clock, events), courier, events, wire=wire)
+        self.world = World(kept, clock, Engine(kept, clock, events, feed), courier, events, wire=wire, feed=feed)
         self.app = Starlette(
             routes=offered(
                 [
@@ -95,12 +98,13 @@ class Sandbox:
                     *contacts.routes,
                     *inbound.routes,
                     *control.routes,
+                    *view.routes,
                 ],
                 wire,
             ),
             middleware=[
                 *([Middleware(Fitting, wire=wire)] if wire != "union" else []),
-                Middleware(Door, key=self.key, clock=clock, requests=self.requests),
+                Middleware(Door, key=self.key, clock=clock, requests=self.requests, feed=feed),
                 Middleware(Breaking, faults=self.faults),
                 *([Middleware(Durable, keeper=self._keeper)] if self._keeper else []),
             ],
@@ -114,6 +118,7 @@ class Sandbox:
 
     async def aclose(self) -> None:
         """Stop the calls and deliveries in progress and let the listeners of transcripts go."""
+        self.world.feed.close()
         await self.world.engine.aclose()
         await self.world.courier.aclose()
         if self._keeper:

@@ -15,6 +15,7 @@ from agentphone_mcp.sandbox.addresses import is_loopback
 from agentphone_mcp.sandbox.faults import BadFaultError, Fault, parse
 from agentphone_mcp.sandbox.persistence import StateFileError
 from agentphone_mcp.sandbox.serving import PortTakenError, running
+from agentphone_mcp.sandbox.terminal import show
 from agentphone_mcp.sandbox.wire import WIRES, Wire
 
 _PATIENCE = 120.0
@@ -120,11 +121,7 @@ def sandbox(
             state=state,
             allow_remote_webhooks=allow_remote_webhooks,
         ) as box:
-            click.echo(f"An AgentPhone of your own is on {box.url}; nothing here costs money or rings a phone.\n")
-            click.echo(f"  AGENTPHONE_BASE_URL={box.url}\n  AGENTPHONE_API_KEY={box.key}\n")
-            click.echo("Press Ctrl+C to stop.")
-            while not stop.wait(0.5):
-                pass
+            show(box, stop)
     except (PortTakenError, StateFileError) as refused:
         raise click.ClickException(str(refused)) from None
 

@@ -71,6 +71,7 @@ async def reset(request: Request) -> Response:
     # In place: the engine and the courier hold on to the account.
     for field in fields(fresh):
         setattr(world.account, field.name, getattr(fresh, field.name))
+    world.feed.tell("reset", {"at": stamp(world.clock.now())})
     return ok({"success": True, "balance": str(world.account.purse.balance)})
 
 

@@ -10,7 +10,9 @@ from typing import Any
 
 import httpx
 
+from agentphone_mcp.sandbox import shown
 from agentphone_mcp.sandbox.clock import Clock
+from agentphone_mcp.sandbox.feed import Feed
 from agentphone_mcp.sandbox.postman import Postman, UndeliverableError, whole
 from agentphone_mcp.sandbox.state import Account, Delivery, Webhook
 
@@ -36,9 +38,12 @@ class Courier:
     `least_patience` is in real seconds: a webhook is never given less, however the clock is hurried.
     """
 
-    def __init__(self, account: Account, clock: Clock, postman: Postman | None = None) -> None:
+    def __init__(
+        self, account: Account, clock: Clock, postman: Postman | None = None, feed: Feed | None = None
+    ) -> None:
         self.least_patience = 1.0
         self._account = account
+        self._feed = feed or Feed()
         self._clock = clock
         self._postman = postman or Postman()
         self._errands: set[asyncio.Task[None]] = set()
@@ -124,6 +129,7 @@ class Courier:
         if delivery.status != "pending":
             # Histories add up: what will not be sent again is not kept.
             delivery.payload = {}
+        self._feed.tell("delivery", shown.delivery(delivery))
         return is_taken
 
     @asynccontextmanager

@@ -10,9 +10,11 @@ from typing import Any
 from starlette.datastructures import Headers, QueryParams
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from agentphone_mcp.sandbox import shown
 from agentphone_mcp.sandbox.answers import failure
 from agentphone_mcp.sandbox.clock import Clock
 from agentphone_mcp.sandbox.faults import ConnectionDroppedError
+from agentphone_mcp.sandbox.feed import Feed
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +24,7 @@ LOG_BYTES = 8_000_000
 _BODY_LIMIT = 1_000_000
 _KEYED = ("/v1", "/__sandbox/")
 # The live view: a browser holds no key, so it looks at where the request comes from instead.
-_OPEN = ("/__sandbox/events",)
+_OPEN = ("/__sandbox/events", "/__sandbox/view", "/__sandbox/page/")
 
 
 @dataclass
@@ -43,12 +45,13 @@ class Recorded:
 class Door:
     """ASGI middleware that records each request and lets only the sandbox's key into /v1 and to the controls."""
 
-    def __init__(self, app: ASGIApp, key: str, clock: Clock, requests: list[Recorded]) -> None:
+    def __init__(self, app: ASGIApp, key: str, clock: Clock, requests: list[Recorded], feed: Feed) -> None:
         self._app = app
         self._key = key
         self._clock = clock
         self._requests = requests
         self._bytes = 0
+        self._feed = feed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request in, or answer it here."""
@@ -58,6 +61,32 @@ class Door:
         body = await _whole_body(receive)
         if body is None:
             return
+        recorded = self._recorded(scope, body)
+
+        async def noting(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                recorded.status = message["status"]
+                if shown.is_from_a_client(recorded.path):
+                    self._feed.tell("request", shown.request(recorded))
+            await send(message)
+
+        is_keyed = scope["path"].startswith(_KEYED) and not scope["path"].startswith(_OPEN)
+        if is_keyed and not recorded.authorized:
+            refusal = failure(401, "Invalid or missing API key.", {"WWW-Authenticate": "Bearer"})
+            await refusal(scope, receive, noting)
+            return
+        try:
+            await self._app(scope, _replaying(body, receive), noting)
+        except ConnectionDroppedError:
+            raise
+        except Exception:
+            log.exception("%s %s broke the sandbox", recorded.method, recorded.path)
+            if recorded.status:
+                raise
+            await failure(500, "Internal server error.")(scope, receive, noting)
+
+    def _recorded(self, scope: Scope, body: bytes) -> Recorded:
+        """Read the request, and remember it unless it is one of the controls'."""
         headers = Headers(scope=scope)
         recorded = Recorded(
             method=scope["method"],
@@ -72,26 +101,7 @@ class Door:
         )
         if not scope["path"].startswith("/__sandbox/"):
             self._remember(recorded)
-
-        async def noting(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                recorded.status = message["status"]
-            await send(message)
-
-        is_keyed = scope["path"].startswith(_KEYED) and scope["path"] not in _OPEN
-        if is_keyed and not recorded.authorized:
-            refusal = failure(401, "Invalid or missing API key.", {"WWW-Authenticate": "Bearer"})
-            await refusal(scope, receive, noting)
-            return
-        try:
-            await self._app(scope, _replaying(body, receive), noting)
-        except ConnectionDroppedError:
-            raise
-        except Exception:
-            log.exception("%s %s broke the sandbox", recorded.method, recorded.path)
-            if recorded.status:
-                raise
-            await failure(500, "Internal server error.")(scope, receive, noting)
+        return recorded
 
     def _remember(self, recorded: Recorded) -> None:
         self._requests.append(recorded)

@@ -8,6 +8,7 @@ from typing import Any, Literal, Protocol
 
 from agentphone_mcp.sandbox.callees import Callee, Party
 from agentphone_mcp.sandbox.clock import Clock
+from agentphone_mcp.sandbox.feed import Feed
 from agentphone_mcp.sandbox.money import voice_charge
 from agentphone_mcp.sandbox.replies import Replies, Reply, VoicemailMessage
 from agentphone_mcp.sandbox.state import Account, Call, CallStatus, Role, Turn
@@ -35,8 +36,11 @@ class _OutOfMoneyError(Exception):
 class Engine:
     """Runs the account's live calls and tells those who listen when something was said."""
 
-    def __init__(self, account: Account, clock: Clock, witness: Witness | None = None) -> None:
+    def __init__(
+        self, account: Account, clock: Clock, witness: Witness | None = None, feed: Feed | None = None
+    ) -> None:
         self._account = account
+        self._feed = feed or Feed()
         self._clock = clock
         self._witness = witness
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -86,6 +90,7 @@ class Engine:
     def _start(self, call: Call, course: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(course, name=call.id)
         self._tasks[call.id] = task
+        self._feed.follow(call)
         task.add_done_callback(lambda _: self._tasks.pop(call.id, None))
 
     async def _conduct(self, call: Call, callee: Callee, replies: Replies | None) -> None:
@@ -178,5 +183,7 @@ class Engine:
             self._witness.call_ended(call)
 
     def _wake(self, call_id: str) -> None:
+        if call_id in self._account.calls:
+            self._feed.follow(self._account.calls[call_id])
         for news in self._listeners.get(call_id, ()):
             news.set()

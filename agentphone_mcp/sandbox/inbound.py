@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from agentphone_mcp.sandbox import money
+from agentphone_mcp.sandbox import money, shown
 from agentphone_mcp.sandbox.addresses import e164
 from agentphone_mcp.sandbox.answers import RefusalError, created, ok, stamp
 from agentphone_mcp.sandbox.callees import FRIENDLY, Callee, at_number
@@ -98,6 +98,7 @@ async def text_in(request: Request) -> Response:
     conversation.messages.append(message)
     world.account.purse.charge(cost, f"message {message.id}", message.at)
     world.events.message_received(conversation, message)
+    world.feed.tell("message", shown.message(message) | {"conversation": shown.conversation(conversation)})
     return created(message_json(message))
 
 

@@ -4,7 +4,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from agentphone_mcp.sandbox import money
+from agentphone_mcp.sandbox import money, shown
 from agentphone_mcp.sandbox.addresses import e164
 from agentphone_mcp.sandbox.answers import InvalidError, Json, RefusalError, ok, page, problem, stamp
 from agentphone_mcp.sandbox.checks import Field, integer, mapping, paging, read_body, read_query, text, texts
@@ -117,6 +117,7 @@ async def send_message(request: Request) -> Response:
     conversation.messages.append(message)
     world.account.purse.charge(cost, f"message {message.id}", message.at)
     world.events.message_sent(conversation, message)
+    world.feed.tell("message", shown.message(message) | {"conversation": shown.conversation(conversation)})
     return ok(
         {
             "id": message.id,

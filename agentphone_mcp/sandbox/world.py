@@ -1,7 +1,7 @@
 """What a request handler reaches: the account, the clock, the call engine, and look-ups that answer 404."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TypeVar, cast
 
@@ -12,6 +12,7 @@ from agentphone_mcp.sandbox.clock import Clock
 from agentphone_mcp.sandbox.courier import Courier
 from agentphone_mcp.sandbox.engine import Engine
 from agentphone_mcp.sandbox.events import Events
+from agentphone_mcp.sandbox.feed import Feed
 from agentphone_mcp.sandbox.state import Account, Agent, Call, Contact, Conversation, Number
 from agentphone_mcp.sandbox.wire import Wire
 
@@ -30,6 +31,7 @@ class World:
     events: Events
     heartbeat: float = 15.0
     wire: Wire = "union"
+    feed: Feed = field(default_factory=Feed)
 
     def agent(self, agent_id: str) -> Agent:
         """The agent of that id, or 404."""

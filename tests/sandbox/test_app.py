@@ -57,7 +57,7 @@ async def test_every_request_is_recorded_in_order(api: httpx.AsyncClient, sandbo
     ("method", "path", "status", "detail"),
     [
         pytest.param("GET", "/v1/nothing", 404, "Not Found", id="unknown-path"),
-        pytest.param("GET", "/", 404, "Not Found", id="outside-v1"),
+        pytest.param("GET", "/v2", 404, "Not Found", id="outside-v1"),
         pytest.param("GET", "/v1/agents/", 404, "Not Found", id="trailing-slash"),
         pytest.param("PUT", "/v1/agents", 405, "Method Not Allowed", id="wrong-method"),
     ],

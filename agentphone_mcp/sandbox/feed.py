@@ -1,0 +1,167 @@
+"""What happens in the sandbox, told to those who watch: the terminal and the web page.
+
+| kind | the row says |
+|---|---|
+| request | a request of a client was answered |
+| call | a call began, was answered, or ended |
+| turn | somebody spoke in a call |
+| message | a text was sent or received |
+| delivery | a webhook was tried |
+| balance | money was spent |
+| reset | the account is the fresh one again |
+| dropped | this watcher was too slow and missed `count` happenings |
+
+Nobody who watches can slow the sandbox: each has a queue of its own, which forgets the oldest when it is full.
+"""
+
+import re
+import threading
+from collections import deque
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Literal, cast
+
+from agentphone_mcp.sandbox import shown
+from agentphone_mcp.sandbox.answers import Json
+from agentphone_mcp.sandbox.state import Call
+
+Kind = Literal["request", "call", "turn", "message", "delivery", "balance", "reset", "dropped"]
+
+ROOM = 1_000
+_SECRET = re.compile(r"whsec_[\w+/=-]+")
+# Cutting out a shorter key would cut ordinary words.
+_SHORTEST_KEY = 8
+
+
+@dataclass(frozen=True)
+class Happening:
+    """Something that happened; `number` counts up within a sandbox, and `row` is JSON without secrets."""
+
+    number: int
+    kind: Kind
+    row: Json
+
+
+class Watcher:
+    """What one watcher has not read yet. Filled in the sandbox's thread, read in any."""
+
+    def __init__(self, wake: Callable[[], object], room: int) -> None:
+        self.wake = wake
+        self._room = room
+        self._unread: deque[Happening] = deque()
+        self._lost = 0
+        self._lock = threading.Lock()
+
+    def put(self, happening: Happening) -> None:
+        """Keep it until it is read; in place of the oldest when there is no room."""
+        with self._lock:
+            was_empty = not self._unread
+            if len(self._unread) == self._room:
+                self._unread.popleft()
+                self._lost += 1
+            self._unread.append(happening)
+        if was_empty:
+            self.wake()
+
+    def take(self) -> list[Happening]:
+        """What happened since the last time, the oldest first; `dropped` leads when some of it is lost."""
+        with self._lock:
+            taken, lost = list(self._unread), self._lost
+            self._unread.clear()
+            self._lost = 0
+        if lost:
+            taken.insert(0, Happening(taken[0].number - 1, "dropped", {"count": lost}))
+        return taken
+
+
+class Feed:
+    """Tells each happening to all who watch.
+
+    Args:
+        key: cut out of everything that is told, as the webhooks' secrets are.
+        balance: asked after each happening, so that whoever spends need not tell.
+    """
+
+    def __init__(self, *, key: str = "", balance: Callable[[], Decimal] | None = None) -> None:
+        self.number = 0
+        self.is_closed = False
+        self._key = key
+        self._balance = balance
+        self._told_balance: Decimal | None = None
+        self._told_calls: dict[str, tuple[str, int]] = {}
+        self._watchers: tuple[Watcher, ...] = ()
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def watching(self, wake: Callable[[], object], room: int = ROOM) -> Generator[Watcher, None, None]:
+        """A watcher of all that happens from now on.
+
+        Args:
+            wake: called in the sandbox's thread when there is something to take, and when the sandbox closes.
+            room: how many happenings are kept for a watcher who does not take them.
+        """
+        watcher = Watcher(wake, room)
+        with self._lock:
+            if self._balance and not self._watchers:
+                self._told_balance = self._balance()
+            self._watchers = (*self._watchers, watcher)
+        try:
+            yield watcher
+        finally:
+            with self._lock:
+                self._watchers = tuple(other for other in self._watchers if other is not watcher)
+
+    @property
+    def watchers(self) -> int:
+        """How many watch right now."""
+        return len(self._watchers)
+
+    def tell(self, kind: Kind, row: Json) -> None:
+        """Tell all who watch, and what it cost."""
+        self._tell(kind, row)
+        if not self._balance or not self._watchers:
+            return
+        balance = self._balance()
+        if balance != self._told_balance:
+            self._told_balance = balance
+            self._tell("balance", {"at": row.get("at"), "balance": shown.dollars(balance)})
+
+    def follow(self, call: Call) -> None:
+        """Tell what is new in a call since the last time: its status, and each turn once."""
+        status, turns = self._told_calls.get(call.id, (None, 0))
+        self._told_calls[call.id] = (call.status, len(call.turns))
+        if call.is_live and call.status != status:
+            self.tell("call", shown.call(call))
+        for turn in call.turns[turns:]:
+            self.tell("turn", shown.turn(turn) | {"callId": call.id})
+        if not call.is_live and call.status != status:
+            self.tell("call", shown.call(call))
+
+    def close(self) -> None:
+        """Let the watchers go."""
+        self.is_closed = True
+        for watcher in self._watchers:
+            watcher.wake()
+
+    def masked(self, value: Any) -> Any:
+        """The same JSON without the key and the webhooks' secrets, but for their last four characters."""
+        match value:
+            case str():
+                if len(self._key) >= _SHORTEST_KEY:
+                    value = value.replace(self._key, f"…{self._key[-4:]}")
+                return _SECRET.sub(lambda secret: f"whsec_…{secret[0][-4:]}", value)
+            case dict():
+                return {self.masked(name): self.masked(one) for name, one in cast(Json, value).items()}
+            case list():
+                return [self.masked(one) for one in cast(list[Any], value)]
+            case _:
+                return value
+
+    def _tell(self, kind: Kind, row: Json) -> None:
+        self.number += 1
+        if self._watchers:
+            happening = Happening(self.number, kind, self.masked(row))
+            for watcher in self._watchers:
+                watcher.put(happening)

@@ -1,0 +1,136 @@
+"""Shows in a terminal what happens in a sandbox: requests, calls, turns, texts, webhooks, money; a line for each."""
+
+from collections.abc import Callable
+from datetime import datetime
+from threading import Event
+
+from rich.console import Console
+from rich.text import Text
+
+from agentphone_mcp.sandbox.answers import Json
+from agentphone_mcp.sandbox.app import Sandbox
+from agentphone_mcp.sandbox.feed import Happening
+
+_PATIENCE = 0.25
+_KIND, _MARK = 8, 11
+_STATUS = {"ringing": "yellow", "in-progress": "green", "completed": "bold", "busy": "yellow", "no-answer": "yellow"}
+
+# What stands in a line after its time: the kind, a short mark, the words, and their styles.
+Cells = tuple[tuple[str, str], tuple[str, str], tuple[str, str]]
+
+
+def show(sandbox: Sandbox, stop: Event, console: Console | None = None) -> None:
+    """Print the sandbox's address and key, and then what happens, until `stop` is set.
+
+    Args:
+        sandbox: a running one.
+        stop: looked at every quarter of a second.
+        console: stdout if left out.
+    """
+    console = console or Console()
+    news = Event()
+    with sandbox.world.feed.watching(news.set) as watcher:
+        _print_head(console, sandbox)
+        while not stop.is_set():
+            news.wait(_PATIENCE)
+            news.clear()
+            for happening in watcher.take():
+                _print(console, line(happening))
+
+
+def line(happening: Happening) -> Text:
+    """What happened, in one line: local time, kind, mark, words."""
+    kind, mark, words = _CELLS[happening.kind](happening.row)
+    at = happening.row.get("at")
+    time = datetime.fromisoformat(at).astimezone().strftime("%H:%M:%S") if at else " " * 8
+    return Text.assemble(
+        (time, "dim"),
+        "  ",
+        (f"{kind[0]:{_KIND}}", kind[1]),
+        " ",
+        (f"{mark[0]:{_MARK}}", mark[1]),
+        " ",
+        (_harmless(words[0]), words[1]),
+    )
+
+
+def _print_head(console: Console, sandbox: Sandbox) -> None:
+    _print(console, Text(f"An AgentPhone of your own is on {sandbox.url}; nothing here costs money or rings a phone."))
+    _print(console, Text())
+    for name, value in (("AGENTPHONE_BASE_URL", sandbox.url), ("AGENTPHONE_API_KEY", sandbox.key)):
+        _print(console, Text.assemble(f"  {name}=", (value, "bold")))
+    _print(console, Text())
+    _print(console, Text(f"Watch it at {sandbox.url}/ in a browser, or here. Press Ctrl+C to stop."))
+    _print(console, Text())
+
+
+def _print(console: Console, text: Text) -> None:
+    # A stream that cannot write a character, as cp1252 cannot write Japanese, gets a question mark instead.
+    encoding = console.encoding
+    text.plain = text.plain.encode(encoding, "replace").decode(encoding)
+    console.print(text, soft_wrap=True)
+
+
+def _harmless(words: str) -> str:
+    """The words on one line, without what would move the cursor or recolour the terminal: callers say anything."""
+    return "".join(letter if letter.isprintable() else " " for letter in words)
+
+
+def _request(row: Json) -> Cells:
+    status: int = row["status"]
+    style = "green" if status < 300 else "yellow" if status < 500 else "red"
+    return (row["method"], "bold"), (str(status), style), (row["path"], "")
+
+
+def _call(row: Json) -> Cells:
+    lasted = f", {row['seconds']} s" if row["seconds"] else ""
+    words = f"{_short(row['id'])}  {row['direction']}, {row['from']} to {row['to']}{lasted}"
+    return ("call", "blue"), (row["status"], _STATUS.get(row["status"], "red")), (words, "")
+
+
+def _turn(row: Json) -> Cells:
+    is_agent = row["role"] == "agent"
+    return (
+        (row["role"], "cyan" if is_agent else "magenta"),
+        ("", ""),
+        (
+            f"{_short(row['callId'])}  {row['content']}",
+            "",
+        ),
+    )
+
+
+def _message(row: Json) -> Cells:
+    return ("text", "blue"), (row["status"], "green"), (f"{row['from']} to {row['to']}: {row['body']}", "")
+
+
+def _delivery(row: Json) -> Cells:
+    status = str(row["statusCode"] or "failed")
+    again = f", tried {row['attempts']} times" if row["attempts"] > 1 else ""
+    words = f"{row['event']}, {row['milliseconds']} ms{again}" + (f": {row['error']}" if row["error"] else "")
+    return ("webhook", "blue"), (status, "green" if row["success"] else "red"), (words, "")
+
+
+def _balance(row: Json) -> Cells:
+    return ("balance", "dim"), (row["balance"], ""), ("", "")
+
+
+def _dropped(row: Json) -> Cells:
+    return ("", ""), ("...", "yellow"), (f"{row['count']} lines left out: too much happened at once", "yellow")
+
+
+def _short(call_id: str) -> str:
+    """The end of an id, enough to tell the calls on the screen apart."""
+    return call_id[-6:]
+
+
+_CELLS: dict[str, Callable[[Json], Cells]] = {
+    "request": _request,
+    "call": _call,
+    "turn": _turn,
+    "message": _message,
+    "delivery": _delivery,
+    "balance": _balance,
+    "reset": lambda _: (("reset", "yellow"), ("", ""), ("the account is the fresh one again", "")),
+    "dropped": _dropped,
+}

@@ -1,0 +1,141 @@
+"""What happens, told to those who watch; and the lines that a terminal shows of it."""
+
+import asyncio
+import io
+import threading
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import httpx
+import pytest
+from rich.console import Console
+
+from agentphone_mcp.sandbox import Sandbox
+from agentphone_mcp.sandbox.feed import Feed, Happening
+from agentphone_mcp.sandbox.terminal import line, show
+
+CallUntilEnded = Callable[..., Awaitable[dict[str, Any]]]
+
+
+def kinds(happenings: list[Happening]) -> list[str]:
+    """What kinds of things happened."""
+    return [happening.kind for happening in happenings]
+
+
+async def test_a_call_is_told_from_its_ringing_to_its_end(sandbox: Sandbox, call_until_ended: CallUntilEnded) -> None:
+    """Each status and each turn once, in order, and then what it cost."""
+    with sandbox.world.feed.watching(lambda: None) as watcher:
+        call = await call_until_ended(toNumber="+14155550104")
+        told = [happening for happening in watcher.take() if happening.kind != "request"]
+    assert kinds(told) == ["call", "call", "turn", "turn", "call", "balance"]
+    assert [one.row["status"] for one in told if one.kind == "call"] == ["ringing", "in-progress", "completed"]
+    spoken = [(one.row["role"], one.row["content"]) for one in told if one.kind == "turn"]
+    assert spoken == [(data["role"], data["content"]) for name, data in call["events"] if name == "turn"]
+    assert [one.number for one in told] == sorted(one.number for one in told)
+    assert told[-1].row["balance"] == f"${sandbox.world.account.purse.balance:.2f}"
+
+
+async def test_texts_webhooks_and_requests_are_told(sandbox: Sandbox, api: httpx.AsyncClient) -> None:
+    """With what they were and how they went."""
+    with sandbox.world.feed.watching(lambda: None) as watcher:
+        await api.post("/v1/messages", json={"agent_id": "agt_frontdesk", "to_number": "+14155550177", "body": "Hi"})
+        await api.post("/v1/webhooks", json={"url": "http://127.0.0.1:9/nobody-listens"})
+        await api.post("/v1/webhooks/test")
+        await api.get("/v1/calls/nope", params={"limit": 5})
+        told = watcher.take()
+    assert kinds(told) == ["message", "balance", "request", "request", "delivery", "request", "request"]
+    assert (told[0].row["body"], told[0].row["conversation"]["participant"]) == ("Hi", "+14155550177")
+    assert (told[4].row["success"], told[4].row["event"]) == (False, "agent.message")
+    assert (told[-1].row["path"], told[-1].row["status"]) == ("/v1/calls/nope?limit=5", 404)
+
+
+def test_a_slow_watcher_misses_the_oldest_and_is_told() -> None:
+    """It holds up neither the sandbox nor the others."""
+    feed = Feed()
+    with feed.watching(lambda: None, room=3) as slow, feed.watching(lambda: None) as quick:
+        for count in range(10):
+            feed.tell("request", {"count": count})
+        seen = slow.take()
+        assert len(quick.take()) == 10
+        assert slow.take() == []
+    assert kinds(seen) == ["dropped", "request", "request", "request"]
+    assert [one.row["count"] for one in seen] == [7, 7, 8, 9]
+
+
+def test_a_watcher_is_woken_once_until_it_looks() -> None:
+    """And when the sandbox closes; after leaving it hears nothing more."""
+    feed, woken = Feed(), list[int]()
+    with feed.watching(lambda: woken.append(1)) as watcher:
+        feed.tell("request", {})
+        feed.tell("request", {})
+        assert len(woken) == 1
+        watcher.take()
+        feed.tell("request", {})
+        feed.close()
+        assert len(woken) == 3
+    feed.tell("request", {})
+    assert len(watcher.take()) == 1
+
+
+def test_secrets_are_cut_out_wherever_they_stand() -> None:
+    """The key and the webhooks' secrets keep their last four characters."""
+    feed = Feed(key="sk_sandbox_abcdef123456")
+    told = feed.masked({"body": ["whsec_0123456789abcdef and sk_sandbox_abcdef123456"], "sk_sandbox_abcdef123456": 1})
+    assert told == {"body": ["whsec_…cdef and …3456"], "…3456": 1}
+
+
+@pytest.mark.parametrize(
+    ("kind", "row", "words"),
+    [
+        pytest.param(
+            "request",
+            {"method": "GET", "path": "/v1/calls", "status": 404},
+            "GET      404         /v1/calls",
+            id="request",
+        ),
+        pytest.param(
+            "turn",
+            {"role": "user", "callId": "call_00abcdef", "content": "Hi\x1b[31m\nred\u202e"},
+            "user                 abcdef  Hi [31m red ",
+            id="hostile-turn",
+        ),
+        pytest.param("balance", {"balance": "$4.98"}, "balance  $4.98       ", id="balance"),
+        pytest.param("dropped", {"count": 7}, "...         7 lines left out", id="dropped"),
+    ],
+)
+def test_a_happening_is_one_aligned_line(kind: Any, row: dict[str, Any], words: str) -> None:
+    """In columns; and nobody's words move the cursor or colour the terminal."""
+    text = line(Happening(1, kind, {"at": "2026-01-02T03:04:05.000Z", **row})).plain
+    assert words in text
+    assert text.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("is_terminal", "encoding"),
+    [pytest.param(True, "utf-8", id="terminal"), pytest.param(False, "cp1252", id="piped-on-windows")],
+)
+async def test_a_terminal_shows_what_happens(
+    sandbox: Sandbox, call_until_ended: CallUntilEnded, is_terminal: bool, encoding: str
+) -> None:
+    """In colour on a terminal, plainly elsewhere, and in any encoding."""
+    written = io.BytesIO()
+    console = Console(file=io.TextIOWrapper(written, encoding), force_terminal=is_terminal, width=40, _environ={})
+    stop = threading.Event()
+    sandbox.url = "http://127.0.0.1:8787"
+    showing = asyncio.create_task(asyncio.to_thread(show, sandbox, stop, console))
+    try:
+        async with asyncio.timeout(5):
+            while b"Ctrl+C" not in written.getvalue():
+                await sandbox.world.clock.sleep(1)
+            await call_until_ended(toNumber="+14155550104", initialGreeting="こんにちは")
+            while b"balance" not in written.getvalue():
+                await sandbox.world.clock.sleep(1)
+    finally:
+        stop.set()
+        await showing
+    said = written.getvalue().decode(encoding)
+    assert ("\x1b[" in said) is is_terminal
+    for words in (sandbox.key, "/v1/calls", "in-progress", "I am not interested, don't call me again.", "completed"):
+        assert words in said
+    assert ("こんにちは" in said) is is_terminal
+    assert said.count(sandbox.key) == 1
