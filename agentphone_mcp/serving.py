@@ -1,5 +1,6 @@
 """How a server is reached: stdio for hosts that start it, HTTP on loopback for those that connect."""
 
+import os
 import signal
 import socket
 import sys
@@ -43,9 +44,14 @@ def serve(server: AgentPhoneServer, transport: TransportName, port: int) -> None
 
 
 def _listening(port: int) -> socket.socket:
+    # asyncio switches Nagle's delay off only where the protocol is named; clients wait 40 ms for an answer otherwise.
+    listener = socket.socket(proto=socket.IPPROTO_TCP)
+    if os.name == "posix":
+        # Without it a port stays taken for a minute after a server has left it; on Windows it means another thing.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        return socket.create_server((LOOPBACK, port))
+        listener.bind((LOOPBACK, port))
     except OSError as taken:
-        # Python adds the address to its own words in brackets.
-        why = str(taken.strerror).partition(" (")[0]
-        raise CannotServe(f"cannot listen on {LOOPBACK}:{port}: {why}") from taken
+        listener.close()
+        raise CannotServe(f"cannot listen on {LOOPBACK}:{port}: {taken.strerror}") from taken
+    return listener

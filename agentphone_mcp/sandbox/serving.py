@@ -1,6 +1,7 @@
 """Serves a sandbox over HTTP from a thread of its own, on loopback only."""
 
 import asyncio
+import os
 import socket
 import threading
 from collections.abc import Generator, Iterable
@@ -35,7 +36,7 @@ def running(
 
     Raises PortTakenError, an OSError, when `port` is in use, and what `Sandbox` raises.
     """
-    listener = _listen(port)
+    listener = listening(port)
     try:
         sandbox = Sandbox(
             speed=speed,
@@ -57,11 +58,16 @@ def running(
         service.stop()
 
 
-def _listen(port: int) -> socket.socket:
+def listening(port: int) -> socket.socket:
+    """A socket that takes connections on loopback; port 0 picks a free one.
+
+    Raises PortTakenError when the port is in use.
+    """
     # asyncio switches Nagle's delay off only where the protocol is named; clients wait 40 ms for an answer otherwise.
     listener = socket.socket(proto=socket.IPPROTO_TCP)
-    # Without it a port stays taken for a minute after a sandbox has left it.
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if os.name == "posix":
+        # Without it a port stays taken for a minute after a sandbox has left it; on Windows it means another thing.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((HOST, port))
         listener.listen()

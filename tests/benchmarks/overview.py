@@ -55,7 +55,8 @@ async def measure(url: str) -> None:
 
 def main() -> None:
     """Serve a slow API on loopback and measure against it."""
-    listener = socket.create_server(("127.0.0.1", 0))
+    listener = socket.socket(proto=socket.IPPROTO_TCP)  # named, so that asyncio switches Nagle's delay off
+    listener.bind(("127.0.0.1", 0))
     app = Starlette(routes=[Route("/{path:path}", slow)])
     server = uvicorn.Server(uvicorn.Config(app, log_level="error"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
