@@ -83,7 +83,7 @@ class Sandbox:
         self._keeper = Keeper(state, kept, self.key, clock) if state else None
         feed = Feed(key=self.key, balance=lambda: kept.purse.balance)
         courier = Courier(kept, clock, Postman(allow_remote=allow_remote_webhooks), feed)
-        events = Events(kept, clock, courier)
+        events = Events(kept, clock, courier, wire)
         self.world = World(kept, clock, Engine(kept, clock, events, feed), courier, events, wire=wire, feed=feed)
         self.app = Starlette(
             routes=offered(

@@ -125,6 +125,7 @@ def _new_call(world: World, agent: Agent, caller_id: Number, wanted: Json) -> Ca
         to_number=wanted["toNumber"],
         direction="outbound",
         mode="hosted" if prompt else agent.settings["voiceMode"],
+        is_denoised=agent.denoises,
         started_at=world.clock.now(),
         greeting=_filled(greeting, variables),
         prompt=_filled(prompt or agent.settings["systemPrompt"], variables) or "",
@@ -161,6 +162,7 @@ async def create_web_call(request: Request) -> Response:
         to_number="web",
         direction="web",
         mode=agent.settings["voiceMode"],
+        is_denoised=agent.denoises,
         started_at=world.clock.now(),
         metadata=wanted.get("metadata"),
     )

@@ -169,14 +169,16 @@ class Engine:
         """How long the balance lasts if all the calls that run now go on."""
         now = self._clock.now()
         live = [other for other in self._account.calls.values() if other.is_live and other is not call]
-        running = [(each.mode, (now - each.answered_at).total_seconds()) for each in (call, *live) if each.answered_at]
+        running = [
+            (each.tariff, (now - each.answered_at).total_seconds()) for each in (call, *live) if each.answered_at
+        ]
         return self._account.purse.seconds_left(running)
 
     def _finish(self, call: Call, status: CallStatus) -> None:
         call.status = status
         call.ended_at = self._clock.now()
         if call.answered_at:
-            amount = voice_charge(call.mode, call.seconds or 0)
+            amount = voice_charge(call.tariff, call.seconds or 0)
             self._account.purse.charge(amount, f"call {call.id}", call.ended_at)
         self._wake(call.id)
         if self._witness:

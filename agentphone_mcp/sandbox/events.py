@@ -6,6 +6,7 @@ from agentphone_mcp.sandbox.answers import Json, stamp, stamp_or_null
 from agentphone_mcp.sandbox.clock import Clock
 from agentphone_mcp.sandbox.courier import Courier
 from agentphone_mcp.sandbox.state import Account, Call, Conversation, Message
+from agentphone_mcp.sandbox.wire import Wire, call_status
 
 _GLAD = ("thank you", "perfect", "sounds fine", "works for me")
 _CROSS = ("not interested", "don't call me", "can't hear anybody", "fine, be like that", "stop, stop")
@@ -17,19 +18,20 @@ class Events:
     `call.started` is sent when a call is answered, `call.ended` and `agent.call_ended` also when nobody answered.
     """
 
-    def __init__(self, account: Account, clock: Clock, courier: Courier) -> None:
+    def __init__(self, account: Account, clock: Clock, courier: Courier, wire: Wire = "union") -> None:
+        self._wire: Wire = wire
         self._account = account
         self._clock = clock
         self._courier = courier
 
     def call_started(self, call: Call) -> None:
         """A call was answered."""
-        self._send(call, "call.started", _call_data(call))
+        self._send(call, "call.started", _call_data(call, self._wire))
 
     def call_ended(self, call: Call) -> None:
         """A call is over."""
         ended = {
-            **_call_data(call),
+            **_call_data(call, self._wire),
             "durationSeconds": call.seconds,
             "endedAt": stamp_or_null(call.ended_at),
             "transferredTo": call.transferred_to,
@@ -53,7 +55,7 @@ class Events:
             "agent.message",
             "voice",
             agent_id=call.agent_id,
-            data={**_call_data(call), "transcript": heard},
+            data={**_call_data(call, self._wire), "transcript": heard},
             history=_last([*map(_past_text, texts), *history], context_limit),
             conversation=conversation,
         )
@@ -136,14 +138,14 @@ class Events:
         return None
 
 
-def _call_data(call: Call) -> Json:
+def _call_data(call: Call, wire: Wire) -> Json:
     return {
         "callId": call.id,
         "numberId": call.number_id,
         "from": call.from_number,
         "to": call.to_number,
         "direction": call.direction,
-        "status": call.status,
+        "status": call_status(call.status, wire),
         "startedAt": stamp(call.started_at),
     }
 

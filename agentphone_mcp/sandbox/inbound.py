@@ -54,6 +54,7 @@ async def call_in(request: Request) -> Response:
         to_number=number.phone_number,
         direction="inbound",
         mode=agent.settings["voiceMode"],
+        is_denoised=agent.denoises,
         started_at=world.clock.now(),
         greeting=agent.settings["beginMessage"],
         prompt=agent.settings["systemPrompt"] or "",

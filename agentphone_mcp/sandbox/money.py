@@ -10,7 +10,14 @@ from agentphone_mcp.sandbox.answers import RefusalError
 STARTING_BALANCE = Decimal("5.00")
 NUMBER = Decimal("3.00")
 MESSAGE = Decimal("0.02")
-VOICE_PER_MINUTE = {"webhook": Decimal("0.13"), "hosted": Decimal("0.22")}
+_DENOISING = Decimal("0.005")
+VOICE_PER_MINUTE = {
+    "webhook": Decimal("0.13"),
+    "hosted": Decimal("0.22"),
+    "webhook+denoising": Decimal("0.13") + _DENOISING,
+    "hosted+denoising": Decimal("0.22") + _DENOISING,
+}
+"""By the tariff of a call: its voice mode, and whether the aggressive denoising is on."""
 LEAST_VOICE_CHARGE = Decimal("0.01")
 GSM_SEGMENT = 160
 UNICODE_SEGMENT = 70
@@ -22,9 +29,9 @@ _GSM = set(
 _GSM_ESCAPED = set("^{}\\[~]|€\f")
 
 
-def voice_charge(mode: str, seconds: int) -> Decimal:
+def voice_charge(tariff: str, seconds: int) -> Decimal:
     """What an answered call costs in dollars: by the second, at least a cent."""
-    exact = VOICE_PER_MINUTE[mode] * seconds / 60
+    exact = VOICE_PER_MINUTE[tariff] * seconds / 60
     return max(LEAST_VOICE_CHARGE, exact.quantize(Decimal("0.0001"), ROUND_HALF_UP))
 
 
@@ -74,8 +81,8 @@ class Purse:
         self.charges.append(Charge(at, reason, amount))
 
     def seconds_left(self, running: Iterable[tuple[str, float]]) -> float:
-        """How long the balance lasts for the answered calls that run, each given as its mode and its seconds so far."""
-        calls = [(float(VOICE_PER_MINUTE[mode]) / 60, seconds) for mode, seconds in running]
+        """How long the balance lasts for the calls that run, each given as its tariff and its seconds since the answer."""
+        calls = [(float(VOICE_PER_MINUTE[tariff]) / 60, seconds) for tariff, seconds in running]
         owed = sum(rate * seconds for rate, seconds in calls)
         burnt = sum(rate for rate, _ in calls)
         return max(0.0, float(self.balance) - owed) / burnt if burnt else float("inf")

@@ -71,6 +71,11 @@ class Agent:
         """The name a person gave it."""
         return self.settings["name"]
 
+    @property
+    def denoises(self) -> bool:
+        """Whether its calls have the aggressive denoising, which costs more."""
+        return self.settings["denoisingMode"] == "noise-and-background-speech-cancellation"
+
 
 @dataclass
 class Number:
@@ -127,8 +132,14 @@ class Call:
     transfer_number: str | None = None
     metadata: dict[str, Any] | None = None
     records: bool = True
+    is_denoised: bool = False
     transferred_to: str | None = None
     turns: list[Turn] = field(default_factory=list[Turn])
+
+    @property
+    def tariff(self) -> str:
+        """What the call is billed as."""
+        return f"{self.mode}+denoising" if self.is_denoised else self.mode
 
     @property
     def is_live(self) -> bool:

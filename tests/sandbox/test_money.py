@@ -111,3 +111,9 @@ def test_the_time_left_counts_every_running_call() -> None:
     assert purse.seconds_left([("hosted", 0)]) == pytest.approx(60)
     assert purse.seconds_left([("hosted", 20), ("hosted", 10)]) == pytest.approx(15)
     assert purse.seconds_left([("hosted", 90)]) == 0
+
+
+def test_aggressive_denoising_costs_half_a_cent_a_minute_more() -> None:
+    """In either voice mode."""
+    assert voice_charge("hosted+denoising", 120) - voice_charge("hosted", 120) == Decimal("0.01")
+    assert voice_charge("webhook+denoising", 120) - voice_charge("webhook", 120) == Decimal("0.01")
