@@ -5,6 +5,8 @@ import phonenumbers
 HOME_REGION = "US"
 """Where a number without a country code is taken to be (the seeds' rule)."""
 
+_LONGEST = 250
+"""Characters; the library's own bound, which its look-up of emergency numbers does not keep to."""
 _REASONS = {
     phonenumbers.ValidationResult.TOO_SHORT: "it is too short",
     phonenumbers.ValidationResult.TOO_LONG: "it is too long",
@@ -30,6 +32,8 @@ def to_e164(written: str) -> str:
     Raises:
         ValueError: if it is no possible phone number, or an emergency number; the message says why.
     """
+    if len(written) > _LONGEST:
+        raise ValueError(f"{written[:40]!r}… is no phone number: it is far too long")
     if phonenumbers.connects_to_emergency_number(written, HOME_REGION):
         raise ValueError("emergency numbers cannot be called or texted from here")
     try:

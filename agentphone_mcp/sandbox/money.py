@@ -81,7 +81,7 @@ class Purse:
         self.charges.append(Charge(at, reason, amount))
 
     def seconds_left(self, running: Iterable[tuple[str, float]]) -> float:
-        """How long the balance lasts for the calls that run, each given as its tariff and its seconds since the answer."""
+        """How long the balance lasts for the calls that run, each given as its tariff and its answered seconds."""
         calls = [(float(VOICE_PER_MINUTE[tariff]) / 60, seconds) for tariff, seconds in running]
         owed = sum(rate * seconds for rate, seconds in calls)
         burnt = sum(rate for rate, _ in calls)

@@ -15,7 +15,7 @@ async def test_time_passes_at_the_given_speed() -> None:
     before, real = clock.now(), time.monotonic()
     await clock.sleep(60)
     assert timedelta(seconds=60) <= clock.now() - before
-    assert time.monotonic() - real < 5
+    assert time.monotonic() - real < 20
 
 
 def test_the_clock_starts_at_the_real_now_in_utc() -> None:

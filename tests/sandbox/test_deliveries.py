@@ -62,7 +62,7 @@ async def test_a_day_of_attempts_passes_in_a_moment(
     await text_out()
     started = time.monotonic()
     await pass_time(api, DAY)
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 20
     pauses = [(later - earlier).total_seconds() for earlier, later in itertools.pairwise(tried)]
     assert [round(pause / 60) for pause in pauses] == [5, 30, 120, 360, 720]
     assert len({each.headers["x-webhook-id"] for each in hook.received}) == 1
