@@ -1,5 +1,6 @@
 """What the wire models share: tolerant reading, one name for each field, times in UTC."""
 
+import re
 from datetime import UTC, datetime
 from functools import partial
 from typing import Annotated, Any, Generic, TypeVar
@@ -35,6 +36,11 @@ class Wire(BaseModel):
     def _null_is_absent(cls, answer: Any) -> Any:
         """Where a field has two spellings, a null in one must not hide the other."""
         return {name: value for name, value in answer.items() if value is not None} if is_object(answer) else answer
+
+
+def is_id(value: str) -> bool:
+    """Whether a text can be an id: nothing in it leads to another endpoint (httpx resolves `..`)."""
+    return re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,127}", value) is not None and ".." not in value
 
 
 class Identified(Wire):

@@ -1,7 +1,6 @@
 """One request to the API: the path quoted, the time bounded, safe requests retried, a status turned into an error."""
 
 import logging
-import re
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from typing import Any, TypeVar
@@ -26,6 +25,7 @@ from agentphone_mcp.api.errors import (
     error_for,
 )
 from agentphone_mcp.api.key import REDIRECT, Allowlist, ApiKey, KeyedTransport, mask_keys, proxy_for
+from agentphone_mcp.api.models import is_id
 from agentphone_mcp.api.retries import TRIES, backoff, delay_before_retry, retry_after
 
 Answer = TypeVar("Answer", bound=BaseModel)
@@ -250,9 +250,9 @@ class Transport:
 
 
 def _path_value(line: RequestLine, name: str) -> str:
-    """Admit an id into a path; `..`, a slash or an escape could lead to another endpoint (httpx resolves `..`)."""
+    """Admit an id into a path, and nothing else."""
     value = line.ids[name]
-    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,127}", value) or ".." in value:
+    if not is_id(value):
         shown = RequestLine(line.method, line.path, {**line.ids, name: "…"})
         raise BadPathValue(shown, f"{name} is no id")
     return value

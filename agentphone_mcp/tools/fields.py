@@ -1,17 +1,17 @@
 """The parameters that recur in tools, each described and bounded once."""
 
-import re
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, StrictBool, WithJsonSchema
 
 from agentphone_mcp.api.agents import VoiceTuning
+from agentphone_mcp.api.models import is_id
 from agentphone_mcp.guard.dialing import to_e164
 
 
 def _an_id(value: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,127}", value):
+    if not is_id(value):
         raise ValueError("this is no id: ids come from the list tools and have only letters, digits, _ . : -")
     return value
 
