@@ -21,7 +21,7 @@ from agentphone_mcp.guard.gate import Gate
 from agentphone_mcp.guard.rates import Rates
 from agentphone_mcp.guard.refused import Refused
 from agentphone_mcp.tools.calls import RECORDING_URI
-from agentphone_mcp.tools.catalog import CATALOG, built, select
+from agentphone_mcp.tools.catalog import CATALOG, select
 from agentphone_mcp.tools.explain import explain, explain_arguments
 from agentphone_mcp.tools.injected import Telephone, telephone
 from agentphone_mcp.tools.toolset import Declared
@@ -86,7 +86,7 @@ class AgentPhoneServer(MCPServer[Telephone]):
             version=__version__,
             instructions=instructions_for(tools),
             website_url="https://agentphone.to",
-            tools=[built(tool.name) for tool in tools],
+            tools=[declared.tool for declared in tools],
             lifespan=lifespan,
             cache_hints=_CACHE_HINTS,
             log_level="WARNING",

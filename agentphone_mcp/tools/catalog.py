@@ -1,10 +1,7 @@
 """All tools, in the one order in which every host sees them."""
 
 from collections.abc import Iterable
-from functools import cache
 from types import ModuleType
-
-from mcp.server.mcpserver.tools import Tool
 
 from agentphone_mcp.config import TOOLSETS
 from agentphone_mcp.tools import account, agents, calls, contacts, messages, numbers, webhooks
@@ -14,12 +11,6 @@ _MODULES: tuple[ModuleType, ...] = (account, agents, numbers, calls, messages, w
 _BY_NAME = {module.__name__.rpartition(".")[2]: module for module in _MODULES}
 CATALOG: dict[str, list[Declared]] = {name: _BY_NAME[name].TOOLS for name in TOOLSETS}
 """Toolset name -> its tools."""
-
-
-@cache
-def built(tool: str) -> Tool:
-    """The SDK's form of a tool; it holds nothing of one server, so all servers of a process share it."""
-    return next(declared for tools in CATALOG.values() for declared in tools if declared.name == tool).build()
 
 
 def select(toolsets: Iterable[str], *, read_only: bool) -> list[Declared]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import cached_property
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -39,8 +40,9 @@ class Declared:
         """Whether it changes nothing."""
         return bool(self.hints.read_only_hint)
 
-    def build(self) -> Tool:
-        """Make the SDK's tool of it, with schemas that carry nothing without meaning."""
+    @cached_property
+    def tool(self) -> Tool:
+        """The SDK's form of it, with schemas that carry nothing without meaning; all servers of a process share it."""
         tool = Tool.from_function(
             self.function,
             title=self.name.replace("_", " ").capitalize(),
