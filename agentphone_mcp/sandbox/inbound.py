@@ -7,17 +7,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from agentphone_mcp.sandbox import money, shown
+from agentphone_mcp.sandbox import money
 from agentphone_mcp.sandbox.addresses import e164
 from agentphone_mcp.sandbox.answers import RefusalError, created, ok, stamp
 from agentphone_mcp.sandbox.callees import FRIENDLY, Callee, at_number
 from agentphone_mcp.sandbox.calls import call_json
 from agentphone_mcp.sandbox.checks import BadValueError, Field, read_body, text, texts
 from agentphone_mcp.sandbox.checks import number as amount
-from agentphone_mcp.sandbox.messages import conversation_of, message_json
-from agentphone_mcp.sandbox.state import Call, Message, Number
+from agentphone_mcp.sandbox.messages import conversation_of, keep, message_json
+from agentphone_mcp.sandbox.state import Call, Message
 from agentphone_mcp.sandbox.voice_webhook import speaking_for
-from agentphone_mcp.sandbox.world import World, world_of
+from agentphone_mcp.sandbox.world import world_of
 
 _ANSWERED_AFTER = 2.0
 _MOST_LINES = 200
@@ -40,7 +40,7 @@ async def call_in(request: Request) -> Response:
         "says": Field(_lines),
     }
     wanted = await read_body(request, fields)
-    number = _own(world, wanted["to"])
+    number = world.number_at(wanted["to"])
     if number.agent_id is None:
         raise RefusalError(400, f"No agent answers at {number.phone_number}.", "VALIDATION_ERROR")
     agent = world.agent(number.agent_id)
@@ -81,7 +81,7 @@ async def text_in(request: Request) -> Response:
         "body": Field(text(1, 1_600), required=True),
     }
     wanted = await read_body(request, fields)
-    number = _own(world, wanted["to"])
+    number = world.number_at(wanted["to"])
     cost = money.text_charge(wanted["body"])
     world.account.purse.require(cost, "a message")
     conversation = conversation_of(world, number, wanted["from"])
@@ -96,19 +96,9 @@ async def text_in(request: Request) -> Response:
         status="received",
         at=world.clock.now(),
     )
-    conversation.messages.append(message)
-    world.account.purse.charge(cost, f"message {message.id}", message.at)
+    keep(world, conversation, message, cost)
     world.events.message_received(conversation, message)
-    world.feed.tell("message", shown.message(message) | {"conversation": shown.conversation(conversation)})
     return created(message_json(message))
-
-
-def _own(world: World, phone_number: str) -> Number:
-    world.release_expired()
-    for number in world.account.numbers.values():
-        if number.phone_number == phone_number:
-            return number
-    raise RefusalError(404, f"Phone number '{phone_number}' not found.", "PHONE_NUMBER_NOT_FOUND")
 
 
 async def move_clock(request: Request) -> Response:

@@ -1,5 +1,7 @@
 """Texts, and the conversations they belong to."""
 
+from decimal import Decimal
+
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -114,10 +116,8 @@ async def send_message(request: Request) -> Response:
         media_urls=media,
         reply_to=reply_to,
     )
-    conversation.messages.append(message)
-    world.account.purse.charge(cost, f"message {message.id}", message.at)
+    keep(world, conversation, message, cost)
     world.events.message_sent(conversation, message)
-    world.feed.tell("message", shown.message(message) | {"conversation": shown.conversation(conversation)})
     return ok(
         {
             "id": message.id,
@@ -134,16 +134,19 @@ async def send_message(request: Request) -> Response:
     )
 
 
+def keep(world: World, conversation: Conversation, message: Message, cost: Decimal) -> None:
+    """Add a text to its thread, pay for it, and tell those who watch."""
+    conversation.messages.append(message)
+    world.account.purse.charge(cost, f"message {message.id}", message.at)
+    world.feed.tell("message", shown.message(message) | {"conversation": shown.conversation(conversation)})
+
+
 def _sender(world: World, wanted: Json) -> Number:
     """The number to send from: named by id, by itself, or the agent's first."""
     if wanted.get("number_id"):
         return world.number(wanted["number_id"])
     if wanted.get("from_number"):
-        world.release_expired()
-        for number in world.account.numbers.values():
-            if number.phone_number == wanted["from_number"]:
-                return number
-        raise RefusalError(404, f"Phone number '{wanted['from_number']}' not found.", "PHONE_NUMBER_NOT_FOUND")
+        return world.number_at(wanted["from_number"])
     if not wanted.get("agent_id"):
         message = "one of agent_id, number_id and from_number is required"
         raise InvalidError([problem("body", "agent_id", message, "missing")])

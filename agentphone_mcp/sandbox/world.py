@@ -42,6 +42,14 @@ class World:
         self.release_expired()
         return _found(self.account.numbers, number_id, "Phone number", "PHONE_NUMBER_NOT_FOUND")
 
+    def number_at(self, phone_number: str) -> Number:
+        """The account's number that is written so in E.164, or 404."""
+        self.release_expired()
+        for number in self.account.numbers.values():
+            if number.phone_number == phone_number:
+                return number
+        raise RefusalError(404, f"Phone number '{phone_number}' not found.", "PHONE_NUMBER_NOT_FOUND")
+
     def call(self, call_id: str) -> Call:
         """The call of that id, or 404."""
         return _found(self.account.calls, call_id, "Call", "CALL_NOT_FOUND")
