@@ -1,8 +1,24 @@
 """Phone numbers as people write them become E.164, or a sentence that says why not."""
 
+import re
+
 import pytest
-from phonenumbers import SUPPORTED_REGIONS, country_code_for_region
-from phonenumbers.shortnumberinfo import is_emergency_number
+from hypothesis import given
+from hypothesis import strategies as st
+from phonenumbers import (
+    COUNTRY_CODE_TO_REGION_CODE,
+    SUPPORTED_REGIONS,
+    PhoneNumberFormat,
+    PhoneNumberType,
+    country_code_for_region,
+    example_number_for_type,
+    format_number,
+    is_emergency_number,
+    national_significant_number,
+    number_type,
+    parse,
+    region_codes_for_country_code,
+)
 
 from agentphone_mcp.guard.dialing import to_e164
 
@@ -27,6 +43,9 @@ from agentphone_mcp.guard.dialing import to_e164
         pytest.param("+44 (0)20 7946 0958", "+442079460958", id="british-style"),
         pytest.param("+49 30 901820", "+4930901820", id="german"),
         pytest.param("+39 06 1234567", "+39061234567", id="italian-zero"),
+        pytest.param("+1 415 555 0100", "+14155550100", id="reserved-for-fiction"),
+        pytest.param("+1 415 555 0199", "+14155550199", id="the-last-of-fiction"),
+        pytest.param("+1 800 555 1234", "+18005551234", id="toll-free"),
         pytest.param("1-800-FLOWERS", "+18003569377", id="letters-on-the-keys"),
         pytest.param("４１５５５５９９９９", "+14155559999", id="fullwidth-digits"),
         pytest.param("٤١٥٥٥٥٩٩٩٩", "+14155559999", id="arabic-digits"),
@@ -54,6 +73,10 @@ def test_a_number_is_written_as_e164(written: str, number: str) -> None:
         pytest.param("+999123456789", id="no-such-country"),
         pytest.param("+0 415 555 9999", id="country-zero"),
         pytest.param("*67 415 555 9999", id="star-code"),
+        pytest.param("*7241555599", id="star-code-that-makes-ten-digits"),
+        pytest.param("＊7241555599", id="fullwidth-star"),
+        pytest.param("4155559999*", id="star-at-the-end"),
+        pytest.param("#31#4155559999", id="hash-code"),
         pytest.param("+14155559999, +14155558888", id="two-numbers"),
         pytest.param("+14155559999 or +14155558888", id="either-of-two"),
         pytest.param("+1415555\x009999", id="nul"),
@@ -89,34 +112,150 @@ def test_an_extension_is_refused(written: str) -> None:
     [
         pytest.param("911", id="us"),
         pytest.param("+1911", id="us-with-country"),
+        pytest.param("+1 911 555 0100", id="as-an-area-code"),
+        pytest.param("+1 1 911 555 0100", id="behind-a-second-one"),
+        pytest.param("1-211-555-0100", id="as-another-area-code"),
         pytest.param("9-1-1", id="us-with-dashes"),
+        pytest.param("(9) 1.1", id="us-with-all-sorts"),
         pytest.param("911911", id="us-twice"),
+        pytest.param("911 415 555 9999", id="us-before-a-number"),
+        pytest.param("+1 112 555 0100", id="europe-before-a-number"),
+        pytest.param("911-CALLMAX", id="us-before-letters"),
+        pytest.param("911 please", id="us-before-words"),
+        pytest.param("call 911", id="us-after-words"),
         pytest.param("112", id="europe"),
-        pytest.param("999", id="britain"),
-        pytest.param("+44999", id="britain-with-country"),
-        pytest.param("988", id="suicide-line"),
+        pytest.param("+44999", id="britain"),
+        pytest.param("+44 999 123 4567", id="britain-before-a-number"),
+        pytest.param("+49 112", id="germany"),
+        pytest.param("011 49 112", id="germany-dialled-from-home"),
+        pytest.param("+49 0112", id="germany-with-a-zero"),
+        pytest.param("+49 112 123456", id="germany-before-a-number"),
+        pytest.param("+61 000", id="australia"),
+        pytest.param("+61000000000", id="australia-before-a-number"),
+        pytest.param("+81 119", id="japan"),
+        *(pytest.param(f"{first}11", id=f"service-{first}11") for first in range(2, 9)),
         pytest.param("tel:911;phone-context=+1", id="link"),
         pytest.param("９１１", id="fullwidth"),
+        pytest.param("+１ ９１１ ５５５ ０１００", id="fullwidth-as-an-area-code"),
+        pytest.param("٩١١", id="arabic-digits"),
     ],
 )
 def test_an_emergency_number_is_refused(written: str) -> None:
     """No assistant calls one, in whatever way it is written."""
-    with pytest.raises(ValueError, match=r"(phone|emergency) number"):
+    with pytest.raises(ValueError, match="emergency numbers and service codes"):
         to_e164(written)
 
 
-def test_no_countrys_emergency_number_passes() -> None:
-    """Not with its country code in front either."""
-    short = ("08", "15", "17", "18", *(str(number) for number in range(100, 1000)))
-    passed = []
-    for region in sorted(SUPPORTED_REGIONS):
-        for number in short:
-            if is_emergency_number(number, region):
-                try:
-                    passed.append(to_e164(f"+{country_code_for_region(region)}{number}"))
-                except ValueError:
-                    continue
-    assert passed == []
+@pytest.mark.parametrize(
+    "code",
+    [
+        pytest.param("988", id="suicide-line"),
+        pytest.param("933", id="emergency-test-line"),
+        pytest.param("999", id="emergency-elsewhere"),
+        pytest.param("000", id="zeros"),
+        pytest.param("40404", id="texts"),
+        pytest.param("24280", id="texts-that-cost"),
+        pytest.param("123456", id="six-digits"),
+    ],
+)
+def test_no_short_code_passes_at_home(code: str) -> None:
+    """Bare or with the country code, whether or not the plan knows it."""
+    for written in (code, f"+1{code}", f"+1 {code}"):
+        with pytest.raises(ValueError, match=r"phone number|emergency numbers"):
+            to_e164(written)
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        pytest.param("+33112345678", id="paris"),
+        pytest.param("+911123456789", id="delhi"),
+        pytest.param("+5491123456789", id="mobile-of-buenos-aires"),
+        pytest.param("+251911234567", id="mobile-of-ethiopia"),
+        pytest.param("+14159111234", id="behind-an-area-code"),
+    ],
+)
+def test_a_subscriber_whose_number_begins_like_an_emergency_number_is_reached(number: str) -> None:
+    """After the country code nobody but the subscriber answers."""
+    assert to_e164(number) == number
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        pytest.param("900 555 1234", id="us"),
+        pytest.param("+1-900-FLOWERS", id="us-in-letters"),
+        pytest.param("+1 900 111 2222", id="us-not-assigned"),
+        pytest.param("212 976 1234", id="us-exchange"),
+        pytest.param("+1 555 976 1234", id="us-exchange-not-assigned"),
+        pytest.param("+44 909 879 0123", id="britain"),
+        pytest.param("+49 900 1234567", id="germany"),
+        pytest.param("+49 900 1234567 99", id="germany-with-digits-to-spare"),
+        pytest.param("+61 190 012 3456", id="australia"),
+        pytest.param("+979 1 2345 6789", id="international"),
+        pytest.param("+979 0 0000 0000", id="international-not-assigned"),
+        pytest.param("９００５５５１２３４", id="fullwidth"),
+    ],
+)
+def test_a_premium_rate_number_is_refused(written: str) -> None:
+    """It bills whoever calls it."""
+    with pytest.raises(ValueError, match="premium-rate numbers"):
+        to_e164(written)
+
+
+@pytest.mark.parametrize(
+    "written", [pytest.param("+49 116117", id="doctor"), pytest.param("+49 11833", id="directory-enquiries")]
+)
+def test_a_short_code_that_is_as_long_as_a_number_is_refused(written: str) -> None:
+    """Germany's numbers may have four digits."""
+    with pytest.raises(ValueError, match="is a short code"):
+        to_e164(written)
+
+
+@pytest.mark.parametrize("region", sorted(SUPPORTED_REGIONS))
+def test_no_countrys_emergency_or_premium_number_passes(region: str) -> None:
+    """Its country code in front changes nothing; a few have neither."""
+    code = country_code_for_region(region)
+    short = ("08", "15", "17", "18", *(f"{number:03}" for number in range(1000)))
+    forbidden = [f"+{code}{number}" for number in short if is_emergency_number(number, region)]
+    if premium := example_number_for_type(region, PhoneNumberType.PREMIUM_RATE):
+        forbidden.append(format_number(premium, PhoneNumberFormat.E164))
+    for number in forbidden:
+        with pytest.raises(ValueError, match=r"phone number|emergency numbers|premium-rate numbers"):
+            to_e164(number)
+
+
+DIGITS = st.text("0123456789", max_size=12)
+WRITTEN = st.one_of(
+    st.text(max_size=30),
+    st.text("0123456789+-() .*#,;xABW９１+", max_size=30),
+    st.builds("{}{}{}".format, st.sampled_from(["+1", "1", "", "+44", "+49", "+61", "011"]), st.just("911"), DIGITS),
+    st.builds(
+        "+{}{}{}".format,
+        st.sampled_from(sorted(COUNTRY_CODE_TO_REGION_CODE)),
+        st.sampled_from(["", "112", "911", "999", "000", "110", "900", "976", "190"]),
+        DIGITS,
+    ),
+)
+
+
+@given(WRITTEN)
+def test_no_text_becomes_an_emergency_or_premium_number(written: str) -> None:
+    """What passes is a whole number of its country, the same when read again, and none that bills or alarms."""
+    try:
+        passed = to_e164(written)
+    except ValueError:
+        return
+    assert to_e164(passed) == passed
+    assert re.fullmatch(r"\+[1-9][0-9]{4,16}", passed)
+    assert not re.match(r"\+1(.11|900|...976)", passed)
+    assert not passed.startswith("+979")
+    number = parse(passed)
+    assert number_type(number) != PhoneNumberType.PREMIUM_RATE
+    national = national_significant_number(number)
+    assert not any(
+        is_emergency_number(national, region) for region in region_codes_for_country_code(number.country_code)
+    )
 
 
 @pytest.mark.parametrize(
