@@ -1,50 +1,43 @@
-"""The command: serve (the default), demo, sandbox."""
+"""The command: serve (the default), demo, ledger, sandbox."""
 
-import math
 import os
 import sys
 from contextlib import ExitStack
+from tempfile import TemporaryDirectory
 from typing import Any, NoReturn, TextIO
 
 import click
 
 from agentphone_mcp import __version__
-from agentphone_mcp.api.key import DEFAULT_BASE_URL, ApiKey, mask_keys
-from agentphone_mcp.config import TOOLSETS, Config, ConfigError, read_key, read_toolsets
+from agentphone_mcp.api.key import ApiKey, mask_keys
+from agentphone_mcp.config import Config, ConfigError, read, read_destinations, read_key, read_state, read_toolsets
+from agentphone_mcp.guard.limits import Limits
+from agentphone_mcp.guard.rates import Rates
+from agentphone_mcp.options import serving_options
 
-_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 _EPILOG = """\
 The key comes from the environment and never from the command line: AGENTPHONE_API_KEY, or AGENTPHONE_API_KEY_FILE with
 the path of a file that holds it. Without a key the server starts and says so at the first call; --sandbox needs none.
 """
 
 
-class Amount(click.FloatRange):
-    """A number within bounds, which what is no number is not."""
-
-    name = "number"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Read it, and refuse `nan`, which compares with nothing."""
-        number = super().convert(value, param, ctx)
-        if math.isnan(number):
-            self.fail(f"{value!r} is no number", param, ctx)
-        return number
-
-
 class _OneSentence(click.Group):
     """Says what is wrong in one sentence on stderr: a host shows its user little more than the first line."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted([*super().list_commands(ctx), "sandbox"])
+        return sorted([*super().list_commands(ctx), "ledger", "sandbox"])
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name != "sandbox":
-            return super().get_command(ctx, cmd_name)
-        # Its web stack takes a while to import, which those who only serve need not wait for.
-        from agentphone_mcp.sandbox.command import sandbox
+        # What these need takes a while to import, which those who only serve need not wait for.
+        if cmd_name == "sandbox":
+            from agentphone_mcp.sandbox.command import sandbox
 
-        return sandbox
+            return sandbox
+        if cmd_name == "ledger":
+            from agentphone_mcp.ledger_command import ledger
+
+            return ledger
+        return super().get_command(ctx, cmd_name)
 
     def main(self, *args: Any, **extra: Any) -> NoReturn:
         try:
@@ -64,66 +57,7 @@ class _OneSentence(click.Group):
     context_settings={"show_default": True, "max_content_width": 110},
 )
 @click.version_option(__version__, prog_name="agentphone-mcp")
-@click.option(
-    "--transport",
-    type=click.Choice(["stdio", "streamable-http", "sse"]),
-    default="stdio",
-    envvar="AGENTPHONE_TRANSPORT",
-    show_envvar=True,
-    help="How hosts reach the server; HTTP is on loopback: /mcp, or /sse for old clients.",
-)
-@click.option("--port", type=click.IntRange(0, 65535), default=8000, envvar="AGENTPHONE_PORT", show_envvar=True)
-@click.option(
-    "--base-url",
-    default=DEFAULT_BASE_URL,
-    envvar="AGENTPHONE_BASE_URL",
-    show_envvar=True,
-    help="One of AgentPhone's two hosts, or a sandbox on loopback.",
-)
-@click.option(
-    "--sub-account", envvar="AGENTPHONE_SUB_ACCOUNT", show_envvar=True, help="Scope everything to a child account."
-)
-@click.option(
-    "--toolsets",
-    default="all",
-    envvar="AGENTPHONE_TOOLSETS",
-    show_envvar=True,
-    help=f"Comma-separated: {', '.join(TOOLSETS)}.",
-)
-@click.option(
-    "--read-only", is_flag=True, envvar="AGENTPHONE_READ_ONLY", show_envvar=True, help="Only tools that change nothing."
-)
-@click.option(
-    "--timeout",
-    type=Amount(1, 300),
-    default=30.0,
-    envvar="AGENTPHONE_TIMEOUT",
-    show_envvar=True,
-    help="Seconds that one answer of the API may take.",
-)
-@click.option(
-    "--log-level",
-    type=click.Choice(_LEVELS, case_sensitive=False),
-    default="WARNING",
-    envvar="AGENTPHONE_LOG_LEVEL",
-    show_envvar=True,
-    help="What is written to stderr.",
-)
-@click.option(
-    "--sandbox",
-    is_flag=True,
-    envvar="AGENTPHONE_SANDBOX",
-    show_envvar=True,
-    help="Use an AgentPhone of its own on this machine: no account, no key, no money.",
-)
-@click.option(
-    "--sandbox-speed",
-    type=Amount(0.1, 1000),
-    default=1.0,
-    envvar="AGENTPHONE_SANDBOX_SPEED",
-    show_envvar=True,
-    help="How much faster than real time the sandbox's calls go.",
-)
+@serving_options
 @click.pass_context
 def main(ctx: click.Context, **options: Any) -> None:
     """A telephone for AI assistants: serve the AgentPhone tools over MCP.
@@ -179,12 +113,14 @@ def _look_at_stdin() -> None:
 
 
 def _configured(options: dict[str, Any], stack: ExitStack) -> Config:
-    key, base_url = None, options["base_url"]
+    key, base_url, state = None, options["base_url"], options["state"]
     if options["sandbox"]:
         from agentphone_mcp.sandbox import running
 
         box = stack.enter_context(running(speed=options["sandbox_speed"]))
         key, base_url = ApiKey(box.key), box.url
+        # What is practised is no part of the audit, and ends with the sandbox.
+        state = state or stack.enter_context(TemporaryDirectory(ignore_cleanup_errors=True))
     else:
         key = read_key(os.environ)
     return Config(
@@ -194,4 +130,13 @@ def _configured(options: dict[str, Any], stack: ExitStack) -> Config:
         toolsets=read_toolsets(options["toolsets"]),
         read_only=options["read_only"],
         timeout=options["timeout"],
+        state=read_state(state or ""),
+        limits=read("AGENTPHONE_LIMITS", Limits.parse, options["limits"]),
+        rates=read("AGENTPHONE_RATES", Rates.parse, options["rates"]),
+        destinations=read_destinations(
+            options["allowed_countries"], options["allowed_recipients"], options["quiet_hours"]
+        ),
+        needs_person=options["approval"] == "human",
+        approval_timeout=options["approval_timeout"],
+        ai_disclosure=options["ai_disclosure"] == "on",
     )

@@ -1,12 +1,19 @@
 """What a server is told at its start: flags and environment, read once, checked, and frozen."""
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
+
+import platformdirs
 
 from agentphone_mcp.api.key import DEFAULT_BASE_URL, Allowlist, ApiKey, KeyRuleBroken, mask_keys
+from agentphone_mcp.guard.destinations import Destinations, QuietHours, read_countries, read_recipients
+from agentphone_mcp.guard.limits import Limits
+from agentphone_mcp.guard.rates import Rates
 
+Setting = TypeVar("Setting")
 TOOLSETS = ("account", "agents", "numbers", "calls", "messages", "webhooks", "contacts")
 KEY_VARIABLE = "AGENTPHONE_API_KEY"
 KEY_FILE_VARIABLE = "AGENTPHONE_API_KEY_FILE"
@@ -27,6 +34,13 @@ class Config:
         toolsets: which groups of tools exist, in the order of `TOOLSETS`.
         read_only: leave only the tools that change nothing; wins over every other setting.
         timeout: seconds that one answer of the API may take.
+        state: where the ledger is kept: a folder, or a SQLAlchemy URL.
+        limits: how much may be done in how long.
+        rates: what things cost.
+        destinations: who may be called and texted, and when.
+        needs_person: whether the host has to ask its user before anything is spent or destroyed.
+        approval_timeout: seconds that this user has to answer.
+        ai_disclosure: whether every call says at its start that an AI is speaking.
     """
 
     api_key: ApiKey | None = None
@@ -35,6 +49,13 @@ class Config:
     toolsets: tuple[str, ...] = TOOLSETS
     read_only: bool = False
     timeout: float = 30.0
+    state: str = field(default_factory=lambda: read_state(""))
+    limits: Limits = field(default_factory=lambda: Limits.parse(""))
+    rates: Rates = field(default_factory=Rates)
+    destinations: Destinations = field(default_factory=Destinations)
+    needs_person: bool = False
+    approval_timeout: float = 300.0
+    ai_disclosure: bool = True
 
     def __post_init__(self) -> None:
         try:
@@ -89,3 +110,34 @@ def read_toolsets(text: str) -> tuple[str, ...]:
     if unknown := sorted(chosen - set(TOOLSETS)):
         raise ConfigError(f"AGENTPHONE_TOOLSETS: {', '.join(unknown)} is no toolset; there are {', '.join(TOOLSETS)}")
     return tuple(name for name in TOOLSETS if name in chosen)
+
+
+def read_state(place: str) -> str:
+    """Say where the ledger is kept: the folder or database that was named, or else this user's state folder."""
+    return place.strip() or str(platformdirs.user_state_path("agentphone-mcp", appauthor=False))
+
+
+def read_destinations(countries: str, recipients: str, quiet_hours: str) -> Destinations:
+    """Read who may be called and texted, and when.
+
+    Raises:
+        ConfigError: naming the variable that cannot be read.
+    """
+    hours = quiet_hours.strip()
+    return Destinations(
+        countries=read("AGENTPHONE_ALLOWED_COUNTRIES", read_countries, countries),
+        recipients=read("AGENTPHONE_ALLOWED_RECIPIENTS", read_recipients, recipients),
+        quiet_hours=None if hours in ("", "off") else read("AGENTPHONE_QUIET_HOURS", QuietHours.parse, hours),
+    )
+
+
+def read(variable: str, parse: Callable[[str], Setting], text: str) -> Setting:
+    """Read one setting.
+
+    Raises:
+        ConfigError: naming the variable.
+    """
+    try:
+        return parse(text)
+    except ValueError as wrong:
+        raise ConfigError(f"{variable}: {wrong}") from None

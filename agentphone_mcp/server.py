@@ -3,8 +3,10 @@
 import re
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
+import anyio
 import httpx
 from mcp.server.caching import CacheableMethod, CacheHint
 from mcp.server.lowlevel.helper_types import ReadResourceContents
@@ -16,14 +18,18 @@ from pydantic import AnyUrl, ValidationError
 from agentphone_mcp import __version__
 from agentphone_mcp.api.client import ApiClient
 from agentphone_mcp.api.errors import ApiError
+from agentphone_mcp.api.transport import slowest_write
 from agentphone_mcp.config import Config
+from agentphone_mcp.guard.books import Books
 from agentphone_mcp.guard.gate import Gate
-from agentphone_mcp.guard.rates import Rates
 from agentphone_mcp.guard.refused import Refused
+from agentphone_mcp.guard.reservations import Rules
+from agentphone_mcp.guard.settling import Settler
 from agentphone_mcp.tools.calls import RECORDING_URI
 from agentphone_mcp.tools.catalog import CATALOG, select
 from agentphone_mcp.tools.explain import explain, explain_arguments
 from agentphone_mcp.tools.injected import Telephone, telephone
+from agentphone_mcp.tools.looking_up import look_up, seconds_of
 from agentphone_mcp.tools.toolset import Declared
 
 _INSTRUCTIONS = """\
@@ -68,10 +74,29 @@ def create_server(config: Config, *, inner: httpx.AsyncBaseTransport | None = No
         api = ApiClient(
             config.base_url, config.api_key, sub_account=config.sub_account, timeout=config.timeout, inner=inner
         )
-        async with api:
-            yield Telephone(api, Gate(), Rates())
+        books = Books(config.state)
+        account = config.api_key.account(config.sub_account) if config.api_key else "no key"
+        settler = Settler(account, books, partial(look_up, api), partial(seconds_of, api))
+        async with api, anyio.create_task_group() as beside:
+            if config.api_key and not config.read_only:
+                # What an earlier run left in doubt; nobody waits for it.
+                beside.start_soon(settler.settle_all)
+            yield Telephone(api, Gate(_rules(config), settler), config.rates)
+            beside.cancel_scope.cancel()
+        books.close()
 
     return AgentPhoneServer(config, lifespan)
+
+
+def _rules(config: Config) -> Rules:
+    return Rules(
+        limits=config.limits,
+        destinations=config.destinations,
+        ai_disclosure=config.ai_disclosure,
+        needs_person=config.needs_person,
+        seconds_to_answer=config.approval_timeout,
+        seconds_to_write=slowest_write(config.timeout),
+    )
 
 
 class AgentPhoneServer(MCPServer[Telephone]):

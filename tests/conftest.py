@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator, Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -62,13 +63,21 @@ def sandbox(closing: Callable[[Callable[[], object]], None]) -> Generator[Sandbo
     closing(box.close)
 
 
+@pytest.fixture(autouse=True)
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A state folder of the test's own, also for the processes it starts; nobody's real ledger is touched."""
+    folder = tmp_path / "state"
+    monkeypatch.setenv("AGENTPHONE_STATE", str(folder))
+    return folder
+
+
 @pytest.fixture
-def connect(sandbox: Sandbox) -> Connect:
+def connect(sandbox: Sandbox, state: Path) -> Connect:
     """Connect an MCP client, in memory, to our server on the sandbox; settings are those of `Config`."""
 
     @asynccontextmanager
     async def connect(mode: str = "auto", **settings: Any) -> AsyncGenerator[Client]:
-        config = Config(**{"api_key": ApiKey(sandbox.key), "base_url": sandbox.url} | settings)
+        config = Config(**{"api_key": ApiKey(sandbox.key), "base_url": sandbox.url, "state": str(state)} | settings)
         async with Client(create_server(config), mode=mode) as client:
             yield client
 
@@ -76,12 +85,12 @@ def connect(sandbox: Sandbox) -> Connect:
 
 
 @pytest.fixture
-def connect_to() -> Connect:
+def connect_to(state: Path) -> Connect:
     """Connect an MCP client to our server with the vendor's address, a live key and a `Recorder` for a network."""
 
     @asynccontextmanager
     async def connect_to(recorder: Recorder, **settings: Any) -> AsyncGenerator[Client]:
-        config = Config(**{"api_key": ApiKey(LIVE_KEY)} | settings)
+        config = Config(**{"api_key": ApiKey(LIVE_KEY), "state": str(state)} | settings)
         async with Client(create_server(config, inner=recorder.transport)) as client:
             yield client
 

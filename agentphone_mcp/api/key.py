@@ -4,6 +4,7 @@ The rule stands in an HTTP transport, the last thing a request passes on its way
 a base URL or a client option asks for, a request that breaks it is not sent at all. Source: API.md, "Base".
 """
 
+import hashlib
 import ipaddress
 import re
 from collections.abc import Mapping
@@ -51,6 +52,10 @@ class ApiKey:
     def last_four(self) -> str:
         """The last four characters, which a person may be shown to tell two keys apart; none of a short key."""
         return self._value[-4:] if len(self._value) >= _LONG_ENOUGH_TO_SHOW else ""
+
+    def account(self, sub_account: str | None = None) -> str:
+        """Tell one account from another without the key: a hash from which it cannot be had."""
+        return hashlib.sha256(f"agentphone-mcp {self._value} {sub_account or ''}".encode()).hexdigest()[:16]
 
     def header(self) -> str:
         """The value of the Authorization header; the one way to the key's text."""

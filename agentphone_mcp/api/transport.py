@@ -26,7 +26,7 @@ from agentphone_mcp.api.errors import (
 )
 from agentphone_mcp.api.key import REDIRECT, Allowlist, ApiKey, KeyedTransport, mask_keys, proxy_for
 from agentphone_mcp.api.models import is_id
-from agentphone_mcp.api.retries import TRIES, backoff, delay_before_retry, retry_after
+from agentphone_mcp.api.retries import LONGEST_WAIT, TRIES, backoff, delay_before_retry, retry_after
 
 Answer = TypeVar("Answer", bound=BaseModel)
 Query = Mapping[str, str | int | None]
@@ -247,6 +247,11 @@ class Transport:
         sent = not isinstance(lost, _NEVER_SENT)
         kind = OutcomeUnknown if sent and not line.is_read else Unreachable
         return kind(line, _reason(lost))
+
+
+def slowest_write(timeout: float) -> float:
+    """Seconds after which a write has been answered or given up: every try in its time, and the waits in between."""
+    return TRIES * (timeout + min(timeout, _TO_CONNECT) + LONGEST_WAIT + 1)
 
 
 def _path_value(line: RequestLine, name: str) -> str:

@@ -1,86 +1,198 @@
 """The one door that every tool that spends or destroys goes through."""
 
-import json
+import logging
+import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Annotated, Generic, Literal, TypeVar
+from typing import Any
 
-from pydantic import BaseModel, Field
+from anyio import CancelScope
+from anyio.lowlevel import checkpoint_if_cancelled
+from pydantic import BaseModel, ConfigDict
 
-from agentphone_mcp.api.errors import OutcomeUnknown
+from agentphone_mcp.api.errors import ApiError, OutcomeUnknown
+from agentphone_mcp.guard import refusals
+from agentphone_mcp.guard.books import LedgerUnavailable
+from agentphone_mcp.guard.deeds import Deed, Outcome, Result
+from agentphone_mcp.guard.entries import Entry, Question, Settled
 from agentphone_mcp.guard.refused import Refused
+from agentphone_mcp.guard.reservations import Reservations, Rules
+from agentphone_mcp.guard.settling import Settler
 
-Result = TypeVar("Result", bound=BaseModel)
+_NAMES_OF_IDS = ("id", "call_id", "conversation_id", "phone_number")
 
-
-@dataclass(frozen=True)
-class Deed:
-    """What a gated tool would do, said so that a person can decide.
-
-    Attributes:
-        what: the deed as a sentence, with the names and numbers behind the ids.
-        look_up: the tool that shows whether it happened, for when the answer is lost.
-        proof: for what cannot be undone: the number, name or URL that `confirm` must repeat.
-        then: what to do when it is done.
-    """
-
-    what: str
-    look_up: str
-    proof: str | None = None
-    then: str | None = None
+logger = logging.getLogger(__name__)
 
 
-class Outcome(BaseModel, Generic[Result]):
-    """What came of a gated tool; nothing was written while the status is `needs_confirmation`."""
+class Earlier(BaseModel):
+    """A result as it was kept in the ledger."""
 
-    status: Literal["needs_confirmation", "done", "unknown"]
-    what: Annotated[str, Field(description="The deed, in a sentence")]
-    result: Result | None = None
-    next_step: str | None = None
+    model_config = ConfigDict(extra="allow")
 
 
 class Gate:
-    """Carries out confirmed deeds and explains the others."""
+    """Carries out confirmed deeds, once, and explains the others.
+
+    Args:
+        rules: what is allowed.
+        settler: the account's ledger, and how it is settled.
+        clock: seconds since the epoch.
+    """
+
+    def __init__(self, rules: Rules, settler: Settler, clock: Callable[[], float] = time.time) -> None:
+        self.rules = rules
+        self._reservations = Reservations(rules, settler, clock)
+        self._books = settler.books
+        self._clock = clock
 
     async def carry_out(
-        self, deed: Deed, confirm: bool | str | None, do: Callable[[], Awaitable[Result]]
+        self, deed: Deed, confirm: bool | str | None, do: Callable[[], Awaitable[Result]], *, repeat: bool = False
     ) -> Outcome[Result]:
-        """Do it if it was confirmed; say what would happen if not.
+        """Do it if it was confirmed and nothing stands in its way; say what would happen if not.
 
         Args:
             deed: what it is.
             confirm: the tool's argument: exactly True, or the deed's proof where it has one.
             do: the write; called once at most, and never before the confirmation.
+            repeat: whether it is wanted although the same was done.
 
         Returns:
-            `unknown` when the answer to the write was lost: it may have happened.
+            `unknown` when the answer to the write was lost: it may have happened. `replayed` when the same was done
+            before, and not now.
 
         Raises:
-            Refused: when `confirm` names another thing than the one that would be destroyed.
+            Refused: when a rule forbids it, `confirm` names another thing than the one that would be destroyed, the
+                same is still under way, or the ledger cannot be written.
         """
+        if deed.is_free:
+            return await _do_freely(deed, do)
         if confirm is None or confirm is False:
-            return Outcome(status="needs_confirmation", what=deed.what, next_step=_how_to_confirm(deed))
-        if not _is_yes(confirm, deed):
-            raise Refused(f"Nothing was done: confirm does not match. {deed.what} {_how_to_confirm(deed)}")
+            self._reservations.check_destination(deed)
+            return await self._preview(deed, repeat=repeat)
+        if not deed.is_confirmed(confirm):
+            raise Refused(f"Nothing was done: confirm does not match. {deed.what} {deed.how_to_confirm()}")
+        try:
+            reserved = await self._reservations.make(deed, repeat=repeat)
+        except LedgerUnavailable as broken:
+            raise Refused(refusals.ledger_unavailable(broken)) from broken
+        if isinstance(reserved, Entry):
+            return self._as_before(reserved, deed)
+        return await self._do(deed, reserved, do)
+
+    async def question(
+        self, deed: Deed, confirm: bool | str | None, *, repeat: bool, is_answering: bool
+    ) -> Question | None:
+        """What a person must be asked before a confirmed deed; None where nothing would come of it anyway.
+
+        Args:
+            deed: what it is.
+            confirm: the tool's argument.
+            repeat: whether it is wanted although the same was done.
+            is_answering: whether the host comes back with an answer: then it is the question that was asked.
+
+        Raises:
+            Refused: when that question was answered before.
+        """
+        if not self.rules.needs_person or deed.is_free or not deed.is_confirmed(confirm):
+            return None
+        try:
+            self._reservations.check_destination(deed)
+            if await self._reservations.in_the_way(deed, repeat=repeat):
+                return None
+            asked = await (self._reservations.asked(deed) if is_answering else self._reservations.ask(deed))
+        except (Refused, LedgerUnavailable):
+            # `carry_out` meets the same, and says so.
+            return None
+        if asked is None:
+            raise Refused("Nothing was done: that answer was given before, and a yes counts once. Call again.")
+        return asked
+
+    def is_too_late(self, question: Question) -> bool:
+        """Whether an answer to it counts no more."""
+        return self._clock() - question.at > self.rules.seconds_to_answer
+
+    async def _preview(self, deed: Deed, *, repeat: bool) -> Outcome[Any]:
+        how = deed.how_to_confirm()
+        try:
+            earlier = await self._reservations.in_the_way(deed, repeat=repeat, caps=False)
+        except LedgerUnavailable as broken:
+            logger.warning("a preview could not look into the ledger: %s", broken)
+            earlier = None
+        if isinstance(earlier, Entry):
+            how = f"{_said_of(earlier, deed, self._clock())} {how}"
+        return Outcome(status="needs_confirmation", what=deed.what, next_step=how)
+
+    async def _do(self, deed: Deed, row: int, do: Callable[[], Awaitable[Result]]) -> Outcome[Result]:
+        """Do what was reserved. It is not given up half-way: what was sent may happen, and then its answer counts."""
+        try:
+            await checkpoint_if_cancelled()
+        except BaseException:
+            await self._settle(row, "failed", reason="cancelled before anything was sent")
+            raise
+        with CancelScope(shield=True):
+            return await self._do_and_settle(deed, row, do)
+        raise AssertionError("unreachable: nothing is cancelled in there")
+
+    async def _do_and_settle(self, deed: Deed, row: int, do: Callable[[], Awaitable[Result]]) -> Outcome[Result]:
         try:
             result = await do()
         except OutcomeUnknown as lost:
-            said = f"{lost.status} {lost.detail}".strip() if lost.status else lost.detail
-            return Outcome(
-                status="unknown",
-                what=deed.what,
-                next_step=f"It may or may not have happened ({said}). Look with {deed.look_up} before anything "
-                "else; do not just repeat it.",
-            )
+            said = _said_by(lost)
+            await self._settle(row, "unknown", reason=said)
+            return _lost(deed, said)
+        except BaseException as failure:
+            # What the API refused did not happen; of a bug of ours nobody knows when it struck.
+            outcome = "failed" if isinstance(failure, ApiError) else "unknown"
+            await self._settle(row, outcome, reason=str(failure) or type(failure).__name__)
+            raise
+        kept = result.model_dump(mode="json", exclude_none=True)
+        ids = {name: str(kept[name]) for name in _NAMES_OF_IDS if kept.get(name)}
+        await self._settle(row, "done", ids=ids, result=kept)
         return Outcome(status="done", what=deed.what, result=result, next_step=deed.then)
 
+    async def _settle(self, row: int, outcome: Settled, **came_of_it: Any) -> None:
+        """Write down what came of it; that this fails must not hide it from whoever waits for the answer."""
+        try:
+            with CancelScope(shield=True):
+                await self._books.ask(lambda ledger: ledger.settle(row, outcome, **came_of_it))
+        except LedgerUnavailable as broken:
+            logger.error("row %d of the ledger stays unsettled, although it is %s: %s", row, outcome, broken)
 
-def _is_yes(confirm: bool | str, deed: Deed) -> bool:
-    if deed.proof is None:
-        return confirm is True
-    return bool(deed.proof) and confirm == deed.proof
+    def _as_before(self, earlier: Entry, deed: Deed) -> Outcome[Any]:
+        said = _said_of(earlier, deed, self._clock())
+        if earlier.outcome != "done":
+            return Outcome(status="unknown", what=deed.what, replayed=True, next_step=said)
+        # Sent as it was, whichever model it once had.
+        kept = Earlier.model_validate(earlier.result) if earlier.result else None
+        return Outcome[Any].model_construct(
+            status="done", what=earlier.what, replayed=True, result=kept, next_step=said
+        )
 
 
-def _how_to_confirm(deed: Deed) -> str:
-    value = "true" if deed.proof is None else json.dumps(deed.proof, ensure_ascii=False)
-    return f"Ask your user. Only if they agree, call this again with the same arguments and confirm={value}."
+async def _do_freely(deed: Deed, do: Callable[[], Awaitable[Result]]) -> Outcome[Result]:
+    try:
+        return Outcome(status="done", what=deed.what, result=await do(), next_step=deed.then)
+    except OutcomeUnknown as lost:
+        return _lost(deed, _said_by(lost))
+
+
+def _lost(deed: Deed, said: str) -> Outcome[Any]:
+    return Outcome(
+        status="unknown",
+        what=deed.what,
+        next_step=f"It may or may not have happened ({said}). Look with {deed.look_up} before anything else; do not "
+        "just repeat it.",
+    )
+
+
+def _said_by(lost: OutcomeUnknown) -> str:
+    return f"{lost.status} {lost.detail}".strip() if lost.status else lost.detail
+
+
+def _said_of(earlier: Entry, deed: Deed, now: float) -> str:
+    match earlier.outcome:
+        case "done":
+            return refusals.replayed(earlier, deed, now)
+        case "pending":
+            return refusals.under_way(earlier, now)
+        case _:
+            return refusals.still_unknown(earlier, deed, now)

@@ -1,8 +1,51 @@
 """What things cost, in one place. Source: API.md, "Money". Rates change, so what a person is told says "about"."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, fields
 
 _GSM_SEGMENT, _UNICODE_SEGMENT = 160, 70
+_MICROS = 1_000_000
+_LEAST_FOR_A_CALL = 0.01
+_MINUTES_ESTIMATED = 5
+"""How long a call is taken to last until its true seconds are known."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Dollars, kept as whole millionths so that sums are exact.
+
+    Attributes:
+        micros: the cost, or its estimate.
+        minute_micros: for what is billed by its seconds: the price of a minute; the cost is an estimate until then.
+    """
+
+    micros: int
+    minute_micros: int | None = None
+
+    @classmethod
+    def of(cls, dollars: float) -> "Cost":
+        """A cost that is known before."""
+        return cls(round(dollars * _MICROS))
+
+    @classmethod
+    def of_call(cls, per_minute: float) -> "Cost":
+        """A call's estimate; what it costs is known when it has ended."""
+        return cls(round(per_minute * _MINUTES_ESTIMATED * _MICROS), round(per_minute * _MICROS))
+
+
+FREE = Cost(0)
+
+
+def cost_of_seconds(minute_micros: int, seconds: float) -> int:
+    """What a call cost in the end, in millionths of a dollar: by the second, at least a cent; nothing unanswered."""
+    if seconds <= 0:
+        return 0
+    return max(round(_LEAST_FOR_A_CALL * _MICROS), math.ceil(minute_micros * seconds / 60))
+
+
+def in_dollars(micros: int) -> str:
+    """Write a cost for a person."""
+    return f"${micros / _MICROS:.2f}"
 
 
 @dataclass(frozen=True)
@@ -12,20 +55,57 @@ class Rates:
     number_per_30_days: float = 3.00
     hosted_minute: float = 0.22
     webhook_minute: float = 0.13
+    aggressive_denoising_minute: float = 0.005
     text: float = 0.02
+
+    @classmethod
+    def parse(cls, said: str) -> "Rates":
+        """Read prices that differ: `hosted_minute=0.25,text=0.03`.
+
+        Raises:
+            ValueError: if a name is none of the rates, or a price none that could be paid.
+        """
+        names = [rate.name for rate in fields(cls)]
+        given: dict[str, float] = {}
+        for part in filter(None, (part.strip() for part in said.split(","))):
+            name, _, price = (side.strip() for side in part.partition("="))
+            if name not in names:
+                raise ValueError(f"{name!r} is no rate; there are {', '.join(names)}")
+            try:
+                given[name] = float(price.removeprefix("$"))
+            except ValueError:
+                raise ValueError(f"{name}={price!r} is no price: write it like {name}=0.25") from None
+            if not 0 <= given[name] <= 1_000:
+                raise ValueError(f"{name}={price!r} is no price in dollars")
+        return cls(**given)
 
     def number(self) -> str:
         """What a phone number costs."""
         return f"about ${self.number_per_30_days:.2f} per 30 days, charged at once and not refunded"
 
-    def voice(self, *, hosted: bool) -> str:
-        """What a call costs, in hosted or in webhook voice mode."""
-        return f"about ${self.hosted_minute if hosted else self.webhook_minute:.2f} a minute, by the second"
+    def minute(self, *, hosted: bool, denoising: str | None = None) -> float:
+        """What a minute of a call costs, in hosted or in webhook voice mode."""
+        extra = self.aggressive_denoising_minute if denoising == "noise-and-background-speech-cancellation" else 0
+        return (self.hosted_minute if hosted else self.webhook_minute) + extra
+
+    def texts(self, body: str) -> float:
+        """What a text costs, by its segments."""
+        return self.text * _segments(body)
 
     def message(self, body: str) -> str:
-        """What a text costs, by its segments."""
-        size = _GSM_SEGMENT if body.isascii() else _UNICODE_SEGMENT
-        # Carriers count UTF-16 units, of which an emoji takes two.
-        units = len(body.encode("utf-16-le", "surrogatepass")) // 2
-        segments = max(1, -(-units // size))
-        return f"about ${self.text * segments:.2f}, {segments} segment{'s' if segments > 1 else ''}"
+        """Say what a text costs."""
+        segments = _segments(body)
+        return f"about ${self.texts(body):.2f}, {segments} segment{'s' if segments > 1 else ''}"
+
+
+def per_minute(price: float) -> str:
+    """Say what a call costs."""
+    shown = f"{price:.3f}".removesuffix("0")
+    return f"about ${shown} a minute, by the second"
+
+
+def _segments(body: str) -> int:
+    size = _GSM_SEGMENT if body.isascii() else _UNICODE_SEGMENT
+    # Carriers count UTF-16 units, of which an emoji takes two.
+    units = len(body.encode("utf-16-le", "surrogatepass")) // 2
+    return max(1, -(-units // size))

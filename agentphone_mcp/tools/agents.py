@@ -2,13 +2,14 @@
 
 from typing import Annotated, Literal
 
-from mcp.server.mcpserver import Resolve
 from pydantic import BaseModel, Field
 
 from agentphone_mcp.api.agents import Agent, AgentFields, Attachment, DeletedAgent, Voice, VoiceTuning
 from agentphone_mcp.api.models import Done, Page
-from agentphone_mcp.guard.gate import Deed, Outcome
+from agentphone_mcp.guard.deeds import Deed, Outcome
 from agentphone_mcp.guard.refused import Refused
+from agentphone_mcp.guard.reservations import Rules as RuleBook
+from agentphone_mcp.tools.approving import destroying
 from agentphone_mcp.tools.fields import (
     AgentId,
     AgentName,
@@ -24,7 +25,7 @@ from agentphone_mcp.tools.fields import (
     VoiceId,
     VoiceMode,
 )
-from agentphone_mcp.tools.injected import Api, Gate
+from agentphone_mcp.tools.injected import Api, Gate, Rules
 from agentphone_mcp.tools.placing import numbers_of
 from agentphone_mcp.tools.results import Listed, listed
 from agentphone_mcp.tools.toolset import creates, destroys, reads, updates
@@ -63,6 +64,7 @@ async def get_agent(agent_id: AgentId, api: Api) -> Agent:
 async def create_agent(
     name: AgentName,
     api: Api,
+    rules: Rules,
     voice_mode: VoiceMode = "webhook",
     system_prompt: Annotated[str, Field(description="Who the agent is and what to achieve; hosted needs it")]
     | None = None,
@@ -76,6 +78,7 @@ async def create_agent(
     """Create an agent. It needs a number (buy_number, attach_number) before it can call."""
     if voice_mode == "hosted" and not system_prompt:
         raise Refused("Nothing was created: voice_mode hosted needs a system_prompt.")
+    _check_transfer(rules, transfer_number)
     fields = _fields(
         tuning,
         name=name,
@@ -95,6 +98,7 @@ async def create_agent(
 async def update_agent(
     agent_id: AgentId,
     api: Api,
+    rules: Rules,
     name: AgentName | None = None,
     voice_mode: VoiceMode | None = None,
     system_prompt: SystemPrompt | None = None,
@@ -106,6 +110,7 @@ async def update_agent(
     tuning: Tuning | None = None,
 ) -> SavedAgent:
     """Change an agent; what is left out stays."""
+    _check_transfer(rules, transfer_number)
     fields = _fields(
         tuning,
         name=name,
@@ -130,12 +135,13 @@ async def deleting(agent_id: str, api: Api) -> Deed:
         f"Delete the agent {agent.name!r}. It cannot be undone; its numbers ({numbers}) stay, attached to nobody.",
         look_up="list_agents",
         proof=(agent.name or "").strip() or agent.id,
+        clues={"agent_id": agent_id},
     )
 
 
 async def delete_agent(
     agent_id: AgentId,
-    deed: Annotated[Deed, Resolve(deleting)],
+    deed: Annotated[Deed, destroying("delete_agent", deleting)],
     api: Api,
     gate: Gate,
     confirm: Annotated[ConfirmText, Field(description="Omit for a preview; then the agent's name")] = None,
@@ -182,6 +188,12 @@ def agent_rows(page: Page[Agent]) -> Page[AgentRow]:
         for agent in page.data
     ]
     return Page[AgentRow](data=rows, total=page.total, has_more=page.has_more)
+
+
+def _check_transfer(rules: RuleBook, number: str | None) -> None:
+    """Hold the number that calls go on to by the rules for those that are dialled; it may be stored at any hour."""
+    if number:
+        rules.destinations.check(number, rings=False)
 
 
 def _fields(tuning: VoiceTuning | None, **given: str | None) -> AgentFields:

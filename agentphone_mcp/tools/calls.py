@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from functools import partial
 from typing import Annotated, Any, Literal
 
-from mcp.server.mcpserver import Context, Resolve
+from mcp.server.mcpserver import Context
 from mcp_types import ResourceLink
 from pydantic import BaseModel, Field
 
@@ -13,8 +13,9 @@ from agentphone_mcp.api.agents import ModelTier
 from agentphone_mcp.api.calls import Call, CallWithTranscript, Turn, WebCall
 from agentphone_mcp.api.listing import every
 from agentphone_mcp.api.models import Done
-from agentphone_mcp.guard.gate import Deed, Outcome
+from agentphone_mcp.guard.deeds import Deed, Outcome
 from agentphone_mcp.guard.refused import Refused
+from agentphone_mcp.tools.approving import spending
 from agentphone_mcp.tools.fields import (
     AfterTurn,
     AgentId,
@@ -25,12 +26,13 @@ from agentphone_mcp.tools.fields import (
     NumberId,
     Offset,
     Phone,
+    Repeat,
     TextOrNone,
     VoiceId,
 )
 from agentphone_mcp.tools.following import Followed, follow
 from agentphone_mcp.tools.injected import Api, Gate
-from agentphone_mcp.tools.placing import opening_web_call, placing
+from agentphone_mcp.tools.placing import Words, opening_web_call, placing
 from agentphone_mcp.tools.results import Listed, listed
 from agentphone_mcp.tools.toolset import reads, spends, updates
 
@@ -99,7 +101,8 @@ async def get_call(call_id: CallId, api: Api) -> CallWithTranscript:
 async def place_call(
     agent_id: AgentId,
     to_number: Phone,
-    deed: Annotated[Deed, Resolve(placing)],
+    deed: Annotated[Deed, spending("place_call", placing)],
+    words: Words,
     api: Api,
     gate: Gate,
     prompt: Annotated[
@@ -113,6 +116,7 @@ async def place_call(
     variables: Annotated[dict[str, str] | None, Field(description="For the agent's prompt")] = None,
     disable_recording: bool | None = None,
     confirm: Confirm = None,
+    repeat: Repeat = False,
 ) -> Outcome[Call]:
     """Dial a person and let an agent talk. Returns when the call is accepted, before anyone answers."""
     return await gate.carry_out(
@@ -122,13 +126,14 @@ async def place_call(
             agent_id,
             to_number,
             from_number_id=from_number_id,
-            initial_greeting=greeting,
-            system_prompt=prompt,
+            initial_greeting=words.greeting,
+            system_prompt=words.prompt,
             voice=voice,
             model_tier=model_tier,
             variables=variables,
             disable_recording=disable_recording,
         ),
+        repeat=repeat,
     )
 
 
@@ -178,16 +183,20 @@ async def end_call(call_id: CallId, api: Api) -> Done:
 
 async def create_web_call(
     agent_id: AgentId,
-    deed: Annotated[Deed, Resolve(opening_web_call)],
+    deed: Annotated[Deed, spending("create_web_call", opening_web_call)],
     api: Api,
     gate: Gate,
     metadata: dict[str, Any] | None = None,
     variables: dict[str, str] | None = None,
     confirm: Confirm = None,
+    repeat: Repeat = False,
 ) -> Outcome[WebCall]:
     """Get a token for a browser to talk to an agent, without a phone."""
     return await gate.carry_out(
-        deed, confirm, lambda: api.calls.create_web(agent_id, metadata=metadata, variables=variables)
+        deed,
+        confirm,
+        lambda: api.calls.create_web(agent_id, metadata=metadata, variables=variables),
+        repeat=repeat,
     )
 
 

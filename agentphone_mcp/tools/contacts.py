@@ -2,14 +2,14 @@
 
 from typing import Annotated
 
-from mcp.server.mcpserver import Resolve
 from pydantic import AfterValidator, Field
 
 from agentphone_mcp.api.contacts import Contact
 from agentphone_mcp.api.models import Done
+from agentphone_mcp.guard.deeds import Deed, Outcome
 from agentphone_mcp.guard.dialing import same_number
-from agentphone_mcp.guard.gate import Deed, Outcome
 from agentphone_mcp.guard.refused import Refused
+from agentphone_mcp.tools.approving import destroying
 from agentphone_mcp.tools.fields import ConfirmText, ContactId, Limit, Offset, Phone, Text
 from agentphone_mcp.tools.injected import Api, Gate
 from agentphone_mcp.tools.results import Listed, listed
@@ -53,11 +53,16 @@ async def erasing(contact_id: str, api: Api) -> Deed:
         f"Delete the contact {contact.name!r}, {contact.phone_number}. It cannot be undone.",
         look_up="list_contacts",
         proof=same_number(contact.phone_number or contact.name or contact.id),
+        clues={"contact_id": contact_id},
     )
 
 
 async def delete_contact(
-    contact_id: ContactId, deed: Annotated[Deed, Resolve(erasing)], api: Api, gate: Gate, confirm: ConfirmContact = None
+    contact_id: ContactId,
+    deed: Annotated[Deed, destroying("delete_contact", erasing)],
+    api: Api,
+    gate: Gate,
+    confirm: ConfirmContact = None,
 ) -> Outcome[Done]:
     """Delete a contact for good."""
     return await gate.carry_out(deed, confirm, lambda: api.contacts.delete(contact_id))

@@ -56,6 +56,7 @@ Hours = Annotated[int, Field(ge=1, le=720)]
 AfterTurn = Annotated[int, Field(ge=0, description="Turns already read")]
 
 Confirm = Annotated[StrictBool | None, Field(description="Omit for a preview; true once your user agreed")]
+Repeat = Annotated[StrictBool, Field(description="Do it again although it was just done")]
 ConfirmText = Annotated[str | None, AfterValidator(lambda text: text and text.strip())]
 ConfirmNumber = Annotated[
     str | None,

@@ -8,6 +8,7 @@ from mcp.server.mcpserver import Context, Resolve
 from agentphone_mcp.api.client import ApiClient
 from agentphone_mcp.guard.gate import Gate as GateKeeper
 from agentphone_mcp.guard.rates import Rates as RateTable
+from agentphone_mcp.guard.reservations import Rules as RuleBook
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,11 @@ async def _rates(ctx: Context[Telephone]) -> RateTable:
     return telephone(ctx).rates
 
 
+async def _rules(ctx: Context[Telephone]) -> RuleBook:
+    return telephone(ctx).gate.rules
+
+
 Api = Annotated[ApiClient, Resolve(_api)]
 Gate = Annotated[GateKeeper, Resolve(_gate)]
 Rates = Annotated[RateTable, Resolve(_rates)]
+Rules = Annotated[RuleBook, Resolve(_rules)]

@@ -2,15 +2,29 @@
 
 from typing import Annotated, Any
 
-from mcp.server.mcpserver import Resolve
 from pydantic import Field, WithJsonSchema
 
 from agentphone_mcp.api.client import ApiClient
 from agentphone_mcp.api.messages import Conversation, ConversationWithMessages, Message, SentMessage
-from agentphone_mcp.guard.gate import Deed, Outcome
+from agentphone_mcp.api.numbers import PhoneNumber
+from agentphone_mcp.guard.deeds import Deed, Outcome
+from agentphone_mcp.guard.rates import Cost
 from agentphone_mcp.guard.refused import Refused
-from agentphone_mcp.tools.fields import AgentId, Confirm, ConversationId, Limit, NumberId, Offset, Phone, Text, WebUrl
-from agentphone_mcp.tools.injected import Api, Gate, Rates
+from agentphone_mcp.tools.approving import spending
+from agentphone_mcp.tools.fields import (
+    AgentId,
+    Confirm,
+    ConversationId,
+    Limit,
+    NumberId,
+    Offset,
+    Phone,
+    Repeat,
+    Text,
+    WebUrl,
+)
+from agentphone_mcp.tools.injected import Api, Gate, Rates, Rules
+from agentphone_mcp.tools.looking_up import digest
 from agentphone_mcp.tools.placing import numbers_of
 from agentphone_mcp.tools.previews import quoted
 from agentphone_mcp.tools.results import Listed, listed
@@ -27,35 +41,42 @@ async def sending(
     media_urls: list[str] | None,
     api: Api,
     rates: Rates,
+    rules: Rules,
 ) -> Deed:
     """Describe a text, and find out before it is sent whether its number may send."""
     if (agent_id is None) == (number_id is None):
         raise Refused("Nothing was sent: give agent_id or number_id, one of them, as the sender.")
-    sender = await (_of_agent(api, agent_id) if agent_id else _of_number(api, number_id or ""))
+    number, whose = await (_of_agent(api, agent_id) if agent_id else _of_number(api, number_id or ""))
     pictures = f" with {', '.join(quoted(url) for url in media_urls)}" if media_urls else ""
     return Deed(
-        f"Text {to_number} from {sender}: {quoted(body)}{pictures} ({rates.message(body)}).",
+        f"Text {to_number}, local time {rules.destinations.local_time(to_number)}, from {number.phone_number}{whose}: "
+        f"{quoted(body)}{pictures} ({rates.message(body)}).",
         look_up="list_messages or list_conversations",
         then="Queued is not delivered: list_messages shows what became of it.",
+        to_number=to_number,
+        cost=Cost.of(rates.texts(body)),
+        clues={"number_id": number.id, "body": digest(body)},
     )
 
 
 async def send_message(
     to_number: Phone,
     body: Text,
-    deed: Annotated[Deed, Resolve(sending)],
+    deed: Annotated[Deed, spending("send_message", sending)],
     api: Api,
     gate: Gate,
     agent_id: AgentId | None = None,
     number_id: NumberId | None = None,
     media_urls: list[WebUrl] | None = None,
     confirm: Confirm = None,
+    repeat: Repeat = False,
 ) -> Outcome[SentMessage]:
     """Text a person from agent_id or number_id, one of them."""
     return await gate.carry_out(
         deed,
         confirm,
         lambda: api.messages.send(to_number, body, agent_id=agent_id, number_id=number_id, media_urls=media_urls),
+        repeat=repeat,
     )
 
 
@@ -102,22 +123,23 @@ async def update_conversation(
     return await api.messages.set_metadata(conversation_id, metadata)
 
 
-async def _of_agent(api: ApiClient, agent_id: str) -> str:
+async def _of_agent(api: ApiClient, agent_id: str) -> tuple[PhoneNumber, str]:
     agent = await api.agents.get(agent_id)
     number_id = next(iter(await numbers_of(api, agent)), None)
     if number_id is None:
         raise Refused(f"Nothing was sent: the agent {agent.name!r} has no number. Use buy_number or attach_number.")
-    return f"{await _of_number(api, number_id)} as the agent {agent.name!r}"
+    number, _ = await _of_number(api, number_id)
+    return number, f" as the agent {agent.name!r}"
 
 
-async def _of_number(api: ApiClient, number_id: str) -> str:
+async def _of_number(api: ApiClient, number_id: str) -> tuple[PhoneNumber, str]:
     number = await api.numbers.get(number_id)
     if number.outbound_sms in _NOT_REGISTERED:
         raise Refused(
             f"Nothing was sent: {number.phone_number} may not send texts yet (10DLC: {number.outbound_sms}). "
             "AgentPhone registers US numbers on request; receiving and calling work without it."
         )
-    return number.phone_number
+    return number, ""
 
 
 TOOLS = [

@@ -3,15 +3,16 @@
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
-from mcp.server.mcpserver import Resolve
 from pydantic import AfterValidator, Field
 
 from agentphone_mcp.api.client import ApiClient
 from agentphone_mcp.api.errors import NotFound
 from agentphone_mcp.api.numbers import AvailableNumber, PhoneNumber, ReleasedNumber
+from agentphone_mcp.guard.deeds import Deed, Outcome
 from agentphone_mcp.guard.dialing import same_number
-from agentphone_mcp.guard.gate import Deed, Outcome
-from agentphone_mcp.tools.fields import AgentId, Confirm, ConfirmNumber, Limit, NumberId, Offset
+from agentphone_mcp.guard.rates import Cost
+from agentphone_mcp.tools.approving import destroying, spending
+from agentphone_mcp.tools.fields import AgentId, Confirm, ConfirmNumber, Limit, NumberId, Offset, Repeat
 from agentphone_mcp.tools.injected import Api, Gate, Rates
 from agentphone_mcp.tools.previews import also
 from agentphone_mcp.tools.results import Listed, listed
@@ -80,11 +81,13 @@ async def buying(
         look_up="list_numbers",
         then="It takes calls at once; US numbers send texts only after 10DLC registration."
         + ("" if agent else " Give it to an agent with attach_number."),
+        cost=Cost.of(rates.number_per_30_days),
+        clues={"country": country, "area_code": area_code},
     )
 
 
 async def buy_number(
-    deed: Annotated[Deed, Resolve(buying)],
+    deed: Annotated[Deed, spending("buy_number", buying)],
     api: Api,
     gate: Gate,
     area_code: AreaCode | None = None,
@@ -93,6 +96,7 @@ async def buy_number(
     expires_at: Expiry | None = None,
     external_id: str | None = None,
     confirm: Confirm = None,
+    repeat: Repeat = False,
 ) -> Outcome[PhoneNumber]:
     """Buy a number, best for an agent_id; area_code must be of that country."""
     return await gate.carry_out(
@@ -101,6 +105,7 @@ async def buy_number(
         lambda: api.numbers.buy(
             country, area_code=area_code, agent_id=agent_id, expires_at=expires_at, external_id=external_id
         ),
+        repeat=repeat,
     )
 
 
@@ -112,11 +117,16 @@ async def releasing(number_id: str, api: Api) -> Deed:
         f"Release {number.phone_number}{whose}. It goes back to the carriers and cannot be reclaimed.",
         look_up="list_numbers",
         proof=same_number(number.phone_number),
+        clues={"number_id": number_id},
     )
 
 
 async def release_number(
-    number_id: NumberId, deed: Annotated[Deed, Resolve(releasing)], api: Api, gate: Gate, confirm: ConfirmNumber = None
+    number_id: NumberId,
+    deed: Annotated[Deed, destroying("release_number", releasing)],
+    api: Api,
+    gate: Gate,
+    confirm: ConfirmNumber = None,
 ) -> Outcome[ReleasedNumber]:
     """Release a phone number for good."""
     return await gate.carry_out(deed, confirm, lambda: api.numbers.release(number_id))

@@ -1,13 +1,38 @@
 """What a call would be, and whether it could work at all, found out before anything is dialled."""
 
-from typing import Any
+from typing import Annotated, Any
+
+from mcp.server.mcpserver import Resolve
 
 from agentphone_mcp.api.agents import Agent
 from agentphone_mcp.api.client import ApiClient
-from agentphone_mcp.guard.gate import Deed
+from agentphone_mcp.guard.deeds import Deed
+from agentphone_mcp.guard.disclosure import Opening, disclosed
+from agentphone_mcp.guard.rates import Cost, per_minute
 from agentphone_mcp.guard.refused import Refused
-from agentphone_mcp.tools.injected import Api, Rates
+from agentphone_mcp.tools.injected import Api, Rates, Rules
 from agentphone_mcp.tools.previews import also, quoted
+
+
+async def _agent(agent_id: str, api: Api) -> Agent:
+    return await api.agents.get(agent_id)
+
+
+Caller = Annotated[Agent, Resolve(_agent)]
+
+
+async def opening(agent: Caller, prompt: str | None, greeting: str | None, rules: Rules) -> Opening:
+    """What is said first and what the AI goes by: as given, or else the agent's own, and that an AI is speaking.
+
+    A prompt is sent in hosted voice mode alone; in webhook mode it would take the call from the webhook.
+    """
+    if not rules.ai_disclosure:
+        return Opening(greeting, prompt)
+    own_prompt = agent.system_prompt if agent.voice_mode == "hosted" else None
+    return disclosed(greeting or agent.begin_message, prompt or own_prompt, agent.language)
+
+
+Words = Annotated[Opening, Resolve(opening)]
 
 
 async def placing(
@@ -20,40 +45,53 @@ async def placing(
     model_tier: str | None,
     variables: dict[str, str] | None,
     disable_recording: bool | None,
+    agent: Caller,
+    words: Words,
     api: Api,
     rates: Rates,
+    rules: Rules,
 ) -> Deed:
     """Describe a call, and find out before it is dialled whether it could work."""
-    agent = await api.agents.get(agent_id)
     caller_id = await _caller_id(api, agent, from_number_id)
     hosted = bool(prompt) or agent.voice_mode == "hosted"
     if not hosted:
         await _need_webhook(api, agent, "give place_call a prompt")
     who = "the built-in AI" if hosted else "your webhook"
-    words = f" Its goal: {quoted(prompt)}." if prompt else ""
-    words += f" It begins with {quoted(greeting)}." if greeting else ""
-    words += also(voice=voice, model_tier=model_tier, variables=variables, disable_recording=disable_recording)
+    price = rates.minute(hosted=hosted, denoising=agent.denoising_mode)
+    said = f"; its goal: {quoted(prompt)}" if prompt else ""
+    said += f"; it begins with {quoted(words.greeting)}" if words.greeting else ""
     return Deed(
-        f"Call {to_number} from {caller_id} as the agent {agent.name!r}, with {who} talking: "
-        f"{rates.voice(hosted=hosted)}.{words}",
+        f"Call {to_number}, local time {rules.destinations.local_time(to_number)}, from {caller_id} as the agent "
+        f"{agent.name!r}, with {who} talking: {per_minute(price)}{said}."
+        + also(voice=voice, model_tier=model_tier, variables=variables, disable_recording=disable_recording),
         look_up=f"list_calls with search={to_number}",
         then="Accepted is not answered: wait_for_call follows it as it is spoken, get_transcript reads it later.",
+        to_number=to_number,
+        cost=Cost.of_call(price),
+        clues={"agent_id": agent_id},
     )
 
 
 async def opening_web_call(
-    agent_id: str, metadata: dict[str, Any] | None, variables: dict[str, str] | None, api: Api, rates: Rates
+    agent_id: str,
+    metadata: dict[str, Any] | None,
+    variables: dict[str, str] | None,
+    agent: Caller,
+    api: Api,
+    rates: Rates,
 ) -> Deed:
     """Describe a call from a browser."""
-    agent = await api.agents.get(agent_id)
     hosted = agent.voice_mode == "hosted"
     if not hosted:
         await _need_webhook(api, agent)
+    price = rates.minute(hosted=hosted, denoising=agent.denoising_mode)
     return Deed(
-        f"Open a browser call with the agent {agent.name!r}: {rates.voice(hosted=hosted)} once joined."
+        f"Open a browser call with the agent {agent.name!r}: {per_minute(price)} once joined."
         + also(metadata=metadata, variables=variables),
         look_up="list_calls with direction=web",
         then="Join with agentphone-web-sdk within 30 seconds; the token works once.",
+        cost=Cost.of_call(price),
+        clues={"agent_id": agent_id},
     )
 
 

@@ -7,10 +7,12 @@ from pydantic import BaseModel, Field
 
 from agentphone_mcp.api.models import Done
 from agentphone_mcp.api.webhooks import Delivery, DeliveryStats, Webhook, WebhookTest
-from agentphone_mcp.guard.gate import Deed, Outcome
+from agentphone_mcp.guard.deeds import Deed, Outcome
 from agentphone_mcp.guard.refused import Refused
+from agentphone_mcp.tools.approving import destroying
 from agentphone_mcp.tools.fields import ConfirmText, Hours, Limit, Offset, OneAgentOnly, WebUrl
 from agentphone_mcp.tools.injected import Api, Gate
+from agentphone_mcp.tools.looking_up import digest
 from agentphone_mcp.tools.previews import also
 from agentphone_mcp.tools.results import Listed, listed
 from agentphone_mcp.tools.toolset import creates, destroys, reads, updates
@@ -57,6 +59,7 @@ async def get_webhook(current: Current, whose: Whose, agent_id: OneAgentOnly = N
 
 async def replacing(
     url: str,
+    agent_id: str | None,
     context_limit: int | None,
     timeout: int | None,
     current: Current,
@@ -65,19 +68,25 @@ async def replacing(
     """Describe the change of a webhook; a first one replaces nothing and needs no proof."""
     settings = also(context_limit=context_limit, timeout=timeout)
     if current is None:
-        return Deed(f"Set {whose} to {url}.{settings}", look_up="get_webhook", then=_KEEP_SECRET)
+        return Deed(f"Set {whose} to {url}.{settings}", look_up="get_webhook", then=_KEEP_SECRET, is_free=True)
     return Deed(
         f"Replace {whose} {current.url} by {url}. Events go there at once, and the current secret stops signing."
         + settings,
         look_up="get_webhook",
         proof=current.url,
         then=_KEEP_SECRET,
+        clues={
+            "agent_id": agent_id,
+            "url": url,
+            "old_url": current.url,
+            "old_secret": digest(current.secret) if current.secret else None,
+        },
     )
 
 
 async def set_webhook(
     url: WebhookUrl,
-    deed: Annotated[Deed, Resolve(replacing)],
+    deed: Annotated[Deed, destroying("set_webhook", replacing)],
     current: Current,
     api: Api,
     gate: Gate,
@@ -91,7 +100,7 @@ async def set_webhook(
     kept_limit, kept_timeout = (current.context_limit, current.timeout) if current else (None, None)
     return await gate.carry_out(
         deed,
-        True if deed.proof is None else confirm,
+        confirm,
         lambda: api.webhooks.set(
             url,
             agent_id,
@@ -107,12 +116,15 @@ async def removing(agent_id: str | None, current: Current, whose: Whose) -> Deed
         raise Refused(f"Nothing to delete: {whose} is not set.")
     after = "the project's webhook gets its events" if agent_id else "agents without their own lose their events"
     return Deed(
-        f"Delete {whose} {current.url}. It cannot be undone; {after}.", look_up="get_webhook", proof=current.url
+        f"Delete {whose} {current.url}. It cannot be undone; {after}.",
+        look_up="get_webhook",
+        proof=current.url,
+        clues={"agent_id": agent_id},
     )
 
 
 async def delete_webhook(
-    deed: Annotated[Deed, Resolve(removing)],
+    deed: Annotated[Deed, destroying("delete_webhook", removing)],
     api: Api,
     gate: Gate,
     agent_id: OneAgentOnly = None,

@@ -1,0 +1,72 @@
+"""The ledger at hand: opened when it is first needed, and kept out of the event loop's way."""
+
+from collections.abc import Callable
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, TypeVar
+
+from anyio.to_thread import run_sync
+
+if TYPE_CHECKING:
+    from agentphone_mcp.guard.ledger import Ledger
+
+Told = TypeVar("Told")
+LEDGER_FILE = "ledger.sqlite3"
+
+
+class LedgerUnavailable(Exception):
+    """The ledger cannot be opened, read or written; `place` has no password."""
+
+    def __init__(self, place: str, reason: str) -> None:
+        super().__init__(f"{place}: {reason}")
+        self.place = place
+        self.reason = reason
+
+
+class Books:
+    """A ledger that is not opened before it is needed: the database library takes a while to import.
+
+    Args:
+        place: a folder, or a SQLAlchemy URL.
+    """
+
+    def __init__(self, place: str) -> None:
+        self._place = place
+        self._ledger: Ledger | None = None
+        self._opening = Lock()
+
+    @property
+    def may_exist(self) -> bool:
+        """Whether there may be something in it already; only a file can tell without being opened."""
+        return is_url(self._place) or (Path(self._place).expanduser() / LEDGER_FILE).exists()
+
+    async def ask(self, what: "Callable[[Ledger], Told]") -> Told:
+        """Let a worker thread read or write.
+
+        Raises:
+            LedgerUnavailable: when that fails.
+        """
+        return await run_sync(lambda: what(self.open()))
+
+    def open(self) -> "Ledger":
+        """The ledger itself.
+
+        Raises:
+            LedgerUnavailable: when it cannot be opened.
+        """
+        from agentphone_mcp.guard.ledger import Ledger
+
+        with self._opening:
+            if self._ledger is None:
+                self._ledger = Ledger(self._place)
+            return self._ledger
+
+    def close(self) -> None:
+        """Close what was opened."""
+        if self._ledger is not None:
+            self._ledger.close()
+
+
+def is_url(place: str) -> bool:
+    """Whether a place is a database's URL and no folder."""
+    return "://" in place

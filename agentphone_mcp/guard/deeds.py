@@ -1,0 +1,93 @@
+"""What a gated tool would do, what a person said to it, and what came of it."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Generic, Literal, TypeVar
+
+from pydantic import BaseModel, Field
+
+from agentphone_mcp.guard.rates import FREE, Cost
+
+Result = TypeVar("Result", bound=BaseModel)
+Answer = Literal["not asked", "yes", "declined", "cancelled", "timed out", "cannot be asked"]
+"""What a person said when the host asked them, or why they said nothing."""
+
+
+@dataclass(frozen=True)
+class Approval:
+    """Who let a deed pass, and how.
+
+    Attributes:
+        by: the host, as it names itself.
+        answer: what its user said, where they were asked.
+        question: the row of the ledger that holds the question.
+    """
+
+    by: str = "unknown host"
+    answer: Answer = "not asked"
+    question: int | None = None
+
+
+@dataclass(frozen=True)
+class Deed:
+    """What a gated tool would do, said so that a person can decide.
+
+    Attributes:
+        what: the deed as a sentence, with the names and numbers behind the ids.
+        look_up: the tool that shows whether it happened, for when the answer is lost.
+        proof: for what cannot be undone: the number, name or URL that `confirm` must repeat.
+        then: what to do when it is done.
+        tool: the tool that does it.
+        arguments: what makes two deeds of one tool the same.
+        to_number: whom it reaches, in E.164.
+        cost: what it costs, as far as that is known before.
+        clues: by what a look-up finds it, when its answer was lost.
+        is_free: nothing is spent, reached or destroyed, so nobody needs to agree.
+        approval: who let it pass.
+    """
+
+    what: str
+    look_up: str
+    proof: str | None = None
+    then: str | None = None
+    tool: str = ""
+    arguments: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    to_number: str | None = None
+    cost: Cost = FREE
+    clues: Mapping[str, str | None] = field(default_factory=dict[str, str | None])
+    is_free: bool = False
+    approval: Approval = Approval()
+
+    @property
+    def fingerprint(self) -> str:
+        """The same for the same tool with the same arguments, whatever their order; nothing can be read from it."""
+        said = json.dumps([self.tool, self.arguments], sort_keys=True, ensure_ascii=True, default=str)
+        return hashlib.sha256(said.encode()).hexdigest()
+
+    @property
+    def subject(self) -> str:
+        """What an unknown outcome blocks: whoever words a text or a purchase anew may still do it twice."""
+        return self.to_number or self.proof or ""
+
+    def is_confirmed(self, confirm: bool | str | None) -> bool:
+        """Whether `confirm` is this deed's yes: exactly True, or its proof where it has one."""
+        if self.proof is None:
+            return confirm is True
+        return bool(self.proof) and confirm == self.proof
+
+    def how_to_confirm(self) -> str:
+        """The step from the preview to the deed."""
+        value = "true" if self.proof is None else json.dumps(self.proof, ensure_ascii=False)
+        return f"Ask your user. Only if they agree, call this again with the same arguments and confirm={value}."
+
+
+class Outcome(BaseModel, Generic[Result]):
+    """What came of a gated tool; nothing was written while the status is `needs_confirmation`."""
+
+    status: Literal["needs_confirmation", "done", "unknown"]
+    what: Annotated[str, Field(description="The deed, in a sentence")]
+    replayed: Annotated[bool | None, Field(description="Done before and not again: this is the first outcome")] = None
+    result: Result | None = None
+    next_step: str | None = None

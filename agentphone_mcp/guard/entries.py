@@ -1,0 +1,85 @@
+"""What is written into the ledger, and what is read from it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Settled = Literal["done", "failed", "unknown", "refused"]
+LedgerOutcome = Literal["pending", "done", "failed", "unknown", "refused"]
+MAY_HAVE_HAPPENED = ("pending", "done", "unknown")
+
+
+@dataclass(frozen=True)
+class Intent:
+    """A deed as the ledger keeps it, before anything is done.
+
+    Attributes:
+        account: a hash of the key.
+        tool: the tool that does it.
+        fingerprint: the same for the same arguments.
+        subject: what an unknown outcome blocks.
+        what: the deed in a sentence.
+        cost: millionths of a dollar.
+        minute_cost: set where the cost is an estimate, to be settled by the seconds.
+        to_number: whom it reaches, in E.164.
+        clues: by what a look-up finds it.
+        is_repeatable: whether the same can be done twice; what is destroyed is gone.
+        approved_by: the host that passed the yes on.
+        approved_how: `confirm`, or `person` where the host asked.
+        question: the row in which the person was asked.
+    """
+
+    account: str
+    tool: str
+    fingerprint: str
+    subject: str
+    what: str
+    cost: int = 0
+    minute_cost: int | None = None
+    to_number: str | None = None
+    clues: Mapping[str, str | None] | None = None
+    is_repeatable: bool = True
+    approved_by: str | None = None
+    approved_how: str | None = None
+    question: int | None = None
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a look-up made of a deed whose answer was lost."""
+
+    outcome: Literal["done", "failed"]
+    ids: Mapping[str, str] | None = None
+    result: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a person was asked, and when, in seconds since the epoch."""
+
+    id: int
+    text: str
+    at: float
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One row of the ledger; times are in seconds since the epoch, costs in millionths of a dollar."""
+
+    id: int
+    at: float
+    settled_at: float | None
+    account: str
+    tool: str
+    what: str
+    to_number: str | None
+    cost: int
+    minute_cost: int | None
+    outcome: LedgerOutcome
+    reason: str | None
+    ids: Mapping[str, str] | None
+    result: Mapping[str, Any] | None
+    clues: Mapping[str, str | None] | None
+    approved_by: str | None
+    approved_how: str | None
+    fingerprint: str

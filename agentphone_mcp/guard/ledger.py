@@ -1,0 +1,238 @@
+"""Written before a deed and settled after it: the audit, the caps and the memory of what must not be done twice."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from agentphone_mcp.guard.entries import MAY_HAVE_HAPPENED, Entry, Found, Intent, Question, Settled
+from agentphone_mcp.guard.holders import is_gone, this_holder
+from agentphone_mcp.guard.ledger_store import Store, deeds
+from agentphone_mcp.guard.limits import Cap, CapReached
+from agentphone_mcp.guard.rates import cost_of_seconds
+
+REPLAY_SECONDS = 600
+"""How long the same deed answers with the first one's outcome."""
+NOBODY_ANSWERED = "a person was asked and has not answered"
+_LOST_HOLDER = "the process that did it ended before the answer came"
+_LONGEST_WHAT = 4_000
+
+
+class Ledger:
+    """What was done, refused and left in doubt; every method is one transaction and raises `LedgerUnavailable`.
+
+    Args:
+        place: a folder, or a SQLAlchemy URL.
+        clock: seconds since the epoch.
+    """
+
+    def __init__(self, place: str, clock: Callable[[], float] = time.time) -> None:
+        self._store = Store(place)
+        self._clock = clock
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._store.close()
+
+    def reserve(self, intent: Intent, caps: Sequence[Cap], *, repeat: bool, within: float) -> int | Entry:
+        """Write down what is about to be done, or find what stands in its way.
+
+        Args:
+            intent: the deed.
+            caps: the caps it meets.
+            repeat: whether it is wanted although the same was done.
+            within: seconds after which, unsettled, it counts as unknown.
+
+        Returns:
+            the row to settle, or the earlier deed that this one repeats.
+
+        Raises:
+            CapReached: if it would be too much.
+        """
+        now = self._clock()
+        with self._store.transaction(intent.account) as connection:
+            earlier = self._earlier(connection, intent, repeat=repeat)
+            if earlier is not None:
+                return earlier
+            reached = self._reached(connection, intent, caps)
+            if reached is not None:
+                raise reached
+            reserved = {
+                "outcome": "pending",
+                "holder": this_holder(),
+                "doubtful_after": now + within,
+                "reason": None,
+                "approved_by": intent.approved_by,
+                "approved_how": intent.approved_how,
+            }
+            return self._write(connection, intent, reserved)
+
+    def stands_in_the_way(self, intent: Intent, caps: Sequence[Cap], *, repeat: bool) -> Entry | CapReached | None:
+        """What `reserve` would find; nothing is written."""
+        with self._store.transaction(intent.account) as connection:
+            return self._earlier(connection, intent, repeat=repeat) or self._reached(connection, intent, caps)
+
+    def settle(
+        self,
+        row: int,
+        outcome: Settled,
+        *,
+        reason: str | None = None,
+        ids: Mapping[str, str] | None = None,
+        result: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Write down what came of a deed."""
+        settled: dict[str, Any] = {"outcome": outcome, "settled_at": self._clock(), "reason": reason}
+        settled |= {"ids": _plain(ids), "result": _plain(result)}
+        if outcome == "unknown":
+            settled["was_unknown"] = True
+        with self._store.transaction("settle") as connection:
+            connection.execute(sa.update(deeds).where(deeds.c.id == row).values(settled))
+
+    def settle_doubt(self, entry: Entry, found: Found) -> None:
+        """Write down what a look-up found, unless somebody else settled it in the meantime."""
+        settled = {"outcome": found.outcome, "settled_at": self._clock(), "was_unknown": True}
+        settled |= {"ids": _plain(found.ids), "result": _plain(found.result), "reason": "found by a look-up"}
+        open_still = (deeds.c.id == entry.id) & deeds.c.outcome.in_(("pending", "unknown"))
+        with self._store.transaction(entry.account) as connection:
+            connection.execute(sa.update(deeds).where(open_still).values(settled))
+
+    def settle_seconds(self, entry: Entry, seconds: float) -> None:
+        """Write down what a call cost in the end."""
+        cost = cost_of_seconds(entry.minute_cost or 0, seconds)
+        with self._store.transaction(entry.account) as connection:
+            connection.execute(sa.update(deeds).where(deeds.c.id == entry.id).values(cost=cost, minute_cost=None))
+
+    def refuse(self, intent: Intent, reason: str) -> None:
+        """Write down what was not done, and why."""
+        with self._store.transaction(intent.account) as connection:
+            self._write(connection, intent, {"outcome": "refused", "reason": reason})
+
+    def ask(self, intent: Intent) -> Question:
+        """Write down that a person is asked; until they agree it counts as refused."""
+        with self._store.transaction(intent.account) as connection:
+            row = self._write(connection, intent, {"outcome": "refused", "reason": NOBODY_ANSWERED})
+        return Question(row, _bounded(intent.what), self._clock())
+
+    def asked(self, intent: Intent) -> Question | None:
+        """The latest question about this deed that nobody has answered."""
+        query = _of(intent).where(
+            deeds.c.fingerprint == intent.fingerprint,
+            deeds.c.outcome == "refused",
+            deeds.c.reason == NOBODY_ANSWERED,
+        )
+        with self._store.transaction(intent.account) as connection:
+            row = connection.execute(query).mappings().first()
+        return Question(row["id"], row["what"], row["at"]) if row else None
+
+    def doubts(self, account: str) -> list[Entry]:
+        """The deeds of an account of which nobody knows whether they happened, oldest first.
+
+        Those whose process ended meanwhile become unknown here.
+        """
+        unsettled = sa.select(deeds).where(deeds.c.account == account, deeds.c.outcome.in_(("pending", "unknown")))
+        with self._store.transaction(account) as connection:
+            rows = connection.execute(unsettled.order_by(deeds.c.id)).mappings().all()
+            found = [self._entry(connection, row) for row in rows]
+        return [entry for entry in found if entry.outcome == "unknown"]
+
+    def estimates(self, account: str) -> list[Entry]:
+        """The finished deeds whose cost is still an estimate."""
+        query = sa.select(deeds).where(
+            deeds.c.account == account, deeds.c.outcome == "done", deeds.c.minute_cost.is_not(None)
+        )
+        return self._read(account, query)
+
+    def claimed(self, account: str, tool: str) -> frozenset[str]:
+        """The ids of what is known to have come of other deeds."""
+        query = sa.select(deeds).where(deeds.c.account == account, deeds.c.tool == tool, deeds.c.outcome == "done")
+        return frozenset(one for entry in self._read(account, query) for one in (entry.ids or {}).values())
+
+    def entries(self, since: float = 0) -> list[Entry]:
+        """Every deed of every account since a time, oldest first."""
+        return self._read("settle", sa.select(deeds).where(deeds.c.at >= since).order_by(deeds.c.id))
+
+    def _read(self, account: str, query: sa.Select[Any]) -> list[Entry]:
+        with self._store.transaction(account) as connection:
+            return [self._entry(connection, row) for row in connection.execute(query).mappings().all()]
+
+    def _earlier(self, connection: sa.Connection, intent: Intent, *, repeat: bool) -> Entry | None:
+        """The deed that this one would do again: the same one of late, or one of the same subject that is in doubt."""
+        if repeat and intent.is_repeatable:
+            return None
+        for kind in ("fingerprint", "subject"):
+            happened = _of(intent).where(deeds.c.outcome.in_(MAY_HAVE_HAPPENED), deeds.c[kind] == getattr(intent, kind))
+            row = connection.execute(happened).mappings().first()
+            if row is None:
+                continue
+            entry = self._entry(connection, row)
+            doubtful = entry.outcome == "unknown" or row["was_unknown"]
+            recent = self._clock() - (entry.settled_at or entry.at) < REPLAY_SECONDS
+            replays = entry.outcome == "done" and recent and intent.is_repeatable
+            if (replays or entry.outcome != "done") and (doubtful or kind == "fingerprint"):
+                return entry
+        return None
+
+    def _reached(self, connection: sa.Connection, intent: Intent, caps: Sequence[Cap]) -> CapReached | None:
+        now = self._clock()
+        for cap in caps:
+            counted = sa.select(deeds.c.at, deeds.c.cost).where(
+                deeds.c.account == intent.account,
+                deeds.c.at > now - cap.seconds,
+                deeds.c.outcome.in_(MAY_HAVE_HAPPENED),
+            )
+            if cap.tool:
+                counted = counted.where(deeds.c.tool == cap.tool)
+            if cap.for_one_number:
+                counted = counted.where(deeds.c.to_number == intent.to_number)
+            rows = [(row.at, row.cost) for row in connection.execute(counted.order_by(deeds.c.at))]
+            frees_at = cap.frees_at(rows, intent.cost)
+            if frees_at is not None:
+                return CapReached(cap, frees_at, sum(cost for _, cost in rows))
+        return None
+
+    def _write(self, connection: sa.Connection, intent: Intent, state: Mapping[str, Any]) -> int:
+        """Write a deed: into the row of the question that was asked about it, where there is one."""
+        if intent.question is not None:
+            connection.execute(sa.update(deeds).where(deeds.c.id == intent.question).values(**state))
+            return intent.question
+        row = {
+            "at": self._clock(),
+            "account": intent.account,
+            "tool": intent.tool,
+            "fingerprint": intent.fingerprint,
+            "subject": intent.subject,
+            "to_number": intent.to_number,
+            "what": _bounded(intent.what),
+            "cost": intent.cost,
+            "minute_cost": intent.minute_cost,
+            "was_unknown": False,
+            "clues": _plain(intent.clues),
+        }
+        inserted = connection.execute(sa.insert(deeds).values(row | dict(state))).inserted_primary_key
+        return int(inserted[0]) if inserted else 0
+
+    def _entry(self, connection: sa.Connection, row: sa.RowMapping) -> Entry:
+        """Read a row; a pending one whose process ended, or took too long, becomes unknown here and for good."""
+        said = {name: row[name] for name in Entry.__dataclass_fields__}
+        lost = row["outcome"] == "pending" and (is_gone(row["holder"]) or self._clock() > row["doubtful_after"])
+        if lost:
+            said |= {"outcome": "unknown", "reason": _LOST_HOLDER}
+            doubted = sa.update(deeds).where(deeds.c.id == row["id"], deeds.c.outcome == "pending")
+            connection.execute(doubted.values(outcome="unknown", reason=_LOST_HOLDER, was_unknown=True))
+        return Entry(**said)
+
+
+def _of(intent: Intent) -> sa.Select[Any]:
+    """The deeds of the same account and tool, latest first."""
+    mine = (deeds.c.account == intent.account) & (deeds.c.tool == intent.tool)
+    return sa.select(deeds).where(mine).order_by(deeds.c.id.desc()).limit(1)
+
+
+def _bounded(what: str) -> str:
+    return what if len(what) <= _LONGEST_WHAT else f"{what[:_LONGEST_WHAT]}… (cut here)"
+
+
+def _plain(mapping: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    return dict(mapping) if mapping else None

@@ -1,0 +1,151 @@
+"""A place in the ledger for a deed, once all that stands in its way is told: rules, caps, the same deed, doubts."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import anyio
+
+from agentphone_mcp.guard import refusals
+from agentphone_mcp.guard.deeds import Deed
+from agentphone_mcp.guard.destinations import Destinations
+from agentphone_mcp.guard.entries import Entry, Intent, Question
+from agentphone_mcp.guard.limits import Cap, CapReached, Limits
+from agentphone_mcp.guard.refused import Refused
+from agentphone_mcp.guard.settling import Settler
+
+_WAIT_FOR_FIRST = 20.0
+"""Seconds that a second deed waits for the same one under way; hosts give up on a tool after a minute."""
+_LOOK_AGAIN = 0.1
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What this server was told to allow.
+
+    Attributes:
+        limits: how much in how long.
+        destinations: who may be called and texted, and when.
+        ai_disclosure: whether every call says at its start that an AI is speaking.
+        needs_person: whether the host has to ask its user, besides `confirm`.
+        seconds_to_answer: how long that user has.
+        seconds_to_write: after which a deed that was never settled is in doubt: longer than any request takes.
+    """
+
+    limits: Limits
+    destinations: Destinations
+    needs_person: bool = False
+    ai_disclosure: bool = True
+    seconds_to_answer: float = 300.0
+    seconds_to_write: float = 180.0
+
+
+class Reservations:
+    """Reserves deeds in the ledger of one account; every method may raise `LedgerUnavailable`.
+
+    Args:
+        rules: what is allowed.
+        settler: the account's ledger, and how it is settled.
+        clock: seconds since the epoch.
+    """
+
+    def __init__(self, rules: Rules, settler: Settler, clock: Callable[[], float] = time.time) -> None:
+        self._rules = rules
+        self._settler = settler
+        self._books = settler.books
+        self._clock = clock
+
+    def check_destination(self, deed: Deed) -> None:
+        """Refuse to reach whom the rules do not allow.
+
+        Raises:
+            Refused: with the rule.
+        """
+        if deed.to_number is not None:
+            self._rules.destinations.check(deed.to_number)
+
+    async def make(self, deed: Deed, *, repeat: bool) -> int | Entry:
+        """Write down what is about to be done, or find the earlier deed that it repeats.
+
+        Raises:
+            Refused: if it may not be done; that is written down too.
+        """
+        intent = self._intent(deed)
+        try:
+            self.check_destination(deed)
+            return await self._wait_and_make(deed, intent, repeat=repeat)
+        except CapReached as reached:
+            no = Refused(refusals.cap_reached(reached, deed.cost.micros, self._clock()))
+        except Refused as refused:
+            no = refused
+        await self._books.ask(lambda ledger: ledger.refuse(intent, str(no)))
+        raise no
+
+    async def in_the_way(self, deed: Deed, *, repeat: bool, caps: bool = True) -> Entry | CapReached | None:
+        """What the reservation would meet; nothing is written."""
+        intent, met = self._intent(deed), self._caps(deed) if caps else []
+        return await self._books.ask(lambda ledger: ledger.stands_in_the_way(intent, met, repeat=repeat))
+
+    async def ask(self, deed: Deed) -> Question:
+        """Write down that a person is asked."""
+        intent = self._intent(deed)
+        return await self._books.ask(lambda ledger: ledger.ask(intent))
+
+    async def asked(self, deed: Deed) -> Question | None:
+        """The question that was asked and not answered."""
+        intent = self._intent(deed)
+        return await self._books.ask(lambda ledger: ledger.asked(intent))
+
+    async def _wait_and_make(self, deed: Deed, intent: Intent, *, repeat: bool) -> int | Entry:
+        give_up_at = self._clock() + _WAIT_FOR_FIRST
+        costs_are_settled = cannot_be_told = False
+        while True:
+            try:
+                found = await self._try_to_make(deed, intent, repeat=repeat)
+            except CapReached as reached:
+                if not reached.cap.is_money or costs_are_settled:
+                    raise
+                # Calls are taken to be long until their seconds are known.
+                await self._settler.settle_costs()
+                costs_are_settled = True
+                continue
+            if not isinstance(found, Entry) or found.outcome == "done" or cannot_be_told:
+                return found
+            if found.outcome == "unknown":
+                cannot_be_told = await self._settler.settle(found) is None
+            elif self._clock() > give_up_at:
+                raise Refused(refusals.under_way(found, self._clock()))
+            else:
+                await anyio.sleep(_LOOK_AGAIN)
+
+    async def _try_to_make(self, deed: Deed, intent: Intent, *, repeat: bool) -> int | Entry:
+        if not self._rules.needs_person or deed.approval.answer == "yes":
+            caps, within = self._caps(deed), self._rules.seconds_to_write
+            return await self._books.ask(lambda ledger: ledger.reserve(intent, caps, repeat=repeat, within=within))
+        match await self.in_the_way(deed, repeat=repeat):
+            case Entry() as earlier:
+                return earlier
+            case CapReached() as reached:
+                raise reached
+            case None:
+                raise Refused(refusals.not_approved(deed.approval))
+
+    def _caps(self, deed: Deed) -> list[Cap]:
+        return self._rules.limits.on(deed.tool, deed.cost.micros)
+
+    def _intent(self, deed: Deed) -> Intent:
+        return Intent(
+            account=self._settler.account,
+            tool=deed.tool,
+            fingerprint=deed.fingerprint,
+            subject=deed.subject,
+            what=deed.what,
+            cost=deed.cost.micros,
+            minute_cost=deed.cost.minute_micros,
+            to_number=deed.to_number,
+            clues=deed.clues,
+            is_repeatable=deed.proof is None,
+            approved_by=deed.approval.by,
+            approved_how="person" if deed.approval.answer == "yes" else "confirm",
+            question=deed.approval.question,
+        )

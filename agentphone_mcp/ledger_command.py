@@ -1,0 +1,107 @@
+"""`agentphone-mcp ledger`: what was done, refused, and left in doubt, for a person to read."""
+
+import json
+import re
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from agentphone_mcp.config import read_state
+from agentphone_mcp.guard.books import Books, LedgerUnavailable
+from agentphone_mcp.guard.entries import Entry
+from agentphone_mcp.guard.rates import in_dollars
+
+_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_STYLES = {"done": "green", "refused": "yellow", "failed": "red", "unknown": "bold red", "pending": "cyan"}
+_MICROS = 1_000_000
+
+
+class Since(click.ParamType[datetime]):
+    """A moment, as ISO 8601 or as how long ago."""
+
+    name = "moment"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """Read it; what has no time zone is this machine's time."""
+        if isinstance(value, datetime):
+            return value
+        ago = re.fullmatch(r"(\d{1,4})([mhdw])", value, flags=re.ASCII)
+        if ago:
+            return datetime.now(UTC) - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
+        try:
+            return datetime.fromisoformat(value).astimezone(UTC)
+        except (ValueError, OverflowError):
+            self.fail(f"{value!r} is no moment: write 90m, 12h, 7d, 2w or 2026-11-20T09:00", param, ctx)
+
+
+@click.command()
+@click.option("--since", type=Since(), help="Only what came later: 90m, 12h, 7d, 2w, or an ISO 8601 date and time.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON array with everything that is kept.")
+@click.option("--state", default="", envvar="AGENTPHONE_STATE", show_envvar=True, help="Where the ledger is kept.")
+def ledger(since: datetime | None, as_json: bool, state: str) -> None:
+    """Show what was done, refused, and left in doubt, oldest first.
+
+    The rows are those of every account that was used from this machine or database; costs with a ~ are estimates.
+    """
+    books = Books(read_state(state))
+    try:
+        entries = books.open().entries(since.timestamp() if since else 0) if books.may_exist else []
+    except LedgerUnavailable as broken:
+        raise click.ClickException(f"the ledger cannot be read: {broken}") from None
+    finally:
+        books.close()
+    if as_json:
+        click.echo(json.dumps([_plain(entry) for entry in entries], indent=2))
+    elif entries:
+        _print(entries)
+    else:
+        click.echo("Nothing is in the ledger yet." if since is None else "Nothing is in the ledger since then.")
+
+
+def _plain(entry: Entry) -> dict[str, Any]:
+    said = asdict(entry)
+    said |= {"at": _utc(entry.at), "settled_at": _utc(entry.settled_at) if entry.settled_at else None}
+    said |= {"cost_usd": entry.cost / _MICROS, "is_estimate": entry.minute_cost is not None}
+    for inner in ("cost", "minute_cost", "clues", "result", "fingerprint"):
+        del said[inner]
+    return said
+
+
+def _print(entries: list[Entry]) -> None:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("when", "account", "outcome"):
+        table.add_column(title, no_wrap=True)
+    table.add_column("about", justify="right", no_wrap=True)
+    table.add_column("what", overflow="fold", ratio=1)
+    for entry in entries:
+        when = datetime.fromtimestamp(entry.at).astimezone()
+        estimate = "~" if entry.minute_cost is not None else ""
+        table.add_row(
+            f"{when:%Y-%m-%d %H:%M:%S}",
+            entry.account[:4],
+            f"[{_STYLES[entry.outcome]}]{entry.outcome}[/]",
+            f"{estimate}{in_dollars(entry.cost)}" if entry.cost else "",
+            escape(_told(entry)),
+        )
+    Console(soft_wrap=False).print(table)
+
+
+def _told(entry: Entry) -> str:
+    lines = [f"{entry.tool}: {entry.what}"]
+    if entry.reason:
+        lines.append(f"  {entry.reason}")
+    if entry.ids:
+        lines.append(f"  {', '.join(f'{name} {one}' for name, one in entry.ids.items())}")
+    if entry.approved_by and entry.outcome != "refused":
+        how = "its user agreed when asked" if entry.approved_how == "person" else "with confirm"
+        lines.append(f"  by {entry.approved_by}, {how}")
+    return "\n".join(lines)
+
+
+def _utc(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -1,0 +1,157 @@
+"""The options of serving: flag, then environment, then default."""
+
+import math
+from collections.abc import Callable
+from functools import reduce
+from typing import Any, TypeVar
+
+import click
+
+from agentphone_mcp.api.key import DEFAULT_BASE_URL
+from agentphone_mcp.config import TOOLSETS
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+
+
+class Amount(click.FloatRange):
+    """A number within bounds, which what is no number is not."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Read it, and refuse `nan`, which compares with nothing."""
+        number = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value!r} is no number", param, ctx)
+        return number
+
+
+_OPTIONS = [
+    click.option(
+        "--transport",
+        type=click.Choice(["stdio", "streamable-http", "sse"]),
+        default="stdio",
+        envvar="AGENTPHONE_TRANSPORT",
+        show_envvar=True,
+        help="How hosts reach the server; HTTP is on loopback: /mcp, or /sse for old clients.",
+    ),
+    click.option("--port", type=click.IntRange(0, 65535), default=8000, envvar="AGENTPHONE_PORT", show_envvar=True),
+    click.option(
+        "--base-url",
+        default=DEFAULT_BASE_URL,
+        envvar="AGENTPHONE_BASE_URL",
+        show_envvar=True,
+        help="One of AgentPhone's two hosts, or a sandbox on loopback.",
+    ),
+    click.option(
+        "--sub-account", envvar="AGENTPHONE_SUB_ACCOUNT", show_envvar=True, help="Scope everything to a child account."
+    ),
+    click.option(
+        "--toolsets",
+        default="all",
+        envvar="AGENTPHONE_TOOLSETS",
+        show_envvar=True,
+        help=f"Comma-separated: {', '.join(TOOLSETS)}.",
+    ),
+    click.option(
+        "--read-only",
+        is_flag=True,
+        envvar="AGENTPHONE_READ_ONLY",
+        show_envvar=True,
+        help="Only tools that change nothing.",
+    ),
+    click.option(
+        "--timeout",
+        type=Amount(1, 300),
+        default=30.0,
+        envvar="AGENTPHONE_TIMEOUT",
+        show_envvar=True,
+        help="Seconds that one answer of the API may take.",
+    ),
+    click.option(
+        "--state",
+        envvar="AGENTPHONE_STATE",
+        show_envvar=True,
+        help="Where the ledger is kept: a folder, or a PostgreSQL URL for servers on several machines.",
+    ),
+    click.option(
+        "--limits",
+        default="",
+        envvar="AGENTPHONE_LIMITS",
+        show_envvar=True,
+        help="Caps that differ from the default ones, for example calls=50/hour,spend=25/day,numbers=off.",
+    ),
+    click.option(
+        "--rates",
+        default="",
+        envvar="AGENTPHONE_RATES",
+        show_envvar=True,
+        help="Prices in dollars that differ, for example hosted_minute=0.25,text=0.03.",
+    ),
+    click.option(
+        "--approval",
+        type=click.Choice(["confirm", "human"]),
+        default="confirm",
+        envvar="AGENTPHONE_APPROVAL",
+        show_envvar=True,
+        help="human: the host has to ask its user before anything is spent or destroyed.",
+    ),
+    click.option(
+        "--approval-timeout",
+        type=Amount(1, 600),
+        default=300.0,
+        envvar="AGENTPHONE_APPROVAL_TIMEOUT",
+        show_envvar=True,
+        help="Seconds that this user has to answer.",
+    ),
+    click.option(
+        "--allowed-countries",
+        default="US,CA",
+        envvar="AGENTPHONE_ALLOWED_COUNTRIES",
+        show_envvar=True,
+        help="Where calls and texts may go: two-letter codes, or any.",
+    ),
+    click.option(
+        "--allowed-recipients",
+        default="any",
+        envvar="AGENTPHONE_ALLOWED_RECIPIENTS",
+        show_envvar=True,
+        help="Only these numbers may be called and texted, for trials.",
+    ),
+    click.option(
+        "--quiet-hours",
+        default="off",
+        envvar="AGENTPHONE_QUIET_HOURS",
+        show_envvar=True,
+        help="When nobody is called or texted, by their own clock, for example 21:00-08:00.",
+    ),
+    click.option(
+        "--ai-disclosure",
+        type=click.Choice(["on", "off"]),
+        default="on",
+        envvar="AGENTPHONE_AI_DISCLOSURE",
+        show_envvar=True,
+        help="Say at the start of every call that an AI is speaking.",
+    ),
+    click.option(
+        "--log-level",
+        type=click.Choice(_LEVELS, case_sensitive=False),
+        default="WARNING",
+        envvar="AGENTPHONE_LOG_LEVEL",
+        show_envvar=True,
+        help="What is written to stderr.",
+    ),
+    click.option(
+        "--sandbox",
+        is_flag=True,
+        envvar="AGENTPHONE_SANDBOX",
+        show_envvar=True,
+        help="Use an AgentPhone of its own on this machine: no account, no key, no money.",
+    ),
+]
+
+
+def serving_options(command: Command) -> Command:
+    """Give a command every option of serving, in the order in which they are listed here."""
+    return reduce(lambda decorated, option: option(decorated), reversed(_OPTIONS), command)

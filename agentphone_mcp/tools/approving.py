@@ -1,0 +1,126 @@
+"""How a gated tool gets its deed: described by the server, and let pass by a person where that is wanted.
+
+The model sees neither the deed nor the question; it can only pass `confirm` on. With `AGENTPHONE_APPROVAL=human` the
+host asks its user: in protocol versions before 2026-07-28 during the call, from then on between two calls.
+"""
+
+import functools
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Annotated, Any
+
+import anyio
+from mcp.server.elicitation import CancelledElicitation, ElicitationResult
+from mcp.server.mcpserver import Context, Resolve
+from mcp.server.mcpserver.resolve import Elicit, find_resolved_parameters
+from mcp_types.version import is_version_at_least
+from pydantic import BaseModel, Field
+
+from agentphone_mcp.guard.deeds import Answer, Approval, Deed
+from agentphone_mcp.guard.entries import Question
+from agentphone_mcp.tools.injected import Gate
+
+Describe = Callable[..., Awaitable[Deed]]
+_ASKS_BETWEEN_CALLS = "2026-07-28"
+_NO: dict[str, Answer] = {"decline": "declined", "cancel": "cancelled"}
+
+
+class Consent(BaseModel):
+    """What the host asks its user to fill in."""
+
+    allow: Annotated[bool, Field(title="Allow", description="Let your assistant do this, once")]
+
+
+def spending(tool: str, describe: Describe) -> Resolve:
+    """The deed of a tool that can do the same twice when it is told to `repeat`."""
+    described = _described(tool, describe)
+
+    async def question(
+        deed: Annotated[Deed, Resolve(described)], confirm: bool | None, repeat: bool, gate: Gate, ctx: Context
+    ) -> Question | None:
+        return await gate.question(deed, confirm, repeat=repeat, is_answering=ctx.request_state is not None)
+
+    return _approved(described, question)
+
+
+def destroying(tool: str, describe: Describe) -> Resolve:
+    """The deed of a tool whose `confirm` names what it destroys."""
+    described = _described(tool, describe)
+
+    async def question(
+        deed: Annotated[Deed, Resolve(described)], confirm: str | None, gate: Gate, ctx: Context
+    ) -> Question | None:
+        return await gate.question(deed, confirm, repeat=False, is_answering=ctx.request_state is not None)
+
+    return _approved(described, question)
+
+
+def _described(tool: str, describe: Describe) -> Describe:
+    """Complete a deed by its tool and by the arguments that make it what it is: all that the model gave."""
+    injected = find_resolved_parameters(describe)
+
+    @functools.wraps(describe)
+    async def described(**given: Any) -> Deed:
+        deed = await describe(**given)
+        return replace(deed, tool=tool, arguments={name: given[name] for name in given if name not in injected})
+
+    return described
+
+
+def _approved(described: Describe, question: Callable[..., Awaitable[Question | None]]) -> Resolve:
+    async def said(
+        asked: Annotated[Question | None, Resolve(question)], gate: Gate, ctx: Context
+    ) -> Elicit[Consent] | Answer:
+        if asked is None:
+            return "not asked"
+        if not _can_ask(ctx):
+            return "cannot be asked"
+        if gate.is_too_late(asked):
+            return "timed out"
+        if is_version_at_least(ctx.protocol_version or "", _ASKS_BETWEEN_CALLS):
+            return Elicit(_words_of(asked), Consent)
+        return await _ask_now(asked, ctx, gate.rules.seconds_to_answer)
+
+    async def approved(
+        deed: Annotated[Deed, Resolve(described)],
+        asked: Annotated[Question | None, Resolve(question)],
+        outcome: Annotated[ElicitationResult[Any], Resolve(said)],
+        ctx: Context,
+    ) -> Deed:
+        answer = _read(outcome.data) if outcome.action == "accept" else _NO[outcome.action]
+        return replace(deed, approval=Approval(_host(ctx), answer, asked.id if asked else None))
+
+    return Resolve(approved)
+
+
+async def _ask_now(asked: Question, ctx: Context, seconds: float) -> Answer:
+    with anyio.move_on_after(seconds):
+        try:
+            outcome = await ctx.elicit(_words_of(asked), Consent)
+        except ValueError:
+            # An answer that is none; whoever meant yes can be asked again.
+            outcome = CancelledElicitation()
+        return _read(outcome.data) if outcome.action == "accept" else _NO[outcome.action]
+    return "timed out"
+
+
+def _read(consent: Consent | Answer) -> Answer:
+    if isinstance(consent, Consent):
+        return "yes" if consent.allow else "declined"
+    return consent
+
+
+def _words_of(asked: Question) -> str:
+    return f"Allow this? {asked.text}"
+
+
+def _can_ask(ctx: Context) -> bool:
+    """Whether the host can show its user a form; without looking, the SDK would fail where no model reads it."""
+    elicitation = ctx.client_capabilities.elicitation if ctx.client_capabilities else None
+    return elicitation is not None and (elicitation.form is not None or elicitation.url is None)
+
+
+def _host(ctx: Context) -> str:
+    """The host as it names itself, for the ledger."""
+    params = ctx.session.client_params
+    return f"{params.client_info.name} {params.client_info.version}"[:200] if params else "unknown host"
