@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from phonenumbers import (
     COUNTRY_CODE_TO_REGION_CODE,
@@ -239,6 +239,7 @@ WRITTEN = st.one_of(
 )
 
 
+@settings(deadline=None)
 @given(WRITTEN)
 def test_no_text_becomes_an_emergency_or_premium_number(written: str) -> None:
     """What passes is a whole number of its country, the same when read again, and none that bills or alarms."""
