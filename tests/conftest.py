@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
+from hypothesis import settings
 from mcp.client import Client
 
 from agentphone_mcp.api.client import ApiClient
@@ -17,6 +18,11 @@ from agentphone_mcp.sandbox import Sandbox, running
 from agentphone_mcp.server import create_server
 
 LIVE_KEY = "sk_live_not_a_real_key_0042"
+
+# The same examples on every machine; `pytest --hypothesis-profile=explore` looks for new ones.
+settings.register_profile("reproducible", derandomize=True, deadline=None)
+settings.register_profile("explore", deadline=None, max_examples=1_000)
+settings.load_profile("reproducible")
 
 Connect = Callable[..., AbstractAsyncContextManager[Client]]
 Answer = Callable[[httpx.Request], httpx.Response]

@@ -66,7 +66,7 @@ async def create_agent(
     api: Api,
     rules: Rules,
     voice_mode: VoiceMode = "webhook",
-    system_prompt: Annotated[str, Field(description="Who the agent is and what to achieve; hosted needs it")]
+    system_prompt: Annotated[str, Field(description="Who the agent is, what to achieve; for hosted")]
     | None = None,
     begin_message: BeginMessage | None = None,
     voice: VoiceId | None = None,

@@ -33,9 +33,9 @@ class LeanSchema(GenerateJsonSchema):
         return self.generate_inner(schema["schema"])
 
     def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
-        """Leave a default of null away."""
+        """Leave a default of null, false or zero away: what is not said is not so."""
         made = super().default_schema(schema)
-        if made.get("default", ...) is None:
+        if not made.get("default", True):
             del made["default"]
         return made
 
