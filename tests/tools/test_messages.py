@@ -20,7 +20,8 @@ async def test_a_text_is_sent_once_confirmed(assistant, sandbox, sender, said) -
     async with assistant() as ai:
         preview = await ai.ask("send_message", to_number="415 555 9999", body="Hello", **sender)
         done = await ai.ask("send_message", to_number=FRIEND, body="Hello", **sender, confirm=True)
-    assert f"Text {FRIEND} {said}" in preview["what"]
+    assert preview["what"].startswith(f"Text {FRIEND}, local time ")
+    assert said in preview["what"]
     assert '"Hello" (about $0.02, 1 segment)' in preview["what"]
     assert (done["status"], done["result"]["to_number"], done["result"]["status"]) == ("done", FRIEND, "sent")
     assert "not delivered" in done["next_step"]
