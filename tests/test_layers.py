@@ -14,8 +14,8 @@ OURS = "agentphone_mcp"
 MAY_USE = {
     "__init__": set(),
     "__main__": {"cli"},
-    "cli": {"", "serving", "sandbox", "demo", "server", "logs", "config", "api.key"},
-    "demo": {"", "sandbox", "server", "config", "api.key"},
+    "cli": {"", "serving", "sandbox", "demo", "server", "logs", "config", "api.key", "api.secrets"},
+    "demo": {"", "sandbox", "server", "config", "api.key", "guard.untrusted"},
     "serving": {"server"},
     "server": {"", "tools", "guides", "guard", "api", "config"},
     "config": {"api.key"},
