@@ -9,6 +9,7 @@ from agentphone_mcp.api.agents import Agent, AgentFields, Attachment, DeletedAge
 from agentphone_mcp.api.models import Done, Page
 from agentphone_mcp.guard.gate import Deed, Outcome
 from agentphone_mcp.guard.refused import Refused
+from agentphone_mcp.guard.untrusted import clean
 from agentphone_mcp.tools.fields import (
     AgentId,
     AgentName,
@@ -129,7 +130,7 @@ async def deleting(agent_id: str, api: Api) -> Deed:
     return Deed(
         f"Delete the agent {agent.name!r}. It cannot be undone; its numbers ({numbers}) stay, attached to nobody.",
         look_up="list_agents",
-        proof=(agent.name or "").strip() or agent.id,
+        proof=clean(agent.name or "").strip() or agent.id,
     )
 
 
