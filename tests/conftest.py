@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
+from hypothesis import settings
 from mcp.client import Client
 
 from agentphone_mcp.api.client import ApiClient
@@ -14,6 +15,10 @@ from agentphone_mcp.api.key import DEFAULT_BASE_URL, ApiKey
 from agentphone_mcp.config import Config
 from agentphone_mcp.sandbox import Sandbox, running
 from agentphone_mcp.server import create_server
+
+# How long an example takes depends on the machine.
+settings.register_profile("house", deadline=None)
+settings.load_profile("house")
 
 LIVE_KEY = "sk_live_not_a_real_key_0042"
 
