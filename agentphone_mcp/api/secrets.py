@@ -45,7 +45,8 @@ class _Known(NamedTuple):
     @classmethod
     def of(cls, value: str, removed: str) -> "_Known":
         """Prepare a secret to be looked for."""
-        return cls(value, _unescaped(value)[0], removed)
+        bare, _ = _unescaped(value)
+        return cls(value, bare if len(bare) >= _SHORTEST else value, removed)
 
 
 class Secrets:

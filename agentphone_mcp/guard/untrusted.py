@@ -26,8 +26,8 @@ _SHAPELESS = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\uffa
 _OPENERS = "<＜﹤≮‹«〈〈⟨⟪《❬❮❰⧼˂ᐸ≪≺"
 _CLOSERS = ">＞﹥≯›»〉〉⟩⟫》❭❯❱⧽˃ᐳ≫≻"
 _ANGLE = re.compile(
-    rf"(?P<opener>[{_OPENERS}]|&(?:lt|#0*60|#x0*3c)\b;?|%3c|\\+(?:u00|x)3c)"
-    rf"|[{_CLOSERS}]|&(?:gt|#0*62|#x0*3e)\b;?|%3e|\\+(?:u00|x)3e",
+    rf"(?P<opener>[{_OPENERS}]|&(?:lt|#0*60|#x0*3c)\b;?|%3c|(?<!\\)\\+(?:u00|x)3c)"
+    rf"|[{_CLOSERS}]|&(?:gt|#0*62|#x0*3e)\b;?|%3e|(?<!\\)\\+(?:u00|x)3e",
     re.IGNORECASE,
 )
 _ANGULAR = re.compile(rf"[{_OPENERS}{_CLOSERS}&%\\]")
