@@ -90,15 +90,17 @@ def _serve(options: dict[str, Any]) -> None:
         except ConfigError as wrong:
             raise click.UsageError(str(wrong)) from None
         # The SDK takes half a second to import: a wrong setting should not have to wait for it.
+        from agentphone_mcp.api.secrets import Secrets
         from agentphone_mcp.logs import log_to_stderr
         from agentphone_mcp.server import create_server
         from agentphone_mcp.serving import CannotServe, serve
 
-        log_to_stderr(options["log_level"].upper(), config.cut_key)
+        secrets = Secrets(config.api_key)
+        log_to_stderr(options["log_level"].upper(), secrets.cut)
         if options["transport"] == "stdio":
             _look_at_stdin()
         try:
-            serve(create_server(config), options["transport"], options["port"])
+            serve(create_server(config, secrets=secrets), options["transport"], options["port"])
         except CannotServe as cannot:
             raise click.ClickException(str(cannot)) from None
 

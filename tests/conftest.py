@@ -17,6 +17,8 @@ from agentphone_mcp.config import Config
 from agentphone_mcp.sandbox import Sandbox, running
 from agentphone_mcp.server import create_server
 
+# How long an example takes depends on the machine.
+
 LIVE_KEY = "sk_live_not_a_real_key_0042"
 
 # The same examples on every machine; `pytest --hypothesis-profile=explore` looks for new ones.

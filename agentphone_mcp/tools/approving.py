@@ -18,6 +18,7 @@ from pydantic import BaseModel, Field
 
 from agentphone_mcp.guard.deeds import Answer, Approval, Deed
 from agentphone_mcp.guard.entries import Question
+from agentphone_mcp.guard.untrusted import clean
 from agentphone_mcp.tools.injected import Gate
 
 Describe = Callable[..., Awaitable[Deed]]
@@ -111,7 +112,7 @@ def _read(consent: Consent | Answer) -> Answer:
 
 
 def _words_of(asked: Question) -> str:
-    return f"Allow this? {asked.text}"
+    return clean(f"Allow this? {asked.text}")
 
 
 def _can_ask(ctx: Context) -> bool:

@@ -46,9 +46,7 @@ ContactId = Annotated[Id, Field(description="From list_contacts")]
 OneAgentOnly = Annotated[Id | None, Field(description="This agent's webhook; else the project's")]
 
 Phone = Annotated[str, AfterValidator(to_e164), Field(description="E.164; else +1 is assumed")]
-TransferNumber = Annotated[
-    str, AfterValidator(_number_or_nothing), Field(description="A human's, E.164; '' clears it")
-]
+TransferNumber = Annotated[str, AfterValidator(_number_or_nothing), Field(description="A human's, E.164; '' clears it")]
 
 Limit = Annotated[int, Field(ge=1, le=100)]
 Offset = Annotated[int, Field(ge=0)]
