@@ -17,6 +17,18 @@ _BUSY_SECONDS = 20
 """How long a process waits for the others that write."""
 _PERMISSIONS = 0o600
 
+
+class Words(sa.TypeDecorator[str]):
+    """Text as people and other servers wrote it, without what a database cannot hold: half of an emoji, a NUL."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: sa.Dialect) -> str | None:
+        """Replace it on the way in, in what is written and in what is compared alike."""
+        return value.encode("utf-8", "replace").decode().replace("\0", "?") if value else value
+
+
 metadata = sa.MetaData()
 deeds = sa.Table(
     "deeds",
@@ -29,18 +41,19 @@ deeds = sa.Table(
     sa.Column("account", sa.String(64), nullable=False, comment="a hash of the key"),
     sa.Column("tool", sa.String(64), nullable=False),
     sa.Column("fingerprint", sa.String(64), nullable=False, comment="a hash of the tool and its arguments"),
-    sa.Column("subject", sa.Text, nullable=False, comment="what an unknown outcome blocks"),
+    sa.Column("subject", Words, nullable=False, comment="what an unknown outcome blocks"),
     sa.Column("to_number", sa.String(32)),
-    sa.Column("what", sa.Text, nullable=False),
+    sa.Column("what", Words, nullable=False),
     sa.Column("cost", sa.BigInteger, nullable=False, comment="millionths of a dollar"),
     sa.Column("minute_cost", sa.BigInteger, comment="set while the cost is an estimate"),
     sa.Column("outcome", sa.String(16), nullable=False),
     sa.Column("was_unknown", sa.Boolean, nullable=False),
-    sa.Column("reason", sa.Text),
+    sa.Column("repeated", sa.Boolean, nullable=False, comment="wanted although the same was done"),
+    sa.Column("reason", Words),
     sa.Column("ids", sa.JSON(none_as_null=True)),
     sa.Column("result", sa.JSON(none_as_null=True)),
     sa.Column("clues", sa.JSON(none_as_null=True)),
-    sa.Column("approved_by", sa.Text),
+    sa.Column("approved_by", Words),
     sa.Column("approved_how", sa.String(16)),
     sa.Index("deeds_by_time", "account", "at"),
     sa.Index("deeds_by_fingerprint", "account", "tool", "fingerprint"),
@@ -114,7 +127,9 @@ def _url(place: str) -> URL:
 def _of_a_file(url: URL) -> URL:
     file = url.database or ":memory:"
     if file == ":memory:" or file.startswith("file:") or url.query:
-        raise ValueError("a ledger in memory forgets: name a file and nothing more, as in sqlite:////var/ledger.sqlite3")
+        raise ValueError(
+            "a ledger in memory forgets: name a file and nothing more, as in sqlite:////var/ledger.sqlite3"
+        )
     return URL.create("sqlite", database=str(Path(file).expanduser()))
 
 
@@ -156,7 +171,7 @@ def _postgresql(url: URL) -> sa.Engine:
 
 
 def _make(folder: Path) -> None:
-    """Make a folder for its owner alone, and those above it that are missing: `mkdir(parents=True)` leaves them open."""
+    """Make a folder for its owner alone, and what is missing above it: `mkdir(parents=True)` leaves that open."""
     if not folder.is_dir():
         _make(folder.parent)
         folder.mkdir(mode=0o700, exist_ok=True)
