@@ -1,6 +1,8 @@
 """Where the ledger is kept: one SQLite file of this user, or a PostgreSQL database for servers on several machines."""
 
 import os
+import sqlite3
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +17,7 @@ from agentphone_mcp.guard.books import LEDGER_FILE, LedgerUnavailable, is_url
 
 _BUSY_SECONDS = 20
 """How long a process waits for the others that write."""
+_LOOK_AGAIN = 0.01
 _PERMISSIONS = 0o600
 
 
@@ -154,7 +157,7 @@ def _sqlite(url: URL) -> sa.Engine:
     def _connected(connection: Any, _: Any) -> None:  # pyright: ignore[reportUnusedFunction] - SQLAlchemy calls it
         # The driver would begin transactions by rules of its own, and only at the first write.
         connection.isolation_level = None
-        connection.execute("PRAGMA journal_mode=WAL").close()
+        _write_ahead(connection)
         connection.execute("PRAGMA synchronous=FULL").close()
 
     @event.listens_for(engine, "begin")
@@ -163,6 +166,21 @@ def _sqlite(url: URL) -> sa.Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Let readers and a writer work at once. Of several that open a new file only one can set this, and the others are
+    told at once that it is busy, whatever their time-out."""
+    give_up_at = time.monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL").close()
+        except sqlite3.OperationalError as busy:
+            if busy.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > give_up_at:
+                raise
+            time.sleep(_LOOK_AGAIN)
+        else:
+            return
 
 
 def _postgresql(url: URL) -> sa.Engine:
