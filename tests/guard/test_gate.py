@@ -17,7 +17,15 @@ from agentphone_mcp.api.errors import (
     Unreachable,
 )
 from agentphone_mcp.api.models import Done
-from agentphone_mcp.guard.gate import Deed, Gate, Refused
+from agentphone_mcp.guard.books import Books
+from agentphone_mcp.guard.deeds import Deed
+from agentphone_mcp.guard.destinations import Destinations
+from agentphone_mcp.guard.entries import Entry
+from agentphone_mcp.guard.gate import Gate
+from agentphone_mcp.guard.limits import Limits
+from agentphone_mcp.guard.refused import Refused
+from agentphone_mcp.guard.reservations import Rules
+from agentphone_mcp.guard.settling import Settler
 
 LINE = RequestLine("DELETE", "/v1/numbers/{number_id}", {"number_id": "pn_1"})
 CALL = Deed("Call +14155559999 from +14155551234.", look_up="list_calls", then="wait_for_call follows it.")

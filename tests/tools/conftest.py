@@ -3,11 +3,16 @@
 import json
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from mcp.client import Client
+from mcp_types import ElicitResult, ErrorData
 
+from agentphone_mcp.guard.entries import Entry
+from agentphone_mcp.guard.ledger import Ledger
 from agentphone_mcp.sandbox import Sandbox
 
 
@@ -31,6 +36,51 @@ class Assistant:
         assert result.is_error, result.structured_content
         assert result.structured_content is None
         return result.content[0].text
+
+
+class Person:
+    """The host's user: keeps what they were asked, and answers as told, or never."""
+
+    def __init__(self, answer: ElicitResult | ErrorData | None) -> None:
+        self.questions: list[str] = []
+        self._answer = answer
+
+    async def __call__(self, _: Any, asked: Any) -> ElicitResult | ErrorData:
+        """Be asked."""
+        self.questions.append(asked.message)
+        if self._answer is None:
+            await anyio.sleep_forever()
+        return self._answer
+
+
+@pytest.fixture
+def person() -> Callable[..., Person]:
+    """Make a `Person` who allows it, or what else their answer is."""
+
+    def person(action: str = "accept", **content: Any) -> Person:
+        filled_in = (content or {"allow": True}) if action == "accept" else None
+        return Person(ElicitResult(action=action, content=filled_in))
+
+    return person
+
+
+@pytest.fixture
+def nobody() -> Person:
+    """A `Person` who never answers."""
+    return Person(None)
+
+
+@pytest.fixture
+def ledger(state: Path) -> Callable[[], list[Entry]]:
+    """What the ledger has, oldest first."""
+
+    def entries() -> list[Entry]:
+        books = Ledger(str(state))
+        found = books.entries()
+        books.close()
+        return found
+
+    return entries
 
 
 @pytest.fixture
