@@ -10,6 +10,7 @@ from agentphone_mcp.guard.limits import Limits
 URL, OTHER_URL = "https://example.com/hook", "https://example.org/hook"
 CALL = {"agent_id": "agt_frontdesk", "to_number": "+14155559999", "prompt": "Confirm the visit.", "confirm": True}
 BUY = {"area_code": "212", "confirm": True}
+TEXT = {"agent_id": "agt_frontdesk", "to_number": "+14155559999", "body": "See you.", "confirm": True}
 ERAS = pytest.mark.parametrize("mode", ["auto", "legacy"], ids=["modern", "legacy"])
 GATED = {
     "buy_number": (BUY, "POST /v1/numbers", ["area code 212", "$3.00"]),
@@ -20,7 +21,7 @@ GATED = {
         ["'Front Desk'", "$0.22"],
     ),
     "send_message": (
-        {"agent_id": "agt_frontdesk", "to_number": "+14155559999", "body": "See you.", "confirm": True},
+        TEXT,
         "POST /v1/messages",
         ["+14155559999", "'Front Desk'", "See you.", "$0.02", "local time"],
     ),
@@ -172,8 +173,8 @@ async def test_two_yeses_are_two_deeds_only_with_repeat(assistant, writes, perso
     """Whoever wants it twice is asked twice."""
     user = person()
     async with assistant(mode=mode, asks=user, needs_person=True) as ai:
-        await ai.ask("buy_number", **BUY)
-        again = await ai.ask("buy_number", **BUY, repeat=True)
+        await ai.ask("send_message", **TEXT)
+        again = await ai.ask("send_message", **TEXT, repeat=True)
     assert "replayed" not in again
     assert (len(user.questions), len(writes())) == (2, 2)
 
