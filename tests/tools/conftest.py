@@ -1,8 +1,10 @@
 """An assistant that calls tools as a host does for its model."""
 
 import json
+import sqlite3
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +13,10 @@ import pytest
 from mcp.client import Client
 from mcp_types import ElicitResult, ErrorData
 
+from agentphone_mcp.guard.books import LEDGER_FILE
 from agentphone_mcp.guard.entries import Entry
 from agentphone_mcp.guard.ledger import Ledger
+from agentphone_mcp.guard.quiet_hours import QuietHours
 from agentphone_mcp.sandbox import Sandbox
 
 
@@ -81,6 +85,47 @@ def ledger(state: Path) -> Callable[[], list[Entry]]:
         return found
 
     return entries
+
+
+class Clock:
+    """A clock that stands still until it is told that time passes."""
+
+    def __init__(self, at: datetime) -> None:
+        self.at = at
+
+    def __call__(self) -> datetime:
+        """What it shows."""
+        return self.at
+
+    def pass_(self, **time: float) -> None:
+        """Let time pass."""
+        self.at += timedelta(**time)
+
+
+@pytest.fixture
+def a_clock() -> Clock:
+    """A clock that shows Friday noon in California."""
+    return Clock(datetime(2026, 11, 20, 20, 0, tzinfo=UTC))
+
+
+@pytest.fixture
+def quiet_from_one() -> QuietHours:
+    """Quiet hours that begin an hour after that noon."""
+    return QuietHours.parse("13:00-08:00")
+
+
+@pytest.fixture
+def wait(state: Path) -> Callable[[float], None]:
+    """Let minutes pass for the ledger: everything in it becomes so much older."""
+
+    def wait(minutes: float) -> None:
+        books = sqlite3.connect(state / LEDGER_FILE)
+        older = ", ".join(f"{name} = {name} - :age" for name in ("at", "settled_at", "doubtful_after"))
+        with books:
+            books.execute(f"UPDATE deeds SET {older}", {"age": minutes * 60})  # noqa: S608 - our own names
+        books.close()
+
+    return wait
 
 
 @pytest.fixture
