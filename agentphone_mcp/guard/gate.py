@@ -14,7 +14,7 @@ from agentphone_mcp.guard import refusals
 from agentphone_mcp.guard.books import LedgerUnavailable
 from agentphone_mcp.guard.deeds import Deed, Outcome, Result
 from agentphone_mcp.guard.entries import Entry, Question, Settled
-from agentphone_mcp.guard.refused import Refused
+from agentphone_mcp.guard.refused import AnsweredBefore, Refused
 from agentphone_mcp.guard.reservations import Reservations, Rules
 from agentphone_mcp.guard.settling import Settler
 
@@ -103,7 +103,7 @@ class Gate:
             # `carry_out` meets the same, and says so.
             return None
         if asked is None:
-            raise Refused("Nothing was done: that answer was given before, and a yes counts once. Call again.")
+            raise AnsweredBefore
         return asked
 
     def is_too_late(self, question: Question) -> bool:

@@ -11,6 +11,7 @@ from agentphone_mcp.guard.holders import is_gone, this_holder
 from agentphone_mcp.guard.ledger_store import Store, deeds
 from agentphone_mcp.guard.limits import Cap, CapReached
 from agentphone_mcp.guard.rates import cost_of_seconds
+from agentphone_mcp.guard.refused import AnsweredBefore
 
 REPLAY_SECONDS = 600
 """How long the same deed answers with the first one's outcome."""
@@ -49,6 +50,7 @@ class Ledger:
 
         Raises:
             CapReached: if it would be too much.
+            AnsweredBefore: if the question that was asked about it is not open any more.
         """
         now = self._clock()
         with self._store.transaction(intent.account) as connection:
@@ -58,7 +60,10 @@ class Ledger:
             reached = self._reached(connection, intent, caps)
             if reached is not None:
                 raise reached
+            if intent.question is not None and not self._is_open(connection, intent.question):
+                raise AnsweredBefore
             reserved = {
+                "at": now,
                 "outcome": "pending",
                 "holder": this_holder(),
                 "doubtful_after": now + within,
@@ -193,8 +198,8 @@ class Ledger:
         return None
 
     def _write(self, connection: sa.Connection, intent: Intent, state: Mapping[str, Any]) -> int:
-        """Write a deed: into the row of the question that was asked about it, where there is one."""
-        if intent.question is not None:
+        """Write a deed: into the row of the question that was asked about it, where there is one that is open."""
+        if intent.question is not None and self._is_open(connection, intent.question):
             connection.execute(sa.update(deeds).where(deeds.c.id == intent.question).values(**state))
             return intent.question
         row = {
@@ -212,6 +217,11 @@ class Ledger:
         }
         inserted = connection.execute(sa.insert(deeds).values(row | dict(state))).inserted_primary_key
         return int(inserted[0]) if inserted else 0
+
+    def _is_open(self, connection: sa.Connection, question: int) -> bool:
+        """Whether nobody has answered a question yet."""
+        still = (deeds.c.id == question) & (deeds.c.outcome == "refused") & (deeds.c.reason == NOBODY_ANSWERED)
+        return connection.execute(sa.select(deeds.c.id).where(still)).first() is not None
 
     def _entry(self, connection: sa.Connection, row: sa.RowMapping) -> Entry:
         """Read a row; a pending one whose process ended, or took too long, becomes unknown here and for good."""

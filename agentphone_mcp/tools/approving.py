@@ -128,7 +128,8 @@ def _is_readable(ctx: Context) -> bool:
 
 
 def _words_of(asked: Question) -> str:
-    return f"Allow this? {asked.text}"
+    """The question; by its number in the ledger an answer to it is none to another one in the same words."""
+    return f"Allow this (no. {asked.id})? {asked.text}"
 
 
 def _can_ask(ctx: Context) -> bool:

@@ -70,7 +70,7 @@ async def test_a_yes_is_carried_out_once_and_says_whose_it_was(
     assert all(name in question for name in named), question
     [row] = ledger()
     assert (row.tool, row.outcome, row.approved_by, row.approved_how) == (tool, "done", "Test Host 4.2", "person")
-    assert row.what in question
+    assert question == f"Allow this (no. {row.id})? {row.what}"
 
 
 NO = {
