@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from agentphone_mcp.config import read_state
 from agentphone_mcp.guard.books import Books, LedgerUnavailable
@@ -78,17 +78,24 @@ def _print(entries: list[Entry]) -> None:
         table.add_column(title, no_wrap=True)
     table.add_column("about", justify="right", no_wrap=True)
     table.add_column("what", overflow="fold", ratio=1)
+    console = Console(soft_wrap=False)
     for entry in entries:
         when = datetime.fromtimestamp(entry.at).astimezone()
         estimate = "~" if entry.minute_cost is not None else ""
         table.add_row(
             f"{when:%Y-%m-%d %H:%M:%S}",
             entry.account[:4],
-            f"[{_STYLES[entry.outcome]}]{entry.outcome}[/]",
+            Text(entry.outcome, _STYLES[entry.outcome]),
             f"{estimate}{in_dollars(entry.cost)}" if entry.cost else "",
-            escape(_told(entry)),
+            _harmless(_told(entry), console.encoding),
         )
-    Console(soft_wrap=False).print(table)
+    console.print(table)
+
+
+def _harmless(words: str, encoding: str) -> Text:
+    """Words that others chose, without what would move the cursor or what the terminal cannot write."""
+    plain = "".join(letter if letter.isprintable() or letter == "\n" else " " for letter in words)
+    return Text(plain.encode(encoding, "replace").decode(encoding))
 
 
 def _told(entry: Entry) -> str:

@@ -38,7 +38,13 @@ class Books:
     @property
     def may_exist(self) -> bool:
         """Whether there may be something in it already; only a file can tell without being opened."""
-        return is_url(self._place) or (Path(self._place).expanduser() / LEDGER_FILE).exists()
+        if is_url(self._place):
+            return True
+        try:
+            return (Path(self._place).expanduser() / LEDGER_FILE).exists()
+        except (OSError, RuntimeError):
+            # Why it cannot be told is said when it is opened.
+            return True
 
     async def ask(self, what: "Callable[[Ledger], Told]") -> Told:
         """Let a worker thread read or write.

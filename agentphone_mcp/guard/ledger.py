@@ -54,16 +54,19 @@ class Ledger:
         """
         now = self._clock()
         with self._store.transaction(intent.account) as connection:
-            earlier = self._earlier(connection, intent, repeat=repeat)
+            # A yes counts once: whoever comes second with it learns what came of the first.
+            is_fresh = intent.question is None or _is_open(connection, intent.question)
+            earlier = self._earlier(connection, intent, repeat=repeat and is_fresh)
             if earlier is not None:
                 return earlier
+            if not is_fresh:
+                raise AnsweredBefore
             reached = self._reached(connection, intent, caps)
             if reached is not None:
                 raise reached
-            if intent.question is not None and not self._is_open(connection, intent.question):
-                raise AnsweredBefore
             reserved = {
                 "at": now,
+                "repeated": repeat,
                 "outcome": "pending",
                 "holder": this_holder(),
                 "doubtful_after": now + within,
@@ -128,7 +131,7 @@ class Ledger:
             deeds.c.reason == NOBODY_ANSWERED,
         )
         with self._store.transaction(intent.account) as connection:
-            row = connection.execute(query).mappings().first()
+            row = connection.execute(query.limit(1)).mappings().first()
         return Question(row["id"], row["what"], row["at"]) if row else None
 
     def doubts(self, account: str) -> list[Entry]:
@@ -160,24 +163,30 @@ class Ledger:
 
     def _read(self, account: str, query: sa.Select[Any]) -> list[Entry]:
         with self._store.transaction(account) as connection:
-            return [self._entry(connection, row) for row in connection.execute(query).mappings().all()]
+            return [self._seen(row) for row in connection.execute(query).mappings().all()]
 
     def _earlier(self, connection: sa.Connection, intent: Intent, *, repeat: bool) -> Entry | None:
         """The deed that this one would do again: the same one of late, or one of the same subject that is in doubt."""
         if repeat and intent.is_repeatable:
             return None
-        for kind in ("fingerprint", "subject"):
-            happened = _of(intent).where(deeds.c.outcome.in_(MAY_HAVE_HAPPENED), deeds.c[kind] == getattr(intent, kind))
-            row = connection.execute(happened).mappings().first()
-            if row is None:
-                continue
-            entry = self._entry(connection, row)
-            doubtful = entry.outcome == "unknown" or row["was_unknown"]
-            recent = self._clock() - (entry.settled_at or entry.at) < REPLAY_SECONDS
-            replays = entry.outcome == "done" and recent and intent.is_repeatable
-            if (replays or entry.outcome != "done") and (doubtful or kind == "fingerprint"):
-                return entry
+        happened = _of(intent).where(deeds.c.outcome.in_(MAY_HAVE_HAPPENED))
+        same = happened.where(deeds.c.fingerprint == intent.fingerprint).limit(1)
+        alike = happened.where(deeds.c.subject == intent.subject)
+        repeats = sa.select(sa.func.max(alike.where(deeds.c.repeated).subquery().c.id))
+        last_repeat = connection.execute(repeats).scalar() or 0
+        # A pending one that turns out to be lost is in doubt as well.
+        doubted = alike.where(deeds.c.id >= last_repeat, deeds.c.was_unknown | (deeds.c.outcome == "pending"))
+        for query in (same, doubted):
+            for row in connection.execute(query).mappings().all():
+                entry = self._entry(connection, row)
+                is_doubtful = entry.outcome == "unknown" or row["was_unknown"]
+                is_in_the_way = entry.outcome != "done" or (intent.is_repeatable and self._is_recent(entry))
+                if is_in_the_way and (is_doubtful or query is same):
+                    return entry
         return None
+
+    def _is_recent(self, entry: Entry) -> bool:
+        return self._clock() - (entry.settled_at or entry.at) < REPLAY_SECONDS
 
     def _reached(self, connection: sa.Connection, intent: Intent, caps: Sequence[Cap]) -> CapReached | None:
         now = self._clock()
@@ -198,8 +207,8 @@ class Ledger:
         return None
 
     def _write(self, connection: sa.Connection, intent: Intent, state: Mapping[str, Any]) -> int:
-        """Write a deed: into the row of the question that was asked about it, where there is one that is open."""
-        if intent.question is not None and self._is_open(connection, intent.question):
+        """Write a deed: into the row of the question that was asked about it, where that is still open."""
+        if intent.question is not None and _is_open(connection, intent.question):
             connection.execute(sa.update(deeds).where(deeds.c.id == intent.question).values(**state))
             return intent.question
         row = {
@@ -213,31 +222,38 @@ class Ledger:
             "cost": intent.cost,
             "minute_cost": intent.minute_cost,
             "was_unknown": False,
+            "repeated": False,
             "clues": _plain(intent.clues),
         }
         inserted = connection.execute(sa.insert(deeds).values(row | dict(state))).inserted_primary_key
         return int(inserted[0]) if inserted else 0
 
-    def _is_open(self, connection: sa.Connection, question: int) -> bool:
-        """Whether nobody has answered a question yet."""
-        still = (deeds.c.id == question) & (deeds.c.outcome == "refused") & (deeds.c.reason == NOBODY_ANSWERED)
-        return connection.execute(sa.select(deeds.c.id).where(still)).first() is not None
-
     def _entry(self, connection: sa.Connection, row: sa.RowMapping) -> Entry:
-        """Read a row; a pending one whose process ended, or took too long, becomes unknown here and for good."""
+        """Read a row; a pending one that is lost becomes unknown here and for good."""
+        entry = self._seen(row)
+        if entry.outcome != row["outcome"]:
+            doubted = sa.update(deeds).where(deeds.c.id == entry.id, deeds.c.outcome == "pending")
+            connection.execute(doubted.values(outcome=entry.outcome, reason=entry.reason, was_unknown=True))
+        return entry
+
+    def _seen(self, row: sa.RowMapping) -> Entry:
+        """Read a row; one whose process ended, or took too long, is seen as unknown."""
         said = {name: row[name] for name in Entry.__dataclass_fields__}
-        lost = row["outcome"] == "pending" and (is_gone(row["holder"]) or self._clock() > row["doubtful_after"])
-        if lost:
+        if row["outcome"] == "pending" and (is_gone(row["holder"]) or self._clock() > row["doubtful_after"]):
             said |= {"outcome": "unknown", "reason": _LOST_HOLDER}
-            doubted = sa.update(deeds).where(deeds.c.id == row["id"], deeds.c.outcome == "pending")
-            connection.execute(doubted.values(outcome="unknown", reason=_LOST_HOLDER, was_unknown=True))
         return Entry(**said)
+
+
+def _is_open(connection: sa.Connection, question: int) -> bool:
+    """Whether nobody has answered a question yet."""
+    unanswered = (deeds.c.id == question) & (deeds.c.outcome == "refused") & (deeds.c.reason == NOBODY_ANSWERED)
+    return connection.execute(sa.select(deeds.c.id).where(unanswered)).first() is not None
 
 
 def _of(intent: Intent) -> sa.Select[Any]:
     """The deeds of the same account and tool, latest first."""
     mine = (deeds.c.account == intent.account) & (deeds.c.tool == intent.tool)
-    return sa.select(deeds).where(mine).order_by(deeds.c.id.desc()).limit(1)
+    return sa.select(deeds).where(mine).order_by(deeds.c.id.desc())
 
 
 def _bounded(what: str) -> str:

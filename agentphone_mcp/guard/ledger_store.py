@@ -17,6 +17,18 @@ _BUSY_SECONDS = 20
 """How long a process waits for the others that write."""
 _PERMISSIONS = 0o600
 
+
+class Words(sa.TypeDecorator[str]):
+    """Text as people and other servers wrote it, without what a database cannot hold: half of an emoji, a NUL."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: sa.Dialect) -> str | None:
+        """Replace it on the way in, in what is written and in what is compared alike."""
+        return value.encode("utf-8", "replace").decode().replace("\0", "?") if value else value
+
+
 metadata = sa.MetaData()
 deeds = sa.Table(
     "deeds",
@@ -29,18 +41,19 @@ deeds = sa.Table(
     sa.Column("account", sa.String(64), nullable=False, comment="a hash of the key"),
     sa.Column("tool", sa.String(64), nullable=False),
     sa.Column("fingerprint", sa.String(64), nullable=False, comment="a hash of the tool and its arguments"),
-    sa.Column("subject", sa.Text, nullable=False, comment="what an unknown outcome blocks"),
+    sa.Column("subject", Words, nullable=False, comment="what an unknown outcome blocks"),
     sa.Column("to_number", sa.String(32)),
-    sa.Column("what", sa.Text, nullable=False),
+    sa.Column("what", Words, nullable=False),
     sa.Column("cost", sa.BigInteger, nullable=False, comment="millionths of a dollar"),
     sa.Column("minute_cost", sa.BigInteger, comment="set while the cost is an estimate"),
     sa.Column("outcome", sa.String(16), nullable=False),
     sa.Column("was_unknown", sa.Boolean, nullable=False),
-    sa.Column("reason", sa.Text),
+    sa.Column("repeated", sa.Boolean, nullable=False, comment="wanted although the same was done"),
+    sa.Column("reason", Words),
     sa.Column("ids", sa.JSON(none_as_null=True)),
     sa.Column("result", sa.JSON(none_as_null=True)),
     sa.Column("clues", sa.JSON(none_as_null=True)),
-    sa.Column("approved_by", sa.Text),
+    sa.Column("approved_by", Words),
     sa.Column("approved_how", sa.String(16)),
     sa.Index("deeds_by_time", "account", "at"),
     sa.Index("deeds_by_fingerprint", "account", "tool", "fingerprint"),
@@ -58,12 +71,13 @@ class Store:
     """
 
     def __init__(self, place: str) -> None:
-        self.shown = place
+        # Until it is read as a URL nobody knows where in it a password stands.
+        self.shown = f"{place.partition('://')[0]}://…" if is_url(place) else place
         try:
             url = _url(place)
-            self.shown = url.database or "?" if _is_sqlite(url) else url.render_as_string(hide_password=True)
-            self._engine = _sqlite(url) if _is_sqlite(url) else sa.create_engine(url, pool_pre_ping=True)
-        except (OSError, SQLAlchemyError, ImportError, ValueError) as cannot:
+            self.shown = url.database or "?" if _is_sqlite(url) else _without_secrets(url)
+            self._engine = _sqlite(url) if _is_sqlite(url) else _postgresql(url)
+        except (OSError, SQLAlchemyError, ImportError, ValueError, RuntimeError) as cannot:
             raise LedgerUnavailable(self.shown, _why(cannot)) from cannot
         with self.transaction("schema") as connection:
             metadata.create_all(connection)
@@ -79,6 +93,7 @@ class Store:
             with self._engine.begin() as connection:
                 if connection.dialect.name == "postgresql":
                     lock = int.from_bytes(account.encode()[:7].ljust(7, b"."))
+                    connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{_BUSY_SECONDS}s'")
                     connection.execute(sa.text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": lock})
                 yield connection
         except SQLAlchemyError as broken:
@@ -92,15 +107,34 @@ class Store:
 def _url(place: str) -> URL:
     if not is_url(place):
         return URL.create("sqlite", database=str(Path(place).expanduser() / LEDGER_FILE))
-    url = make_url(place)
-    # The names that hosting platforms write into their variables.
-    if url.drivername in ("postgres", "postgresql"):
-        return url.set(drivername="postgresql+psycopg")
-    if not _is_sqlite(url) and url.get_backend_name() != "postgresql":
-        raise ValueError("the ledger is kept in SQLite or PostgreSQL")
-    if _is_sqlite(url) and url.database in (None, "", ":memory:"):
-        raise ValueError("a ledger in memory forgets")
-    return url
+    try:
+        url = make_url(place)
+    except (SQLAlchemyError, ValueError):
+        # What these say may quote a part of the password.
+        raise ValueError("it cannot be read as a database's URL") from None
+    if "@" in f"{url.host}{url.database}":
+        raise ValueError("what is special in a URL's password has to be written as %40 for @, %2F for / and so on")
+    # One driver of each: the others are asynchronous, or not what the package brings along.
+    match url.get_backend_name():
+        case "postgres" | "postgresql":
+            return url.set(drivername="postgresql+psycopg")
+        case "sqlite":
+            return _of_a_file(url)
+        case _:
+            raise ValueError("the ledger is kept in SQLite or PostgreSQL")
+
+
+def _of_a_file(url: URL) -> URL:
+    file = url.database or ":memory:"
+    if file == ":memory:" or file.startswith("file:") or url.query:
+        raise ValueError(
+            "a ledger in memory forgets: name a file and nothing more, as in sqlite:////var/ledger.sqlite3"
+        )
+    return URL.create("sqlite", database=str(Path(file).expanduser()))
+
+
+def _without_secrets(url: URL) -> str:
+    return url.set(query={}).render_as_string(hide_password=True)
 
 
 def _is_sqlite(url: URL) -> bool:
@@ -109,11 +143,11 @@ def _is_sqlite(url: URL) -> bool:
 
 def _sqlite(url: URL) -> sa.Engine:
     file = Path(url.database or "")
-    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # Made before SQLite makes it, so that nobody else can ever read it; its journals get the file's own mode.
+    _make(file.parent)
+    # Made before SQLite makes it, so that nobody else can ever read it; new journals get the file's own mode.
     os.close(os.open(file, os.O_RDWR | os.O_CREAT, _PERMISSIONS))
-    if file.stat().st_mode & 0o077 and os.name == "posix":
-        file.chmod(_PERMISSIONS)
+    for one in (file, Path(f"{file}-wal"), Path(f"{file}-shm")):
+        _close_to_others(one)
     engine = sa.create_engine(url, connect_args={"timeout": _BUSY_SECONDS})
 
     @event.listens_for(engine, "connect")
@@ -129,6 +163,26 @@ def _sqlite(url: URL) -> sa.Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
+
+
+def _postgresql(url: URL) -> sa.Engine:
+    patience = {} if "connect_timeout" in url.query else {"connect_timeout": _BUSY_SECONDS}
+    return sa.create_engine(url, pool_pre_ping=True, connect_args=patience)
+
+
+def _make(folder: Path) -> None:
+    """Make a folder for its owner alone, and what is missing above it: `mkdir(parents=True)` leaves that open."""
+    if not folder.is_dir():
+        _make(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
+
+
+def _close_to_others(file: Path) -> None:
+    try:
+        if file.stat().st_mode & 0o077 and os.name == "posix":
+            file.chmod(_PERMISSIONS)
+    except FileNotFoundError:
+        return  # a journal comes and goes
 
 
 def _why(cannot: Exception) -> str:

@@ -121,11 +121,13 @@ def _read(said: str) -> dict[str, Cap | None]:
         name, _, amount = (side.strip().lower() for side in part.partition("="))
         if name not in _TOOLS:
             raise ValueError(f"{name!r} is no cap; there are {', '.join(_TOOLS)}")
+        if name in caps:
+            raise ValueError(f"{name} is given twice, and only one cap of it would hold")
         if amount in _OFF:
             caps[name] = None
             continue
         found = re.fullmatch(r"\$?(\d{1,9}(?:\.\d{1,2})?)/(minute|hour|day|week)", amount, flags=re.ASCII)
-        if not found or (name != "spend" and "." in found[1]):
+        if not found or (name != "spend" and not found[0].partition("/")[0].isdecimal()):
             raise ValueError(
                 f"{part!r} is no cap: write it like {name}=20/hour (minute, hour, day, week) or {name}=off"
             )

@@ -83,4 +83,5 @@ def _span(seconds: float) -> str:
     for size, name in ((_DAY, "day"), (_HOUR, "hour"), (_MINUTE, "minute")):
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {name}s"
-    return f"{max(1, math.ceil(seconds))} seconds"
+    whole = max(1, math.ceil(seconds))
+    return f"{whole} second{'s' if whole > 1 else ''}"

@@ -32,7 +32,9 @@ async def look_up(api: ApiClient, entry: Entry, claimed: Claimed) -> Found | Non
     Raises:
         ApiError: if the API cannot be asked.
     """
-    return await _LOOK_UPS[entry.tool](api, entry, claimed)
+    look = _LOOK_UPS.get(entry.tool)
+    # Another version of this server may have tools that this one does not know.
+    return await look(api, entry, claimed) if look else None
 
 
 async def seconds_of(api: ApiClient, entry: Entry) -> float | None:

@@ -1,0 +1,156 @@
+"""A ledger in each of its two homes, a clock that is set by hand, and deeds to write down."""
+
+import itertools
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from agentphone_mcp.guard.entries import Entry, Intent
+from agentphone_mcp.guard.ledger import Ledger
+
+_PATIENCE = 30
+_numbers = itertools.count(1)
+
+
+class Clock:
+    """Seconds since the epoch, as told."""
+
+    def __init__(self) -> None:
+        self.now = 1_790_000_000.0
+
+    def __call__(self) -> float:
+        """The time."""
+        return self.now
+
+
+class Pen(Ledger):
+    """A ledger in which a deed is written down in a word."""
+
+    def begin(self, intent: Intent, *, repeat: bool = False, within: float = 180) -> int | Entry:
+        """Reserve a deed, without caps."""
+        return self.reserve(intent, [], repeat=repeat, within=within)
+
+    def done(self, intent: Intent, *, repeat: bool = False) -> int:
+        """Reserve a deed and do it."""
+        row = self.begin(intent, repeat=repeat)
+        assert isinstance(row, int)
+        self.settle(row, "done", ids={"id": f"id_{row}"}, result={"id": f"id_{row}"})
+        return row
+
+    def in_doubt(self, intent: Intent, *, repeat: bool = False) -> int:
+        """Reserve a deed whose answer is lost."""
+        row = self.begin(intent, repeat=repeat)
+        assert isinstance(row, int)
+        self.settle(row, "unknown", reason="timed out")
+        return row
+
+
+def _binaries() -> Path | None:
+    """Where this machine keeps PostgreSQL; Debian leaves it off the PATH."""
+    found = shutil.which("initdb")
+    folders = [Path(found).resolve().parent] if found else []
+    folders += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+    return next((folder for folder in folders if (folder / "initdb").exists() and (folder / "postgres").exists()), None)
+
+
+def _wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Wait until the database answers; a bounded time."""
+    give_up_at = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            psycopg.connect(url).close()
+        except psycopg.OperationalError:
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < give_up_at, log.read_text()
+            time.sleep(0.05)
+        else:
+            return
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Generator[Callable[[], str]]:
+    """Makes databases in a PostgreSQL of the tests' own; each call gives the SQLAlchemy URL of a new one."""
+    binaries = _binaries()
+    if binaries is None or os.name != "posix":
+        pytest.skip("no PostgreSQL is installed here")
+    folder = Path(tempfile.mkdtemp(prefix="agentphone-"))
+    as_its_user: list[str] = []
+    if os.geteuid() == 0:
+        # It does not run as root; and it ends with us, however we end.
+        shutil.chown(folder, "postgres", "postgres")
+        as_its_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", "--pdeathsig=INT"]
+    data, log, url = folder / "data", folder / "log", f"host={folder} user=postgres dbname=postgres"
+    made = [*as_its_user, binaries / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8"]
+    subprocess.run([*made, "--locale=C", "--no-sync"], check=True, capture_output=True, cwd=folder, timeout=_PATIENCE)
+    settings = ["listen_addresses=", f"unix_socket_directories={folder}", "fsync=off", "max_connections=100"]
+    command = [*as_its_user, binaries / "postgres", "-D", data, *(word for one in settings for word in ("-c", one))]
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=output, cwd=folder)
+    try:
+        _wait_for(url, process, log)
+        with psycopg.connect(url, autocommit=True) as admin:
+
+            def database() -> str:
+                name = f"ledger_{next(_numbers)}"
+                admin.execute(f"CREATE DATABASE {name}")
+                return f"postgresql://postgres:hunter2@/{name}?host={folder}"
+
+            yield database
+    finally:
+        process.send_signal(signal.SIGINT)  # which does not wait for whoever is still connected
+        try:
+            process.wait(_PATIENCE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        shutil.rmtree(folder)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def ledger_place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty place for a ledger: a folder that is not there yet, or a database."""
+    if request.param == "sqlite":
+        return str(tmp_path / "ledgers")
+    return request.getfixturevalue("postgresql")()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """A clock that stands still until it is set."""
+    return Clock()
+
+
+@pytest.fixture
+def ledger(ledger_place: str, clock: Clock) -> Generator[Pen]:
+    """An empty ledger."""
+    opened = Pen(ledger_place, clock)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def intent() -> Callable[..., Intent]:
+    """A call to one number, or what differs from it; its fingerprint is its words unless told."""
+
+    def intent(what: str = "Call Ada", **others: Any) -> Intent:
+        told = {"account": "a" * 16, "tool": "place_call", "fingerprint": what, "subject": "+14155550100"}
+        return Intent(**told | {"what": what, "to_number": "+14155550100"} | others)
+
+    return intent
+
+
+@pytest.fixture
+def sqlite_ledger(tmp_path: Path, clock: Clock) -> Generator[Pen]:
+    """An empty ledger in a file, for tests that write a lot."""
+    opened = Pen(str(tmp_path / "ledgers"), clock)
+    yield opened
+    opened.close()

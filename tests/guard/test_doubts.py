@@ -1,0 +1,166 @@
+"""What nobody knows stands in the way of doing it again, until it is looked up or somebody repeats it knowingly."""
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from agentphone_mcp.guard import ledger as ledger_module
+from agentphone_mcp.guard.entries import Entry, Found, Intent
+
+Intending = Callable[..., Intent]
+MINUTE, DAY = 60, 86_400
+
+
+def an_ended_process() -> int:
+    """The number of a process that is no more."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+@pytest.mark.parametrize("what", ["Call Ada", "Call Ada again, in other words"], ids=["same", "reworded"])
+def test_an_unknown_outcome_blocks_its_subject_whatever_its_age(
+    ledger: Any, clock: Any, intent: Intending, what: str
+) -> None:
+    """Who words it anew may still do it twice; other numbers are free."""
+    row = ledger.in_doubt(intent())
+    clock.now += 400 * DAY
+    found = ledger.begin(intent(what))
+    assert isinstance(found, Entry)
+    assert (found.id, found.outcome, found.reason) == (row, "unknown", "timed out")
+    assert isinstance(ledger.begin(intent("Call Bob", subject="+14155550101")), int)
+
+
+def test_a_doubt_is_not_hidden_by_what_was_done_beside_it(ledger: Any, intent: Intending) -> None:
+    """Both were under way at once, and the answer of the older one was lost."""
+    lost = ledger.begin(intent("Buy one in 212", subject=""))
+    ledger.done(intent("Buy one in 415", subject=""))
+    assert isinstance(lost, int)
+    ledger.settle(lost, "unknown", reason="timed out")
+    found = ledger.begin(intent("Buy any", subject=""))
+    assert isinstance(found, Entry)
+    assert found.id == lost
+
+
+def test_a_repeat_releases_what_was_in_doubt(ledger: Any, intent: Intending) -> None:
+    """Somebody looked and decided; after that other words are no repetition."""
+    ledger.in_doubt(intent("Text one"))
+    ledger.done(intent("Text two"), repeat=True)
+    assert isinstance(ledger.begin(intent("Text three")), int)
+
+
+@pytest.mark.parametrize("outcome", ["failed", "refused"])
+def test_a_repeat_that_came_to_nothing_releases_nothing(ledger: Any, intent: Intending, outcome: Any) -> None:
+    """It is as if nobody had asked for it."""
+    lost = ledger.in_doubt(intent("Text one"))
+    row = ledger.begin(intent("Text two"), repeat=True)
+    assert isinstance(row, int)
+    ledger.settle(row, outcome, reason="no")
+    found = ledger.begin(intent("Text three"))
+    assert isinstance(found, Entry)
+    assert found.id == lost
+
+
+def test_a_repeat_that_is_lost_itself_blocks_again(ledger: Any, intent: Intending) -> None:
+    """One doubt is no better than another."""
+    ledger.in_doubt(intent("Text one"))
+    second = ledger.in_doubt(intent("Text two"), repeat=True)
+    found = ledger.begin(intent("Text three"))
+    assert isinstance(found, Entry)
+    assert found.id == second
+
+
+def test_a_doubt_that_a_look_up_settled_is_replayed_from_then_on(ledger: Any, clock: Any, intent: Intending) -> None:
+    """Also to other words of the same subject; after ten minutes it is forgotten."""
+    ledger.in_doubt(intent())
+    clock.now += DAY
+    (doubt,) = ledger.doubts("a" * 16)
+    ledger.settle_doubt(doubt, Found("done", {"id": "call_1"}, {"id": "call_1"}))
+    clock.now += 10 * MINUTE - 1
+    for what in ("Call Ada", "Call Ada, in other words"):
+        found = ledger.begin(intent(what))
+        assert isinstance(found, Entry)
+        assert (found.outcome, found.ids) == ("done", {"id": "call_1"})
+    clock.now += 1
+    assert isinstance(ledger.begin(intent()), int)
+
+
+def test_a_doubt_that_was_settled_meanwhile_stays_as_it_is(ledger: Any, intent: Intending) -> None:
+    """A look-up that took its time does not undo what the first one knows."""
+    row = ledger.in_doubt(intent())
+    (doubt,) = ledger.doubts("a" * 16)
+    ledger.settle(row, "done", ids={"id": "call_1"})
+    ledger.settle_doubt(doubt, Found("failed"))
+    assert [(entry.outcome, entry.ids) for entry in ledger.entries()] == [("done", {"id": "call_1"})]
+
+
+def test_a_deed_that_was_never_settled_is_in_doubt_in_the_end(ledger: Any, clock: Any, intent: Intending) -> None:
+    """When no request can take that long any more; before, it is under way."""
+    ledger.begin(intent(), within=180)
+    clock.now += 180
+    assert ledger.doubts("a" * 16) == []
+    clock.now += 1
+    (doubt,) = ledger.doubts("a" * 16)
+    assert doubt.outcome == "unknown"
+    assert "ended before the answer" in (doubt.reason or "")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="elsewhere its time decides")
+def test_a_deed_whose_process_ended_is_in_doubt_at_once(
+    ledger: Any, intent: Intending, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a process on another machine nobody knows, so its time decides."""
+    gone = an_ended_process()
+    monkeypatch.setattr(ledger_module, "this_holder", lambda: f"{socket.gethostname()}:{gone}")
+    here = ledger.begin(intent("here"))
+    monkeypatch.setattr(ledger_module, "this_holder", lambda: f"elsewhere:{gone}")
+    ledger.begin(intent("elsewhere"))
+    assert [entry.id for entry in ledger.doubts("a" * 16)] == [here]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="elsewhere its time decides")
+def test_whoever_reads_the_ledger_changes_nothing(
+    ledger: Any, intent: Intending, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A lost deed is shown as unknown, and stays for the server to settle."""
+    monkeypatch.setattr(ledger_module, "this_holder", lambda: f"{socket.gethostname()}:{an_ended_process()}")
+    ledger.begin(intent())
+    assert [entry.outcome for entry in ledger.entries()] == ["unknown"]
+    monkeypatch.setattr(ledger_module, "is_gone", lambda _: False)
+    assert [entry.outcome for entry in ledger.entries()] == ["pending"]
+
+
+def test_one_yes_is_one_deed(ledger: Any, clock: Any, intent: Intending) -> None:
+    """Two processes come with the same answer of a person; the second learns what came of the first."""
+    question = ledger.ask(intent())
+    assert [entry.outcome for entry in ledger.entries()] == ["refused"]
+    clock.now += 5
+    agreed = intent(question=question.id, approved_how="person")
+    assert ledger.asked(intent()) == question
+    assert ledger.begin(agreed, repeat=True) == question.id
+    assert ledger.asked(intent()) is None
+    found = ledger.begin(agreed, repeat=True)
+    assert isinstance(found, Entry)
+    assert (found.id, found.outcome, found.at) == (question.id, "pending", clock.now)
+
+
+def test_a_refusal_does_not_overwrite_what_the_same_yes_did(ledger: Any, intent: Intending) -> None:
+    """The row of a deed stays the row of that deed."""
+    question = ledger.ask(intent())
+    agreed = intent(question=question.id)
+    ledger.begin(agreed)
+    ledger.refuse(agreed, "still under way")
+    assert [entry.outcome for entry in ledger.entries()] == ["pending", "refused"]
+
+
+def test_a_question_that_was_declined_is_one_refused_row(ledger: Any, intent: Intending) -> None:
+    """With the reason, and it cannot be answered again."""
+    question = ledger.ask(intent())
+    ledger.refuse(intent(question=question.id), "the user said no")
+    assert [(entry.outcome, entry.reason) for entry in ledger.entries()] == [("refused", "the user said no")]
+    assert ledger.asked(intent()) is None

@@ -1,0 +1,203 @@
+"""What was done is remembered, once, whatever database keeps it; what nobody knows stands in the way."""
+
+import dataclasses
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from agentphone_mcp.guard.deeds import Deed
+from agentphone_mcp.guard.entries import Entry, Intent
+from agentphone_mcp.guard.ledger import Ledger
+
+Intending = Callable[..., Intent]
+MINUTE, DAY = 60, 86_400
+
+
+def test_a_deed_is_written_before_it_is_done_and_settled_after(ledger: Any, clock: Any, intent: Intending) -> None:
+    """With all that a person would want to know later."""
+    wanted = intent(cost=3_000_000, minute_cost=60, clues={"n": None}, approved_by="Host 1", approved_how="confirm")
+    row = ledger.begin(wanted)
+    (pending,) = ledger.entries()
+    assert (pending.id, pending.outcome, pending.at, pending.settled_at) == (row, "pending", clock.now, None)
+    clock.now += 2
+    ledger.settle(row, "done", ids={"id": "call_1"}, result={"id": "call_1", "turns": [1.5, None, "é 👋"]})
+    (entry,) = ledger.entries()
+    assert entry == dataclasses.replace(
+        pending,
+        outcome="done",
+        settled_at=clock.now,
+        ids={"id": "call_1"},
+        result={"id": "call_1", "turns": [1.5, None, "é 👋"]},
+    )
+    assert (entry.what, entry.cost, entry.minute_cost, entry.clues) == ("Call Ada", 3_000_000, 60, {"n": None})
+    assert (entry.approved_by, entry.approved_how, entry.to_number) == ("Host 1", "confirm", "+14155550100")
+
+
+def test_a_ledger_remembers_when_it_is_opened_again(ledger: Any, ledger_place: str, intent: Intending) -> None:
+    """By another process, or after a restart."""
+    ledger.done(intent())
+    again = Ledger(ledger_place)
+    assert again.entries() == ledger.entries()
+    again.close()
+
+
+def test_the_same_deed_is_not_done_again_for_ten_minutes(ledger: Any, clock: Any, intent: Intending) -> None:
+    """Counted from when the first was done, not from when it was asked for; then it is a deed of its own."""
+    row = ledger.begin(intent())
+    assert isinstance(row, int)
+    clock.now += 3 * MINUTE
+    ledger.settle(row, "done", ids={"id": "call_1"})
+    clock.now += 10 * MINUTE - 1
+    found = ledger.begin(intent())
+    assert isinstance(found, Entry)
+    assert (found.id, found.outcome, found.ids) == (row, "done", {"id": "call_1"})
+    clock.now += 1
+    assert isinstance(ledger.begin(intent()), int)
+    assert len(ledger.entries()) == 2
+
+
+def test_what_is_asked_for_while_the_first_is_under_way_finds_it(ledger: Any, intent: Intending) -> None:
+    """Nothing is reserved twice."""
+    row = ledger.begin(intent())
+    found = ledger.begin(intent())
+    assert isinstance(found, Entry)
+    assert (found.id, found.outcome) == (row, "pending")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        pytest.param({"what": "Call Bob"}, id="arguments"),
+        pytest.param({"tool": "send_message"}, id="tool"),
+        pytest.param({"account": "b" * 16}, id="account"),
+    ],
+)
+@pytest.mark.parametrize("is_done", [True, False], ids=["done", "pending"])
+def test_another_deed_is_no_repetition(ledger: Any, intent: Intending, is_done: bool, other: dict[str, str]) -> None:
+    """Also while the first is under way, and also to the same number."""
+    (ledger.done if is_done else ledger.begin)(intent())
+    assert isinstance(ledger.begin(intent(**other)), int)
+
+
+@pytest.mark.parametrize("outcome", ["failed", "refused"])
+def test_what_did_not_happen_can_be_tried_again(ledger: Any, intent: Intending, outcome: Any) -> None:
+    """At once."""
+    row = ledger.begin(intent())
+    assert isinstance(row, int)
+    ledger.settle(row, outcome, reason="no")
+    assert isinstance(ledger.begin(intent()), int)
+
+
+def test_a_repeat_is_done_although_the_same_was_done(ledger: Any, intent: Intending) -> None:
+    """That is what it is for; the next one without it replays the second."""
+    ledger.done(intent())
+    second = ledger.done(intent(), repeat=True)
+    found = ledger.begin(intent())
+    assert isinstance(found, Entry)
+    assert found.id == second
+
+
+def test_what_is_gone_is_gone_once(ledger: Any, intent: Intending) -> None:
+    """What is destroyed is not replayed, and `repeat` opens no second way to it while the first is under way."""
+    release = intent("Release it", tool="release_number", to_number=None, is_repeatable=False)
+    row = ledger.begin(release)
+    found = ledger.begin(release, repeat=True)
+    assert isinstance(found, Entry)
+    assert isinstance(row, int)
+    ledger.settle(row, "done")
+    assert isinstance(ledger.begin(release), int)
+
+
+def test_the_order_of_arguments_makes_no_other_deed() -> None:
+    """Nor does it matter where in an object they stand; another value or tool does."""
+    one = Deed("x", "list_calls", tool="place_call", arguments={"a": 1, "b": {"c": 2, "d": None}})
+    two = Deed("y", "list_calls", tool="place_call", arguments={"b": {"d": None, "c": 2}, "a": 1})
+    assert one.fingerprint == two.fingerprint
+    for other in ({"arguments": {"a": True, "b": {"c": 2, "d": None}}}, {"tool": "send_message"}, {"arguments": {}}):
+        assert dataclasses.replace(one, **other).fingerprint != one.fingerprint
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        pytest.param("half an emoji \ud83d", id="surrogate"),
+        pytest.param("nothing \0 here", id="nul"),
+        pytest.param("Zahnärztin 🦷 \x1b[31m \u202e", id="unicode"),
+    ],
+)
+def test_odd_words_are_kept_and_found_again(ledger: Any, intent: Intending, words: str) -> None:
+    """A person's name or an error's text stops neither the deed nor its settlement."""
+    odd = intent(words, fingerprint="f", subject=words, approved_by=words)
+    row = ledger.begin(odd)
+    assert isinstance(row, int)
+    ledger.settle(row, "unknown", reason=words, result={"said": words})
+    found = ledger.begin(dataclasses.replace(odd, fingerprint="g"))
+    assert isinstance(found, Entry)
+    assert found.id == row
+
+
+def test_endless_words_are_cut_and_say_so(ledger: Any, intent: Intending) -> None:
+    """What is kept is a description, not an archive."""
+    ledger.done(intent("x" * 5_000, fingerprint="f"))
+    (entry,) = ledger.entries()
+    assert len(entry.what) < 4_100
+    assert entry.what.endswith("(cut here)")
+
+
+def test_a_call_is_settled_by_its_seconds(ledger: Any, intent: Intending) -> None:
+    """An estimate until then."""
+    ledger.done(intent(cost=1_100_000, minute_cost=220_000))
+    (estimate,) = ledger.estimates("a" * 16)
+    ledger.settle_seconds(estimate, 90)
+    assert [(entry.cost, entry.minute_cost) for entry in ledger.entries()] == [(330_000, None)]
+    assert ledger.estimates("a" * 16) == []
+
+
+def test_what_came_of_one_deed_is_claimed(ledger: Any, intent: Intending) -> None:
+    """So that no look-up takes it for another one's; of the same account and tool."""
+    first = ledger.done(intent("one"))
+    ledger.done(intent("two", account="b" * 16))
+    ledger.done(intent("three", tool="send_message"))
+    assert ledger.claimed("a" * 16, "place_call") == {f"id_{first}"}
+
+
+ACCOUNTS = itertools.count()
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["Text one", "Text two", "Text three"]),
+        st.sampled_from(["done", "failed", "unknown", "pending"]),
+        st.booleans(),
+        st.integers(0, 400),
+    ),
+    max_size=25,
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=STEPS)
+def test_nothing_is_done_twice_or_forgotten_by_any_order_of_steps(
+    sqlite_ledger: Any, clock: Any, intent: Intending, steps: list[tuple[str, Any, bool, int]]
+) -> None:
+    """Without `repeat` nothing passes a doubt, the same deed under way, or one done of late; each row stays."""
+    account = f"account {next(ACCOUNTS)}"
+    happened: list[tuple[str, str, float, bool]] = []
+    written: list[str] = []
+    for what, outcome, repeat, later in steps:
+        same = [one for one in happened if one[0] == what][-1:]
+        repeats = [place for place, one in enumerate(happened) if one[3]]
+        blocked = any(one[1] != "done" or clock.now - one[2] < 10 * MINUTE for one in same)
+        blocked |= any(one[1] == "unknown" for one in happened[max(repeats, default=0) :])
+        found = sqlite_ledger.begin(intent(what, account=account), repeat=repeat, within=DAY)
+        assert isinstance(found, int) == (repeat or not blocked)
+        if isinstance(found, int):
+            written.append(outcome)
+            if outcome != "pending":
+                sqlite_ledger.settle(found, outcome)
+            if outcome != "failed":
+                happened.append((what, outcome, clock.now, repeat))
+        clock.now += later
+    assert [entry.outcome for entry in sqlite_ledger.entries() if entry.account == account] == written
