@@ -161,6 +161,8 @@ class Gate:
         said = _said_of(earlier, deed, self._clock())
         if earlier.outcome != "done":
             return Outcome(status="unknown", what=deed.what, replayed=True, next_step=said)
+        if earlier.ids and not earlier.result:
+            said = f"It has the id {', '.join(earlier.ids.values())}. {said}"
         # Sent as it was, whichever model it once had.
         kept = Earlier.model_validate(earlier.result) if earlier.result else None
         return Outcome[Any].model_construct(
