@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -112,6 +112,18 @@ def a_clock() -> Clock:
 def quiet_from_one() -> QuietHours:
     """Quiet hours that begin an hour after that noon."""
     return QuietHours.parse("13:00-08:00")
+
+
+@pytest.fixture
+def eventually() -> Callable[..., Awaitable[None]]:
+    """Wait, but not for long, until something holds that another task or process brings about."""
+
+    async def eventually(holds: Callable[[], bool]) -> None:
+        with anyio.fail_after(20):
+            while not holds():  # noqa: ASYNC110 - a database and a sandbox in a thread set no events
+                await anyio.sleep(0.01)
+
+    return eventually
 
 
 @pytest.fixture

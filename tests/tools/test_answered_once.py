@@ -110,9 +110,7 @@ async def test_two_answers_at_once_count_once(hosting, writes) -> None:
 
 @pytest.mark.parametrize("repeat", [False, True], ids=["plain", "repeat"])
 @pytest.mark.parametrize("left_open", ["before", "after"])
-async def test_a_yes_answers_no_other_question_in_the_same_words(
-    hosting, writes, left_open: str, repeat: bool
-) -> None:
+async def test_a_yes_answers_no_other_question_in_the_same_words(hosting, writes, left_open: str, repeat: bool) -> None:
     """A question that nobody answered stays open, whatever was said to its twin."""
     arguments = TEXT | {"repeat": repeat}
     async with hosting() as client:
@@ -165,7 +163,9 @@ async def test_an_answer_without_its_question_is_asked_for_again(hosting, writes
     assert writes() == []
 
 
-@pytest.mark.parametrize("spoil", [lambda s: s[:-2], lambda s: "v1." + s[:2:-1], lambda _: "yes"], ids=["cut", "turned", "made-up"])
+@pytest.mark.parametrize(
+    "spoil", [lambda s: s[:-2], lambda s: "v1." + s[:2:-1], lambda _: "yes"], ids=["cut", "turned", "made-up"]
+)
 async def test_a_forged_state_is_refused(hosting, writes, spoil: Any) -> None:
     """The seal does not fit."""
     async with hosting() as client:
