@@ -3,6 +3,7 @@
 from decimal import Decimal
 from typing import Any
 
+import anyio
 import pytest
 
 from agentphone_mcp.sandbox import Fault
@@ -163,3 +164,98 @@ async def test_a_lost_purchase_is_made_once_by_any_sequence(
             await try_them(ai)
     assert writes() == ["POST /v1/numbers"]
     assert {one["replayed"] for one in told} == {True}
+
+
+@pytest.mark.parametrize(
+    ("tool", "otherwise"),
+    [
+        pytest.param("place_call", CALL | {"to_number": "+14155559998"}, id="call"),
+        pytest.param("send_message", TEXT | {"to_number": "+14155559998"}, id="text"),
+    ],
+)
+async def test_somebody_else_can_be_reached_meanwhile(assistant, writes, lose, tool: str, otherwise: Any) -> None:
+    """A doubt about one person says nothing about another."""
+    lose(tool)
+    async with assistant() as ai:
+        await ai.ask(tool, **SPENDING[tool][0])
+        told = await ai.ask(tool, **otherwise)
+    assert told["status"] == "done"
+    assert "replayed" not in told
+    assert len(writes()) == 2
+
+
+@EACH
+async def test_the_same_within_ten_minutes_is_done_once(assistant, sandbox, writes, wait, tool: str) -> None:
+    """The first outcome is told again; later it is a deed of its own."""
+    if tool == "create_web_call":
+        return
+    sandbox.world.account.purse.balance = Decimal(1_000)
+    arguments = SPENDING[tool][0]
+    async with assistant() as ai:
+        first = await ai.ask(tool, **arguments)
+        told = await ai.ask(tool, **arguments)
+        assert (told["replayed"], told["result"]) == (True, first["result"])
+        assert "repeat=true" in told["next_step"]
+        wait(9)
+        assert (await ai.ask(tool, **arguments))["replayed"] is True
+        assert len(writes()) == 1
+        wait(2)
+        assert "replayed" not in await ai.ask(tool, **arguments)
+    assert len(writes()) == 2
+
+
+@EACH
+async def test_the_same_at_the_same_time_is_done_once(assistant, writes, lose, tool: str) -> None:
+    """The others wait for the first and get its outcome."""
+    if tool == "create_web_call":
+        return
+    told: list[dict[str, Any]] = []
+    lose(tool, None, delay=0.3)
+    async with assistant() as ai, anyio.create_task_group() as group:
+
+        async def ask() -> None:
+            told.append(await ai.ask(tool, **SPENDING[tool][0]))
+
+        for _ in range(3):
+            group.start_soon(ask)
+    assert len(writes()) == 1
+    assert {one["status"] for one in told} == {"done"}
+    assert [one.get("replayed") for one in told].count(True) == 2
+    assert len({one["result"]["id"] for one in told}) == 1
+
+
+@pytest.mark.parametrize("first", ["lost", "other"])
+async def test_a_doubt_is_not_forgotten_over_what_was_done_beside_it(
+    assistant, sandbox, writes, lose, blind, first: str
+) -> None:
+    """Two purchases at once, of which one is lost: a third one is not made."""
+    sandbox.world.account.purse.balance = Decimal(1_000)
+    blind("/v1/numbers")
+    lost, other = BUY, BUY | {"area_code": "415"}
+    lose("buy_number", "after" if first == "lost" else None, delay=0.2)
+    lose("buy_number", None if first == "lost" else "after", delay=0.2)
+    async with assistant() as ai:
+        async with anyio.create_task_group() as group:
+            for arguments in (lost, other):
+                group.start_soon(lambda given=arguments: ai.ask("buy_number", **given))
+        assert len(writes()) == 2
+        told = await ai.ask("buy_number", area_code="646", confirm=True)
+    assert told["status"] == "unknown"
+    assert len(writes()) == 2
+
+
+@EACH
+@pytest.mark.parametrize("status", [402, 409, 422, 429])
+async def test_what_the_api_refused_can_be_tried_again_at_once(
+    assistant, sandbox, writes, ledger, tool: str, status: int
+) -> None:
+    """It did not happen, so nothing stands in the way; a longer pause than a host waits is told."""
+    arguments, method, path, _ = SPENDING[tool]
+    after = {"retry_after": 60} if status == 429 else {}
+    sandbox.faults.rules.append(Fault(method, path, status=status, **after))
+    async with assistant() as ai:
+        await ai.refused(tool, **arguments)
+        assert [row.outcome for row in ledger()] == ["failed"]
+        assert (await ai.ask(tool, **arguments))["status"] == "done"
+    assert len(writes()) == 2
+    assert [row.outcome for row in ledger()] == ["failed", "done"]
