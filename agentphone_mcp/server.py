@@ -12,6 +12,7 @@ from mcp.server.caching import CacheableMethod, CacheHint
 from mcp.server.lowlevel.helper_types import ReadResourceContents
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ResourceError, ToolError, UnexpectedToolError
+from mcp.server.request_state import RequestStateSecurity
 from mcp_types import CallToolResult, InputRequiredResult
 from pydantic import AnyUrl, ValidationError
 
@@ -61,6 +62,8 @@ _CACHE_HINTS: dict[CacheableMethod, CacheHint] = {
     "tools/list": CacheHint(ttl_ms=3_600_000, scope="public"),
     "resources/templates/list": CacheHint(ttl_ms=3_600_000, scope="public"),
 }
+_ANSWERS_ARE_READ = 86_400.0
+"""Seconds for which a person's answer is at least understood, so that one that comes too late is told as such."""
 _AUDIO_TYPES = {b"RIFF": "audio/wav", b"OggS": "audio/ogg", b"ID3": "audio/mpeg", b"\xff": "audio/mpeg"}
 
 
@@ -126,6 +129,7 @@ class AgentPhoneServer(MCPServer[Telephone]):
             tools=[declared.with_secrets_cut(secrets.cut) for declared in tools],
             lifespan=lifespan,
             cache_hints=_CACHE_HINTS,
+            request_state_security=RequestStateSecurity.ephemeral(ttl=_ANSWERS_ARE_READ),
             log_level="WARNING",
         )
         if "calls" in config.toolsets:

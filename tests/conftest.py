@@ -10,6 +10,7 @@ import httpx
 import pytest
 from hypothesis import settings
 from mcp.client import Client
+from mcp_types import Implementation
 
 from agentphone_mcp.api.client import ApiClient
 from agentphone_mcp.api.key import DEFAULT_BASE_URL, ApiKey
@@ -28,6 +29,9 @@ settings.load_profile("reproducible")
 
 Connect = Callable[..., AbstractAsyncContextManager[Client]]
 Answer = Callable[[httpx.Request], httpx.Response]
+Asks = Callable[..., Any] | None
+"""How a host asks its user; None for one that cannot."""
+HOST = Implementation(name="Test Host", version="4.2")
 
 
 class Recorder:
@@ -81,12 +85,15 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def connect(sandbox: Sandbox, state: Path) -> Connect:
-    """Connect an MCP client, in memory, to our server on the sandbox; settings are those of `Config`."""
+    """Connect an MCP client, in memory, to our server on the sandbox; settings are those of `Config`.
+
+    `asks` is how the host asks its user; without it, it cannot.
+    """
 
     @asynccontextmanager
-    async def connect(mode: str = "auto", **settings: Any) -> AsyncGenerator[Client]:
+    async def connect(mode: str = "auto", asks: Asks = None, **settings: Any) -> AsyncGenerator[Client]:
         config = Config(**{"api_key": ApiKey(sandbox.key), "base_url": sandbox.url, "state": str(state)} | settings)
-        async with Client(create_server(config), mode=mode) as client:
+        async with Client(create_server(config), mode=mode, elicitation_callback=asks, client_info=HOST) as client:
             yield client
 
     return connect
@@ -97,9 +104,12 @@ def connect_to(state: Path) -> Connect:
     """Connect an MCP client to our server with the vendor's address, a live key and a `Recorder` for a network."""
 
     @asynccontextmanager
-    async def connect_to(recorder: Recorder, **settings: Any) -> AsyncGenerator[Client]:
+    async def connect_to(
+        recorder: Recorder, mode: str = "auto", asks: Asks = None, **settings: Any
+    ) -> AsyncGenerator[Client]:
         config = Config(**{"api_key": ApiKey(LIVE_KEY), "state": str(state)} | settings)
-        async with Client(create_server(config, inner=recorder.transport)) as client:
+        server = create_server(config, inner=recorder.transport)
+        async with Client(server, mode=mode, elicitation_callback=asks, client_info=HOST) as client:
             yield client
 
     return connect_to

@@ -15,7 +15,7 @@ from agentphone_mcp.guard import refusals
 from agentphone_mcp.guard.books import LedgerUnavailable
 from agentphone_mcp.guard.deeds import Deed, Outcome, Result
 from agentphone_mcp.guard.entries import Entry, Question, Settled
-from agentphone_mcp.guard.refused import Refused
+from agentphone_mcp.guard.refused import AnsweredBefore, Refused
 from agentphone_mcp.guard.reservations import Reservations, Rules
 from agentphone_mcp.guard.settling import Settler
 
@@ -104,7 +104,7 @@ class Gate:
             # `carry_out` meets the same, and says so.
             return None
         if asked is None:
-            raise Refused("Nothing was done: that answer was given before, and a yes counts once. Call again.")
+            raise AnsweredBefore
         return asked
 
     def is_too_late(self, question: Question) -> bool:
@@ -162,6 +162,8 @@ class Gate:
         said = _said_of(earlier, deed, self._clock())
         if earlier.outcome != "done":
             return Outcome(status="unknown", what=deed.what, replayed=True, next_step=said)
+        if earlier.ids and not earlier.result:
+            said = f"It has the id {', '.join(earlier.ids.values())}. {said}"
         # Sent as it was, whichever model it once had.
         kept = Earlier.model_validate(earlier.result) if earlier.result else None
         return Outcome[Any].model_construct(

@@ -11,10 +11,13 @@ from agentphone_mcp.guard.holders import is_gone, this_holder
 from agentphone_mcp.guard.ledger_store import Store, deeds
 from agentphone_mcp.guard.limits import Cap, CapReached
 from agentphone_mcp.guard.rates import cost_of_seconds
+from agentphone_mcp.guard.refused import AnsweredBefore
 
 REPLAY_SECONDS = 600
 """How long the same deed answers with the first one's outcome."""
 NOBODY_ANSWERED = "a person was asked and has not answered"
+FOUND = "found by a look-up"
+_FOUND_AND_TOLD = "found by a look-up, and told"
 _LOST_HOLDER = "the process that did it ended before the answer came"
 _LONGEST_WHAT = 4_000
 
@@ -49,6 +52,7 @@ class Ledger:
 
         Raises:
             CapReached: if it would be too much.
+            AnsweredBefore: if the question that was asked about it is not open any more.
         """
         now = self._clock()
         with self._store.transaction(intent.account) as connection:
@@ -57,6 +61,8 @@ class Ledger:
             earlier = self._earlier(connection, intent, repeat=repeat and is_fresh)
             if earlier is not None:
                 return earlier
+            if not is_fresh:
+                raise AnsweredBefore
             reached = self._reached(connection, intent, caps)
             if reached is not None:
                 raise reached
@@ -97,10 +103,17 @@ class Ledger:
     def settle_doubt(self, entry: Entry, found: Found) -> None:
         """Write down what a look-up found, unless somebody else settled it in the meantime."""
         settled = {"outcome": found.outcome, "settled_at": self._clock(), "was_unknown": True}
-        settled |= {"ids": _plain(found.ids), "result": _plain(found.result), "reason": "found by a look-up"}
+        settled |= {"ids": _plain(found.ids), "result": _plain(found.result), "reason": FOUND}
         open_still = (deeds.c.id == entry.id) & deeds.c.outcome.in_(("pending", "unknown"))
         with self._store.transaction(entry.account) as connection:
             connection.execute(sa.update(deeds).where(open_still).values(settled))
+
+    def tell(self, entry: Entry) -> None:
+        """Write down that somebody was told of what a look-up found; from now on it is as if it had just been done."""
+        told = {"settled_at": self._clock(), "reason": _FOUND_AND_TOLD}
+        untold = (deeds.c.id == entry.id) & (deeds.c.reason == FOUND)
+        with self._store.transaction(entry.account) as connection:
+            connection.execute(sa.update(deeds).where(untold).values(told))
 
     def settle_seconds(self, entry: Entry, seconds: float) -> None:
         """Write down what a call cost in the end."""
@@ -182,7 +195,8 @@ class Ledger:
         return None
 
     def _is_recent(self, entry: Entry) -> bool:
-        return self._clock() - (entry.settled_at or entry.at) < REPLAY_SECONDS
+        """Whether whoever asks again may not know; of what was found beside the server nobody heard yet."""
+        return entry.reason == FOUND or self._clock() - (entry.settled_at or entry.at) < REPLAY_SECONDS
 
     def _reached(self, connection: sa.Connection, intent: Intent, caps: Sequence[Cap]) -> CapReached | None:
         now = self._clock()

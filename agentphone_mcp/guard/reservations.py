@@ -73,7 +73,10 @@ class Reservations:
         intent = self._intent(deed)
         try:
             self.check_destination(deed)
-            return await self._wait_and_make(deed, intent, repeat=repeat)
+            found = await self._wait_and_make(deed, intent, repeat=repeat)
+            if isinstance(found, Entry) and found.outcome == "done":
+                await self._books.ask(lambda ledger: ledger.tell(found))
+            return found
         except CapReached as reached:
             no = Refused(refusals.cap_reached(reached, deed.cost.micros, self._clock()))
         except Refused as refused:

@@ -13,8 +13,10 @@ import anyio
 from mcp.server.elicitation import CancelledElicitation, ElicitationResult
 from mcp.server.mcpserver import Context, Resolve
 from mcp.server.mcpserver.resolve import Elicit, find_resolved_parameters
+from mcp.shared.exceptions import MCPError
+from mcp_types import ElicitResult
 from mcp_types.version import is_version_at_least
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, StrictBool, ValidationError
 
 from agentphone_mcp.guard.deeds import Answer, Approval, Deed
 from agentphone_mcp.guard.entries import Question
@@ -29,7 +31,7 @@ _NO: dict[str, Answer] = {"decline": "declined", "cancel": "cancelled"}
 class Consent(BaseModel):
     """What the host asks its user to fill in."""
 
-    allow: Annotated[bool, Field(title="Allow", description="Let your assistant do this, once")]
+    allow: Annotated[StrictBool, Field(title="Allow", description="Let your assistant do this, once")]
 
 
 def spending(tool: str, describe: Describe) -> Resolve:
@@ -79,7 +81,8 @@ def _approved(described: Describe, question: Callable[..., Awaitable[Question | 
         if gate.is_too_late(asked):
             return "timed out"
         if is_version_at_least(ctx.protocol_version or "", _ASKS_BETWEEN_CALLS):
-            return Elicit(_words_of(asked), Consent)
+            # The SDK would speak of a wrong shape in words about our code, and the ledger would not hear of it.
+            return Elicit(_words_of(asked), Consent) if _is_readable(ctx) else "cancelled"
         return await _ask_now(asked, ctx, gate.rules.seconds_to_answer)
 
     async def approved(
@@ -101,6 +104,8 @@ async def _ask_now(asked: Question, ctx: Context, seconds: float) -> Answer:
         except ValueError:
             # An answer that is none; whoever meant yes can be asked again.
             outcome = CancelledElicitation()
+        except MCPError:
+            return "cannot be asked"
         return _read(outcome.data) if outcome.action == "accept" else _NO[outcome.action]
     return "timed out"
 
@@ -111,8 +116,21 @@ def _read(consent: Consent | Answer) -> Answer:
     return consent
 
 
+def _is_readable(ctx: Context) -> bool:
+    """Whether what the host came back with is an answer at all."""
+    answers = (ctx.input_responses or {}).values()
+    try:
+        return all(
+            isinstance(answer, ElicitResult) and (answer.action != "accept" or Consent.model_validate(answer.content))
+            for answer in answers
+        )
+    except ValidationError:
+        return False
+
+
 def _words_of(asked: Question) -> str:
-    return clean(f"Allow this? {asked.text}")
+    """The question; by its number in the ledger an answer to it is none to another one in the same words."""
+    return clean(f"Allow this (no. {asked.id})? {asked.text}")
 
 
 def _can_ask(ctx: Context) -> bool:

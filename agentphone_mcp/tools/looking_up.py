@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from agentphone_mcp.api.calls import Call
@@ -56,7 +57,9 @@ async def _call(api: ApiClient, entry: Entry, claimed: Claimed) -> Found | None:
 
 
 async def _web_call(api: ApiClient, entry: Entry, claimed: Claimed) -> Found | None:
-    return _first_of((await api.calls.list(_ROWS, direction="web")).data, entry, claimed)
+    found = _first_of((await api.calls.list(_ROWS, direction="web")).data, entry, claimed)
+    # Its token was in the answer alone.
+    return replace(found, result=None) if found else None
 
 
 def _first_of(calls: list[Call], entry: Entry, claimed: Claimed) -> Found | None:

@@ -1,7 +1,8 @@
 """No write without exactly the confirmation that the deed asks for."""
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +18,14 @@ from agentphone_mcp.api.errors import (
     Unreachable,
 )
 from agentphone_mcp.api.models import Done
-from agentphone_mcp.guard.gate import Deed, Gate, Refused
+from agentphone_mcp.guard.books import Books
+from agentphone_mcp.guard.deeds import Deed
+from agentphone_mcp.guard.destinations import Destinations
+from agentphone_mcp.guard.gate import Gate
+from agentphone_mcp.guard.limits import Limits
+from agentphone_mcp.guard.refused import Refused
+from agentphone_mcp.guard.reservations import Rules
+from agentphone_mcp.guard.settling import Settler
 
 LINE = RequestLine("DELETE", "/v1/numbers/{number_id}", {"number_id": "pn_1"})
 CALL = Deed("Call +14155559999 from +14155551234.", look_up="list_calls", then="wait_for_call follows it.")
@@ -46,11 +54,23 @@ def write() -> Write:
     return Write()
 
 
+@pytest.fixture
+def gate(state: Path) -> Generator[Gate]:
+    """A gate with a ledger of its own, whose look-ups find nothing."""
+
+    async def nothing(*_: Any) -> None:
+        return None
+
+    books = Books(str(state))
+    yield Gate(Rules(Limits.parse(""), Destinations()), Settler("account", books, nothing, nothing))
+    books.close()
+
+
 @BOTH
 @pytest.mark.parametrize("confirm", [pytest.param(None, id="none"), pytest.param(False, id="false")])
-async def test_without_a_confirmation_it_is_only_explained(deed: Deed, confirm: Any, write: Write) -> None:
+async def test_without_a_confirmation_it_is_only_explained(gate: Gate, deed: Deed, confirm: Any, write: Write) -> None:
     """Nothing is done; the outcome says what would be, and how to confirm it."""
-    outcome = await Gate().carry_out(deed, confirm, write)
+    outcome = await gate.carry_out(deed, confirm, write)
     assert write.times == 0
     assert (outcome.status, outcome.what, outcome.result) == ("needs_confirmation", deed.what, None)
     assert outcome.next_step
@@ -62,9 +82,9 @@ async def test_without_a_confirmation_it_is_only_explained(deed: Deed, confirm: 
 @pytest.mark.parametrize(
     ("deed", "confirm"), [pytest.param(CALL, True, id="spends"), pytest.param(RELEASE, "+14155551234", id="destroys")]
 )
-async def test_with_its_confirmation_it_is_done_once(deed: Deed, confirm: Any, write: Write) -> None:
+async def test_with_its_confirmation_it_is_done_once(gate: Gate, deed: Deed, confirm: Any, write: Write) -> None:
     """The outcome has the result and says what to do next."""
-    outcome = await Gate().carry_out(deed, confirm, write)
+    outcome = await gate.carry_out(deed, confirm, write)
     assert write.times == 1
     assert (outcome.status, outcome.what, outcome.next_step) == ("done", deed.what, deed.then)
     assert outcome.model_dump()["result"]["message"] == "done"
@@ -108,20 +128,22 @@ WRONG_FOR_A_RELEASE = {
         *[pytest.param(RELEASE, confirm, id=f"release-{name}") for name, confirm in WRONG_FOR_A_RELEASE.items()],
     ],
 )
-async def test_anything_but_the_exact_confirmation_is_refused(deed: Deed, confirm: Any, write: Write) -> None:
+async def test_anything_but_the_exact_confirmation_is_refused(
+    gate: Gate, deed: Deed, confirm: Any, write: Write
+) -> None:
     """Nothing was done, and the refusal says what it would take."""
     with pytest.raises(Refused) as refused:
-        await Gate().carry_out(deed, confirm, write)
+        await gate.carry_out(deed, confirm, write)
     assert write.times == 0
     assert "Nothing was done" in str(refused.value)
     assert deed.what in str(refused.value)
 
 
-async def test_an_empty_proof_confirms_nothing(write: Write) -> None:
+async def test_an_empty_proof_confirms_nothing(gate: Gate, write: Write) -> None:
     """A thing without a name cannot be confirmed by repeating no name."""
     nameless = Deed("Delete the agent ''.", look_up="list_agents", proof="")
     with pytest.raises(Refused):
-        await Gate().carry_out(nameless, "", write)
+        await gate.carry_out(nameless, "", write)
     assert write.times == 0
 
 
@@ -134,13 +156,13 @@ async def test_an_empty_proof_confirms_nothing(write: Write) -> None:
         pytest.param("true", id="the-word-true"),
     ],
 )
-async def test_an_odd_proof_is_asked_for_as_json_and_then_accepted(proof: str, write: Write) -> None:
+async def test_an_odd_proof_is_asked_for_as_json_and_then_accepted(gate: Gate, proof: str, write: Write) -> None:
     """What the next step asks for is what confirms."""
     deed = Deed("Delete it.", look_up="list_agents", proof=proof)
-    asked = (await Gate().carry_out(deed, None, write)).next_step or ""
+    asked = (await gate.carry_out(deed, None, write)).next_step or ""
     wanted = json.loads(asked.partition("confirm=")[2].removesuffix("."))
     assert wanted == proof
-    assert (await Gate().carry_out(deed, wanted, write)).status == "done"
+    assert (await gate.carry_out(deed, wanted, write)).status == "done"
 
 
 @pytest.mark.parametrize(
@@ -155,10 +177,10 @@ async def test_an_odd_proof_is_asked_for_as_json_and_then_accepted(proof: str, w
     ],
 )
 @BOTH
-async def test_a_lost_answer_is_reported_as_unknown(deed: Deed, lost: OutcomeUnknown, said: str) -> None:
+async def test_a_lost_answer_is_reported_as_unknown(gate: Gate, deed: Deed, lost: OutcomeUnknown, said: str) -> None:
     """It was done once at most, and the next step names the tool that shows whether."""
     write = Write(lost)
-    outcome = await Gate().carry_out(deed, deed.proof or True, write)
+    outcome = await gate.carry_out(deed, deed.proof or True, write)
     assert write.times == 1
     assert (outcome.status, outcome.what, outcome.result) == ("unknown", deed.what, None)
     assert outcome.next_step
@@ -177,11 +199,11 @@ async def test_a_lost_answer_is_reported_as_unknown(deed: Deed, lost: OutcomeUnk
         pytest.param(RuntimeError("a bug"), id="bug"),
     ],
 )
-async def test_another_failure_is_passed_on(failure: Exception) -> None:
+async def test_another_failure_is_passed_on(gate: Gate, failure: Exception) -> None:
     """The API said no, or nothing was sent: that is no unknown outcome."""
     write = Write(failure)
     with pytest.raises(type(failure)) as raised:
-        await Gate().carry_out(CALL, True, write)
+        await gate.carry_out(CALL, True, write)
     assert raised.value is failure
     assert write.times == 1
 
@@ -191,13 +213,13 @@ def test_a_refusal_is_no_error_of_the_api() -> None:
     assert not issubclass(Refused, ApiError)
 
 
-async def test_the_gate_takes_any_async_function() -> None:
+async def test_the_gate_takes_any_async_function(gate: Gate) -> None:
     """A lambda that gives a coroutine is what the tools pass."""
 
     async def release(number_id: str) -> Done:
         return Done(message=number_id)
 
     do: Callable[[], Awaitable[Done]] = lambda: release("pn_1")  # noqa: E731 - as the tools do
-    outcome = await Gate().carry_out(RELEASE, RELEASE.proof, do)
+    outcome = await gate.carry_out(RELEASE, RELEASE.proof, do)
     assert outcome.result
     assert outcome.result.message == "pn_1"

@@ -1,13 +1,22 @@
 """An assistant that calls tools as a host does for its model."""
 
 import json
-from collections.abc import AsyncGenerator, Callable
+import sqlite3
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from mcp.client import Client
+from mcp_types import ElicitResult, ErrorData
 
+from agentphone_mcp.guard.books import LEDGER_FILE
+from agentphone_mcp.guard.entries import Entry
+from agentphone_mcp.guard.ledger import Ledger
+from agentphone_mcp.guard.quiet_hours import QuietHours
 from agentphone_mcp.sandbox import Sandbox
 
 
@@ -31,6 +40,104 @@ class Assistant:
         assert result.is_error, result.structured_content
         assert result.structured_content is None
         return result.content[0].text
+
+
+class Person:
+    """The host's user: keeps what they were asked, and answers as told, or never."""
+
+    def __init__(self, answer: ElicitResult | ErrorData | None) -> None:
+        self.questions: list[str] = []
+        self._answer = answer
+
+    async def __call__(self, _: Any, asked: Any) -> ElicitResult | ErrorData:
+        """Be asked."""
+        self.questions.append(asked.message)
+        if self._answer is None:
+            await anyio.sleep_forever()
+        return self._answer
+
+
+@pytest.fixture
+def person() -> Callable[..., Person]:
+    """Make a `Person` who allows it, or what else their answer is."""
+
+    def person(action: str = "accept", **content: Any) -> Person:
+        filled_in = (content or {"allow": True}) if action == "accept" else None
+        return Person(ElicitResult(action=action, content=filled_in))
+
+    return person
+
+
+@pytest.fixture
+def nobody() -> Person:
+    """A `Person` who never answers."""
+    return Person(None)
+
+
+@pytest.fixture
+def ledger(state: Path) -> Callable[[], list[Entry]]:
+    """What the ledger has, oldest first."""
+
+    def entries() -> list[Entry]:
+        books = Ledger(str(state))
+        found = books.entries()
+        books.close()
+        return found
+
+    return entries
+
+
+class Clock:
+    """A clock that stands still until it is told that time passes."""
+
+    def __init__(self, at: datetime) -> None:
+        self.at = at
+
+    def __call__(self) -> datetime:
+        """What it shows."""
+        return self.at
+
+    def pass_(self, **time: float) -> None:
+        """Let time pass."""
+        self.at += timedelta(**time)
+
+
+@pytest.fixture
+def a_clock() -> Clock:
+    """A clock that shows Friday noon in California."""
+    return Clock(datetime(2026, 11, 20, 20, 0, tzinfo=UTC))
+
+
+@pytest.fixture
+def quiet_from_one() -> QuietHours:
+    """Quiet hours that begin an hour after that noon."""
+    return QuietHours.parse("13:00-08:00")
+
+
+@pytest.fixture
+def eventually() -> Callable[..., Awaitable[None]]:
+    """Wait, but not for long, until something holds that another task or process brings about."""
+
+    async def eventually(holds: Callable[[], bool]) -> None:
+        with anyio.fail_after(20):
+            while not holds():  # noqa: ASYNC110 - a database and a sandbox in a thread set no events
+                await anyio.sleep(0.01)
+
+    return eventually
+
+
+@pytest.fixture
+def wait(state: Path) -> Callable[[float], None]:
+    """Let minutes pass for the ledger: everything in it becomes so much older."""
+
+    def wait(minutes: float) -> None:
+        books = sqlite3.connect(state / LEDGER_FILE)
+        older = ", ".join(f"{name} = {name} - :age" for name in ("at", "settled_at", "doubtful_after"))
+        with books:
+            books.execute(f"UPDATE deeds SET {older}", {"age": minutes * 60})  # noqa: S608 - our own names
+        books.close()
+
+    return wait
 
 
 @pytest.fixture

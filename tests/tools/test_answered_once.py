@@ -1,0 +1,227 @@
+"""Between two calls a host carries the question and the answer: a yes counts once, for what was asked, and in time."""
+
+from typing import Any
+
+import anyio
+import pytest
+from mcp.shared.exceptions import MCPError
+from mcp_types import ElicitResult, InputRequiredResult
+
+from agentphone_mcp.guard.destinations import Destinations
+
+TEXT = {"agent_id": "agt_frontdesk", "to_number": "+14155559999", "body": "See you.", "confirm": True}
+YES = ElicitResult(action="accept", content={"allow": True})
+
+
+class Host:
+    """A host that handles questions by hand."""
+
+    def __init__(self, session: Any) -> None:
+        self.session = session
+
+    async def call(self, tool: str, arguments: Any, state: str | None = None, **answers: ElicitResult) -> Any:
+        """Call a tool, for the first time or with answers."""
+        return await self.session.call_tool(
+            tool, arguments, request_state=state, input_responses=answers or None, allow_input_required=True
+        )
+
+    async def asked(self, tool: str, arguments: Any) -> InputRequiredResult:
+        """Call a tool that has to ask."""
+        asked = await self.call(tool, arguments)
+        assert isinstance(asked, InputRequiredResult)
+        return asked
+
+    async def answer(self, tool: str, arguments: Any, asked: InputRequiredResult, answer: ElicitResult = YES) -> Any:
+        """Come back with an answer to the one question."""
+        [key] = asked.input_requests
+        return await self.call(tool, arguments, asked.request_state, **{key: answer})
+
+
+def question_of(asked: InputRequiredResult) -> str:
+    """What the person reads."""
+    [request] = asked.input_requests.values()
+    return request.params.message
+
+
+@pytest.fixture
+def hosting(connect, person):
+    """Connect a `Host` that says it can ask; settings are those of `Config`."""
+
+    def hosting(**settings: Any) -> Any:
+        return connect(asks=person(), needs_person=True, **settings)
+
+    return hosting
+
+
+async def test_a_yes_is_carried_out(hosting, writes) -> None:
+    """Asked in one call, answered in the next."""
+    async with hosting() as client:
+        host = Host(client.session)
+        asked = await host.asked("send_message", TEXT)
+        assert writes() == []
+        done = await host.answer("send_message", TEXT, asked)
+    assert done.structured_content["status"] == "done"
+    assert writes() == ["POST /v1/messages"]
+
+
+async def test_a_retried_answer_is_replayed(hosting, writes) -> None:
+    """A host that lost the connection sends the same again."""
+    async with hosting() as client:
+        host = Host(client.session)
+        asked = await host.asked("send_message", TEXT)
+        first = await host.answer("send_message", TEXT, asked)
+        again = await host.answer("send_message", TEXT, asked)
+    assert again.structured_content["replayed"] is True
+    assert again.structured_content["result"] == first.structured_content["result"]
+    assert len(writes()) == 1
+
+
+async def test_a_retried_answer_counts_once_also_with_repeat(hosting, writes, ledger) -> None:
+    """Whoever wants it twice says yes twice."""
+    repeated = TEXT | {"repeat": True}
+    async with hosting() as client:
+        host = Host(client.session)
+        asked = await host.asked("send_message", repeated)
+        await host.answer("send_message", repeated, asked)
+        again = await host.answer("send_message", repeated, asked)
+    assert again.is_error
+    assert "a yes counts once" in again.content[0].text
+    assert len(writes()) == 1
+    assert [row.outcome for row in ledger()] == ["done"]
+
+
+async def test_two_answers_at_once_count_once(hosting, writes) -> None:
+    """The host's retry overtakes nothing: one of them is carried out."""
+    repeated = TEXT | {"repeat": True}
+    told: list[Any] = []
+    async with hosting() as client:
+        host = Host(client.session)
+        asked = await host.asked("send_message", repeated)
+
+        async def answer() -> None:
+            told.append(await host.answer("send_message", repeated, asked))
+
+        async with anyio.create_task_group() as group:
+            for _ in range(4):
+                group.start_soon(answer)
+    assert len(writes()) == 1
+    assert sorted(one.is_error for one in told) == [False, True, True, True]
+
+
+@pytest.mark.parametrize("repeat", [False, True], ids=["plain", "repeat"])
+@pytest.mark.parametrize("left_open", ["before", "after"])
+async def test_a_yes_answers_no_other_question_in_the_same_words(hosting, writes, left_open: str, repeat: bool) -> None:
+    """A question that nobody answered stays open, whatever was said to its twin."""
+    arguments = TEXT | {"repeat": repeat}
+    async with hosting() as client:
+        host = Host(client.session)
+        first, second = await host.asked("send_message", arguments), await host.asked("send_message", arguments)
+        asked = second if left_open == "before" else first
+        for _ in range(3):
+            again = await host.answer("send_message", arguments, asked)
+            assert len(writes()) <= 1
+    assert isinstance(again, InputRequiredResult) or again.is_error or again.structured_content["replayed"]
+
+
+async def test_a_yes_given_after_a_no_to_the_same_question_is_none(hosting, writes) -> None:
+    """The first word counts."""
+    async with hosting() as client:
+        host = Host(client.session)
+        asked = await host.asked("send_message", TEXT)
+        await host.answer("send_message", TEXT, asked, ElicitResult(action="decline"))
+        again = await host.answer("send_message", TEXT, asked)
+    assert again.is_error
+    assert writes() == []
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        pytest.param(("send_message", TEXT | {"body": "Pay now."}), id="another-text"),
+        pytest.param(("send_message", TEXT | {"to_number": "+14155559998"}), id="another-person"),
+        pytest.param(("send_message", TEXT | {"repeat": True}), id="repeat"),
+        pytest.param(("buy_number", {"confirm": True}), id="another-tool"),
+        pytest.param(("delete_agent", {"agent_id": "agt_frontdesk", "confirm": "Front Desk"}), id="destruction"),
+    ],
+)
+async def test_a_yes_to_one_deed_is_none_to_another(hosting, writes, other: Any) -> None:
+    """The state is sealed over the tool and its arguments."""
+    async with hosting() as client:
+        host = Host(client.session)
+        asked = await host.asked("send_message", TEXT)
+        with pytest.raises(MCPError, match="requestState"):
+            await host.answer(*other, asked)
+    assert writes() == []
+
+
+async def test_an_answer_without_its_question_is_asked_for_again(hosting, writes) -> None:
+    """A host cannot make up that somebody was asked."""
+    async with hosting() as client:
+        host = Host(client.session)
+        [key] = (await host.asked("send_message", TEXT)).input_requests
+        assert isinstance(await host.call("send_message", TEXT, **{key: YES}), InputRequiredResult)
+    assert writes() == []
+
+
+@pytest.mark.parametrize(
+    "spoil", [lambda s: s[:-2], lambda s: "v1." + s[:2:-1], lambda _: "yes"], ids=["cut", "turned", "made-up"]
+)
+async def test_a_forged_state_is_refused(hosting, writes, spoil: Any) -> None:
+    """The seal does not fit."""
+    async with hosting() as client:
+        host = Host(client.session)
+        asked = await host.asked("send_message", TEXT)
+        forged = asked.model_copy(update={"request_state": spoil(asked.request_state)})
+        with pytest.raises(MCPError, match="requestState"):
+            await host.answer("send_message", TEXT, forged)
+    assert writes() == []
+
+
+async def test_the_state_of_another_server_is_refused(hosting, writes) -> None:
+    """Also of the same one before it was restarted."""
+    async with hosting() as client:
+        asked = await Host(client.session).asked("send_message", TEXT)
+    async with hosting() as client:
+        with pytest.raises(MCPError, match="requestState"):
+            await Host(client.session).answer("send_message", TEXT, asked)
+    assert writes() == []
+
+
+async def test_the_question_keeps_its_words_while_the_clock_goes_on(hosting, writes, a_clock, ledger) -> None:
+    """The minute that it names may be over when the answer comes; what was agreed to is what the ledger has."""
+    async with hosting(destinations=Destinations(now=a_clock)) as client:
+        host = Host(client.session)
+        asked = await host.asked("send_message", TEXT)
+        assert "local time Fri 12:00" in question_of(asked)
+        a_clock.pass_(minutes=2)
+        done = await host.answer("send_message", TEXT, asked)
+    assert done.structured_content["status"] == "done"
+    assert len(writes()) == 1
+    [row] = ledger()
+    assert "local time Fri 12:00" in row.what
+
+
+async def test_quiet_hours_that_began_since_the_question_hold(hosting, writes, a_clock, quiet_from_one) -> None:
+    """A yes does not outlive the rules."""
+    async with hosting(destinations=Destinations(now=a_clock, quiet_hours=quiet_from_one)) as client:
+        host = Host(client.session)
+        asked = await host.asked("send_message", TEXT)
+        a_clock.pass_(minutes=61)
+        told = await host.answer("send_message", TEXT, asked)
+    assert "AGENTPHONE_QUIET_HOURS" in told.content[0].text
+    assert writes() == []
+
+
+@pytest.mark.parametrize("minutes", [6, 60, 60 * 20], ids=["six-minutes", "an-hour", "most-of-a-day"])
+async def test_an_answer_that_comes_too_late_is_refused(hosting, writes, ledger, wait, minutes: int) -> None:
+    """It is told to the model and written down, and is no error of the protocol."""
+    async with hosting() as client:
+        host = Host(client.session)
+        asked = await host.asked("send_message", TEXT)
+        wait(minutes)
+        told = await host.answer("send_message", TEXT, asked)
+    assert told.is_error
+    assert "did not answer in time" in told.content[0].text
+    assert writes() == []
+    assert [row.outcome for row in ledger()] == ["refused"]
+    assert ledger()[0].reason == told.content[0].text

@@ -1,0 +1,201 @@
+"""With AGENTPHONE_APPROVAL=human nothing is done without a person's yes, whichever protocol the host speaks."""
+
+from typing import Any
+
+import pytest
+from mcp_types import ErrorData
+
+from agentphone_mcp.guard.limits import Limits
+
+URL, OTHER_URL = "https://example.com/hook", "https://example.org/hook"
+CALL = {"agent_id": "agt_frontdesk", "to_number": "+14155559999", "prompt": "Confirm the visit.", "confirm": True}
+BUY = {"area_code": "212", "confirm": True}
+TEXT = {"agent_id": "agt_frontdesk", "to_number": "+14155559999", "body": "See you.", "confirm": True}
+ERAS = pytest.mark.parametrize("mode", ["auto", "legacy"], ids=["modern", "legacy"])
+GATED = {
+    "buy_number": (BUY, "POST /v1/numbers", ["area code 212", "$3.00"]),
+    "place_call": (CALL, "POST /v1/calls", ["+14155559999", "+14155550100", "'Front Desk'", "$0.22", "local time"]),
+    "create_web_call": (
+        {"agent_id": "agt_frontdesk", "confirm": True},
+        "POST /v1/calls/web",
+        ["'Front Desk'", "$0.22"],
+    ),
+    "send_message": (
+        TEXT,
+        "POST /v1/messages",
+        ["+14155559999", "'Front Desk'", "See you.", "$0.02", "local time"],
+    ),
+    "release_number": (
+        {"number_id": "num_frontdesk", "confirm": "+14155550100"},
+        "DELETE /v1/numbers/num_frontdesk",
+        ["+14155550100", "cannot be reclaimed"],
+    ),
+    "delete_agent": (
+        {"agent_id": "agt_frontdesk", "confirm": "Front Desk"},
+        "DELETE /v1/agents/agt_frontdesk",
+        ["'Front Desk'"],
+    ),
+    "delete_contact": (
+        {"contact_id": "con_ada", "confirm": "+14155550142"},
+        "DELETE /v1/contacts/con_ada",
+        ["'Ada Byron'", "+14155550142"],
+    ),
+    "delete_webhook": ({"confirm": URL}, "DELETE /v1/webhooks", [URL]),
+    "set_webhook": ({"url": OTHER_URL, "confirm": URL}, "POST /v1/webhooks", [URL, OTHER_URL]),
+}
+EACH = pytest.mark.parametrize("tool", GATED)
+
+
+async def with_its_webhook(ai: Any, tool: str, sandbox: Any) -> None:
+    """Set what the tool would replace or delete; a first webhook replaces nothing and needs nobody's yes."""
+    if tool.endswith("_webhook"):
+        await ai.ask("set_webhook", url=URL)
+        sandbox.requests.clear()
+
+
+@ERAS
+@EACH
+async def test_a_yes_is_carried_out_once_and_says_whose_it_was(
+    assistant, sandbox, writes, person, ledger, tool: str, mode: str
+) -> None:
+    """The person is asked one question with the real names; the ledger has the host and that a person agreed."""
+    arguments, write, named = GATED[tool]
+    user = person()
+    async with assistant(mode=mode, asks=user, needs_person=True) as ai:
+        await with_its_webhook(ai, tool, sandbox)
+        told = await ai.ask(tool, **arguments)
+    assert told["status"] == "done"
+    assert writes() == [write]
+    [question] = user.questions
+    assert all(name in question for name in named), question
+    [row] = ledger()
+    assert (row.tool, row.outcome, row.approved_by, row.approved_how) == (tool, "done", "Test Host 4.2", "person")
+    assert question == f"Allow this (no. {row.id})? {row.what}"
+
+
+NO = {
+    "not-allowed": (("accept", {"allow": False}), "said no"),
+    "declined": (("decline", {}), "said no"),
+    "cancelled": (("cancel", {}), "closed the question"),
+    "text-for-a-yes": (("accept", {"allow": "true"}), "closed the question"),
+    "one-for-a-yes": (("accept", {"allow": 1}), "closed the question"),
+    "another-field": (("accept", {"approve": True}), "closed the question"),
+    "a-list": (("accept", {"allow": ["true"]}), "closed the question"),
+}
+
+
+@ERAS
+@EACH
+@pytest.mark.parametrize(("answer", "said"), NO.values(), ids=NO.keys())
+async def test_anything_but_a_yes_is_refused_and_recorded(
+    assistant, sandbox, writes, person, ledger, tool: str, mode: str, answer: Any, said: str
+) -> None:
+    """Nothing is written; the model reads why, and the ledger keeps it."""
+    if tool not in ("place_call", "release_number") and said != "said no":
+        return
+    action, content = answer
+    async with assistant(mode=mode, asks=person(action, **content), needs_person=True) as ai:
+        await with_its_webhook(ai, tool, sandbox)
+        told = await ai.refused(tool, **GATED[tool][0])
+    assert writes() == []
+    assert told.startswith("Nothing was done: your user was asked")
+    assert said in told
+    [row] = ledger()
+    assert (row.tool, row.outcome, row.reason) == (tool, "refused", told)
+
+
+@ERAS
+async def test_a_form_sent_back_empty_is_no_yes(assistant, writes, person, ledger, mode: str) -> None:
+    """An acceptance without content is an answer to nothing."""
+    empty = person("accept")
+    empty._answer.content = None
+    async with assistant(mode=mode, asks=empty, needs_person=True) as ai:
+        told = await ai.refused("place_call", **CALL)
+    assert (writes(), told.startswith("Nothing was done: your user was asked")) == ([], True)
+    assert [row.reason for row in ledger()] == [told]
+
+
+@ERAS
+@EACH
+async def test_a_host_that_cannot_ask_is_refused(assistant, sandbox, writes, ledger, tool: str, mode: str) -> None:
+    """There is no silent yes: the model reads what its user can do."""
+    async with assistant(mode=mode, needs_person=True) as ai:
+        await with_its_webhook(ai, tool, sandbox)
+        told = await ai.refused(tool, **GATED[tool][0])
+    assert writes() == []
+    assert "this host cannot ask its user" in told
+    [row] = ledger()
+    assert (row.outcome, row.reason) == ("refused", told)
+
+
+async def test_a_host_that_fails_to_ask_is_refused(assistant, writes, person, ledger) -> None:
+    """It said that it can ask, and then answered with an error."""
+    broken = person()
+    broken._answer = ErrorData(code=-32603, message="no window")
+    async with assistant(mode="legacy", asks=broken, needs_person=True) as ai:
+        told = await ai.refused("place_call", **CALL)
+    assert (writes(), "this host cannot ask its user" in told) == ([], True)
+    assert [row.reason for row in ledger()] == [told]
+
+
+async def test_whoever_does_not_answer_in_time_is_not_taken_to_agree(assistant, writes, nobody, ledger) -> None:
+    """In the older protocol the call waits, as long as it was told to."""
+    async with assistant(mode="legacy", asks=nobody, needs_person=True, approval_timeout=0.05) as ai:
+        told = await ai.refused("place_call", **CALL)
+    assert len(nobody.questions) == 1
+    assert (writes(), "did not answer in time" in told) == ([], True)
+    [row] = ledger()
+    assert (row.outcome, row.reason) == ("refused", told)
+
+
+@ERAS
+async def test_nobody_is_asked_for_what_would_not_be_done(assistant, sandbox, person, writes, mode: str) -> None:
+    """A preview, a wrong confirm, a forbidden number, a reached cap, a repetition, and the first webhook."""
+    user = person()
+    limits = Limits.parse("numbers=1/day")
+    async with assistant(mode=mode, asks=user, needs_person=True, limits=limits) as ai:
+        assert (await ai.ask("set_webhook", url=URL))["status"] == "done"
+        assert (await ai.ask("buy_number", area_code="212"))["status"] == "needs_confirmation"
+        assert (await ai.ask("buy_number", area_code="212", confirm=False))["status"] == "needs_confirmation"
+        await ai.refused("release_number", number_id="num_frontdesk", confirm="+14155550142")
+        await ai.refused("delete_agent", agent_id="agt_frontdesk", confirm="front desk")
+        assert "AGENTPHONE_ALLOWED_COUNTRIES" in await ai.refused("place_call", **CALL | {"to_number": "+442079460000"})
+        assert user.questions == []
+        assert (await ai.ask("buy_number", **BUY))["status"] == "done"
+        assert (await ai.ask("buy_number", **BUY))["replayed"] is True
+        assert "the cap numbers=1/day is reached" in await ai.refused("buy_number", **BUY | {"area_code": "415"})
+    assert len(user.questions) == 1
+    assert writes() == ["POST /v1/webhooks", "POST /v1/numbers"]
+
+
+@ERAS
+async def test_two_yeses_are_two_deeds_only_with_repeat(assistant, writes, person, mode: str) -> None:
+    """Whoever wants it twice is asked twice."""
+    user = person()
+    async with assistant(mode=mode, asks=user, needs_person=True) as ai:
+        await ai.ask("send_message", **TEXT)
+        again = await ai.ask("send_message", **TEXT, repeat=True)
+    assert "replayed" not in again
+    assert (len(user.questions), len(writes())) == (2, 2)
+
+
+@ERAS
+async def test_a_no_can_be_followed_by_a_yes(assistant, writes, person, ledger, mode: str) -> None:
+    """A refusal is no memory of a deed."""
+    user = person("decline")
+    async with assistant(mode=mode, asks=user, needs_person=True) as ai:
+        await ai.refused("buy_number", **BUY)
+        user._answer = person()._answer
+        assert (await ai.ask("buy_number", **BUY))["status"] == "done"
+    assert len(writes()) == 1
+    assert [row.outcome for row in ledger()] == ["refused", "done"]
+
+
+async def test_without_that_setting_nobody_is_asked(assistant, person, ledger) -> None:
+    """`confirm` is the yes, and the ledger says so."""
+    user = person("decline")
+    async with assistant(asks=user) as ai:
+        assert (await ai.ask("buy_number", **BUY))["status"] == "done"
+    assert user.questions == []
+    [row] = ledger()
+    assert (row.approved_by, row.approved_how) == ("Test Host 4.2", "confirm")

@@ -1,0 +1,261 @@
+"""What went through although its answer was lost is found again and not done twice, whatever is asked for next."""
+
+from decimal import Decimal
+from typing import Any
+
+import anyio
+import pytest
+
+from agentphone_mcp.sandbox import Fault
+from agentphone_mcp.sandbox.state import Account
+
+BUY = {"area_code": "212", "confirm": True}
+CALL = {"agent_id": "agt_frontdesk", "to_number": "+14155559999", "prompt": "Confirm the visit.", "confirm": True}
+TEXT = {"agent_id": "agt_frontdesk", "to_number": "+14155559999", "body": "See you.", "confirm": True}
+WEB = {"agent_id": "agt_frontdesk", "confirm": True}
+SPENDING = {
+    "buy_number": (BUY, "POST", "/v1/numbers", BUY | {"area_code": "415"}),
+    "place_call": (CALL, "POST", "/v1/calls", CALL | {"prompt": "Something else."}),
+    "send_message": (TEXT, "POST", "/v1/messages", TEXT | {"body": "See you soon."}),
+    "create_web_call": (WEB, "POST", "/v1/calls/web", WEB | {"metadata": {"from": "the site"}}),
+}
+EACH = pytest.mark.parametrize("tool", SPENDING)
+
+
+@pytest.fixture
+def lose(sandbox):
+    """Let the answer to the next write of a tool be lost, when the work is done or before it."""
+
+    def lose(tool: str, drop: str = "after", **also: Any) -> None:
+        _, method, path, _ = SPENDING[tool]
+        sandbox.faults.rules.append(Fault(method, path, **{"drop": drop} | also))
+
+    return lose
+
+
+@pytest.fixture
+def blind(sandbox):
+    """Let the API answer no reads of a kind for now; look-ups fail then."""
+
+    def blind(path: str) -> Fault:
+        fault = Fault("GET", path, status=500, times=None)
+        sandbox.faults.rules.append(fault)
+        return fault
+
+    return blind
+
+
+def things(account: Account) -> int:
+    """How many numbers, calls and texts there are."""
+    texts = sum(len(conversation.messages) for conversation in account.conversations.values())
+    return len(account.numbers) + len(account.calls) + texts
+
+
+@EACH
+async def test_a_lost_answer_is_told_and_then_found(assistant, sandbox, writes, lose, ledger, tool: str) -> None:
+    """The second call writes nothing and has the ids of what the first one made."""
+    arguments, method, path, _ = SPENDING[tool]
+    before = things(sandbox.world.account)
+    lose(tool)
+    async with assistant() as ai:
+        assert (await ai.ask(tool, **arguments))["status"] == "unknown"
+        assert [row.outcome for row in ledger()] == ["unknown"]
+        told = await ai.ask(tool, **arguments)
+    assert writes() == [f"{method} {path}"]
+    assert things(sandbox.world.account) == before + 1
+    assert (told["status"], told["replayed"]) == ("done", True)
+    [row] = ledger()
+    assert row.outcome == "done"
+    made = (row.ids or {})["id"]
+    account = sandbox.world.account
+    texts = {text.id for conversation in account.conversations.values() for text in conversation.messages}
+    assert made in account.numbers or made in account.calls or made in texts
+
+
+@EACH
+async def test_wording_it_anew_does_it_no_second_time(assistant, writes, lose, tool: str) -> None:
+    """Another text, goal or area code would be the same thing again to whoever gets it."""
+    arguments, _, _, otherwise = SPENDING[tool]
+    lose(tool)
+    async with assistant() as ai:
+        await ai.ask(tool, **arguments)
+        told = await ai.ask(tool, **otherwise)
+        again = await ai.ask(tool, **otherwise)
+    assert len(writes()) == 1
+    assert (told["status"], told["replayed"]) == ("done", True)
+    assert "whose answer was lost" in told["next_step"]
+    assert again["replayed"] is True
+
+
+@EACH
+@pytest.mark.parametrize("drop", ["after", "before"])
+async def test_while_it_cannot_be_told_it_is_not_done_again(
+    assistant, sandbox, writes, lose, blind, ledger, tool: str, drop: str
+) -> None:
+    """The answer names the look-up, and `repeat`, which does it."""
+    arguments, _, _, otherwise = SPENDING[tool]
+    lose(tool, drop)
+    blind("/v1/calls")
+    blind("/v1/numbers")
+    blind("/v1/numbers/*/messages")
+    sandbox.world.account.purse.balance = Decimal(1_000)
+    async with assistant() as ai:
+        await ai.ask(tool, **arguments)
+        for asked in (arguments, otherwise, arguments):
+            told = await ai.ask(tool, **asked)
+            assert (told["status"], told["replayed"]) == ("unknown", True)
+            assert "look with list_" in told["next_step"]
+            assert "repeat=true" in told["next_step"]
+        assert len(writes()) == 1
+        assert [row.outcome for row in ledger()] == ["unknown"]
+        assert (await ai.ask(tool, **arguments, repeat=True))["status"] in ("done", "unknown")
+    assert len(writes()) == 2
+
+
+@EACH
+async def test_what_never_went_through_stays_in_doubt(assistant, writes, lose, ledger, tool: str) -> None:
+    """That the API does not show it yet is no proof; a person decides."""
+    arguments = SPENDING[tool][0]
+    lose(tool, "before")
+    async with assistant() as ai:
+        await ai.ask(tool, **arguments)
+        assert (await ai.ask(tool, **arguments))["status"] == "unknown"
+        assert len(writes()) == 1
+        assert (await ai.ask(tool, **arguments, repeat=True))["status"] == "done"
+    assert sorted(row.outcome for row in ledger()) == ["done", "unknown"]
+
+
+@pytest.mark.parametrize("minutes", [0, 11, 61], ids=["at-once", "later", "an-hour-later"])
+@pytest.mark.parametrize("restarted", [False, True], ids=["same-server", "restarted"])
+@pytest.mark.parametrize("first_looks", [False, True], ids=["blindly", "looking"])
+async def test_a_lost_purchase_is_made_once_by_any_sequence(
+    assistant, sandbox, writes, lose, wait, ledger, eventually, minutes: int, restarted: bool, first_looks: bool
+) -> None:
+    """Other area codes, for an agent or not, with previews and look-ups in between, and after a while."""
+    lose("buy_number")
+    sandbox.world.account.purse.balance = Decimal(1_000)
+    attempts: list[dict[str, Any]] = [
+        {"area_code": "212"},
+        {"area_code": "415"},
+        {"area_code": "646", "agent_id": "agt_frontdesk"},
+        {"agent_id": "agt_orderline"},
+        {},
+        {"country": "CA"},
+    ]
+    told: list[dict[str, Any]] = []
+
+    async def try_them(ai: Any) -> None:
+        for attempt in attempts:
+            if first_looks:
+                await ai.ask("list_numbers")
+                assert (await ai.ask("buy_number", **attempt))["status"] == "needs_confirmation"
+            told.append(await ai.ask("buy_number", **attempt, confirm=True))
+
+    async with assistant() as ai:
+        assert (await ai.ask("buy_number", **BUY))["status"] == "unknown"
+        if not restarted:
+            wait(minutes)
+            await try_them(ai)
+    if restarted:
+        async with assistant():
+            await eventually(lambda: ledger()[0].outcome == "done")
+        wait(minutes)
+        async with assistant() as ai:
+            await try_them(ai)
+    assert writes() == ["POST /v1/numbers"]
+    assert {one["replayed"] for one in told} == {True}
+
+
+@pytest.mark.parametrize(
+    ("tool", "otherwise"),
+    [
+        pytest.param("place_call", CALL | {"to_number": "+14155559998"}, id="call"),
+        pytest.param("send_message", TEXT | {"to_number": "+14155559998"}, id="text"),
+    ],
+)
+async def test_somebody_else_can_be_reached_meanwhile(assistant, writes, lose, tool: str, otherwise: Any) -> None:
+    """A doubt about one person says nothing about another."""
+    lose(tool)
+    async with assistant() as ai:
+        await ai.ask(tool, **SPENDING[tool][0])
+        told = await ai.ask(tool, **otherwise)
+    assert told["status"] == "done"
+    assert "replayed" not in told
+    assert len(writes()) == 2
+
+
+@EACH
+async def test_the_same_within_ten_minutes_is_done_once(assistant, sandbox, writes, wait, tool: str) -> None:
+    """The first outcome is told again; later it is a deed of its own."""
+    if tool == "create_web_call":
+        return
+    sandbox.world.account.purse.balance = Decimal(1_000)
+    arguments = SPENDING[tool][0]
+    async with assistant() as ai:
+        first = await ai.ask(tool, **arguments)
+        told = await ai.ask(tool, **arguments)
+        assert (told["replayed"], told["result"]) == (True, first["result"])
+        assert "repeat=true" in told["next_step"]
+        wait(9)
+        assert (await ai.ask(tool, **arguments))["replayed"] is True
+        assert len(writes()) == 1
+        wait(2)
+        assert "replayed" not in await ai.ask(tool, **arguments)
+    assert len(writes()) == 2
+
+
+@EACH
+async def test_the_same_at_the_same_time_is_done_once(assistant, writes, lose, tool: str) -> None:
+    """The others wait for the first and get its outcome."""
+    if tool == "create_web_call":
+        return
+    told: list[dict[str, Any]] = []
+    lose(tool, None, delay=0.3)
+    async with assistant() as ai, anyio.create_task_group() as group:
+
+        async def ask() -> None:
+            told.append(await ai.ask(tool, **SPENDING[tool][0]))
+
+        for _ in range(3):
+            group.start_soon(ask)
+    assert len(writes()) == 1
+    assert {one["status"] for one in told} == {"done"}
+    assert [one.get("replayed") for one in told].count(True) == 2
+    assert len({one["result"]["id"] for one in told}) == 1
+
+
+@pytest.mark.parametrize("first", ["lost", "other"])
+async def test_a_doubt_is_not_forgotten_over_what_was_done_beside_it(
+    assistant, sandbox, writes, lose, blind, first: str
+) -> None:
+    """Two purchases at once, of which one is lost: a third one is not made."""
+    sandbox.world.account.purse.balance = Decimal(1_000)
+    blind("/v1/numbers")
+    lost, other = BUY, BUY | {"area_code": "415"}
+    lose("buy_number", "after" if first == "lost" else None, delay=0.2)
+    lose("buy_number", None if first == "lost" else "after", delay=0.2)
+    async with assistant() as ai:
+        async with anyio.create_task_group() as group:
+            for arguments in (lost, other):
+                group.start_soon(lambda given=arguments: ai.ask("buy_number", **given))
+        assert len(writes()) == 2
+        told = await ai.ask("buy_number", area_code="646", confirm=True)
+    assert told["status"] == "unknown"
+    assert len(writes()) == 2
+
+
+@EACH
+@pytest.mark.parametrize("status", [402, 409, 422, 429])
+async def test_what_the_api_refused_can_be_tried_again_at_once(
+    assistant, sandbox, writes, ledger, tool: str, status: int
+) -> None:
+    """It did not happen, so nothing stands in the way; a longer pause than a host waits is told."""
+    arguments, method, path, _ = SPENDING[tool]
+    after = {"retry_after": 60} if status == 429 else {}
+    sandbox.faults.rules.append(Fault(method, path, status=status, **after))
+    async with assistant() as ai:
+        await ai.refused(tool, **arguments)
+        assert [row.outcome for row in ledger()] == ["failed"]
+        assert (await ai.ask(tool, **arguments))["status"] == "done"
+    assert len(writes()) == 2
+    assert [row.outcome for row in ledger()] == ["failed", "done"]
