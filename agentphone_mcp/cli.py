@@ -3,7 +3,6 @@
 import os
 import sys
 from contextlib import ExitStack
-from tempfile import TemporaryDirectory
 from typing import Any, NoReturn, TextIO
 
 import click
@@ -11,6 +10,7 @@ import click
 from agentphone_mcp import __version__
 from agentphone_mcp.api.key import ApiKey, mask_keys
 from agentphone_mcp.config import Config, ConfigError, read, read_destinations, read_key, read_state, read_toolsets
+from agentphone_mcp.guard.books import IN_MEMORY
 from agentphone_mcp.guard.limits import Limits
 from agentphone_mcp.guard.rates import Rates
 from agentphone_mcp.options import serving_options
@@ -115,14 +115,12 @@ def _look_at_stdin() -> None:
 
 
 def _configured(options: dict[str, Any], stack: ExitStack) -> Config:
-    key, base_url, state = None, options["base_url"], options["state"]
+    key, base_url = None, options["base_url"]
     if options["sandbox"]:
         from agentphone_mcp.sandbox import running
 
         box = stack.enter_context(running(speed=options["sandbox_speed"]))
         key, base_url = ApiKey(box.key), box.url
-        # What is practised is no part of the audit, and ends with the sandbox.
-        state = state or stack.enter_context(TemporaryDirectory(ignore_cleanup_errors=True))
     else:
         key = read_key(os.environ)
     return Config(
@@ -132,7 +130,7 @@ def _configured(options: dict[str, Any], stack: ExitStack) -> Config:
         toolsets=read_toolsets(options["toolsets"]),
         read_only=options["read_only"],
         timeout=options["timeout"],
-        state=read_state(state or ""),
+        state=IN_MEMORY if options["sandbox"] and not options["state"] else read_state(options["state"] or ""),
         limits=read("AGENTPHONE_LIMITS", Limits.parse, options["limits"]),
         rates=read("AGENTPHONE_RATES", Rates.parse, options["rates"]),
         destinations=read_destinations(

@@ -89,7 +89,7 @@ def create_server(
             inner=inner,
             secrets=known,
         )
-        books = Books(config.state)
+        books = Books(config.state, known.cut)
         account = config.api_key.account(config.sub_account) if config.api_key else "no key"
         settler = Settler(account, books, partial(look_up, api), partial(seconds_of, api))
         async with api, anyio.create_task_group() as beside:

@@ -27,13 +27,15 @@ class Ledger:
     """What was done, refused and left in doubt; every method is one transaction and raises `LedgerUnavailable`.
 
     Args:
-        place: a folder, or a SQLAlchemy URL.
+        place: a folder, a SQLAlchemy URL, or `IN_MEMORY`.
         clock: seconds since the epoch.
+        cut: removes what must not be written down.
     """
 
-    def __init__(self, place: str, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, place: str, clock: Callable[[], float] = time.time, cut: Callable[[str], str] = str) -> None:
         self._store = Store(place)
         self._clock = clock
+        self._cut = cut
 
     def close(self) -> None:
         """Close the connections."""
@@ -94,7 +96,11 @@ class Ledger:
         result: Mapping[str, Any] | None = None,
     ) -> None:
         """Write down what came of a deed."""
-        settled: dict[str, Any] = {"outcome": outcome, "settled_at": self._clock(), "reason": reason}
+        settled: dict[str, Any] = {
+            "outcome": outcome,
+            "settled_at": self._clock(),
+            "reason": reason and self._cut(reason),
+        }
         settled |= {"ids": _plain(ids), "result": _plain(result)}
         if outcome == "unknown":
             settled["was_unknown"] = True
@@ -125,13 +131,13 @@ class Ledger:
     def refuse(self, intent: Intent, reason: str) -> None:
         """Write down what was not done, and why."""
         with self._store.transaction(intent.account) as connection:
-            self._write(connection, intent, {"outcome": "refused", "reason": reason})
+            self._write(connection, intent, {"outcome": "refused", "reason": self._cut(reason)})
 
     def ask(self, intent: Intent) -> Question:
         """Write down that a person is asked; until they agree it counts as refused."""
         with self._store.transaction(intent.account) as connection:
             row = self._write(connection, intent, {"outcome": "refused", "reason": NOBODY_ANSWERED})
-        return Question(row, _bounded(intent.what), self._clock())
+        return Question(row, self._bounded(intent.what), self._clock())
 
     def asked(self, intent: Intent) -> Question | None:
         """The latest question about this deed that nobody has answered."""
@@ -217,7 +223,7 @@ class Ledger:
             "fingerprint": intent.fingerprint,
             "subject": intent.subject,
             "to_number": intent.to_number,
-            "what": _bounded(intent.what),
+            "what": self._bounded(intent.what),
             "cost": intent.cost,
             "minute_cost": intent.minute_cost,
             "was_unknown": False,
@@ -226,6 +232,10 @@ class Ledger:
         }
         inserted = connection.execute(sa.insert(deeds).values(row | dict(state))).inserted_primary_key
         return int(inserted[0]) if inserted else 0
+
+    def _bounded(self, what: str) -> str:
+        what = self._cut(what)
+        return what if len(what) <= _LONGEST_WHAT else f"{what[:_LONGEST_WHAT]}… (cut here)"
 
     def _entry(self, connection: sa.Connection, row: sa.RowMapping) -> Entry:
         """Read a row; a pending one that is lost becomes unknown here and for good."""
@@ -253,10 +263,6 @@ def _of(intent: Intent) -> sa.Select[Any]:
     """The deeds of the same account and tool, latest first."""
     mine = (deeds.c.account == intent.account) & (deeds.c.tool == intent.tool)
     return sa.select(deeds).where(mine).order_by(deeds.c.id.desc())
-
-
-def _bounded(what: str) -> str:
-    return what if len(what) <= _LONGEST_WHAT else f"{what[:_LONGEST_WHAT]}… (cut here)"
 
 
 def _plain(mapping: Mapping[str, Any] | None) -> dict[str, Any] | None:
