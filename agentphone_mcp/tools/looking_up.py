@@ -14,6 +14,7 @@ from agentphone_mcp.guard.entries import Entry, Found
 _BEFORE, _AFTER = timedelta(minutes=2), timedelta(hours=1)
 """How far the API's clock may be from ours, and how late something may begin that was asked for."""
 _ROWS = 100
+_UNANSWERED = ("failed", "busy", "no-answer")
 
 Claimed = frozenset[str]
 
@@ -43,7 +44,10 @@ async def seconds_of(api: ApiClient, entry: Entry) -> float | None:
     if call_id is None:
         return None
     call = await api.calls.get(call_id)
-    return (call.duration_seconds or 0) if call.has_ended else None
+    if not call.has_ended:
+        return None
+    # Of an answered call without a length nobody can tell what it cost.
+    return 0 if call.duration_seconds is None and call.status in _UNANSWERED else call.duration_seconds
 
 
 def digest(body: str) -> str:

@@ -1,0 +1,245 @@
+"""Whether a deed happened, by what the API shows now: found only where nothing else can be meant."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from agentphone_mcp.api.errors import ApiError
+from agentphone_mcp.guard.entries import Entry, Found
+from agentphone_mcp.tools.looking_up import digest, look_up, seconds_of
+
+NOW = datetime(2026, 11, 20, 20, 0, tzinfo=UTC)
+SAM, OTHER = "+14155559999", "+14155559998"
+NOBODY: frozenset[str] = frozenset()
+
+
+def entry(tool: str, to_number: str | None = None, ids: Any = None, **clues: str | None) -> Entry:
+    """A deed of this moment whose answer was lost."""
+    lost = {"outcome": "unknown", "reason": "timed out", "settled_at": None, "approved_by": None, "approved_how": None}
+    return Entry(
+        id=1,
+        at=NOW.timestamp(),
+        account="account",
+        tool=tool,
+        what="A deed.",
+        to_number=to_number,
+        cost=0,
+        minute_cost=None,
+        ids=ids,
+        result=None,
+        clues=clues,
+        fingerprint="f",
+        **lost,
+    )
+
+
+LOST = {
+    "place_call": (
+        entry("place_call", SAM, agent_id="agt_1"),
+        {"id": "it", "toNumber": SAM, "agentId": "agt_1", "startedAt": NOW.isoformat(), "status": "completed"},
+    ),
+    "create_web_call": (
+        entry("create_web_call", agent_id="agt_1"),
+        {"id": "it", "toNumber": "web", "agentId": "agt_1", "startedAt": NOW.isoformat(), "direction": "web"},
+    ),
+    "send_message": (
+        entry("send_message", SAM, number_id="num_1", body=digest("Hi")),
+        {"id": "it", "to": SAM, "body": "Hi", "receivedAt": NOW.isoformat()},
+    ),
+    "buy_number": (
+        entry("buy_number", area_code="212", country="US"),
+        {"id": "it", "phoneNumber": "+12125550123", "country": "US", "createdAt": NOW.isoformat()},
+    ),
+}
+TIMES = {"startedAt", "receivedAt", "createdAt"}
+EACH = pytest.mark.parametrize("tool", LOST)
+
+
+@pytest.fixture
+def looking(api_over, answering):
+    """Look up a deed in an API that lists these things, newest first."""
+
+    async def looking(deed: Entry, *things: Any, claimed: frozenset[str] = NOBODY) -> Found | None:
+        async with api_over(answering({"data": things, "hasMore": False})) as api:
+            return await look_up(api, deed, claimed)
+
+    return looking
+
+
+@EACH
+async def test_what_is_there_is_found(looking, tool: str) -> None:
+    """With its id, and among others."""
+    deed, thing = LOST[tool]
+    found = await looking(deed, thing | {"id": "newer", "agentId": "x", "to": "x", "phoneNumber": "x"}, thing)
+    assert found is not None
+    assert (found.outcome, found.ids) == ("done", {"id": "it"})
+    if tool != "create_web_call":
+        assert (found.result or {})["id"] == "it"
+
+
+@EACH
+async def test_what_is_not_there_may_still_come(looking, tool: str) -> None:
+    """Nobody can tell from an empty list."""
+    assert await looking(LOST[tool][0]) is None
+
+
+@EACH
+async def test_what_came_of_another_deed_came_not_of_this_one(looking, tool: str) -> None:
+    """But there may be a second one beside it."""
+    deed, thing = LOST[tool]
+    assert await looking(deed, thing, claimed=frozenset({"it"})) is None
+    found = await looking(deed, thing, thing | {"id": "second"}, claimed=frozenset({"it"}))
+    assert found is not None
+    assert found.ids == {"id": "second"}
+
+
+@EACH
+@pytest.mark.parametrize(
+    ("at", "is_it"),
+    [
+        pytest.param(NOW - timedelta(minutes=1), True, id="clocks-differ"),
+        pytest.param(NOW - timedelta(minutes=3), False, id="before"),
+        pytest.param(NOW + timedelta(minutes=59), True, id="later"),
+        pytest.param(NOW + timedelta(minutes=61), False, id="too-late"),
+        pytest.param(NOW.replace(tzinfo=None), True, id="without-zone"),
+        pytest.param("2026-11-20T21:00:00+01:00", True, id="another-zone"),
+        pytest.param("yesterday", False, id="no-time"),
+        pytest.param("0001-01-01T00:00:00+10:00", False, id="before-all-time"),
+        pytest.param(1_795_204_800, False, id="a-number"),
+        pytest.param(None, False, id="none"),
+    ],
+)
+async def test_only_what_began_when_it_was_done_is_it(looking, tool: str, at: Any, is_it: bool) -> None:
+    """Of what has no time it cannot be told."""
+    deed, thing = LOST[tool]
+    time = at.isoformat() if isinstance(at, datetime) else at
+    dated = {name: (time if name in TIMES else value) for name, value in thing.items()}
+    assert (await looking(deed, dated) is not None) is is_it
+
+
+@pytest.mark.parametrize(
+    ("tool", "differs"),
+    [
+        pytest.param("place_call", {"toNumber": OTHER}, id="call-to-another"),
+        pytest.param("place_call", {"agentId": "agt_2"}, id="call-of-another-agent"),
+        pytest.param("place_call", {"agentId": None}, id="call-of-no-agent"),
+        pytest.param("place_call", {"toNumber": "+14155550100", "fromNumber": SAM}, id="call-from-them"),
+        pytest.param("create_web_call", {"agentId": "agt_2"}, id="web-call-of-another-agent"),
+        pytest.param("send_message", {"to": OTHER}, id="text-to-another"),
+        pytest.param("send_message", {"body": "Hi!"}, id="another-text"),
+        pytest.param("send_message", {"body": None}, id="text-without-words"),
+        pytest.param("buy_number", {"phoneNumber": "+14155550123"}, id="another-area"),
+        pytest.param("buy_number", {"phoneNumber": "+442125550123"}, id="abroad"),
+        pytest.param("buy_number", {"country": "CA"}, id="another-country"),
+    ],
+)
+async def test_what_is_only_like_it_is_not_it(looking, tool: str, differs: Any) -> None:
+    """Another recipient, text, agent or place."""
+    deed, thing = LOST[tool]
+    assert await looking(deed, thing | differs) is None
+
+
+async def test_a_number_of_any_area_is_found(looking) -> None:
+    """A purchase without an area code can have got any number of that country, whose name the API may leave out."""
+    bought = LOST["buy_number"][1] | {"phoneNumber": "+16465550123", "country": None}
+    found = await looking(entry("buy_number", country="US", area_code=None), bought)
+    assert found is not None
+
+
+async def test_a_number_on_a_later_page_is_found(api_over, answering) -> None:
+    """An account may have more numbers than fit on one."""
+    deed, thing = LOST["buy_number"]
+    old = thing | {"createdAt": "2020-01-01T00:00:00Z"}
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        offset = int(request.url.params["offset"])
+        rows = [old | {"id": f"num_{offset + row}"} for row in range(100)] if offset < 200 else [thing]
+        return httpx.Response(200, json={"data": rows, "hasMore": offset < 200})
+
+    async with api_over(answering(answer)) as api:
+        found = await look_up(api, deed, NOBODY)
+    assert found is not None
+
+
+GONE = {
+    "release_number": entry("release_number", number_id="num_1"),
+    "delete_agent": entry("delete_agent", agent_id="agt_1"),
+    "delete_contact": entry("delete_contact", contact_id="con_1"),
+    "delete_webhook": entry("delete_webhook", agent_id=None),
+}
+
+
+@pytest.mark.parametrize("tool", GONE)
+@pytest.mark.parametrize(("status", "outcome"), [(404, "done"), (200, "failed")], ids=["gone", "still-there"])
+async def test_what_is_gone_was_destroyed(api_over, answering, tool: str, status: int, outcome: str) -> None:
+    """And what is still there was not."""
+    thing = {"id": "x", "phoneNumber": SAM, "number": SAM, "name": "N", "url": "https://example.com"}
+    numbers = {"data": [thing | {"id": "num_1"}], "hasMore": False} if status == 200 else {"data": [], "hasMore": False}
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/v1/numbers":
+            return httpx.Response(200, json=numbers)
+        return httpx.Response(status, json=thing if status == 200 else {"detail": "no"})
+
+    async with api_over(answering(answer)) as api:
+        assert await look_up(api, GONE[tool], NOBODY) == Found(outcome)
+
+
+NEW, OLD = "https://example.org/new", "https://example.com/old"
+
+
+@pytest.mark.parametrize(
+    ("shown", "old_url", "outcome"),
+    [
+        pytest.param({"url": NEW, "secret": "s2"}, OLD, "done", id="replaced"),
+        pytest.param({"url": OLD, "secret": "s1"}, OLD, "failed", id="still-the-old-one"),
+        pytest.param({"url": "https://example.net", "secret": "s3"}, OLD, "failed", id="a-third-one"),
+        pytest.param(None, OLD, "failed", id="none-at-all"),
+        pytest.param({"url": NEW, "secret": "s2"}, NEW, "done", id="same-url-new-secret"),
+        pytest.param({"url": NEW, "secret": "s1"}, NEW, "failed", id="same-url-same-secret"),
+        pytest.param({"url": NEW}, NEW, None, id="same-url-no-secret"),
+    ],
+)
+async def test_a_webhook_was_replaced_by_what_it_shows(api_over, answering, shown: Any, old_url, outcome: Any) -> None:
+    """Its URL tells, or its secret where the URL stays."""
+    deed = entry("set_webhook", url=NEW, old_url=old_url, old_secret=digest("s1"), agent_id=None)
+    status, body = (200, {"id": "wh_1"} | shown) if shown else (404, {"detail": "none"})
+    async with api_over(answering(body, status)) as api:
+        found = await look_up(api, deed, NOBODY)
+    assert (found.outcome if found else None) == outcome
+
+
+@pytest.mark.parametrize("tool", [*LOST, *GONE, "set_webhook"])
+async def test_an_api_that_fails_tells_nothing(api_over, answering, tool: str) -> None:
+    """Least of all that something is gone."""
+    deed = LOST[tool][0] if tool in LOST else GONE.get(tool, entry(tool, url=NEW, agent_id=None))
+    async with api_over(answering({"detail": "oops"}, 500)) as api:
+        with pytest.raises(ApiError):
+            await look_up(api, deed, NOBODY)
+
+
+async def test_a_tool_of_another_version_is_left_in_doubt(looking) -> None:
+    """A newer server may share the ledger."""
+    assert await looking(entry("rent_a_fax")) is None
+
+
+@pytest.mark.parametrize(
+    ("call", "seconds"),
+    [
+        pytest.param({"status": "completed", "durationSeconds": 33}, 33, id="answered"),
+        pytest.param({"status": "no-answer"}, 0, id="unanswered"),
+        pytest.param({"status": "busy", "durationSeconds": 0}, 0, id="busy"),
+        pytest.param({"status": "in-progress", "durationSeconds": 12}, None, id="going-on"),
+        pytest.param({"status": "ringing"}, None, id="ringing"),
+        pytest.param({"status": "completed"}, None, id="seconds-not-told"),
+        pytest.param({"endedAt": "2026-11-20T20:00:00Z"}, None, id="ended-somehow"),
+    ],
+)
+async def test_the_seconds_of_a_call_are_known_when_it_is_over(api_over, answering, call: Any, seconds: Any) -> None:
+    """What was answered and has no length keeps its estimate."""
+    async with api_over(answering({"id": "call_1"} | call)) as api:
+        for ids in ({"id": "call_1"}, {"call_id": "call_1"}):
+            assert await seconds_of(api, entry("place_call", ids=ids)) == seconds
+        assert await seconds_of(api, entry("place_call")) is None
