@@ -20,6 +20,8 @@ from agentphone_mcp.guard.untrusted import clean
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _STYLES = {"done": "green", "refused": "yellow", "failed": "red", "unknown": "bold red", "pending": "cyan"}
 _MICROS = 1_000_000
+_NARROW = 72
+"""The width below which a table would leave no room for what was done."""
 
 
 class Since(click.ParamType[datetime]):
@@ -74,40 +76,51 @@ def _plain(entry: Entry) -> dict[str, Any]:
 
 
 def _print(entries: list[Entry]) -> None:
+    console = Console(soft_wrap=False)
+    rows = [_cells(entry, console.encoding) for entry in entries]
+    if console.width < _NARROW:
+        for *head, told in rows:
+            console.print(Text("  ").join(cell for cell in head if cell))
+            console.print(told)
+        return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for title in ("when", "account", "outcome"):
         table.add_column(title, no_wrap=True)
     table.add_column("about", justify="right", no_wrap=True)
     table.add_column("what", overflow="fold", ratio=1)
-    console = Console(soft_wrap=False)
-    for entry in entries:
-        when = datetime.fromtimestamp(entry.at).astimezone()
-        estimate = "~" if entry.minute_cost is not None else ""
-        table.add_row(
-            f"{when:%Y-%m-%d %H:%M:%S}",
-            entry.account[:4],
-            Text(entry.outcome, _STYLES[entry.outcome]),
-            f"{estimate}{in_dollars(entry.cost)}" if entry.cost else "",
-            _harmless(_told(entry), console.encoding),
-        )
+    for row in rows:
+        table.add_row(*row)
     console.print(table)
 
 
-def _harmless(words: str, encoding: str) -> Text:
-    """Words that others chose, without what would move the cursor or what the terminal cannot write."""
-    return Text(clean(words).encode(encoding, "replace").decode(encoding))
+def _cells(entry: Entry, encoding: str) -> list[Text]:
+    when = datetime.fromtimestamp(entry.at).astimezone()
+    estimate = "~" if entry.minute_cost is not None else ""
+    return [
+        Text(f"{when:%Y-%m-%d %H:%M:%S}"),
+        Text(entry.account[:4]),
+        Text(entry.outcome, _STYLES[entry.outcome]),
+        Text(f"{estimate}{in_dollars(entry.cost)}" if entry.cost else ""),
+        # What a stream cannot write, as cp1252 cannot write Japanese, becomes a question mark.
+        Text(_told(entry).encode(encoding, "replace").decode(encoding), overflow="fold"),
+    ]
 
 
 def _told(entry: Entry) -> str:
-    lines = [f"{entry.tool}: {entry.what}"]
+    said = [f"{entry.tool}: {entry.what}"]
     if entry.reason:
-        lines.append(f"  {entry.reason}")
+        said.append(f"  {entry.reason}")
     if entry.ids:
-        lines.append(f"  {', '.join(f'{name} {one}' for name, one in entry.ids.items())}")
+        said.append(f"  {', '.join(f'{name} {one}' for name, one in entry.ids.items())}")
     if entry.approved_by and entry.outcome != "refused":
         how = "its user agreed when asked" if entry.approved_how == "person" else "with confirm"
-        lines.append(f"  by {entry.approved_by}, {how}")
-    return "\n".join(lines)
+        said.append(f"  by {entry.approved_by}, {how}")
+    return "\n".join(_harmless(line) for line in said)
+
+
+def _harmless(words: str) -> str:
+    """Words that others chose, on the line that is theirs, without what would move the cursor or recolour it."""
+    return " ".join(clean(words).replace("\t", " ").split("\n"))
 
 
 def _utc(at: float) -> str:

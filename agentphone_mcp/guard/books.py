@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import unquote
 
 from anyio.to_thread import run_sync
 
@@ -42,10 +43,11 @@ class Books:
     @property
     def may_exist(self) -> bool:
         """Whether there may be something in it already; only a file can tell without being opened."""
-        if is_url(self._place) or self._place == IN_MEMORY:
-            return self._place != IN_MEMORY
+        if self._place == IN_MEMORY:
+            return False
         try:
-            return (Path(self._place).expanduser() / LEDGER_FILE).exists()
+            file = _file_of(self._place)
+            return file is None or file.exists()
         except (OSError, RuntimeError):
             # Why it cannot be told is said when it is opened.
             return True
@@ -80,3 +82,11 @@ class Books:
 def is_url(place: str) -> bool:
     """Whether a place is a database's URL and no folder."""
     return "://" in place
+
+
+def _file_of(place: str) -> Path | None:
+    """The file that a place names; None for a database elsewhere."""
+    if not is_url(place):
+        return Path(place).expanduser() / LEDGER_FILE
+    engine, _, path = place.partition(":///")
+    return Path(unquote(path)).expanduser() if engine.partition("+")[0] == "sqlite" else None

@@ -2,15 +2,19 @@
 
 import pytest
 
-from agentphone_mcp.guard.rates import Rates
+from agentphone_mcp.guard.rates import Cost, Rates, cost_of_seconds, in_dollars, per_minute
+
+CLEAR = "noise-and-background-speech-cancellation"
 
 
 def test_the_prices_are_those_of_the_billing_page() -> None:
     """API.md, "Money"."""
     rates = Rates()
     assert rates.number() == "about $3.00 per 30 days, charged at once and not refunded"
-    assert rates.voice(hosted=True) == "about $0.22 a minute, by the second"
-    assert rates.voice(hosted=False) == "about $0.13 a minute, by the second"
+    assert per_minute(rates.minute(hosted=True)) == "about $0.22 a minute, by the second"
+    assert per_minute(rates.minute(hosted=False)) == "about $0.13 a minute, by the second"
+    assert per_minute(rates.minute(hosted=True, denoising=CLEAR)) == "about $0.225 a minute, by the second"
+    assert rates.minute(hosted=True, denoising="noise-cancellation") == rates.minute(hosted=True)
 
 
 @pytest.mark.parametrize(
@@ -27,17 +31,65 @@ def test_the_prices_are_those_of_the_billing_page() -> None:
         pytest.param("a" * 70 + "ü", "about $0.04, 2 segments", id="one-unicode-letter"),
         pytest.param("👋" * 35, "about $0.02, 1 segment", id="emoji"),
         pytest.param("👋" * 36, "about $0.04, 2 segments", id="emoji-take-two-units"),
+        pytest.param("\ud83d", "about $0.02, 1 segment", id="half-an-emoji"),
     ],
 )
 def test_a_text_costs_by_its_segments(body: str, said: str) -> None:
-    """160 characters make one, or 70 with Unicode."""
+    """160 characters make one, or 70 with Unicode; what is counted is what is told."""
     assert Rates().message(body) == said
+    assert said.startswith(f"about {in_dollars(Cost.of(Rates().texts(body)).micros)},")
 
 
 def test_prices_can_be_others() -> None:
     """Rates change, and stand in one place."""
-    rates = Rates(number_per_30_days=4, hosted_minute=0.3, webhook_minute=0.1, text=0.05)
+    rates = Rates.parse("number_per_30_days=4, hosted_minute=$0.3,webhook_minute=.1,,text=0.05,")
+    assert rates == Rates(number_per_30_days=4, hosted_minute=0.3, webhook_minute=0.1, text=0.05)
     assert rates.number().startswith("about $4.00 ")
-    assert rates.voice(hosted=True).startswith("about $0.30 ")
-    assert rates.voice(hosted=False).startswith("about $0.10 ")
+    assert per_minute(rates.minute(hosted=True)).startswith("about $0.30 ")
+    assert per_minute(rates.minute(hosted=False)).startswith("about $0.10 ")
     assert rates.message("a" * 200) == "about $0.10, 2 segments"
+    assert Rates.parse("") == Rates()
+
+
+@pytest.mark.parametrize(
+    ("said", "quoted"),
+    [
+        pytest.param("fax=1", "'fax' is no rate", id="no-such-rate"),
+        pytest.param("text", "text='' is no price", id="no-price"),
+        pytest.param("text=cheap", "text='cheap' is no price", id="no-number"),
+        pytest.param("text=-0.02", "text='-0.02' is no price", id="negative"),
+        pytest.param("text=nan", "text='nan' is no price", id="nan"),
+        pytest.param("text=inf", "text='inf' is no price", id="endless"),
+        pytest.param("text=1001", "text='1001' is no price", id="absurd"),
+        pytest.param("text=0.02,fax=1", "'fax' is no rate", id="second-part"),
+    ],
+)
+def test_what_is_no_rate_is_refused_by_its_part(said: str, quoted: str) -> None:
+    """So that nobody counts by prices they did not set."""
+    with pytest.raises(ValueError, match="is no") as refused:
+        Rates.parse(said)
+    assert str(refused.value).startswith(quoted)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "micros"),
+    [
+        pytest.param(0, 0, id="unanswered"),
+        pytest.param(-1, 0, id="negative"),
+        pytest.param(0.5, 10_000, id="at-least-a-cent"),
+        pytest.param(2, 10_000, id="still-a-cent"),
+        pytest.param(60, 220_000, id="a-minute"),
+        pytest.param(61, 223_667, id="by-the-second-rounded-up"),
+        pytest.param(3_600, 13_200_000, id="an-hour"),
+    ],
+)
+def test_a_call_costs_by_its_seconds(seconds: float, micros: int) -> None:
+    """API.md, "Money"."""
+    assert cost_of_seconds(220_000, seconds) == micros
+
+
+def test_costs_are_whole_so_that_sums_are_exact() -> None:
+    """Ten texts of two cents are twenty cents; a call is taken to last five minutes until it has ended."""
+    assert Cost.of(0.02).micros * 10 == Cost.of(0.2).micros
+    assert Cost.of_call(0.22) == Cost(1_100_000, 220_000)
+    assert in_dollars(1_100_000) == "$1.10"
