@@ -3,7 +3,6 @@
 import os
 import sys
 from contextlib import ExitStack
-from tempfile import TemporaryDirectory
 from typing import Any, NoReturn, TextIO
 
 import click
@@ -11,6 +10,7 @@ import click
 from agentphone_mcp import __version__
 from agentphone_mcp.api.key import ApiKey, mask_keys
 from agentphone_mcp.config import Config, ConfigError, read, read_destinations, read_key, read_state, read_toolsets
+from agentphone_mcp.guard.books import IN_MEMORY
 from agentphone_mcp.guard.limits import Limits
 from agentphone_mcp.guard.rates import Rates
 from agentphone_mcp.options import serving_options
@@ -90,15 +90,17 @@ def _serve(options: dict[str, Any]) -> None:
         except ConfigError as wrong:
             raise click.UsageError(str(wrong)) from None
         # The SDK takes half a second to import: a wrong setting should not have to wait for it.
+        from agentphone_mcp.api.secrets import Secrets
         from agentphone_mcp.logs import log_to_stderr
         from agentphone_mcp.server import create_server
         from agentphone_mcp.serving import CannotServe, serve
 
-        log_to_stderr(options["log_level"].upper(), config.cut_key)
+        secrets = Secrets(config.api_key)
+        log_to_stderr(options["log_level"].upper(), secrets.cut)
         if options["transport"] == "stdio":
             _look_at_stdin()
         try:
-            serve(create_server(config), options["transport"], options["port"])
+            serve(create_server(config, secrets=secrets), options["transport"], options["port"])
         except CannotServe as cannot:
             raise click.ClickException(str(cannot)) from None
 
@@ -113,14 +115,12 @@ def _look_at_stdin() -> None:
 
 
 def _configured(options: dict[str, Any], stack: ExitStack) -> Config:
-    key, base_url, state = None, options["base_url"], options["state"]
+    key, base_url = None, options["base_url"]
     if options["sandbox"]:
         from agentphone_mcp.sandbox import running
 
         box = stack.enter_context(running(speed=options["sandbox_speed"]))
         key, base_url = ApiKey(box.key), box.url
-        # What is practised is no part of the audit, and ends with the sandbox.
-        state = state or stack.enter_context(TemporaryDirectory(ignore_cleanup_errors=True))
     else:
         key = read_key(os.environ)
     return Config(
@@ -130,7 +130,7 @@ def _configured(options: dict[str, Any], stack: ExitStack) -> Config:
         toolsets=read_toolsets(options["toolsets"]),
         read_only=options["read_only"],
         timeout=options["timeout"],
-        state=read_state(state or ""),
+        state=IN_MEMORY if options["sandbox"] and not options["state"] else read_state(options["state"] or ""),
         limits=read("AGENTPHONE_LIMITS", Limits.parse, options["limits"]),
         rates=read("AGENTPHONE_RATES", Rates.parse, options["rates"]),
         destinations=read_destinations(

@@ -12,6 +12,8 @@ from mcp_types import CallToolResult, TextContent
 from rich.console import Console
 from rich.markup import escape
 
+from agentphone_mcp.guard.untrusted import CLOSING, OPENING
+
 # A call of half a minute then takes about four seconds: long enough to be read as it is spoken.
 _SPEED = "8"
 _RESTAURANT = "+14155559999"
@@ -146,7 +148,9 @@ class Story:
         return result.structured_content
 
     async def _spoken(self, progress: float, total: float | None, message: str | None) -> None:
-        who, _, words = (message or "").partition(": ")
+        who, _, marked = (message or "").partition(": ")
+        # The mark is for models; a person sees by the label who speaks.
+        words = marked.removeprefix(OPENING).removesuffix(CLOSING)
         self._line("      agent       " if who == "agent" else "      restaurant  ", words, style="cyan")
 
     def _person(self, words: str) -> None:

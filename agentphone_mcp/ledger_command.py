@@ -15,6 +15,7 @@ from agentphone_mcp.config import read_state
 from agentphone_mcp.guard.books import Books, LedgerUnavailable
 from agentphone_mcp.guard.entries import Entry
 from agentphone_mcp.guard.rates import in_dollars
+from agentphone_mcp.guard.untrusted import clean
 
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _STYLES = {"done": "green", "refused": "yellow", "failed": "red", "unknown": "bold red", "pending": "cyan"}
@@ -67,7 +68,7 @@ def _plain(entry: Entry) -> dict[str, Any]:
     said = asdict(entry)
     said |= {"at": _utc(entry.at), "settled_at": _utc(entry.settled_at) if entry.settled_at else None}
     said |= {"cost_usd": entry.cost / _MICROS, "is_estimate": entry.minute_cost is not None}
-    for inner in ("cost", "minute_cost", "clues", "result", "fingerprint"):
+    for inner in ("cost", "minute_cost", "clues", "result"):
         del said[inner]
     return said
 
@@ -94,8 +95,7 @@ def _print(entries: list[Entry]) -> None:
 
 def _harmless(words: str, encoding: str) -> Text:
     """Words that others chose, without what would move the cursor or what the terminal cannot write."""
-    plain = "".join(letter if letter.isprintable() or letter == "\n" else " " for letter in words)
-    return Text(plain.encode(encoding, "replace").decode(encoding))
+    return Text(clean(words).encode(encoding, "replace").decode(encoding))
 
 
 def _told(entry: Entry) -> str:

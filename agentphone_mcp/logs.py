@@ -1,4 +1,4 @@
-"""Logging to stderr (stdout is the protocol's), without the key."""
+"""Logging to stderr (stdout is the protocol's), without the secrets."""
 
 import logging
 import sys
@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 
 class _CuttingFormatter(logging.Formatter):
-    """Cuts the key out of the finished line, so that messages, arguments and tracebacks are covered alike."""
+    """Cuts secrets out of the finished line, so that messages, arguments and tracebacks are covered alike."""
 
     def __init__(self, cut: Callable[[str], str]) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")

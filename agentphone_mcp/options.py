@@ -149,6 +149,14 @@ _OPTIONS = [
         show_envvar=True,
         help="Use an AgentPhone of its own on this machine: no account, no key, no money.",
     ),
+    click.option(
+        "--sandbox-speed",
+        type=Amount(0.1, 1000),
+        default=1.0,
+        envvar="AGENTPHONE_SANDBOX_SPEED",
+        show_envvar=True,
+        help="How much faster than real time the sandbox's calls go.",
+    ),
 ]
 
 

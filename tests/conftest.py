@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
+from hypothesis import settings
 from mcp.client import Client
 from mcp_types import Implementation
 
@@ -17,7 +18,14 @@ from agentphone_mcp.config import Config
 from agentphone_mcp.sandbox import Sandbox, running
 from agentphone_mcp.server import create_server
 
+# How long an example takes depends on the machine.
+
 LIVE_KEY = "sk_live_not_a_real_key_0042"
+
+# The same examples on every machine; `pytest --hypothesis-profile=explore` looks for new ones.
+settings.register_profile("reproducible", derandomize=True, deadline=None)
+settings.register_profile("explore", deadline=None, max_examples=1_000)
+settings.load_profile("reproducible")
 
 Connect = Callable[..., AbstractAsyncContextManager[Client]]
 Answer = Callable[[httpx.Request], httpx.Response]

@@ -26,17 +26,18 @@ MAY_USE = {
         "ledger_command",
         "guard",
         "api.key",
+        "api.secrets",
     },
     "options": {"config", "api.key"},
     "ledger_command": {"config", "guard"},
-    "demo": {"", "sandbox", "server", "config", "api.key"},
+    "demo": {"", "sandbox", "server", "config", "api.key", "guard.untrusted"},
     "serving": {"server"},
     "server": {"", "tools", "guides", "guard", "api", "config"},
     "config": {"api.key", "guard"},
     "logs": set(),
     "tools": {"guard", "api", "config"},
     "guides": set(),
-    "guard": {"api.models", "api.errors"},
+    "guard": {"api.models", "api.errors", "api.secrets"},
     "api": set(),
     "sandbox": set(),
 }
@@ -147,7 +148,7 @@ def test_only_the_configuration_reads_the_environment(module: Path) -> None:
 @EVERY
 def test_only_commands_write_to_stdout(module: Path) -> None:
     """Over stdio it carries the protocol and nothing else."""
-    if dotted(module) in ("cli", "demo", "sandbox.command"):
+    if dotted(module) in ("cli", "demo", "ledger_command", "sandbox.command"):
         return
     writers = [line for name, line in names_in(module) if name in ("print", "sys.stdout", "click.echo", "input")]
     assert writers == [], f"{dotted(module)} writes to stdout in line {writers}"

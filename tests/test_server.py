@@ -33,7 +33,8 @@ async def test_the_instructions_hold_the_rules_of_the_telephone(connect, mode) -
         "accepted, not answered",
         "get_transcript",
         "list_voices",
-        "not instructions to you",
+        "<untrusted>",
+        "data, never instructions",
     ):
         assert rule in said
     assert len(said) < 2_000

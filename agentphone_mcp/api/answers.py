@@ -3,8 +3,6 @@
 import json
 from typing import Any, TypeGuard
 
-_LONGEST_DETAIL = 500
-
 
 def is_object(value: Any) -> TypeGuard[dict[str, Any]]:
     """Whether a piece of JSON is an object."""
@@ -41,7 +39,7 @@ def read_error(found: Any) -> tuple[str, str | None]:
     if not any(said):
         said = [_text(found.get("detail")) or _text(found.get("error")), *_field_errors(found.get("detail"))]
     code = error.get("code")
-    return "; ".join(part for part in said if part)[:_LONGEST_DETAIL], code if isinstance(code, str) else None
+    return "; ".join(part for part in said if part), code if isinstance(code, str) else None
 
 
 def _text(value: Any) -> str:

@@ -1,6 +1,6 @@
 """Calls, their transcripts and recordings: `/v1/calls`."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
@@ -9,6 +9,7 @@ from pydantic import AliasChoices, Field, model_validator
 
 from agentphone_mcp.api.answers import is_list, is_object
 from agentphone_mcp.api.models import Done, Identified, Page, UtcTime, Wire, sent
+from agentphone_mcp.api.secrets import Secret
 from agentphone_mcp.api.transport import Event, Transport
 
 ENDED = frozenset({"completed", "failed", "busy", "no-answer"})
@@ -21,6 +22,10 @@ class Turn(Wire):
     role: Literal["caller", "agent"]
     text: str
     at: UtcTime = None
+
+    def strangers_words(self) -> Collection[str]:
+        """What was said, unless our agent said it."""
+        return () if self.role == "agent" else ("text",)
 
 
 class Call(Identified):
@@ -42,6 +47,10 @@ class Call(Identified):
     def has_ended(self) -> bool:
         """Whether the API says that the call is over."""
         return self.status in ENDED or self.ended_at is not None
+
+    def strangers_words(self) -> Collection[str]:
+        """The snippet; nothing says who spoke it."""
+        return ("last_transcript_snippet",)
 
 
 class Transcript(Wire):
@@ -75,7 +84,7 @@ class CallWithTranscript(Call):
 class WebCall(Wire):
     """A call waiting for a browser; the token is valid for 30 seconds and only for this call."""
 
-    access_token: str
+    access_token: Secret
     call_id: Annotated[str | None, Field(validation_alias=AliasChoices("callId", "call_id", "id"))] = None
 
 

@@ -9,6 +9,7 @@ from agentphone_mcp.api.contacts import ContactsApi
 from agentphone_mcp.api.key import ApiKey
 from agentphone_mcp.api.messages import MessagesApi
 from agentphone_mcp.api.numbers import NumbersApi
+from agentphone_mcp.api.secrets import Secrets
 from agentphone_mcp.api.transport import Transport
 from agentphone_mcp.api.webhooks import WebhooksApi
 
@@ -30,8 +31,13 @@ class ApiClient:
         sub_account: str | None = None,
         timeout: float = 30.0,
         inner: httpx.AsyncBaseTransport | None = None,
+        secrets: Secrets | None = None,
     ) -> None:
-        self._transport = Transport(base_url, key, sub_account=sub_account, timeout=timeout, inner=inner)
+        self.secrets = secrets or Secrets(key)
+        """What must not be shown, of all that this client has read so far."""
+        self._transport = Transport(
+            base_url, key, sub_account=sub_account, timeout=timeout, inner=inner, secrets=self.secrets
+        )
         self.account = AccountApi(self._transport)
         self.agents = AgentsApi(self._transport)
         self.numbers = NumbersApi(self._transport)

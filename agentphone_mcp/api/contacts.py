@@ -1,5 +1,7 @@
 """The account's address book: `/v1/contacts`."""
 
+from collections.abc import Collection
+
 from agentphone_mcp.api.listing import get_or_find
 from agentphone_mcp.api.models import Done, Identified, Page, UtcTime, sent
 from agentphone_mcp.api.transport import Transport
@@ -14,6 +16,10 @@ class Contact(Identified):
     notes: str | None = None
     created_at: UtcTime = None
     updated_at: UtcTime = None
+
+    def strangers_words(self) -> Collection[str]:
+        """The notes: anybody's words end there, copied from calls and texts."""
+        return ("notes",)
 
 
 class ContactsApi:

@@ -22,7 +22,7 @@ DEFAULT_BASE_URL = f"https://{VENDOR_HOSTS[0]}"
 API_ROOT = "/v1/"
 REDIRECT = "agentphone.redirect"
 """Where a response's extensions hold the Location that `KeyedTransport` took from it."""
-_CUT = "[key removed]"
+KEY_REMOVED = "[key removed]"
 # httpx resolves a plain `..` itself; these would be resolved by some server on the way.
 _PATH_TRICKS = (b"..", b"%2e", b"%2f", b"%5c", b"%25", b"\\")
 _LONG_ENOUGH_TO_SHOW = 16
@@ -63,11 +63,11 @@ class ApiKey:
 
     def cut_from(self, text: str) -> str:
         """Remove the key from a text, wherever it stands."""
-        return text.replace(self._value, _CUT)
+        return text.replace(self._value, KEY_REMOVED)
 
     def cut_from_bytes(self, body: bytes) -> bytes:
         """Remove the key from the raw body of an answer, before anything reads it."""
-        return body.replace(self._value.encode(), _CUT.encode())
+        return body.replace(self._value.encode(), KEY_REMOVED.encode())
 
     def cut_from_json(self, value: Any) -> Any:
         """Remove the key from every text in parsed JSON; escapes such as `\\u0073` hide it from `cut_from_bytes`."""
@@ -167,7 +167,7 @@ class KeyedTransport(httpx.AsyncBaseTransport):
 
 def mask_keys(text: str) -> str:
     """Remove whatever looks like a key from a text, also one that is not the configured one."""
-    return re.sub(r"\bsk_[a-z]+_[\w-]+", _CUT, text, flags=re.IGNORECASE)
+    return re.sub(r"\bsk_[a-z]+_[\w-]+", KEY_REMOVED, text, flags=re.IGNORECASE)
 
 
 def proxy_for(allowlist: Allowlist, proxies: Mapping[str, str] | None = None) -> str | None:

@@ -1,6 +1,6 @@
 """Texts and the conversations they make: `/v1/messages`, `/v1/conversations`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import AliasChoices, BeforeValidator, Field
@@ -39,6 +39,10 @@ class Message(Wire):
     ] = None
     at: Annotated[ExactUtcTime, Field(validation_alias=AliasChoices("receivedAt", "createdAt"))] = None
 
+    def strangers_words(self) -> Collection[str]:
+        """What was written, unless it went out from here."""
+        return () if self.direction == "outbound" else ("body",)
+
 
 class Conversation(Wire):
     """All texts between one number of the account and one participant, both E.164."""
@@ -52,6 +56,10 @@ class Conversation(Wire):
     last_message_preview: str | None = None
     group_name: str | None = None
     metadata: dict[str, Any] | None = None
+
+    def strangers_words(self) -> Collection[str]:
+        """The latest text, whoever wrote it, and the name that somebody gave the group."""
+        return ("last_message_preview", "group_name")
 
 
 class ConversationWithMessages(Conversation):

@@ -1,6 +1,7 @@
 """What the wire models share: tolerant reading, one name for each field, times in UTC."""
 
 import re
+from collections.abc import Collection
 from datetime import UTC, datetime
 from functools import partial
 from typing import Annotated, Any, Generic, TypeVar
@@ -30,6 +31,10 @@ class Wire(BaseModel):
         # Model fields such as `model_tier` are the API's own names.
         protected_namespaces=(),
     )
+
+    def strangers_words(self) -> Collection[str]:
+        """The fields in which callers, texters or other people's servers had their say: data, whatever it claims."""
+        return ()
 
     @model_validator(mode="before")
     @classmethod

@@ -27,6 +27,7 @@ from agentphone_mcp.api.errors import (
 from agentphone_mcp.api.key import REDIRECT, Allowlist, ApiKey, KeyedTransport, mask_keys, proxy_for
 from agentphone_mcp.api.models import is_id
 from agentphone_mcp.api.retries import LONGEST_WAIT, TRIES, backoff, delay_before_retry, retry_after
+from agentphone_mcp.api.secrets import Secrets
 
 Answer = TypeVar("Answer", bound=BaseModel)
 Query = Mapping[str, str | int | None]
@@ -38,6 +39,7 @@ SILENCE = 60.0
 _TO_CONNECT = 10.0
 _FOR_AUDIO = 300.0
 _MAX_REDIRECTS = 3
+_LONGEST_DETAIL = 1_000
 _UNTYPED = "application/octet-stream"
 # Of httpx's errors these happen before a request is sent, so that a write cannot have been accepted.
 _NEVER_SENT = (
@@ -62,6 +64,7 @@ class Transport:
         sub_account: the child account that requests are scoped to (`X-Sub-Account-Id`).
         timeout: seconds that one answer may take.
         inner: what really sends; tests inject theirs here, below the key's rule.
+        secrets: learns the secrets in answers, and cuts them out of errors.
     """
 
     def __init__(
@@ -72,8 +75,10 @@ class Transport:
         sub_account: str | None = None,
         timeout: float = 30.0,
         inner: httpx.AsyncBaseTransport | None = None,
+        secrets: Secrets | None = None,
     ) -> None:
         self._key = key
+        self._secrets = secrets or Secrets(key)
         to_connect = min(timeout, _TO_CONNECT)
         # More than either, so that a connection that was never made is told as such and not as a lost answer.
         self._within = timeout + to_connect
@@ -153,7 +158,7 @@ class Transport:
     ) -> Answer:
         response = await self._answer(line, query, body)
         try:
-            return into.model_validate(self._read(response.content))
+            return into.model_validate(self._read(response.content), context=self._secrets.learn)
         except ValueError as odd:  # pydantic's ValidationError is one
             # The status said yes, so a write went through; only what came of it cannot be read.
             kind = UnreadableAnswer if line.is_read else OutcomeUnknown
@@ -238,7 +243,8 @@ class Transport:
             detail, code = read_error(self._read(response.content))
         except ValueError:
             detail, code = "the answer was a web page or plain text, not the API's JSON", None
-        error = error_for(line, response.status_code, detail, code)
+        detail = self._secrets.cut(detail)[:_LONGEST_DETAIL]
+        error = error_for(line, response.status_code, detail, self._secrets.cut(code) if code else None)
         if isinstance(error, RateLimited):
             error.retry_after = retry_after(response)
         return error

@@ -1,6 +1,7 @@
 """Where AgentPhone sends calls and texts: the project's webhook and each agent's own."""
 
 from collections import Counter
+from collections.abc import Collection
 from typing import Annotated, Any
 
 from pydantic import AliasChoices, Field, RootModel, model_validator
@@ -8,6 +9,7 @@ from pydantic import AliasChoices, Field, RootModel, model_validator
 from agentphone_mcp.api.answers import is_object
 from agentphone_mcp.api.errors import NotFound
 from agentphone_mcp.api.models import Done, Page, UtcTime, Wire, sent
+from agentphone_mcp.api.secrets import Secret
 from agentphone_mcp.api.transport import Transport
 
 _PAGE = 100
@@ -20,7 +22,7 @@ class Webhook(Wire):
 
     id: str | None = None
     url: str
-    secret: str | None = None
+    secret: Secret | None = None
     status: str | None = None
     context_limit: int | None = None
     timeout: Annotated[int | None, Field(description="Seconds")] = None
@@ -44,6 +46,10 @@ class WebhookTest(Wire):
     response_ms: float | None = None
     error: str | None = None
 
+    def strangers_words(self) -> Collection[str]:
+        """The error, in the words of whatever server answered."""
+        return ("error",)
+
 
 class Delivery(Wire):
     """One event and what became of sending it."""
@@ -57,6 +63,10 @@ class Delivery(Wire):
     error: Annotated[str | None, Field(validation_alias=AliasChoices("errorMessage", "error"))] = None
     next_retry_at: UtcTime = None
     at: Annotated[UtcTime, Field(validation_alias=AliasChoices("createdAt", "deliveredAt"))] = None
+
+    def strangers_words(self) -> Collection[str]:
+        """The error, in the words of whatever server answered."""
+        return ("error",)
 
     @model_validator(mode="before")
     @classmethod

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 Told = TypeVar("Told")
 LEDGER_FILE = "ledger.sqlite3"
+IN_MEMORY = ""
+"""The place of a ledger that ends with its process: what is practised on a sandbox is no part of the audit."""
 
 
 class LedgerUnavailable(Exception):
@@ -27,19 +29,21 @@ class Books:
     """A ledger that is not opened before it is needed: the database library takes a while to import.
 
     Args:
-        place: a folder, or a SQLAlchemy URL.
+        place: a folder, a SQLAlchemy URL, or `IN_MEMORY`.
+        cut: removes what must not be written down.
     """
 
-    def __init__(self, place: str) -> None:
+    def __init__(self, place: str, cut: Callable[[str], str] = str) -> None:
         self._place = place
+        self._cut = cut
         self._ledger: Ledger | None = None
         self._opening = Lock()
 
     @property
     def may_exist(self) -> bool:
         """Whether there may be something in it already; only a file can tell without being opened."""
-        if is_url(self._place):
-            return True
+        if is_url(self._place) or self._place == IN_MEMORY:
+            return self._place != IN_MEMORY
         try:
             return (Path(self._place).expanduser() / LEDGER_FILE).exists()
         except (OSError, RuntimeError):
@@ -64,7 +68,7 @@ class Books:
 
         with self._opening:
             if self._ledger is None:
-                self._ledger = Ledger(self._place)
+                self._ledger = Ledger(self._place, cut=self._cut)
             return self._ledger
 
     def close(self) -> None:

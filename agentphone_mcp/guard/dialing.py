@@ -54,7 +54,11 @@ def to_e164(written: str) -> str:
         raise ValueError(f"{written[:40]!r} is a short code; those cannot be called or texted from here")
     if _is_premium(number):
         raise ValueError("premium-rate numbers cannot be called or texted from here")
-    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    formatted = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    # A few countries' trunk prefix can stand twice, and what it is dialled as is then anybody's guess.
+    if phonenumbers.parse(formatted) != number:
+        raise ValueError(f"{written[:40]!r} can be read in two ways: write the number without its trunk prefix")
+    return formatted
 
 
 def _is_emergency(number: phonenumbers.PhoneNumber) -> bool:

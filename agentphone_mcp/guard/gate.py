@@ -10,6 +10,7 @@ from anyio.lowlevel import checkpoint_if_cancelled
 from pydantic import BaseModel, ConfigDict
 
 from agentphone_mcp.api.errors import ApiError, OutcomeUnknown
+from agentphone_mcp.api.secrets import SecretText
 from agentphone_mcp.guard import refusals
 from agentphone_mcp.guard.books import LedgerUnavailable
 from agentphone_mcp.guard.deeds import Deed, Outcome, Result
@@ -144,7 +145,7 @@ class Gate:
             outcome = "failed" if isinstance(failure, ApiError) else "unknown"
             await self._settle(row, outcome, reason=str(failure) or type(failure).__name__)
             raise
-        kept = result.model_dump(mode="json", exclude_none=True)
+        kept = _without_secrets(result)
         ids = {name: str(kept[name]) for name in _NAMES_OF_IDS if kept.get(name)}
         await self._settle(row, "done", ids=ids, result=kept)
         return Outcome(status="done", what=deed.what, result=result, next_step=deed.then)
@@ -175,6 +176,12 @@ async def _do_freely(deed: Deed, do: Callable[[], Awaitable[Result]]) -> Outcome
         return Outcome(status="done", what=deed.what, result=await do(), next_step=deed.then)
     except OutcomeUnknown as lost:
         return _lost(deed, _said_by(lost))
+
+
+def _without_secrets(result: BaseModel) -> dict[str, Any]:
+    """What of a result may be kept: a secret is shown once, when it is made."""
+    secret = {name for name, value in result if isinstance(value, SecretText)}
+    return result.model_dump(mode="json", exclude_none=True, exclude=secret)
 
 
 def _lost(deed: Deed, said: str) -> Outcome[Any]:

@@ -6,8 +6,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from agentphone_mcp.guard.entries import MAY_HAVE_HAPPENED, Entry, Found, Intent, Question, Settled
+from agentphone_mcp.guard.entries import Entry, Found, Intent, Question, Settled
 from agentphone_mcp.guard.holders import is_gone, this_holder
+from agentphone_mcp.guard.ledger_queries import DOUBTED, SAME, counted
 from agentphone_mcp.guard.ledger_store import Store, deeds
 from agentphone_mcp.guard.limits import Cap, CapReached
 from agentphone_mcp.guard.rates import cost_of_seconds
@@ -26,13 +27,15 @@ class Ledger:
     """What was done, refused and left in doubt; every method is one transaction and raises `LedgerUnavailable`.
 
     Args:
-        place: a folder, or a SQLAlchemy URL.
+        place: a folder, a SQLAlchemy URL, or `IN_MEMORY`.
         clock: seconds since the epoch.
+        cut: removes what must not be written down.
     """
 
-    def __init__(self, place: str, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, place: str, clock: Callable[[], float] = time.time, cut: Callable[[str], str] = str) -> None:
         self._store = Store(place)
         self._clock = clock
+        self._cut = cut
 
     def close(self) -> None:
         """Close the connections."""
@@ -93,7 +96,11 @@ class Ledger:
         result: Mapping[str, Any] | None = None,
     ) -> None:
         """Write down what came of a deed."""
-        settled: dict[str, Any] = {"outcome": outcome, "settled_at": self._clock(), "reason": reason}
+        settled: dict[str, Any] = {
+            "outcome": outcome,
+            "settled_at": self._clock(),
+            "reason": reason and self._cut(reason),
+        }
         settled |= {"ids": _plain(ids), "result": _plain(result)}
         if outcome == "unknown":
             settled["was_unknown"] = True
@@ -124,13 +131,13 @@ class Ledger:
     def refuse(self, intent: Intent, reason: str) -> None:
         """Write down what was not done, and why."""
         with self._store.transaction(intent.account) as connection:
-            self._write(connection, intent, {"outcome": "refused", "reason": reason})
+            self._write(connection, intent, {"outcome": "refused", "reason": self._cut(reason)})
 
     def ask(self, intent: Intent) -> Question:
         """Write down that a person is asked; until they agree it counts as refused."""
         with self._store.transaction(intent.account) as connection:
             row = self._write(connection, intent, {"outcome": "refused", "reason": NOBODY_ANSWERED})
-        return Question(row, _bounded(intent.what), self._clock())
+        return Question(row, self._bounded(intent.what), self._clock())
 
     def asked(self, intent: Intent) -> Question | None:
         """The latest question about this deed that nobody has answered."""
@@ -178,19 +185,13 @@ class Ledger:
         """The deed that this one would do again: the same one of late, or one of the same subject that is in doubt."""
         if repeat and intent.is_repeatable:
             return None
-        happened = _of(intent).where(deeds.c.outcome.in_(MAY_HAVE_HAPPENED))
-        same = happened.where(deeds.c.fingerprint == intent.fingerprint).limit(1)
-        alike = happened.where(deeds.c.subject == intent.subject)
-        repeats = sa.select(sa.func.max(alike.where(deeds.c.repeated).subquery().c.id))
-        last_repeat = connection.execute(repeats).scalar() or 0
-        # A pending one that turns out to be lost is in doubt as well.
-        doubted = alike.where(deeds.c.id >= last_repeat, deeds.c.was_unknown | (deeds.c.outcome == "pending"))
-        for query in (same, doubted):
-            for row in connection.execute(query).mappings().all():
+        mine = {"account": intent.account, "tool": intent.tool}
+        for query, one in ((SAME, {"fingerprint": intent.fingerprint}), (DOUBTED, {"subject": intent.subject})):
+            for row in connection.execute(query, mine | one).mappings().all():
                 entry = self._entry(connection, row)
                 is_doubtful = entry.outcome == "unknown" or row["was_unknown"]
                 is_in_the_way = entry.outcome != "done" or (intent.is_repeatable and self._is_recent(entry))
-                if is_in_the_way and (is_doubtful or query is same):
+                if is_in_the_way and (is_doubtful or query is SAME):
                     return entry
         return None
 
@@ -201,19 +202,13 @@ class Ledger:
     def _reached(self, connection: sa.Connection, intent: Intent, caps: Sequence[Cap]) -> CapReached | None:
         now = self._clock()
         for cap in caps:
-            counted = sa.select(deeds.c.at, deeds.c.cost).where(
-                deeds.c.account == intent.account,
-                deeds.c.at > now - cap.seconds,
-                deeds.c.outcome.in_(MAY_HAVE_HAPPENED),
-            )
-            if cap.tool:
-                counted = counted.where(deeds.c.tool == cap.tool)
-            if cap.for_one_number:
-                counted = counted.where(deeds.c.to_number == intent.to_number)
-            rows = [(row.at, row.cost) for row in connection.execute(counted.order_by(deeds.c.at))]
-            frees_at = cap.frees_at(rows, intent.cost)
-            if frees_at is not None:
-                return CapReached(cap, frees_at, sum(cost for _, cost in rows))
+            given: dict[str, Any] = {"account": intent.account, "since": now - cap.seconds}
+            given |= {"to_number": intent.to_number} if cap.for_one_number else {}
+            used = connection.execute(counted(cap, one_by_one=False), given).one()
+            if not cap.is_over(int(used.deeds), int(used.cost), intent.cost):
+                continue
+            rows = [(row.at, row.cost) for row in connection.execute(counted(cap, one_by_one=True), given)]
+            return CapReached(cap, cap.frees_at(rows, intent.cost), int(used.cost))
         return None
 
     def _write(self, connection: sa.Connection, intent: Intent, state: Mapping[str, Any]) -> int:
@@ -228,7 +223,7 @@ class Ledger:
             "fingerprint": intent.fingerprint,
             "subject": intent.subject,
             "to_number": intent.to_number,
-            "what": _bounded(intent.what),
+            "what": self._bounded(intent.what),
             "cost": intent.cost,
             "minute_cost": intent.minute_cost,
             "was_unknown": False,
@@ -237,6 +232,10 @@ class Ledger:
         }
         inserted = connection.execute(sa.insert(deeds).values(row | dict(state))).inserted_primary_key
         return int(inserted[0]) if inserted else 0
+
+    def _bounded(self, what: str) -> str:
+        what = self._cut(what)
+        return what if len(what) <= _LONGEST_WHAT else f"{what[:_LONGEST_WHAT]}… (cut here)"
 
     def _entry(self, connection: sa.Connection, row: sa.RowMapping) -> Entry:
         """Read a row; a pending one that is lost becomes unknown here and for good."""
@@ -264,10 +263,6 @@ def _of(intent: Intent) -> sa.Select[Any]:
     """The deeds of the same account and tool, latest first."""
     mine = (deeds.c.account == intent.account) & (deeds.c.tool == intent.tool)
     return sa.select(deeds).where(mine).order_by(deeds.c.id.desc())
-
-
-def _bounded(what: str) -> str:
-    return what if len(what) <= _LONGEST_WHAT else f"{what[:_LONGEST_WHAT]}… (cut here)"
 
 
 def _plain(mapping: Mapping[str, Any] | None) -> dict[str, Any] | None:

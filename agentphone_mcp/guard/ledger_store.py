@@ -1,6 +1,8 @@
 """Where the ledger is kept: one SQLite file of this user, or a PostgreSQL database for servers on several machines."""
 
 import os
+import sqlite3
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,10 +13,11 @@ from sqlalchemy import event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import NoSuchModuleError, SQLAlchemyError
 
-from agentphone_mcp.guard.books import LEDGER_FILE, LedgerUnavailable, is_url
+from agentphone_mcp.guard.books import IN_MEMORY, LEDGER_FILE, LedgerUnavailable, is_url
 
 _BUSY_SECONDS = 20
 """How long a process waits for the others that write."""
+_LOOK_AGAIN = 0.01
 _PERMISSIONS = 0o600
 
 
@@ -64,7 +67,7 @@ class Store:
     """Transactions, of which one of an account runs at a time, whichever process or machine it comes from.
 
     Args:
-        place: a folder, or a SQLAlchemy URL of SQLite or PostgreSQL.
+        place: a folder, a SQLAlchemy URL of SQLite or PostgreSQL, or `IN_MEMORY`.
 
     Raises:
         LedgerUnavailable: when it cannot be opened or made.
@@ -75,7 +78,7 @@ class Store:
         self.shown = f"{place.partition('://')[0]}://…" if is_url(place) else place
         try:
             url = _url(place)
-            self.shown = url.database or "?" if _is_sqlite(url) else _without_secrets(url)
+            self.shown = _without_secrets(url) if url.database and not _is_sqlite(url) else url.database or "memory"
             self._engine = _sqlite(url) if _is_sqlite(url) else _postgresql(url)
         except (OSError, SQLAlchemyError, ImportError, ValueError, RuntimeError) as cannot:
             raise LedgerUnavailable(self.shown, _why(cannot)) from cannot
@@ -105,6 +108,8 @@ class Store:
 
 
 def _url(place: str) -> URL:
+    if place == IN_MEMORY:
+        return URL.create("sqlite")
     if not is_url(place):
         return URL.create("sqlite", database=str(Path(place).expanduser() / LEDGER_FILE))
     try:
@@ -142,19 +147,20 @@ def _is_sqlite(url: URL) -> bool:
 
 
 def _sqlite(url: URL) -> sa.Engine:
-    file = Path(url.database or "")
-    _make(file.parent)
-    # Made before SQLite makes it, so that nobody else can ever read it; new journals get the file's own mode.
-    os.close(os.open(file, os.O_RDWR | os.O_CREAT, _PERMISSIONS))
-    for one in (file, Path(f"{file}-wal"), Path(f"{file}-shm")):
-        _close_to_others(one)
-    engine = sa.create_engine(url, connect_args={"timeout": _BUSY_SECONDS})
+    if url.database:
+        _prepare(Path(url.database))
+        engine = sa.create_engine(url, connect_args={"timeout": _BUSY_SECONDS})
+    else:
+        # The one connection is the database: threads wait for each other to use it.
+        engine = sa.create_engine(
+            url, poolclass=sa.QueuePool, pool_size=1, max_overflow=0, connect_args={"check_same_thread": False}
+        )
 
     @event.listens_for(engine, "connect")
     def _connected(connection: Any, _: Any) -> None:  # pyright: ignore[reportUnusedFunction] - SQLAlchemy calls it
         # The driver would begin transactions by rules of its own, and only at the first write.
         connection.isolation_level = None
-        connection.execute("PRAGMA journal_mode=WAL").close()
+        _write_ahead(connection)
         connection.execute("PRAGMA synchronous=FULL").close()
 
     @event.listens_for(engine, "begin")
@@ -163,6 +169,29 @@ def _sqlite(url: URL) -> sa.Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
+
+
+def _prepare(file: Path) -> None:
+    _make(file.parent)
+    # Made before SQLite makes it, so that nobody else can ever read it; new journals get the file's own mode.
+    os.close(os.open(file, os.O_RDWR | os.O_CREAT, _PERMISSIONS))
+    for one in (file, Path(f"{file}-wal"), Path(f"{file}-shm")):
+        _close_to_others(one)
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Let readers and a writer work at once. Of several that open a new file only one can set this, and the others are
+    told at once that it is busy, whatever their time-out."""
+    give_up_at = time.monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL").close()
+        except sqlite3.OperationalError as busy:
+            if busy.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > give_up_at:
+                raise
+            time.sleep(_LOOK_AGAIN)
+        else:
+            return
 
 
 def _postgresql(url: URL) -> sa.Engine:

@@ -59,8 +59,12 @@ class Cap:
         """The length of the window."""
         return _SECONDS[self.per]
 
-    def frees_at(self, counted: Sequence[tuple[float, int]], micros: int) -> float | None:
-        """Say when there is room for one more deed; None where there is room now.
+    def is_over(self, deeds: int, spent: int, micros: int) -> bool:
+        """Whether one more deed that costs so much is too much beside those in the window, and what they cost."""
+        return spent + micros > self.most if self.is_money else deeds + 1 > self.most
+
+    def frees_at(self, counted: Sequence[tuple[float, int]], micros: int) -> float:
+        """Say when there is room for one more deed, where there is none now.
 
         Args:
             counted: when each deed in the window was done, in seconds since the epoch, oldest first, and what it cost.
@@ -72,8 +76,6 @@ class Cap:
         weights = [(at, cost if self.is_money else 1) for at, cost in counted]
         one_more = micros if self.is_money else 1
         over = sum(weight for _, weight in weights) + one_more - self.most
-        if over <= 0:
-            return None
         for at, weight in weights:
             over -= weight
             if over <= 0:

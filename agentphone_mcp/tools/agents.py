@@ -9,6 +9,7 @@ from agentphone_mcp.api.models import Done, Page
 from agentphone_mcp.guard.deeds import Deed, Outcome
 from agentphone_mcp.guard.refused import Refused
 from agentphone_mcp.guard.reservations import Rules as RuleBook
+from agentphone_mcp.guard.untrusted import clean
 from agentphone_mcp.tools.approving import destroying
 from agentphone_mcp.tools.fields import (
     AgentId,
@@ -66,8 +67,7 @@ async def create_agent(
     api: Api,
     rules: Rules,
     voice_mode: VoiceMode = "webhook",
-    system_prompt: Annotated[str, Field(description="Who the agent is and what to achieve; hosted needs it")]
-    | None = None,
+    system_prompt: Annotated[str, Field(description="Who the agent is, what to achieve; for hosted")] | None = None,
     begin_message: BeginMessage | None = None,
     voice: VoiceId | None = None,
     description: str | None = None,
@@ -134,7 +134,7 @@ async def deleting(agent_id: str, api: Api) -> Deed:
     return Deed(
         f"Delete the agent {agent.name!r}. It cannot be undone; its numbers ({numbers}) stay, attached to nobody.",
         look_up="list_agents",
-        proof=(agent.name or "").strip() or agent.id,
+        proof=clean(agent.name or "").strip() or agent.id,
         clues={"agent_id": agent_id},
     )
 

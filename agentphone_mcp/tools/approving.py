@@ -20,6 +20,7 @@ from pydantic import BaseModel, Field, StrictBool, ValidationError
 
 from agentphone_mcp.guard.deeds import Answer, Approval, Deed
 from agentphone_mcp.guard.entries import Question
+from agentphone_mcp.guard.untrusted import clean
 from agentphone_mcp.tools.injected import Gate
 
 Describe = Callable[..., Awaitable[Deed]]
@@ -129,7 +130,7 @@ def _is_readable(ctx: Context) -> bool:
 
 def _words_of(asked: Question) -> str:
     """The question; by its number in the ledger an answer to it is none to another one in the same words."""
-    return f"Allow this (no. {asked.id})? {asked.text}"
+    return clean(f"Allow this (no. {asked.id})? {asked.text}")
 
 
 def _can_ask(ctx: Context) -> bool:

@@ -145,7 +145,9 @@ async def wait_for_call(
     after_turn: AfterTurn = 0,
 ) -> Followed:
     """Follow a live call until it ends or max_seconds pass; says which, and how to go on."""
-    return await follow(api.calls, call_id, ctx.report_progress, max_seconds=max_seconds, after_turn=after_turn)
+    return await follow(
+        api.calls, call_id, ctx.report_progress, api.secrets.cut, max_seconds=max_seconds, after_turn=after_turn
+    )
 
 
 async def get_transcript(call_id: CallId, api: Api, after_turn: AfterTurn = 0) -> TranscriptPage:

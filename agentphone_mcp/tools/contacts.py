@@ -9,6 +9,7 @@ from agentphone_mcp.api.models import Done
 from agentphone_mcp.guard.deeds import Deed, Outcome
 from agentphone_mcp.guard.dialing import same_number
 from agentphone_mcp.guard.refused import Refused
+from agentphone_mcp.guard.untrusted import clean
 from agentphone_mcp.tools.approving import destroying
 from agentphone_mcp.tools.fields import ConfirmText, ContactId, Limit, Offset, Phone, Text
 from agentphone_mcp.tools.injected import Api, Gate
@@ -52,7 +53,7 @@ async def erasing(contact_id: str, api: Api) -> Deed:
     return Deed(
         f"Delete the contact {contact.name!r}, {contact.phone_number}. It cannot be undone.",
         look_up="list_contacts",
-        proof=same_number(contact.phone_number or contact.name or contact.id),
+        proof=same_number(clean(contact.phone_number or contact.name or contact.id)),
         clues={"contact_id": contact_id},
     )
 

@@ -4,6 +4,7 @@ from pydantic import BaseModel, ValidationError
 
 from agentphone_mcp.api import errors
 from agentphone_mcp.config import KEY_FILE_VARIABLE, KEY_VARIABLE
+from agentphone_mcp.guard.untrusted import clean
 
 _LISTS = {
     "agent_id": "list_agents",
@@ -12,9 +13,8 @@ _LISTS = {
     "conversation_id": "list_conversations",
     "contact_id": "list_contacts",
 }
-
-
 _HOUR = 3600
+_LONGEST_DETAIL = 500
 
 
 class Failed(BaseModel):
@@ -48,7 +48,8 @@ def _argument_problem(kind: str, said: str) -> str:
 
 
 def _what_happened(error: errors.ApiError) -> str:
-    said = f": {error.detail}" if error.detail else ""
+    detail = _bounded(error.detail)
+    said = f": {detail}" if detail else ""
     match error:
         case errors.KeyMissing():
             return "No AgentPhone API key is configured, so nothing was sent."
@@ -60,10 +61,16 @@ def _what_happened(error: errors.ApiError) -> str:
             status = f" (status {error.status})" if error.status else ""
             return f"{error.request} was sent, and it may or may not have happened{status}{said}."
         case errors.UnreadableAnswer():
-            return f"{error.request} was answered with {error.status}, but {error.detail}."
+            return f"{error.request} was answered with {error.status}, but {detail}."
         case _:
-            code = f" {error.code}" if error.code else ""
+            code = f" {_bounded(error.code)}" if error.code else ""
             return f"{error.request} was answered with {error.status}{code}{said.rstrip('.')}."
+
+
+def _bounded(said: str) -> str:
+    """The API's own words without what nobody sees, and not too many of them."""
+    said = clean(said)
+    return said if len(said) <= _LONGEST_DETAIL else f"{said[:_LONGEST_DETAIL]}… (cut here)"
 
 
 def _next_step(error: errors.ApiError) -> str:  # noqa: C901, PLR0911, PLR0912 - one row for each error is the point of it

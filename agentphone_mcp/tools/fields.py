@@ -45,18 +45,16 @@ ConversationId = Annotated[Id, Field(description="From list_conversations")]
 ContactId = Annotated[Id, Field(description="From list_contacts")]
 OneAgentOnly = Annotated[Id | None, Field(description="This agent's webhook; else the project's")]
 
-Phone = Annotated[str, AfterValidator(to_e164), Field(description="E.164; +1 is assumed if no country code")]
-TransferNumber = Annotated[
-    str, AfterValidator(_number_or_nothing), Field(description="E.164 number of a human to transfer to; '' clears it")
-]
+Phone = Annotated[str, AfterValidator(to_e164), Field(description="E.164; else +1 is assumed")]
+TransferNumber = Annotated[str, AfterValidator(_number_or_nothing), Field(description="A human's, E.164; '' clears it")]
 
 Limit = Annotated[int, Field(ge=1, le=100)]
 Offset = Annotated[int, Field(ge=0)]
 Hours = Annotated[int, Field(ge=1, le=720)]
 AfterTurn = Annotated[int, Field(ge=0, description="Turns already read")]
 
-Confirm = Annotated[StrictBool | None, Field(description="Omit for a preview; true once your user agreed")]
-Repeat = Annotated[StrictBool, Field(description="Do it again although it was just done")]
+Confirm = Annotated[StrictBool | None, Field(description="Omit for a preview; true if your user agreed")]
+Repeat = Annotated[StrictBool, Field(description="Even if done just now")]
 ConfirmText = Annotated[str | None, AfterValidator(lambda text: text and text.strip())]
 ConfirmNumber = Annotated[
     str | None,
@@ -72,7 +70,7 @@ VoiceMode = Annotated[
     Literal["webhook", "hosted"],
     Field(description="hosted: the built-in AI talks by system_prompt; webhook: your server answers each turn"),
 ]
-SystemPrompt = Annotated[str, Field(description="Who the agent is and what it should achieve")]
+SystemPrompt = Annotated[str, Field(description="Who the agent is, what to achieve")]
 BeginMessage = Annotated[str, Field(description="First words on each call")]
 VoiceId = Annotated[str, Field(description="From list_voices")]
 Tuning = Annotated[VoiceTuning, Field(description="How the agent listens and speaks")]

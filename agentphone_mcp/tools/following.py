@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 
 from agentphone_mcp.api.calls import ENDED, Call, CallsApi, Turn
 from agentphone_mcp.api.errors import ApiError, Forbidden, Unauthorized
+from agentphone_mcp.tools.telling import Cut, told
 
 Report = Callable[[float, float | None, str | None], Awaitable[None]]
 """Sends a progress notification: how many turns, of how many, and the newest one."""
@@ -31,13 +32,14 @@ class Followed(BaseModel):
 class _Listener:
     """Collects what was heard, from streams that each begin at the first turn, and reports every turn once."""
 
-    def __init__(self, after_turn: int, report: Report) -> None:
+    def __init__(self, after_turn: int, report: Report, cut: Cut) -> None:
         self.turns: list[Turn] = []
         self.ended = False
         self.status: str | None = None
         self.duration_seconds: float | None = None
         self._reported = after_turn
         self._report = report
+        self._cut = cut
 
     async def hear(self, turns: list[Turn]) -> None:
         """Take in all turns so far, known and new."""
@@ -45,7 +47,7 @@ class _Listener:
         while self._reported < len(self.turns):
             turn = self.turns[self._reported]
             self._reported += 1
-            await self._report(self._reported, None, f"{turn.role}: {turn.text}")
+            await self._report(self._reported, None, f"{turn.role}: {told(turn, self._cut)['text']}")
 
     def see(self, call: Call) -> None:
         """Take in what the API says of the call; it may be a moment behind an end that was heard."""
@@ -55,20 +57,23 @@ class _Listener:
         self.duration_seconds = call.duration_seconds or self.duration_seconds
 
 
-async def follow(calls: CallsApi, call_id: str, report: Report, *, max_seconds: float, after_turn: int) -> Followed:
+async def follow(
+    calls: CallsApi, call_id: str, report: Report, cut: Cut, *, max_seconds: float, after_turn: int
+) -> Followed:
     """Follow a call until it ends or the time is up.
 
     Args:
         calls: where calls are read.
         call_id: which call.
         report: told of each new turn.
+        cut: what is reported passes it.
         max_seconds: how long to wait for the end.
         after_turn: how many turns the caller already knows.
 
     Raises:
         ApiError: if nothing of the call could be read at all.
     """
-    listener = _Listener(after_turn, report)
+    listener = _Listener(after_turn, report, cut)
     try:
         with anyio.move_on_after(max_seconds):
             await _listen(calls, call_id, listener)

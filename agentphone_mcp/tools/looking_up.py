@@ -5,11 +5,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from pydantic import BaseModel
-
 from agentphone_mcp.api.calls import Call
 from agentphone_mcp.api.client import ApiClient
 from agentphone_mcp.api.errors import NotFound
+from agentphone_mcp.api.models import Wire
 from agentphone_mcp.guard.entries import Entry, Found
 
 _BEFORE, _AFTER = timedelta(minutes=2), timedelta(hours=1)
@@ -133,8 +132,11 @@ def _clue(entry: Entry, name: str) -> str:
     return (entry.clues or {}).get(name) or ""
 
 
-def _done(one: str, found: BaseModel) -> Found:
-    return Found("done", {"id": one}, found.model_dump(mode="json", exclude_none=True))
+def _done(one: str, found: Wire) -> Found:
+    # What was said in the meantime is no part of the deed's outcome.
+    return Found(
+        "done", {"id": one}, found.model_dump(mode="json", exclude_none=True, exclude={*found.strangers_words()})
+    )
 
 
 def _is_near(at: str | None, entry: Entry) -> bool:

@@ -3,11 +3,14 @@
 import json
 from typing import Any
 
+from agentphone_mcp.guard.untrusted import clean
+
 _MOST = 2_000
 
 
 def quoted(words: str) -> str:
     """Show words as words: on one line, in quotes they cannot end themselves, and how much of them is not shown."""
+    words = clean(words)
     if len(words) <= _MOST:
         return json.dumps(words, ensure_ascii=False)
     return f"{json.dumps(words[:_MOST], ensure_ascii=False)} and {len(words) - _MOST} more characters"

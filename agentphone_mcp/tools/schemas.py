@@ -9,6 +9,8 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
+from agentphone_mcp.tools.telling import Cut, told
+
 
 class LeanSchema(GenerateJsonSchema):
     """No titles, no null beside what is optional anyway, no notes on the classes behind.
@@ -33,9 +35,9 @@ class LeanSchema(GenerateJsonSchema):
         return self.generate_inner(schema["schema"])
 
     def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
-        """Leave a default of null away."""
+        """Leave a default of null, false or zero away: what is not said is not so."""
         made = super().default_schema(schema)
-        if made.get("default", ...) is None:
+        if not made.get("default", True):
             del made["default"]
         return made
 
@@ -57,14 +59,16 @@ class HasLink(Protocol):
 
 
 class CompactResults(FuncMetadata):
-    """The SDK's handling of a tool's arguments and results, with four differences.
+    """The SDK's handling of a tool's arguments and results, with five differences.
 
     Results go out as one line of JSON without nulls, the same in text as in structured content. Their schema has the
     names that are sent (the SDK publishes the aliases that are read). A string argument stays what it is, where the SDK
     would parse an optional one as JSON: a text message or an agent's name may look like JSON. A null is an absence.
+    Strangers' words are marked, and secrets pass `cut`.
     """
 
     accepts_text: frozenset[str] = frozenset()
+    cut: Cut = str
 
     def model_post_init(self, context: Any, /) -> None:
         """Publish the names that are sent."""
@@ -90,7 +94,7 @@ class CompactResults(FuncMetadata):
         """Write a tool's result as the protocol's."""
         if not isinstance(result, BaseModel) or isinstance(result, InputRequiredResult | CallToolResult):
             return super().convert_result(result)
-        structured = result.model_dump(mode="json", exclude_none=True)
+        structured = told(result, self.cut)
         text = json.dumps(structured, ensure_ascii=False, separators=(",", ":"))
         link = result.link() if isinstance(result, HasLink) else None
         content: list[ContentBlock] = [TextContent(type="text", text=text)]

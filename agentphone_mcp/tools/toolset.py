@@ -11,6 +11,7 @@ from mcp_types import ToolAnnotations
 from pydantic import BaseModel
 
 from agentphone_mcp.tools.schemas import CompactResults, LeanSchema
+from agentphone_mcp.tools.telling import Cut
 
 ToolFunction = Callable[..., Awaitable[BaseModel]]
 
@@ -60,6 +61,11 @@ class Declared:
         )
         tool.parameters = arguments.model_json_schema(by_alias=False, schema_generator=LeanSchema)
         return tool
+
+    def with_secrets_cut(self, cut: Cut) -> Tool:
+        """The tool of one server, which knows what its results must not show."""
+        metadata = self.tool.fn_metadata.model_copy(update={"cut": cut})
+        return self.tool.model_copy(update={"fn_metadata": metadata})
 
 
 def reads(function: ToolFunction, *, open_world: bool = False) -> Declared:

@@ -13,6 +13,7 @@ import pytest
 from agentphone_mcp.api.client import ApiClient
 from agentphone_mcp.api.errors import ApiError
 from agentphone_mcp.api.key import Allowlist, ApiKey
+from agentphone_mcp.api.secrets import Secrets
 from agentphone_mcp.logs import log_to_stderr
 
 LIVE = "sk_live_not_a_real_key_0042"
@@ -154,7 +155,7 @@ def own_logging() -> Iterator[None]:
 @pytest.mark.usefixtures("own_logging")
 def test_the_formatter_cuts_the_key_out_of_every_part_of_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     """Message, arguments, exception and stack are covered alike."""
-    log_to_stderr("DEBUG", ApiKey(LIVE).cut_from)
+    log_to_stderr("DEBUG", Secrets(ApiKey(LIVE)).cut)
     logger = logging.getLogger("somebody.elses")
     logger.info("the key is %s and %r", LIVE, {"key": LIVE})
     try:
@@ -166,6 +167,20 @@ def test_the_formatter_cuts_the_key_out_of_every_part_of_a_line(capsys: pytest.C
     assert LIVE not in said
     assert said.count("[key removed]") == 3
     assert "RuntimeError" in said
+
+
+@pytest.mark.usefixtures("own_logging")
+def test_a_log_line_shows_no_secret_that_was_learned_since(capsys: pytest.CaptureFixture[str]) -> None:
+    """A request line has it URL-encoded, and what a library quotes has it in JSON."""
+    secrets = Secrets(ApiKey(LIVE))
+    log_to_stderr("DEBUG", secrets.cut)
+    secrets.learn("whsec_a/b+c=1234")
+    url = f"/v1/hooks?secret=whsec%5Fa%2fb%2Bc%3d1234&key={LIVE.replace('_', '%5f')}"
+    logging.getLogger("requests").info("GET %s", url)
+    logging.getLogger("answers").info("%r", '{"secret": "whsec_a\\/b\\u002bc=1234"}')
+    said = capsys.readouterr().err
+    assert "GET /v1/hooks?secret=[secret removed]&key=[key removed]" in said
+    assert '{"secret": "[secret removed]"}' in said
 
 
 @pytest.mark.usefixtures("own_logging")

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from phonenumbers import (
     PhoneNumberFormat,
@@ -195,7 +195,6 @@ def test_a_number_that_may_be_anywhere_may_never_ring_under_long_quiet_hours() -
         quiet.check(TOLL_FREE)
 
 
-@settings(deadline=None)
 @given(st.datetimes(datetime(2026, 1, 1), datetime(2027, 1, 1), timezones=st.just(UTC)))
 def test_the_clock_of_the_destination_decides_all_year(moment: datetime) -> None:
     """Summer time and winter time."""

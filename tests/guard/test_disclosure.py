@@ -1,7 +1,7 @@
 """Every call begins by saying that an AI speaks, and its prompt ends by holding to it."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from agentphone_mcp.guard.disclosure import Opening, disclosed
@@ -73,7 +73,6 @@ def test_variables_cannot_be_filled_into_the_rule() -> None:
     assert not set("{}") & set(BEFORE + AFTER + HELLO)
 
 
-@settings(deadline=None)
 @given(st.text(), st.text(), st.none() | st.text(max_size=10))
 def test_no_text_removes_the_disclosure(greeting: str, prompt: str, language: str | None) -> None:
     """And none of the own text is lost or cut."""

@@ -76,7 +76,7 @@ def test_a_repeat_that_is_lost_itself_blocks_again(ledger: Any, intent: Intendin
 
 
 def test_a_doubt_that_a_look_up_settled_is_replayed_from_then_on(ledger: Any, clock: Any, intent: Intending) -> None:
-    """Also to other words of the same subject; after ten minutes it is forgotten."""
+    """Also to other words of the same subject, until somebody was told, and ten minutes more."""
     ledger.in_doubt(intent())
     clock.now += DAY
     (doubt,) = ledger.doubts("a" * 16)
@@ -86,6 +86,11 @@ def test_a_doubt_that_a_look_up_settled_is_replayed_from_then_on(ledger: Any, cl
         found = ledger.begin(intent(what))
         assert isinstance(found, Entry)
         assert (found.outcome, found.ids) == ("done", {"id": "call_1"})
+    clock.now += DAY
+    told = ledger.begin(intent())
+    ledger.tell(told)
+    clock.now += 10 * MINUTE - 1
+    assert isinstance(ledger.begin(intent()), Entry)
     clock.now += 1
     assert isinstance(ledger.begin(intent()), int)
 

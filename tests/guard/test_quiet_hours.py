@@ -4,7 +4,7 @@ from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from agentphone_mcp.guard.quiet_hours import QuietHours
@@ -74,7 +74,6 @@ def test_hours_that_end_where_they_begin_are_an_error() -> None:
         QuietHours.parse("08:00-08:00")
 
 
-@settings(deadline=None)
 @given(MINUTES, MINUTES)
 def test_every_minute_of_a_day_is_quiet_or_not_as_on_the_dial(begin: int, end: int) -> None:
     """From the begin on, up to and without the end."""
@@ -90,7 +89,6 @@ def test_the_last_second_before_the_end_is_quiet() -> None:
     assert not hours.hold(time(20, 59, 59))
 
 
-@settings(deadline=None)
 @given(MINUTES, MINUTES, MOMENTS, st.lists(st.sampled_from(ZONES), min_size=1, max_size=3))
 def test_it_is_quiet_as_long_as_one_clock_says_so(begin: int, end: int, moment: datetime, names: list[str]) -> None:
     """Over any change of the clocks, and over is the first minute at which none does."""

@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from agentphone_mcp.guard.untrusted import mark
+
 NO_IDS = {
     "dots": "../agents/x",
     "dot": ".",
@@ -182,7 +184,7 @@ async def test_text_that_looks_like_json_stays_text(assistant, sandbox, text) ->
     assert (changed["agent"]["name"], changed["agent"]["begin_message"]) == (text, text)
     assert sent["status"] == "done"
     assert sandbox.world.account.messages[-1].body == text
-    assert (saved["name"], saved["notes"]) == (text, text)
+    assert (saved["name"], saved["notes"]) == (text, mark(text))
 
 
 async def test_objects_sent_as_json_text_are_accepted(assistant, sandbox) -> None:

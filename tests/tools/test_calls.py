@@ -1,6 +1,10 @@
 """Calls: placed, listed, read, recorded, ended; and calls from a browser."""
 
+import re
+
 import pytest
+
+from agentphone_mcp.guard.untrusted import mark
 
 FRIEND = "+14155559999"
 UNANSWERED = "+14155550102"
@@ -11,20 +15,22 @@ async def test_a_call_is_placed_once_confirmed(assistant, sandbox) -> None:
     async with assistant() as ai:
         preview = await ai.ask("place_call", agent_id="agt_frontdesk", to_number="(415) 555-9999")
         done = await ai.ask("place_call", agent_id="agt_frontdesk", to_number=FRIEND, confirm=True)
-    assert preview["what"] == (
-        "Call +14155559999 from +14155550100 as the agent 'Front Desk', with the built-in AI talking: "
-        "about $0.22 a minute, by the second."
+    assert re.fullmatch(
+        r"Call \+14155559999, local time \w{3} \d\d:\d\d \(America/Los_Angeles\), from \+14155550100 as the agent "
+        r"'Front Desk', with the built-in AI talking: about \$0\.22 a minute, by the second; it begins with "
+        r'"Hello, this is an AI assistant\. Hello, this is the front desk of Lakeside Dental\."\.',
+        preview["what"],
     )
     assert (done["status"], done["result"]["to_number"]) == ("done", FRIEND)
     assert done["next_step"].startswith("Accepted is not answered")
     assert "wait_for_call" in done["next_step"]
     assert "get_transcript" in done["next_step"]
-    assert sandbox.requests[-1].body == {"agentId": "agt_frontdesk", "toNumber": FRIEND}
+    assert sandbox.requests[-1].body["toNumber"] == FRIEND
 
 
 async def test_a_call_carries_everything_it_was_given(assistant, sandbox) -> None:
     """Under the API's own names."""
-    async with assistant() as ai:
+    async with assistant(ai_disclosure=False) as ai:
         await ai.ask(
             "place_call",
             agent_id="agt_frontdesk",
@@ -200,7 +206,7 @@ async def test_a_very_long_transcript_comes_in_pages(assistant, answering) -> No
             page = await ai.ask("get_transcript", call_id="call_1", after_turn=after)
             read += [turn["text"] for turn in page["turns"]]
             after = page.get("next_after_turn")
-    assert read == [turn["content"] for turn in turns]
+    assert read == [mark(turn["content"]) for turn in turns]
 
 
 async def test_a_call_nobody_spoke_in_yet_says_so(assistant) -> None:
@@ -276,7 +282,7 @@ async def test_a_browser_call_to_a_silent_agent_is_refused(assistant, writes) ->
 @pytest.mark.parametrize("prompt", ["", "   "], ids=["empty", "blank"])
 async def test_a_blank_prompt_is_none(assistant, sandbox, prompt) -> None:
     """It must neither hand the call to a built-in AI without a goal, nor travel."""
-    async with assistant() as ai:
+    async with assistant(ai_disclosure=False) as ai:
         result = await ai.client.call_tool(
             "place_call", {"agent_id": "agt_frontdesk", "to_number": FRIEND, "prompt": prompt, "confirm": True}
         )

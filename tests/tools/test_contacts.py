@@ -2,6 +2,8 @@
 
 import pytest
 
+from agentphone_mcp.guard.untrusted import mark
+
 
 async def test_contacts_are_listed(assistant) -> None:
     """With the number in E.164."""
@@ -54,7 +56,7 @@ async def test_a_contact_is_changed_by_its_id(assistant, sandbox) -> None:
     async with assistant() as ai:
         told = await ai.ask("save_contact", contact_id="con_ada", notes="Prefers evenings.")
     assert sandbox.requests[-1].body == {"notes": "Prefers evenings."}
-    assert (told["name"], told["notes"]) == ("Ada Byron", "Prefers evenings.")
+    assert (told["name"], told["notes"]) == ("Ada Byron", mark("Prefers evenings."))
 
 
 @pytest.mark.parametrize(

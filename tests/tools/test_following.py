@@ -7,10 +7,13 @@ from typing import Any
 import httpx
 import pytest
 
+from agentphone_mcp.guard.untrusted import mark
+
 CALL = {"agent_id": "agt_frontdesk", "confirm": True}
 FRIEND, TALKATIVE, UNANSWERED, BUSY = "+14155559999", "+14155550109", "+14155550102", "+14155550101"
 EVENT_STREAM = {"Content-Type": "text/event-stream"}
 SAID = ["Hello, this is Desk.", "Hi.", "How can I help?", "Bye."]
+TOLD = [SAID[0], mark(SAID[1]), SAID[2], mark(SAID[3])]
 
 
 def events(*told: tuple[str, dict[str, Any]]) -> httpx.Response:
@@ -141,7 +144,7 @@ async def test_without_a_stream_the_call_is_polled(assistant, answering, status)
     async with assistant(recorder) as ai:
         told = await follow(ai, progress, call_id="call_1")
         await progress.reach(len(SAID))
-    assert (told["ended"], [turn["text"] for turn in told["turns"]]) == (True, SAID)
+    assert (told["ended"], [turn["text"] for turn in told["turns"]]) == (True, TOLD)
     assert progress.counts == [1, 2, 3, 4]
 
 
@@ -179,7 +182,7 @@ async def test_a_broken_stream_is_replaced_by_polling(assistant, answering, stre
     async with assistant(answering(api(stream, "completed"))) as ai:
         told = await follow(ai, progress, call_id="call_1", max_seconds=5)
         await progress.reach(len(SAID))
-    assert (told["ended"], [turn["text"] for turn in told["turns"]]) == (True, SAID)
+    assert (told["ended"], [turn["text"] for turn in told["turns"]]) == (True, TOLD)
     assert progress.counts == [1, 2, 3, 4]
 
 
@@ -189,7 +192,7 @@ async def test_a_stream_that_closes_is_not_the_end_of_the_call(assistant, answer
     async with assistant(answering(api(stream, "in-progress", said=2))) as ai:
         told = await follow(ai, call_id="call_1", max_seconds=1)
     assert (told["ended"], told["status"]) == (False, "in-progress")
-    assert [turn["text"] for turn in told["turns"]] == SAID[:2]
+    assert [turn["text"] for turn in told["turns"]] == TOLD[:2]
 
 
 @pytest.mark.parametrize("status", ["failed", "busy", "no-answer"])
@@ -228,7 +231,7 @@ async def test_an_unknown_event_is_passed_over(assistant, answering) -> None:
     )
     async with assistant(answering(api(stream, "completed", said=1))) as ai:
         told = await follow(ai, call_id="call_1")
-    assert [turn["text"] for turn in told["turns"]] == SAID[:1]
+    assert [turn["text"] for turn in told["turns"]] == TOLD[:1]
 
 
 async def test_an_unknown_call_is_an_error(assistant) -> None:
@@ -259,7 +262,7 @@ async def test_a_moments_trouble_while_polling_does_not_lose_what_was_heard(assi
 
     async with assistant(answering(answer)) as ai:
         told = await follow(ai, call_id="call_1", max_seconds=2)
-    assert (told["ended"], [turn["text"] for turn in told["turns"]]) == (False, SAID[:2])
+    assert (told["ended"], [turn["text"] for turn in told["turns"]]) == (False, TOLD[:2])
 
 
 async def test_a_slow_api_does_not_stretch_the_waiting(assistant, answering) -> None:
@@ -278,7 +281,7 @@ async def test_a_slow_api_does_not_stretch_the_waiting(assistant, answering) -> 
                 told = await follow(ai, call_id="call_1", max_seconds=1)
         finally:
             never.set()
-    assert (told["ended"], [turn["text"] for turn in told["turns"]]) == (False, SAID[:2])
+    assert (told["ended"], [turn["text"] for turn in told["turns"]]) == (False, TOLD[:2])
 
 
 async def test_leaving_closes_the_stream_at_once(assistant, sandbox) -> None:

@@ -5,6 +5,8 @@ from datetime import timedelta
 import httpx
 import pytest
 
+from agentphone_mcp.guard.untrusted import mark
+
 FRIEND = "+14155559999"
 
 
@@ -20,7 +22,8 @@ async def test_a_text_is_sent_once_confirmed(assistant, sandbox, sender, said) -
     async with assistant() as ai:
         preview = await ai.ask("send_message", to_number="415 555 9999", body="Hello", **sender)
         done = await ai.ask("send_message", to_number=FRIEND, body="Hello", **sender, confirm=True)
-    assert f"Text {FRIEND} {said}" in preview["what"]
+    assert preview["what"].startswith(f"Text {FRIEND}, local time ")
+    assert said in preview["what"]
     assert '"Hello" (about $0.02, 1 segment)' in preview["what"]
     assert (done["status"], done["result"]["to_number"], done["result"]["status"]) == ("done", FRIEND, "sent")
     assert "not delivered" in done["next_step"]
@@ -111,7 +114,7 @@ async def test_the_texts_of_a_number_are_listed_newest_first(assistant) -> None:
         told = await ai.ask("list_messages", number_id="num_frontdesk")
     assert [row["direction"] for row in told["data"]] == ["inbound", "outbound", "inbound"]
     newest = told["data"][0]
-    assert (newest["from_number"], newest["body"]) == ("+14155550142", "Sounds good, see you then!")
+    assert (newest["from_number"], newest["body"]) == ("+14155550142", mark("Sounds good, see you then!"))
     assert newest["at"].endswith("Z")
     assert "next_step" not in told
 
@@ -128,9 +131,9 @@ async def test_older_texts_are_reached_by_time_and_each_once(assistant) -> None:
             before = page["next_step"].partition("before=")[2].rstrip(".")
             page = await ai.ask("list_messages", number_id="num_frontdesk", limit=1, before=before)
     assert seen == [
-        "Sounds good, see you then!",
+        mark("Sounds good, see you then!"),
         "It is at 10:00 on Friday, Ada. See you then!",
-        "Hi, what time is my appointment on Friday?",
+        mark("Hi, what time is my appointment on Friday?"),
     ]
 
 
@@ -174,7 +177,7 @@ async def test_conversations_are_listed_by_agent(assistant, agent, found) -> Non
     assert ("next_step" in told) is (found == 0)
     for row in told["data"]:
         assert (row["participant"], row["message_count"]) == ("+14155550142", 3)
-        assert row["last_message_preview"] == "Sounds good, see you then!"
+        assert row["last_message_preview"] == mark("Sounds good, see you then!")
         assert row["metadata"] == {"topic": "appointment"}
 
 

@@ -5,6 +5,8 @@ from datetime import timedelta
 import httpx
 import pytest
 
+from agentphone_mcp.guard.limits import Limits
+
 
 async def test_numbers_are_listed_with_their_agent_and_whether_they_may_text(assistant) -> None:
     """In E.164."""
@@ -104,10 +106,10 @@ async def test_a_purchase_without_inventory_names_other_area_codes(assistant) ->
 async def test_the_number_limit_is_told(assistant, sandbox) -> None:
     """Ten numbers are self-serve."""
     sandbox.world.account.purse.balance += 100
-    async with assistant() as ai:
+    async with assistant(limits=Limits.parse("numbers=off,spend=off")) as ai:
         for _ in range(9):
-            await ai.ask("buy_number", confirm=True)
-        assert "VALIDATION_ERROR_NUMBER_LIMIT" in await ai.refused("buy_number", confirm=True)
+            await ai.ask("buy_number", confirm=True, repeat=True)
+        assert "VALIDATION_ERROR_NUMBER_LIMIT" in await ai.refused("buy_number", confirm=True, repeat=True)
 
 
 async def test_an_unknown_agent_stops_a_purchase_at_the_preview(assistant, writes) -> None:

@@ -1,0 +1,44 @@
+"""What a result tells: strangers' words marked, everything cleaned, and no secret but where it was just made."""
+
+from collections.abc import Callable
+from typing import Any
+
+from pydantic import BaseModel
+
+from agentphone_mcp.api.answers import is_list, is_object
+from agentphone_mcp.api.models import Wire
+from agentphone_mcp.api.secrets import SecretText
+from agentphone_mcp.guard.untrusted import clean, mark
+
+Cut = Callable[[str], str]
+"""Removes the secrets that are known from a text."""
+
+
+def told(result: BaseModel, cut: Cut) -> dict[str, Any]:
+    """Write a result as JSON without nulls, as it may be shown to a model."""
+    return _fields(result, result.model_dump(mode="json", exclude_none=True), cut)
+
+
+def _fields(source: BaseModel, dumped: dict[str, Any], cut: Cut) -> dict[str, Any]:
+    strangers = source.strangers_words() if isinstance(source, Wire) else ()
+    shown: dict[str, Any] = {}
+    for name, value in dumped.items():
+        if name in strangers and isinstance(value, str):
+            # Cut before it is bounded, so that no half of a secret is left at the end.
+            shown[name] = mark(cut(clean(value)))
+        else:
+            shown[name] = _value(getattr(source, name), value, cut)
+    return shown
+
+
+def _value(source: Any, dumped: Any, cut: Cut) -> Any:
+    """Go through a value and its JSON side by side: only the value knows what it is."""
+    if isinstance(dumped, str):
+        return dumped if isinstance(source, SecretText) else cut(clean(dumped))
+    if is_list(dumped):
+        return [_value(one, row, cut) for one, row in zip(source, dumped, strict=True)]
+    if not is_object(dumped):
+        return dumped
+    if isinstance(source, BaseModel):
+        return _fields(source, dumped, cut)
+    return {cut(clean(name)): _value(source[name], value, cut) for name, value in dumped.items()}

@@ -1,0 +1,158 @@
+"""A secret that was seen once is cut out of everything afterwards, however it is written there."""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agentphone_mcp.api.client import ApiClient
+from agentphone_mcp.api.errors import BadRequest
+from agentphone_mcp.api.key import ApiKey
+from agentphone_mcp.api.secrets import SECRET_REMOVED, Secrets
+from agentphone_mcp.api.webhooks import Webhook
+
+KEY = "sk_live_not_a_real_key_0042"
+SECRET = 'whsec_a/b+c=12"34'
+
+ONE_CHARACTER = {
+    "plain": lambda one: one,
+    "percent": lambda one: f"%{ord(one):02x}",
+    "percent-in-capitals": lambda one: f"%{ord(one):02X}",
+    "percent-twice": lambda one: f"%25{ord(one):02x}",
+    "json": lambda one: f"\\u{ord(one):04x}",
+    "json-twice": lambda one: f"\\\\u{ord(one):04X}",
+    "json-in-a-url": lambda one: f"%5Cu{ord(one):04x}",
+    "url-in-json": lambda one: f"\\u0025{ord(one):02x}",
+}
+WHOLE = {
+    "plain": SECRET,
+    "in-a-query": quote(SECRET, safe=""),
+    "in-a-query-in-a-query": quote(quote(SECRET, safe=""), safe=""),
+    "in-json": json.dumps(SECRET),
+    "in-json-in-json": json.dumps(json.dumps({"secret": SECRET})),
+    "with-escaped-slashes": json.dumps(SECRET).replace("/", "\\/"),
+    "in-json-in-a-query": quote(json.dumps({"secret": SECRET})),
+    "in-a-repr": repr(f"it's {SECRET}"),
+}
+
+
+@pytest.fixture
+def secrets() -> Secrets:
+    """Knows a key and a secret."""
+    known = Secrets(ApiKey(KEY))
+    known.learn(SECRET)
+    return known
+
+
+@pytest.mark.parametrize("text", WHOLE.values(), ids=WHOLE.keys())
+def test_a_secret_is_cut_however_it_is_escaped(secrets: Secrets, text: str) -> None:
+    """And the words around it stay."""
+    cut = secrets.cut(f"before {text} after")
+    assert cut.startswith("before ")
+    assert cut.endswith(" after")
+    assert cut.count(SECRET_REMOVED) == 1
+    assert "whsec" not in cut
+
+
+@given(st.lists(st.sampled_from(list(ONE_CHARACTER.values())), min_size=len(SECRET), max_size=len(SECRET)))
+def test_a_secret_is_cut_in_any_mixture_of_escapes(spelled: list[Any]) -> None:
+    """Character by character."""
+    known = Secrets()
+    known.learn(SECRET)
+    text = "".join(spell(one) for spell, one in zip(spelled, SECRET, strict=True))
+    assert known.cut(f"a {text} b {text}") == f"a {SECRET_REMOVED} b {SECRET_REMOVED}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["nothing", "50% off", "C:\\new\\u0073 and 100%25 \\/ \\\\", "%77%68%73", "", "x" * 10_000 + "%41"],
+    ids=["plain", "percent", "escapes", "half-a-secret", "empty", "long"],
+)
+def test_what_is_no_secret_stays_as_it_is(secrets: Secrets, text: str) -> None:
+    """Escapes are only looked through."""
+    assert secrets.cut(text) == text
+
+
+def test_the_key_is_named_where_it_was(secrets: Secrets) -> None:
+    """A reader then knows which secret got about."""
+    assert secrets.cut(f"Bearer {KEY} {quote(KEY).replace('_', '%5f')}") == "Bearer [key removed] [key removed]"
+    assert KEY not in f"{secrets} {secrets!r}"
+
+
+def test_secrets_that_overlap_are_cut_whole() -> None:
+    """One begins with the other, plain and escaped."""
+    known = Secrets()
+    known.learn("token-1234")
+    known.learn("token-1234-and-more")
+    assert known.cut("token-1234-and-more token-1234") == f"{SECRET_REMOVED} {SECRET_REMOVED}"
+    assert known.cut("token%2d1234%2dand-more") == SECRET_REMOVED
+
+
+def test_short_values_are_no_secrets() -> None:
+    """They would be found in ordinary words."""
+    known = Secrets()
+    for value in ("", "secret", "1234567"):
+        known.learn(value)
+    assert known.cut("The secret is 1234567.") == "The secret is 1234567."
+
+
+def test_the_latest_thousand_are_known_and_the_key_for_good(secrets: Secrets) -> None:
+    """A server may run for months; a secret that is seen again counts as a late one."""
+    for number in range(999):
+        secrets.learn(f"secret-{number:04}")
+    secrets.learn(SECRET)
+    secrets.learn("one-too-many")
+    shown = secrets.cut(f"{KEY} {SECRET} secret-0000 secret-0001")
+    assert shown == f"[key removed] {SECRET_REMOVED} secret-0000 {SECRET_REMOVED}"
+
+
+def test_threads_may_learn_at_once() -> None:
+    """None of them is forgotten."""
+    known = Secrets()
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda number: known.learn(f"secret-{number:04}"), range(500)))
+    assert known.cut(" ".join(f"secret-{number:04}" for number in range(500))) == " ".join([SECRET_REMOVED] * 500)
+
+
+@pytest.mark.parametrize(
+    ("answer", "ask"),
+    [
+        pytest.param({"url": "https://x.example", "secret": SECRET}, lambda api: api.webhooks.get(), id="webhook"),
+        pytest.param(
+            {"url": "https://x.example", "secret": SECRET}, lambda api: api.webhooks.set("https://x.example"), id="new"
+        ),
+        pytest.param(
+            {"accessToken": SECRET, "callId": "call_1"}, lambda api: api.calls.create_web("agt_1"), id="token"
+        ),
+    ],
+)
+async def test_the_client_learns_the_secrets_in_answers(answering: Any, api_over: Any, answer: Any, ask: Any) -> None:
+    """The field that holds one keeps it; an error that repeats it does not."""
+    answers = [(200, answer), (400, {"detail": f"bad: {quote(SECRET, safe='')}" + "x" * 2_000})]
+    told = answering(lambda _: httpx.Response(answers[0][0], json=answers.pop(0)[1]))
+    async with api_over(told) as api:
+        found = await ask(api)
+        assert SECRET in (getattr(found, "secret", None), getattr(found, "access_token", None))
+        assert api.secrets.cut(SECRET) == SECRET_REMOVED
+        with pytest.raises(BadRequest) as refused:
+            await api.agents.list()
+    assert refused.value.detail.startswith(f"bad: {SECRET_REMOVED}xx")
+
+
+def test_a_model_that_nobody_listens_to_keeps_its_secret() -> None:
+    """Made by hand, as in a test or from a stored outcome."""
+    assert Webhook(url="https://x.example", secret=SECRET).secret == SECRET
+
+
+async def test_two_clients_may_share_what_they_know(answering: Any) -> None:
+    """A log has one formatter, whatever the number of clients."""
+    shared = Secrets(ApiKey(KEY))
+    inner = answering({"url": "https://x.example", "secret": SECRET}).transport
+    async with ApiClient("https://api.agentphone.to", ApiKey(KEY), inner=inner, secrets=shared) as api:
+        await api.webhooks.get()
+    assert shared.cut(SECRET) == SECRET_REMOVED

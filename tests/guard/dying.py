@@ -1,0 +1,62 @@
+"""A server that kills itself, as `kill -9` does, at the point of a purchase that its argument names."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+
+import httpx
+from mcp.client import Client
+
+from agentphone_mcp.api.key import ApiKey
+from agentphone_mcp.config import Config
+from agentphone_mcp.server import create_server
+
+
+def die() -> None:
+    """End without another instruction of ours."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+class LastWords(httpx.AsyncByteStream):
+    """An answer's body, after whose last byte the process dies."""
+
+    def __init__(self, body: httpx.AsyncByteStream) -> None:
+        self._body = body
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for part in self._body:
+            yield part
+        die()
+
+
+class Dying(httpx.AsyncHTTPTransport):
+    """The network, on which a write is the last thing that happens."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request, and die before the write is sent, once it is done, or when all of its answer is there."""
+        if request.method == "GET":
+            return await super().handle_async_request(request)
+        if sys.argv[1] == "before-the-request":
+            die()
+        response = await super().handle_async_request(request)
+        if sys.argv[1] == "before-the-answer":
+            die()
+        response.stream = LastWords(response.stream)
+        return response
+
+
+async def main() -> None:
+    """Buy a number."""
+    config = Config(
+        ApiKey(os.environ["AGENTPHONE_API_KEY"]),
+        os.environ["AGENTPHONE_BASE_URL"],
+        state=os.environ["AGENTPHONE_STATE"],
+    )
+    async with Client(create_server(config, inner=Dying())) as client:
+        await client.call_tool("buy_number", {"area_code": "415", "confirm": True})
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

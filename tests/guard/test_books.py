@@ -1,0 +1,41 @@
+"""A ledger at hand: opened for spending and for nothing else, forgotten where only practice is written down."""
+
+from pathlib import Path
+from typing import Any
+
+import anyio
+
+from agentphone_mcp.guard.books import IN_MEMORY, Books
+from agentphone_mcp.guard.entries import Intent
+from agentphone_mcp.guard.ledger import Ledger
+
+TEXT = Intent(account="a" * 16, tool="send_message", fingerprint="f" * 64, subject="+14155559999", what="Text Ada")
+
+
+async def test_reading_opens_no_ledger(connect: Any, state: Path) -> None:
+    """Whoever only looks leaves no trace on the disk, and waits for no database."""
+    async with connect() as client:
+        for tool in ("account_overview", "list_calls", "list_contacts"):
+            assert not (await client.call_tool(tool, {})).is_error
+    assert not await anyio.Path(state).exists()
+
+
+async def test_a_ledger_in_memory_works_and_is_forgotten() -> None:
+    """What is practised is no part of the audit."""
+    books = Books(IN_MEMORY)
+    assert not books.may_exist
+    row = await books.ask(lambda ledger: ledger.reserve(TEXT, [], repeat=False, within=60))
+    await books.ask(lambda ledger: ledger.settle(row, "done", ids={"id": "msg_1"}))
+    (entry,) = await books.ask(Ledger.entries)
+    assert (entry.outcome, entry.ids) == ("done", {"id": "msg_1"})
+    books.close()
+    assert await Books(IN_MEMORY).ask(Ledger.entries) == []
+
+
+def test_no_secret_is_written_down(tmp_path: Path) -> None:
+    """Neither in what is said of a deed, nor in why it was refused."""
+    books = Books(str(tmp_path), cut=lambda text: text.replace("whsec_1234", "[secret removed]"))
+    ledger = books.open()
+    ledger.refuse(Intent(**vars(TEXT) | {"what": "Text whsec_1234"}), "the API said whsec_1234")
+    books.close()
+    assert b"whsec_1234" not in (tmp_path / "ledger.sqlite3").read_bytes()

@@ -1,0 +1,241 @@
+"""The ledger is its user's alone, and where it cannot be written nothing is spent."""
+
+import json
+import os
+import sqlite3
+import stat
+from collections.abc import Callable, Generator
+from contextlib import AbstractAsyncContextManager, closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mcp.client import Client
+
+from agentphone_mcp.guard.books import LEDGER_FILE, Books, LedgerUnavailable
+from agentphone_mcp.guard.entries import Entry, Intent
+from agentphone_mcp.guard.ledger import Ledger
+from agentphone_mcp.guard.ledger_store import Store
+from agentphone_mcp.sandbox import Sandbox
+
+SECRET = "hunter2"
+POSIX = pytest.mark.skipif(os.name != "posix", reason="there are no such modes")
+Connect = Callable[..., AbstractAsyncContextManager[Client]]
+
+
+def mode(path: Path) -> int:
+    """Who may do what with a file."""
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def is_there(path: Path) -> bool:
+    """Whether there is such a file or folder."""
+    return path.exists()
+
+
+@pytest.fixture
+def open_to_all() -> Generator[None]:
+    """The most careless umask there is."""
+    before = os.umask(0)
+    yield
+    os.umask(before)
+
+
+@POSIX
+def test_a_new_ledger_is_its_users_alone(open_to_all: None, tmp_path: Path, intent: Callable[..., Intent]) -> None:
+    """With its journals, its folder, and every folder above it that was not there."""
+    folder = tmp_path / "state" / "of" / "agentphone"
+    ledger = Ledger(str(folder))
+    ledger.refuse(intent(), "no")
+    files = sorted(path.name for path in folder.iterdir())
+    assert files == [LEDGER_FILE, f"{LEDGER_FILE}-shm", f"{LEDGER_FILE}-wal"]
+    assert {mode(path) for path in folder.iterdir()} == {0o600}
+    assert {mode(tmp_path / "state"), mode(tmp_path / "state" / "of"), mode(folder)} == {0o700}
+    ledger.close()
+
+
+@POSIX
+def test_a_ledger_that_others_could_read_is_closed_to_them(
+    open_to_all: None, tmp_path: Path, intent: Callable[..., Intent]
+) -> None:
+    """Somebody copied it here, or an earlier umask made it so; a folder that was there is its owner's business."""
+    folder = tmp_path / "shared"
+    folder.mkdir(mode=0o755)
+    first = Ledger(str(folder))
+    first.refuse(intent(), "no")
+    for path in folder.iterdir():
+        path.chmod(0o644)
+    second = Ledger(str(folder))
+    assert {mode(path) for path in folder.iterdir()} == {0o600}
+    assert mode(folder) == 0o755
+    assert len(second.entries()) == 1
+    second.close()
+    first.close()
+
+
+def test_a_ledger_can_be_named_as_a_file(tmp_path: Path, intent: Callable[..., Intent]) -> None:
+    """By a URL; the folder for it is made."""
+    file = tmp_path / "new" / "deeds.db"
+    ledger = Ledger(f"sqlite:///{file}")
+    ledger.refuse(intent(), "no")
+    ledger.close()
+    assert file.is_file()
+
+
+def a_file(folder: Path) -> str:
+    """A file where the folder should be."""
+    folder.write_text("")
+    return str(folder)
+
+
+def a_folder(folder: Path) -> str:
+    """A folder where the file should be."""
+    (folder / LEDGER_FILE).mkdir(parents=True)
+    return str(folder)
+
+
+def garbage(folder: Path) -> str:
+    """A file that is no database."""
+    folder.mkdir()
+    (folder / LEDGER_FILE).write_bytes(b"\x00garbage" * 1_000)
+    return str(folder)
+
+
+def another_database(folder: Path) -> str:
+    """A database with a table of the same name that is none of ours."""
+    folder.mkdir()
+    with closing(sqlite3.connect(folder / LEDGER_FILE)) as made:
+        made.execute("CREATE TABLE deeds (id INTEGER)")
+    return str(folder)
+
+
+def not_mine(folder: Path) -> str:
+    """A folder that may not be written."""
+    if os.name != "posix" or os.geteuid() == 0:
+        pytest.skip("root may write everywhere")
+    folder.mkdir(mode=0o500)
+    return str(folder)
+
+
+BROKEN: dict[str, Callable[[Path], str]] = {
+    "a-file-for-a-folder": a_file,
+    "a-folder-for-a-file": a_folder,
+    "garbage": garbage,
+    "another-database": another_database,
+    "not-mine": not_mine,
+    "below-a-file": lambda folder: f"{a_file(folder)}/deeper/still",
+    "no-such-disk": lambda _: "/proc/no/such/disk",
+    "endless-name": lambda folder: str(folder / ("x" * 300)),
+    "no-such-user": lambda _: "~nobody-of-that-name/state",
+    "nobody-listens": lambda _: f"postgresql://me:{SECRET}@127.0.0.1:1/ledger?password={SECRET}&connect_timeout=2",
+    "no-such-socket": lambda _: f"postgres://me:{SECRET}@/ledger?host=/no/such/folder",
+    "another-engine": lambda _: f"mysql://me:{SECRET}@localhost/ledger",
+    "no-engine": lambda _: f"carrier-pigeon://me:{SECRET}@localhost/ledger",
+    "bad-port": lambda _: f"postgresql://me:{SECRET}@localhost:port/ledger",
+    "unescaped-password": lambda _: f"postgresql://me:half@{SECRET}:half@localhost/ledger",
+    "unescaped-password-with-slash": lambda _: f"postgresql://me:half@{SECRET}/half@localhost/ledger",
+    "nonsense": lambda _: "://",
+    "in-memory": lambda _: "sqlite://",
+    "in-memory-by-name": lambda _: "sqlite:///:memory:",
+    "in-memory-by-option": lambda _: "sqlite:///file:ledger?mode=memory&cache=shared&uri=true",
+}
+EACH = pytest.mark.parametrize("broken", BROKEN.values(), ids=BROKEN.keys())
+
+
+@EACH
+async def test_where_the_ledger_cannot_be_written_nothing_is_spent(
+    connect: Connect, sandbox: Sandbox, tmp_path: Path, broken: Callable[[Path], str]
+) -> None:
+    """The sentence names the place and what to change, no password; reading and previews go on as ever."""
+    buying = {"area_code": "415"}
+    async with connect(state=broken(tmp_path / "ledgers")) as client:
+        refused = await client.call_tool("buy_number", buying | {"confirm": True})
+        said = refused.content[0].text
+        assert refused.is_error
+        assert said.startswith("Nothing was done: the ledger at ")
+        assert "AGENTPHONE_STATE" in said
+        assert "\n" not in said
+        assert SECRET not in said
+        assert "half" not in said
+        preview = await client.call_tool("buy_number", buying)
+        assert preview.structured_content["status"] == "needs_confirmation"
+        assert not (await client.call_tool("list_numbers", {})).is_error
+    assert {request.method for request in sandbox.requests} == {"GET"}
+
+
+@EACH
+def test_a_broken_place_says_what_is_wrong_with_it(tmp_path: Path, broken: Callable[[Path], str]) -> None:
+    """In a few words, and without the password."""
+    with pytest.raises(LedgerUnavailable) as unavailable:
+        Ledger(broken(tmp_path / "ledgers")).entries()
+    assert unavailable.value.reason
+    assert SECRET not in str(unavailable.value)
+
+
+def test_a_password_is_not_shown_by_a_database_that_fails_later(postgresql: Callable[[], str]) -> None:
+    """Nor what stands in its options."""
+    store = Store(postgresql() + f"&password={SECRET}")
+    with pytest.raises(LedgerUnavailable) as unavailable, store.transaction("a") as connection:
+        connection.exec_driver_sql("SELECT nothing")
+    store.close()
+    assert SECRET not in str(unavailable.value)
+    assert "***" in unavailable.value.place
+
+
+async def test_what_was_done_is_told_although_the_ledger_broke_meanwhile(
+    connect: Connect, sandbox: Sandbox, state: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever waits for the answer must not be told that it failed; the log says that the row is unsettled."""
+    async with connect() as client:
+        await client.call_tool("buy_number", {})
+        with closing(sqlite3.connect(state / LEDGER_FILE, isolation_level=None)) as other:
+            other.execute("CREATE TRIGGER broken BEFORE UPDATE ON deeds BEGIN SELECT RAISE(ABORT, 'disk full'); END")
+            told = await client.call_tool("buy_number", {"confirm": True})
+            assert told.structured_content["status"] == "done"
+    assert sum(request.method == "POST" for request in sandbox.requests) == 1
+    assert "stays unsettled" in caplog.text
+
+
+def test_who_cannot_get_a_turn_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another process holds the ledger for ever; the wait has an end."""
+    monkeypatch.setattr("agentphone_mcp.guard.ledger_store._BUSY_SECONDS", 0.1)
+    store = Store(str(tmp_path))
+    with closing(sqlite3.connect(tmp_path / LEDGER_FILE, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(LedgerUnavailable, match="locked"), store.transaction("a"):
+            pass
+        other.execute("ROLLBACK")
+        with store.transaction("a"):
+            pass
+    store.close()
+
+
+def test_a_transaction_that_fails_writes_nothing(ledger: Any, intent: Callable[..., Intent]) -> None:
+    """All or nothing, and the next one works."""
+    with pytest.raises(LedgerUnavailable):
+        ledger.refuse(intent(to_number={"no": "text"}), "no")
+    assert ledger.entries() == []
+    assert isinstance(ledger.begin(intent()), int)
+
+
+async def test_books_are_opened_when_they_are_needed(tmp_path: Path) -> None:
+    """A place that was broken and is mended works without a restart; closing what was never opened is nothing."""
+    place = tmp_path / "ledgers"
+    books = Books(a_file(place))
+    with pytest.raises(LedgerUnavailable):
+        await books.ask(lambda ledger: ledger.entries())
+    place.unlink()
+    assert not books.may_exist
+    entries: list[Entry] = await books.ask(lambda ledger: ledger.entries())
+    assert entries == []
+    assert books.may_exist
+    books.close()
+    Books(str(tmp_path)).close()
+
+
+async def test_reading_opens_no_ledger(connect: Connect, state: Path) -> None:
+    """Whoever only looks leaves nothing behind."""
+    async with connect() as client:
+        assert not (await client.call_tool("account_overview", {})).is_error
+        assert json.loads((await client.call_tool("list_numbers", {})).content[0].text)
+    assert not is_there(state)

@@ -1,0 +1,239 @@
+"""Caps are read as they were meant, and hold exactly: no deed too many, and none refused too long."""
+
+import itertools
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from agentphone_mcp.guard.entries import Intent
+from agentphone_mcp.guard.ledger import Ledger
+from agentphone_mcp.guard.limits import DEFAULT_LIMITS, Cap, CapReached, Limits
+
+Intending = Callable[..., Intent]
+HOUR, DAY = 3_600, 86_400
+DOLLAR = 1_000_000
+SETTLED = ("done", "unknown", "pending")
+FORGOTTEN = ("failed", "refused")
+
+
+def caps(said: str) -> dict[str, str]:
+    """The caps in force, by name."""
+    return {cap.name: str(cap).partition("=")[2] for cap in Limits.parse(said).caps}
+
+
+def test_the_default_caps_are_those_that_are_written_down() -> None:
+    """They stop a runaway loop and not a working day."""
+    written = dict(part.split("=") for part in DEFAULT_LIMITS.split(","))
+    assert caps("") == written | {"spend": "$10.00/day"}
+
+
+@pytest.mark.parametrize(
+    ("said", "name", "cap"),
+    [
+        pytest.param("calls=50/hour", "calls", "50/hour", id="count"),
+        pytest.param(" Calls = 50/Hour , ", "calls", "50/hour", id="spaces-and-capitals"),
+        pytest.param("spend=25/day", "spend", "$25.00/day", id="dollars"),
+        pytest.param("spend=$0.50/week", "spend", "$0.50/week", id="cents"),
+        pytest.param("numbers=0/day", "numbers", "0/day", id="none-at-all"),
+        pytest.param("messages=1/minute", "messages", "1/minute", id="minute"),
+        pytest.param("numbers=off", "numbers", None, id="off"),
+        pytest.param("numbers=unlimited", "numbers", None, id="unlimited"),
+    ],
+)
+def test_a_cap_that_is_named_takes_the_place_of_the_default(said: str, name: str, cap: str | None) -> None:
+    """The others stay."""
+    given_caps = caps(said)
+    assert given_caps.pop(name, None) == cap
+    assert given_caps.items() <= caps("").items()
+    assert len(given_caps) == len(caps("")) - 1
+
+
+@pytest.mark.parametrize(
+    ("said", "quoted"),
+    [
+        pytest.param("fax=5/hour", "'fax'", id="no-such-cap"),
+        pytest.param("calls", "'calls'", id="no-amount"),
+        pytest.param("calls=", "'calls='", id="empty"),
+        pytest.param("calls=5", "'calls=5'", id="no-window"),
+        pytest.param("calls=5/fortnight", "'calls=5/fortnight'", id="no-such-window"),
+        pytest.param("calls=-5/hour", "'calls=-5/hour'", id="negative"),
+        pytest.param("calls=1.5/hour", "'calls=1.5/hour'", id="half-a-call"),
+        pytest.param("calls=$5/hour", "'calls=$5/hour'", id="dollars-for-calls"),
+        pytest.param("calls=٥/hour", "'calls=٥/hour'", id="other-digits"),
+        pytest.param("spend=1.234/day", "'spend=1.234/day'", id="less-than-a-cent"),
+        pytest.param("spend=nan/day", "'spend=nan/day'", id="no-number"),
+        pytest.param("spend=10000000000/day", "'spend=10000000000/day'", id="endless"),
+        pytest.param("calls=1/hour,calls=5/day", "calls is given twice", id="twice"),
+        pytest.param("calls=5/hour,fax", "'fax'", id="second-part"),
+    ],
+)
+def test_what_is_no_cap_is_refused_by_its_part(said: str, quoted: str) -> None:
+    """A cap that is read wrong is worse than none."""
+    with pytest.raises(ValueError, match=r"is no cap|given twice") as refused:
+        Limits.parse(said)
+    assert quoted in str(refused.value)
+
+
+def test_a_deed_meets_the_caps_of_its_tool_and_of_money() -> None:
+    """What is free meets no dollars, and what destroys meets nothing."""
+    limits = Limits.parse("")
+    assert [cap.name for cap in limits.on("place_call", 1)] == ["calls", "calls_to_one_number", "spend"]
+    assert [cap.name for cap in limits.on("send_message", 0)] == ["messages", "messages_to_one_number"]
+    assert [cap.name for cap in limits.on("buy_number", 1)] == ["numbers", "spend"]
+    assert [cap.name for cap in limits.on("create_web_call", 1)] == ["web_calls", "spend"]
+    assert limits.on("release_number", 0) == []
+
+
+def attempt(ledger: Ledger, intent: Intent, *limits: Cap, outcome: str = "done") -> CapReached | int:
+    """Do a deed under caps, or say which one is reached."""
+    try:
+        row = ledger.reserve(intent, limits, repeat=True, within=DAY)
+    except CapReached as reached:
+        return reached
+    assert isinstance(row, int)
+    if outcome != "pending":
+        ledger.settle(row, outcome)  # pyright: ignore[reportArgumentType] - the names come from a parameter
+    return row
+
+
+def test_a_window_slides_to_the_second(ledger: Any, clock: Any, intent: Intending) -> None:
+    """There is room again when the refusal said, and not a moment before."""
+    cap = Cap("calls", 2, "hour")
+    began = clock.now
+    assert isinstance(attempt(ledger, intent(), cap), int)
+    clock.now += 100
+    assert isinstance(attempt(ledger, intent(), cap), int)
+    clock.now += 100
+    reached = attempt(ledger, intent(), cap)
+    assert isinstance(reached, CapReached)
+    assert (reached.cap, reached.frees_at) == (cap, began + HOUR)
+    clock.now = began + HOUR - 0.001
+    assert isinstance(attempt(ledger, intent(), cap), CapReached)
+    clock.now = began + HOUR
+    assert isinstance(attempt(ledger, intent(), cap), int)
+    reached = attempt(ledger, intent(), cap)
+    assert isinstance(reached, CapReached)
+    assert reached.frees_at == began + 100 + HOUR
+
+
+def test_dollars_are_free_when_enough_of_them_are_old(ledger: Any, clock: Any, intent: Intending) -> None:
+    """A dear deed waits for more than a cheap one."""
+    cap, began = Cap("spend", 10 * DOLLAR, "day"), clock.now
+    for dollars in (2, 3, 5):
+        assert isinstance(attempt(ledger, intent(cost=dollars * DOLLAR), cap), int)
+        clock.now += 60
+    for dollars, deeds_before in ((1, 0), (2, 0), (3, 1), (5, 1), (6, 2), (10, 2)):
+        reached = attempt(ledger, intent(cost=dollars * DOLLAR), cap)
+        assert isinstance(reached, CapReached)
+        assert reached.frees_at == began + 60 * deeds_before + DAY
+        assert reached.used_micros == 10 * DOLLAR
+    clock.now = began + DAY
+    assert isinstance(attempt(ledger, intent(cost=2 * DOLLAR), cap), int)
+
+
+@pytest.mark.parametrize(
+    ("cap", "cost"),
+    [
+        pytest.param(Cap("spend", 10 * DOLLAR, "day"), 10 * DOLLAR + 1, id="dearer-than-the-cap"),
+        pytest.param(Cap("spend", 0, "day"), 1, id="no-dollars"),
+        pytest.param(Cap("calls", 0, "hour"), 0, id="no-calls"),
+    ],
+)
+def test_what_never_fits_never_frees(ledger: Any, intent: Intending, cap: Cap, cost: int) -> None:
+    """Waiting would not help."""
+    reached = attempt(ledger, intent(cost=cost), cap)
+    assert isinstance(reached, CapReached)
+    assert math.isinf(reached.frees_at)
+
+
+@pytest.mark.parametrize("outcome", SETTLED)
+def test_what_may_have_happened_counts(ledger: Any, intent: Intending, outcome: str) -> None:
+    """Nobody knows that it cost nothing."""
+    cap = Cap("calls", 1, "hour")
+    attempt(ledger, intent(), cap, outcome=outcome)
+    assert isinstance(attempt(ledger, intent("Call Bob"), cap), CapReached)
+
+
+@pytest.mark.parametrize("outcome", FORGOTTEN)
+def test_what_did_not_happen_does_not_count(ledger: Any, intent: Intending, outcome: str) -> None:
+    """Neither as a deed nor in dollars."""
+    both = Cap("calls", 1, "hour"), Cap("spend", DOLLAR, "day")
+    attempt(ledger, intent(cost=DOLLAR), *both, outcome=outcome)
+    assert isinstance(attempt(ledger, intent("Call Bob", cost=DOLLAR), *both), int)
+
+
+@pytest.mark.parametrize(
+    ("cap", "other", "fits"),
+    [
+        pytest.param("calls", {"account": "b" * 16}, True, id="account"),
+        pytest.param("spend", {"account": "b" * 16}, True, id="money-of-another-account"),
+        pytest.param("spend", {"tool": "buy_number"}, False, id="money-of-another-tool"),
+        pytest.param("calls", {"to_number": "+14155550101"}, False, id="calls-to-anybody"),
+        pytest.param("calls_to_one_number", {"to_number": "+14155550101"}, True, id="one-number"),
+        pytest.param("calls_to_one_number", {"what": "Call Ada again"}, False, id="the-same-number"),
+    ],
+)
+def test_a_cap_counts_what_it_is_about(
+    ledger: Any, intent: Intending, cap: str, other: dict[str, str], fits: bool
+) -> None:
+    """Its own tool, its own account, and the number it speaks of; dollars of every tool."""
+    one = Cap(cap, DOLLAR if cap == "spend" else 1, "day")
+    attempt(ledger, intent(cost=DOLLAR), one)
+    assert isinstance(attempt(ledger, intent(**{"cost": DOLLAR} | other), one), int) is fits
+
+
+def test_a_call_that_was_shorter_than_thought_gives_room_back(ledger: Any, intent: Intending) -> None:
+    """Its estimate counted until its seconds were known."""
+    cap = Cap("spend", 2 * DOLLAR, "day")
+    attempt(ledger, intent(cost=2 * DOLLAR, minute_cost=DOLLAR), cap)
+    assert isinstance(attempt(ledger, intent(cost=DOLLAR), cap), CapReached)
+    ledger.settle_seconds(ledger.estimates("a" * 16)[0], 60)
+    assert isinstance(attempt(ledger, intent(cost=DOLLAR), cap), int)
+
+
+def test_a_deed_counts_from_when_it_is_done_and_not_from_the_question(
+    ledger: Any, clock: Any, intent: Intending
+) -> None:
+    """A person took some minutes to say yes."""
+    cap = Cap("calls", 1, "minute")
+    question = ledger.ask(intent())
+    clock.now += 300
+    attempt(ledger, intent(question=question.id), cap)
+    clock.now += 59
+    assert isinstance(attempt(ledger, intent("Call Bob"), cap), CapReached)
+
+
+ACCOUNTS = itertools.count()
+STEPS = st.lists(
+    st.tuples(st.integers(0, 40), st.integers(0, 6), st.sampled_from([*SETTLED, *FORGOTTEN])), min_size=1, max_size=30
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=STEPS, most=st.integers(0, 4), dollars=st.integers(0, 12))
+def test_no_window_ever_holds_more_than_its_cap(
+    sqlite_ledger: Any, clock: Any, intent: Intending, steps: list[tuple[int, int, str]], most: int, dollars: int
+) -> None:
+    """By any order of deeds, outcomes and waits; and each refusal says the first moment at which there is room."""
+    both = Cap("calls", most, "minute"), Cap("spend", dollars, "minute")
+    account = f"account {next(ACCOUNTS)}"
+    counted: list[tuple[float, int]] = []
+    for later, cost, outcome in steps:
+        clock.now += later
+        wanted = intent(account=account, cost=cost)
+        found = attempt(sqlite_ledger, wanted, *both, outcome=outcome)
+        window = [one for one in counted if one[0] > clock.now - 60]
+        fits = len(window) + 1 <= most and sum(one[1] for one in window) + cost <= dollars
+        assert isinstance(found, int) == fits
+        if isinstance(found, int) and outcome in SETTLED:
+            counted.append((clock.now, cost))
+        if isinstance(found, CapReached) and not math.isinf(found.frees_at):
+            present, clock.now = clock.now, found.frees_at - 1
+            assert isinstance(sqlite_ledger.stands_in_the_way(wanted, [found.cap], repeat=True), CapReached)
+            clock.now += 1
+            assert sqlite_ledger.stands_in_the_way(wanted, [found.cap], repeat=True) is None
+            clock.now = present

@@ -1,0 +1,73 @@
+"""One process of many: reads a deed and then a word from stdin, carries the deed out, and says what came of it."""
+
+import asyncio
+import json
+import sys
+from contextlib import AsyncExitStack
+from functools import partial
+from typing import Any
+
+from agentphone_mcp.api.client import ApiClient
+from agentphone_mcp.api.errors import ApiError
+from agentphone_mcp.api.key import ApiKey
+from agentphone_mcp.guard.books import Books
+from agentphone_mcp.guard.deeds import Deed
+from agentphone_mcp.guard.destinations import Destinations
+from agentphone_mcp.guard.gate import Gate
+from agentphone_mcp.guard.limits import Limits
+from agentphone_mcp.guard.rates import Cost
+from agentphone_mcp.guard.refused import Refused
+from agentphone_mcp.guard.reservations import Rules
+from agentphone_mcp.guard.settling import Settler
+from agentphone_mcp.tools.looking_up import look_up, seconds_of
+
+
+def buying(api: ApiClient, arguments: dict[str, Any]) -> tuple[Deed, Any]:
+    """A purchase and its write."""
+    deed = Deed("Buy", "list_numbers", tool="buy_number", arguments=arguments, cost=Cost.of(3))
+    return deed, lambda: api.numbers.buy("US", external_id=arguments["external_id"])
+
+
+def calling(api: ApiClient, arguments: dict[str, Any]) -> tuple[Deed, Any]:
+    """A call and its write."""
+    number = arguments["to_number"]
+    deed = Deed("Call", "list_calls", tool="place_call", arguments=arguments, to_number=number, cost=Cost.of_call(0.22))
+    return deed, lambda: api.calls.place("agt_frontdesk", number, system_prompt=arguments["prompt"])
+
+
+async def carry_out(job: dict[str, Any], api: ApiClient) -> dict[str, Any]:
+    """Get everything ready, wait for the word, and then do it."""
+    books = Books(job["state"])
+    settler = Settler("a" * 16, books, partial(look_up, api), partial(seconds_of, api))
+    gate = Gate(Rules(Limits.parse(job["limits"]), Destinations()), settler)
+    deed, write = (buying if job["deed"] == "buy" else calling)(api, job["arguments"])
+    say("ready")
+    sys.stdin.readline()
+    try:
+        told = await gate.carry_out(deed, True, write)
+    except (Refused, ApiError) as no:
+        return {"refused": str(no)}
+    finally:
+        books.close()
+    return told.model_dump(mode="json")
+
+
+async def main() -> None:
+    """Answer each line of stdin with a line, until it is closed."""
+    say("started")
+    async with AsyncExitStack() as stack:
+        apis: dict[str, ApiClient] = {}
+        for line in sys.stdin:
+            job = json.loads(line)
+            if job["url"] not in apis:
+                apis[job["url"]] = await stack.enter_async_context(ApiClient(job["url"], ApiKey(job["key"])))
+            say(json.dumps(await carry_out(job, apis[job["url"]])))
+
+
+def say(line: str) -> None:
+    """Answer."""
+    print(line, flush=True)  # noqa: T201 - this is how it answers
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

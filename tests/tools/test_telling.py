@@ -1,0 +1,142 @@
+"""What results tell: the same as the models, with strangers' words marked and secrets in their own field alone."""
+
+import itertools
+from typing import Any, Literal
+
+import pytest
+from pydantic import BaseModel
+
+from agentphone_mcp.api.calls import Call, CallWithTranscript, Turn, WebCall
+from agentphone_mcp.api.contacts import Contact
+from agentphone_mcp.api.messages import Conversation, ConversationWithMessages, Message
+from agentphone_mcp.api.secrets import Secrets
+from agentphone_mcp.api.webhooks import Delivery, Webhook, WebhookTest
+from agentphone_mcp.guard.gate import Outcome
+from agentphone_mcp.guard.untrusted import mark
+from agentphone_mcp.tools.calls import TranscriptPage
+from agentphone_mcp.tools.explain import Failed
+from agentphone_mcp.tools.following import Followed
+from agentphone_mcp.tools.results import Listed
+from agentphone_mcp.tools.telling import told
+
+SECRET = "whsec_0123456789abcdef"
+RAW, CLEAN = "Hi\u200b\x1b[31m there", "Hi there"
+MARKED = mark(CLEAN)
+
+
+class Overview(BaseModel):
+    """Parts that may have failed, and free-form settings."""
+
+    calls: Listed[Call] | Failed
+    texts: Listed[Message] | Failed
+    settings: dict[str, Any]
+
+
+def turn(role: Literal["caller", "agent"]) -> Turn:
+    """One of them says it."""
+    return Turn(role=role, text=RAW)
+
+
+OURS = {"role": "agent", "text": CLEAN}
+THEIRS = {"role": "caller", "text": MARKED}
+RESULTS = {
+    "caller": (turn("caller"), THEIRS),
+    "agent": (turn("agent"), OURS),
+    "incoming": (Message(id=RAW, direction="inbound", body=RAW), {"id": CLEAN, "direction": "inbound", "body": MARKED}),
+    "outgoing": (Message(id="m", direction="outbound", body=RAW), {"id": "m", "direction": "outbound", "body": CLEAN}),
+    "which-way-is-not-said": (Message(id="m", body=RAW), {"id": "m", "body": MARKED}),
+    "without-words": (Message(id="m"), {"id": "m"}),
+    "call": (Call(id="c", last_transcript_snippet=RAW), {"id": "c", "last_transcript_snippet": MARKED}),
+    "conversation": (
+        Conversation(id="c", last_message_preview=RAW, group_name=RAW),
+        {"id": "c", "last_message_preview": MARKED, "group_name": MARKED},
+    ),
+    "contact": (Contact(id="c", name=RAW, notes=RAW), {"id": "c", "name": CLEAN, "notes": MARKED}),
+    "webhook-test": (WebhookTest(success=False, error=RAW), {"success": False, "error": MARKED}),
+    "delivery": (Delivery(id="d", error=RAW), {"id": "d", "error": MARKED}),
+    "transcript": (
+        TranscriptPage(call_id="c", turns=[turn("agent"), turn("caller")], total_turns=2),
+        {"call_id": "c", "turns": [OURS, THEIRS], "total_turns": 2},
+    ),
+    "followed": (
+        Followed(call_id="c", ended=False, turns=[turn("caller")], after_turn=1),
+        {"call_id": "c", "ended": False, "turns": [THEIRS], "after_turn": 1},
+    ),
+    "call-with-transcript": (
+        CallWithTranscript.model_validate({"id": "c", "transcripts": [{"role": "user", "content": RAW}]}),
+        {"id": "c", "transcript": [THEIRS]},
+    ),
+    "conversation-with-messages": (
+        ConversationWithMessages(id="c", messages=[Message(id="m", body=RAW)], metadata={RAW: {"words": [RAW, 1]}}),
+        {"id": "c", "metadata": {CLEAN: {"words": [CLEAN, 1]}}, "messages": [{"id": "m", "body": MARKED}]},
+    ),
+    "outcome": (
+        Outcome(status="done", what=RAW, result=Call(id="c", last_transcript_snippet=RAW)),
+        {"status": "done", "what": CLEAN, "result": {"id": "c", "last_transcript_snippet": MARKED}},
+    ),
+    "overview": (
+        Overview(
+            calls=Listed(data=[Call(id="c", last_transcript_snippet=RAW)]),
+            texts=Failed(error=RAW),
+            settings={"turns": [turn("caller")], "on": True, "none": None},
+        ),
+        {
+            "calls": {"data": [{"id": "c", "last_transcript_snippet": MARKED}]},
+            "texts": {"error": CLEAN},
+            "settings": {"turns": [THEIRS], "on": True, "none": None},
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize(("result", "shown"), RESULTS.values(), ids=RESULTS.keys())
+def test_strangers_words_are_marked_wherever_they_stand(result: BaseModel, shown: dict[str, Any]) -> None:
+    """And every other text is cleaned."""
+    assert told(result, str) == shown
+
+
+def test_plain_results_are_told_as_they_are() -> None:
+    """Numbers, flags, lists and nested objects as the models write them."""
+    call = Call(id="c", duration_seconds=1.5, recording_available=False, started_at="2026-11-20T10:30:00+01:00")
+    page = Listed[Call](data=[call], total=1)
+    assert told(page, str) == page.model_dump(mode="json", exclude_none=True)
+
+
+def test_a_secret_is_told_in_its_own_field_alone() -> None:
+    """There it was just made; anywhere else it is a leak."""
+    known = Secrets()
+    known.learn(SECRET)
+    for made, field in (
+        (Webhook(url=f"https://x.example/{SECRET}", secret=SECRET), "secret"),
+        (WebCall(access_token=SECRET, call_id=f"c-{SECRET}"), "access_token"),
+    ):
+        shown = told(Outcome(status="done", what=f"Made {SECRET}.", result=made), known.cut)
+        assert shown["what"] == "Made [secret removed]."
+        assert shown["result"].pop(field) == SECRET
+        assert SECRET not in str(shown)
+
+
+def test_a_secret_is_cut_from_strangers_words_and_from_names() -> None:
+    """Also where zero-width characters hide it, or the end of what is shown would divide it."""
+    known = Secrets()
+    known.learn(SECRET)
+    hidden = "\u200b".join(SECRET)
+    words = told(Turn(role="caller", text=f"It is {hidden}."), known.cut)
+    assert words["text"] == mark("It is [secret removed].")
+    divided = told(Turn(role="caller", text="x" * 3_990 + SECRET), known.cut)
+    assert "whsec" not in divided["text"]
+    named = told(Conversation(id="c", metadata={SECRET: {"nested": f'{{"secret": "{SECRET}"}}'}}), known.cut)
+    assert named["metadata"] == {"[secret removed]": {"nested": '{"secret": "[secret removed]"}'}}
+
+
+def test_every_text_passes_the_cutter_once_it_is_clean() -> None:
+    """It would not find what invisible characters divide."""
+    passed = itertools.count()
+
+    def cut(text: str) -> str:
+        next(passed)
+        assert text == CLEAN
+        return text
+
+    told(Contact(id=RAW, name=RAW, notes=RAW), cut)
+    assert next(passed) == 3
