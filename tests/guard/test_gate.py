@@ -320,9 +320,15 @@ async def test_a_deed_that_is_free_needs_no_yes_and_no_ledger(gate: Gate, books:
     assert books.open().entries() == []
 
 
-async def test_without_a_ledger_nothing_is_done(gate: Gate, state: Path, write: Write) -> None:
-    """A preview is given all the same."""
+@pytest.fixture
+def no_folder(state: Path) -> None:
+    """Something is where the ledger's folder should be."""
     state.write_text("no folder")
+
+
+@pytest.mark.usefixtures("no_folder")
+async def test_without_a_ledger_nothing_is_done(gate: Gate, write: Write) -> None:
+    """A preview is given all the same."""
     assert (await gate.carry_out(CALL, None, write)).status == "needs_confirmation"
     with pytest.raises(Refused, match="cannot be written"):
         await gate.carry_out(CALL, True, write)
