@@ -35,10 +35,9 @@ def calling(api: ApiClient, arguments: dict[str, Any]) -> tuple[Deed, Any]:
     return deed, lambda: api.calls.place("agt_frontdesk", number, system_prompt=arguments["prompt"])
 
 
-async def carry_out(job: dict[str, Any], api: ApiClient) -> dict[str, Any]:
+async def carry_out(job: dict[str, Any], api: ApiClient, books: Books) -> dict[str, Any]:
     """Get everything ready, wait for the word, and then do it."""
-    books = Books(job["state"])
-    settler = Settler("a" * 16, books, partial(look_up, api), partial(seconds_of, api))
+    settler = Settler(job["account"], books, partial(look_up, api), partial(seconds_of, api))
     gate = Gate(Rules(Limits.parse(job["limits"]), Destinations()), settler)
     deed, write = (buying if job["deed"] == "buy" else calling)(api, job["arguments"])
     say("ready")
@@ -47,8 +46,6 @@ async def carry_out(job: dict[str, Any], api: ApiClient) -> dict[str, Any]:
         told = await gate.carry_out(deed, True, write)
     except (Refused, ApiError) as no:
         return {"refused": str(no)}
-    finally:
-        books.close()
     return told.model_dump(mode="json")
 
 
@@ -57,11 +54,15 @@ async def main() -> None:
     say("started")
     async with AsyncExitStack() as stack:
         apis: dict[str, ApiClient] = {}
+        state, books = "", Books("")
         for line in sys.stdin:
             job = json.loads(line)
             if job["url"] not in apis:
                 apis[job["url"]] = await stack.enter_async_context(ApiClient(job["url"], ApiKey(job["key"])))
-            say(json.dumps(await carry_out(job, apis[job["url"]])))
+            if job["state"] != state:
+                books.close()
+                state, books = job["state"], Books(job["state"])
+            say(json.dumps(await carry_out(job, apis[job["url"]], books)))
 
 
 def say(line: str) -> None:
