@@ -14,8 +14,15 @@ from typing import Any
 import psycopg
 import pytest
 
+from agentphone_mcp.api.models import Done
+from agentphone_mcp.guard.books import Books
+from agentphone_mcp.guard.destinations import Destinations
 from agentphone_mcp.guard.entries import Entry, Intent
+from agentphone_mcp.guard.gate import Gate
 from agentphone_mcp.guard.ledger import Ledger
+from agentphone_mcp.guard.limits import Limits
+from agentphone_mcp.guard.reservations import Rules
+from agentphone_mcp.guard.settling import Settler
 
 _PATIENCE = 30
 _numbers = itertools.count(1)
@@ -154,3 +161,62 @@ def sqlite_ledger(tmp_path: Path, clock: Clock) -> Generator[Pen]:
     opened = Pen(str(tmp_path / "ledgers"), clock)
     yield opened
     opened.close()
+
+
+class Write:
+    """A write that counts how often it was done, and then answers or fails as told."""
+
+    def __init__(self, failure: Exception | None = None) -> None:
+        self.times = 0
+        self._failure = failure
+
+    async def __call__(self) -> Done:
+        """Do it."""
+        self.times += 1
+        if self._failure:
+            raise self._failure
+        return Done(message="done")
+
+
+@pytest.fixture
+def writing() -> type[Write]:
+    """Make a `Write` that fails."""
+    return Write
+
+
+@pytest.fixture
+def write() -> Write:
+    """A write that works."""
+    return Write()
+
+
+class InterruptedBooks(Books):
+    """A ledger after whose next answer something happens."""
+
+    after_next: Callable[[], object] | None = None
+
+    async def ask(self, what: Any) -> Any:
+        """Read or write, and then let it happen."""
+        told = await super().ask(what)
+        if self.after_next:
+            self.after_next()
+            self.after_next = None
+        return told
+
+
+@pytest.fixture
+def books(state: Path) -> Generator[InterruptedBooks]:
+    """A ledger of the test's own."""
+    books = InterruptedBooks(str(state))
+    yield books
+    books.close()
+
+
+@pytest.fixture
+def gate(books: Books) -> Gate:
+    """A gate with that ledger, whose look-ups find nothing."""
+
+    async def nothing(*_: Any) -> None:
+        return None
+
+    return Gate(Rules(Limits.parse(""), Destinations()), Settler("account", books, nothing, nothing))

@@ -73,35 +73,44 @@ async def test_a_yes_is_carried_out_once_and_says_whose_it_was(
     assert question == f"Allow this (no. {row.id})? {row.what}"
 
 
-NO = {
-    "not-allowed": (("accept", {"allow": False}), "said no"),
-    "declined": (("decline", {}), "said no"),
-    "cancelled": (("cancel", {}), "closed the question"),
-    "text-for-a-yes": (("accept", {"allow": "true"}), "closed the question"),
-    "one-for-a-yes": (("accept", {"allow": 1}), "closed the question"),
-    "another-field": (("accept", {"approve": True}), "closed the question"),
-    "a-list": (("accept", {"allow": ["true"]}), "closed the question"),
+NO = {"not-allowed": ("accept", {"allow": False}), "declined": ("decline", {})}
+NO_ANSWER = {
+    "cancelled": ("cancel", {}),
+    "text-for-a-yes": ("accept", {"allow": "true"}),
+    "one-for-a-yes": ("accept", {"allow": 1}),
+    "another-field": ("accept", {"approve": True}),
+    "a-list": ("accept", {"allow": ["true"]}),
 }
 
 
 @ERAS
 @EACH
-@pytest.mark.parametrize(("answer", "said"), NO.values(), ids=NO.keys())
-async def test_anything_but_a_yes_is_refused_and_recorded(
-    assistant, sandbox, writes, person, ledger, tool: str, mode: str, answer: Any, said: str
+@pytest.mark.parametrize(("action", "content"), NO.values(), ids=NO.keys())
+async def test_a_no_is_refused_and_recorded(
+    assistant, sandbox, writes, person, ledger, tool: str, mode: str, action: str, content: Any
 ) -> None:
     """Nothing is written; the model reads why, and the ledger keeps it."""
-    if tool not in ("place_call", "release_number") and said != "said no":
-        return
-    action, content = answer
     async with assistant(mode=mode, asks=person(action, **content), needs_person=True) as ai:
         await with_its_webhook(ai, tool, sandbox)
         told = await ai.refused(tool, **GATED[tool][0])
     assert writes() == []
-    assert told.startswith("Nothing was done: your user was asked")
-    assert said in told
+    assert told.startswith("Nothing was done: your user was asked and said no")
     [row] = ledger()
     assert (row.tool, row.outcome, row.reason) == (tool, "refused", told)
+
+
+@ERAS
+@pytest.mark.parametrize("tool", ["place_call", "release_number"])
+@pytest.mark.parametrize(("action", "content"), NO_ANSWER.values(), ids=NO_ANSWER.keys())
+async def test_anything_but_a_yes_is_none(
+    assistant, writes, person, ledger, tool: str, mode: str, action: str, content: Any
+) -> None:
+    """A closed window, and an answer of another shape than the form's."""
+    async with assistant(mode=mode, asks=person(action, **content), needs_person=True) as ai:
+        told = await ai.refused(tool, **GATED[tool][0])
+    assert writes() == []
+    assert told.startswith("Nothing was done: your user was asked and closed the question")
+    assert [(row.outcome, row.reason) for row in ledger()] == [("refused", told)]
 
 
 @ERAS

@@ -165,7 +165,7 @@ def lived(steps: list[Step]) -> tuple[list[Told], Account, list[Entry]]:
     return told, account, rows
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(STEPS)
 def test_no_more_writes_than_confirmed_deeds(steps: list[Step]) -> None:
     """Each write belongs to one call with an exact yes, and each such call to one write at most."""
@@ -177,7 +177,7 @@ def test_no_more_writes_than_confirmed_deeds(steps: list[Step]) -> None:
             assert not one.step.is_confirmed
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(STEPS)
 def test_the_same_deed_is_written_once_unless_it_is_to_be_repeated(steps: list[Step]) -> None:
     """Also where its answer was lost; what the API refused, or never heard of, was not done."""
@@ -191,7 +191,7 @@ def test_the_same_deed_is_written_once_unless_it_is_to_be_repeated(steps: list[S
     assert len(account.made) <= sum(may_have_happened.values())
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(STEPS)
 def test_a_lost_answer_blocks_what_is_like_it(steps: list[Step]) -> None:
     """Until a person wants it nevertheless: other words to the same person, and other numbers, are as bad."""
@@ -208,7 +208,7 @@ def test_a_lost_answer_blocks_what_is_like_it(steps: list[Step]) -> None:
                 doubted.discard(like)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(STEPS)
 def test_every_write_has_a_true_row_in_the_ledger(steps: list[Step]) -> None:
     """Done only what is there, failed only what is not, and nothing that is there without a row."""
@@ -226,7 +226,7 @@ def test_every_write_has_a_true_row_in_the_ledger(steps: list[Step]) -> None:
 
 
 @pytest.mark.parametrize("tool", ["place_call", "send_message", "buy_number"])
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(data=st.data())
 def test_no_text_or_number_in_place_of_a_yes_writes_anything(tool: str, data: st.DataObject) -> None:
     """Only the boolean true is one."""

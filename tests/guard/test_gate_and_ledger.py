@@ -1,0 +1,138 @@
+"""What the gate writes down of a deed, and what it does not do again because it was written down."""
+
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from anyio import CancelScope
+
+from agentphone_mcp.api.errors import Conflict, OutcomeUnknown, RequestLine, Unreachable
+from agentphone_mcp.api.models import Done
+from agentphone_mcp.guard.books import Books
+from agentphone_mcp.guard.deeds import Deed
+from agentphone_mcp.guard.gate import Gate
+from agentphone_mcp.guard.refused import Refused
+
+LINE = RequestLine("DELETE", "/v1/numbers/{number_id}", {"number_id": "pn_1"})
+CALL = Deed("Call +14155559999 from +14155551234.", look_up="list_calls", then="wait_for_call follows it.")
+RELEASE = Deed("Release +14155551234 for good.", look_up="list_numbers", proof="+14155551234")
+
+
+@pytest.mark.parametrize(
+    ("failure", "outcome"),
+    [
+        pytest.param(Conflict(LINE, "in use", status=409), "failed", id="refused-by-the-api"),
+        pytest.param(Unreachable(LINE, "no connection"), "failed", id="never-sent"),
+        pytest.param(OutcomeUnknown(LINE, "timed out"), "unknown", id="lost"),
+        pytest.param(OutcomeUnknown(LINE, "odd \ud800 words", status=502), "unknown", id="lost-in-odd-words"),
+        pytest.param(RuntimeError("a bug"), "unknown", id="bug"),
+    ],
+)
+async def test_what_came_of_it_is_written_down(
+    writing, gate: Gate, books: Books, failure: Exception, outcome: str
+) -> None:
+    """Of a bug of ours nobody knows when it struck."""
+    with suppress(type(failure)):
+        await gate.carry_out(CALL, True, writing(failure))
+    assert [row.outcome for row in books.open().entries()] == [outcome]
+
+
+@pytest.mark.parametrize(
+    ("failure", "times"),
+    [
+        pytest.param(Conflict(LINE, "in use", status=409), 2, id="refused-by-the-api"),
+        pytest.param(Unreachable(LINE, "no connection"), 2, id="never-sent"),
+        pytest.param(OutcomeUnknown(LINE, "timed out"), 1, id="lost"),
+        pytest.param(RuntimeError("a bug"), 1, id="bug"),
+    ],
+)
+async def test_only_what_did_not_happen_is_done_at_the_next_try(
+    writing, gate: Gate, failure: Exception, times: int
+) -> None:
+    """A doubt is told instead."""
+    write = writing(failure)
+    for _ in range(2):
+        with suppress(type(failure)):
+            await gate.carry_out(CALL, True, write)
+    assert write.times == times
+
+
+async def test_a_done_deed_is_replayed_with_its_result(gate: Gate, write) -> None:
+    """And done again where that is wanted."""
+    first = await gate.carry_out(CALL, True, write)
+    again = await gate.carry_out(CALL, True, write)
+    assert (again.status, again.replayed) == ("done", True)
+    assert again.model_dump()["result"] == first.model_dump(exclude_none=True)["result"]
+    assert write.times == 1
+    assert (await gate.carry_out(CALL, True, write, repeat=True)).replayed is None
+    assert write.times == 2
+
+
+async def test_a_preview_tells_of_what_was_just_done(gate: Gate, write) -> None:
+    """The user is asked in full knowledge."""
+    await gate.carry_out(CALL, True, write)
+    preview = await gate.carry_out(CALL, None, write)
+    assert preview.status == "needs_confirmation"
+    assert "was done" in (preview.next_step or "")
+    assert write.times == 1
+
+
+async def test_what_destroys_is_never_replayed(gate: Gate, write) -> None:
+    """A number that was bought back can be released again."""
+    for _ in range(2):
+        assert (await gate.carry_out(RELEASE, RELEASE.proof, write)).status == "done"
+    assert write.times == 2
+
+
+async def test_a_deed_that_is_free_needs_no_yes_and_no_ledger(writing, gate: Gate, books: Books, write) -> None:
+    """It is no matter of the gate."""
+    free = replace(CALL, is_free=True)
+    assert (await gate.carry_out(free, None, write)).status == "done"
+    lost = await gate.carry_out(free, None, writing(OutcomeUnknown(LINE, "timed out")))
+    assert lost.status == "unknown"
+    assert books.open().entries() == []
+
+
+@pytest.fixture
+def no_folder(state: Path) -> None:
+    """Something is where the ledger's folder should be."""
+    state.write_text("no folder")
+
+
+@pytest.mark.usefixtures("no_folder")
+async def test_without_a_ledger_nothing_is_done(gate: Gate, write) -> None:
+    """A preview is given all the same."""
+    assert (await gate.carry_out(CALL, None, write)).status == "needs_confirmation"
+    with pytest.raises(Refused, match="cannot be written"):
+        await gate.carry_out(CALL, True, write)
+    assert write.times == 0
+
+
+async def test_a_ledger_that_breaks_in_between_hides_no_answer(gate: Gate, books: Books, write) -> None:
+    """What was done is told; the row is in doubt later."""
+
+    async def do() -> Done:
+        sa.event.listen(books.open()._store._engine, "begin", broken)
+        return await write()
+
+    def broken(_: Any) -> None:
+        raise sa.exc.OperationalError("BEGIN", None, OSError("disk full"))
+
+    assert (await gate.carry_out(CALL, True, do)).status == "done"
+    sa.event.remove(books.open()._store._engine, "begin", broken)
+    assert [row.outcome for row in books.open().entries()] == ["pending"]
+
+
+async def test_who_gives_up_before_it_is_sent_can_try_again(gate: Gate, books: Books, write) -> None:
+    """The reservation was made, and nothing else."""
+    with CancelScope() as scope:
+        books.after_next = scope.cancel
+        await gate.carry_out(CALL, True, write)
+    assert scope.cancelled_caught
+    assert write.times == 0
+    assert [row.outcome for row in books.open().entries()] == ["failed"]
+    assert (await gate.carry_out(CALL, True, write)).status == "done"
+    assert write.times == 1

@@ -1,0 +1,102 @@
+"""A place in the ledger is had once everything in its way is told: rules, caps, the same deed, doubts."""
+
+from collections.abc import Callable
+from typing import Any
+
+import anyio
+import pytest
+
+from agentphone_mcp.guard.books import Books
+from agentphone_mcp.guard.deeds import Approval, Deed
+from agentphone_mcp.guard.destinations import Destinations
+from agentphone_mcp.guard.entries import Entry, Found
+from agentphone_mcp.guard.limits import Limits
+from agentphone_mcp.guard.rates import Cost
+from agentphone_mcp.guard.refused import Refused
+from agentphone_mcp.guard.reservations import Reservations, Rules
+from agentphone_mcp.guard.settling import Settler
+
+CALL = Deed(
+    "Call.", "list_calls", tool="place_call", to_number="+14155559999", cost=Cost.of_call(0.22), arguments={"a": 1}
+)
+NO = pytest.mark.parametrize("answer", ["not asked", "declined", "cancelled", "timed out", "cannot be asked"])
+
+
+@pytest.fixture
+def reservations(books: Books) -> Callable[..., Reservations]:
+    """Make reservations under these rules, with an API that answers look-ups as told."""
+
+    def reservations(found: Any = None, seconds: float | None = None, limits: str = "", **rules: Any) -> Reservations:
+        async def look_up(*_: Any) -> Found | None:
+            return found
+
+        async def seconds_of(_: Entry) -> float | None:
+            return seconds
+
+        said = Rules(Limits.parse(limits), Destinations(), **rules)
+        return Reservations(said, Settler("account", books, look_up, seconds_of))
+
+    return reservations
+
+
+async def test_the_second_waits_for_the_first(reservations, books) -> None:
+    """And learns what came of it."""
+    made: list[int | Entry] = []
+    ours = reservations()
+    row = await ours.make(CALL, repeat=False)
+
+    async def second() -> None:
+        made.append(await ours.make(CALL, repeat=False))
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(second)
+        await anyio.wait_all_tasks_blocked()
+        books.open().settle(row, "done", ids={"id": "call_1"})
+    [entry] = made
+    assert isinstance(entry, Entry)
+    assert (entry.id, entry.outcome, entry.ids) == (row, "done", {"id": "call_1"})
+
+
+async def test_the_second_goes_ahead_when_the_first_failed(reservations, books) -> None:
+    """Nothing was done yet."""
+    ours = reservations()
+    row = await ours.make(CALL, repeat=False)
+    books.open().settle(row, "failed")
+    assert await ours.make(CALL, repeat=False) == row + 1
+
+
+@pytest.mark.parametrize(
+    ("found", "outcome"),
+    [
+        pytest.param(Found("done", {"id": "call_1"}), "done", id="found"),
+        pytest.param(Found("failed"), None, id="not-done"),
+        pytest.param(None, "unknown", id="cannot-be-told"),
+    ],
+)
+async def test_a_doubt_is_looked_up_first(reservations, books, found: Any, outcome: str | None) -> None:
+    """Only what certainly did not happen is done anew."""
+    ours = reservations(found)
+    books.open().settle(await ours.make(CALL, repeat=False), "unknown", reason="timed out")
+    made = await ours.make(CALL, repeat=False)
+    assert (made.outcome if isinstance(made, Entry) else None) == outcome
+
+
+@NO
+async def test_without_a_persons_yes_there_is_no_place(reservations, books, answer: Any) -> None:
+    """What was said is written down, and that nobody agreed."""
+    deed = Deed("Call.", "list_calls", tool="place_call", approval=Approval("Host 1", answer))
+    with pytest.raises(Refused, match="Nothing was done") as refused:
+        await reservations(needs_person=True).make(deed, repeat=True)
+    [row] = books.open().entries()
+    assert (row.outcome, row.reason, row.approved_by) == ("refused", str(refused.value), None)
+
+
+async def test_a_cap_on_money_looks_for_true_costs_once(reservations, books) -> None:
+    """And then holds."""
+    ours = reservations(seconds=60, limits="spend=1.50/day")
+    other = Deed("Call.", "list_calls", tool="place_call", to_number="+14155559998", cost=Cost.of_call(0.22))
+    books.open().settle(await ours.make(CALL, repeat=False), "done", ids={"id": "call_1"})
+    assert await ours.make(other, repeat=False) == 2
+    with pytest.raises(Refused, match=r"spend=\$1.50/day is reached \(about \$1.32 so far"):
+        await ours.make(other, repeat=True)
+    assert [row.outcome for row in books.open().entries()] == ["done", "pending", "refused"]

@@ -1,0 +1,139 @@
+"""Doubts and estimates are settled by what the API says now; where it says nothing they stay."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from agentphone_mcp.api.errors import RequestLine, ServerError
+from agentphone_mcp.guard.books import Books
+from agentphone_mcp.guard.entries import Entry, Found, Intent
+from agentphone_mcp.guard.settling import Settler
+
+FAILS = ServerError(RequestLine("GET", "/v1/calls", {}), "oops", status=500)
+CALL = Intent("account", "place_call", "f", "+14155559999", "Call.", cost=1_100_000, minute_cost=220_000)
+
+
+def _told(answer: Any) -> Any:
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
+
+
+@pytest.fixture
+def settler(books: Books) -> Callable[..., Settler]:
+    """Make a settler whose API answers as told; a list is answered one by one."""
+
+    def settler(answer: Any = None, seconds: Any = None, account: str = "account") -> Settler:
+        async def look_up(*_: Any) -> Any:
+            return _told(answer.pop(0) if isinstance(answer, list) else answer)
+
+        async def seconds_of(_: Entry) -> Any:
+            return _told(seconds)
+
+        return Settler(account, books, look_up, seconds_of)
+
+    return settler
+
+
+@pytest.fixture
+def deed(books: Books) -> Callable[..., int]:
+    """Write down a deed and what came of it."""
+
+    def deed(outcome: Any, intent: Intent = CALL) -> int:
+        row = books.open().reserve(intent, [], repeat=True, within=60)
+        assert isinstance(row, int)
+        books.open().settle(row, outcome, ids={"id": f"id_{row}"} if outcome == "done" else None)
+        return row
+
+    return deed
+
+
+def shown(books: Books) -> list[Entry]:
+    """What the ledger has."""
+    return books.open().entries()
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome"),
+    [
+        pytest.param(Found("done", {"id": "call_1"}), "done", id="found"),
+        pytest.param(Found("failed"), "failed", id="not-done"),
+        pytest.param(None, "unknown", id="cannot-be-told"),
+        pytest.param(FAILS, "unknown", id="api-down"),
+    ],
+)
+async def test_a_doubt_becomes_what_the_look_up_says(settler, deed, books, answer: Any, outcome: str) -> None:
+    """And stays one where it says nothing."""
+    deed("unknown")
+    await settler(answer).settle_all()
+    assert [row.outcome for row in shown(books)] == [outcome]
+
+
+async def test_one_failure_keeps_no_other_doubt_from_being_settled(settler, deed, books) -> None:
+    """Each is asked for by itself."""
+    for _ in range(3):
+        deed("unknown")
+    await settler([FAILS, Found("failed"), Found("done", {"id": "x"})]).settle_all()
+    assert [row.outcome for row in shown(books)] == ["unknown", "failed", "done"]
+
+
+async def test_the_doubts_of_another_account_are_not_ours(settler, deed, books) -> None:
+    """Its key would be asked for them."""
+    deed("unknown")
+    await settler(Found("failed"), account="another").settle_all()
+    assert [row.outcome for row in shown(books)] == ["unknown"]
+
+
+async def test_a_look_up_is_told_what_came_of_other_deeds(deed, books) -> None:
+    """Also of those that it has just settled."""
+    deed("done")
+    deed("unknown")
+    deed("unknown")
+    seen: list[frozenset[str]] = []
+
+    async def look_up(_: Entry, claimed: frozenset[str]) -> Found:
+        seen.append(claimed)
+        return Found("done", {"id": f"found_{len(seen)}"})
+
+    async def nothing(_: Entry) -> None:
+        return None
+
+    await Settler("account", books, look_up, nothing).settle_all()
+    assert seen == [{"id_1"}, {"id_1", "found_1"}]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "cost", "is_settled"),
+    [
+        pytest.param(30, 110_000, True, id="half-a-minute"),
+        pytest.param(1, 10_000, True, id="at-least-a-cent"),
+        pytest.param(0, 0, True, id="unanswered"),
+        pytest.param(None, 1_100_000, False, id="going-on"),
+        pytest.param(FAILS, 1_100_000, False, id="api-down"),
+    ],
+)
+async def test_an_estimate_becomes_the_cost_when_the_call_is_over(
+    settler, deed, books, seconds: Any, cost: int, is_settled: bool
+) -> None:
+    """Until then it counts as it is."""
+    deed("done")
+    await settler(seconds=seconds).settle_costs()
+    [row] = shown(books)
+    assert (row.cost, row.minute_cost is None) == (cost, is_settled)
+
+
+async def test_without_a_ledger_there_is_nothing_to_settle(settler, state) -> None:
+    """A start makes none."""
+    await settler().settle_all()
+    assert not state.exists()
+
+
+async def test_a_ledger_that_cannot_be_read_stops_no_server(settler, books, deed, state, caplog) -> None:
+    """Its log says so."""
+    deed("unknown")
+    books.close()
+    for file in state.iterdir():
+        file.write_bytes(b"no database" * 1_000)
+    await settler().settle_all()
+    assert "cannot be reconciled" in caplog.text
