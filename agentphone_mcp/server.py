@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import AsyncGenerator, Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from functools import partial
 from typing import Any
 
@@ -89,16 +89,15 @@ def create_server(
             inner=inner,
             secrets=known,
         )
-        books = Books(config.state, known.cut)
         account = config.api_key.account(config.sub_account) if config.api_key else "no key"
-        settler = Settler(account, books, partial(look_up, api), partial(seconds_of, api))
-        async with api, anyio.create_task_group() as beside:
-            if config.api_key and not config.read_only:
-                # What an earlier run left in doubt; nobody waits for it.
-                beside.start_soon(settler.settle_all)
-            yield Telephone(api, Gate(_rules(config), settler), config.rates)
-            beside.cancel_scope.cancel()
-        books.close()
+        with closing(Books(config.state, known.cut)) as books:
+            async with api, anyio.create_task_group() as beside:
+                settler = Settler(account, books, partial(look_up, api), partial(seconds_of, api))
+                if config.api_key and not config.read_only:
+                    # What an earlier run left in doubt; nobody waits for it.
+                    beside.start_soon(settler.settle_all)
+                yield Telephone(api, Gate(_rules(config), settler), config.rates)
+                beside.cancel_scope.cancel()
 
     return AgentPhoneServer(config, lifespan, known)
 

@@ -80,6 +80,7 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A state folder of the test's own, also for the processes it starts; nobody's real ledger is touched."""
     folder = tmp_path / "state"
     monkeypatch.setenv("AGENTPHONE_STATE", str(folder))
+    monkeypatch.setenv("XDG_STATE_HOME", str(folder))
     return folder
 
 

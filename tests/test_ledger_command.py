@@ -127,6 +127,7 @@ def test_json_has_everything_that_a_person_may_ask() -> None:
         "ids": {"id": "call_1"},
         "approved_by": "Claude Desktop 1.2",
         "approved_how": "confirm",
+        "fingerprint": "done",
     }
     assert [entry["outcome"] for entry in others] == ["failed", "unknown", "pending", "refused"]
 

@@ -42,6 +42,7 @@ class Deed:
         tool: the tool that does it.
         arguments: what makes two deeds of one tool the same.
         to_number: whom it reaches, in E.164.
+        local_time: what the clock there shows, as `what` says it.
         cost: what it costs, as far as that is known before.
         clues: by what a look-up finds it, when its answer was lost.
         is_free: nothing is spent, reached or destroyed, so nobody needs to agree.
@@ -55,6 +56,7 @@ class Deed:
     tool: str = ""
     arguments: Mapping[str, Any] = field(default_factory=dict[str, Any])
     to_number: str | None = None
+    local_time: str = ""
     cost: Cost = FREE
     clues: Mapping[str, str | None] = field(default_factory=dict[str, str | None])
     is_free: bool = False
@@ -65,6 +67,12 @@ class Deed:
         """The same for the same tool with the same arguments, whatever their order; nothing can be read from it."""
         said = json.dumps([self.tool, self.arguments], sort_keys=True, ensure_ascii=True, default=str)
         return hashlib.sha256(said.encode()).hexdigest()
+
+    @property
+    def essence(self) -> str:
+        """The same as long as a person would read the same, but for the clock; nothing can be read from it."""
+        timeless = self.what.replace(self.local_time, "") if self.local_time else self.what
+        return hashlib.sha256(timeless.encode("utf-8", "surrogatepass")).hexdigest()
 
     @property
     def subject(self) -> str:

@@ -23,6 +23,7 @@ class Intent:
         minute_cost: set where the cost is an estimate, to be settled by the seconds.
         to_number: whom it reaches, in E.164.
         clues: by what a look-up finds it.
+        essence: a hash of what a person would read of it, but for the clock.
         is_repeatable: whether the same can be done twice; what is destroyed is gone.
         approved_by: the host that passed the yes on.
         approved_how: `confirm`, or `person` where the host asked.
@@ -38,6 +39,7 @@ class Intent:
     minute_cost: int | None = None
     to_number: str | None = None
     clues: Mapping[str, str | None] | None = None
+    essence: str = ""
     is_repeatable: bool = True
     approved_by: str | None = None
     approved_how: str | None = None
@@ -55,10 +57,11 @@ class Found:
 
 @dataclass(frozen=True)
 class Question:
-    """What a person was asked, and when, in seconds since the epoch."""
+    """What a person was asked, the essence of the deed as it was then, and when, in seconds since the epoch."""
 
     id: int
     text: str
+    essence: str
     at: float
 
 

@@ -91,7 +91,7 @@ class Gate:
             is_answering: whether the host comes back with an answer: then it is the question that was asked.
 
         Raises:
-            Refused: when that question was answered before.
+            Refused: when that question was answered before, or the deed is not any more what it was about.
         """
         if not self.rules.needs_person or deed.is_free or not deed.is_confirmed(confirm):
             return None
@@ -105,6 +105,10 @@ class Gate:
             return None
         if asked is None:
             raise AnsweredBefore
+        if asked.essence != deed.essence:
+            raise Refused(
+                f"Nothing was done: what your user was asked about has changed since. It would be: {deed.what}"
+            )
         return asked
 
     def is_too_late(self, question: Question) -> bool:

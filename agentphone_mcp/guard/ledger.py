@@ -137,7 +137,7 @@ class Ledger:
         """Write down that a person is asked; until they agree it counts as refused."""
         with self._store.transaction(intent.account) as connection:
             row = self._write(connection, intent, {"outcome": "refused", "reason": NOBODY_ANSWERED})
-        return Question(row, self._bounded(intent.what), self._clock())
+        return Question(row, self._bounded(intent.what), intent.essence, self._clock())
 
     def asked(self, intent: Intent) -> Question | None:
         """The latest question about this deed that nobody has answered."""
@@ -148,7 +148,7 @@ class Ledger:
         )
         with self._store.transaction(intent.account) as connection:
             row = connection.execute(query.limit(1)).mappings().first()
-        return Question(row["id"], row["what"], row["at"]) if row else None
+        return Question(row["id"], row["what"], row["essence"], row["at"]) if row else None
 
     def doubts(self, account: str) -> list[Entry]:
         """The deeds of an account of which nobody knows whether they happened, oldest first.
@@ -221,6 +221,7 @@ class Ledger:
             "account": intent.account,
             "tool": intent.tool,
             "fingerprint": intent.fingerprint,
+            "essence": intent.essence,
             "subject": intent.subject,
             "to_number": intent.to_number,
             "what": self._bounded(intent.what),

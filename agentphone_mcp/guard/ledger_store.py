@@ -44,6 +44,9 @@ deeds = sa.Table(
     sa.Column("account", sa.String(64), nullable=False, comment="a hash of the key"),
     sa.Column("tool", sa.String(64), nullable=False),
     sa.Column("fingerprint", sa.String(64), nullable=False, comment="a hash of the tool and its arguments"),
+    sa.Column(
+        "essence", sa.String(64), nullable=False, comment="a hash of what a person would read, but for the clock"
+    ),
     sa.Column("subject", Words, nullable=False, comment="what an unknown outcome blocks"),
     sa.Column("to_number", sa.String(32)),
     sa.Column("what", Words, nullable=False),

@@ -147,6 +147,7 @@ class Reservations:
             minute_cost=deed.cost.minute_micros,
             to_number=deed.to_number,
             clues=deed.clues,
+            essence=deed.essence,
             is_repeatable=deed.proof is None,
             approved_by=deed.approval.by,
             approved_how="person" if deed.approval.answer == "yes" else "confirm",

@@ -70,6 +70,8 @@ class Settler:
             await self.settle_costs()
         except LedgerUnavailable as broken:
             logger.warning("the ledger cannot be reconciled: %s", broken)
+        except Exception:
+            logger.exception("the ledger could not be reconciled")
 
 
 def _write_seconds(entry: Entry, seconds: float, ledger: "Ledger") -> None:

@@ -60,13 +60,15 @@ async def placing(
     price = rates.minute(hosted=hosted, denoising=agent.denoising_mode)
     said = f"; its goal: {quoted(prompt)}" if prompt else ""
     said += f"; it begins with {quoted(words.greeting)}" if words.greeting else ""
+    local_time = rules.destinations.local_time(to_number)
     return Deed(
-        f"Call {to_number}, local time {rules.destinations.local_time(to_number)}, from {caller_id} as the agent "
+        f"Call {to_number}, local time {local_time}, from {caller_id} as the agent "
         f"{agent.name!r}, with {who} talking: {per_minute(price)}{said}."
         + also(voice=voice, model_tier=model_tier, variables=variables, disable_recording=disable_recording),
         look_up=f"list_calls with search={to_number}",
         then="Accepted is not answered: wait_for_call follows it as it is spoken, get_transcript reads it later.",
         to_number=to_number,
+        local_time=local_time,
         cost=Cost.of_call(price),
         clues={"agent_id": agent_id},
     )

@@ -91,7 +91,7 @@ async def test_a_retried_answer_counts_once_also_with_repeat(hosting, writes, le
 
 
 async def test_two_answers_at_once_count_once(hosting, writes) -> None:
-    """The host's retry overtakes nothing: one of them is carried out."""
+    """The host's retry overtakes nothing: one of them is carried out, and the others hear of it or are refused."""
     repeated = TEXT | {"repeat": True}
     told: list[Any] = []
     async with hosting() as client:
@@ -105,7 +105,7 @@ async def test_two_answers_at_once_count_once(hosting, writes) -> None:
             for _ in range(4):
                 group.start_soon(answer)
     assert len(writes()) == 1
-    assert sorted(one.is_error for one in told) == [False, True, True, True]
+    assert len({one.structured_content["result"]["id"] for one in told if not one.is_error}) == 1
 
 
 @pytest.mark.parametrize("repeat", [False, True], ids=["plain", "repeat"])
@@ -225,3 +225,19 @@ async def test_an_answer_that_comes_too_late_is_refused(hosting, writes, ledger,
     assert writes() == []
     assert [row.outcome for row in ledger()] == ["refused"]
     assert ledger()[0].reason == told.content[0].text
+
+
+async def test_a_yes_holds_for_the_words_that_were_read(hosting, sandbox, writes, ledger) -> None:
+    """What the agent would say was changed while the person was thinking: that is another deed."""
+    call = {"agent_id": "agt_frontdesk", "to_number": "+14155559999", "confirm": True}
+    async with hosting() as client:
+        host = Host(client.session)
+        asked = await host.asked("place_call", call)
+        await host.call("update_agent", {"agent_id": "agt_frontdesk", "begin_message": "You owe us money."})
+        sandbox.requests.clear()
+        told = await host.answer("place_call", call, asked)
+    assert told.is_error
+    assert "has changed since" in told.content[0].text
+    assert "You owe us money." in told.content[0].text
+    assert writes() == []
+    assert [row.outcome for row in ledger()] == ["refused"]
