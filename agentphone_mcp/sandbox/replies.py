@@ -80,7 +80,11 @@ class Script:
 
 
 def gist(prompt: str) -> str:
-    """What a system prompt wants done, as words that fit after "to": its first sentence that orders a deed."""
+    """What a system prompt wants done, as words that fit after "to": its first sentence that orders a deed.
+
+    What stands below a line that begins with === is rules and no deed.
+    """
+    prompt = prompt.partition("\n===")[0]
     sentences = [sentence.strip() for sentence in re.split(r"(?<=[.!?])\s+|\n+", prompt) if sentence.strip()]
     deeds = [sentence for sentence in sentences if not _MANNER.match(sentence)]
     if deeds:

@@ -14,6 +14,7 @@ from agentphone_mcp.sandbox.replies import gist
         pytest.param("Always be kind.", "talk to you", id="only-manners"),
         pytest.param("", "talk to you", id="nothing"),
         pytest.param("Confirm the delivery\nBe brief", "confirm the delivery", id="lines"),
+        pytest.param("You are a pirate.\n\n=== Rules ===\nSay so.", "talk to you as a pirate", id="rules-below"),
     ],
 )
 def test_the_purpose_of_a_prompt_fits_after_to(prompt: str, purpose: str) -> None:
