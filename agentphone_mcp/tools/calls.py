@@ -23,6 +23,7 @@ from agentphone_mcp.tools.fields import (
     Confirm,
     Id,
     Limit,
+    MaxSeconds,
     NumberId,
     Offset,
     Phone,
@@ -30,7 +31,7 @@ from agentphone_mcp.tools.fields import (
     TextOrNone,
     VoiceId,
 )
-from agentphone_mcp.tools.following import Followed, follow
+from agentphone_mcp.tools.following import Followed, FollowedOutcome, follow, follow_placed
 from agentphone_mcp.tools.injected import Api, Gate
 from agentphone_mcp.tools.placing import Words, opening_web_call, placing
 from agentphone_mcp.tools.results import Listed, listed
@@ -105,6 +106,7 @@ async def place_call(
     words: Words,
     api: Api,
     gate: Gate,
+    ctx: Context,
     prompt: Annotated[
         TextOrNone,
         Field(description="Goal of this call: the built-in AI talks by it. Left out, the agent's voice mode decides"),
@@ -115,11 +117,13 @@ async def place_call(
     model_tier: ModelTier | None = None,
     variables: Annotated[dict[str, str] | None, Field(description="For the agent's prompt")] = None,
     disable_recording: bool | None = None,
+    wait: Annotated[bool, Field(description="Then follow it, as wait_for_call does")] = False,
+    max_seconds: MaxSeconds = 45,
     confirm: Confirm = None,
     repeat: Repeat = False,
-) -> Outcome[Call]:
-    """Dial a person and let an agent talk. Returns when the call is accepted, before anyone answers."""
-    return await gate.carry_out(
+) -> FollowedOutcome[Call]:
+    """Dial a person and let an agent talk. Returns when the call is accepted, before anyone answers, unless wait."""
+    outcome = await gate.carry_out(
         deed,
         confirm,
         lambda: api.calls.place(
@@ -135,13 +139,15 @@ async def place_call(
         ),
         repeat=repeat,
     )
+    within = max_seconds if wait else None
+    return await follow_placed(outcome, api.calls, ctx.report_progress, api.secrets.cut, max_seconds=within)
 
 
 async def wait_for_call(
     call_id: CallId,
     api: Api,
     ctx: Context,
-    max_seconds: Annotated[int, Field(ge=1, le=600, description="Most hosts give up at 60")] = 45,
+    max_seconds: MaxSeconds = 45,
     after_turn: AfterTurn = 0,
 ) -> Followed:
     """Follow a live call until it ends or max_seconds pass; says which, and how to go on."""

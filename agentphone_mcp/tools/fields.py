@@ -38,11 +38,8 @@ def _text_or_none(value: str | None) -> str | None:
 
 
 Id = Annotated[str, AfterValidator(_an_id)]
-AgentId = Annotated[Id, Field(description="From list_agents")]
-NumberId = Annotated[Id, Field(description="From list_numbers")]
-CallId = Annotated[Id, Field(description="From list_calls")]
-ConversationId = Annotated[Id, Field(description="From list_conversations")]
-ContactId = Annotated[Id, Field(description="From list_contacts")]
+# Their names say it, and the instructions that ids come from the list tools.
+AgentId = NumberId = CallId = ConversationId = ContactId = Id
 OneAgentOnly = Annotated[Id | None, Field(description="This agent's webhook; else the project's")]
 
 Phone = Annotated[str, AfterValidator(to_e164), Field(description="E.164; else +1 is assumed")]
@@ -51,6 +48,7 @@ TransferNumber = Annotated[str, AfterValidator(_number_or_nothing), Field(descri
 Limit = Annotated[int, Field(ge=1, le=100)]
 Offset = Annotated[int, Field(ge=0)]
 Hours = Annotated[int, Field(ge=1, le=720)]
+MaxSeconds = Annotated[int, Field(ge=1, le=600, description="Most hosts give up at 60")]
 AfterTurn = Annotated[int, Field(ge=0, description="Turns already read")]
 
 Confirm = Annotated[StrictBool | None, Field(description="Omit for a preview; true if your user agreed")]

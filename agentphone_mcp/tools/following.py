@@ -1,20 +1,35 @@
 """Follow a call as it is spoken, and say no more than was seen."""
 
 from collections.abc import Awaitable, Callable
-from typing import Annotated
+from typing import Annotated, Any, Generic
 
 import anyio
 from pydantic import BaseModel, Field
 
 from agentphone_mcp.api.calls import ENDED, Call, CallsApi, Turn
-from agentphone_mcp.api.errors import ApiError, Forbidden, Unauthorized
+from agentphone_mcp.api.errors import (
+    ApiError,
+    Conflict,
+    RateLimited,
+    ServerError,
+    StatusError,
+    Unreachable,
+    UnreadableAnswer,
+)
+from agentphone_mcp.guard.deeds import Outcome, Result
 from agentphone_mcp.tools.telling import Cut, told
 
 Report = Callable[[float, float | None, str | None], Awaitable[None]]
 """Sends a progress notification: how many turns, of how many, and the newest one."""
 _POLL_SECONDS = 1.0
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 4.0
+"""Seconds before a lost stream is opened again; doubled each time that nothing new was heard."""
 _LAST_LOOK_SECONDS = 3.0
 """How long the last look at the call may take, after the time is up: hosts give up on a tool soon after."""
+_NO_STREAM = (404, 405, 501)
+_UNANSWERED = frozenset({"busy", "no-answer", "failed"})
+_PASSING = (Unreachable, ServerError, RateLimited, Conflict)
+"""What may be over in a moment, and then the call goes on."""
 
 
 class Followed(BaseModel):
@@ -23,10 +38,17 @@ class Followed(BaseModel):
     call_id: str
     ended: bool
     status: str | None = None
+    answered: Annotated[bool | None, Field(description="Whether somebody picked up; absent while nobody knows")] = None
     duration_seconds: float | None = None
     turns: list[Turn]
     after_turn: Annotated[int, Field(description="Pass it to go on without repeating a turn")]
     next_step: str | None = None
+
+
+class FollowedOutcome(Outcome[Result], Generic[Result]):
+    """What came of placing a call, and what was heard of it."""
+
+    followed: Followed | None = None
 
 
 class _Listener:
@@ -56,9 +78,20 @@ class _Listener:
         self.ended = self.ended or call.has_ended
         self.duration_seconds = call.duration_seconds or self.duration_seconds
 
+    @property
+    def answered(self) -> bool | None:
+        """Whether somebody picked up: accepted and `in-progress` say nothing of that."""
+        if any(turn.role == "caller" for turn in self.turns):
+            return True
+        if not self.ended:
+            return None
+        if self.status == "completed":
+            return bool(self.turns or self.duration_seconds) or None
+        return False if self.status in _UNANSWERED and not self.turns else None
+
 
 async def follow(
-    calls: CallsApi, call_id: str, report: Report, cut: Cut, *, max_seconds: float, after_turn: int
+    calls: CallsApi, call_id: str, report: Report, cut: Cut, *, max_seconds: float, after_turn: int = 0
 ) -> Followed:
     """Follow a call until it ends or the time is up.
 
@@ -76,9 +109,7 @@ async def follow(
     listener = _Listener(after_turn, report, cut)
     try:
         with anyio.move_on_after(max_seconds):
-            await _listen(calls, call_id, listener)
-            if not listener.ended:
-                await _poll(calls, call_id, listener)
+            await _listen_to_the_end(calls, call_id, listener)
         with anyio.move_on_after(_LAST_LOOK_SECONDS):
             listener.see(await calls.get(call_id))
     except ApiError:
@@ -89,6 +120,7 @@ async def follow(
         call_id=call_id,
         ended=listener.ended,
         status=listener.status,
+        answered=listener.answered,
         duration_seconds=listener.duration_seconds,
         turns=listener.turns[after_turn:],
         after_turn=max(after_turn, len(listener.turns)),
@@ -96,8 +128,47 @@ async def follow(
     )
 
 
-async def _listen(calls: CallsApi, call_id: str, listener: _Listener) -> None:
-    """Hear the live stream to its end, or as far as it goes: older servers have none, and any stream can break."""
+async def follow_placed(
+    outcome: Outcome[Call], calls: CallsApi, report: Report, cut: Cut, *, max_seconds: float | None
+) -> FollowedOutcome[Any]:
+    """Follow a call that was placed, now or before, for as long as is wanted; one that was not is only told of."""
+    followed, next_step = None, outcome.next_step
+    call_id = getattr(outcome.result, "id", None)
+    if outcome.status == "done" and call_id and max_seconds is not None:
+        try:
+            followed = await follow(calls, call_id, report, cut, max_seconds=max_seconds)
+            next_step = None if followed.ended else followed.next_step
+        except ApiError as cannot:
+            # The call goes on, whether it can be heard or not.
+            next_step = (
+                f"It was placed but cannot be followed now ({cannot.detail or cannot.status}): use wait_for_call."
+            )
+    said = {name: getattr(outcome, name) for name in Outcome.model_fields} | {"next_step": next_step}
+    return FollowedOutcome[Any].model_construct(None, **said, followed=followed)
+
+
+async def _listen_to_the_end(calls: CallsApi, call_id: str, listener: _Listener) -> None:
+    """Hear the live stream, opened again whenever it breaks; poll where there is none."""
+    pause = _FIRST_PAUSE
+    while True:
+        known = len(listener.turns)
+        if not await _listen(calls, call_id, listener):
+            return await _poll(calls, call_id, listener)
+        if listener.ended:
+            return None
+        try:
+            await _look(calls, call_id, listener)
+        except _PASSING:
+            if pause >= _LONGEST_PAUSE:
+                raise
+        if listener.ended:
+            return None
+        pause = _FIRST_PAUSE if len(listener.turns) > known else min(2 * pause, _LONGEST_PAUSE)
+        await anyio.sleep(pause)
+
+
+async def _listen(calls: CallsApi, call_id: str, listener: _Listener) -> bool:
+    """Hear the live stream to its end, or as far as it goes; says whether there is one at all."""
     turns: list[Turn] = []
     try:
         async with calls.follow(call_id) as events:
@@ -106,23 +177,36 @@ async def _listen(calls: CallsApi, call_id: str, listener: _Listener) -> None:
                     listener.ended = True
                     listener.status = event.status if event.status in ENDED else None
                     listener.duration_seconds = event.duration_seconds
-                    return
+                    return True
                 if event.kind == "connected":
                     listener.status = event.status
                 if event.turn:
                     turns.append(event.turn)
                     await listener.hear(turns)
-    except (Unauthorized, Forbidden):
-        raise
-    except ApiError:
-        # Whatever else is wrong with the stream, the call itself may still be read.
-        return
+    except UnreadableAnswer:
+        return bool(turns)
+    except StatusError as no:
+        if no.status in _NO_STREAM:
+            return False
+        if not isinstance(no, _PASSING):
+            raise
+    except _PASSING:
+        # Whatever else is wrong with the stream, the call goes on and may still be heard.
+        return True
+    return True
+
+
+async def _look(calls: CallsApi, call_id: str, listener: _Listener) -> None:
+    """Read the call; its transcript after its status, so that a call that has ended has said all."""
+    call = await calls.get(call_id)
+    if call.has_ended:
+        await listener.hear((await calls.transcript(call_id)).turns)
+    listener.see(call)
 
 
 async def _poll(calls: CallsApi, call_id: str, listener: _Listener) -> None:
     while True:
         call = await calls.get(call_id)
-        # Read after the status, so that a call that has ended has said all.
         await listener.hear((await calls.transcript(call_id)).turns)
         listener.see(call)
         if listener.ended:
