@@ -40,6 +40,8 @@ _TO_CONNECT = 10.0
 _FOR_AUDIO = 300.0
 _MAX_REDIRECTS = 3
 _LONGEST_DETAIL = 1_000
+# Each followed call keeps one busy for minutes; httpx's own limit of 100 would stop everything else.
+_CONNECTIONS = httpx.Limits(max_connections=2_000, max_keepalive_connections=20)
 _UNTYPED = "application/octet-stream"
 # Of httpx's errors these happen before a request is sent, so that a write cannot have been accepted.
 _NEVER_SENT = (
@@ -85,7 +87,7 @@ class Transport:
         self._allowlist = Allowlist.for_base(base_url, key)
         self._client: httpx.AsyncClient | None = None
         if key is not None:
-            inner = inner or httpx.AsyncHTTPTransport(proxy=proxy_for(self._allowlist))
+            inner = inner or httpx.AsyncHTTPTransport(proxy=proxy_for(self._allowlist), limits=_CONNECTIONS)
             self._client = httpx.AsyncClient(
                 base_url=self._allowlist.base,
                 headers={"Accept": "application/json"} | ({"X-Sub-Account-Id": sub_account} if sub_account else {}),

@@ -56,6 +56,7 @@ _FAULT_FIELDS = {
     "delay": Field(number(0, 600)),
     "drop": Field(one_of("before", "after")),
     "malformed": Field(boolean),
+    "cutAfter": Field(integer(1)),
     "times": Field(_times),
 }
 

@@ -11,6 +11,7 @@ In words, for the command line: `METHOD PATH EFFECT… [times=N|always]`. The pa
 | `drop-before` | the connection is dropped; nothing was done |
 | `drop-after` | the connection is dropped when the work is done |
 | `malformed` | the work is done, and half of the answer's JSON arrives |
+| `cut-after=3` | three parts of the answer arrive, events of a stream, and then the connection is dropped |
 """
 
 import asyncio
@@ -18,6 +19,7 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import partial
 from typing import Any, Literal
 
 import httpx
@@ -50,6 +52,7 @@ class Fault:
     delay: float = 0
     drop: Drop | None = None
     malformed: bool = False
+    cut_after: int | None = None
     times: int | None = 1
 
     def __post_init__(self) -> None:
@@ -66,11 +69,15 @@ class Fault:
             raise BadFaultError(f"times={self.times} is never")
         if self.retry_after is not None and (self.status is None or self.retry_after < 0):
             raise BadFaultError("retry-after needs a status, such as 429, and a number of seconds")
-        effects = sum((self.status is not None, self.drop is not None, self.malformed))
+        if self.cut_after is not None and self.cut_after < 1:
+            raise BadFaultError(f"cut-after={self.cut_after} lets nothing arrive; that is drop-before")
+        effects = sum((self.status is not None, self.drop is not None, self.malformed, self.cut_after is not None))
         if effects > 1:
-            raise BadFaultError("only one of status, drop-before, drop-after and malformed can happen at once")
+            raise BadFaultError("only one of status, drop-before, drop-after, cut-after and malformed can happen at once")
         if not effects and not self.delay:
-            raise BadFaultError("nothing would happen: give a status, delay, drop-before, drop-after or malformed")
+            raise BadFaultError(
+                "nothing would happen: give a status, delay, drop-before, drop-after, cut-after or malformed"
+            )
 
     def fits(self, method: str, path: str) -> bool:
         """Whether the rule is about such a request."""
@@ -86,6 +93,7 @@ class Fault:
             "delay": self.delay,
             "drop": self.drop,
             "malformed": self.malformed,
+            "cutAfter": self.cut_after,
             "times": "always" if self.times is None else self.times,
         }
 
@@ -117,7 +125,7 @@ _FLAGS: dict[str, Json] = {
     "malformed": {"malformed": True},
     "always": {"times": None},
 }
-_NUMBERS = ("status", "delay", "times", "retry-after")
+_NUMBERS = ("status", "delay", "times", "retry-after", "cut-after")
 
 
 def _number(name: str, value: str) -> float | None:
@@ -173,6 +181,8 @@ class Breaking:
             await _refusal(fault.status, fault.retry_after)(scope, receive, send)
         elif fault.malformed:
             await self._app(scope, receive, _Halving(send))
+        elif fault.cut_after is not None:
+            await self._app(scope, receive, _CuttingShort(send, fault.cut_after, partial(self._cut, scope["client"])))
         elif fault.drop:
             if fault.drop == "after":
                 await self._app(scope, receive, _unheard)
@@ -181,11 +191,15 @@ class Breaking:
             await self._app(scope, receive, send)
 
     async def _drop(self, scope: Scope, receive: Receive) -> None:
-        if self._faults.cut is None or not self._faults.cut(scope["client"]):
-            raise ConnectionDroppedError("Server disconnected without sending a response (a fault of the sandbox).")
+        self._cut(scope["client"])
         # The server wants an answer from whoever returns before it has noticed.
         while (await receive())["type"] != "http.disconnect":
             pass
+
+
+    def _cut(self, client: Any) -> None:
+        if self._faults.cut is None or not self._faults.cut(client):
+            raise ConnectionDroppedError("Server disconnected without sending a response (a fault of the sandbox).")
 
 
 def _refusal(status: int, retry_after: int | None) -> JSONResponse:
@@ -200,6 +214,24 @@ def _refusal(status: int, retry_after: int | None) -> JSONResponse:
 
 async def _unheard(_: Message) -> None:
     """Where an answer goes that nobody will get."""
+
+
+class _CuttingShort:
+    """Passes the first parts of an answer on and then drops the connection; who sends more speaks to nobody."""
+
+    def __init__(self, send: Send, parts: int, cut: Callable[[], None]) -> None:
+        self._send = send
+        self._left = parts
+        self._cut = cut
+
+    async def __call__(self, message: Message) -> None:
+        if not self._left:
+            return
+        await self._send(message)
+        if message.get("body"):
+            self._left -= 1
+            if not self._left:
+                self._cut()
 
 
 class _Halving:

@@ -18,6 +18,7 @@ from agentphone_mcp.sandbox.faults import parse
         pytest.param("* /v1/calls delay=0.5", Fault("*", "/v1/calls", delay=0.5), id="delay"),
         pytest.param("GET /v1/x status=429 retry-after=7", Fault("GET", "/v1/x", 429, 7), id="retry-after"),
         pytest.param("GET /v1/agents malformed", Fault("GET", "/v1/agents", malformed=True), id="malformed"),
+        pytest.param("GET /v1/* cut-after=3", Fault("GET", "/v1/*", cut_after=3), id="cut-after"),
     ],
 )
 def test_a_rule_is_read_from_words(rule: str, fault: Fault) -> None:
@@ -40,6 +41,7 @@ def test_a_rule_is_read_from_words(rule: str, fault: Fault) -> None:
         pytest.param("GET /v1/agents malformed times=0", "never", id="never"),
         pytest.param("GET /v1/agents delay=1 retry-after=1", "needs a status", id="retry-after-alone"),
         pytest.param("GET /v1/agents malformed drop-after", "only one", id="two-at-once"),
+        pytest.param("GET /v1/agents cut-after=0", "nothing arrive", id="cut-at-once"),
     ],
 )
 def test_a_rule_that_is_none_is_told_in_a_sentence(rule: str, told: str) -> None:

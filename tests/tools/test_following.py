@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from agentphone_mcp.guard.untrusted import mark
+from agentphone_mcp.sandbox.faults import parse
 
 CALL = {"agent_id": "agt_frontdesk", "confirm": True}
 FRIEND, TALKATIVE, UNANSWERED, BUSY = "+14155559999", "+14155550109", "+14155550102", "+14155550101"
@@ -109,6 +110,53 @@ async def test_a_call_can_be_followed_in_pieces(assistant) -> None:
     assert progress.counts == list(range(1, len(heard) + 1))
 
 
+async def test_a_call_can_be_followed_as_soon_as_it_is_placed(assistant) -> None:
+    """One tool does both, and says what each came to."""
+    progress = Progress()
+    async with assistant() as ai:
+        async with asyncio.timeout(20):
+            result = await ai.client.call_tool(
+                "place_call", {"to_number": FRIEND, "wait": True, **CALL}, progress_callback=progress
+            )
+        told = result.structured_content
+        read = await ai.ask("get_transcript", call_id=told["result"]["id"])
+        await progress.reach(len(read["turns"]))
+    assert told["status"] == "done"
+    assert (told["followed"]["ended"], told["followed"]["status"]) == (True, "completed")
+    assert told["followed"]["turns"] == read["turns"]
+    assert "next_step" not in told
+
+
+async def test_placing_never_reports_an_end_that_was_not_seen(assistant) -> None:
+    """The time ran out while it went on, and the way to go on is told."""
+    async with assistant() as ai:
+        told = await ai.ask("place_call", to_number=TALKATIVE, wait=True, max_seconds=1, **CALL)
+        again = await ai.ask("place_call", to_number=TALKATIVE, wait=True, max_seconds=30, **CALL)
+    assert (told["status"], told["followed"]["ended"]) == ("done", False)
+    assert "wait_for_call again" in told["next_step"]
+    assert again["replayed"] is True
+    assert again["followed"]["ended"] is True
+    assert again["followed"]["call_id"] == told["result"]["id"]
+
+
+async def test_a_preview_has_nothing_to_follow(assistant, writes) -> None:
+    """Waiting is for a call that was placed."""
+    async with assistant() as ai:
+        told = await ai.ask("place_call", agent_id="agt_frontdesk", to_number=FRIEND, wait=True)
+    assert told["status"] == "needs_confirmation"
+    assert "followed" not in told
+    assert writes() == []
+
+
+async def test_a_call_that_cannot_be_followed_was_still_placed(assistant, sandbox) -> None:
+    """What was done is told, whatever happens afterwards."""
+    sandbox.faults.rules.append(parse("GET /v1/calls/* status=403 always"))
+    async with assistant() as ai:
+        told = await ai.ask("place_call", to_number=FRIEND, wait=True, **CALL)
+    assert (told["status"], "followed" in told) == ("done", False)
+    assert "It was placed but cannot be followed" in told["next_step"]
+
+
 async def test_time_that_runs_out_is_no_end(assistant) -> None:
     """It still rings, nobody has spoken, and the way to go on is told."""
     async with assistant(timeout=5) as ai:
@@ -126,7 +174,7 @@ async def test_a_call_nobody_answers_ends_with_its_own_status(assistant, number,
     async with assistant() as ai:
         call = (await ai.ask("place_call", to_number=number, **CALL))["result"]
         told = await follow(ai, call_id=call["id"])
-    assert (told["ended"], told["status"], told["turns"]) == (True, status, [])
+    assert (told["ended"], told["status"], told["turns"], told["answered"]) == (True, status, [], False)
 
 
 async def test_a_past_call_is_told_at_once(assistant) -> None:
@@ -184,6 +232,24 @@ async def test_a_broken_stream_is_replaced_by_polling(assistant, answering, stre
         await progress.reach(len(SAID))
     assert (told["ended"], [turn["text"] for turn in told["turns"]]) == (True, TOLD)
     assert progress.counts == [1, 2, 3, 4]
+
+
+async def test_a_stream_that_is_cut_five_times_loses_no_turn_and_repeats_none(assistant, sandbox) -> None:
+    """It is opened again each time, and begins with what was heard before."""
+    progress = Progress()
+    async with assistant() as ai:
+        for events_heard in (2, 6, 11, 17, 24):
+            sandbox.faults.rules.append(parse(f"GET /v1/calls/*/stream cut-after={events_heard}"))
+        call = (await ai.ask("place_call", to_number=TALKATIVE, **CALL))["result"]
+        told = await follow(ai, progress, call_id=call["id"])
+        read = await ai.ask("get_transcript", call_id=call["id"])
+        await progress.reach(len(told["turns"]))
+    assert sandbox.faults.rules == []
+    assert sum(request.path.endswith("/stream") for request in sandbox.requests) == 6
+    assert (told["ended"], told["status"], told["answered"]) == (True, "completed", True)
+    assert told["turns"] == read["turns"]
+    assert progress.counts == list(range(1, len(told["turns"]) + 1))
+    assert progress.lines == [f"{turn['role']}: {turn['text']}" for turn in told["turns"]]
 
 
 async def test_a_stream_that_closes_is_not_the_end_of_the_call(assistant, answering) -> None:
