@@ -183,14 +183,14 @@ def test_what_is_said_to_be_silence_is_silence(block: Block, line: Any, hook: An
 
 @each("row")
 async def test_a_row_is_one_that_the_tool_gives(block: Block, connect: Any, line: Any, hook: Any) -> None:
-    """For the answer that the guide blames for it."""
+    """For the answer that the guide blames for it; marks of strangers' words are left out."""
     heard(line, hook, '["Hello"]', "application/json")
     async with connect() as client:
         arguments = {"agent_id": "agt_orderline"}
         rows = (await client.call_tool(block.label.removeprefix("row of "), arguments)).structured_content["data"]
     found = next(row for row in rows if row["event"] == "agent.message")
-    shown = json.loads(block.text)
-    assert shown | {name: found[name] for name in ("id", "at")} == found
+    found["error"] = re.sub("</?untrusted>", "", found["error"])
+    assert json.loads(block.text) | {name: found[name] for name in ("id", "at")} == found
 
 
 @each("host")
