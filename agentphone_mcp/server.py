@@ -28,6 +28,7 @@ from agentphone_mcp.guard.refused import Refused
 from agentphone_mcp.guard.reservations import Rules
 from agentphone_mcp.guard.settling import Settler
 from agentphone_mcp.guard.untrusted import clean
+from agentphone_mcp.guides import GUIDES
 from agentphone_mcp.tools.calls import RECORDING_URI
 from agentphone_mcp.tools.catalog import CATALOG, select
 from agentphone_mcp.tools.explain import explain, explain_arguments
@@ -133,6 +134,14 @@ class AgentPhoneServer(MCPServer[Telephone]):
         )
         if "calls" in config.toolsets:
             self.resource(RECORDING_URI, title="Call recording", mime_type="audio/wav")(call_recording)
+        for guide in GUIDES:
+            self.resource(
+                guide.uri,
+                name=guide.name,
+                title=guide.title,
+                description=guide.description,
+                mime_type="text/markdown",
+            )(guide.read)
 
     async def call_tool(
         self, name: str, arguments: dict[str, Any], context: Context[Telephone, Any] | None = None

@@ -47,6 +47,7 @@ NEVER = {
     "guard": {"mcp", "mcp_types", "httpx", "starlette", "uvicorn", "click"},
     "sandbox": {"mcp", "mcp_types"},
     "tools": {"httpx", "starlette", "uvicorn", "click", "rich"},
+    "guides": {"mcp", "mcp_types", "httpx", "pydantic"},
     "config": {"mcp", "mcp_types", "click"},
 }
 EVERY = pytest.mark.parametrize("module", MODULES, ids=lambda path: dotted(path) or OURS)
