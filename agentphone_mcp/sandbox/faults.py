@@ -73,7 +73,9 @@ class Fault:
             raise BadFaultError(f"cut-after={self.cut_after} lets nothing arrive; that is drop-before")
         effects = sum((self.status is not None, self.drop is not None, self.malformed, self.cut_after is not None))
         if effects > 1:
-            raise BadFaultError("only one of status, drop-before, drop-after, cut-after and malformed can happen at once")
+            raise BadFaultError(
+                "only one of status, drop-before, drop-after, cut-after and malformed can happen at once"
+            )
         if not effects and not self.delay:
             raise BadFaultError(
                 "nothing would happen: give a status, delay, drop-before, drop-after, cut-after or malformed"
@@ -195,7 +197,6 @@ class Breaking:
         # The server wants an answer from whoever returns before it has noticed.
         while (await receive())["type"] != "http.disconnect":
             pass
-
 
     def _cut(self, client: Any) -> None:
         if self._faults.cut is None or not self._faults.cut(client):
