@@ -51,6 +51,8 @@ def _listening(port: int) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((LOOPBACK, port))
+        # Whoever reads where it is served may connect at once, also before the web server is up.
+        listener.listen()
     except OSError as taken:
         listener.close()
         raise CannotServe(f"cannot listen on {LOOPBACK}:{port}: {taken.strerror}") from taken
