@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from agentphone_mcp.guard.entries import Entry, Found, Intent, Question, Settled
 from agentphone_mcp.guard.holders import is_gone, this_holder
-from agentphone_mcp.guard.ledger_queries import DOUBTED, SAME, counted
+from agentphone_mcp.guard.ledger_queries import DOUBTED, SAME, SETTLE, WRITE, counted
 from agentphone_mcp.guard.ledger_store import Store, deeds
 from agentphone_mcp.guard.limits import Cap, CapReached
 from agentphone_mcp.guard.rates import cost_of_seconds
@@ -105,7 +105,7 @@ class Ledger:
         if outcome == "unknown":
             settled["was_unknown"] = True
         with self._store.transaction("settle") as connection:
-            connection.execute(sa.update(deeds).where(deeds.c.id == row).values(settled))
+            connection.execute(SETTLE, settled | {"row": row})
 
     def settle_doubt(self, entry: Entry, found: Found) -> None:
         """Write down what a look-up found, unless somebody else settled it in the meantime."""
@@ -214,7 +214,7 @@ class Ledger:
     def _write(self, connection: sa.Connection, intent: Intent, state: Mapping[str, Any]) -> int:
         """Write a deed: into the row of the question that was asked about it, where that is still open."""
         if intent.question is not None and _is_open(connection, intent.question):
-            connection.execute(sa.update(deeds).where(deeds.c.id == intent.question).values(**state))
+            connection.execute(SETTLE, dict(state) | {"row": intent.question})
             return intent.question
         row = {
             "at": self._clock(),
@@ -231,7 +231,7 @@ class Ledger:
             "repeated": False,
             "clues": _plain(intent.clues),
         }
-        inserted = connection.execute(sa.insert(deeds).values(row | dict(state))).inserted_primary_key
+        inserted = connection.execute(WRITE, row | dict(state)).inserted_primary_key
         return int(inserted[0]) if inserted else 0
 
     def _bounded(self, what: str) -> str:

@@ -12,13 +12,15 @@ from agentphone_mcp.guard.limits import Cap
 _repeats = deeds.alias("repeats")
 
 
+def _may_have_happened(table: sa.FromClause) -> sa.ColumnElement[bool]:
+    """Whether it counts; spelled out, as SQLAlchemy writes an `in_` anew each time."""
+    return sa.or_(*(table.c.outcome == outcome for outcome in MAY_HAVE_HAPPENED))
+
+
 def _alike(table: sa.FromClause) -> sa.ColumnElement[bool]:
-    """The deeds of a tool on a subject that may have happened."""
-    return sa.and_(
-        table.c.account == sa.bindparam("account"),
-        table.c.tool == sa.bindparam("tool"),
-        table.c.outcome.in_(MAY_HAVE_HAPPENED),
-    )
+    """The deeds of a tool that may have happened."""
+    mine = table.c.account == sa.bindparam("account"), table.c.tool == sa.bindparam("tool")
+    return sa.and_(*mine, _may_have_happened(table))
 
 
 SAME: sa.Select[Any] = (
@@ -49,6 +51,13 @@ DOUBTED: sa.Select[Any] = (
 """Those on the same subject that are or were in doubt, since one was repeated; takes account, tool and subject."""
 
 
+WRITE = sa.insert(deeds)
+"""Takes the columns of a row."""
+
+SETTLE = sa.update(deeds).where(deeds.c.id == sa.bindparam("row"))
+"""Takes row, and the columns that change."""
+
+
 @cache
 def counted(cap: Cap, *, one_by_one: bool) -> "sa.Select[Any, Any]":
     """What counts against a cap: how many and how much, or each with its time; takes account, since and to_number."""
@@ -57,7 +66,7 @@ def counted(cap: Cap, *, one_by_one: bool) -> "sa.Select[Any, Any]":
     query = sa.select(*(what if one_by_one else summed)).where(
         deeds.c.account == sa.bindparam("account"),
         deeds.c.at > sa.bindparam("since"),
-        deeds.c.outcome.in_(MAY_HAVE_HAPPENED),
+        _may_have_happened(deeds),
     )
     if cap.tool:
         query = query.where(deeds.c.tool == cap.tool)
