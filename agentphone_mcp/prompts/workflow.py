@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from mcp.server.mcpserver import Context
@@ -30,11 +31,15 @@ class Workflow:
     title: str
     uses: frozenset[str]
 
+    @cached_property
+    def prompt(self) -> Prompt:
+        """The SDK's form of it; all servers of a process share it."""
+        description = " ".join((self.function.__doc__ or "").split())
+        return FilledIn.from_function(self.function, title=self.title, description=description)
+
     def with_secrets_cut(self, cut: Cut) -> Prompt:
         """The prompt of one server, which knows what a text must not show."""
-        description = " ".join((self.function.__doc__ or "").split())
-        made = FilledIn.from_function(self.function, title=self.title, description=description)
-        return made.model_copy(update={"cut": cut})
+        return self.prompt.model_copy(update={"cut": cut})
 
 
 class FilledIn(Prompt):
