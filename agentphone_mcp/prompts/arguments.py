@@ -68,8 +68,8 @@ def _person(entry: str) -> Person:
     return Person(name.strip(), to_e164(number))
 
 
-Words = Annotated[str, AfterValidator(_words), Field(max_length=2_000)]
-Name = Annotated[str, AfterValidator(_words), Field(max_length=_LONGEST_NAME)]
+Words = Annotated[str, Field(max_length=2_000), AfterValidator(_words)]
+Name = Annotated[str, Field(max_length=_LONGEST_NAME), AfterValidator(_words)]
 
 # Described from outside of `| None`: the protocol shows the description of the whole argument alone.
 AgentId = Annotated[Id | None, Field(description="The agent that calls; left out, one is chosen with you")]

@@ -17,6 +17,7 @@ from mcp_types import Tool
 from agentphone_mcp.sandbox import Sandbox
 
 NAMED = re.compile(r"`([^`]+)`")
+FILLED_IN = re.compile(r'^- ([\w ]+): (".*")$', re.MULTILINE)
 
 
 class Walk:
@@ -27,7 +28,7 @@ class Walk:
 
     def __init__(self, client: Client, text: str) -> None:
         self.text = text
-        self.given = {name: json.loads(words) for name, words in re.findall(r'^- ([\w ]+): (".*")$', text, re.MULTILINE)}
+        self.given = {name: json.loads(words) for name, words in FILLED_IN.findall(text)}
         self.steps = [set(NAMED.findall(step)) for step in re.findall(r"^\d+\. (.*)$", text, re.MULTILINE)]
         self.used: set[str] = set()
         self._client = client
@@ -94,7 +95,7 @@ def foreign_names(text: str, tools: list[Tool]) -> set[str]:
     """What the text names and is neither a tool nor, outside of backticks, a field of one."""
     names = {tool.name for tool in tools}
     fields = set().union(*(set(_fields([tool.input_schema, tool.output_schema])) for tool in tools))
-    ours = re.sub(r'^- [\w ]+: ".*"$', "", text, flags=re.MULTILINE)
+    ours = FILLED_IN.sub("", text)
     words = set(re.findall(r"\b[a-z]+(?:_[a-z]+)+\b", ours))
     return (set(NAMED.findall(ours)) - names) | (words - names - fields)
 
