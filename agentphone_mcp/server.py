@@ -13,7 +13,8 @@ from mcp.server.lowlevel.helper_types import ReadResourceContents
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ResourceError, ToolError, UnexpectedToolError
 from mcp.server.request_state import RequestStateSecurity
-from mcp_types import CallToolResult, InputRequiredResult
+from mcp.shared.exceptions import MCPError
+from mcp_types import INVALID_PARAMS, CallToolResult, GetPromptResult, InputRequiredResult
 from pydantic import AnyUrl, ValidationError
 
 from agentphone_mcp import __version__
@@ -29,6 +30,7 @@ from agentphone_mcp.guard.reservations import Rules
 from agentphone_mcp.guard.settling import Settler
 from agentphone_mcp.guard.untrusted import clean
 from agentphone_mcp.guides import GUIDES
+from agentphone_mcp.prompts.catalog import prompts_for
 from agentphone_mcp.tools.calls import RECORDING_URI
 from agentphone_mcp.tools.catalog import CATALOG, select
 from agentphone_mcp.tools.explain import explain, explain_arguments
@@ -61,6 +63,7 @@ def instructions_for(tools: Iterable[Declared]) -> str:
 # The lists are the same for every key and change only with the server's own settings.
 _CACHE_HINTS: dict[CacheableMethod, CacheHint] = {
     "tools/list": CacheHint(ttl_ms=3_600_000, scope="public"),
+    "prompts/list": CacheHint(ttl_ms=3_600_000, scope="public"),
     "resources/templates/list": CacheHint(ttl_ms=3_600_000, scope="public"),
 }
 _ANSWERS_ARE_READ = 86_400.0
@@ -142,6 +145,8 @@ class AgentPhoneServer(MCPServer[Telephone]):
                 description=guide.description,
                 mime_type="text/markdown",
             )(guide.read)
+        for prompt in prompts_for(tools, self._shown):
+            self.add_prompt(prompt)
 
     async def call_tool(
         self, name: str, arguments: dict[str, Any], context: Context[Telephone, Any] | None = None
@@ -173,6 +178,19 @@ class AgentPhoneServer(MCPServer[Telephone]):
         if isinstance(contents, InputRequiredResult):
             return contents
         return [self._readable(content) for content in contents]
+
+    async def get_prompt(
+        self, name: str, arguments: dict[str, Any] | None = None, context: Context[Telephone, Any] | None = None
+    ) -> GetPromptResult | InputRequiredResult:
+        """Write a prompt's text.
+
+        Raises:
+            MCPError: with a sentence for the person who picked it.
+        """
+        known = [prompt.name for prompt in await self.list_prompts()]
+        if name not in known:
+            raise MCPError(INVALID_PARAMS, f"There is no such prompt here; there is {', '.join(known) or 'none'}.")
+        return await super().get_prompt(name, arguments, context)
 
     def _in_words(self, name: str, failure: ToolError) -> ToolError:
         match failure.__cause__:

@@ -75,6 +75,16 @@ def sandbox(closing: Callable[[Callable[[], object]], None]) -> Generator[Sandbo
     closing(box.close)
 
 
+@pytest.fixture
+def writes(sandbox: Sandbox) -> Callable[[], list[str]]:
+    """The requests that reached the sandbox and could have changed something, each as `METHOD path`."""
+
+    def writes() -> list[str]:
+        return [f"{request.method} {request.path}" for request in sandbox.requests if request.method != "GET"]
+
+    return writes
+
+
 @pytest.fixture(autouse=True)
 def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A state folder of the test's own, also for the processes it starts; nobody's real ledger is touched."""

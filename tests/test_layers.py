@@ -32,10 +32,11 @@ MAY_USE = {
     "ledger_command": {"config", "guard"},
     "demo": {"", "sandbox", "server", "config", "api.key", "guard.untrusted"},
     "serving": {"server"},
-    "server": {"", "tools", "guides", "guard", "api", "config"},
+    "server": {"", "tools", "prompts", "guides", "guard", "api", "config"},
     "config": {"api.key", "guard"},
     "logs": set(),
     "tools": {"guard", "api", "config"},
+    "prompts": {"tools", "guard"},
     "guides": set(),
     "guard": {"api.models", "api.errors", "api.secrets"},
     "api": set(),
@@ -48,6 +49,7 @@ NEVER = {
     "sandbox": {"mcp", "mcp_types"},
     "tools": {"httpx", "starlette", "uvicorn", "click", "rich"},
     "guides": {"mcp", "mcp_types", "httpx", "pydantic"},
+    "prompts": {"httpx", "starlette", "uvicorn", "click", "rich"},
     "config": {"mcp", "mcp_types", "click"},
 }
 EVERY = pytest.mark.parametrize("module", MODULES, ids=lambda path: dotted(path) or OURS)

@@ -38,7 +38,7 @@ def explain_arguments(tool: str, wrong: ValidationError) -> str:
 
 
 def _argument_problem(kind: str, said: str) -> str:
-    if kind == "extra_forbidden":
+    if kind in ("extra_forbidden", "unexpected_keyword_argument"):
         return "there is no such argument"
     if kind == "bool_type":
         return "it must be the boolean true, not a text or a number"

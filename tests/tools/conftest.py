@@ -17,7 +17,6 @@ from agentphone_mcp.guard.books import LEDGER_FILE
 from agentphone_mcp.guard.entries import Entry
 from agentphone_mcp.guard.ledger import Ledger
 from agentphone_mcp.guard.quiet_hours import QuietHours
-from agentphone_mcp.sandbox import Sandbox
 
 
 class Assistant:
@@ -154,13 +153,3 @@ def assistant(connect: Callable[..., Any], connect_to: Callable[..., Any]) -> Ca
         return opened()
 
     return assistant
-
-
-@pytest.fixture
-def writes(sandbox: Sandbox) -> Callable[[], list[str]]:
-    """The requests that reached the sandbox and could have changed something, each as `METHOD path`."""
-
-    def writes() -> list[str]:
-        return [f"{request.method} {request.path}" for request in sandbox.requests if request.method != "GET"]
-
-    return writes

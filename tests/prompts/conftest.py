@@ -1,0 +1,175 @@
+"""A scripted assistant that is handed a prompt and does what it says, and the people and servers around it."""
+
+import json
+import re
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator
+from contextlib import asynccontextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+from mcp.client import Client
+from mcp_types import Tool
+
+from agentphone_mcp.sandbox import Sandbox
+
+NAMED = re.compile(r"`([^`]+)`")
+FILLED_IN = re.compile(r'^- ([\w ]+): (".*")$', re.MULTILINE)
+
+
+class Walk:
+    """Goes through a prompt's steps: uses only tools that they name, and only in their order.
+
+    `given` is what was filled in, as the text quotes it; `used` are the tools that were used so far.
+    """
+
+    def __init__(self, client: Client, text: str) -> None:
+        self.text = text
+        self.given = {name: json.loads(words) for name, words in FILLED_IN.findall(text)}
+        self.steps = [set(NAMED.findall(step)) for step in re.findall(r"^\d+\. (.*)$", text, re.MULTILINE)]
+        self.used: set[str] = set()
+        self._client = client
+        self._at = 0
+
+    @property
+    def people(self) -> list[str]:
+        """The numbers of those who are listed, in their order."""
+        return [words.split(", ")[-1] for name, words in self.given.items() if name.startswith("person")]
+
+    async def use(self, tool: str, /, **arguments: Any) -> dict[str, Any]:
+        """Use a tool where it is named next, at this step or a later one."""
+        places = [place for place in range(self._at, len(self.steps)) if tool in self.steps[place]]
+        assert places, f"no step from {self._at + 1} on names {tool}"
+        self._at = places[0]
+        self.used.add(tool)
+        result = await self._client.call_tool(tool, arguments)
+        assert not result.is_error, result.content[0].text
+        return result.structured_content
+
+    async def agree(self, tool: str, /, **arguments: Any) -> dict[str, Any]:
+        """Look at the preview, hear the user's yes, and have it done."""
+        preview = await self.use(tool, **arguments)
+        assert preview["status"] == "needs_confirmation"
+        done = await self.use(tool, **arguments, confirm=True)
+        assert done["status"] == "done"
+        return done["result"]
+
+    async def listen(self, call_id: str) -> dict[str, Any]:
+        """Follow a call to its end, turn by turn."""
+        heard: dict[str, Any] = {"ended": False, "after_turn": 0}
+        with anyio.fail_after(20):
+            while not heard["ended"]:
+                heard = await self.use("wait_for_call", call_id=call_id, after_turn=heard["after_turn"])
+        return heard
+
+    def next_person(self) -> None:
+        """Go back to where the text says that the next person begins."""
+        (step,) = re.findall(r"next person from step (\d+)", self.text)
+        self._at = int(step) - 1
+
+    def is_done(self, *, but: set[str] = frozenset()) -> bool:
+        """Whether every tool of the steps was used, except those that were not needed."""
+        assert set().union(*self.steps) - self.used == but
+        return True
+
+
+@pytest.fixture
+def walk(connect: Callable[..., Any]) -> Callable[..., Any]:
+    """Pick a prompt in a host, fill it in, and hand its text to an assistant."""
+
+    @asynccontextmanager
+    async def walk(name: str, /, mode: str = "auto", **filled_in: str) -> AsyncGenerator[Walk]:
+        async with connect(mode) as client:
+            (message,) = (await client.get_prompt(name, filled_in)).messages
+            tools = (await client.list_tools()).tools
+            assert foreign_names(message.content.text, tools) == set()
+            yield Walk(client, message.content.text)
+
+    return walk
+
+
+def foreign_names(text: str, tools: list[Tool]) -> set[str]:
+    """What the text names and is neither a tool nor, outside of backticks, a field of one."""
+    names = {tool.name for tool in tools}
+    fields = set().union(*(set(_fields([tool.input_schema, tool.output_schema])) for tool in tools))
+    ours = FILLED_IN.sub("", text)
+    words = set(re.findall(r"\b[a-z]+(?:_[a-z]+)+\b", ours))
+    return (set(NAMED.findall(ours)) - names) | (words - names - fields)
+
+
+def _fields(schema: Any) -> Iterator[str]:
+    if isinstance(schema, list):
+        for part in schema:
+            yield from _fields(part)
+    elif isinstance(schema, dict):
+        yield from schema.get("properties", {})
+        yield from _fields(list(schema.values()))
+
+
+@pytest.fixture
+async def control(sandbox: Sandbox) -> AsyncGenerator[httpx.AsyncClient]:
+    """The sandbox's own controls, and its API."""
+    headers = {"Authorization": f"Bearer {sandbox.key}"}
+    async with httpx.AsyncClient(base_url=sandbox.url, headers=headers, trust_env=False, timeout=20) as client:
+        yield client
+
+
+@pytest.fixture
+def ring(control: httpx.AsyncClient) -> Callable[..., Awaitable[dict[str, Any]]]:
+    """Have somebody call one of the account's numbers, and answer with the call once it is over."""
+
+    async def ring(to: str, from_number: str = "+14155550142", **wanted: Any) -> dict[str, Any]:
+        placed = await control.post("/__sandbox/calls", json={"from": from_number, "to": to, **wanted})
+        assert placed.status_code == 201, placed.text
+        call_id = placed.json()["id"]
+        # The stream ends with the call.
+        assert "event: ended" in (await control.get(f"/v1/calls/{call_id}/transcript/stream")).text
+        return (await control.get(f"/v1/calls/{call_id}")).json()
+
+    return ring
+
+
+class Hook:
+    """A developer's webhook: keeps the events it gets, and answers each with one status and one body."""
+
+    def __init__(self) -> None:
+        self.status = 200
+        self.answer: Any = {"text": "We open at nine."}
+        self.events: list[dict[str, Any]] = []
+        self.url = ""
+
+    def serve(self) -> ThreadingHTTPServer:
+        """A server on a free port of this machine."""
+        hook = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                hook.events.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+                body = json.dumps(hook.answer).encode()
+                self.send_response(hook.status)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: Any) -> None:
+                """Say nothing."""
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{server.server_port}/hook"
+        return server
+
+
+@pytest.fixture
+def hook() -> Generator[Hook]:
+    """A webhook that listens, and that nobody knows of yet."""
+    hook = Hook()
+    with hook.serve() as server:
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield hook
+        server.shutdown()
+        thread.join()

@@ -1,0 +1,249 @@
+"""Each prompt is walked: an assistant that does what the text says comes to the end that it promises."""
+
+import re
+
+import pytest
+
+from agentphone_mcp.guard.untrusted import OPENING
+
+FRIEND, BUSY, ABRUPT, WANTS_A_HUMAN = "+14155559999", "+14155550101", "+14155550104", "+14155550106"
+ADA, SAM, LIN = "+14155550142", "+14155550143", "+14155550144"
+FRONT_DESK, ITS_NUMBER = "agt_frontdesk", "+14155550100"
+LEADS = f"Ada Byron, {ADA}; Sam, {ABRUPT}; Lin, {LIN}"
+
+
+@pytest.mark.parametrize("mode", ["auto", "legacy"], ids=["modern", "legacy"])
+async def test_a_call_is_placed_and_reported(walk, writes, mode) -> None:
+    """With an agent that is chosen on the way, to the last word."""
+    async with walk("call_and_report", mode, to_number="(415) 555-9999", goal="Reserve a table for two.") as ai:
+        agents = (await ai.use("list_agents"))["data"]
+        (agent,) = [agent for agent in agents if agent.get("numbers")]
+        call = {"agent_id": agent["id"], "to_number": ai.given["to_number"], "prompt": ai.given["goal"]}
+        assert writes() == []
+        placed = await ai.agree("place_call", **call)
+        heard = await ai.listen(placed["id"])
+        told = await ai.use("get_transcript", call_id=placed["id"])
+        assert ai.is_done()
+    assert (placed["to_number"], heard["status"]) == (FRIEND, "completed")
+    assert "Sam Rivera" in told["turns"][1]["text"]
+    assert told["turns"][1]["text"].startswith(OPENING)
+    assert writes() == ["POST /v1/calls"]
+
+
+async def test_a_call_that_nobody_took_is_not_reported_as_one(walk) -> None:
+    """It was accepted all the same."""
+    async with walk("call_and_report", to_number=BUSY, goal="Ask for the time.", agent_id=FRONT_DESK) as ai:
+        assert (await ai.use("get_agent", agent_id=ai.given["agent_id"]))["numbers"]
+        call = {name: ai.given[name] for name in ("agent_id", "to_number")}
+        placed = await ai.agree("place_call", prompt=ai.given["goal"], **call)
+        heard = await ai.listen(placed["id"])
+        assert (await ai.use("get_transcript", call_id=placed["id"]))["turns"] == []
+        assert ai.is_done()
+    assert (heard["status"], heard["turns"]) == ("busy", [])
+    assert "A call that was accepted has not been answered yet" in ai.text
+
+
+async def test_a_support_line_is_bought_and_answers(walk, ring, writes) -> None:
+    """A caller is greeted in the words that were filled in, and handed over when they ask for a human."""
+    greeting = "Acme Support, what is broken?"
+    async with walk(
+        "set_up_support_line",
+        name="Acme Support",
+        knowledge="We repair toasters.",
+        greeting=greeting,
+        transfer_number="415 555 0177",
+        area_code="415",
+    ) as ai:
+        given = ai.given
+        agents, numbers = await ai.use("list_agents"), await ai.use("list_numbers")
+        assert given["name"] not in {agent["name"] for agent in agents["data"]}
+        assert all(number.get("agent_id") for number in numbers["data"])
+        made = await ai.use(
+            "create_agent",
+            name=given["name"],
+            voice_mode=given["answered_by"],
+            begin_message=given["greeting"],
+            system_prompt=given["knowledge"],
+            transfer_number=given["transfer_number"],
+        )
+        agent_id = made["agent"]["id"]
+        bought = await ai.agree("buy_number", agent_id=agent_id, area_code=given["area_code"])
+        agent = await ai.use("get_agent", agent_id=agent_id)
+        assert [number["phone_number"] for number in agent["numbers"]] == [bought["phone_number"]]
+        await ring(bought["phone_number"], WANTS_A_HUMAN)
+        (call,) = (await ai.use("list_calls", agent_id=agent_id))["data"]
+        told = await ai.use("get_transcript", call_id=call["id"])
+        assert ai.is_done(but={"attach_number"})
+    assert (call["status"], told["turns"][0]) == ("completed", told["turns"][0] | {"role": "agent", "text": greeting})
+    assert "hand over to a human" in ai.text
+    assert agent["transfer_number"] == "+14155550177"
+    assert writes().count("POST /v1/numbers") == 1
+
+
+async def test_a_support_line_on_a_free_number_is_answered_by_a_webhook(walk, ring, control, hook) -> None:
+    """Nothing is bought where a number is free."""
+    await control.delete(f"/v1/agents/{FRONT_DESK}/numbers/num_frontdesk")
+    async with walk(
+        "set_up_support_line",
+        name="Acme Hours",
+        knowledge="Opening hours.",
+        greeting="Hello.",
+        answered_by="Webhook",
+        webhook_url=hook.url,
+    ) as ai:
+        await ai.use("list_agents")
+        (free,) = [number for number in (await ai.use("list_numbers"))["data"] if not number.get("agent_id")]
+        made = await ai.use("create_agent", name=ai.given["name"], voice_mode=ai.given["answered_by"])
+        agent_id = made["agent"]["id"]
+        await ai.use("attach_number", agent_id=agent_id, number_id=free["id"])
+        assert (await ai.use("set_webhook", url=ai.given["webhook_url"], agent_id=agent_id))["status"] == "done"
+        assert (await ai.use("test_webhook", agent_id=agent_id))["success"]
+        await ai.use("get_agent", agent_id=agent_id)
+        await ring(free["phone_number"], says=["When do you open?", "Thank you, goodbye."])
+        (call,) = (await ai.use("list_calls", agent_id=agent_id))["data"]
+        said = (await ai.use("get_transcript", call_id=call["id"]))["turns"]
+        assert ai.is_done(but={"buy_number"})
+    assert {"agent.message", "agent.call_ended"} <= {event["event"] for event in hook.events}
+    assert "We open at nine." in {turn["text"] for turn in said if turn["role"] == "agent"}
+
+
+async def test_leads_are_called_one_after_the_other_up_to_the_cap(walk, control, sandbox) -> None:
+    """The third is not, and no call begins before the last one has ended."""
+    async with walk("qualify_leads", leads=LEADS, criteria="Who owns a toaster?", most_calls="2") as ai:
+        agent = next(agent for agent in (await ai.use("list_agents"))["data"] if agent.get("numbers"))
+        most = int(re.search(r"Stop after (\d+) calls", ai.text)[1])
+        ends = []
+        for number in ai.people[:most]:
+            live = [call for call in (await control.get("/v1/calls")).json()["data"] if not call["endedAt"]]
+            assert live == []
+            call = {"agent_id": agent["id"], "to_number": number, "prompt": ai.given["criteria"]}
+            placed = await ai.agree("place_call", **call)
+            ends.append((placed["to_number"], (await ai.listen(placed["id"]))["ended"]))
+            assert (await ai.use("get_transcript", call_id=placed["id"]))["turns"]
+            ai.next_person()
+        assert ai.is_done()
+    assert ai.people == [ADA, ABRUPT, LIN]
+    assert ends == [(ADA, True), (ABRUPT, True)]
+    dialled = [request.body["toNumber"] for request in sandbox.requests if request.method == "POST"]
+    assert dialled == [ADA, ABRUPT]
+
+
+async def test_participants_are_reminded_by_text_and_their_answers_are_read(walk, control, writes) -> None:
+    """One text each; who has not answered is not known to come."""
+    async with walk(
+        "remind_participants", participants=f"Ada Byron, {ADA}\nSam, {SAM}", event="The tasting", when="Friday at six"
+    ) as ai:
+        agent = next(agent for agent in (await ai.use("list_agents"))["data"] if agent.get("numbers"))
+        body = f"{ai.given['event']} is on {ai.given['when']}. Will you come? Yes or no."
+        assert writes() == []
+        for number in ai.people:
+            preview = await ai.use("send_message", agent_id=agent["id"], to_number=number, body=body)
+            assert body in preview["what"]
+        for number in ai.people:
+            await ai.use("send_message", agent_id=agent["id"], to_number=number, body=body, confirm=True)
+        await control.post("/__sandbox/messages", json={"from": SAM, "to": ITS_NUMBER, "body": "Yes!"})
+        talks = (await ai.use("list_conversations", agent_id=agent["id"]))["data"]
+        latest = {}
+        for talk in talks:
+            messages = (await ai.use("get_conversation", conversation_id=talk["id"]))["messages"]
+            latest[talk["participant"]] = max(messages, key=lambda message: message["at"])["body"]
+        assert ai.is_done()
+    assert latest == {ADA: body, SAM: f"{OPENING}Yes!</untrusted>"}
+    assert writes().count("POST /v1/messages") == 2
+
+
+async def test_participants_are_reminded_by_call(walk, writes) -> None:
+    """One after the other, each to the end."""
+    async with walk(
+        "remind_participants",
+        participants=f"{ADA}; {BUSY}",
+        event="The tasting",
+        when="Friday at six",
+        by="Call",
+        agent_id=FRONT_DESK,
+    ) as ai:
+        await ai.use("get_agent", agent_id=ai.given["agent_id"])
+        ends = []
+        for number in ai.people:
+            goal = f"{ai.given['event']}, {ai.given['when']}"
+            placed = await ai.agree("place_call", agent_id=ai.given["agent_id"], to_number=number, prompt=goal)
+            ends.append((await ai.listen(placed["id"]))["status"])
+            await ai.use("get_transcript", call_id=placed["id"])
+            ai.next_person()
+        assert ai.is_done()
+    assert ends == ["completed", "busy"]
+    assert writes() == ["POST /v1/calls"] * 2
+
+
+async def test_a_days_calls_are_reviewed_and_no_others(walk, control, ring, writes) -> None:
+    """Those of the days before and after it are left out, and nothing is written."""
+    asked = ["Please call me back about the invoice.", "Goodbye."]
+    wanted = [await ring(ITS_NUMBER, says=asked), await ring(ITS_NUMBER, SAM)]
+    await control.post("/__sandbox/clock", json={"advance": 86_400})
+    later = await ring(ITS_NUMBER)
+    days = {call["startedAt"][:10] for call in wanted}
+    set_up = writes()
+    found = {}
+    for day in days:
+        async with walk("review_calls", day=day) as ai:
+            calls, offset = [], 0
+            while offset is not None:
+                page = await ai.use("list_calls", limit=100, offset=offset)
+                calls += page["data"]
+                offset = page.get("next_offset")
+            for call in calls:
+                if call["started_at"].startswith(ai.given["day"]):
+                    turns = (await ai.use("get_transcript", call_id=call["id"]))["turns"]
+                    found[call["id"]] = " ".join(turn["text"] for turn in turns if turn["role"] == "caller")
+            assert ai.is_done()
+    assert set(found) == {call["id"] for call in wanted}
+    assert {later["id"], "call_past01"}.isdisjoint(found)
+    assert "call me back about the invoice" in found[wanted[0]["id"]]
+    assert writes() == set_up
+
+
+@pytest.mark.parametrize(
+    ("breaks", "shows", "told"),
+    [
+        pytest.param({"url": "http://127.0.0.1:9/hook"}, {"status": "pending"}, "nobody listens", id="nobody-listens"),
+        pytest.param({"status": 500}, {"status": "pending", "http_status": 500}, "5xx, a crash", id="it-crashes"),
+        pytest.param({"status": 401}, {"http_status": 401}, "an old secret", id="an-old-secret"),
+        pytest.param({"answer": []}, {"status": "success", "http_status": 200}, "a list", id="it-answers-a-list"),
+    ],
+)
+@pytest.mark.parametrize("whose", ["agent", "project"])
+async def test_a_silent_webhook_is_found_out(walk, ring, control, hook, whose, breaks, shows, told) -> None:
+    """By what became of the deliveries, whether the webhook is the agent's own or the project's."""
+    for name, value in breaks.items():
+        setattr(hook, name, value)
+    await control.post("/v1/agents/agt_orderline/numbers", json={"numberId": "num_frontdesk"})
+    path = "/v1/agents/agt_orderline/webhook" if whose == "agent" else "/v1/webhooks"
+    await control.post(path, json={"url": hook.url})
+    call = await ring(ITS_NUMBER, says=["Is anybody there?"])
+    filled_in = {"agent_id": "agt_orderline"} if whose == "agent" else {}
+    async with walk("silent_webhook", **filled_in) as ai:
+        of_it = dict(ai.given)
+        assert (await ai.use("get_webhook", **of_it))["url"] == hook.url
+        if whose == "agent":
+            assert (await ai.use("get_agent", **of_it))["voice_mode"] == "webhook"
+        else:
+            assert (await ai.use("list_agents"))["data"]
+        assert (await ai.use("get_webhook_stats", **of_it))["total"] > 0
+        deliveries = (await ai.use("list_webhook_deliveries", hours=24, **of_it))["data"]
+        assert call["id"] in {row["id"] for row in (await ai.use("list_calls"))["data"]}
+        tested = await ai.use("test_webhook", **of_it)
+        again = (await ai.use("list_webhook_deliveries", hours=24, **of_it))["data"]
+        assert ai.is_done()
+    assert [row for row in deliveries if shows.items() <= row.items()], deliveries
+    assert ("http_status" in shows) is any("http_status" in row for row in deliveries)
+    assert tested["success"] is (hook.answer == [])
+    assert len(again) > len(deliveries)
+    assert told in ai.text
+
+
+async def test_an_agent_without_a_webhook_of_its_own_is_looked_for_at_the_projects(walk) -> None:
+    """And where there is none either, that is the finding."""
+    async with walk("silent_webhook", agent_id="agt_orderline") as ai:
+        assert not (await ai.use("get_webhook", **ai.given))["is_set"]
+        assert not (await ai.use("get_webhook"))["is_set"]
+    assert "No webhook in either place: that is the cause" in ai.text
