@@ -4,7 +4,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import Any, NoReturn, TextIO
 
 import click
@@ -109,7 +109,7 @@ def _serve(options: dict[str, Any]) -> None:
         secrets = Secrets(config.api_key)
         log_to_stderr(options["log_level"].upper(), secrets.cut, options["log_format"])
         if exporter := read_span_exporter(os.environ):
-            _send_spans(exporter, secrets.cut)
+            stack.enter_context(_sending_spans(exporter, secrets.cut))
         if options["transport"] == "stdio":
             _look_at_stdin()
         try:
@@ -118,14 +118,14 @@ def _serve(options: dict[str, Any]) -> None:
             raise click.ClickException(str(cannot)) from None
 
 
-def _send_spans(exporter: str, cut: Callable[[str], str]) -> None:
+def _sending_spans(exporter: str, cut: Callable[[str], str]) -> AbstractContextManager[None]:
     try:
-        from agentphone_mcp.telemetry import send_spans
+        from agentphone_mcp.telemetry import sending_spans
     except ImportError as missing:
         # The variables may be meant for other programs of this user, so it is no mistake.
         logging.getLogger(__name__).info("spans are not sent: %s; install agentphone-mcp[otel]", missing)
-    else:
-        send_spans(exporter, cut)
+        return nullcontext()
+    return sending_spans(exporter, cut)
 
 
 def _look_at_stdin() -> None:

@@ -2,7 +2,9 @@
 
 import logging
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from threading import Thread
 from typing import Any, cast
 
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -14,7 +16,14 @@ from opentelemetry.trace import ProxyTracerProvider, Status, get_tracer_provider
 from agentphone_mcp import __version__
 
 Cut = Callable[[str], str]
+_SECONDS_TO_LEAVE = 1.0
+"""How long the last spans may take."""
 logger = logging.getLogger(__name__)
+
+_EXPORTERS: dict[str, Callable[[], SpanExporter]] = {
+    "otlp": OTLPSpanExporter,
+    "console": lambda: ConsoleSpanExporter(out=sys.stderr),
+}
 
 
 class CuttingExporter(SpanExporter):
@@ -67,22 +76,30 @@ class CuttingExporter(SpanExporter):
         return [self._value(one) for one in cast(tuple[Any, ...], value)] if isinstance(value, tuple) else value
 
 
-def send_spans(exporter: str, cut: Cut) -> None:
-    """Set OpenTelemetry up, unless something else in this process did; endpoint, sampler and so on it reads itself.
+@contextmanager
+def sending_spans(exporter: str, cut: Cut) -> Generator[None]:
+    """Set OpenTelemetry up for a block, unless something else in this process did.
+
+    Endpoint, sampler and so on it reads itself.
 
     Args:
         exporter: `otlp` (over HTTP), or `console`, which is stderr, as stdout is the protocol's.
         cut: removes what must not be shown.
     """
-    if exporter not in ("otlp", "console"):
-        logger.warning(
-            "spans are not sent: the exporter is %s, and there are otlp over http/protobuf, and console", exporter
-        )
+    if exporter not in _EXPORTERS:
+        logger.warning("spans are not sent by %s, only by otlp over http/protobuf, or to the console", exporter)
+    if exporter not in _EXPORTERS or not isinstance(get_tracer_provider(), ProxyTracerProvider):
+        yield
         return
-    if not isinstance(get_tracer_provider(), ProxyTracerProvider):
-        return
+    out = CuttingExporter(_EXPORTERS[exporter](), cut)
     ours = Resource.create({"service.name": "agentphone-mcp", "service.version": __version__})
-    provider = TracerProvider(resource=ours.merge(OTELResourceDetector().detect()))
-    out = OTLPSpanExporter() if exporter == "otlp" else ConsoleSpanExporter(out=sys.stderr)
-    provider.add_span_processor(BatchSpanProcessor(CuttingExporter(out, cut)))
+    provider = TracerProvider(shutdown_on_exit=False, resource=ours.merge(OTELResourceDetector().detect()))
+    provider.add_span_processor(BatchSpanProcessor(out))
     set_tracer_provider(provider)
+    try:
+        yield
+    finally:
+        # In a thread of its own: a collector that is away would be waited for longer than a host waits for us.
+        leaving = Thread(target=provider.shutdown, daemon=True)
+        leaving.start()
+        leaving.join(_SECONDS_TO_LEAVE)
