@@ -1,15 +1,26 @@
 """The command: serve (the default), demo, ledger, sandbox."""
 
+import logging
 import os
 import sys
-from contextlib import ExitStack
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import Any, NoReturn, TextIO
 
 import click
 
 from agentphone_mcp import __version__
 from agentphone_mcp.api.key import ApiKey, mask_keys
-from agentphone_mcp.config import Config, ConfigError, read, read_destinations, read_key, read_state, read_toolsets
+from agentphone_mcp.config import (
+    Config,
+    ConfigError,
+    read,
+    read_destinations,
+    read_key,
+    read_span_exporter,
+    read_state,
+    read_toolsets,
+)
 from agentphone_mcp.guard.books import IN_MEMORY
 from agentphone_mcp.guard.limits import Limits
 from agentphone_mcp.guard.rates import Rates
@@ -96,13 +107,25 @@ def _serve(options: dict[str, Any]) -> None:
         from agentphone_mcp.serving import CannotServe, serve
 
         secrets = Secrets(config.api_key)
-        log_to_stderr(options["log_level"].upper(), secrets.cut)
+        log_to_stderr(options["log_level"].upper(), secrets.cut, options["log_format"])
+        if exporter := read_span_exporter(os.environ):
+            stack.enter_context(_sending_spans(exporter, secrets.cut))
         if options["transport"] == "stdio":
             _look_at_stdin()
         try:
             serve(create_server(config, secrets=secrets), options["transport"], options["port"])
         except CannotServe as cannot:
             raise click.ClickException(str(cannot)) from None
+
+
+def _sending_spans(exporter: str, cut: Callable[[str], str]) -> AbstractContextManager[None]:
+    try:
+        from agentphone_mcp.telemetry import sending_spans
+    except ImportError as missing:
+        # The variables may be meant for other programs of this user, so it is no mistake.
+        logging.getLogger(__name__).info("spans are not sent: %s; install agentphone-mcp[otel]", missing)
+        return nullcontext()
+    return sending_spans(exporter, cut)
 
 
 def _look_at_stdin() -> None:
@@ -139,4 +162,5 @@ def _configured(options: dict[str, Any], stack: ExitStack) -> Config:
         needs_person=options["approval"] == "human",
         approval_timeout=options["approval_timeout"],
         ai_disclosure=options["ai_disclosure"] == "on",
+        send_traceparent=options["send_traceparent"],
     )

@@ -41,6 +41,7 @@ class Config:
         needs_person: whether the host has to ask its user before anything is spent or destroyed.
         approval_timeout: seconds that this user has to answer.
         ai_disclosure: whether every call says at its start that an AI is speaking.
+        send_traceparent: whether the vendor, and not only a sandbox, is told which trace a request belongs to.
     """
 
     api_key: ApiKey | None = None
@@ -56,6 +57,7 @@ class Config:
     needs_person: bool = False
     approval_timeout: float = 300.0
     ai_disclosure: bool = True
+    send_traceparent: bool = False
 
     def __post_init__(self) -> None:
         try:
@@ -129,6 +131,18 @@ def read_destinations(countries: str, recipients: str, quiet_hours: str) -> Dest
         recipients=read("AGENTPHONE_ALLOWED_RECIPIENTS", read_recipients, recipients),
         quiet_hours=None if hours in ("", "off") else read("AGENTPHONE_QUIET_HOURS", QuietHours.parse, hours),
     )
+
+
+def read_span_exporter(environ: Mapping[str, str]) -> str | None:
+    """Say how spans are to leave by OpenTelemetry's own variables: `otlp`, `console`, another's name, or not at all."""
+    named = environ.get("OTEL_TRACES_EXPORTER", "").strip().lower()
+    endpoint = any(environ.get(name) for name in ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"))
+    exporter = named or ("otlp" if endpoint else "none")
+    protocols = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
+    protocol = next(filter(None, (environ.get(name, "").strip() for name in protocols)), "http/protobuf")
+    if exporter == "otlp" and protocol != "http/protobuf":
+        return f"otlp over {protocol}"
+    return None if exporter == "none" else exporter
 
 
 def read(variable: str, parse: Callable[[str], Setting], text: str) -> Setting:

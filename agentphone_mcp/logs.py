@@ -1,14 +1,22 @@
 """Logging to stderr (stdout is the protocol's), without the secrets."""
 
+import json
 import logging
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Literal
+
+from opentelemetry.trace import format_span_id, format_trace_id, get_current_span
+
+LogFormat = Literal["text", "json"]
+Cut = Callable[[str], str]
 
 
 class _CuttingFormatter(logging.Formatter):
     """Cuts secrets out of the finished line, so that messages, arguments and tracebacks are covered alike."""
 
-    def __init__(self, cut: Callable[[str], str]) -> None:
+    def __init__(self, cut: Cut) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
         self._cut = cut
 
@@ -16,13 +24,40 @@ class _CuttingFormatter(logging.Formatter):
         return self._cut(super().format(record))
 
 
-def log_to_stderr(level: str, cut: Callable[[str], str]) -> None:
+class _JsonFormatter(logging.Formatter):
+    """Writes a record as one line of JSON in ASCII, which every encoding of stderr can carry."""
+
+    def __init__(self, cut: Cut) -> None:
+        super().__init__()
+        self._cut = cut
+
+    def format(self, record: logging.LogRecord) -> str:
+        fields = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": self._plain(record.name),
+            "message": self._plain(record.getMessage()),
+        }
+        if record.exc_info:
+            fields["exception"] = self._plain(self.formatException(record.exc_info))
+        span = get_current_span().get_span_context()
+        if span.is_valid:
+            fields |= {"trace_id": format_trace_id(span.trace_id), "span_id": format_span_id(span.span_id)}
+        return json.dumps(fields)
+
+    def _plain(self, text: str) -> str:
+        """Cut a text before quotes and backslashes are escaped in it; half a character is none in strict JSON."""
+        return self._cut(text).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def log_to_stderr(level: str, cut: Cut, log_format: LogFormat = "text") -> None:
     """Send all logging of the process to stderr.
 
     Args:
         level: the least severe level that is shown.
         cut: removes what must not be shown.
+        log_format: lines for a person, or JSON for a program.
     """
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_CuttingFormatter(cut))
+    handler.setFormatter(_JsonFormatter(cut) if log_format == "json" else _CuttingFormatter(cut))
     logging.basicConfig(level=level, handlers=[handler], force=True)

@@ -143,6 +143,21 @@ _OPTIONS = [
         help="What is written to stderr.",
     ),
     click.option(
+        "--log-format",
+        type=click.Choice(["text", "json"]),
+        default="text",
+        envvar="AGENTPHONE_LOG_FORMAT",
+        show_envvar=True,
+        help="json: one object a line, with the ids of the trace if there is one.",
+    ),
+    click.option(
+        "--send-traceparent",
+        is_flag=True,
+        envvar="AGENTPHONE_SEND_TRACEPARENT",
+        show_envvar=True,
+        help="Tell AgentPhone which of your traces a request belongs to (W3C traceparent).",
+    ),
+    click.option(
         "--sandbox",
         is_flag=True,
         envvar="AGENTPHONE_SANDBOX",

@@ -92,6 +92,7 @@ def create_server(
             timeout=config.timeout,
             inner=inner,
             secrets=known,
+            send_traceparent=config.send_traceparent,
         )
         account = config.api_key.account(config.sub_account) if config.api_key else "no key"
         with closing(Books(config.state, known.cut)) as books:

@@ -11,6 +11,10 @@ import pytest
 from hypothesis import settings
 from mcp.client import Client
 from mcp_types import Implementation
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import set_tracer_provider
 
 from agentphone_mcp.api.client import ApiClient
 from agentphone_mcp.api.key import DEFAULT_BASE_URL, ApiKey
@@ -92,6 +96,23 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("AGENTPHONE_STATE", str(folder))
     monkeypatch.setenv("XDG_STATE_HOME", str(folder))
     return folder
+
+
+@pytest.fixture(scope="session")
+def tracer_provider() -> TracerProvider:
+    """OpenTelemetry set up in this process; it can be done but once."""
+    provider = TracerProvider(shutdown_on_exit=False)
+    set_tracer_provider(provider)
+    return provider
+
+
+@pytest.fixture
+def spans(tracer_provider: TracerProvider) -> Generator[Callable[[], list[ReadableSpan]]]:
+    """The spans that ended during the test so far, in the order of their ends."""
+    kept = InMemorySpanExporter()
+    tracer_provider.add_span_processor(SimpleSpanProcessor(kept))
+    yield lambda: [span for span in kept.get_finished_spans() if span.instrumentation_scope.name != "test"]
+    kept.shutdown()
 
 
 @pytest.fixture

@@ -23,6 +23,8 @@ VARIABLES = (
     "AGENTPHONE_READ_ONLY",
     "AGENTPHONE_TIMEOUT",
     "AGENTPHONE_LOG_LEVEL",
+    "AGENTPHONE_LOG_FORMAT",
+    "AGENTPHONE_SEND_TRACEPARENT",
     "AGENTPHONE_SANDBOX",
     "AGENTPHONE_SANDBOX_SPEED",
 )
@@ -62,6 +64,7 @@ WRONG: dict[str, tuple[list[str], dict[str, str], str]] = {
     "bad-port": (["--port", "65536"], {}, "--port"),
     "bad-switch": ([], {"AGENTPHONE_READ_ONLY": "perhaps"}, "AGENTPHONE_READ_ONLY"),
     "bad-log-level": (["--log-level", "loud"], {}, "--log-level"),
+    "bad-log-format": ([], {"AGENTPHONE_LOG_FORMAT": "xml"}, "AGENTPHONE_LOG_FORMAT"),
     "no-number": ([], {"AGENTPHONE_TIMEOUT": "nan"}, "'nan' is no number"),
     "sandbox-elsewhere": (["--sandbox", "--base-url", "https://api.agentphone.ai"], {}, "leave --base-url out"),
     "option-of-another-command": (["--port", "9", "sandbox"], {}, "sandbox does not take it"),

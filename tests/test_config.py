@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from agentphone_mcp.api.key import DEFAULT_BASE_URL, ApiKey
-from agentphone_mcp.config import TOOLSETS, Config, ConfigError, read_key, read_toolsets
+from agentphone_mcp.config import TOOLSETS, Config, ConfigError, read_key, read_span_exporter, read_toolsets
 
 LIVE = "sk_live_not_a_real_key_0042"
 KEY, FILE = "AGENTPHONE_API_KEY", "AGENTPHONE_API_KEY_FILE"
@@ -235,3 +235,30 @@ def test_an_unknown_toolset_is_named_with_those_there_are() -> None:
     """A typing error does not take tools away silently."""
     with pytest.raises(ConfigError, match="fax, faxes is no toolset; there are account, agents"):
         read_toolsets("calls,faxes,fax")
+
+
+@pytest.mark.parametrize(
+    ("environ", "exporter"),
+    [
+        pytest.param({}, None, id="nothing"),
+        pytest.param({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318"}, "otlp", id="endpoint"),
+        pytest.param({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://127.0.0.1:4318"}, "otlp", id="endpoint-of-traces"),
+        pytest.param({"OTEL_TRACES_EXPORTER": " Console "}, "console", id="console"),
+        pytest.param({"OTEL_TRACES_EXPORTER": "none", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://x"}, None, id="none"),
+        pytest.param(
+            {"OTEL_TRACES_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, "otlp over grpc", id="grpc"
+        ),
+        pytest.param(
+            {
+                "OTEL_TRACES_EXPORTER": "otlp",
+                "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc",
+                "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "http/protobuf",
+            },
+            "otlp",
+            id="http-for-traces",
+        ),
+    ],
+)
+def test_where_spans_go_is_read_from_the_standard_variables(environ: dict[str, str], exporter: str | None) -> None:
+    """Nobody who has not set one of them sends any."""
+    assert read_span_exporter(environ) == exporter

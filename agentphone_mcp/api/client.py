@@ -32,11 +32,18 @@ class ApiClient:
         timeout: float = 30.0,
         inner: httpx.AsyncBaseTransport | None = None,
         secrets: Secrets | None = None,
+        send_traceparent: bool = False,
     ) -> None:
         self.secrets = secrets or Secrets(key)
         """What must not be shown, of all that this client has read so far."""
         self._transport = Transport(
-            base_url, key, sub_account=sub_account, timeout=timeout, inner=inner, secrets=self.secrets
+            base_url,
+            key,
+            sub_account=sub_account,
+            timeout=timeout,
+            inner=inner,
+            secrets=self.secrets,
+            send_traceparent=send_traceparent,
         )
         self.account = AccountApi(self._transport)
         self.agents = AgentsApi(self._transport)

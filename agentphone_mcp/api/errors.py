@@ -43,20 +43,31 @@ class RequestLine:
 
 
 class ApiError(Exception):
-    """The root of the tree; `detail` is the API's own explanation with the key cut out, or ours."""
+    """The root of the tree.
+
+    `detail` is the API's own explanation with the key cut out, or ours; `request_id` is what its support asks for.
+    """
 
     def __init__(
-        self, request: RequestLine, detail: str = "", *, status: int | None = None, code: str | None = None
+        self,
+        request: RequestLine,
+        detail: str = "",
+        *,
+        status: int | None = None,
+        code: str | None = None,
+        request_id: str | None = None,
     ) -> None:
         super().__init__(request, detail)
         self.request = request
         self.detail = detail
         self.status = status
         self.code = code
+        self.request_id = request_id
 
     def __str__(self) -> str:
         said = " ".join(str(part) for part in (self.status, self.code, self.detail) if part)
-        return f"{type(self).__name__}: {self.request}: {said}"
+        named = f" (request id {self.request_id})" if self.request_id else ""
+        return f"{type(self).__name__}: {self.request}: {said}{named}"
 
 
 class KeyMissing(ApiError):

@@ -16,6 +16,7 @@ from urllib.request import getproxies, proxy_bypass
 import httpx
 
 from agentphone_mcp.api.answers import is_list, is_object
+from agentphone_mcp.api.tracing import TRACE_HEADERS, put_traceparent, uninstrumented
 
 VENDOR_HOSTS = ("api.agentphone.to", "api.agentphone.ai")
 DEFAULT_BASE_URL = f"https://{VENDOR_HOSTS[0]}"
@@ -131,12 +132,22 @@ class KeyedTransport(httpx.AsyncBaseTransport):
     """Puts the key on admitted requests at the very last moment, and refuses to send any other.
 
     The header is set on a copy, so that the request in an exception, a log line or a redirect never holds the key.
+    What tells of the user's own systems, trace ids and baggage, is taken off here for the same reason.
+
+    Args:
+        inner: what really sends.
+        key: put on each request.
+        allowlist: where requests may go.
+        send_traceparent: tell the vendor, and not only a sandbox, which trace a request belongs to.
     """
 
-    def __init__(self, inner: httpx.AsyncBaseTransport, key: ApiKey, allowlist: Allowlist) -> None:
+    def __init__(
+        self, inner: httpx.AsyncBaseTransport, key: ApiKey, allowlist: Allowlist, *, send_traceparent: bool = False
+    ) -> None:
         self._inner = inner
         self._key = key
         self._allowlist = allowlist
+        self._tells_traceparent = send_traceparent or allowlist.is_local
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send an admitted request.
@@ -150,10 +161,15 @@ class KeyedTransport(httpx.AsyncBaseTransport):
         headers["Authorization"] = self._key.header()
         # A front end that many sites share goes by the Host header, so it is the admitted URL's and no caller's.
         headers["Host"] = request.url.netloc.decode("ascii")
+        for name in TRACE_HEADERS:
+            headers.pop(name, None)
+        if self._tells_traceparent:
+            put_traceparent(headers)
         # Of the extensions only the time-outs: another could name the host that TLS is to check.
         timeouts = {"timeout": request.extensions["timeout"]} if "timeout" in request.extensions else {}
         keyed = httpx.Request(request.method, request.url, headers=headers, stream=request.stream, extensions=timeouts)
-        response = await self._inner.handle_async_request(keyed)
+        with uninstrumented():
+            response = await self._inner.handle_async_request(keyed)
         response.headers.pop("Set-Cookie", None)
         if 300 <= response.status_code < 400:
             # Hidden from httpx, which would follow it by rules of its own, or stumble over a broken one.

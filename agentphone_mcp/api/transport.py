@@ -10,24 +10,23 @@ import httpx
 from httpx_sse import EventSource, SSEError
 from pydantic import BaseModel
 
-from agentphone_mcp.api.answers import read_error, read_json
 from agentphone_mcp.api.errors import (
     ApiError,
     BadPathValue,
     DestinationRefused,
     KeyMissing,
     OutcomeUnknown,
-    RateLimited,
     RequestLine,
     Unreachable,
     UnreadableAnswer,
     Unsendable,
-    error_for,
 )
 from agentphone_mcp.api.key import REDIRECT, Allowlist, ApiKey, KeyedTransport, mask_keys, proxy_for
 from agentphone_mcp.api.models import is_id
-from agentphone_mcp.api.retries import LONGEST_WAIT, TRIES, backoff, delay_before_retry, retry_after
+from agentphone_mcp.api.reader import Reader
+from agentphone_mcp.api.retries import LONGEST_WAIT, TRIES, backoff, delay_before_retry
 from agentphone_mcp.api.secrets import Secrets
+from agentphone_mcp.api.tracing import RequestSpan, Tracing
 
 Answer = TypeVar("Answer", bound=BaseModel)
 Query = Mapping[str, str | int | None]
@@ -39,7 +38,6 @@ SILENCE = 60.0
 _TO_CONNECT = 10.0
 _FOR_AUDIO = 300.0
 _MAX_REDIRECTS = 3
-_LONGEST_DETAIL = 1_000
 # Each followed call keeps one busy for minutes; httpx's own limit of 100 would stop everything else.
 _CONNECTIONS = httpx.Limits(max_connections=2_000, max_keepalive_connections=20)
 _UNTYPED = "application/octet-stream"
@@ -67,6 +65,7 @@ class Transport:
         timeout: seconds that one answer may take.
         inner: what really sends; tests inject theirs here, below the key's rule.
         secrets: learns the secrets in answers, and cuts them out of errors.
+        send_traceparent: tell the vendor, and not only a sandbox, which trace a request belongs to.
     """
 
     def __init__(
@@ -78,13 +77,15 @@ class Transport:
         timeout: float = 30.0,
         inner: httpx.AsyncBaseTransport | None = None,
         secrets: Secrets | None = None,
+        send_traceparent: bool = False,
     ) -> None:
-        self._key = key
         self._secrets = secrets or Secrets(key)
+        self._reader = Reader(key, self._secrets)
         to_connect = min(timeout, _TO_CONNECT)
         # More than either, so that a connection that was never made is told as such and not as a lost answer.
         self._within = timeout + to_connect
         self._allowlist = Allowlist.for_base(base_url, key)
+        self._tracing = Tracing(self._allowlist.base)
         self._client: httpx.AsyncClient | None = None
         if key is not None:
             inner = inner or httpx.AsyncHTTPTransport(proxy=proxy_for(self._allowlist), limits=_CONNECTIONS)
@@ -92,7 +93,7 @@ class Transport:
                 base_url=self._allowlist.base,
                 headers={"Accept": "application/json"} | ({"X-Sub-Account-Id": sub_account} if sub_account else {}),
                 timeout=httpx.Timeout(timeout, connect=to_connect),
-                transport=KeyedTransport(inner, key, self._allowlist),
+                transport=KeyedTransport(inner, key, self._allowlist, send_traceparent=send_traceparent),
                 trust_env=False,
             )
 
@@ -123,7 +124,8 @@ class Transport:
         response = await self._answer(line, within=_FOR_AUDIO)
         kind = response.headers.get("Content-Type", _UNTYPED)
         if not response.content or not kind.startswith(("audio/", _UNTYPED)):
-            raise UnreadableAnswer(line, "it is no audio", status=response.status_code)
+            request_id = self._reader.request_id(response)
+            raise UnreadableAnswer(line, "it is no audio", status=response.status_code, request_id=request_id)
         return response.content, kind
 
     @asynccontextmanager
@@ -137,13 +139,18 @@ class Transport:
         line = RequestLine("GET", path, ids)
         client, path = self._ready(line)
         timeout = httpx.Timeout(SILENCE, connect=client.timeout.connect)
+        request = client.build_request("GET", path, headers={"Accept": "text/event-stream"}, timeout=timeout)
         try:
-            async with client.stream("GET", path, headers={"Accept": "text/event-stream"}, timeout=timeout) as response:
-                if not response.is_success:
-                    await response.aread()
-                    raise self._error(line, response)
-                async with aclosing(self._read_events(line, EventSource(response))) as events:
-                    yield events
+            with self._tracing.request(line) as traced:
+                with traced.current():
+                    response = await client.send(request, stream=True)
+                async with aclosing(response):
+                    traced.answered(response, self._reader.request_id)
+                    if not response.is_success:
+                        await response.aread()
+                        raise self._reader.error(line, response)
+                    async with aclosing(self._read_events(line, EventSource(response))) as events:
+                        yield events
         except httpx.HTTPError as lost:
             raise Unreachable(line, _reason(lost)) from lost
 
@@ -151,21 +158,25 @@ class Transport:
         try:
             async for event in source.aiter_sse():
                 if event.data:
-                    yield event.event, self._read(event.data.encode())
+                    yield event.event, self._reader.json(event.data.encode())
         except (SSEError, ValueError) as odd:
-            raise UnreadableAnswer(line, "it is no stream of events in JSON", status=200) from odd
+            request_id = self._reader.request_id(source.response)
+            raise UnreadableAnswer(
+                line, "it is no stream of events in JSON", status=200, request_id=request_id
+            ) from odd
 
     async def _ask(
         self, line: RequestLine, into: type[Answer], *, query: Query | None = None, body: object = None
     ) -> Answer:
         response = await self._answer(line, query, body)
         try:
-            return into.model_validate(self._read(response.content), context=self._secrets.learn)
+            return into.model_validate(self._reader.json(response.content), context=self._secrets.learn)
         except ValueError as odd:  # pydantic's ValidationError is one
             # The status said yes, so a write went through; only what came of it cannot be read.
             kind = UnreadableAnswer if line.is_read else OutcomeUnknown
             wanted = "the answer is empty" if not response.content else "the answer is not what the API documents"
-            raise kind(line, wanted, status=response.status_code) from odd
+            request_id = self._reader.request_id(response)
+            raise kind(line, wanted, status=response.status_code, request_id=request_id) from odd
 
     async def _answer(
         self, line: RequestLine, query: Query | None = None, body: object = None, within: float | None = None
@@ -174,9 +185,13 @@ class Transport:
         client, path = self._ready(line)
         asked = {name: value for name, value in (query or {}).items() if value is not None}
         for tries_left in reversed(range(TRIES)):
+            request = _build(client, line, path, asked, body)
             try:
-                with anyio.fail_after(within or self._within):
-                    response = await self._send(line, client, _build(client, line, path, asked, body))
+                with (
+                    self._tracing.request(line, TRIES - 1 - tries_left) as traced,
+                    anyio.fail_after(within or self._within),
+                ):
+                    response = await self._send(line, client, request, traced)
             except TimeoutError as slow:
                 # httpx bounds each read by itself, so an answer that drips would never time out.
                 raise self._lost(line, httpx.ReadTimeout("too slow")) from slow
@@ -187,23 +202,31 @@ class Transport:
                 raise self._lost(line, lost) from lost
             if response.is_success:
                 return response
-            error = self._error(line, response)
+            error = self._reader.error(line, response)
             wait = delay_before_retry(response, line, tries_left)
             if not tries_left or wait is None:
                 raise error
             await anyio.sleep(wait)
         raise AssertionError("unreachable: the last try returns or raises")
 
-    async def _send(self, line: RequestLine, client: httpx.AsyncClient, request: httpx.Request) -> httpx.Response:
+    async def _send(
+        self, line: RequestLine, client: httpx.AsyncClient, request: httpx.Request, traced: RequestSpan
+    ) -> httpx.Response:
         started = anyio.current_time()
-        response = await client.send(request)
-        for _ in range(_MAX_REDIRECTS):
-            target = self._redirected(line, response)
-            if target is None:
-                break
-            response = await client.send(client.build_request("GET", target))
-        took = (anyio.current_time() - started) * 1000
-        logger.debug("%s %s: %d in %.0f ms", line.method, line.path, response.status_code, took)
+        with traced.current():
+            response = await client.send(request)
+            for _ in range(_MAX_REDIRECTS):
+                target = self._redirected(line, response)
+                if target is None:
+                    break
+                response = await client.send(client.build_request("GET", target))
+            traced.answered(response, self._reader.request_id)
+            if logger.isEnabledFor(logging.DEBUG):
+                took = (anyio.current_time() - started) * 1000
+                named = self._reader.request_id(response) or "none"
+                logger.debug(
+                    "%s %s: %d in %.0f ms, request id %s", line.method, line.path, response.status_code, took, named
+                )
         return response
 
     def _ready(self, line: RequestLine) -> tuple[httpx.AsyncClient, str]:
@@ -225,31 +248,6 @@ class Transport:
             host = mask_keys(target.raw_host.decode("ascii")) or "no host"
             raise DestinationRefused(line, f"redirected to {host}", status=response.status_code)
         return target
-
-    def _read(self, body: bytes) -> Any:
-        """Parse an answer, without the key.
-
-        Raises:
-            ValueError: if it is no JSON.
-        """
-        if self._key is None:
-            return read_json(body)
-        found = read_json(self._key.cut_from_bytes(body))
-        try:
-            return self._key.cut_from_json(found) if b"\\" in body else found
-        except RecursionError:
-            raise ValueError("nested too deep") from None
-
-    def _error(self, line: RequestLine, response: httpx.Response) -> ApiError:
-        try:
-            detail, code = read_error(self._read(response.content))
-        except ValueError:
-            detail, code = "the answer was a web page or plain text, not the API's JSON", None
-        detail = self._secrets.cut(detail)[:_LONGEST_DETAIL]
-        error = error_for(line, response.status_code, detail, self._secrets.cut(code) if code else None)
-        if isinstance(error, RateLimited):
-            error.retry_after = retry_after(response)
-        return error
 
     def _lost(self, line: RequestLine, lost: httpx.HTTPError) -> ApiError:
         sent = not isinstance(lost, _NEVER_SENT)

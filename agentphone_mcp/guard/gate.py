@@ -198,7 +198,8 @@ def _lost(deed: Deed, said: str) -> Outcome[Any]:
 
 
 def _said_by(lost: OutcomeUnknown) -> str:
-    return f"{lost.status} {lost.detail}".strip() if lost.status else lost.detail
+    said = f"{lost.status} {lost.detail}".strip() if lost.status else lost.detail
+    return f"{said}, request id {lost.request_id}" if lost.request_id else said
 
 
 def _said_of(earlier: Entry, deed: Deed, now: float) -> str:

@@ -147,6 +147,7 @@ def request_json(recorded: Recorded) -> Json:
         "authorized": recorded.authorized,
         "at": stamp(recorded.at),
         "subAccount": recorded.sub_account,
+        "requestId": recorded.request_id,
     }
     return json.loads(_KEY.sub("[key]", json.dumps(row)))
 

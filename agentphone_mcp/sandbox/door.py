@@ -3,7 +3,7 @@
 import json
 import logging
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -29,7 +29,10 @@ _OPEN = ("/__sandbox/events", "/__sandbox/view", "/__sandbox/page/")
 
 @dataclass
 class Recorded:
-    """A request as it arrived; `status` is 0 until it is answered, `at` is the sandbox's time, `size` the body's."""
+    """A request as it arrived; `status` is 0 until it is answered, `at` is the sandbox's time, `size` the body's.
+
+    `request_id` is what the answer calls it, in `X-Request-Id`.
+    """
 
     method: str
     path: str
@@ -40,6 +43,7 @@ class Recorded:
     at: datetime
     sub_account: str | None = None
     size: int = 0
+    request_id: str = field(default_factory=lambda: f"req_{secrets.token_hex(8)}")
 
 
 class Door:
@@ -66,6 +70,7 @@ class Door:
         async def noting(message: Message) -> None:
             if message["type"] == "http.response.start":
                 recorded.status = message["status"]
+                message["headers"] = [*message.get("headers", []), (b"x-request-id", recorded.request_id.encode())]
                 if shown.is_from_a_client(recorded.path):
                     self._feed.tell("request", shown.request(recorded))
             await send(message)

@@ -24,8 +24,9 @@ class Failed(BaseModel):
 
 
 def explain(error: errors.ApiError) -> str:
-    """Write what happened and what to do next."""
-    return f"{_what_happened(error)} {_next_step(error)}".strip()
+    """Write what happened, what to do next, and what AgentPhone's support would ask for."""
+    named = f" (request id {error.request_id})" if error.request_id else ""
+    return f"{_what_happened(error)} {_next_step(error)}{named}".strip()
 
 
 def explain_arguments(tool: str, wrong: ValidationError) -> str:

@@ -113,3 +113,20 @@ def test_a_key_looks_like_a_sandbox_key_unless_one_is_given() -> None:
     assert Sandbox().key.startswith("sk_sandbox_")
     assert Sandbox().key != Sandbox().key
     assert Sandbox(key="mine").key == "mine"
+
+
+@pytest.mark.parametrize(
+    ("path", "headers"),
+    [
+        pytest.param("/v1/agents", {}, id="answered"),
+        pytest.param("/v1/agents/agt_nobody", {}, id="not-found"),
+        pytest.param("/v1/agents", {"Authorization": ""}, id="without-the-key"),
+        pytest.param("/v1/nothing", {}, id="no-route"),
+    ],
+)
+async def test_every_answer_has_an_id_of_its_own(api: httpx.AsyncClient, sandbox: Sandbox, path, headers) -> None:
+    """By which the request can be found in the log; what a client would like to be called does not count."""
+    answers = [await api.get(path, headers={"X-Request-Id": "mine", **headers}) for _ in range(2)]
+    named = [answer.headers["X-Request-Id"] for answer in answers]
+    assert named == [request.request_id for request in sandbox.requests]
+    assert len({"mine", *named}) == 3

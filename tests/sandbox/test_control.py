@@ -102,13 +102,14 @@ async def test_an_unknown_number_is_not_registered(api: httpx.AsyncClient) -> No
 
 async def test_the_log_shows_what_was_sent(api: httpx.AsyncClient) -> None:
     """The newest last; what the controls are asked is not a client's doing."""
-    await api.get("/v1/calls", params={"limit": 5})
+    answered = await api.get("/v1/calls", params={"limit": 5})
     await api.post("/v1/contacts", json={"name": "No number"}, headers={"X-Sub-Account-Id": "sub_1"})
     await api.get("/v1/usage", headers={"Authorization": ""})
     await api.get("/__sandbox/faults")
     found = (await api.get("/__sandbox/requests")).json()
     first, second, third = found["data"]
     assert first.pop("at") <= second["at"] <= third["at"]
+    assert first.pop("requestId") == answered.headers["X-Request-Id"]
     assert first == {
         "method": "GET",
         "path": "/v1/calls",

@@ -7,6 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
+from agentphone_mcp.sandbox.faults import parse
+
 LIVE_KEY = "sk_live_not_a_real_key_0042"
 READ = ("get_agent", {"agent_id": "agt_1"}, "GET /v1/agents/agt_1")
 WRITE = ("update_agent", {"agent_id": "agt_1", "name": "Desk"}, "PATCH /v1/agents/agt_1")
@@ -237,3 +239,26 @@ async def test_an_error_ends_with_one_full_stop(assistant, answering) -> None:
         said = await ai.refused("get_agent", agent_id="agt_1")
     assert ".." not in said
     assert said.endswith(".")
+
+
+async def test_an_error_ends_with_the_id_that_support_asks_for(assistant, sandbox) -> None:
+    """The one that the API itself knows the request by; of a part of an answer, too."""
+    async with assistant() as ai:
+        said = await ai.refused("get_agent", agent_id="agt_nobody")
+        (asked,) = [request for request in sandbox.requests if request.path == "/v1/agents/agt_nobody"]
+        sandbox.faults.rules.append(parse("GET /v1/usage status=400"))
+        overview = await ai.ask("account_overview")
+    assert said.endswith(f" (request id {asked.request_id})")
+    (asked,) = [request for request in sandbox.requests if request.path == "/v1/usage"]
+    assert overview["usage"]["error"].endswith(f" (request id {asked.request_id})")
+
+
+async def test_an_unknown_outcome_names_the_request_too(assistant, sandbox, ledger) -> None:
+    """To the model, and to whoever reads the ledger."""
+    sandbox.faults.rules.append(parse("POST /v1/numbers status=503"))
+    async with assistant() as ai:
+        told = await ai.ask("buy_number", confirm=True)
+    (asked,) = [request for request in sandbox.requests if request.method == "POST"]
+    assert told["status"] == "unknown"
+    assert f"request id {asked.request_id}" in told["next_step"]
+    assert f"request id {asked.request_id}" in ledger()[-1].reason

@@ -1,0 +1,107 @@
+"""Log lines for programs: JSON, one a record, without secrets."""
+
+import io
+import json
+import logging
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from opentelemetry.trace import get_tracer
+
+from agentphone_mcp.api.key import ApiKey
+from agentphone_mcp.api.secrets import Secrets
+from agentphone_mcp.logs import log_to_stderr
+
+LIVE = "sk_live_not_a_real_key_0042"
+HOOK = 'whsec_"quoted"\\0123456789'
+
+
+class Lines:
+    """What was logged, through a stderr that can carry Western European characters alone."""
+
+    def __init__(self) -> None:
+        self.raw = io.BytesIO()
+        self.stream = io.TextIOWrapper(self.raw, encoding="cp1252", errors="strict", write_through=True)
+
+    def read(self) -> list[dict[str, Any]]:
+        """Each line, which must be an object in strict JSON."""
+        return [json.loads(line) for line in self.raw.getvalue().decode("ascii").splitlines()]
+
+
+@pytest.fixture
+def lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[Lines]:
+    """The lines of this process, whose logging is put back as it was."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    root.handlers = []
+    kept = Lines()
+    monkeypatch.setattr(sys, "stderr", kept.stream)
+    secrets = Secrets(ApiKey(LIVE))
+    secrets.learn(HOOK)
+    log_to_stderr("DEBUG", secrets.cut, "json")
+    yield kept
+    root.handlers, root.level = handlers, level
+
+
+def test_a_record_is_an_object_with_its_time_in_utc(lines: Lines) -> None:
+    """And nothing about a trace where there is none."""
+    before = datetime.now(UTC)
+    logging.getLogger("calls").warning("%d calls", 3)
+    (line,) = lines.read()
+    at = datetime.fromisoformat(line.pop("time"))
+    assert abs((at - before).total_seconds()) < 60
+    assert at.utcoffset().total_seconds() == 0
+    assert line == {"level": "WARNING", "logger": "calls", "message": "3 calls"}
+
+
+@pytest.mark.usefixtures("spans")
+def test_a_record_within_a_span_names_it(lines: Lines) -> None:
+    """In the form in which collectors look for it."""
+    with get_tracer("test").start_as_current_span("a tool") as span:
+        logging.getLogger("calls").info("rings")
+    (line,) = lines.read()
+    context = span.get_span_context()
+    assert (line["trace_id"], line["span_id"]) == (f"{context.trace_id:032x}", f"{context.span_id:016x}")
+
+
+def test_an_exception_is_a_field_of_its_record(lines: Lines) -> None:
+    """All lines of its traceback in one."""
+    try:
+        raise RuntimeError("two\nlines")
+    except RuntimeError:
+        logging.getLogger("calls").exception("broken")
+    (line,) = lines.read()
+    assert line["message"] == "broken"
+    assert line["exception"].endswith("RuntimeError: two\nlines")
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        pytest.param('a\r\nb\u2028c\x85d\x00e"f\\g', 'a\r\nb\u2028c\x85d\x00e"f\\g', id="line-ends-and-quotes"),
+        pytest.param("☎ 你好 🎉", "☎ 你好 🎉", id="beyond-cp1252"),
+        pytest.param("half \ud83d a \udc00 character", "half � a � character", id="lone-surrogates"),
+        pytest.param("", "", id="nothing"),
+    ],
+)
+def test_any_text_is_one_line_of_json(lines: Lines, text: str, read: str) -> None:
+    """Whatever a caller said, and whatever stderr can carry."""
+    logging.getLogger("calls").info("%s", text)
+    logging.getLogger("calls").info("next")
+    assert [line["message"] for line in lines.read()] == [read, "next"]
+
+
+def test_no_secret_is_in_any_field(lines: Lines) -> None:
+    """Also one that JSON would escape."""
+    try:
+        raise RuntimeError(f"{LIVE} {HOOK}")
+    except RuntimeError:
+        logging.getLogger(f"of.{LIVE}").exception("%s and %r", HOOK, json.dumps({"key": LIVE, "hook": HOOK}))
+    (line,) = lines.read()
+    assert line["logger"] == "of.[key removed]"
+    assert line["message"].startswith("[secret removed] and ")
+    for secret in (LIVE, "0123456789"):
+        assert secret not in json.dumps(line)
