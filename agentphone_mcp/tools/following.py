@@ -10,11 +10,11 @@ from agentphone_mcp.api.calls import ENDED, Call, CallsApi, Turn
 from agentphone_mcp.api.errors import (
     ApiError,
     Conflict,
+    Forbidden,
     RateLimited,
     ServerError,
-    StatusError,
+    Unauthorized,
     Unreachable,
-    UnreadableAnswer,
 )
 from agentphone_mcp.guard.deeds import Outcome, Result
 from agentphone_mcp.tools.telling import Cut, told
@@ -26,7 +26,6 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 4.0
 """Seconds before a lost stream is opened again; doubled each time that nothing new was heard."""
 _LAST_LOOK_SECONDS = 3.0
 """How long the last look at the call may take, after the time is up: hosts give up on a tool soon after."""
-_NO_STREAM = (404, 405, 501)
 _UNANSWERED = frozenset({"busy", "no-answer", "failed"})
 _PASSING = (Unreachable, ServerError, RateLimited, Conflict)
 """What may be over in a moment, and then the call goes on."""
@@ -183,16 +182,13 @@ async def _listen(calls: CallsApi, call_id: str, listener: _Listener) -> bool:
                 if event.turn:
                     turns.append(event.turn)
                     await listener.hear(turns)
-    except UnreadableAnswer:
-        return bool(turns)
-    except StatusError as no:
-        if no.status in _NO_STREAM:
-            return False
-        if not isinstance(no, _PASSING):
-            raise
+    except (Unauthorized, Forbidden):
+        raise
     except _PASSING:
-        # Whatever else is wrong with the stream, the call goes on and may still be heard.
         return True
+    except ApiError:
+        # Older servers have none, and one that talks nonsense is none: the call itself may still be read.
+        return bool(turns)
     return True
 
 
