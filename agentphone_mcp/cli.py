@@ -107,13 +107,13 @@ def _serve(options: dict[str, Any]) -> None:
         from agentphone_mcp.serving import CannotServe, serve
 
         secrets = Secrets(config.api_key)
-        log_to_stderr(options["log_level"].upper(), secrets.cut, options["log_format"])
+        say = log_to_stderr(options["log_level"].upper(), secrets.cut, options["log_format"])
         if exporter := read_span_exporter(os.environ):
             stack.enter_context(_sending_spans(exporter, secrets.cut))
         if options["transport"] == "stdio":
             _look_at_stdin()
         try:
-            serve(create_server(config, secrets=secrets), options["transport"], options["port"])
+            serve(create_server(config, secrets=secrets), options["transport"], options["port"], say)
         except CannotServe as cannot:
             raise click.ClickException(str(cannot)) from None
 

@@ -11,6 +11,7 @@ from opentelemetry.trace import format_span_id, format_trace_id, get_current_spa
 
 LogFormat = Literal["text", "json"]
 Cut = Callable[[str], str]
+Say = Callable[[str], None]
 
 
 class _CuttingFormatter(logging.Formatter):
@@ -50,8 +51,8 @@ class _JsonFormatter(logging.Formatter):
         return self._cut(text).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-def log_to_stderr(level: str, cut: Cut, log_format: LogFormat = "text") -> None:
-    """Send all logging of the process to stderr.
+def log_to_stderr(level: str, cut: Cut, log_format: LogFormat = "text") -> Say:
+    """Send all logging of the process to stderr, and give what says a sentence there whatever the level is.
 
     Args:
         level: the least severe level that is shown.
@@ -61,3 +62,11 @@ def log_to_stderr(level: str, cut: Cut, log_format: LogFormat = "text") -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_JsonFormatter(cut) if log_format == "json" else _CuttingFormatter(cut))
     logging.basicConfig(level=level, handlers=[handler], force=True)
+
+    def say(sentence: str) -> None:
+        if log_format == "json":
+            handler.handle(logging.LogRecord(__name__, logging.INFO, __file__, 0, sentence, None, None))
+        else:
+            sys.stderr.write(f"{sentence}\n")
+
+    return say

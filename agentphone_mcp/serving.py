@@ -3,7 +3,7 @@
 import os
 import signal
 import socket
-import sys
+from collections.abc import Callable
 from functools import partial
 from typing import Literal
 
@@ -22,10 +22,16 @@ class CannotServe(OSError):
     """Nobody can listen there; the message is one sentence."""
 
 
-def serve(server: AgentPhoneServer, transport: TransportName, port: int) -> None:
+def serve(server: AgentPhoneServer, transport: TransportName, port: int, say: Callable[[str], None]) -> None:
     """Serve until the host goes away or the process is told to stop.
 
     Over HTTP the address is loopback, where the SDK checks Host and Origin headers by itself (DNS rebinding).
+
+    Args:
+        server: what is served.
+        transport: how.
+        port: where, over HTTP; 0 for any that is free.
+        say: tells whoever started the process where it is.
 
     Raises:
         CannotServe: if the port is taken.
@@ -37,7 +43,7 @@ def serve(server: AgentPhoneServer, transport: TransportName, port: int) -> None
         return
     app, path = (server.sse_app(), "/sse") if transport == "sse" else (server.streamable_http_app(), "/mcp")
     with _listening(port) as listener:
-        sys.stderr.write(f"Serving on http://{LOOPBACK}:{listener.getsockname()[1]}{path}\n")
+        say(f"Serving on http://{LOOPBACK}:{listener.getsockname()[1]}{path}")
         # Without its own logging, uvicorn's lines pass our formatter, which cuts the key out.
         config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=_GRACE_SECONDS)
         anyio.run(partial(uvicorn.Server(config).serve, sockets=[listener]))

@@ -13,7 +13,7 @@ from opentelemetry.trace import get_tracer
 
 from agentphone_mcp.api.key import ApiKey
 from agentphone_mcp.api.secrets import Secrets
-from agentphone_mcp.logs import log_to_stderr
+from agentphone_mcp.logs import Say, log_to_stderr
 
 LIVE = "sk_live_not_a_real_key_0042"
 HOOK = 'whsec_"quoted"\\0123456789'
@@ -24,6 +24,7 @@ class Lines:
 
     def __init__(self) -> None:
         self.raw = io.BytesIO()
+        self.say: Say | None = None
         self.stream = io.TextIOWrapper(self.raw, encoding="cp1252", errors="strict", write_through=True)
 
     def read(self) -> list[dict[str, Any]]:
@@ -41,7 +42,7 @@ def lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[Lines]:
     monkeypatch.setattr(sys, "stderr", kept.stream)
     secrets = Secrets(ApiKey(LIVE))
     secrets.learn(HOOK)
-    log_to_stderr("DEBUG", secrets.cut, "json")
+    kept.say = log_to_stderr("DEBUG", secrets.cut, "json")
     yield kept
     root.handlers, root.level = handlers, level
 
@@ -65,6 +66,14 @@ def test_a_record_within_a_span_names_it(lines: Lines) -> None:
     (line,) = lines.read()
     context = span.get_span_context()
     assert (line["trace_id"], line["span_id"]) == (f"{context.trace_id:032x}", f"{context.span_id:016x}")
+
+
+def test_where_the_server_is_is_said_at_any_level(lines: Lines) -> None:
+    """In the form of the log, which a program reads to its end."""
+    logging.getLogger().setLevel("ERROR")
+    lines.say("Serving on http://127.0.0.1:8000/mcp")
+    (line,) = lines.read()
+    assert (line["level"], line["message"]) == ("INFO", "Serving on http://127.0.0.1:8000/mcp")
 
 
 def test_an_exception_is_a_field_of_its_record(lines: Lines) -> None:
