@@ -1,4 +1,4 @@
-"""Ids that show what they are of: `agt_frontdesk (Front Desk, +14155550100)`.
+"""Ids that show what they are of: `agt_frontdesk (Front Desk; +14155550100)`.
 
 The protocol completes an argument with plain strings, and a host shows them, filters them by what was typed (VS Code
 does) and puts the chosen one into an address or a prompt as it stands. So each says its id and what a person knows it
@@ -27,8 +27,8 @@ _MOST = 100
 _LONGEST_PART = 40
 _LABELLED = re.compile(r"(?P<id>\S+) \(.*\)")
 _PHONE_TYPED = re.compile(r"[\d\s()+./-]+")
-# Where a host puts a value into an address as it stands, these would end the path or open another part of it.
-_UNFIT = re.compile(r"[/\\?#%{}\s]+")
+# Where a host puts a value into an address as it stands, these would end the value or open another part of it.
+_UNFIT = re.compile(r"[/\\?#&,%{}\s]+")
 
 
 def plain_id(value: str) -> str:
@@ -40,7 +40,7 @@ def plain_id(value: str) -> str:
 def label(thing_id: str, *known_by: str | None) -> str:
     """Write an id with what a person knows it by."""
     parts = (_UNFIT.sub(" ", clean(part)).strip()[:_LONGEST_PART].rstrip() for part in known_by if part)
-    said = ", ".join(part for part in parts if part)
+    said = "; ".join(part for part in parts if part)
     return f"{thing_id} ({said})" if said else thing_id
 
 
@@ -111,7 +111,7 @@ class Names:
         if argument not in _LISTS:
             return Completion(values=[])
         known = await self._newest(argument)
-        wanted = " ".join(typed.casefold().split())
+        wanted = _UNFIT.sub(" ", typed.casefold()).strip()
         if not wanted:
             return Completion(values=known.values, total=known.total, has_more=known.has_more)
         fit = [value for value in known.values if _fits(value, wanted)]

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,8 @@ TOOL_OF = {
     "call": ("get_call", {"call_id": "call_past01"}),
     "conversation": ("get_conversation", {"conversation_id": "conv_past01"}),
 }
+
+NOW = re.compile(r'"period_(start|end)":"[^"]+"')
 
 
 async def read(client: Client, uri: str) -> Any:
@@ -83,7 +86,8 @@ async def test_a_resource_tells_what_its_tool_tells(connect, mode, name) -> None
     async with connect(mode) as client:
         told = await client.call_tool(tool, arguments)
         content = await read(client, ONE_OF_EACH[name])
-    assert content.text == told.content[0].text
+    # A plan's period ends now, whenever that is.
+    assert NOW.sub("", content.text) == NOW.sub("", told.content[0].text)
     assert content.mime_type == "application/json"
 
 
@@ -172,8 +176,8 @@ async def test_a_turn_without_a_time_is_still_told(connect_to, answering) -> Non
 @pytest.mark.parametrize(
     "uri",
     [
-        "agentphone://agents/agt_frontdesk (Front Desk, +14155550100)",
-        "agentphone://agents/agt_frontdesk%20%28Front%20Desk%2C%20%2B14155550100%29",
+        "agentphone://agents/agt_frontdesk (Front Desk; +14155550100)",
+        "agentphone://agents/agt_frontdesk%20%28Front%20Desk%3B%20%2B14155550100%29",
         "agentphone://agents/agt_frontdesk%20(a%2Fb)",
     ],
     ids=["as-it-stands", "encoded", "slash-in-name"],
