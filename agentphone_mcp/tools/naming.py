@@ -6,7 +6,7 @@ by, and whoever is given one takes the id from its beginning, which no name can 
 """
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,7 +39,7 @@ def plain_id(value: str) -> str:
 
 def label(thing_id: str, *known_by: str | None) -> str:
     """Write an id with what a person knows it by."""
-    parts = (_UNFIT.sub(" ", clean(part)).strip()[:_LONGEST_PART].rstrip() for part in known_by if part)
+    parts = (_UNFIT.sub(" ", part).strip()[:_LONGEST_PART].rstrip() for part in known_by if part)
     said = "; ".join(part for part in parts if part)
     return f"{thing_id} ({said})" if said else thing_id
 
@@ -53,38 +53,34 @@ class _Known:
     has_more: bool = False
 
 
-async def _agents(api: ApiClient) -> _Known:
+_Row = tuple[str, Sequence[str | None]]
+"""An id, and what a person knows it by."""
+
+
+async def _agents(api: ApiClient) -> tuple[Page[Any], list[_Row]]:
     page = await api.agents.list(_MOST)
-    rows = [label(one.id, one.name, *(number.phone_number for number in one.numbers or ())) for one in page.data]
-    return _known(page, rows)
+    return page, [(one.id, [one.name, *(number.phone_number for number in one.numbers or ())]) for one in page.data]
 
 
-async def _numbers(api: ApiClient) -> _Known:
+async def _numbers(api: ApiClient) -> tuple[Page[Any], list[_Row]]:
     page = await api.numbers.list(_MOST)
-    return _known(page, [label(one.id, one.phone_number) for one in page.data])
+    return page, [(one.id, [one.phone_number]) for one in page.data]
 
 
-async def _calls(api: ApiClient) -> _Known:
+async def _calls(api: ApiClient) -> tuple[Page[Any], list[_Row]]:
     page = await api.calls.list(_MOST)
-    rows = [
-        label(one.id, one.direction, one.other_number, (one.started_at or "")[:16].replace("T", " "), one.status)
+    return page, [
+        (one.id, [one.direction, one.other_number, (one.started_at or "")[:16].replace("T", " "), one.status])
         for one in page.data
     ]
-    return _known(page, rows)
 
 
-async def _conversations(api: ApiClient) -> _Known:
+async def _conversations(api: ApiClient) -> tuple[Page[Any], list[_Row]]:
     page = await api.messages.conversations(_MOST)
-    rows = [label(one.id, one.participant, f"{one.message_count or 'no'} texts") for one in page.data]
-    return _known(page, rows)
+    return page, [(one.id, [one.participant, f"{one.message_count or 'no'} texts"]) for one in page.data]
 
 
-def _known(page: Page[Any], values: list[str]) -> _Known:
-    fit = [value for value in values if is_id(plain_id(value))]
-    return _Known(fit[:_MOST], page.total, len(fit) > _MOST or page.next_offset(0, _MOST) is not None)
-
-
-_LISTS: dict[str, Callable[[ApiClient], Awaitable[_Known]]] = {
+_LISTS: dict[str, Callable[[ApiClient], Awaitable[tuple[Page[Any], list[_Row]]]]] = {
     "agent_id": _agents,
     "number_id": _numbers,
     "call_id": _calls,
@@ -131,11 +127,17 @@ class Names:
     async def _read(self, argument: str) -> _Known:
         try:
             with anyio.fail_after(_SECONDS_TO_ASK):
-                found = await _LISTS[argument](self._api)
+                page, rows = await _LISTS[argument](self._api)
         except (ApiError, TimeoutError):
             # A host would show an error at every keystroke; reading the resource will say what is wrong.
             return _Known([], 0)
-        return _Known([self._api.secrets.cut(value) for value in found.values], found.total, found.has_more)
+        values = [label(thing_id, *map(self._shown, known_by)) for thing_id, known_by in rows if is_id(thing_id)]
+        has_more = len(values) > _MOST or page.next_offset(0, _MOST) is not None
+        return _Known(values[:_MOST], page.total, has_more)
+
+    def _shown(self, part: str | None) -> str:
+        # Cut before it is bounded, so that no half of a secret is left at the end.
+        return self._api.secrets.cut(clean(part or ""))
 
 
 async def complete(ctx: ServerRequestContext[Any, Any], params: CompleteRequestParams) -> CompleteResult:

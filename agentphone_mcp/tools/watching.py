@@ -106,6 +106,8 @@ class LiveTranscripts:
                 await publish()
             except (Unauthorized, Forbidden, NotFound) as lost:
                 logger.warning("a transcript is not updated any more: %s", self.cut(explain(lost)))
+            except Exception:
+                logger.exception("a transcript is not updated any more")
         self._forget(followed)
 
     async def _listen(self, call_id: str, publish: Report, heard: int) -> tuple[int, bool]:

@@ -53,11 +53,10 @@ async def read(client: Client, uri: str) -> Any:
 
 
 async def offered(client: Client) -> list[Any]:
-    """Every resource and every template, in the order in which hosts see them."""
-    return [
-        *(await client.list_resources()).resources,
-        *(await client.list_resource_templates()).resource_templates,
-    ]
+    """The account's resources and templates in the order in which hosts see them; guides are beside them."""
+    resources = (await client.list_resources()).resources
+    templates = (await client.list_resource_templates()).resource_templates
+    return [one for one in (*resources, *templates) if one.name in ONE_OF_EACH]
 
 
 @ERAS

@@ -208,6 +208,23 @@ async def test_a_call_that_may_not_be_read_any_more_is_left(connect_to, answerin
     assert len(recorder.requests) == 3
 
 
+async def test_a_crash_while_a_call_is_followed_leaves_the_server_running(connect_to, answering, caplog) -> None:
+    """The log has it."""
+    line, crashed = Line(), asyncio.Event()
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("/stream"):
+            crashed.set()
+            raise RuntimeError("internal")
+        return line(request)
+
+    async with connect_to(answering(answer)) as client, subscribed(client, CALL_1):
+        async with asyncio.timeout(10):
+            await crashed.wait()
+        await client.read_resource(CALL_1)
+    assert "internal" in caplog.text
+
+
 @ERAS
 async def test_a_live_call_is_told_turn_by_turn(connect, streams, mode) -> None:
     """At the sandbox, to its end; then nothing is left open there."""
@@ -353,14 +370,18 @@ async def test_clients_of_one_server_share_a_stream(over_http, sandbox, streams,
 @ERAS
 async def test_a_client_that_goes_away_leaves_no_stream(over_http, sandbox, streams, mode) -> None:
     """Without unsubscribing, while the server and the call go on."""
-    async with over_http(mode, None) as client:
-        call_id, uri = await place(client)
-        listening = subscribed(client, uri)
-        await listening.__aenter__()
+    async with over_http(mode, None) as staying:
+        call_id, uri = await place(staying)
+
+        async def come_and_go() -> None:
+            async with over_http(mode, None) as client, subscribed(client, uri):
+                await asyncio.Event().wait()
+
+        leaving = asyncio.create_task(come_and_go())
         await streams(call_id, 1)
-    await streams(call_id, 0)
-    async with over_http(mode, None) as client:
-        await client.read_resource(uri)
+        leaving.cancel()
+        await streams(call_id, 0)
+        await staying.read_resource(uri)
     assert sandbox.world.account.calls[call_id].is_live
 
 
