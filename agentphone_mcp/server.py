@@ -13,7 +13,6 @@ from mcp.server.lowlevel.helper_types import ReadResourceContents
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError, ToolError, UnexpectedToolError
 from mcp.server.request_state import RequestStateSecurity
-from mcp.server.subscriptions import InMemorySubscriptionBus, SubscriptionBus
 from mcp_types import (
     CallToolResult,
     CompleteRequestParams,
@@ -42,7 +41,7 @@ from agentphone_mcp.tools.injected import Telephone
 from agentphone_mcp.tools.looking_up import look_up, seconds_of
 from agentphone_mcp.tools.naming import Names, complete
 from agentphone_mcp.tools.resources import add_resources, reading, with_true_type
-from agentphone_mcp.tools.subscribing import Listening, subscribe, unsubscribe
+from agentphone_mcp.tools.subscribing import listen, subscribe, unsubscribe
 from agentphone_mcp.tools.toolset import Declared
 from agentphone_mcp.tools.watching import LiveTranscripts
 
@@ -89,7 +88,6 @@ def create_server(
         secrets: what must not be shown; its own unless somebody else, such as the log, must know it too.
     """
     known = secrets or Secrets(config.api_key)
-    bus = InMemorySubscriptionBus()
 
     @asynccontextmanager
     async def lifespan(_: MCPServer[Telephone]) -> AsyncGenerator[Telephone]:
@@ -108,11 +106,11 @@ def create_server(
                 if config.api_key and not config.read_only:
                     # What an earlier run left in doubt; nobody waits for it.
                     beside.start_soon(settler.settle_all)
-                live = LiveTranscripts(api, beside, bus)
+                live = LiveTranscripts(api, beside)
                 yield Telephone(api, Gate(_rules(config), settler), config.rates, Names(api), live)
                 beside.cancel_scope.cancel()
 
-    return AgentPhoneServer(config, lifespan, known, bus)
+    return AgentPhoneServer(config, lifespan, known)
 
 
 def _rules(config: Config) -> Rules:
@@ -129,7 +127,7 @@ def _rules(config: Config) -> Rules:
 class AgentPhoneServer(MCPServer[Telephone]):
     """The SDK's server, whose tools and resources fail in sentences and never show a secret."""
 
-    def __init__(self, config: Config, lifespan: Any, secrets: Secrets, bus: SubscriptionBus) -> None:
+    def __init__(self, config: Config, lifespan: Any, secrets: Secrets) -> None:
         self._secrets = secrets
         tools = select(config.toolsets, read_only=config.read_only)
         super().__init__(
@@ -143,12 +141,13 @@ class AgentPhoneServer(MCPServer[Telephone]):
             cache_hints=_CACHE_HINTS,
             request_state_security=RequestStateSecurity.ephemeral(ttl=_ANSWERS_ARE_READ),
             log_level="WARNING",
-            subscriptions=bus if "calls" in config.toolsets else False,
+            # Answered below, where there are calls to follow.
+            subscriptions=False,
         )
         add_resources(self, config.toolsets)
         self._lowlevel_server.add_request_handler("completion/complete", CompleteRequestParams, complete)
         if "calls" in config.toolsets:
-            self._answer_subscriptions(bus)
+            self._answer_subscriptions()
 
     async def call_tool(
         self, name: str, arguments: dict[str, Any], context: Context[Telephone, Any] | None = None
@@ -183,9 +182,9 @@ class AgentPhoneServer(MCPServer[Telephone]):
             return contents
         return [self._readable(content) for content in contents]
 
-    def _answer_subscriptions(self, bus: SubscriptionBus) -> None:
+    def _answer_subscriptions(self) -> None:
         answer = self._lowlevel_server.add_request_handler
-        answer("subscriptions/listen", SubscriptionsListenRequestParams, Listening(bus))
+        answer("subscriptions/listen", SubscriptionsListenRequestParams, listen)
         answer("resources/subscribe", SubscribeRequestParams, subscribe)
         answer("resources/unsubscribe", UnsubscribeRequestParams, unsubscribe)
 

@@ -14,7 +14,7 @@ import anyio
 from anyio.abc import TaskStatus
 from mcp.server.context import ServerRequestContext
 from mcp.server.session import ServerSession
-from mcp.server.subscriptions import ListenHandler, ResourceUpdated, ServerEvent, SubscriptionBus
+from mcp.server.subscriptions import ResourceUpdated, ServerEvent
 from mcp.shared.exceptions import MCPError
 from mcp_types import (
     INVALID_PARAMS,
@@ -41,25 +41,19 @@ Held = dict[str, anyio.CancelScope]
 """What a connection is subscribed to, by address."""
 
 
-class Listening:
-    """Answers `subscriptions/listen`: the SDK's own handler, while the calls that it asks about are followed."""
-
-    def __init__(self, bus: SubscriptionBus) -> None:
-        self._handler = ListenHandler(bus)
-
-    async def __call__(self, ctx: Asked, params: SubscriptionsListenRequestParams) -> SubscriptionsListenResult:
-        """Serve one stream of updates, until its client leaves."""
-        live = ctx.lifespan_context.live
-        async with AsyncExitStack() as held:
-            honored: list[str] = []
-            for uri in dict.fromkeys(params.notifications.resource_subscriptions or ()):
-                try:
-                    await held.enter_async_context(live.following(uri))
-                except (Refused, ApiError):
-                    continue
-                honored.append(uri)
-            notifications = params.notifications.model_copy(update={"resource_subscriptions": honored or None})
-            return await self._handler(ctx, params.model_copy(update={"notifications": notifications}))
+async def listen(ctx: Asked, params: SubscriptionsListenRequestParams) -> SubscriptionsListenResult:
+    """Answer `subscriptions/listen` as the SDK does, while the calls that it asks about are followed."""
+    live = ctx.lifespan_context.live
+    async with AsyncExitStack() as held:
+        honored: list[str] = []
+        for uri in dict.fromkeys(params.notifications.resource_subscriptions or ()):
+            try:
+                await held.enter_async_context(live.following(uri))
+            except (Refused, ApiError):
+                continue
+            honored.append(uri)
+        notifications = params.notifications.model_copy(update={"resource_subscriptions": honored or None})
+        return await live.listen(ctx, params.model_copy(update={"notifications": notifications}))
 
 
 async def subscribe(ctx: Asked, params: SubscribeRequestParams) -> EmptyResult:
@@ -80,7 +74,7 @@ async def subscribe(ctx: Asked, params: SubscribeRequestParams) -> EmptyResult:
 
 async def unsubscribe(ctx: Asked, params: UnsubscribeRequestParams) -> EmptyResult:
     """Answer `resources/unsubscribe`, also for what was never subscribed to."""
-    scope = _held(ctx.session).get(params.uri)
+    scope = _held(ctx.session).pop(params.uri, None)
     if scope:
         scope.cancel()
     return EmptyResult()
@@ -107,7 +101,8 @@ async def _tell(
                         await session.send_resource_updated(uri)
                 finally:
                     leave()
-                    del held[uri]
+                    if held.get(uri) is scope:
+                        del held[uri]
             else:
                 task_status.started()
 

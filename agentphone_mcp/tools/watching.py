@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import anyio
 from anyio.abc import TaskGroup
-from mcp.server.subscriptions import ResourceUpdated, SubscriptionBus
+from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler, ResourceUpdated, SubscriptionBus
 from mcp.shared.uri_template import UriTemplate
 
 from agentphone_mcp.api.client import ApiClient
@@ -42,12 +42,18 @@ class LiveTranscripts:
     Args:
         api: where calls are read.
         tasks: where they are followed; its end is the end of all.
+
+    Attributes:
+        tasks: where they are followed.
         bus: where updates are published.
+        listen: the SDK's handler of `subscriptions/listen`, which tells newer clients what is published.
     """
 
-    def __init__(self, api: ApiClient, tasks: TaskGroup, bus: SubscriptionBus) -> None:
+    def __init__(self, api: ApiClient, tasks: TaskGroup) -> None:
         self.tasks = tasks
-        self.bus = bus
+        # Of this running server alone: over SSE there is one for each connection, and each follows calls by itself.
+        self.bus: SubscriptionBus = InMemorySubscriptionBus()
+        self.listen = ListenHandler(self.bus)
         self._api = api
         self._followed: dict[str, _Followed] = {}
 

@@ -294,6 +294,8 @@ async def test_subscribing_twice_is_one_subscription(connect, streams) -> None:
         await client.unsubscribe_resource("agentphone://account")
         await client.subscribe_resource(uri)
         await streams(call_id, 1)
+        await asyncio.gather(client.unsubscribe_resource(uri), client.subscribe_resource(uri))
+        assert await ear.next(2) == [uri, uri]
 
 
 REFUSED = ["agentphone://account", "agentphone://agents/agt_frontdesk", "agentphone://calls/call_past01", "file:///x"]
