@@ -11,15 +11,24 @@ import httpx
 from mcp.server.caching import CacheableMethod, CacheHint
 from mcp.server.lowlevel.helper_types import ReadResourceContents
 from mcp.server.mcpserver import Context, MCPServer
-from mcp.server.mcpserver.exceptions import ResourceError, ToolError, UnexpectedToolError
+from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError, ToolError, UnexpectedToolError
 from mcp.server.request_state import RequestStateSecurity
 from mcp.shared.exceptions import MCPError
-from mcp_types import INVALID_PARAMS, CallToolResult, GetPromptResult, InputRequiredResult
+from mcp_types import (
+    INVALID_PARAMS,
+    CallToolResult,
+    CompleteRequestParams,
+    GetPromptResult,
+    InputRequiredResult,
+    SubscribeRequestParams,
+    SubscriptionsListenRequestParams,
+    UnsubscribeRequestParams,
+)
 from pydantic import AnyUrl, ValidationError
 
 from agentphone_mcp import __version__
 from agentphone_mcp.api.client import ApiClient
-from agentphone_mcp.api.errors import ApiError
+from agentphone_mcp.api.errors import ApiError, BadPathValue, NotFound
 from agentphone_mcp.api.secrets import Secrets
 from agentphone_mcp.api.transport import slowest_write
 from agentphone_mcp.config import Config
@@ -31,12 +40,15 @@ from agentphone_mcp.guard.settling import Settler
 from agentphone_mcp.guard.untrusted import clean
 from agentphone_mcp.guides import GUIDES
 from agentphone_mcp.prompts.catalog import prompts_for
-from agentphone_mcp.tools.calls import RECORDING_URI
 from agentphone_mcp.tools.catalog import CATALOG, select
 from agentphone_mcp.tools.explain import explain, explain_arguments
-from agentphone_mcp.tools.injected import Telephone, telephone
+from agentphone_mcp.tools.injected import Telephone
 from agentphone_mcp.tools.looking_up import look_up, seconds_of
+from agentphone_mcp.tools.naming import Names, complete
+from agentphone_mcp.tools.resources import add_resources, reading, with_true_type
+from agentphone_mcp.tools.subscribing import listen, subscribe, unsubscribe
 from agentphone_mcp.tools.toolset import Declared
+from agentphone_mcp.tools.watching import LiveTranscripts
 
 _INSTRUCTIONS = """\
 AgentPhone gives you a telephone: agents (AI personas) hold calls and texts through phone numbers.
@@ -64,11 +76,11 @@ def instructions_for(tools: Iterable[Declared]) -> str:
 _CACHE_HINTS: dict[CacheableMethod, CacheHint] = {
     "tools/list": CacheHint(ttl_ms=3_600_000, scope="public"),
     "prompts/list": CacheHint(ttl_ms=3_600_000, scope="public"),
+    "resources/list": CacheHint(ttl_ms=3_600_000, scope="public"),
     "resources/templates/list": CacheHint(ttl_ms=3_600_000, scope="public"),
 }
 _ANSWERS_ARE_READ = 86_400.0
 """Seconds for which a person's answer is at least understood, so that one that comes too late is told as such."""
-_AUDIO_TYPES = {b"RIFF": "audio/wav", b"OggS": "audio/ogg", b"ID3": "audio/mpeg", b"\xff": "audio/mpeg"}
 
 
 def create_server(
@@ -101,7 +113,8 @@ def create_server(
                 if config.api_key and not config.read_only:
                     # What an earlier run left in doubt; nobody waits for it.
                     beside.start_soon(settler.settle_all)
-                yield Telephone(api, Gate(_rules(config), settler), config.rates)
+                live = LiveTranscripts(api, beside)
+                yield Telephone(api, Gate(_rules(config), settler), config.rates, Names(api), live)
                 beside.cancel_scope.cancel()
 
     return AgentPhoneServer(config, lifespan, known)
@@ -135,9 +148,13 @@ class AgentPhoneServer(MCPServer[Telephone]):
             cache_hints=_CACHE_HINTS,
             request_state_security=RequestStateSecurity.ephemeral(ttl=_ANSWERS_ARE_READ),
             log_level="WARNING",
+            # Answered below, where there are calls to follow.
+            subscriptions=False,
         )
+        add_resources(self, config.toolsets)
+        self._lowlevel_server.add_request_handler("completion/complete", CompleteRequestParams, complete)
         if "calls" in config.toolsets:
-            self.resource(RECORDING_URI, title="Call recording", mime_type="audio/wav")(call_recording)
+            self._answer_subscriptions()
         for guide in GUIDES:
             self.resource(
                 guide.uri,
@@ -171,10 +188,12 @@ class AgentPhoneServer(MCPServer[Telephone]):
             ResourceError: with a sentence.
         """
         try:
-            contents = await super().read_resource(uri, context)
+            with reading(context):
+                contents = await super().read_resource(uri, context)
         except ResourceError as failure:
             cause = _api_error_in(failure)
-            kind, said = (ResourceError, explain(cause)) if cause else (type(failure), str(failure))
+            kind = type(failure) if cause is None else _resource_error_for(cause)
+            said = explain(cause) if cause else str(failure)
             raise kind(self._shown(said)) from failure.__cause__
         if isinstance(contents, InputRequiredResult):
             return contents
@@ -192,6 +211,12 @@ class AgentPhoneServer(MCPServer[Telephone]):
         if name not in known:
             raise MCPError(INVALID_PARAMS, f"There is no such prompt here; there is {', '.join(known) or 'none'}.")
         return await super().get_prompt(name, arguments, context)
+
+    def _answer_subscriptions(self) -> None:
+        answer = self._lowlevel_server.add_request_handler
+        answer("subscriptions/listen", SubscriptionsListenRequestParams, listen)
+        answer("resources/subscribe", SubscribeRequestParams, subscribe)
+        answer("resources/unsubscribe", UnsubscribeRequestParams, unsubscribe)
 
     def _in_words(self, name: str, failure: ToolError) -> ToolError:
         match failure.__cause__:
@@ -212,18 +237,13 @@ class AgentPhoneServer(MCPServer[Telephone]):
 
     def _readable(self, content: ReadResourceContents) -> ReadResourceContents:
         if isinstance(content.content, bytes):
-            return _with_true_type(content.content, content)
+            return with_true_type(content.content, content)
         return ReadResourceContents(
             content=self._shown(content.content), mime_type=content.mime_type, meta=content.meta
         )
 
     def _shown(self, text: str) -> str:
         return self._secrets.cut(clean(text))
-
-
-async def call_recording(call_id: str, ctx: Context[Telephone]) -> bytes:
-    """The audio of a finished call."""
-    return (await telephone(ctx).api.calls.recording(call_id)).audio
 
 
 def _api_error_in(failure: BaseException) -> ApiError | None:
@@ -234,7 +254,6 @@ def _api_error_in(failure: BaseException) -> ApiError | None:
     return cause
 
 
-def _with_true_type(audio: bytes, content: ReadResourceContents) -> ReadResourceContents:
-    """Name the type of audio that came; a template can declare but one."""
-    kind = next((kind for magic, kind in _AUDIO_TYPES.items() if audio.startswith(magic)), content.mime_type)
-    return ReadResourceContents(content=audio, mime_type=kind, meta=content.meta)
+def _resource_error_for(cause: ApiError) -> type[ResourceError]:
+    """What is not there has an error of its own in the protocol."""
+    return ResourceNotFoundError if isinstance(cause, NotFound | BadPathValue) else ResourceError

@@ -1,6 +1,6 @@
 """What every test can ask for: a sandbox of its own, a connected MCP client, and an API that answers as told."""
 
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
 from pathlib import Path
@@ -35,6 +35,8 @@ Connect = Callable[..., AbstractAsyncContextManager[Client]]
 Answer = Callable[[httpx.Request], httpx.Response]
 Asks = Callable[..., Any] | None
 """How a host asks its user; None for one that cannot."""
+Hears = Callable[[Any], Awaitable[None]] | None
+"""What a host does with the notifications of a server."""
 HOST = Implementation(name="Test Host", version="4.2")
 
 
@@ -119,13 +121,18 @@ def spans(tracer_provider: TracerProvider) -> Generator[Callable[[], list[Readab
 def connect(sandbox: Sandbox, state: Path) -> Connect:
     """Connect an MCP client, in memory, to our server on the sandbox; settings are those of `Config`.
 
-    `asks` is how the host asks its user; without it, it cannot.
+    `asks` is how the host asks its user; without it, it cannot. `hears` is told of what the server sends by itself.
     """
 
     @asynccontextmanager
-    async def connect(mode: str = "auto", asks: Asks = None, **settings: Any) -> AsyncGenerator[Client]:
+    async def connect(
+        mode: str = "auto", asks: Asks = None, hears: Hears = None, **settings: Any
+    ) -> AsyncGenerator[Client]:
         config = Config(**{"api_key": ApiKey(sandbox.key), "base_url": sandbox.url, "state": str(state)} | settings)
-        async with Client(create_server(config), mode=mode, elicitation_callback=asks, client_info=HOST) as client:
+        server = create_server(config)
+        async with Client(
+            server, mode=mode, elicitation_callback=asks, message_handler=hears, client_info=HOST
+        ) as client:
             yield client
 
     return connect
@@ -137,11 +144,13 @@ def connect_to(state: Path) -> Connect:
 
     @asynccontextmanager
     async def connect_to(
-        recorder: Recorder, mode: str = "auto", asks: Asks = None, **settings: Any
+        recorder: Recorder, mode: str = "auto", asks: Asks = None, hears: Hears = None, **settings: Any
     ) -> AsyncGenerator[Client]:
         config = Config(**{"api_key": ApiKey(LIVE_KEY), "state": str(state)} | settings)
         server = create_server(config, inner=recorder.transport)
-        async with Client(server, mode=mode, elicitation_callback=asks, client_info=HOST) as client:
+        async with Client(
+            server, mode=mode, elicitation_callback=asks, message_handler=hears, client_info=HOST
+        ) as client:
             yield client
 
     return connect_to

@@ -1,4 +1,4 @@
-"""The server of one configuration: what it says of itself, its resource, and how it fails."""
+"""The server of one configuration: what it says of itself, and how it fails."""
 
 import base64
 
@@ -8,7 +8,7 @@ from mcp.client import Client
 from mcp.shared.exceptions import MCPError
 
 from agentphone_mcp import __version__
-from agentphone_mcp.config import TOOLSETS, Config
+from agentphone_mcp.config import Config
 from agentphone_mcp.server import create_server
 
 LIVE_KEY = "sk_live_not_a_real_key_0042"
@@ -64,14 +64,14 @@ async def test_old_and_new_clients_are_served_alike(connect, mode) -> None:
         found = await client.call_tool("list_numbers", {})
         preview = await client.call_tool("buy_number", {})
         wrong = await client.call_tool("get_agent", {"agent_id": "agt_nobody"})
-        template = (await client.list_resource_templates()).resource_templates[0]
+        templates = (await client.list_resource_templates()).resource_templates
         audio = (await client.read_resource(RECORDING)).contents[0]
     assert len(names) == 36
     assert found.structured_content["data"][0]["phone_number"] == "+14155550100"
     assert preview.structured_content["status"] == "needs_confirmation"
     assert wrong.is_error
     assert "list_agents gives a valid agent_id" in wrong.content[0].text
-    assert template.uri_template == "agentphone://calls/{call_id}/recording"
+    assert len(templates) == 5
     assert base64.b64decode(audio.blob).startswith(b"RIFF")
 
 
@@ -142,75 +142,11 @@ async def test_an_unknown_tool_is_an_error_a_model_can_read(connect) -> None:
     assert "make_coffee" in result.content[0].text
 
 
-@pytest.mark.parametrize(
-    ("audio", "kind"),
-    [
-        pytest.param(b"RIFF\x00\x00\x00\x00WAVEfmt ", "audio/wav", id="wav"),
-        pytest.param(b"ID3\x04\x00", "audio/mpeg", id="mp3-with-tags"),
-        pytest.param(b"\xff\xfb\x90\x00", "audio/mpeg", id="mp3"),
-        pytest.param(b"OggS\x00\x02", "audio/ogg", id="ogg"),
-        pytest.param(b"????", "audio/wav", id="unknown"),
-    ],
-)
-async def test_a_recording_is_named_by_what_it_is(connect_to, answering, audio, kind) -> None:
-    """By its first bytes: a template can declare but one type."""
-    recorder = answering(lambda _: httpx.Response(200, content=audio))
-    async with connect_to(recorder) as client:
-        found = (await client.read_resource("agentphone://calls/call_1/recording")).contents[0]
-    assert (base64.b64decode(found.blob), found.mime_type) == (audio, kind)
-    assert recorder.lines == ["GET https://api.agentphone.to/v1/calls/call_1/recording"]
-
-
-async def test_the_resource_that_get_recording_links_can_be_read(connect) -> None:
-    """A host follows the link as it stands."""
-    async with connect() as client:
-        link = (await client.call_tool("get_recording", {"call_id": "call_past01"})).content[1]
-        found = (await client.read_resource(str(link.uri))).contents[0]
-    assert found.mime_type == "audio/wav"
-
-
-@pytest.mark.parametrize(
-    ("status", "words"),
-    [(401, "AGENTPHONE_API_KEY"), (404, "list_calls gives a valid call_id"), (403, "Do not try again")],
-    ids=["wrong-key", "no-recording", "forbidden"],
-)
-async def test_a_recording_that_cannot_be_had_says_why(connect_to, answering, status, words) -> None:
-    """In the same sentences as a tool, without the key."""
-    async with connect_to(answering({"detail": f"No: {LIVE_KEY}"}, status)) as client:
-        with pytest.raises(MCPError) as failed:
-            await client.read_resource("agentphone://calls/call_1/recording")
-    assert words in str(failed.value)
-    assert LIVE_KEY not in str(failed.value)
-
-
-@pytest.mark.parametrize("call_id", ["..", "a%2Fb", "%2e%2e", "a b", "x" * 200], ids=str.__len__)
-async def test_a_recording_of_what_is_no_call_never_reaches_a_path(connect_to, answering, call_id) -> None:
-    """A resource's URI comes from a model too."""
-    recorder = answering(lambda _: httpx.Response(200, content=b"RIFF"))
-    async with connect_to(recorder) as client:
-        with pytest.raises(MCPError):
-            await client.read_resource(f"agentphone://calls/{call_id}/recording")
-    assert recorder.requests == []
-
-
-@pytest.mark.parametrize("toolset", TOOLSETS)
-async def test_recordings_belong_to_the_toolset_of_calls(connect, toolset) -> None:
-    """Without it there is no such resource."""
-    async with connect(toolsets=(toolset,)) as client:
-        templates = (await client.list_resource_templates()).resource_templates
-        if toolset == "calls":
-            assert len(templates) == 1
-            return
-        assert templates == []
-        with pytest.raises(MCPError):
-            await client.read_resource(RECORDING)
-
-
 async def test_the_lists_may_be_cached_by_everybody(connect) -> None:
     """They are the same for every key."""
     async with connect() as client:
-        listed = await client.list_tools()
-    assert (listed.ttl_ms, listed.cache_scope) == (3_600_000, "public")
+        lists = [await client.list_tools(), await client.list_resources(), await client.list_resource_templates()]
+    assert {(listed.ttl_ms, listed.cache_scope) for listed in lists} == {(3_600_000, "public")}
 
 
 async def test_two_clients_at_once_do_not_disturb_each_other(connect, sandbox) -> None:

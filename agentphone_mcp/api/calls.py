@@ -48,6 +48,12 @@ class Call(Identified):
         """Whether the API says that the call is over."""
         return self.status in ENDED or self.ended_at is not None
 
+    @property
+    def other_number(self) -> str | None:
+        """Who is at the other end, as far as numbers tell; a browser has none."""
+        number = self.from_number if self.direction == "inbound" else self.to_number
+        return None if number == "web" else number
+
     def strangers_words(self) -> Collection[str]:
         """The snippet; nothing says who spoke it."""
         return ("last_transcript_snippet",)

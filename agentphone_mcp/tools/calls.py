@@ -15,6 +15,7 @@ from agentphone_mcp.api.listing import every
 from agentphone_mcp.api.models import Done
 from agentphone_mcp.guard.deeds import Deed, Outcome
 from agentphone_mcp.guard.refused import Refused
+from agentphone_mcp.tools.addresses import RECORDING_URI
 from agentphone_mcp.tools.approving import spending
 from agentphone_mcp.tools.fields import (
     AfterTurn,
@@ -37,7 +38,6 @@ from agentphone_mcp.tools.placing import Words, opening_web_call, placing
 from agentphone_mcp.tools.results import Listed, listed
 from agentphone_mcp.tools.toolset import reads, spends, updates
 
-RECORDING_URI = "agentphone://calls/{call_id}/recording"
 _TURNS_AT_ONCE = 200
 _MOST_LOOKED_AT = 1_000
 

@@ -9,6 +9,8 @@ from agentphone_mcp.api.client import ApiClient
 from agentphone_mcp.guard.gate import Gate as GateKeeper
 from agentphone_mcp.guard.rates import Rates as RateTable
 from agentphone_mcp.guard.reservations import Rules as RuleBook
+from agentphone_mcp.tools.naming import Names
+from agentphone_mcp.tools.watching import LiveTranscripts
 
 
 @dataclass(frozen=True)
@@ -18,6 +20,8 @@ class Telephone:
     api: ApiClient
     gate: GateKeeper
     rates: RateTable
+    names: Names
+    live: LiveTranscripts
 
 
 def telephone(ctx: Context[Telephone]) -> Telephone:

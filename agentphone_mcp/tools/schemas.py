@@ -1,6 +1,5 @@
 """What the protocol is told of a tool and its results: hosts put it into every conversation, so it is kept lean."""
 
-import json
 from typing import Any, Protocol, runtime_checkable
 
 from mcp.server.mcpserver.utilities.func_metadata import FuncMetadata
@@ -9,7 +8,7 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
-from agentphone_mcp.tools.telling import Cut, told
+from agentphone_mcp.tools.telling import Cut, compact, told
 
 
 class LeanSchema(GenerateJsonSchema):
@@ -95,9 +94,8 @@ class CompactResults(FuncMetadata):
         if not isinstance(result, BaseModel) or isinstance(result, InputRequiredResult | CallToolResult):
             return super().convert_result(result)
         structured = told(result, self.cut)
-        text = json.dumps(structured, ensure_ascii=False, separators=(",", ":"))
         link = result.link() if isinstance(result, HasLink) else None
-        content: list[ContentBlock] = [TextContent(type="text", text=text)]
+        content: list[ContentBlock] = [TextContent(type="text", text=compact(structured))]
         if link:
             content.append(link)
         return CallToolResult(content=content, structured_content=structured)

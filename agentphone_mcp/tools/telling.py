@@ -1,5 +1,6 @@
 """What a result tells: strangers' words marked, everything cleaned, and no secret but where it was just made."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +18,11 @@ Cut = Callable[[str], str]
 def told(result: BaseModel, cut: Cut) -> dict[str, Any]:
     """Write a result as JSON without nulls, as it may be shown to a model."""
     return _fields(result, result.model_dump(mode="json", exclude_none=True), cut)
+
+
+def compact(shown: dict[str, Any]) -> str:
+    """Write what is told in one line, with letters of all scripts as they are."""
+    return json.dumps(shown, ensure_ascii=False, separators=(",", ":"))
 
 
 def _fields(source: BaseModel, dumped: dict[str, Any], cut: Cut) -> dict[str, Any]:
