@@ -13,7 +13,7 @@ from rich.text import Text
 
 from agentphone_mcp.config import read_state
 from agentphone_mcp.guard.books import Books, LedgerUnavailable
-from agentphone_mcp.guard.entries import Entry
+from agentphone_mcp.guard.entries import MAY_HAVE_HAPPENED, Entry
 from agentphone_mcp.guard.rates import in_dollars
 from agentphone_mcp.guard.untrusted import clean
 
@@ -44,7 +44,7 @@ class Since(click.ParamType[datetime]):
 
 @click.command()
 @click.option("--since", type=Since(), help="Only what came later: 90m, 12h, 7d, 2w, or an ISO 8601 date and time.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON array with everything that is kept.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON array.")
 @click.option("--state", default="", envvar="AGENTPHONE_STATE", show_envvar=True, help="Where the ledger is kept.")
 def ledger(since: datetime | None, as_json: bool, state: str) -> None:
     """Show what was done, refused, and left in doubt, oldest first.
@@ -69,7 +69,8 @@ def ledger(since: datetime | None, as_json: bool, state: str) -> None:
 def _plain(entry: Entry) -> dict[str, Any]:
     said = asdict(entry)
     said |= {"at": _utc(entry.at), "settled_at": _utc(entry.settled_at) if entry.settled_at else None}
-    said |= {"cost_usd": entry.cost / _MICROS, "is_estimate": entry.minute_cost is not None}
+    cost = entry.cost / _MICROS if entry.outcome in MAY_HAVE_HAPPENED else 0
+    said |= {"cost_usd": cost, "is_estimate": bool(cost) and entry.minute_cost is not None}
     for inner in ("cost", "minute_cost", "clues", "result"):
         del said[inner]
     return said
@@ -100,7 +101,7 @@ def _cells(entry: Entry, encoding: str) -> list[Text]:
         Text(f"{when:%Y-%m-%d %H:%M:%S}"),
         Text(entry.account[:4]),
         Text(entry.outcome, _STYLES[entry.outcome]),
-        Text(f"{estimate}{in_dollars(entry.cost)}" if entry.cost else ""),
+        Text(f"{estimate}{in_dollars(entry.cost)}" if entry.cost and entry.outcome in MAY_HAVE_HAPPENED else ""),
         # What a stream cannot write, as cp1252 cannot write Japanese, becomes a question mark.
         Text(_told(entry).encode(encoding, "replace").decode(encoding), overflow="fold"),
     ]

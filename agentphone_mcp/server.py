@@ -43,7 +43,7 @@ from agentphone_mcp.prompts.catalog import prompts_for
 from agentphone_mcp.tools.catalog import CATALOG, select
 from agentphone_mcp.tools.explain import explain, explain_arguments
 from agentphone_mcp.tools.injected import Telephone
-from agentphone_mcp.tools.looking_up import look_up, seconds_of
+from agentphone_mcp.tools.looking_up import length_of, look_up
 from agentphone_mcp.tools.naming import Names, complete
 from agentphone_mcp.tools.resources import add_resources, reading, with_true_type
 from agentphone_mcp.tools.subscribing import listen, subscribe, unsubscribe
@@ -109,10 +109,10 @@ def create_server(
         account = config.api_key.account(config.sub_account) if config.api_key else "no key"
         with closing(Books(config.state, known.cut)) as books:
             async with api, anyio.create_task_group() as beside:
-                settler = Settler(account, books, partial(look_up, api), partial(seconds_of, api))
+                settler = Settler(account, books, partial(look_up, api), partial(length_of, api))
                 if config.api_key and not config.read_only:
-                    # What an earlier run left in doubt; nobody waits for it.
-                    beside.start_soon(settler.settle_all)
+                    # What an earlier run left in doubt, and what this one will; nobody waits for it.
+                    beside.start_soon(settler.keep_settling)
                 live = LiveTranscripts(api, beside)
                 yield Telephone(api, Gate(_rules(config), settler), config.rates, Names(api), live)
                 beside.cancel_scope.cancel()

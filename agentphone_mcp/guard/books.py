@@ -43,8 +43,8 @@ class Books:
     @property
     def may_exist(self) -> bool:
         """Whether there may be something in it already; only a file can tell without being opened."""
-        if self._place == IN_MEMORY:
-            return False
+        if self._ledger is not None or self._place == IN_MEMORY:
+            return self._ledger is not None
         try:
             file = _file_of(self._place)
             return file is None or file.exists()

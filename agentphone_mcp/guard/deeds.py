@@ -40,7 +40,7 @@ class Deed:
         proof: for what cannot be undone: the number, name or URL that `confirm` must repeat.
         then: what to do when it is done.
         tool: the tool that does it.
-        arguments: what makes two deeds of one tool the same.
+        arguments: what makes two deeds of one tool the same; a description names those that it knows better.
         to_number: whom it reaches, in E.164.
         local_time: what the clock there shows, as `what` says it.
         cost: what it costs, as far as that is known before.

@@ -118,14 +118,17 @@ def read_countries(text: str) -> frozenset[str] | None:
 
 
 def read_recipients(text: str) -> frozenset[str] | None:
-    """Read `+14155550100,+14155550101`; `any` or nothing is None.
+    """Read `+14155550100,+14155550101`; `any` is None.
 
     Raises:
-        ValueError: if one of them is no number that could be dialled.
+        ValueError: if one of them is no number that could be dialled, or there is none: that may be meant either way.
     """
-    if text.strip().lower() in ("", _ANY):
+    if text.strip().lower() == _ANY:
         return None
-    return frozenset(number for part in re.split(r"[,;\n]", text) if part.strip() for number in _numbers(part))
+    named = frozenset(number for part in re.split(r"[,;\n]", text) if part.strip() for number in _numbers(part))
+    if not named:
+        raise ValueError("it names nobody: write numbers, or any")
+    return named
 
 
 def _numbers(written: str) -> list[str]:

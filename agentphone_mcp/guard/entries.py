@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 Settled = Literal["done", "failed", "unknown", "refused"]
 LedgerOutcome = Literal["pending", "done", "failed", "unknown", "refused"]
+LONGEST_WHAT = 20_000
+"""Characters of a deed that are kept, and shown to the person who is asked."""
 MAY_HAVE_HAPPENED = ("pending", "done", "unknown")
 
 
@@ -56,13 +58,27 @@ class Found:
 
 
 @dataclass(frozen=True)
+class Length:
+    """How many seconds a call lasted, where anybody knows, and whether it is over."""
+
+    seconds: float | None
+    is_over: bool
+
+
+@dataclass(frozen=True)
 class Question:
-    """What a person was asked, the essence of the deed as it was then, and when, in seconds since the epoch."""
+    """What a person was asked, the essence of the deed as it was then, when, and whether it was done before."""
 
     id: int
     text: str
     essence: str
     at: float
+    is_again: bool = False
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all of it can be read."""
+        return len(self.text) <= LONGEST_WHAT
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from anyio.lowlevel import checkpoint_if_cancelled
 from pydantic import BaseModel, ConfigDict
 
 from agentphone_mcp.api.errors import ApiError, OutcomeUnknown
+from agentphone_mcp.api.models import Wire
 from agentphone_mcp.api.secrets import SecretText
 from agentphone_mcp.guard import refusals
 from agentphone_mcp.guard.books import LedgerUnavailable
@@ -42,6 +43,7 @@ class Gate:
     def __init__(self, rules: Rules, settler: Settler, clock: Callable[[], float] = time.time) -> None:
         self.rules = rules
         self._reservations = Reservations(rules, settler, clock)
+        self._settler = settler
         self._books = settler.books
         self._clock = clock
 
@@ -70,6 +72,7 @@ class Gate:
             self._reservations.check_destination(deed)
             return await self._preview(deed, repeat=repeat)
         if not deed.is_confirmed(confirm):
+            await self._note_refusal(deed, "confirm does not match")
             raise Refused(f"Nothing was done: confirm does not match. {deed.what} {deed.how_to_confirm()}")
         try:
             reserved = await self._reservations.make(deed, repeat=repeat)
@@ -99,12 +102,16 @@ class Gate:
             self._reservations.check_destination(deed)
             if await self._reservations.in_the_way(deed, repeat=repeat):
                 return None
-            asked = await (self._reservations.asked(deed) if is_answering else self._reservations.ask(deed))
+            asked = await (
+                self._reservations.asked(deed) if is_answering else self._reservations.ask(deed, repeat=repeat)
+            )
         except (Refused, LedgerUnavailable):
             # `carry_out` meets the same, and says so.
             return None
         if asked is None:
             raise AnsweredBefore
+        if not asked.is_whole:
+            raise Refused("Nothing was done: it is too long to be shown to your user as a whole. Shorten its texts.")
         if asked.essence != deed.essence:
             raise Refused(
                 f"Nothing was done: what your user was asked about has changed since. It would be: {deed.what}"
@@ -115,15 +122,23 @@ class Gate:
         """Whether an answer to it counts no more."""
         return self._clock() - question.at > self.rules.seconds_to_answer
 
+    async def _note_refusal(self, deed: Deed, reason: str) -> None:
+        try:
+            await self._reservations.refuse(deed, reason)
+        except LedgerUnavailable as broken:
+            logger.warning("a refusal could not be written down: %s", broken)
+
     async def _preview(self, deed: Deed, *, repeat: bool) -> Outcome[Any]:
         how = deed.how_to_confirm()
         try:
-            earlier = await self._reservations.in_the_way(deed, repeat=repeat, caps=False)
+            met = await self._reservations.in_the_way(deed, repeat=repeat)
         except LedgerUnavailable as broken:
             logger.warning("a preview could not look into the ledger: %s", broken)
-            earlier = None
-        if isinstance(earlier, Entry):
-            how = f"{_said_of(earlier, deed, self._clock())} {how}"
+            met = None
+        if isinstance(met, Entry):
+            how = f"{_said_of(met, deed, self._clock())} {how}"
+        elif met is not None:
+            how = f"As things stand it would be refused. {refusals.cap_reached(met, deed.cost.micros, self._clock())}"
         return Outcome(status="needs_confirmation", what=deed.what, next_step=how)
 
     async def _do(self, deed: Deed, row: int, do: Callable[[], Awaitable[Result]]) -> Outcome[Result]:
@@ -143,15 +158,17 @@ class Gate:
         except OutcomeUnknown as lost:
             said = _said_by(lost)
             await self._settle(row, "unknown", reason=said)
+            self._settler.hear()
             return _lost(deed, said)
         except BaseException as failure:
             # What the API refused did not happen; of a bug of ours nobody knows when it struck.
             outcome = "failed" if isinstance(failure, ApiError) else "unknown"
             await self._settle(row, outcome, reason=str(failure) or type(failure).__name__)
             raise
-        kept = _without_secrets(result)
-        ids = {name: str(kept[name]) for name in _NAMES_OF_IDS if kept.get(name)}
-        await self._settle(row, "done", ids=ids, result=kept)
+        ids = {name: str(value) for name, value in result if name in _NAMES_OF_IDS and value}
+        await self._settle(row, "done", ids=ids, result=_kept(result))
+        if deed.cost.minute_micros is not None:
+            self._settler.hear()
         return Outcome(status="done", what=deed.what, result=result, next_step=deed.then)
 
     async def _settle(self, row: int, outcome: Settled, **came_of_it: Any) -> None:
@@ -182,10 +199,12 @@ async def _do_freely(deed: Deed, do: Callable[[], Awaitable[Result]]) -> Outcome
         return _lost(deed, _said_by(lost))
 
 
-def _without_secrets(result: BaseModel) -> dict[str, Any]:
-    """What of a result may be kept: a secret is shown once, when it is made."""
-    secret = {name for name, value in result if isinstance(value, SecretText)}
-    return result.model_dump(mode="json", exclude_none=True, exclude=secret)
+def _kept(result: BaseModel) -> dict[str, Any] | None:
+    """What of a result may be kept: nothing with a secret, which is shown once, and no words of strangers."""
+    if any(isinstance(value, SecretText) for _, value in result):
+        return None
+    strangers = {*result.strangers_words()} if isinstance(result, Wire) else set[str]()
+    return result.model_dump(mode="json", exclude_none=True, exclude=strangers)
 
 
 def _lost(deed: Deed, said: str) -> Outcome[Any]:

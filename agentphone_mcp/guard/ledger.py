@@ -2,25 +2,26 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, cast
 
 import sqlalchemy as sa
 
-from agentphone_mcp.guard.entries import Entry, Found, Intent, Question, Settled
+from agentphone_mcp.guard.entries import LONGEST_WHAT, Entry, Found, Intent, Question, Settled
 from agentphone_mcp.guard.holders import is_gone, this_holder
 from agentphone_mcp.guard.ledger_queries import DOUBTED, SAME, SETTLE, WRITE, counted
 from agentphone_mcp.guard.ledger_store import Store, deeds
-from agentphone_mcp.guard.limits import Cap, CapReached
+from agentphone_mcp.guard.limits import LONGEST_WINDOW, Cap, CapReached
 from agentphone_mcp.guard.rates import cost_of_seconds
 from agentphone_mcp.guard.refused import AnsweredBefore
 
 REPLAY_SECONDS = 600
 """How long the same deed answers with the first one's outcome."""
+_REWORDED_WITHIN = 3_600
 NOBODY_ANSWERED = "a person was asked and has not answered"
 FOUND = "found by a look-up"
 _FOUND_AND_TOLD = "found by a look-up, and told"
 _LOST_HOLDER = "the process that did it ended before the answer came"
-_LONGEST_WHAT = 4_000
 
 
 class Ledger:
@@ -57,7 +58,7 @@ class Ledger:
             CapReached: if it would be too much.
             AnsweredBefore: if the question that was asked about it is not open any more.
         """
-        now = self._clock()
+        now, intent = self._clock(), self._without_secrets(intent)
         with self._store.transaction(intent.account) as connection:
             # A yes counts once: whoever comes second with it learns what came of the first.
             is_fresh = intent.question is None or _is_open(connection, intent.question)
@@ -83,6 +84,7 @@ class Ledger:
 
     def stands_in_the_way(self, intent: Intent, caps: Sequence[Cap], *, repeat: bool) -> Entry | CapReached | None:
         """What `reserve` would find; nothing is written."""
+        intent = self._without_secrets(intent)
         with self._store.transaction(intent.account) as connection:
             return self._earlier(connection, intent, repeat=repeat) or self._reached(connection, intent, caps)
 
@@ -101,7 +103,7 @@ class Ledger:
             "settled_at": self._clock(),
             "reason": reason and self._cut(reason),
         }
-        settled |= {"ids": _plain(ids), "result": _plain(result)}
+        settled |= {"ids": self._kept(ids), "result": self._kept(result)}
         if outcome == "unknown":
             settled["was_unknown"] = True
         with self._store.transaction("settle") as connection:
@@ -110,7 +112,7 @@ class Ledger:
     def settle_doubt(self, entry: Entry, found: Found) -> None:
         """Write down what a look-up found, unless somebody else settled it in the meantime."""
         settled = {"outcome": found.outcome, "settled_at": self._clock(), "was_unknown": True}
-        settled |= {"ids": _plain(found.ids), "result": _plain(found.result), "reason": FOUND}
+        settled |= {"ids": self._kept(found.ids), "result": self._kept(found.result), "reason": FOUND}
         open_still = (deeds.c.id == entry.id) & deeds.c.outcome.in_(("pending", "unknown"))
         with self._store.transaction(entry.account) as connection:
             connection.execute(sa.update(deeds).where(open_still).values(settled))
@@ -122,22 +124,33 @@ class Ledger:
         with self._store.transaction(entry.account) as connection:
             connection.execute(sa.update(deeds).where(untold).values(told))
 
-    def settle_seconds(self, entry: Entry, seconds: float) -> None:
-        """Write down what a call cost in the end."""
-        cost = cost_of_seconds(entry.minute_cost or 0, seconds)
+    def settle_seconds(self, entry: Entry, seconds: float | None, *, is_over: bool = True) -> None:
+        """Write down what a call cost in the end, or costs at least so far; without seconds its estimate stands."""
+        cost = entry.cost if seconds is None else cost_of_seconds(entry.minute_cost or 0, seconds)
+        known = {"cost": cost, "minute_cost": None} if is_over else {"cost": max(cost, entry.cost)}
         with self._store.transaction(entry.account) as connection:
-            connection.execute(sa.update(deeds).where(deeds.c.id == entry.id).values(cost=cost, minute_cost=None))
+            connection.execute(SETTLE, known | {"row": entry.id})
 
     def refuse(self, intent: Intent, reason: str) -> None:
         """Write down what was not done, and why."""
+        intent = self._without_secrets(intent)
+        state = {"outcome": "refused", "reason": self._cut(reason), "approved_by": intent.approved_by}
         with self._store.transaction(intent.account) as connection:
-            self._write(connection, intent, {"outcome": "refused", "reason": self._cut(reason)})
+            self._write(connection, intent, state)
 
-    def ask(self, intent: Intent) -> Question:
+    def close_question(self, question: int, reason: str) -> None:
+        """Write down what became of an answer that had no deed of its own."""
+        with self._store.transaction("settle") as connection:
+            if _is_open(connection, question):
+                connection.execute(SETTLE, {"row": question, "reason": reason})
+
+    def ask(self, intent: Intent, *, repeat: bool = False) -> Question:
         """Write down that a person is asked; until they agree it counts as refused."""
+        intent = self._without_secrets(intent)
+        state = {"outcome": "refused", "reason": NOBODY_ANSWERED, "repeated": repeat, "approved_by": intent.approved_by}
         with self._store.transaction(intent.account) as connection:
-            row = self._write(connection, intent, {"outcome": "refused", "reason": NOBODY_ANSWERED})
-        return Question(row, self._bounded(intent.what), intent.essence, self._clock())
+            row = self._write(connection, intent, state)
+        return Question(row, _bounded(intent.what), intent.essence, self._clock(), is_again=repeat)
 
     def asked(self, intent: Intent) -> Question | None:
         """The latest question about this deed that nobody has answered."""
@@ -148,7 +161,7 @@ class Ledger:
         )
         with self._store.transaction(intent.account) as connection:
             row = connection.execute(query.limit(1)).mappings().first()
-        return Question(row["id"], row["what"], row["essence"], row["at"]) if row else None
+        return Question(row["id"], row["what"], row["essence"], row["at"], row["repeated"]) if row else None
 
     def doubts(self, account: str) -> list[Entry]:
         """The deeds of an account of which nobody knows whether they happened, oldest first.
@@ -161,10 +174,19 @@ class Ledger:
             found = [self._entry(connection, row) for row in rows]
         return [entry for entry in found if entry.outcome == "unknown"]
 
+    def has_pending(self, account: str) -> bool:
+        """Whether a deed of an account is under way, here or elsewhere."""
+        pending = sa.select(deeds.c.id).where(deeds.c.account == account, deeds.c.outcome == "pending")
+        with self._store.transaction(account) as connection:
+            return connection.execute(pending.limit(1)).first() is not None
+
     def estimates(self, account: str) -> list[Entry]:
-        """The finished deeds whose cost is still an estimate."""
+        """The deeds of late whose cost is still an estimate; no cap looks further back."""
         query = sa.select(deeds).where(
-            deeds.c.account == account, deeds.c.outcome == "done", deeds.c.minute_cost.is_not(None)
+            deeds.c.account == account,
+            deeds.c.outcome == "done",
+            deeds.c.minute_cost.is_not(None),
+            deeds.c.at > self._clock() - LONGEST_WINDOW,
         )
         return self._read(account, query)
 
@@ -190,7 +212,8 @@ class Ledger:
             for row in connection.execute(query, mine | one).mappings().all():
                 entry = self._entry(connection, row)
                 is_doubtful = entry.outcome == "unknown" or row["was_unknown"]
-                is_in_the_way = entry.outcome != "done" or (intent.is_repeatable and self._is_recent(entry))
+                recent = self._is_recent(entry) if query is SAME else self._may_be_reworded(entry)
+                is_in_the_way = entry.outcome != "done" or (intent.is_repeatable and recent)
                 if is_in_the_way and (is_doubtful or query is SAME):
                     return entry
         return None
@@ -198,6 +221,12 @@ class Ledger:
     def _is_recent(self, entry: Entry) -> bool:
         """Whether whoever asks again may not know; of what was found beside the server nobody heard yet."""
         return entry.reason == FOUND or self._clock() - (entry.settled_at or entry.at) < REPLAY_SECONDS
+
+    def _may_be_reworded(self, entry: Entry) -> bool:
+        """Whether a deed that is like it may be meant for the same, by somebody who never heard that it was done."""
+        now = self._clock()
+        unheard = entry.reason == FOUND and now - entry.at < _REWORDED_WITHIN
+        return unheard or now - (entry.settled_at or entry.at) < REPLAY_SECONDS
 
     def _reached(self, connection: sa.Connection, intent: Intent, caps: Sequence[Cap]) -> CapReached | None:
         now = self._clock()
@@ -224,19 +253,27 @@ class Ledger:
             "essence": intent.essence,
             "subject": intent.subject,
             "to_number": intent.to_number,
-            "what": self._bounded(intent.what),
+            "what": _bounded(intent.what),
             "cost": intent.cost,
             "minute_cost": intent.minute_cost,
             "was_unknown": False,
             "repeated": False,
-            "clues": _plain(intent.clues),
+            "clues": self._kept(intent.clues),
         }
         inserted = connection.execute(WRITE, row | dict(state)).inserted_primary_key
         return int(inserted[0]) if inserted else 0
 
-    def _bounded(self, what: str) -> str:
-        what = self._cut(what)
-        return what if len(what) <= _LONGEST_WHAT else f"{what[:_LONGEST_WHAT]}… (cut here)"
+    def _without_secrets(self, intent: Intent) -> Intent:
+        said = {"what": self._cut(intent.what), "subject": self._cut(intent.subject)}
+        return replace(intent, **said, approved_by=intent.approved_by and self._cut(intent.approved_by))
+
+    def _kept(self, value: Any) -> Any:
+        """The same JSON without secrets."""
+        if isinstance(value, str):
+            return self._cut(value)
+        if isinstance(value, Mapping):
+            return {name: self._kept(one) for name, one in cast("Mapping[str, Any]", value).items()} or None
+        return [self._kept(one) for one in cast("list[Any]", value)] if isinstance(value, list) else value
 
     def _entry(self, connection: sa.Connection, row: sa.RowMapping) -> Entry:
         """Read a row; a pending one that is lost becomes unknown here and for good."""
@@ -266,5 +303,5 @@ def _of(intent: Intent) -> sa.Select[Any]:
     return sa.select(deeds).where(mine).order_by(deeds.c.id.desc())
 
 
-def _plain(mapping: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    return dict(mapping) if mapping else None
+def _bounded(what: str) -> str:
+    return what if len(what) <= LONGEST_WHAT else f"{what[:LONGEST_WHAT]}… (cut here)"

@@ -21,6 +21,7 @@ _TOOLS = {
     "spend": None,
 }
 _SECONDS = {"minute": 60, "hour": 3_600, "day": 86_400, "week": 604_800}
+LONGEST_WINDOW = max(_SECONDS.values())
 _MICROS = 1_000_000
 _OFF = ("off", "none", "unlimited")
 

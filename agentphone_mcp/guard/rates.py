@@ -45,7 +45,7 @@ def cost_of_seconds(minute_micros: int, seconds: float) -> int:
 
 def in_dollars(micros: int) -> str:
     """Write a cost for a person."""
-    return f"${micros / _MICROS:.2f}"
+    return f"${micros / _MICROS:.2f}" if micros % 10_000 == 0 or micros > _MICROS else f"${micros / _MICROS:.3f}"
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,8 @@ class Rates:
             name, _, price = (side.strip() for side in part.partition("="))
             if name not in names:
                 raise ValueError(f"{name!r} is no rate; there are {', '.join(names)}")
+            if name in given:
+                raise ValueError(f"{name} is given twice")
             try:
                 given[name] = float(price.removeprefix("$"))
             except ValueError:
@@ -95,7 +97,7 @@ class Rates:
     def message(self, body: str) -> str:
         """Say what a text costs."""
         segments = _segments(body)
-        return f"about ${self.texts(body):.2f}, {segments} segment{'s' if segments > 1 else ''}"
+        return f"about {in_dollars(Cost.of(self.texts(body)).micros)}, {segments} segment{'s' if segments > 1 else ''}"
 
 
 def per_minute(price: float) -> str:

@@ -59,10 +59,18 @@ def under_way(earlier: Entry, now: float) -> str:
 
 def replayed(earlier: Entry, deed: Deed, now: float) -> str:
     """Say that this was done before, and how to have it twice."""
-    was = (
-        "This" if earlier.fingerprint == deed.fingerprint else f"An earlier one whose answer was lost ({earlier.what})"
+    if earlier.fingerprint != deed.fingerprint:
+        return reworded(earlier, now)
+    return f"This was done {_span(now - earlier.at)} ago and not again. {_twice(deed)}"
+
+
+def reworded(earlier: Entry, now: float) -> str:
+    """Say that another deed like it, whose answer was lost, was done after all."""
+    ids = f", {', '.join(earlier.ids.values())}" if earlier.ids else ""
+    return (
+        f"Nothing was done now: something like it was done {_span(now - earlier.at)} ago, though its answer was lost "
+        f"({earlier.what}{ids}). Only if your user wants this one besides, add repeat=true."
     )
-    return f"{was} was done {_span(now - earlier.at)} ago and not again. {_twice(deed)}"
 
 
 def still_unknown(earlier: Entry, deed: Deed, now: float) -> str:

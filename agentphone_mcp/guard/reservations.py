@@ -3,6 +3,8 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
 
 import anyio
 
@@ -13,6 +15,9 @@ from agentphone_mcp.guard.entries import Entry, Intent, Question
 from agentphone_mcp.guard.limits import Cap, CapReached, Limits
 from agentphone_mcp.guard.refused import Refused
 from agentphone_mcp.guard.settling import Settler
+
+if TYPE_CHECKING:
+    from agentphone_mcp.guard.ledger import Ledger
 
 _WAIT_FOR_FIRST = 20.0
 """Seconds that a second deed waits for the same one under way; hosts give up on a tool after a minute."""
@@ -74,8 +79,10 @@ class Reservations:
         try:
             self.check_destination(deed)
             found = await self._wait_and_make(deed, intent, repeat=repeat)
-            if isinstance(found, Entry) and found.outcome == "done":
-                await self._books.ask(lambda ledger: ledger.tell(found))
+            if isinstance(found, Entry):
+                await self._books.ask(partial(_tell, found, deed))
+                if found.outcome == "done" and found.fingerprint != deed.fingerprint:
+                    raise Refused(refusals.reworded(found, self._clock()))
             return found
         except CapReached as reached:
             no = Refused(refusals.cap_reached(reached, deed.cost.micros, self._clock()))
@@ -84,15 +91,20 @@ class Reservations:
         await self._books.ask(lambda ledger: ledger.refuse(intent, str(no)))
         raise no
 
-    async def in_the_way(self, deed: Deed, *, repeat: bool, caps: bool = True) -> Entry | CapReached | None:
+    async def refuse(self, deed: Deed, reason: str) -> None:
+        """Write down what was not done, and why."""
+        intent = self._intent(deed)
+        await self._books.ask(lambda ledger: ledger.refuse(intent, reason))
+
+    async def in_the_way(self, deed: Deed, *, repeat: bool) -> Entry | CapReached | None:
         """What the reservation would meet; nothing is written."""
-        intent, met = self._intent(deed), self._caps(deed) if caps else []
+        intent, met = self._intent(deed), self._caps(deed)
         return await self._books.ask(lambda ledger: ledger.stands_in_the_way(intent, met, repeat=repeat))
 
-    async def ask(self, deed: Deed) -> Question:
+    async def ask(self, deed: Deed, *, repeat: bool) -> Question:
         """Write down that a person is asked."""
         intent = self._intent(deed)
-        return await self._books.ask(lambda ledger: ledger.ask(intent))
+        return await self._books.ask(lambda ledger: ledger.ask(intent, repeat=repeat))
 
     async def asked(self, deed: Deed) -> Question | None:
         """The question that was asked and not answered."""
@@ -152,4 +164,14 @@ class Reservations:
             approved_by=deed.approval.by,
             approved_how="person" if deed.approval.answer == "yes" else "confirm",
             question=deed.approval.question,
+        )
+
+
+def _tell(earlier: Entry, deed: Deed, ledger: "Ledger") -> None:
+    """Write down that somebody hears of the earlier deed now, and what became of a yes that was given to this one."""
+    if earlier.outcome == "done":
+        ledger.tell(earlier)
+    if deed.approval.question is not None and deed.approval.answer == "yes":
+        ledger.close_question(
+            deed.approval.question, f"agreed to, but row {earlier.id} is the same and {earlier.outcome}"
         )

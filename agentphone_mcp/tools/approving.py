@@ -5,9 +5,10 @@ host asks its user: in protocol versions before 2026-07-28 during the call, from
 """
 
 import functools
+import unicodedata
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import anyio
 from mcp.server.elicitation import CancelledElicitation, ElicitationResult
@@ -65,9 +66,25 @@ def _described(tool: str, describe: Describe) -> Describe:
     @functools.wraps(describe)
     async def described(**given: Any) -> Deed:
         deed = await describe(**given)
-        return replace(deed, tool=tool, arguments={name: given[name] for name in given if name not in injected})
+        # What the deed itself knows better, such as the number behind an agent, wins over how it was given.
+        said = {name: given[name] for name in given if name not in injected} | dict(deed.arguments)
+        return replace(deed, tool=tool, arguments=_as_meant(said))
 
     return described
+
+
+def _as_meant(value: Any) -> Any:
+    """The same for every way to write the same: nothing given is nothing, and letters are what is seen."""
+    match value:
+        case str():
+            return unicodedata.normalize("NFC", clean(value)).strip()
+        case dict():
+            meant = {name: _as_meant(one) for name, one in cast("dict[str, Any]", value).items()}
+            return {name: one for name, one in meant.items() if one not in (None, False, "", [], {})}
+        case list():
+            return [_as_meant(one) for one in cast("list[Any]", value)]
+        case _:
+            return value
 
 
 def _approved(described: Describe, question: Callable[..., Awaitable[Question | None]]) -> Resolve:
@@ -130,7 +147,7 @@ def _is_readable(ctx: Context) -> bool:
 
 def _words_of(asked: Question) -> str:
     """The question; by its number in the ledger an answer to it is none to another one in the same words."""
-    return clean(f"Allow this (no. {asked.id})? {asked.text}")
+    return clean(f"Allow this {'once more ' if asked.is_again else ''}(no. {asked.id})? {asked.text}")
 
 
 def _can_ask(ctx: Context) -> bool:

@@ -9,9 +9,9 @@ from agentphone_mcp.api.calls import Call
 from agentphone_mcp.api.client import ApiClient
 from agentphone_mcp.api.errors import NotFound
 from agentphone_mcp.api.models import Wire
-from agentphone_mcp.guard.entries import Entry, Found
+from agentphone_mcp.guard.entries import Entry, Found, Length
 
-_BEFORE, _AFTER = timedelta(minutes=2), timedelta(hours=1)
+_BEFORE, _AFTER = timedelta(minutes=2), timedelta(minutes=15)
 """How far the API's clock may be from ours, and how late something may begin that was asked for."""
 _ROWS = 100
 _UNANSWERED = ("failed", "busy", "no-answer")
@@ -38,16 +38,15 @@ async def look_up(api: ApiClient, entry: Entry, claimed: Claimed) -> Found | Non
     return await look(api, entry, claimed) if look else None
 
 
-async def seconds_of(api: ApiClient, entry: Entry) -> float | None:
-    """How long the call of a deed lasted; None while it goes on, or where nobody can tell."""
+async def length_of(api: ApiClient, entry: Entry) -> Length:
+    """How long the call of a deed lasted."""
     call_id = (entry.ids or {}).get("call_id") or (entry.ids or {}).get("id")
     if call_id is None:
-        return None
+        return Length(None, is_over=True)
     call = await api.calls.get(call_id)
-    if not call.has_ended:
-        return None
     # Of an answered call without a length nobody can tell what it cost.
-    return 0 if call.duration_seconds is None and call.status in _UNANSWERED else call.duration_seconds
+    unanswered = call.duration_seconds is None and call.status in _UNANSWERED
+    return Length(0 if unanswered else call.duration_seconds, is_over=call.has_ended)
 
 
 def digest(body: str) -> str:
@@ -57,21 +56,20 @@ def digest(body: str) -> str:
 
 async def _call(api: ApiClient, entry: Entry, claimed: Claimed) -> Found | None:
     page = await api.calls.list(_ROWS, search=entry.to_number)
-    return _first_of([call for call in page.data if call.to_number == entry.to_number], entry, claimed)
+    theirs = [call for call in page.data if call.to_number == entry.to_number and call.direction in (None, "outbound")]
+    return _nearest(theirs, entry, claimed)
 
 
 async def _web_call(api: ApiClient, entry: Entry, claimed: Claimed) -> Found | None:
-    found = _first_of((await api.calls.list(_ROWS, direction="web")).data, entry, claimed)
+    found = _nearest((await api.calls.list(_ROWS, direction="web")).data, entry, claimed)
     # Its token was in the answer alone.
     return replace(found, result=None) if found else None
 
 
-def _first_of(calls: list[Call], entry: Entry, claimed: Claimed) -> Found | None:
-    for call in calls:
-        is_mine = call.agent_id == _clue(entry, "agent_id") and call.id not in claimed
-        if is_mine and _is_near(call.started_at, entry):
-            return _done(call.id, call)
-    return None
+def _nearest(calls: list[Call], entry: Entry, claimed: Claimed) -> Found | None:
+    mine = [call for call in calls if call.agent_id == _clue(entry, "agent_id") and call.id not in claimed]
+    near = sorted((_distance(call.started_at, entry), call.id) for call in mine if _is_near(call.started_at, entry))
+    return next((_done(call.id, call) for call in mine if near and call.id == near[0][1]), None)
 
 
 async def _message(api: ApiClient, entry: Entry, claimed: Claimed) -> Found | None:
@@ -85,7 +83,12 @@ async def _message(api: ApiClient, entry: Entry, claimed: Claimed) -> Found | No
 async def _number(api: ApiClient, entry: Entry, claimed: Claimed) -> Found | None:
     area_code = _clue(entry, "area_code")
     async for number in api.numbers.all():
-        is_it = number.phone_number.startswith(f"+1{area_code}") and number.country in (None, _clue(entry, "country"))
+        is_it = (
+            number.phone_number.startswith(f"+1{area_code}")
+            and number.country in (None, _clue(entry, "country"))
+            # Whoever it was bought for may have been left out of the answer, but it is nobody else's.
+            and number.agent_id in (None, _clue(entry, "agent_id") or number.agent_id)
+        )
         if is_it and number.id not in claimed and _is_near(number.created_at, entry):
             return _done(number.id, number)
     return None
@@ -107,16 +110,17 @@ async def _webhook_gone(api: ApiClient, entry: Entry, _: Claimed) -> Found:
     return Found("failed" if await api.webhooks.get(_clue(entry, "agent_id") or None) else "done")
 
 
-async def _webhook_set(api: ApiClient, entry: Entry, _: Claimed) -> Found | None:
+async def _webhook_set(api: ApiClient, entry: Entry, _: Claimed) -> Found:
     webhook = await api.webhooks.get(_clue(entry, "agent_id") or None)
-    if webhook is None or webhook.url != _clue(entry, "url"):
+    if webhook is None or digest(webhook.url) != _clue(entry, "url"):
         return Found("failed")
-    if _clue(entry, "old_url") != webhook.url:
+    if _clue(entry, "old_url") != digest(webhook.url):
         return Found("done")
-    # Replaced by the same URL: only the secret, new each time, can tell.
-    if webhook.secret is None or not _clue(entry, "old_secret"):
-        return None
-    return Found("failed" if digest(webhook.secret) == _clue(entry, "old_secret") else "done")
+    # Replaced by the same URL, of which only the secret can tell; where it cannot, replacing it again does no harm.
+    is_new = webhook.secret is not None and digest(webhook.secret) != (
+        _clue(entry, "old_secret") or digest(webhook.secret)
+    )
+    return Found("done" if is_new else "failed")
 
 
 async def _gone(getting: Awaitable[object]) -> Found:
@@ -137,6 +141,11 @@ def _done(one: str, found: Wire) -> Found:
     return Found(
         "done", {"id": one}, found.model_dump(mode="json", exclude_none=True, exclude={*found.strangers_words()})
     )
+
+
+def _distance(at: str | None, entry: Entry) -> float:
+    """How far the beginning of something that is near is from the deed, in seconds."""
+    return abs(datetime.fromisoformat(at or "").timestamp() - entry.at)
 
 
 def _is_near(at: str | None, entry: Entry) -> bool:

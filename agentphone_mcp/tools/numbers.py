@@ -18,7 +18,7 @@ from agentphone_mcp.tools.previews import also
 from agentphone_mcp.tools.results import Listed, listed
 from agentphone_mcp.tools.toolset import destroys, reads, spends
 
-AreaCode = Annotated[str, Field(pattern=r"^\d{3}$", coerce_numbers_to_str=True)]
+AreaCode = Annotated[str, Field(pattern="^[0-9]{3}$", coerce_numbers_to_str=True)]
 Country = Literal["US", "CA"]
 
 
@@ -30,7 +30,7 @@ def _in_future(value: str) -> str:
     at = at if at.tzinfo else at.replace(tzinfo=UTC)
     if at <= datetime.now(UTC):
         raise ValueError("it is in the past")
-    return at.isoformat()
+    return at.astimezone(UTC).isoformat()
 
 
 Expiry = Annotated[str, AfterValidator(_in_future), Field(description="ISO 8601; released by itself then")]
@@ -77,12 +77,12 @@ async def buying(
     return Deed(
         f"Buy a {where}{whose}: {rates.number()}."
         + (f" It is released by itself, for good, at {expires_at}." if expires_at else "")
-        + also(external_id=external_id),
+        + also(api.secrets.cut, external_id=external_id),
         look_up="list_numbers",
         then="It takes calls at once; US numbers send texts only after 10DLC registration."
         + ("" if agent else " Give it to an agent with attach_number."),
         cost=Cost.of(rates.number_per_30_days),
-        clues={"country": country, "area_code": area_code},
+        clues={"country": country, "area_code": area_code, "agent_id": agent_id},
     )
 
 

@@ -52,21 +52,28 @@ async def placing(
     rules: Rules,
 ) -> Deed:
     """Describe a call, and find out before it is dialled whether it could work."""
-    caller_id = await _caller_id(api, agent, from_number_id)
+    number_id, caller_id = await _caller_id(api, agent, from_number_id)
     hosted = bool(prompt) or agent.voice_mode == "hosted"
     if not hosted:
         await _need_webhook(api, agent, "give place_call a prompt")
     who = "the built-in AI" if hosted else "your webhook"
     price = rates.minute(hosted=hosted, denoising=agent.denoising_mode)
-    said = f"; its goal: {quoted(prompt)}" if prompt else ""
-    said += f"; it begins with {quoted(words.greeting)}" if words.greeting else ""
+    said = f"; its goal: {quoted(prompt, api.secrets.cut)}" if prompt else ""
+    said += f"; it begins with {quoted(words.greeting, api.secrets.cut)}" if words.greeting else ""
     local_time = rules.destinations.local_time(to_number)
     return Deed(
         f"Call {to_number}, local time {local_time}, from {caller_id} as the agent "
         f"{agent.name!r}, with {who} talking: {per_minute(price)}{said}."
-        + also(voice=voice, model_tier=model_tier, variables=variables, disable_recording=disable_recording),
+        + also(
+            api.secrets.cut,
+            voice=voice,
+            model_tier=model_tier,
+            variables=variables,
+            disable_recording=disable_recording,
+        ),
         look_up=f"list_calls with search={to_number}",
         then="Accepted is not answered: wait_for_call follows it as it is spoken, get_transcript reads it later.",
+        arguments={"from_number_id": number_id},
         to_number=to_number,
         local_time=local_time,
         cost=Cost.of_call(price),
@@ -89,7 +96,7 @@ async def opening_web_call(
     price = rates.minute(hosted=hosted, denoising=agent.denoising_mode)
     return Deed(
         f"Open a browser call with the agent {agent.name!r}: {per_minute(price)} once joined."
-        + also(metadata=metadata, variables=variables),
+        + also(api.secrets.cut, metadata=metadata, variables=variables),
         look_up="list_calls with direction=web",
         then="Join with agentphone-web-sdk within 30 seconds; the token works once.",
         cost=Cost.of_call(price),
@@ -104,16 +111,16 @@ async def numbers_of(api: ApiClient, agent: Agent) -> dict[str, str]:
     return {number.id: number.phone_number async for number in api.numbers.all() if number.agent_id == agent.id}
 
 
-async def _caller_id(api: ApiClient, agent: Agent, from_number_id: str | None) -> str:
-    """The number a call would come from; a call without one would be refused by the API after all."""
+async def _caller_id(api: ApiClient, agent: Agent, from_number_id: str | None) -> tuple[str, str]:
+    """The id and the number a call would come from; a call without one would be refused by the API after all."""
     numbers = await numbers_of(api, agent)
     if not numbers:
         raise Refused(f"Nothing was dialled: the agent {agent.name!r} has no number. Use buy_number or attach_number.")
     if from_number_id is None:
-        return next(iter(numbers.values()))
+        return next(iter(numbers.items()))
     if from_number_id not in numbers:
         raise Refused(f"Nothing was dialled: from_number_id is none of this agent's numbers: {', '.join(numbers)}.")
-    return numbers[from_number_id]
+    return from_number_id, numbers[from_number_id]
 
 
 async def _need_webhook(api: ApiClient, agent: Agent, *ways_out: str) -> None:

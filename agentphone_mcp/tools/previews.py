@@ -1,6 +1,7 @@
 """How a deed is shown to the person who decides: every argument that matters, and none able to pose as our words."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from agentphone_mcp.guard.untrusted import clean
@@ -8,23 +9,24 @@ from agentphone_mcp.guard.untrusted import clean
 _MOST = 2_000
 
 
-def quoted(words: str) -> str:
-    """Show words as words: on one line, in quotes they cannot end themselves, and how much of them is not shown."""
-    words = clean(words)
+def quoted(words: str, cut: Callable[[str], str] = str) -> str:
+    """Show words as words: on one line, in quotes they cannot end themselves, and how much of them is not shown.
+
+    Secrets are cut before it is bounded, so that no half of one is left at the end.
+    """
+    words = cut(clean(words))
     if len(words) <= _MOST:
         return json.dumps(words, ensure_ascii=False)
     return f"{json.dumps(words[:_MOST], ensure_ascii=False)} and {len(words) - _MOST} more characters"
 
 
-def also(**given: Any) -> str:
+def also(cut: Callable[[str], str], **given: Any) -> str:
     """Name the further arguments that were given, for the end of a preview; nothing where there are none."""
-    named = [
-        f"{name} {quoted(json.dumps(value, ensure_ascii=False)) if isinstance(value, dict | list) else _plain(value)}"
-        for name, value in given.items()
-        if value is not None
-    ]
+    named = [f"{name} {_shown(value, cut)}" for name, value in given.items() if value is not None]
     return f" Also: {', '.join(named)}." if named else ""
 
 
-def _plain(value: Any) -> str:
-    return quoted(value) if isinstance(value, str) else json.dumps(value)
+def _shown(value: Any, cut: Callable[[str], str]) -> str:
+    if isinstance(value, dict | list):
+        return quoted(json.dumps(value, ensure_ascii=False), cut)
+    return quoted(value, cut) if isinstance(value, str) else json.dumps(value)

@@ -66,7 +66,7 @@ async def replacing(
     whose: Whose,
 ) -> Deed:
     """Describe the change of a webhook; a first one replaces nothing and needs no proof."""
-    settings = also(context_limit=context_limit, timeout=timeout)
+    settings = also(str, context_limit=context_limit, timeout=timeout)
     if current is None:
         return Deed(f"Set {whose} to {url}.{settings}", look_up="get_webhook", then=_KEEP_SECRET, is_free=True)
     return Deed(
@@ -77,8 +77,8 @@ async def replacing(
         then=_KEEP_SECRET,
         clues={
             "agent_id": agent_id,
-            "url": url,
-            "old_url": current.url,
+            "url": digest(url),
+            "old_url": digest(current.url),
             "old_secret": digest(current.secret) if current.secret else None,
         },
     )

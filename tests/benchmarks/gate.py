@@ -24,7 +24,7 @@ from agentphone_mcp.guard.rates import Cost
 from agentphone_mcp.guard.reservations import Rules
 from agentphone_mcp.guard.settling import Settler
 from agentphone_mcp.sandbox import Sandbox, running
-from agentphone_mcp.tools.looking_up import look_up, seconds_of
+from agentphone_mcp.tools.looking_up import length_of, look_up
 
 ROUNDS = 200
 FRIEND = "+14155559999"
@@ -37,7 +37,7 @@ async def measure(sandbox: Sandbox, state: str) -> None:
     sandbox.world.account.purse.balance = 10_000
     async with ApiClient(sandbox.url, ApiKey(sandbox.key)) as api:
         books = Books(state)
-        settler = Settler("benchmark", books, partial(look_up, api), partial(seconds_of, api))
+        settler = Settler("benchmark", books, partial(look_up, api), partial(length_of, api))
         gate = Gate(Rules(limits=LIMITS, destinations=Destinations()), settler)
 
         async def bare(number: int) -> object:
