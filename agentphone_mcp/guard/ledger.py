@@ -17,7 +17,6 @@ from agentphone_mcp.guard.refused import AnsweredBefore
 
 REPLAY_SECONDS = 600
 """How long the same deed answers with the first one's outcome."""
-_REWORDED_WITHIN = 3_600
 NOBODY_ANSWERED = "a person was asked and has not answered"
 FOUND = "found by a look-up"
 _FOUND_AND_TOLD = "found by a look-up, and told"
@@ -212,8 +211,7 @@ class Ledger:
             for row in connection.execute(query, mine | one).mappings().all():
                 entry = self._entry(connection, row)
                 is_doubtful = entry.outcome == "unknown" or row["was_unknown"]
-                recent = self._is_recent(entry) if query is SAME else self._may_be_reworded(entry)
-                is_in_the_way = entry.outcome != "done" or (intent.is_repeatable and recent)
+                is_in_the_way = entry.outcome != "done" or (intent.is_repeatable and self._is_recent(entry))
                 if is_in_the_way and (is_doubtful or query is SAME):
                     return entry
         return None
@@ -221,12 +219,6 @@ class Ledger:
     def _is_recent(self, entry: Entry) -> bool:
         """Whether whoever asks again may not know; of what was found beside the server nobody heard yet."""
         return entry.reason == FOUND or self._clock() - (entry.settled_at or entry.at) < REPLAY_SECONDS
-
-    def _may_be_reworded(self, entry: Entry) -> bool:
-        """Whether a deed that is like it may be meant for the same, by somebody who never heard that it was done."""
-        now = self._clock()
-        unheard = entry.reason == FOUND and now - entry.at < _REWORDED_WITHIN
-        return unheard or now - (entry.settled_at or entry.at) < REPLAY_SECONDS
 
     def _reached(self, connection: sa.Connection, intent: Intent, caps: Sequence[Cap]) -> CapReached | None:
         now = self._clock()

@@ -195,16 +195,13 @@ async def _listen(calls: CallsApi, call_id: str, listener: _Listener) -> bool:
 async def _look(calls: CallsApi, call_id: str, listener: _Listener) -> None:
     """Read the call; its transcript after its status, so that a call that has ended has said all."""
     call = await calls.get(call_id)
-    if call.has_ended:
-        await listener.hear((await calls.transcript(call_id)).turns)
+    await listener.hear((await calls.transcript(call_id)).turns)
     listener.see(call)
 
 
 async def _poll(calls: CallsApi, call_id: str, listener: _Listener) -> None:
     while True:
-        call = await calls.get(call_id)
-        await listener.hear((await calls.transcript(call_id)).turns)
-        listener.see(call)
+        await _look(calls, call_id, listener)
         if listener.ended:
             return
         await anyio.sleep(_POLL_SECONDS)

@@ -278,7 +278,6 @@ def test_what_is_no_country_is_an_error(text: str, named: str) -> None:
         pytest.param("(415) 555-9999, +44 20 7183 8750", {LOS_ANGELES, LONDON}, id="as-people-write"),
         pytest.param("415-555-9999 +442071838750\n+14165551234", {LOS_ANGELES, LONDON, TORONTO}, id="mixed"),
         pytest.param("any", None, id="any"),
-        pytest.param("  ", None, id="nothing"),
     ],
 )
 def test_recipients_are_read(text: str, recipients: set[str] | None) -> None:

@@ -9,7 +9,7 @@ import pytest
 from agentphone_mcp.guard.books import Books
 from agentphone_mcp.guard.deeds import Approval, Deed
 from agentphone_mcp.guard.destinations import Destinations
-from agentphone_mcp.guard.entries import Entry, Found
+from agentphone_mcp.guard.entries import Entry, Found, Length
 from agentphone_mcp.guard.limits import Limits
 from agentphone_mcp.guard.rates import Cost
 from agentphone_mcp.guard.refused import Refused
@@ -30,11 +30,11 @@ def reservations(books: Books) -> Callable[..., Reservations]:
         async def look_up(*_: Any) -> Found | None:
             return found
 
-        async def seconds_of(_: Entry) -> float | None:
-            return seconds
+        async def length_of(_: Entry) -> Length:
+            return Length(seconds, is_over=seconds is not None)
 
         said = Rules(Limits.parse(limits), Destinations(), **rules)
-        return Reservations(said, Settler("account", books, look_up, seconds_of))
+        return Reservations(said, Settler("account", books, look_up, length_of))
 
     return reservations
 
@@ -88,7 +88,7 @@ async def test_without_a_persons_yes_there_is_no_place(reservations, books, answ
     with pytest.raises(Refused, match="Nothing was done") as refused:
         await reservations(needs_person=True).make(deed, repeat=True)
     [row] = books.open().entries()
-    assert (row.outcome, row.reason, row.approved_by) == ("refused", str(refused.value), None)
+    assert (row.outcome, row.reason, row.approved_by) == ("refused", str(refused.value), "Host 1")
 
 
 async def test_a_cap_on_money_looks_for_true_costs_once(reservations, books) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from agentphone_mcp.api.errors import RequestLine, ServerError
 from agentphone_mcp.guard.books import Books
-from agentphone_mcp.guard.entries import Entry, Found, Intent
+from agentphone_mcp.guard.entries import Entry, Found, Intent, Length
 from agentphone_mcp.guard.settling import Settler
 
 FAILS = ServerError(RequestLine("GET", "/v1/calls", {}), "oops", status=500)
@@ -28,10 +28,10 @@ def settler(books: Books) -> Callable[..., Settler]:
         async def look_up(*_: Any) -> Any:
             return _told(answer.pop(0) if isinstance(answer, list) else answer)
 
-        async def seconds_of(_: Entry) -> Any:
-            return _told(seconds)
+        async def length_of(_: Entry) -> Length:
+            return Length(_told(seconds), is_over=seconds is not None)
 
-        return Settler(account, books, look_up, seconds_of)
+        return Settler(account, books, look_up, length_of)
 
     return settler
 

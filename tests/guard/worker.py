@@ -19,7 +19,7 @@ from agentphone_mcp.guard.rates import Cost
 from agentphone_mcp.guard.refused import Refused
 from agentphone_mcp.guard.reservations import Rules
 from agentphone_mcp.guard.settling import Settler
-from agentphone_mcp.tools.looking_up import look_up, seconds_of
+from agentphone_mcp.tools.looking_up import length_of, look_up
 
 
 def buying(api: ApiClient, arguments: dict[str, Any]) -> tuple[Deed, Any]:
@@ -37,7 +37,7 @@ def calling(api: ApiClient, arguments: dict[str, Any]) -> tuple[Deed, Any]:
 
 async def carry_out(job: dict[str, Any], api: ApiClient, books: Books) -> dict[str, Any]:
     """Get everything ready, wait for the word, and then do it."""
-    settler = Settler(job["account"], books, partial(look_up, api), partial(seconds_of, api))
+    settler = Settler(job["account"], books, partial(look_up, api), partial(length_of, api))
     gate = Gate(Rules(Limits.parse(job["limits"]), Destinations()), settler)
     deed, write = (buying if job["deed"] == "buy" else calling)(api, job["arguments"])
     say("ready")

@@ -7,8 +7,8 @@ import httpx
 import pytest
 
 from agentphone_mcp.api.errors import ApiError
-from agentphone_mcp.guard.entries import Entry, Found
-from agentphone_mcp.tools.looking_up import digest, look_up, seconds_of
+from agentphone_mcp.guard.entries import Entry, Found, Length
+from agentphone_mcp.tools.looking_up import digest, length_of, look_up
 
 NOW = datetime(2026, 11, 20, 20, 0, tzinfo=UTC)
 SAM, OTHER = "+14155559999", "+14155559998"
@@ -101,8 +101,8 @@ async def test_what_came_of_another_deed_came_not_of_this_one(looking, tool: str
     [
         pytest.param(NOW - timedelta(minutes=1), True, id="clocks-differ"),
         pytest.param(NOW - timedelta(minutes=3), False, id="before"),
-        pytest.param(NOW + timedelta(minutes=59), True, id="later"),
-        pytest.param(NOW + timedelta(minutes=61), False, id="too-late"),
+        pytest.param(NOW + timedelta(minutes=14), True, id="later"),
+        pytest.param(NOW + timedelta(minutes=16), False, id="too-late"),
         pytest.param(NOW.replace(tzinfo=None), True, id="without-zone"),
         pytest.param("2026-11-20T21:00:00+01:00", True, id="another-zone"),
         pytest.param("yesterday", False, id="no-time"),
@@ -199,12 +199,13 @@ NEW, OLD = "https://example.org/new", "https://example.com/old"
         pytest.param(None, OLD, "failed", id="none-at-all"),
         pytest.param({"url": NEW, "secret": "s2"}, NEW, "done", id="same-url-new-secret"),
         pytest.param({"url": NEW, "secret": "s1"}, NEW, "failed", id="same-url-same-secret"),
-        pytest.param({"url": NEW}, NEW, None, id="same-url-no-secret"),
+        pytest.param({"url": NEW}, NEW, "failed", id="same-url-no-secret"),
     ],
 )
 async def test_a_webhook_was_replaced_by_what_it_shows(api_over, answering, shown: Any, old_url, outcome: Any) -> None:
-    """Its URL tells, or its secret where the URL stays."""
-    deed = entry("set_webhook", url=NEW, old_url=old_url, old_secret=digest("s1"), agent_id=None)
+    """Its URL tells, or its secret where the URL stays; where that cannot tell, replacing it again does no harm."""
+    clues = {"url": digest(NEW), "old_url": digest(old_url), "old_secret": digest("s1")}
+    deed = entry("set_webhook", **clues, agent_id=None)
     status, body = (200, {"id": "wh_1"} | shown) if shown else (404, {"detail": "none"})
     async with api_over(answering(body, status)) as api:
         found = await look_up(api, deed, NOBODY)
@@ -226,20 +227,20 @@ async def test_a_tool_of_another_version_is_left_in_doubt(looking) -> None:
 
 
 @pytest.mark.parametrize(
-    ("call", "seconds"),
+    ("call", "length"),
     [
-        pytest.param({"status": "completed", "durationSeconds": 33}, 33, id="answered"),
-        pytest.param({"status": "no-answer"}, 0, id="unanswered"),
-        pytest.param({"status": "busy", "durationSeconds": 0}, 0, id="busy"),
-        pytest.param({"status": "in-progress", "durationSeconds": 12}, None, id="going-on"),
-        pytest.param({"status": "ringing"}, None, id="ringing"),
-        pytest.param({"status": "completed"}, None, id="seconds-not-told"),
-        pytest.param({"endedAt": "2026-11-20T20:00:00Z"}, None, id="ended-somehow"),
+        pytest.param({"status": "completed", "durationSeconds": 33}, Length(33, is_over=True), id="answered"),
+        pytest.param({"status": "no-answer"}, Length(0, is_over=True), id="unanswered"),
+        pytest.param({"status": "busy", "durationSeconds": 0}, Length(0, is_over=True), id="busy"),
+        pytest.param({"status": "in-progress", "durationSeconds": 12}, Length(12, is_over=False), id="going-on"),
+        pytest.param({"status": "ringing"}, Length(None, is_over=False), id="ringing"),
+        pytest.param({"status": "completed"}, Length(None, is_over=True), id="seconds-not-told"),
+        pytest.param({"endedAt": "2026-11-20T20:00:00Z"}, Length(None, is_over=True), id="ended-somehow"),
     ],
 )
-async def test_the_seconds_of_a_call_are_known_when_it_is_over(api_over, answering, call: Any, seconds: Any) -> None:
+async def test_the_length_of_a_call_is_known_when_it_is_over(api_over, answering, call: Any, length: Length) -> None:
     """What was answered and has no length keeps its estimate."""
     async with api_over(answering({"id": "call_1"} | call)) as api:
         for ids in ({"id": "call_1"}, {"call_id": "call_1"}):
-            assert await seconds_of(api, entry("place_call", ids=ids)) == seconds
-        assert await seconds_of(api, entry("place_call")) is None
+            assert await length_of(api, entry("place_call", ids=ids)) == length
+        assert await length_of(api, entry("place_call")) == Length(None, is_over=True)
