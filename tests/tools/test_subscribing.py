@@ -164,7 +164,7 @@ async def test_a_stream_that_breaks_loses_and_repeats_no_update(connect_to, answ
         line.cut()
         line.turns.append({"role": "agent", "content": "Said meanwhile."})
         assert await ear.next() == [CALL_1]
-        line.status = "completed"
+        line.end()
         assert await ear.next() == [CALL_1]
     assert ear.updates.empty()
 
