@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from agentphone_mcp.guard.dialing import to_e164
 from agentphone_mcp.guard.untrusted import clean
 from agentphone_mcp.tools.fields import Id, WebUrl
+from agentphone_mcp.tools.naming import plain_id
 
 _MOST_PEOPLE = 50
 _LONGEST_NAME = 100
@@ -72,8 +73,10 @@ Words = Annotated[str, Field(max_length=2_000), AfterValidator(_words)]
 Name = Annotated[str, Field(max_length=_LONGEST_NAME), AfterValidator(_words)]
 
 # Described from outside of `| None`: the protocol shows the description of the whole argument alone.
-AgentId = Annotated[Id | None, Field(description="The agent that calls; left out, one is chosen with you")]
-SilentAgentId = Annotated[Id | None, Field(description="The agent that is silent; else it is the project's webhook")]
+# A host that completes ids puts the name beside them.
+_PickedId = Annotated[Id | None, BeforeValidator(lambda value: plain_id(value) if isinstance(value, str) else value)]
+AgentId = Annotated[_PickedId, Field(description="The agent that calls; left out, one is chosen with you")]
+SilentAgentId = Annotated[_PickedId, Field(description="The agent that is silent; else it is the project's webhook")]
 ToNumber = Annotated[str, AfterValidator(to_e164), Field(description="Whom to call: E.164, else +1 is assumed")]
 TransferNumber = Annotated[
     Annotated[str, AfterValidator(to_e164)] | None, Field(description="A human's number, for callers who ask for one")
