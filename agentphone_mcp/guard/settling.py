@@ -19,8 +19,8 @@ LookUp = Callable[[Entry, frozenset[str]], Awaitable[Found | None]]
 """Asks the API whether a deed happened, among what no other deed claims; None where it still cannot be told."""
 LengthOf = Callable[[Entry], Awaitable[Length]]
 """Asks the API how long a call lasted."""
-_FIRST_PAUSE, _LONGEST_PAUSE = 2.0, 60.0
-"""Seconds before the API is asked again; doubled each time that something stays open."""
+_FIRST_PAUSE, _LONGEST_PAUSE = 2.0, 300.0
+"""Seconds before the API is asked again; doubled each time that something stays open, up to what an estimate covers."""
 
 logger = logging.getLogger(__name__)
 
