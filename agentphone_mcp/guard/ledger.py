@@ -8,19 +8,16 @@ from typing import Any, cast
 import sqlalchemy as sa
 
 from agentphone_mcp.guard.entries import LONGEST_WHAT, Entry, Found, Intent, Question, Settled
-from agentphone_mcp.guard.holders import is_gone, this_holder
-from agentphone_mcp.guard.ledger_queries import DOUBTED, SAME, SETTLE, WRITE, counted
+from agentphone_mcp.guard.holders import this_holder
+from agentphone_mcp.guard.ledger_queries import SETTLE, WRITE
+from agentphone_mcp.guard.ledger_rows import FOUND, cap_reached_by, earlier_than, entry_of, seen
 from agentphone_mcp.guard.ledger_store import Store, deeds
 from agentphone_mcp.guard.limits import LONGEST_WINDOW, Cap, CapReached
 from agentphone_mcp.guard.rates import cost_of_seconds
 from agentphone_mcp.guard.refused import AnsweredBefore
 
-REPLAY_SECONDS = 600
-"""How long the same deed answers with the first one's outcome."""
 NOBODY_ANSWERED = "a person was asked and has not answered"
-FOUND = "found by a look-up"
 _FOUND_AND_TOLD = "found by a look-up, and told"
-_LOST_HOLDER = "the process that did it ended before the answer came"
 
 
 class Ledger:
@@ -61,12 +58,12 @@ class Ledger:
         with self._store.transaction(intent.account) as connection:
             # A yes counts once: whoever comes second with it learns what came of the first.
             is_fresh = intent.question is None or _is_open(connection, intent.question)
-            earlier = self._earlier(connection, intent, repeat=repeat and is_fresh)
+            earlier = earlier_than(intent, connection, now, repeat=repeat and is_fresh)
             if earlier is not None:
                 return earlier
             if not is_fresh:
                 raise AnsweredBefore
-            reached = self._reached(connection, intent, caps)
+            reached = cap_reached_by(intent, connection, now, caps)
             if reached is not None:
                 raise reached
             reserved = {
@@ -85,7 +82,8 @@ class Ledger:
         """What `reserve` would find; nothing is written."""
         intent = self._without_secrets(intent)
         with self._store.transaction(intent.account) as connection:
-            return self._earlier(connection, intent, repeat=repeat) or self._reached(connection, intent, caps)
+            earlier = earlier_than(intent, connection, self._clock(), repeat=repeat)
+            return earlier or cap_reached_by(intent, connection, self._clock(), caps)
 
     def settle(
         self,
@@ -170,7 +168,7 @@ class Ledger:
         unsettled = sa.select(deeds).where(deeds.c.account == account, deeds.c.outcome.in_(("pending", "unknown")))
         with self._store.transaction(account) as connection:
             rows = connection.execute(unsettled.order_by(deeds.c.id)).mappings().all()
-            found = [self._entry(connection, row) for row in rows]
+            found = [entry_of(row, connection, self._clock()) for row in rows]
         return [entry for entry in found if entry.outcome == "unknown"]
 
     def has_pending(self, account: str) -> bool:
@@ -200,37 +198,7 @@ class Ledger:
 
     def _read(self, account: str, query: sa.Select[Any]) -> list[Entry]:
         with self._store.transaction(account) as connection:
-            return [self._seen(row) for row in connection.execute(query).mappings().all()]
-
-    def _earlier(self, connection: sa.Connection, intent: Intent, *, repeat: bool) -> Entry | None:
-        """The deed that this one would do again: the same one of late, or one of the same subject that is in doubt."""
-        if repeat and intent.is_repeatable:
-            return None
-        mine = {"account": intent.account, "tool": intent.tool}
-        for query, one in ((SAME, {"fingerprint": intent.fingerprint}), (DOUBTED, {"subject": intent.subject})):
-            for row in connection.execute(query, mine | one).mappings().all():
-                entry = self._entry(connection, row)
-                is_doubtful = entry.outcome == "unknown" or row["was_unknown"]
-                is_in_the_way = entry.outcome != "done" or (intent.is_repeatable and self._is_recent(entry))
-                if is_in_the_way and (is_doubtful or query is SAME):
-                    return entry
-        return None
-
-    def _is_recent(self, entry: Entry) -> bool:
-        """Whether whoever asks again may not know; of what was found beside the server nobody heard yet."""
-        return entry.reason == FOUND or self._clock() - (entry.settled_at or entry.at) < REPLAY_SECONDS
-
-    def _reached(self, connection: sa.Connection, intent: Intent, caps: Sequence[Cap]) -> CapReached | None:
-        now = self._clock()
-        for cap in caps:
-            given: dict[str, Any] = {"account": intent.account, "since": now - cap.seconds}
-            given |= {"to_number": intent.to_number} if cap.for_one_number else {}
-            used = connection.execute(counted(cap, one_by_one=False), given).one()
-            if not cap.is_over(int(used.deeds), int(used.cost), intent.cost):
-                continue
-            rows = [(row.at, row.cost) for row in connection.execute(counted(cap, one_by_one=True), given)]
-            return CapReached(cap, cap.frees_at(rows, intent.cost), int(used.cost))
-        return None
+            return [seen(row, self._clock()) for row in connection.execute(query).mappings().all()]
 
     def _write(self, connection: sa.Connection, intent: Intent, state: Mapping[str, Any]) -> int:
         """Write a deed: into the row of the question that was asked about it, where that is still open."""
@@ -266,21 +234,6 @@ class Ledger:
         if isinstance(value, Mapping):
             return {name: self._kept(one) for name, one in cast("Mapping[str, Any]", value).items()} or None
         return [self._kept(one) for one in cast("list[Any]", value)] if isinstance(value, list) else value
-
-    def _entry(self, connection: sa.Connection, row: sa.RowMapping) -> Entry:
-        """Read a row; a pending one that is lost becomes unknown here and for good."""
-        entry = self._seen(row)
-        if entry.outcome != row["outcome"]:
-            doubted = sa.update(deeds).where(deeds.c.id == entry.id, deeds.c.outcome == "pending")
-            connection.execute(doubted.values(outcome=entry.outcome, reason=entry.reason, was_unknown=True))
-        return entry
-
-    def _seen(self, row: sa.RowMapping) -> Entry:
-        """Read a row; one whose process ended, or took too long, is seen as unknown."""
-        said = {name: row[name] for name in Entry.__dataclass_fields__}
-        if row["outcome"] == "pending" and (is_gone(row["holder"]) or self._clock() > row["doubtful_after"]):
-            said |= {"outcome": "unknown", "reason": _LOST_HOLDER}
-        return Entry(**said)
 
 
 def _is_open(connection: sa.Connection, question: int) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from agentphone_mcp.guard import ledger as ledger_module
+from agentphone_mcp.guard import ledger_rows
 from agentphone_mcp.guard.entries import Entry, Found, Intent
 
 Intending = Callable[..., Intent]
@@ -136,7 +137,7 @@ def test_whoever_reads_the_ledger_changes_nothing(
     monkeypatch.setattr(ledger_module, "this_holder", lambda: f"{socket.gethostname()}:{an_ended_process()}")
     ledger.begin(intent())
     assert [entry.outcome for entry in ledger.entries()] == ["unknown"]
-    monkeypatch.setattr(ledger_module, "is_gone", lambda _: False)
+    monkeypatch.setattr(ledger_rows, "is_gone", lambda _: False)
     assert [entry.outcome for entry in ledger.entries()] == ["pending"]
 
 

@@ -1,0 +1,67 @@
+"""What stands in the ledger already, within a transaction: the same deed, one in doubt, caps that are reached."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from agentphone_mcp.guard.entries import Entry, Intent
+from agentphone_mcp.guard.holders import is_gone
+from agentphone_mcp.guard.ledger_queries import DOUBTED, SAME, counted
+from agentphone_mcp.guard.ledger_store import deeds
+from agentphone_mcp.guard.limits import Cap, CapReached
+
+REPLAY_SECONDS = 600
+"""How long the same deed answers with the first one's outcome."""
+FOUND = "found by a look-up"
+_LOST_HOLDER = "the process that did it ended before the answer came"
+
+
+def earlier_than(intent: Intent, connection: sa.Connection, now: float, *, repeat: bool) -> Entry | None:
+    """The deed that this one would do again: the same one of late, or one of the same subject that is in doubt."""
+    if repeat and intent.is_repeatable:
+        return None
+    mine = {"account": intent.account, "tool": intent.tool}
+    for query, one in ((SAME, {"fingerprint": intent.fingerprint}), (DOUBTED, {"subject": intent.subject})):
+        for row in connection.execute(query, mine | one).mappings().all():
+            entry = entry_of(row, connection, now)
+            is_doubtful = entry.outcome == "unknown" or row["was_unknown"]
+            is_in_the_way = entry.outcome != "done" or (intent.is_repeatable and _is_recent(entry, now))
+            if is_in_the_way and (is_doubtful or query is SAME):
+                return entry
+    return None
+
+
+def cap_reached_by(intent: Intent, connection: sa.Connection, now: float, caps: Sequence[Cap]) -> CapReached | None:
+    """The first cap that one more deed would pass."""
+    for cap in caps:
+        given: dict[str, Any] = {"account": intent.account, "since": now - cap.seconds}
+        given |= {"to_number": intent.to_number} if cap.for_one_number else {}
+        used = connection.execute(counted(cap, one_by_one=False), given).one()
+        if not cap.is_over(int(used.deeds), int(used.cost), intent.cost):
+            continue
+        rows = [(row.at, row.cost) for row in connection.execute(counted(cap, one_by_one=True), given)]
+        return CapReached(cap, cap.frees_at(rows, intent.cost), int(used.cost))
+    return None
+
+
+def entry_of(row: sa.RowMapping, connection: sa.Connection, now: float) -> Entry:
+    """Read a row; a pending one that is lost becomes unknown here and for good."""
+    entry = seen(row, now)
+    if entry.outcome != row["outcome"]:
+        doubted = sa.update(deeds).where(deeds.c.id == entry.id, deeds.c.outcome == "pending")
+        connection.execute(doubted.values(outcome=entry.outcome, reason=entry.reason, was_unknown=True))
+    return entry
+
+
+def seen(row: sa.RowMapping, now: float) -> Entry:
+    """Read a row; one whose process ended, or took too long, is seen as unknown."""
+    said = {name: row[name] for name in Entry.__dataclass_fields__}
+    if row["outcome"] == "pending" and (is_gone(row["holder"]) or now > row["doubtful_after"]):
+        said |= {"outcome": "unknown", "reason": _LOST_HOLDER}
+    return Entry(**said)
+
+
+def _is_recent(entry: Entry, now: float) -> bool:
+    """Whether whoever asks again may not know; of what was found beside the server nobody heard yet."""
+    return entry.reason == FOUND or now - (entry.settled_at or entry.at) < REPLAY_SECONDS
