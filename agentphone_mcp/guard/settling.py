@@ -20,7 +20,10 @@ LookUp = Callable[[Entry, frozenset[str]], Awaitable[Found | None]]
 LengthOf = Callable[[Entry], Awaitable[Length]]
 """Asks the API how long a call lasted."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 2.0, 300.0
-"""Seconds before the API is asked again; doubled each time that something stays open, up to what an estimate covers."""
+"""Seconds before the API is asked again of the same row; doubled each time, up to what an estimate covers."""
+_MOST_AT_ONCE = 10
+_HOPELESS_AFTER = 86_400
+"""Seconds after which a doubt is looked into only when somebody asks for the deed again."""
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +44,8 @@ class Settler:
         self._look_up = look_up
         self._length_of = length_of
         self._news = anyio.Event()
+        self._pauses: dict[int, float] = {}
+        self._due: dict[int, float] = {}
 
     async def settle(self, entry: Entry) -> Found | None:
         """Find out whether a deed happened, and write it down; None where that still cannot be told."""
@@ -54,10 +59,14 @@ class Settler:
             await self.books.ask(lambda ledger: ledger.settle_doubt(entry, found))
         return found
 
-    async def settle_costs(self) -> bool:
-        """Replace the estimates of calls by what they cost, or cost at least so far; says whether one is open still."""
+    async def settle_costs(self) -> None:
+        """Replace the estimates of calls by what they cost, or cost at least so far."""
+        await self._settle_costs(await self.books.ask(self._estimates))
+
+    async def _settle_costs(self, estimates: list[Entry]) -> bool:
+        """Ask for the calls of these rows; says whether one is open still."""
         is_open = False
-        for entry in await self.books.ask(lambda ledger: ledger.estimates(self.account)):
+        for entry in estimates:
             try:
                 length = await self._length_of(entry)
             except NotFound:
@@ -77,9 +86,14 @@ class Settler:
         if not self.books.may_exist:
             return False
         try:
-            found = [await self.settle(entry) for entry in await self.books.ask(self._doubts)]
-            is_open = await self.settle_costs()
-            return is_open or None in found or await self.books.ask(lambda ledger: ledger.has_pending(self.account))
+            doubts, estimates = await self.books.ask(self._doubts), await self.books.ask(self._estimates)
+            rows = {entry.id for entry in (*doubts, *estimates)}
+            self._due = {row: due for row, due in self._due.items() if row in rows}
+            asked, costs_asked = self._due_of(doubts), self._due_of(estimates)
+            found = [await self.settle(entry) for entry in asked]
+            is_open = await self._settle_costs(costs_asked) or None in found
+            is_open = is_open or len(asked) + len(costs_asked) < len(rows)
+            return is_open or await self.books.ask(lambda ledger: ledger.has_pending(self.account))
         except LedgerUnavailable as broken:
             logger.warning("the ledger cannot be reconciled: %s", broken)
         except Exception:
@@ -88,25 +102,35 @@ class Settler:
 
     async def keep_settling(self) -> None:
         """Settle what earlier runs left open, and what this one leaves, as soon as it can be told; never ends."""
-        pause = _FIRST_PAUSE
         while True:
-            news = self._news
-            is_open = await self.settle_all()
-            with anyio.move_on_after(pause if is_open else None):
-                await news.wait()
-            pause = min(2 * pause, _LONGEST_PAUSE)
-            if news.is_set():
-                self._news = anyio.Event()
-                pause = _FIRST_PAUSE
-                # What was left open just now is hardly to be seen yet.
-                await anyio.sleep(pause)
+            self._news = anyio.Event()
+            if await self.settle_all():
+                next_due = min(self._due.values(), default=time.monotonic() + _LONGEST_PAUSE)
+                with anyio.move_on_after(max(0.0, next_due - time.monotonic())):
+                    await self._news.wait()
+            else:
+                await self._news.wait()
+            # What was left open just now is hardly to be seen yet.
+            await anyio.sleep(_FIRST_PAUSE)
 
     def hear(self) -> None:
         """Take in that a deed was done whose outcome or cost is open."""
         self._news.set()
 
+    def _due_of(self, entries: list[Entry]) -> list[Entry]:
+        """Those that the API may be asked of now, a few at a time; each the more seldom, the longer it stays open."""
+        now = time.monotonic()
+        due = [entry for entry in entries if self._due.get(entry.id, 0) <= now][:_MOST_AT_ONCE]
+        for entry in due:
+            self._pauses[entry.id] = min(2 * self._pauses.get(entry.id, _FIRST_PAUSE), _LONGEST_PAUSE)
+            self._due[entry.id] = now + self._pauses[entry.id]
+        return due
+
+    def _estimates(self, ledger: "Ledger") -> list[Entry]:
+        return ledger.estimates(self.account)
+
     def _doubts(self, ledger: "Ledger") -> list[Entry]:
-        return ledger.doubts(self.account)
+        return [entry for entry in ledger.doubts(self.account) if time.time() - entry.at < _HOPELESS_AFTER]
 
 
 def _write_length(entry: Entry, length: Length, ledger: "Ledger") -> None:

@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator, Callable
 from functools import partial
 from typing import Annotated, Any, Literal
 
-from mcp.server.mcpserver import Context
+import anyio
+from mcp.server.mcpserver import Context, Resolve
 from mcp_types import ResourceLink
 from pydantic import BaseModel, Field
 
@@ -39,6 +40,13 @@ from agentphone_mcp.tools.results import Listed, listed
 from agentphone_mcp.tools.toolset import reads, spends, updates
 
 _TURNS_AT_ONCE = 200
+
+
+async def _now() -> float:
+    return anyio.current_time()
+
+
+Started = Annotated[float, Resolve(_now)]
 _MOST_LOOKED_AT = 1_000
 
 # In the order of the sandbox's own: `typing` caches a Literal whatever its order, and the first one made would win.
@@ -102,6 +110,7 @@ async def get_call(call_id: CallId, api: Api) -> CallWithTranscript:
 async def place_call(
     agent_id: AgentId,
     to_number: Phone,
+    started: Started,
     deed: Annotated[Deed, spending("place_call", placing)],
     words: Words,
     api: Api,
@@ -139,7 +148,8 @@ async def place_call(
         ),
         repeat=repeat,
     )
-    within = max_seconds if wait else None
+    # The host waits for the whole of it, its own question to its user included.
+    within = max(0.0, max_seconds - (anyio.current_time() - started)) if wait else None
     return await follow_placed(outcome, api.calls, ctx.report_progress, api.secrets.cut, max_seconds=within)
 
 

@@ -26,7 +26,9 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 4.0
 """Seconds before a lost stream is opened again; doubled each time that nothing new was heard."""
 _LAST_LOOK_SECONDS = 3.0
 """How long the last look at the call may take, after the time is up: hosts give up on a tool soon after."""
-_UNANSWERED = frozenset({"busy", "no-answer", "failed"})
+_NOBODY_THERE = frozenset({"busy", "no-answer"})
+_TRIES = 6
+"""How often in a row a call may fail to be read before that is told."""
 _PASSING = (Unreachable, ServerError, RateLimited, Conflict)
 """What may be over in a moment, and then the call goes on."""
 
@@ -58,6 +60,7 @@ class _Listener:
         self.ended = False
         self.status: str | None = None
         self.duration_seconds: float | None = None
+        self.has_heard_all = False
         self._reported = after_turn
         self._report = report
         self._cut = cut
@@ -80,13 +83,15 @@ class _Listener:
     @property
     def answered(self) -> bool | None:
         """Whether somebody picked up: accepted and `in-progress` say nothing of that."""
+        if self.status in _NOBODY_THERE:
+            return False
         if any(turn.role == "caller" for turn in self.turns):
             return True
         if not self.ended:
             return None
         if self.status == "completed":
             return bool(self.turns or self.duration_seconds) or None
-        return False if self.status in _UNANSWERED and not self.turns else None
+        return False if self.status == "failed" and not self.turns else None
 
 
 async def follow(
@@ -110,7 +115,7 @@ async def follow(
         with anyio.move_on_after(max_seconds):
             await _listen_to_the_end(calls, call_id, listener)
         with anyio.move_on_after(_LAST_LOOK_SECONDS):
-            listener.see(await calls.get(call_id))
+            await _look(calls, call_id, listener)
     except ApiError:
         # What was heard is worth more to the model than why no more was.
         if not listener.turns:
@@ -122,7 +127,8 @@ async def follow(
         answered=listener.answered,
         duration_seconds=listener.duration_seconds,
         turns=listener.turns[after_turn:],
-        after_turn=max(after_turn, len(listener.turns)),
+        # Nobody can have read more than was said; whoever thinks so would miss the next turns.
+        after_turn=len(listener.turns) if listener.has_heard_all else max(after_turn, len(listener.turns)),
         next_step=_next_step(listener),
     )
 
@@ -194,21 +200,29 @@ async def _listen(calls: CallsApi, call_id: str, listener: _Listener) -> bool:
 
 async def _look(calls: CallsApi, call_id: str, listener: _Listener) -> None:
     """Read the call; its transcript after its status, so that a call that has ended has said all."""
+    listener.has_heard_all = False
     call = await calls.get(call_id)
     await listener.hear((await calls.transcript(call_id)).turns)
     listener.see(call)
+    listener.has_heard_all = True
 
 
 async def _poll(calls: CallsApi, call_id: str, listener: _Listener) -> None:
-    while True:
-        await _look(calls, call_id, listener)
-        if listener.ended:
-            return
-        await anyio.sleep(_POLL_SECONDS)
+    failed = 0
+    while not listener.ended:
+        try:
+            await _look(calls, call_id, listener)
+            failed = 0
+        except _PASSING:
+            failed += 1
+            if failed == _TRIES:
+                raise
+        if not listener.ended:
+            await anyio.sleep(_POLL_SECONDS)
 
 
 def _next_step(listener: _Listener) -> str | None:
     if listener.ended:
-        return None
+        return None if listener.has_heard_all else "It is over, but not all may have been heard: see get_transcript."
     silence = "" if listener.turns else "Nobody has spoken yet; it may still be ringing. "
     return f"{silence}Its end was not seen: call wait_for_call again with this after_turn."
