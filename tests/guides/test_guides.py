@@ -4,9 +4,11 @@ import json
 import os
 import re
 import shlex
+import socket
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -224,10 +226,20 @@ def test_a_command_is_one_of_ours(block: Block, sandbox: Sandbox, state: Path, m
         assert ran.exit_code == 0, ran.output
 
 
+def annoy(url: str) -> None:
+    """Send what no caller of a webhook sends: nothing at all, nonsense, and half a request."""
+    for content in (b"", b"{"):
+        with suppress(httpx.HTTPError):
+            httpx.post(url, content=content, trust_env=False)
+    with socket.create_connection(("127.0.0.1", httpx.URL(url).port)) as connection:
+        connection.sendall(b"POST /webhook HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{}")
+
+
 @each("server of voice-webhooks")
 def test_the_voice_server_holds_a_call(block: Block, line: Any, served: Callable[..., Any]) -> None:
     """It says at once that it is looking, answers in sentences without markup, and hangs up; other events are taken."""
     _, url = served(block.label, block.text)
+    annoy(url)
     line.set_webhook(url)
     turns = line.call(*ASKS)
     words = [content for role, content in turns if role == "agent"]
@@ -249,6 +261,7 @@ def test_the_signed_server_takes_what_is_genuine_once(
     body, headers = hook.next("agent.message", "sms")
     genuine = {name: value for name, value in headers.items() if name.startswith("X-Webhook-")}
     server, url = served(block.label, block.text)
+    annoy(url)
 
     def status(body: bytes, headers: dict[str, str]) -> int:
         return httpx.post(url, content=body, headers=headers, trust_env=False).status_code
