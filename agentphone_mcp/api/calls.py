@@ -60,9 +60,10 @@ class Call(Identified):
 
 
 class Transcript(Wire):
-    """What was said, in order, whichever shape the API answered with."""
+    """What was said, in order, whichever shape the API answered with; pairs do not count turns as a stream does."""
 
     turns: list[Turn] = []
+    is_paired: bool = False
 
     @model_validator(mode="before")
     @classmethod
@@ -70,7 +71,8 @@ class Transcript(Wire):
         rows = answer
         if is_object(answer):
             rows = answer.get("transcript") or answer.get("data") or answer.get("transcripts")
-        return {"turns": read_turns(rows)}
+        paired = is_list(rows) and any(is_object(row) and "role" not in row for row in rows)
+        return {"turns": read_turns(rows), "is_paired": paired}
 
 
 class CallWithTranscript(Call):
@@ -219,12 +221,13 @@ async def _read_events(events: AsyncIterator[Event]) -> AsyncGenerator[Transcrip
         if is_object(data):
             turns = Transcript.model_validate([data]).turns if kind == "turn" else []
             status, seconds = data.get("status"), data.get("durationSeconds")
-            yield TranscriptEvent(
-                kind=kind,
-                turn=turns[0] if turns else None,
-                status=status if isinstance(status, str) else None,
-                duration_seconds=seconds if isinstance(seconds, int | float) else None,
-            )
+            for turn in turns or [None]:
+                yield TranscriptEvent(
+                    kind=kind,
+                    turn=turn,
+                    status=status if isinstance(status, str) else None,
+                    duration_seconds=seconds if isinstance(seconds, int | float) else None,
+                )
 
 
 def read_turns(rows: Any) -> list[dict[str, Any]]:

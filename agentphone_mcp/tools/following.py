@@ -61,6 +61,7 @@ class _Listener:
         self.status: str | None = None
         self.duration_seconds: float | None = None
         self.has_heard_all = False
+        self.has_streamed = False
         self._reported = after_turn
         self._report = report
         self._cut = cut
@@ -187,9 +188,13 @@ async def _listen(calls: CallsApi, call_id: str, listener: _Listener) -> bool:
                     listener.status = event.status
                 if event.turn:
                     turns.append(event.turn)
+                    listener.has_streamed = True
                     await listener.hear(turns)
     except (Unauthorized, Forbidden):
         raise
+    except RateLimited as busy:
+        await anyio.sleep(busy.retry_after or _LONGEST_PAUSE)
+        return True
     except _PASSING:
         return True
     except ApiError:
@@ -202,7 +207,10 @@ async def _look(calls: CallsApi, call_id: str, listener: _Listener) -> None:
     """Read the call; its transcript after its status, so that a call that has ended has said all."""
     listener.has_heard_all = False
     call = await calls.get(call_id)
-    await listener.hear((await calls.transcript(call_id)).turns)
+    transcript = await calls.transcript(call_id)
+    # Pairs do not count turns as a stream does: from both, some would be told twice and some never.
+    if not (transcript.is_paired and listener.has_streamed):
+        await listener.hear(transcript.turns)
     listener.see(call)
     listener.has_heard_all = True
 

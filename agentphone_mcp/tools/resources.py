@@ -146,9 +146,10 @@ def _headline(of: Call) -> str:
     whom = of.other_number or ("a browser" if of.direction == "web" else "an unknown number")
     begun = f", begun {of.started_at}" if of.started_at else ""
     lasted = f", {of.duration_seconds:.0f} seconds" if of.duration_seconds else ""
-    return f"Call {of.id} {direction} {whom}: {of.status or 'status unknown'}{begun}{lasted}"
+    # One line, whatever the API has in its fields: another could pose as somebody's words.
+    return " ".join(f"Call {of.id} {direction} {whom}: {of.status or 'status unknown'}{begun}{lasted}".split())
 
 
 def _line(turn: Turn, cut: Cut) -> str:
-    at = f"[{turn.at}] " if turn.at else ""
+    at = f"[{' '.join(turn.at.split())}] " if turn.at else ""
     return f"{at}{turn.role}: {told(turn, cut)['text']}"

@@ -362,3 +362,115 @@ async def test_leaving_closes_the_stream_at_once(assistant, sandbox) -> None:
             while sandbox.world.engine.listeners(call["id"]):  # noqa: ASYNC110 - the engine tells nobody
                 await asyncio.sleep(0.01)
         assert sandbox.world.account.calls[call["id"]].is_live
+
+
+async def test_what_a_slow_stream_has_not_told_is_read_in_the_end(assistant, answering) -> None:
+    """The time is up before the stream says a word; the call itself has it all."""
+
+    def stream(_: httpx.Request) -> httpx.Response:
+        async def body() -> Any:
+            yield b": heartbeat\n\n"
+            await asyncio.sleep(20)
+
+        return httpx.Response(200, content=body(), headers=EVENT_STREAM)
+
+    for status, ended in (("in-progress", False), ("completed", True)):
+        async with assistant(answering(api(stream, status))) as ai:
+            told = await follow(ai, call_id="call_1", max_seconds=1)
+        assert ([turn["text"] for turn in told["turns"]], told["ended"]) == (TOLD, ended)
+        assert told["answered"] is True
+
+
+async def test_an_end_before_the_last_words_does_not_hide_them(assistant, answering) -> None:
+    """What the stream left out is read."""
+    stream = events(*(("turn", turn) for turn in turns(2)), ("ended", {"status": "completed"}))
+    async with assistant(answering(api(stream, "completed"))) as ai:
+        told = await follow(ai, call_id="call_1")
+    assert ([turn["text"] for turn in told["turns"]], told["ended"]) == (TOLD, True)
+    assert "next_step" not in told
+
+
+async def test_an_end_that_cannot_be_checked_says_so(assistant, answering) -> None:
+    """The transcript may have more than the stream did."""
+    stream = events(*(("turn", turn) for turn in turns(2)), ("ended", {"status": "completed"}))
+    working = api(stream, "completed")
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        is_stream = request.url.path.endswith("/stream")
+        return working(request) if is_stream else httpx.Response(403, json={"detail": "no"})
+
+    async with assistant(answering(answer)) as ai:
+        told = await follow(ai, call_id="call_1")
+    assert (told["ended"], len(told["turns"])) == (True, 2)
+    assert "get_transcript" in told["next_step"]
+
+
+async def test_nobody_can_have_read_more_than_was_said(assistant, answering) -> None:
+    """Whoever goes on from there would miss what is said next."""
+    async with assistant(answering(api(events(*(("turn", turn) for turn in turns(3)))))) as ai:
+        told = await follow(ai, call_id="call_1", max_seconds=1, after_turn=50)
+    assert (told["turns"], told["after_turn"]) == ([], len(SAID))
+
+
+async def test_pairs_are_not_mixed_with_the_turns_of_a_stream(assistant, answering) -> None:
+    """They count otherwise: some turns would be told twice and some never."""
+    pairs = [{"transcript": "Hello."}, {"transcript": "Hi.", "response": "Sure."}, {"transcript": "Thanks."}]
+    lost = events(*(("turn", turn) for turn in turns(3)))
+    whole = events(*(("turn", turn) for turn in turns(4)), ("ended", {"status": "completed"}))
+    streams = [lost, whole]
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("/stream"):
+            return streams.pop(0)
+        if request.url.path.endswith("/transcript"):
+            return httpx.Response(200, json={"data": pairs})
+        return httpx.Response(200, json={"id": "call_1", "status": "in-progress" if streams else "completed"})
+
+    progress = Progress()
+    async with assistant(answering(answer)) as ai:
+        told = await follow(ai, progress, call_id="call_1", max_seconds=5)
+        await progress.reach(len(SAID))
+    assert [turn["text"] for turn in told["turns"]] == TOLD
+    assert progress.counts == [1, 2, 3, 4]
+
+
+async def test_a_paired_turn_of_a_stream_is_two_turns(assistant, answering) -> None:
+    """What was heard, and what was said to it."""
+    stream = events(("turn", {"transcript": "Hi there", "response": "Hello you"}), ("ended", {"status": "completed"}))
+    async with assistant(answering(api(stream, "completed", said=0))) as ai:
+        told = await follow(ai, call_id="call_1")
+    assert [(turn["role"], turn["text"]) for turn in told["turns"]] == [
+        ("caller", mark("Hi there")),
+        ("agent", "Hello you"),
+    ]
+
+
+async def test_a_busy_moment_while_polling_is_waited_out(assistant, answering) -> None:
+    """The call goes on, whatever the API says of its own load."""
+    busy = [httpx.Response(429, headers={"Retry-After": "20"}, json={"detail": "slow down"})]
+    polled = api(httpx.Response(404, json={"detail": "no stream"}), "completed")
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("/transcript") and busy:
+            return busy.pop()
+        return polled(request)
+
+    async with assistant(answering(answer)) as ai:
+        told = await follow(ai, call_id="call_1", max_seconds=10)
+    assert ([turn["text"] for turn in told["turns"]], told["ended"]) == (TOLD, True)
+
+
+async def test_an_opening_into_silence_is_no_answer(assistant, answering) -> None:
+    """In the older shape the agent's first words look like somebody's."""
+    recorder = answering(
+        lambda request: (
+            httpx.Response(404, json={"detail": "no"})
+            if request.url.path.endswith("/stream")
+            else httpx.Response(200, json={"data": [{"transcript": "Hello, this is Desk."}]})
+            if request.url.path.endswith("/transcript")
+            else httpx.Response(200, json={"id": "call_1", "status": "no-answer"})
+        )
+    )
+    async with assistant(recorder) as ai:
+        told = await follow(ai, call_id="call_1")
+    assert (told["ended"], told["status"], told["answered"]) == (True, "no-answer", False)
