@@ -37,6 +37,7 @@ class Followed(BaseModel):
     """What was heard of a call; only `ended: true` says that it is over, and no status that it is not known."""
 
     call_id: str
+    accepted: Annotated[bool, Field(description="AgentPhone took the call, which is not that anybody answered")] = True
     ended: bool
     status: str | None = None
     answered: Annotated[bool | None, Field(description="Whether somebody picked up; absent while nobody knows")] = None
