@@ -60,7 +60,7 @@ RESULTS = {
     ),
     "followed": (
         Followed(call_id="c", ended=False, turns=[turn("caller")], after_turn=1),
-        {"call_id": "c", "ended": False, "turns": [THEIRS], "after_turn": 1},
+        {"call_id": "c", "accepted": True, "ended": False, "turns": [THEIRS], "after_turn": 1},
     ),
     "call-with-transcript": (
         CallWithTranscript.model_validate({"id": "c", "transcripts": [{"role": "user", "content": RAW}]}),
