@@ -89,6 +89,7 @@ class Settler:
             doubts, estimates = await self.books.ask(self._doubts), await self.books.ask(self._estimates)
             rows = {entry.id for entry in (*doubts, *estimates)}
             self._due = {row: due for row, due in self._due.items() if row in rows}
+            self._pauses = {row: pause for row, pause in self._pauses.items() if row in rows}
             asked, costs_asked = self._due_of(doubts), self._due_of(estimates)
             found = [await self.settle(entry) for entry in asked]
             is_open = await self._settle_costs(costs_asked) or None in found
