@@ -116,8 +116,10 @@ async def follow(
     try:
         with anyio.move_on_after(max_seconds):
             await _listen_to_the_end(calls, call_id, listener)
-        with anyio.move_on_after(_LAST_LOOK_SECONDS):
-            await _look(calls, call_id, listener)
+        # Whoever saw the end by looking has just read all of it.
+        if not (listener.ended and listener.has_heard_all):
+            with anyio.move_on_after(_LAST_LOOK_SECONDS):
+                await _look(calls, call_id, listener)
     except ApiError:
         # What was heard is worth more to the model than why no more was.
         if not listener.turns:
@@ -177,6 +179,7 @@ async def _listen_to_the_end(calls: CallsApi, call_id: str, listener: _Listener)
 async def _listen(calls: CallsApi, call_id: str, listener: _Listener) -> bool:
     """Hear the live stream to its end, or as far as it goes; says whether there is one at all."""
     turns: list[Turn] = []
+    listener.has_heard_all = False
     try:
         async with calls.follow(call_id) as events:
             async for event in events:
