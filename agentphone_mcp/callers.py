@@ -1,0 +1,31 @@
+"""Who is connected, and how far they may go."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from agentphone_mcp.api.key import ApiKey
+
+Scope = Literal["read", "write", "spend"]
+SCOPES: tuple[Scope, ...] = ("read", "write", "spend")
+"""Each includes those before it: look; set things up; spend money, reach people and destroy."""
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Whoever sends a request, as it was found out for this very request.
+
+    Attributes:
+        name: how the operator knows them; no two callers of a server share it, and it holds no secret.
+        scope: how far they may go.
+        key: their own AgentPhone key, where each caller brings one; None for the operator's.
+        expires_at: seconds since the epoch after which they are nobody; None for never.
+    """
+
+    name: str
+    scope: Scope = "spend"
+    key: ApiKey | None = None
+    expires_at: float | None = None
+
+
+OPERATOR = Caller("operator")
+"""Whoever started the server: over stdio, or from this machine where nobody has to say who they are."""
