@@ -29,3 +29,5 @@ class Caller:
 
 OPERATOR = Caller("operator")
 """Whoever started the server: over stdio, or from this machine where nobody has to say who they are."""
+CALLER = "agentphone_mcp.caller"
+"""Where the scope of an HTTP request holds the `Caller`."""

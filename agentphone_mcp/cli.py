@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from typing import Any, NoReturn, TextIO
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 import click
 
@@ -17,6 +17,7 @@ from agentphone_mcp.config import (
     read,
     read_destinations,
     read_key,
+    read_request_state_keys,
     read_span_exporter,
     read_state,
     read_toolsets,
@@ -25,6 +26,10 @@ from agentphone_mcp.guard.books import IN_MEMORY
 from agentphone_mcp.guard.limits import Limits
 from agentphone_mcp.guard.rates import Rates
 from agentphone_mcp.options import serving_options
+
+if TYPE_CHECKING:
+    from agentphone_mcp.hosting.settings import HttpSettings
+    from agentphone_mcp.switchboard import Switchboard
 
 _EPILOG = """\
 The key comes from the environment and never from the command line: AGENTPHONE_API_KEY, or AGENTPHONE_API_KEY_FILE with
@@ -96,26 +101,65 @@ def demo() -> None:
 
 def _serve(options: dict[str, Any]) -> None:
     with ExitStack() as stack:
+        is_stdio = options["transport"] == "stdio"
         try:
             config = _configured(options, stack)
+            settings = None if is_stdio else _http_settings(options, config)
         except ConfigError as wrong:
             raise click.UsageError(str(wrong)) from None
         # The SDK takes half a second to import: a wrong setting should not have to wait for it.
-        from agentphone_mcp.api.secrets import Secrets
         from agentphone_mcp.logs import log_to_stderr
-        from agentphone_mcp.server import create_server
-        from agentphone_mcp.serving import CannotServe, serve
+        from agentphone_mcp.switchboard import Switchboard
 
-        secrets = Secrets(config.api_key)
-        say = log_to_stderr(options["log_level"].upper(), secrets.cut, options["log_format"])
+        board = Switchboard(config)
+        say = log_to_stderr(options["log_level"].upper(), board.cut, options["log_format"])
         if exporter := read_span_exporter(os.environ):
-            stack.enter_context(_sending_spans(exporter, secrets.cut))
-        if options["transport"] == "stdio":
-            _look_at_stdin()
-        try:
-            serve(create_server(config, secrets=secrets), options["transport"], options["port"], say)
-        except CannotServe as cannot:
-            raise click.ClickException(str(cannot)) from None
+            stack.enter_context(_sending_spans(exporter, board.cut))
+        if settings is None:
+            _serve_stdio(config, board)
+        else:
+            _serve_http(config, settings, board, say)
+
+
+def _serve_stdio(config: Config, board: "Switchboard") -> None:
+    from agentphone_mcp.server import create_server
+    from agentphone_mcp.serving import serve_stdio
+
+    _look_at_stdin()
+    serve_stdio(create_server(config, board))
+
+
+def _serve_http(config: Config, settings: "HttpSettings", board: "Switchboard", say: Callable[[str], None]) -> None:
+    from agentphone_mcp.hosting.serve import CannotServe, serve
+
+    try:
+        serve(config, settings, board, say)
+    except ConfigError as wrong:
+        raise click.UsageError(str(wrong)) from None
+    except CannotServe as cannot:
+        raise click.ClickException(str(cannot)) from None
+
+
+def _http_settings(options: dict[str, Any], config: Config) -> "HttpSettings":
+    from agentphone_mcp.hosting.settings import HttpSettings, check_key, read_names
+
+    settings = HttpSettings(
+        transport=options["transport"],
+        host=options["host"],
+        port=options["port"],
+        auth=options["http_auth"],
+        tokens_file=options["http_tokens_file"].strip(),
+        jwt_issuer=options["http_jwt_issuer"].strip(),
+        jwks_url=options["http_jwks_url"].strip(),
+        resource_url=options["http_resource_url"].strip(),
+        allowed_hosts=read_names(options["http_allowed_hosts"]),
+        allowed_origins=read_names(options["http_allowed_origins"]),
+        max_sessions=options["http_max_sessions"],
+        max_calls=options["http_max_calls"],
+        idle_timeout=options["http_idle_timeout"],
+    )
+    check_key(config, settings)
+    return settings
 
 
 def _sending_spans(exporter: str, cut: Callable[[str], str]) -> AbstractContextManager[None]:
@@ -163,4 +207,6 @@ def _configured(options: dict[str, Any], stack: ExitStack) -> Config:
         approval_timeout=options["approval_timeout"],
         ai_disclosure=options["ai_disclosure"] == "on",
         send_traceparent=options["send_traceparent"],
+        relays=options["transport"] != "stdio" and options["http_auth"] == "relay",
+        request_state_keys=read_request_state_keys(os.environ),
     )

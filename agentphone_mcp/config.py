@@ -17,6 +17,7 @@ Setting = TypeVar("Setting")
 TOOLSETS = ("account", "agents", "numbers", "calls", "messages", "webhooks", "contacts")
 KEY_VARIABLE = "AGENTPHONE_API_KEY"
 KEY_FILE_VARIABLE = "AGENTPHONE_API_KEY_FILE"
+_SHORTEST_STATE_KEY = 32
 
 
 class ConfigError(ValueError):
@@ -42,6 +43,9 @@ class Config:
         approval_timeout: seconds that this user has to answer.
         ai_disclosure: whether every call says at its start that an AI is speaking.
         send_traceparent: whether the vendor, and not only a sandbox, is told which trace a request belongs to.
+        relays: whether each caller brings a key of their own, and there is none of the operator's.
+        request_state_keys: what seals a question to a person on its way through the host, the first of them; the
+            others are still understood. Without any, nobody but this process understands the answers.
     """
 
     api_key: ApiKey | None = None
@@ -58,6 +62,8 @@ class Config:
     approval_timeout: float = 300.0
     ai_disclosure: bool = True
     send_traceparent: bool = False
+    relays: bool = False
+    request_state_keys: tuple[str, ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
         try:
@@ -78,26 +84,49 @@ def read_key(environ: Mapping[str, str]) -> ApiKey | None:
     Raises:
         ConfigError: if both are set, the file cannot be read, or the text is no key.
     """
-    value, file = environ.get(KEY_VARIABLE, "").strip(), environ.get(KEY_FILE_VARIABLE, "").strip()
-    if value and file:
-        raise ConfigError(f"{KEY_VARIABLE} and {KEY_FILE_VARIABLE} are both set: keep one")
-    source = KEY_FILE_VARIABLE if file else KEY_VARIABLE
-    if file:
-        try:
-            # Notepad begins a text file with a mark that is no part of the key.
-            value = Path(file).expanduser().read_text(encoding="utf-8-sig").strip()
-        except (OSError, ValueError, RuntimeError) as unreadable:
-            reason = getattr(unreadable, "strerror", None) or "it is not a text file"
-            # Some paste the key itself here.
-            raise ConfigError(f"{KEY_FILE_VARIABLE}: {mask_keys(file)!r} cannot be read: {reason}") from None
-        if not value:
-            raise ConfigError(f"{KEY_FILE_VARIABLE}: {file!r} is empty")
+    source, value = _secret(environ, KEY_VARIABLE, KEY_FILE_VARIABLE)
     if not value:
         return None
     try:
         return ApiKey(value)
     except KeyRuleBroken as broken:
         raise ConfigError(f"{source}: {broken}") from None
+
+
+def read_request_state_keys(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Find what all replicas of a server seal their questions with, one key a line, of which the first seals.
+
+    Raises:
+        ConfigError: if two places are named, the file cannot be read, or a key is too short to be one.
+    """
+    source, value = _secret(environ, "AGENTPHONE_HTTP_STATE_KEY", "AGENTPHONE_HTTP_STATE_KEY_FILE")
+    keys = tuple(dict.fromkeys(line.strip() for line in value.splitlines() if line.strip()))
+    if any(len(key.encode()) < _SHORTEST_STATE_KEY for key in keys):
+        raise ConfigError(f"{source}: a key has {_SHORTEST_STATE_KEY} characters or more: openssl rand -hex 32")
+    return keys
+
+
+def _secret(environ: Mapping[str, str], variable: str, file_variable: str) -> tuple[str, str]:
+    """Read a secret from a variable, or from the file that another names; says which it was, for errors.
+
+    Raises:
+        ConfigError: if both are set, or the file cannot be read or is empty.
+    """
+    value, file = environ.get(variable, "").strip(), environ.get(file_variable, "").strip()
+    if value and file:
+        raise ConfigError(f"{variable} and {file_variable} are both set: keep one")
+    if not file:
+        return variable, value
+    try:
+        # Notepad begins a text file with a mark that is no part of the secret.
+        value = Path(file).expanduser().read_text(encoding="utf-8-sig").strip()
+    except (OSError, ValueError, RuntimeError) as unreadable:
+        reason = getattr(unreadable, "strerror", None) or "it is not a text file"
+        # Some paste the key itself here.
+        raise ConfigError(f"{file_variable}: {mask_keys(file)!r} cannot be read: {reason}") from None
+    if not value:
+        raise ConfigError(f"{file_variable}: {file!r} is empty")
+    return file_variable, value
 
 
 def read_toolsets(text: str) -> tuple[str, ...]:

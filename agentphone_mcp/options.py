@@ -9,6 +9,7 @@ import click
 
 from agentphone_mcp.api.key import DEFAULT_BASE_URL
 from agentphone_mcp.config import TOOLSETS
+from agentphone_mcp.http_options import HTTP_OPTIONS
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
@@ -34,9 +35,9 @@ _OPTIONS = [
         default="stdio",
         envvar="AGENTPHONE_TRANSPORT",
         show_envvar=True,
-        help="How hosts reach the server; HTTP is on loopback: /mcp, or /sse for old clients.",
+        help="How hosts reach the server; streamable-http serves /mcp, and sse also /sse for old clients.",
     ),
-    click.option("--port", type=click.IntRange(0, 65535), default=8000, envvar="AGENTPHONE_PORT", show_envvar=True),
+    *HTTP_OPTIONS,
     click.option(
         "--base-url",
         default=DEFAULT_BASE_URL,

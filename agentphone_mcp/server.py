@@ -1,21 +1,24 @@
 """The MCP server of one configuration: its tools, its instructions, and the one place where errors become words."""
 
 import re
+import secrets
 from collections.abc import AsyncGenerator, Iterable
-from contextlib import asynccontextmanager, closing
-from functools import partial
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
-import anyio
 import httpx
 from mcp.server.caching import CacheableMethod, CacheHint
+from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.lowlevel.helper_types import ReadResourceContents
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError, ToolError, UnexpectedToolError
 from mcp.server.request_state import RequestStateSecurity
 from mcp.shared.exceptions import MCPError
 from mcp_types import (
+    INTERNAL_ERROR,
     INVALID_PARAMS,
+    INVALID_REQUEST,
     CallToolResult,
     CompleteRequestParams,
     GetPromptResult,
@@ -27,28 +30,22 @@ from mcp_types import (
 from pydantic import AnyUrl, ValidationError
 
 from agentphone_mcp import __version__
-from agentphone_mcp.api.client import ApiClient
 from agentphone_mcp.api.errors import ApiError, BadPathValue, NotFound
-from agentphone_mcp.api.secrets import Secrets
-from agentphone_mcp.api.transport import slowest_write
+from agentphone_mcp.callers import CALLER, OPERATOR, Caller, Scope
 from agentphone_mcp.config import Config
-from agentphone_mcp.guard.books import Books
-from agentphone_mcp.guard.gate import Gate
 from agentphone_mcp.guard.refused import Refused
-from agentphone_mcp.guard.reservations import Rules
-from agentphone_mcp.guard.settling import Settler
 from agentphone_mcp.guard.untrusted import clean
 from agentphone_mcp.guides import GUIDES
 from agentphone_mcp.prompts.catalog import prompts_for
+from agentphone_mcp.switchboard import Switchboard
 from agentphone_mcp.tools.catalog import CATALOG, select
 from agentphone_mcp.tools.explain import explain, explain_arguments
 from agentphone_mcp.tools.injected import Telephone
-from agentphone_mcp.tools.looking_up import length_of, look_up
-from agentphone_mcp.tools.naming import Names, complete
+from agentphone_mcp.tools.naming import complete
 from agentphone_mcp.tools.resources import add_resources, reading, with_true_type
 from agentphone_mcp.tools.subscribing import listen, subscribe, unsubscribe
+from agentphone_mcp.tools.telling import cut_secrets, without_secrets
 from agentphone_mcp.tools.toolset import Declared
-from agentphone_mcp.tools.watching import LiveTranscripts
 
 _INSTRUCTIONS = """\
 AgentPhone gives you a telephone: agents (AI personas) hold calls and texts through phone numbers.
@@ -85,69 +82,81 @@ _ANSWERS_ARE_READ = 86_400.0
 
 
 def create_server(
-    config: Config, *, inner: httpx.AsyncBaseTransport | None = None, secrets: Secrets | None = None
+    config: Config, board: Switchboard | None = None, *, inner: httpx.AsyncBaseTransport | None = None
 ) -> "AgentPhoneServer":
-    """Make a server that is ready to be served over any transport.
+    """Make a server that is ready to be served to its operator, who starts it.
 
     Args:
         config: what it is told.
+        board: connects the operator to the account; one of its own unless somebody else, such as the log, uses it too.
         inner: what really sends requests; tests inject theirs, below the key's rule.
-        secrets: what must not be shown; its own unless somebody else, such as the log, must know it too.
     """
-    known = secrets or Secrets(config.api_key)
 
     @asynccontextmanager
-    async def lifespan(_: MCPServer[Telephone]) -> AsyncGenerator[Telephone]:
-        api = ApiClient(
-            config.base_url,
-            config.api_key,
-            sub_account=config.sub_account,
-            timeout=config.timeout,
-            inner=inner,
-            secrets=known,
-            send_traceparent=config.send_traceparent,
-        )
-        account = config.api_key.account(config.sub_account) if config.api_key else "no key"
-        with closing(Books(config.state, known.cut)) as books:
-            async with api, anyio.create_task_group() as beside:
-                settler = Settler(account, books, partial(look_up, api), partial(length_of, api))
-                if config.api_key and not config.read_only:
-                    # What an earlier run left in doubt, and what this one will; nobody waits for it.
-                    beside.start_soon(settler.keep_settling)
-                live = LiveTranscripts(api, beside)
-                yield Telephone(api, Gate(_rules(config), settler), config.rates, Names(api), live)
-                beside.cancel_scope.cancel()
+    async def lifespan(_: MCPServer[Telephone]) -> AsyncGenerator[Switchboard]:
+        async with board or Switchboard(config, inner=inner) as opened:
+            yield opened
 
-    return AgentPhoneServer(config, lifespan, known)
+    return AgentPhoneServer(config, OPERATOR.scope, lifespan)
 
 
-def _rules(config: Config) -> Rules:
-    return Rules(
-        limits=config.limits,
-        destinations=config.destinations,
-        ai_disclosure=config.ai_disclosure,
-        needs_person=config.needs_person,
-        seconds_to_answer=config.approval_timeout,
-        seconds_to_write=slowest_write(config.timeout),
-    )
+def caller_of(ctx: ServerRequestContext[Any, Any]) -> Caller:
+    """Find whose request it is: over HTTP whoever the door let in with this very request, else the operator.
+
+    Raises:
+        MCPError: if it came over HTTP and past the door.
+    """
+    if ctx.request is None:
+        return OPERATOR
+    caller = ctx.request.scope.get(CALLER)
+    if not isinstance(caller, Caller):
+        raise MCPError(INVALID_REQUEST, "Nobody said who is calling.")
+    return caller
+
+
+async def _connect(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+    """Give a request the telephone of its caller, and nobody else's."""
+    board: Switchboard = ctx.lifespan_context
+    try:
+        async with board.connected(caller_of(ctx)) as telephone:
+            with without_secrets(telephone.api.secrets.cut):
+                return await call_next(replace(ctx, lifespan_context=telephone))
+    except Refused as refused:
+        raise MCPError(INTERNAL_ERROR, str(refused)) from refused
+
+
+def _request_state_security(config: Config) -> RequestStateSecurity:
+    """How questions to a person are sealed on their way through the host, each for the caller it was asked."""
+
+    def principal(ctx: ServerRequestContext[Any, Any]) -> str:
+        return caller_of(ctx).name
+
+    keys = config.request_state_keys or (secrets.token_bytes(32),)
+    return RequestStateSecurity(keys=keys, ttl=_ANSWERS_ARE_READ, bind_principal=principal)
 
 
 class AgentPhoneServer(MCPServer[Telephone]):
-    """The SDK's server, whose tools and resources fail in sentences and never show a secret."""
+    """The SDK's server, whose tools and resources fail in sentences and never show a secret.
 
-    def __init__(self, config: Config, lifespan: Any, secrets: Secrets) -> None:
-        self._secrets = secrets
-        tools = select(config.toolsets, read_only=config.read_only)
+    Args:
+        config: what it is told.
+        scope: how far those may go who connect to it.
+        lifespan: gives the switchboard that they are connected by.
+    """
+
+    def __init__(self, config: Config, scope: Scope, lifespan: Any) -> None:
+        tools = select(config.toolsets, "read" if config.read_only else scope)
         super().__init__(
             "agentphone",
             title="AgentPhone",
             version=__version__,
             instructions=instructions_for(tools),
             website_url="https://agentphone.to",
-            tools=[declared.with_secrets_cut(secrets.cut) for declared in tools],
+            tools=[declared.tool for declared in tools],
             lifespan=lifespan,
             cache_hints=_CACHE_HINTS,
-            request_state_security=RequestStateSecurity.ephemeral(ttl=_ANSWERS_ARE_READ),
+            middleware=[_connect],
+            request_state_security=_request_state_security(config),
             log_level="WARNING",
             # Answered below, where there are calls to follow.
             subscriptions=False,
@@ -164,11 +173,11 @@ class AgentPhoneServer(MCPServer[Telephone]):
                 description=guide.description,
                 mime_type="text/markdown",
             )(guide.read)
-        for prompt in prompts_for(tools, self._shown):
+        for prompt in prompts_for(tools):
             self.add_prompt(prompt)
 
     async def call_tool(
-        self, name: str, arguments: dict[str, Any], context: Context[Telephone, Any] | None = None
+        self, name: str, arguments: dict[str, Any], context: Context[Any, Any] | None = None
     ) -> CallToolResult | InputRequiredResult:
         """Call a tool.
 
@@ -181,7 +190,7 @@ class AgentPhoneServer(MCPServer[Telephone]):
             raise self._in_words(name, failure) from failure.__cause__
 
     async def read_resource(
-        self, uri: AnyUrl | str, context: Context[Telephone, Any] | None = None
+        self, uri: AnyUrl | str, context: Context[Any, Any] | None = None
     ) -> Iterable[ReadResourceContents] | InputRequiredResult:
         """Read a resource.
 
@@ -195,13 +204,13 @@ class AgentPhoneServer(MCPServer[Telephone]):
             cause = _api_error_in(failure)
             kind = type(failure) if cause is None else _resource_error_for(cause)
             said = explain(cause) if cause else str(failure)
-            raise kind(self._shown(said)) from failure.__cause__
+            raise kind(_shown(said)) from failure.__cause__
         if isinstance(contents, InputRequiredResult):
             return contents
         return [self._readable(content) for content in contents]
 
     async def get_prompt(
-        self, name: str, arguments: dict[str, Any] | None = None, context: Context[Telephone, Any] | None = None
+        self, name: str, arguments: dict[str, Any] | None = None, context: Context[Any, Any] | None = None
     ) -> GetPromptResult | InputRequiredResult:
         """Write a prompt's text.
 
@@ -234,17 +243,16 @@ class AgentPhoneServer(MCPServer[Telephone]):
                 )
             case _:
                 said = str(failure)
-        return ToolError(self._shown(said))
+        return ToolError(_shown(said))
 
     def _readable(self, content: ReadResourceContents) -> ReadResourceContents:
         if isinstance(content.content, bytes):
             return with_true_type(content.content, content)
-        return ReadResourceContents(
-            content=self._shown(content.content), mime_type=content.mime_type, meta=content.meta
-        )
+        return ReadResourceContents(content=_shown(content.content), mime_type=content.mime_type, meta=content.meta)
 
-    def _shown(self, text: str) -> str:
-        return self._secrets.cut(clean(text))
+
+def _shown(text: str) -> str:
+    return cut_secrets(clean(text))
 
 
 def _api_error_in(failure: BaseException) -> ApiError | None:

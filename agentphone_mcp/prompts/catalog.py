@@ -8,7 +8,6 @@ from agentphone_mcp.prompts.answering import SET_UP_SUPPORT_LINE
 from agentphone_mcp.prompts.looking_back import REVIEW_CALLS, SILENT_WEBHOOK
 from agentphone_mcp.prompts.reaching import CALL_AND_REPORT, QUALIFY_LEADS, REMIND_PARTICIPANTS
 from agentphone_mcp.prompts.workflow import Workflow
-from agentphone_mcp.tools.telling import Cut
 from agentphone_mcp.tools.toolset import Declared
 
 WORKFLOWS: tuple[Workflow, ...] = (
@@ -21,7 +20,7 @@ WORKFLOWS: tuple[Workflow, ...] = (
 )
 
 
-def prompts_for(tools: Iterable[Declared], cut: Cut) -> list[Prompt]:
+def prompts_for(tools: Iterable[Declared]) -> list[Prompt]:
     """Make the prompts whose tools are all there."""
     names = {tool.name for tool in tools}
-    return [workflow.with_secrets_cut(cut) for workflow in WORKFLOWS if workflow.uses <= names]
+    return [workflow.prompt for workflow in WORKFLOWS if workflow.uses <= names]

@@ -10,11 +10,11 @@ from mcp.server.mcpserver.prompts import Prompt
 from mcp.server.mcpserver.prompts.base import Message
 from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS, InputRequiredResult
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 
 from agentphone_mcp.guard.refused import Refused
 from agentphone_mcp.tools.explain import explain_arguments
-from agentphone_mcp.tools.telling import Cut
+from agentphone_mcp.tools.telling import cut_secrets
 
 
 @dataclass(frozen=True)
@@ -37,15 +37,9 @@ class Workflow:
         description = " ".join((self.function.__doc__ or "").split())
         return FilledIn.from_function(self.function, title=self.title, description=description)
 
-    def with_secrets_cut(self, cut: Cut) -> Prompt:
-        """The prompt of one server, which knows what a text must not show."""
-        return self.prompt.model_copy(update={"cut": cut})
-
 
 class FilledIn(Prompt):
     """The SDK's prompt, whose arguments are refused by name; what was left blank counts as left out."""
-
-    cut: Cut = Field(default=str, exclude=True)
 
     async def render(
         self, arguments: dict[str, Any] | None, context: Context[Any, Any]
@@ -58,17 +52,18 @@ class FilledIn(Prompt):
         given = {name: value for name, value in (arguments or {}).items() if str(value).strip()}
         missing = [one.name for one in self.arguments or [] if one.required and one.name not in given]
         if missing:
-            raise self._refused(f"{self.name} was not run. Fill in {' and '.join(missing)}.")
+            raise _refused(f"{self.name} was not run. Fill in {' and '.join(missing)}.")
         try:
-            return await super().render({name: self.cut(value) for name, value in given.items()}, context)
+            return await super().render({name: cut_secrets(value) for name, value in given.items()}, context)
         except ValueError as failure:
             match failure.__cause__:
                 case ValidationError() as cause:
-                    raise self._refused(explain_arguments(self.name, cause)) from cause
+                    raise _refused(explain_arguments(self.name, cause)) from cause
                 case Refused() as cause:
-                    raise self._refused(str(cause)) from cause
+                    raise _refused(str(cause)) from cause
                 case _:
                     raise
 
-    def _refused(self, why: str) -> MCPError:
-        return MCPError(INVALID_PARAMS, self.cut(why))
+
+def _refused(why: str) -> MCPError:
+    return MCPError(INVALID_PARAMS, cut_secrets(why))

@@ -19,10 +19,11 @@ from mcp_types import ElicitResult
 from mcp_types.version import is_version_at_least
 from pydantic import BaseModel, Field, StrictBool, ValidationError
 
+from agentphone_mcp.callers import OPERATOR
 from agentphone_mcp.guard.deeds import Answer, Approval, Deed
 from agentphone_mcp.guard.entries import Question
 from agentphone_mcp.guard.untrusted import clean
-from agentphone_mcp.tools.injected import Gate
+from agentphone_mcp.tools.injected import Gate, telephone
 
 Describe = Callable[..., Awaitable[Deed]]
 _ASKS_BETWEEN_CALLS = "2026-07-28"
@@ -109,7 +110,7 @@ def _approved(described: Describe, question: Callable[..., Awaitable[Question | 
         ctx: Context,
     ) -> Deed:
         answer = _read(outcome.data) if outcome.action == "accept" else _NO[outcome.action]
-        return replace(deed, approval=Approval(_host(ctx), answer, asked.id if asked else None))
+        return replace(deed, approval=Approval(_by(ctx), answer, asked.id if asked else None))
 
     return Resolve(approved)
 
@@ -156,7 +157,8 @@ def _can_ask(ctx: Context) -> bool:
     return elicitation is not None and (elicitation.form is not None or elicitation.url is None)
 
 
-def _host(ctx: Context) -> str:
-    """The host as it names itself, for the ledger."""
-    params = ctx.session.client_params
-    return f"{params.client_info.name} {params.client_info.version}"[:200] if params else "unknown host"
+def _by(ctx: Context) -> str:
+    """The host as it names itself, and the caller if it is another than the operator, for the ledger."""
+    params, caller = ctx.session.client_params, telephone(ctx).caller
+    host = f"{params.client_info.name} {params.client_info.version}"[:200] if params else "unknown host"
+    return host if caller == OPERATOR else f"{host} of {caller.name}"

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from types import ModuleType
 
+from agentphone_mcp.callers import SCOPES, Scope
 from agentphone_mcp.config import TOOLSETS
 from agentphone_mcp.tools import account, agents, calls, contacts, messages, numbers, webhooks
 from agentphone_mcp.tools.toolset import Declared
@@ -13,6 +14,7 @@ CATALOG: dict[str, list[Declared]] = {name: _BY_NAME[name].TOOLS for name in TOO
 """Toolset name -> its tools."""
 
 
-def select(toolsets: Iterable[str], *, read_only: bool) -> list[Declared]:
-    """Choose the tools of some toolsets; read-only leaves out what changes anything."""
-    return [tool for name in toolsets for tool in CATALOG[name] if tool.is_read or not read_only]
+def select(toolsets: Iterable[str], scope: Scope) -> list[Declared]:
+    """Choose the tools of some toolsets that a scope covers."""
+    covered = SCOPES[: SCOPES.index(scope) + 1]
+    return [tool for name in toolsets for tool in CATALOG[name] if tool.scope in covered]

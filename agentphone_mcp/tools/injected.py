@@ -1,11 +1,12 @@
 """What tools are given by the server and a model can never supply."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 from mcp.server.mcpserver import Context, Resolve
 
 from agentphone_mcp.api.client import ApiClient
+from agentphone_mcp.callers import OPERATOR, Caller
 from agentphone_mcp.guard.gate import Gate as GateKeeper
 from agentphone_mcp.guard.rates import Rates as RateTable
 from agentphone_mcp.guard.reservations import Rules as RuleBook
@@ -15,17 +16,27 @@ from agentphone_mcp.tools.watching import LiveTranscripts
 
 @dataclass(frozen=True)
 class Telephone:
-    """What one running server holds: the state of its lifespan."""
+    """What a tool is given for one request: the caller, and what belongs to their account.
+
+    Attributes:
+        api: the account, as the API has it.
+        gate: what stands between a model and the account.
+        rates: what things cost.
+        names: what a person may mean by what they typed.
+        live: follows calls for whoever subscribed to them.
+        caller: whose request it is.
+    """
 
     api: ApiClient
     gate: GateKeeper
     rates: RateTable
     names: Names
     live: LiveTranscripts
+    caller: Caller = OPERATOR
 
 
-def telephone(ctx: Context[Telephone]) -> Telephone:
-    """Find the state of the running server."""
+def telephone(ctx: Context[Any, Any]) -> Telephone:
+    """Find what this request may use; the server puts the caller's telephone where the SDK has its lifespan's state."""
     return ctx.request_context.lifespan_context
 
 

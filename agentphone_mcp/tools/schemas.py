@@ -8,7 +8,7 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
-from agentphone_mcp.tools.telling import Cut, compact, told
+from agentphone_mcp.tools.telling import compact, cut_secrets, told
 
 
 class LeanSchema(GenerateJsonSchema):
@@ -63,11 +63,10 @@ class CompactResults(FuncMetadata):
     Results go out as one line of JSON without nulls, the same in text as in structured content. Their schema has the
     names that are sent (the SDK publishes the aliases that are read). A string argument stays what it is, where the SDK
     would parse an optional one as JSON: a text message or an agent's name may look like JSON. A null is an absence.
-    Strangers' words are marked, and secrets pass `cut`.
+    Strangers' words are marked, and secrets are cut.
     """
 
     accepts_text: frozenset[str] = frozenset()
-    cut: Cut = str
 
     def model_post_init(self, context: Any, /) -> None:
         """Publish the names that are sent."""
@@ -93,7 +92,7 @@ class CompactResults(FuncMetadata):
         """Write a tool's result as the protocol's."""
         if not isinstance(result, BaseModel) or isinstance(result, InputRequiredResult | CallToolResult):
             return super().convert_result(result)
-        structured = told(result, self.cut)
+        structured = told(result, cut_secrets)
         link = result.link() if isinstance(result, HasLink) else None
         content: list[ContentBlock] = [TextContent(type="text", text=compact(structured))]
         if link:

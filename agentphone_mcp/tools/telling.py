@@ -1,7 +1,9 @@
 """What a result tells: strangers' words marked, everything cleaned, and no secret but where it was just made."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from pydantic import BaseModel
@@ -13,6 +15,22 @@ from agentphone_mcp.guard.untrusted import clean, mark
 
 Cut = Callable[[str], str]
 """Removes the secrets that are known from a text."""
+_of_this_caller: ContextVar[Cut] = ContextVar("_of_this_caller")
+
+
+@contextmanager
+def without_secrets(cut: Cut) -> Generator[None]:
+    """Have `cut_secrets` remove the secrets of one caller meanwhile; not everything is told whose request it is."""
+    token = _of_this_caller.set(cut)
+    try:
+        yield
+    finally:
+        _of_this_caller.reset(token)
+
+
+def cut_secrets(text: str) -> str:
+    """Remove the secrets that are known of the caller whose request this is."""
+    return _of_this_caller.get()(text)
 
 
 def told(result: BaseModel, cut: Cut) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from mcp.server.mcpserver.tools import Tool
 from mcp_types import ToolAnnotations
 from pydantic import BaseModel
 
+from agentphone_mcp.callers import Scope
 from agentphone_mcp.tools.schemas import CompactResults, LeanSchema
-from agentphone_mcp.tools.telling import Cut
 
 ToolFunction = Callable[..., Awaitable[BaseModel]]
 
@@ -37,9 +37,11 @@ class Declared:
         return self.function.__name__
 
     @property
-    def is_read(self) -> bool:
-        """Whether it changes nothing."""
-        return bool(self.hints.read_only_hint)
+    def scope(self) -> Scope:
+        """How far a caller must be allowed to go: what needs `confirm` always is for those who may spend."""
+        if self.hints.read_only_hint:
+            return "read"
+        return "spend" if self.mark else "write"
 
     @cached_property
     def tool(self) -> Tool:
@@ -61,11 +63,6 @@ class Declared:
         )
         tool.parameters = arguments.model_json_schema(by_alias=False, schema_generator=LeanSchema)
         return tool
-
-    def with_secrets_cut(self, cut: Cut) -> Tool:
-        """The tool of one server, which knows what its results must not show."""
-        metadata = self.tool.fn_metadata.model_copy(update={"cut": cut})
-        return self.tool.model_copy(update={"fn_metadata": metadata})
 
 
 def reads(function: ToolFunction, *, open_world: bool = False) -> Declared:

@@ -51,11 +51,15 @@ class LiveTranscripts:
 
     def __init__(self, api: ApiClient, tasks: TaskGroup) -> None:
         self.tasks = tasks
-        # Of this running server alone: over SSE there is one for each connection, and each follows calls by itself.
         self.bus: SubscriptionBus = InMemorySubscriptionBus()
         self.listen = ListenHandler(self.bus)
         self._api = api
         self._followed: dict[str, _Followed] = {}
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no call is followed."""
+        return not self._followed
 
     @asynccontextmanager
     async def following(self, uri: str) -> AsyncGenerator[None]:

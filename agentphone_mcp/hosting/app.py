@@ -1,0 +1,173 @@
+"""The whole of a hosted server as one ASGI application: health, the edges, and the protocol behind its front."""
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from typing import Any
+
+import anyio
+from mcp.server.auth.middleware.bearer_auth import AuthorizationContext
+from mcp.server.lowlevel.server import Server
+from mcp.server.streamable_http import StreamableHTTPServerTransport
+from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+from mcp.server.transport_security import TransportSecuritySettings
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp
+
+from agentphone_mcp.callers import SCOPES, Caller, Scope
+from agentphone_mcp.config import Config
+from agentphone_mcp.hosting.doors import Door
+from agentphone_mcp.hosting.edges import Edges
+from agentphone_mcp.hosting.front import AccessLog, Front
+from agentphone_mcp.hosting.health import Health
+from agentphone_mcp.hosting.settings import HttpSettings
+from agentphone_mcp.hosting.traffic import Traffic
+from agentphone_mcp.server import AgentPhoneServer
+from agentphone_mcp.switchboard import Switchboard
+
+MCP_PATH, SSE_PATH, MESSAGES_PATH = "/mcp", "/sse", "/messages/"
+_PROBES = ("/healthz", "/readyz")
+_LARGEST_BODY = 1024 * 1024
+"""Bytes; the longest prompt and a hundred people are a small part of it."""
+_SECONDS_TO_FINISH = 25.0
+_SECONDS_TO_ANSWER = 2.0
+_BROWSERS_SEND = (
+    "Authorization",
+    "X-API-Key",
+    "Content-Type",
+    "Last-Event-ID",
+    "MCP-Protocol-Version",
+    "Mcp-Session-Id",
+    "Mcp-Method",
+    "Mcp-Name",
+)
+_CHECKED_BEFORE = TransportSecuritySettings(enable_dns_rebinding_protection=False)
+"""The SDK need not look at Host and Origin again: `Edges` has, for every path."""
+
+
+class _Sessions(StreamableHTTPSessionManager):
+    """The SDK's sessions, of which one caller has a number at most."""
+
+    def __init__(self, server: Server[Any], *, most: int, idle_timeout: float) -> None:
+        super().__init__(
+            server,
+            security_settings=_CHECKED_BEFORE,
+            session_idle_timeout=idle_timeout,
+            max_request_body_size=_LARGEST_BODY,
+        )
+        self._most = most
+
+    def _admit_session(self, requestor: AuthorizationContext | None) -> StreamableHTTPServerTransport | None:
+        if sum(owner == requestor for owner in self._session_owners.values()) >= self._most:
+            return None
+        return super()._admit_session(requestor)
+
+
+class HostedApp:
+    """Serves the callers of one process.
+
+    Args:
+        config: what the server is told.
+        settings: how it is reached.
+        board: connects callers to accounts; opened and closed with the application.
+        door: finds out who is calling.
+        routes: what else is served, to everybody.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        settings: HttpSettings,
+        board: Switchboard,
+        door: Door,
+        routes: Sequence[BaseRoute] = (),
+    ) -> None:
+        self._board = board
+        self._more_routes = routes
+        self._traffic = Traffic(settings.max_calls)
+        self._health = Health(board.books, door, lambda: self._traffic.is_stopping)
+        servers = {scope: self._server(config, scope) for scope in SCOPES}
+        self._sessions = {
+            scope: _Sessions(
+                server._lowlevel_server,  # pyright: ignore[reportPrivateUsage] - the SDK counts no sessions by caller
+                most=settings.max_sessions,
+                idle_timeout=settings.idle_timeout,
+            )
+            for scope, server in servers.items()
+        }
+        front = partial(
+            Front,
+            door,
+            most_requests=settings.max_sessions + settings.max_calls,
+            most_streams=settings.max_sessions,
+            idle_timeout=settings.idle_timeout,
+        )
+        self._fronts = {MCP_PATH: front(self._streamable_http)}
+        if settings.transport == "sse":
+            sse = {
+                scope: server.sse_app(max_request_body_size=_LARGEST_BODY, transport_security=_CHECKED_BEFORE)
+                for scope, server in servers.items()
+            }
+            old_front = front(lambda caller: sse[caller.scope])
+            self._fronts |= {SSE_PATH: old_front, MESSAGES_PATH: old_front}
+        self.asgi = self._application(settings)
+
+    async def finish(self) -> None:
+        """Take no more requests, and let those under way finish or be told; half a minute at most."""
+        await self._traffic.finish(_SECONDS_TO_FINISH)
+        async with anyio.create_task_group() as closing:
+            for front in set(self._fronts.values()):
+                closing.start_soon(front.close, _SECONDS_TO_ANSWER)
+
+    def _server(self, config: Config, scope: Scope) -> AgentPhoneServer:
+        @asynccontextmanager
+        async def lifespan(_: object) -> AsyncGenerator[Switchboard]:
+            # One for all, which is open for as long as the application is.
+            yield self._board
+
+        server = AgentPhoneServer(config, scope, lifespan)
+        server.middleware.append(self._traffic.regulate)
+        return server
+
+    def _streamable_http(self, caller: Caller) -> ASGIApp:
+        return self._sessions[caller.scope].handle_request
+
+    def _application(self, settings: HttpSettings) -> Starlette:
+        routes: list[BaseRoute] = [
+            Route(_PROBES[0], self._health.live),
+            Route(_PROBES[1], self._health.ready),
+            *(Route(path, front) for path, front in self._fronts.items()),
+            *self._more_routes,
+        ]
+        edges = [
+            Middleware(AccessLog, paths=frozenset((*self._fronts, *_PROBES))),
+            Middleware(
+                Edges, hosts=settings.known_hosts, origins=settings.known_origins, open_paths=frozenset(_PROBES)
+            ),
+        ]
+        if settings.allowed_origins:
+            edges.append(
+                Middleware(
+                    CORSMiddleware,
+                    allow_origins=settings.allowed_origins,
+                    allow_methods=["GET", "POST", "DELETE"],
+                    allow_headers=_BROWSERS_SEND,
+                    expose_headers=["Mcp-Session-Id", "WWW-Authenticate"],
+                )
+            )
+        return Starlette(routes=routes, middleware=edges, lifespan=self._lifespan)
+
+    @asynccontextmanager
+    async def _lifespan(self, _: Starlette) -> AsyncGenerator[None]:
+        async with AsyncExitStack() as opened:
+            await opened.enter_async_context(self._board)
+            for sessions in self._sessions.values():
+                await opened.enter_async_context(sessions.run())
+            beside = await opened.enter_async_context(anyio.create_task_group())
+            for front in set(self._fronts.values()):
+                beside.start_soon(front.look_after)
+            yield
+            beside.cancel_scope.cancel()

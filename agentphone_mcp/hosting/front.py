@@ -1,0 +1,197 @@
+"""What every HTTP request passes before the protocol: known names, known callers, and no more than their share."""
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import anyio
+from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
+from mcp.server.auth.provider import AccessToken
+from mcp_types import INVALID_REQUEST, ErrorData, JSONRPCError
+from starlette.datastructures import Headers
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from agentphone_mcp.callers import CALLER, Caller
+from agentphone_mcp.hosting.doors import Door, OutOfScope
+
+_LOOK_AFTER_SECONDS = 5.0
+"""How often it is looked whether those who are connected still may be, and whether they are still there."""
+_A_MOMENT = 0.2
+_SOON = {"Retry-After": "5"}
+_PING = b":"
+"""What a comment in an event stream begins with, which only keeps the connection open."""
+
+access = logging.getLogger("agentphone_mcp.access")
+
+ForCaller = Callable[[Caller], ASGIApp]
+"""Gives what serves a caller."""
+
+
+@dataclass(eq=False)
+class _Visit:
+    """An HTTP request that is under way."""
+
+    caller: Caller
+    is_stream: bool
+    scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+    last_word: float = field(default_factory=anyio.current_time)
+
+
+class Front:
+    """Lets requests in, one by one.
+
+    Args:
+        door: finds out who is calling.
+        inside: gives what serves a caller.
+        most_requests: how many of one caller may be under way, streams included.
+        most_streams: how many of these may be streams.
+        idle_timeout: seconds after which a stream on which nothing was said ends.
+    """
+
+    def __init__(
+        self, door: Door, inside: ForCaller, *, most_requests: int, most_streams: int, idle_timeout: float
+    ) -> None:
+        self.is_closed = False
+        self._door = door
+        self._inside = inside
+        self._most_requests = most_requests
+        self._most_streams = most_streams
+        self._idle_timeout = idle_timeout
+        self._visits: set[_Visit] = set()
+        self._is_quiet = anyio.Event()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, or say why not."""
+        if self.is_closed:
+            await _refuse(503, "This server is being stopped.", {"Retry-After": "5"})(scope, receive, send)
+            return
+        try:
+            caller = await self._door.admit(Headers(scope=scope))
+        except OutOfScope as nothing:
+            challenge = {"WWW-Authenticate": self._door.challenge + ', error="insufficient_scope"'}
+            await _refuse(403, str(nothing), challenge)(scope, receive, send)
+            return
+        if caller is None:
+            challenge = {"WWW-Authenticate": self._door.challenge}
+            await _refuse(401, self._door.asks_for, challenge)(scope, receive, send)
+            return
+        visit = _Visit(caller, is_stream=scope["method"] == "GET")
+        if self._has_too_many(visit):
+            await _refuse(429, "Too many requests of yours are under way.", _SOON)(scope, receive, send)
+            return
+        scope[CALLER] = caller
+        # By this the SDK gives a session to nobody but whoever opened it; it needs a name and no token.
+        scope["user"] = AuthenticatedUser(AccessToken(token="", client_id=caller.name, scopes=[caller.scope]))
+        await self._serve(visit, scope, receive, send)
+
+    async def look_after(self) -> None:
+        """End what lasts longer than its caller may stay, and streams that nobody uses; never ends itself."""
+        while True:
+            await anyio.sleep(_LOOK_AFTER_SECONDS)
+            too_long_ago = anyio.current_time() - self._idle_timeout
+            for visit in list(self._visits):
+                if (
+                    visit.last_word < too_long_ago
+                    or _is_over(visit.caller)
+                    or not self._door.still_admits(visit.caller)
+                ):
+                    visit.scope.cancel()
+
+    async def close(self, seconds: float) -> None:
+        """Let nobody in any more, wait for the answers that are on their way, and end the streams that carry them."""
+        self.is_closed = True
+        if not self._has_only_streams():
+            with anyio.move_on_after(seconds):
+                await self._is_quiet.wait()
+        # Over SSE an answer comes on the stream, a moment after it was given.
+        await anyio.sleep(_A_MOMENT)
+        for visit in self._visits:
+            visit.scope.cancel()
+
+    def _has_only_streams(self) -> bool:
+        return all(visit.is_stream for visit in self._visits)
+
+    def _has_too_many(self, visit: _Visit) -> bool:
+        under_way = Counter(other.is_stream for other in self._visits if other.caller.name == visit.caller.name)
+        if visit.is_stream and under_way[True] >= self._most_streams:
+            return True
+        return under_way.total() >= self._most_requests
+
+    async def _serve(self, visit: _Visit, scope: Scope, receive: Receive, send: Send) -> None:
+        said: list[Message] = []
+
+        async def note(message: Message) -> None:
+            said[:] = [message]
+            if not message.get("body", b"").startswith(_PING):
+                visit.last_word = anyio.current_time()
+            await send(message)
+
+        self._visits.add(visit)
+        try:
+            with visit.scope:
+                await self._inside(visit.caller)(scope, receive, note)
+        finally:
+            self._visits.discard(visit)
+            if self.is_closed and self._has_only_streams():
+                self._is_quiet.set()
+        if visit.scope.cancelled_caught:
+            await _break_off(said)(scope, receive, send)
+
+
+class AccessLog:
+    """Writes a line for each request: who asked for what, and how it went; nothing of what was said.
+
+    Args:
+        app: what is logged.
+        paths: those that are written as they are; any other could hold anything.
+    """
+
+    def __init__(self, app: ASGIApp, paths: frozenset[str]) -> None:
+        self._app = app
+        self._paths = paths
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve, and write the line when the answer is complete."""
+        if scope["type"] != "http" or not access.isEnabledFor(logging.INFO):
+            await self._app(scope, receive, send)
+            return
+        status, started = 0, time.perf_counter()
+
+        async def note(message: Message) -> None:
+            nonlocal status
+            status = message.get("status", status)
+            await send(message)
+
+        try:
+            await self._app(scope, receive, note)
+        finally:
+            caller = scope.get(CALLER)
+            name = caller.name if isinstance(caller, Caller) else "-"
+            path = scope["path"] if scope["path"] in self._paths else "(another path)"
+            took = (time.perf_counter() - started) * 1000
+            access.info("%s %s %d in %.0f ms for %s", scope["method"], path, status, took, name)
+
+
+def _is_over(caller: Caller) -> bool:
+    return caller.expires_at is not None and time.time() > caller.expires_at
+
+
+def _refuse(status: int, why: str, headers: dict[str, str]) -> ASGIApp:
+    """Answer with a sentence in the protocol's form of an error, which is what clients show."""
+    error = JSONRPCError(jsonrpc="2.0", id=None, error=ErrorData(code=INVALID_REQUEST, message=why))
+    return JSONResponse(error.model_dump(by_alias=True, exclude_unset=True), status, headers)
+
+
+def _break_off(said: list[Message]) -> ASGIApp:
+    """End what was not finished as an answer ends, and not as a fault of the web server."""
+    if not said:
+        return _refuse(503, "This was broken off: you may not stay, or nothing happened for too long.", _SOON)
+
+    async def end(_: Scope, __: Receive, send: Send) -> None:
+        if said[-1]["type"] == "http.response.start" or said[-1].get("more_body"):
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    return end

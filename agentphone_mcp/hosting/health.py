@@ -1,0 +1,66 @@
+"""What probes ask: whether the process is alive, and whether requests should be sent to it."""
+
+import logging
+from collections.abc import Callable
+
+import anyio
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from agentphone_mcp.guard.books import Books, LedgerUnavailable
+from agentphone_mcp.hosting.doors import Door
+
+_FRESH_SECONDS = 2.0
+"""How long an answer is good for: nobody has to say who they are to ask."""
+_SECONDS_TO_ASK = 10.0
+
+logger = logging.getLogger(__name__)
+
+
+class Health:
+    """Answers probes, without details: these are in the log.
+
+    Args:
+        books: the ledger, without which nothing may be spent.
+        door: what lets callers in.
+        is_stopping: whether the server takes no more requests.
+    """
+
+    def __init__(self, books: Books, door: Door, is_stopping: Callable[[], bool]) -> None:
+        self._books = books
+        self._door = door
+        self._is_stopping = is_stopping
+        self._asking = anyio.Lock()
+        self._until = 0.0
+        self._trouble: str | None = None
+
+    async def live(self, _: Request) -> Response:
+        """Alive: it answers."""
+        return JSONResponse({"status": "alive"})
+
+    async def ready(self, _: Request) -> Response:
+        """Ready, or 503: callers can be let in, and what is spent can be written down."""
+        trouble = "stopping" if self._is_stopping() else await self._newest_trouble()
+        if trouble:
+            return JSONResponse({"status": "not ready", "why": trouble}, 503)
+        return JSONResponse({"status": "ready"})
+
+    async def _newest_trouble(self) -> str | None:
+        async with self._asking:
+            if anyio.current_time() >= self._until:
+                self._trouble = await self._look()
+                self._until = anyio.current_time() + _FRESH_SECONDS
+            return self._trouble
+
+    async def _look(self) -> str | None:
+        if reason := await self._door.trouble():
+            logger.warning("not ready: %s", reason)
+            return "nobody can be let in"
+        try:
+            with anyio.fail_after(_SECONDS_TO_ASK):
+                if self._books.may_exist:
+                    await self._books.ask(lambda ledger: ledger.has_pending("nobody"))
+        except (LedgerUnavailable, TimeoutError) as broken:
+            logger.warning("not ready: %s", broken or "the ledger does not answer")
+            return "the ledger cannot be reached"
+        return None

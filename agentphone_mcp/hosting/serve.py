@@ -1,0 +1,100 @@
+"""Serves a hosted application on a socket, until the process is told to stop."""
+
+import os
+import socket
+from collections.abc import Callable
+from functools import partial
+
+import anyio
+import uvicorn
+
+from agentphone_mcp.callers import OPERATOR
+from agentphone_mcp.config import Config
+from agentphone_mcp.hosting.app import MCP_PATH, SSE_PATH, HostedApp
+from agentphone_mcp.hosting.doors import Door
+from agentphone_mcp.hosting.relay import OpenDoor, RelayDoor
+from agentphone_mcp.hosting.settings import HttpSettings
+from agentphone_mcp.switchboard import Switchboard
+
+_MOST_CONNECTIONS = 2_000
+_GRACE_SECONDS = 29
+"""How long open connections may go on after the server was told to stop; what is under way is broken off before."""
+
+
+class CannotServe(OSError):
+    """Nobody can listen there; the message is one sentence."""
+
+
+class _Server(uvicorn.Server):
+    """The web server, which lets what is under way finish."""
+
+    def __init__(self, config: uvicorn.Config, app: HostedApp) -> None:
+        super().__init__(config)
+        self._app = app
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        async with anyio.create_task_group() as finishing:
+            finishing.start_soon(self._app.finish)
+            await super().shutdown(sockets)
+            finishing.cancel_scope.cancel()
+
+
+def serve(config: Config, settings: HttpSettings, board: Switchboard, say: Callable[[str], None]) -> None:
+    """Serve until the process is told to stop.
+
+    Args:
+        config: what the server is told.
+        settings: how it is reached.
+        board: connects callers to accounts.
+        say: tells whoever started the process where it is.
+
+    Raises:
+        CannotServe: if the port is taken or the address is none of this machine.
+        ConfigError: if callers cannot be told from strangers with these settings.
+    """
+    app = HostedApp(config, settings, board, _door(config, settings))
+    with _listening(settings.host, settings.port) as listener:
+        host, port = settings.host, listener.getsockname()[1]
+        path = SSE_PATH if settings.transport == "sse" else MCP_PATH
+        say(f"Serving on http://{f'[{host}]' if ':' in host else host}:{port}{path}")
+        web = uvicorn.Config(
+            app.asgi,
+            # Without its own logging, uvicorn's lines pass our formatter, which cuts the key out.
+            log_config=None,
+            access_log=False,
+            lifespan="on",
+            ws="none",
+            proxy_headers=False,
+            server_header=False,
+            limit_concurrency=_MOST_CONNECTIONS,
+            timeout_graceful_shutdown=_GRACE_SECONDS,
+        )
+        anyio.run(partial(_Server(web, app).serve, sockets=[listener]))
+
+
+def _door(config: Config, settings: HttpSettings) -> Door:
+    match settings.auth:
+        case "relay":
+            return RelayDoor(config.base_url)
+        case _:
+            return OpenDoor(OPERATOR)
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    except OSError as unknown:
+        raise CannotServe(f"cannot listen on {host}: {unknown.strerror}") from unknown
+    # asyncio switches Nagle's delay off only where the protocol is named; clients wait 40 ms for an answer otherwise.
+    listener = socket.socket(family, proto=socket.IPPROTO_TCP)
+    try:
+        if os.name == "posix":
+            # Without it a port stays taken for a minute after a server has left it; on Windows it means another thing.
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        # Whoever reads where it is served may connect at once, also before the web server is up.
+        listener.listen()
+    except OSError as taken:
+        listener.close()
+        raise CannotServe(f"cannot listen on {host}:{port}: {taken.strerror}") from taken
+    return listener

@@ -1,0 +1,163 @@
+"""Gives each caller a telephone on their own account: key, connections, ledger rows, caches and subscriptions apart."""
+
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+import anyio
+import httpx
+from anyio.abc import TaskGroup, TaskStatus
+
+from agentphone_mcp.api.client import ApiClient
+from agentphone_mcp.api.key import ApiKey
+from agentphone_mcp.api.secrets import Secrets
+from agentphone_mcp.api.transport import slowest_write
+from agentphone_mcp.callers import Caller
+from agentphone_mcp.config import Config
+from agentphone_mcp.guard.books import Books
+from agentphone_mcp.guard.gate import Gate
+from agentphone_mcp.guard.refused import Refused
+from agentphone_mcp.guard.reservations import Rules
+from agentphone_mcp.guard.settling import Settler
+from agentphone_mcp.tools.injected import Telephone
+from agentphone_mcp.tools.looking_up import length_of, look_up
+from agentphone_mcp.tools.naming import Names
+from agentphone_mcp.tools.watching import LiveTranscripts
+
+_IDLE_SECONDS = 300.0
+"""How long the connections of an account are kept when nobody uses them."""
+_MOST_LINES = 1_000
+"""How many accounts can be connected at once."""
+
+
+@dataclass
+class _Line:
+    """The connection to one account, and how many requests use it now."""
+
+    telephone: Telephone
+    users: int = 0
+    idle_since: float = field(default_factory=anyio.current_time)
+    hung_up: anyio.Event = field(default_factory=anyio.Event)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nobody uses it, and nobody is told of a call on it."""
+        return not self.users and self.telephone.live.is_idle
+
+
+class Switchboard:
+    """Connects callers to accounts; entered once for as long as a process serves.
+
+    Args:
+        config: what the server is told. Its key is the operator's, and never used where callers bring their own.
+        inner: what really sends requests; tests inject theirs, below the key's rule.
+    """
+
+    def __init__(self, config: Config, *, inner: httpx.AsyncBaseTransport | None = None) -> None:
+        self._config = config
+        self._inner = inner
+        self.books = Books(config.state, self.cut)
+        self._rules = Rules(
+            limits=config.limits,
+            destinations=config.destinations,
+            ai_disclosure=config.ai_disclosure,
+            needs_person=config.needs_person,
+            seconds_to_answer=config.approval_timeout,
+            seconds_to_write=slowest_write(config.timeout),
+        )
+        self._lines: dict[str, _Line] = {}
+        # Replaced and never changed, so that `cut` may be called from any thread.
+        self._known = (Secrets(config.api_key),)
+        self._connecting = anyio.Lock()
+        self._open = AsyncExitStack()
+        self._tasks: TaskGroup
+
+    async def __aenter__(self) -> "Switchboard":
+        self._open.callback(self.books.close)
+        self._tasks = await self._open.enter_async_context(anyio.create_task_group())
+        if self._config.relays:
+            self._tasks.start_soon(self._hang_up_idle_lines)
+        else:
+            # What an earlier run of the server left in doubt is looked into before anybody calls.
+            await self._line(self._config.api_key)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._tasks.cancel_scope.cancel()
+        await self._open.aclose()
+
+    def cut(self, text: str) -> str:
+        """Remove the secrets of all accounts that are connected: for what only the operator reads."""
+        for secrets in self._known:
+            text = secrets.cut(text)
+        return text
+
+    @asynccontextmanager
+    async def connected(self, caller: Caller) -> AsyncGenerator[Telephone]:
+        """The telephone of a caller, for one request.
+
+        Raises:
+            Refused: when there are too many accounts.
+        """
+        line = await self._line(caller.key if self._config.relays else self._config.api_key)
+        line.users += 1
+        try:
+            yield replace(line.telephone, caller=caller)
+        finally:
+            line.users -= 1
+            line.idle_since = anyio.current_time()
+
+    async def _line(self, key: ApiKey | None) -> _Line:
+        account = key.account(self._config.sub_account) if key else "no key"
+        if account not in self._lines:
+            # One at a time: two requests of a caller must not open two lines.
+            async with self._connecting:
+                if account not in self._lines:
+                    if len(self._lines) >= _MOST_LINES and not self._hang_up_longest_idle():
+                        raise Refused("Nothing was done: too many accounts use this server now. Try again in a minute.")
+                    self._lines[account] = await self._tasks.start(self._keep, account, key)
+        return self._lines[account]
+
+    async def _keep(self, account: str, key: ApiKey | None, *, task_status: TaskStatus[_Line]) -> None:
+        config, secrets = self._config, Secrets(key)
+        self._known = (*self._known, secrets)
+        api = ApiClient(
+            config.base_url,
+            key,
+            sub_account=config.sub_account,
+            timeout=config.timeout,
+            inner=self._inner,
+            secrets=secrets,
+            send_traceparent=config.send_traceparent,
+        )
+        try:
+            async with api, anyio.create_task_group() as beside:
+                settler = Settler(account, self.books, partial(look_up, api), partial(length_of, api))
+                if key and not config.read_only:
+                    # What an earlier run left in doubt, and what this one will; nobody waits for it.
+                    beside.start_soon(settler.keep_settling)
+                live = LiveTranscripts(api, beside)
+                line = _Line(Telephone(api, Gate(self._rules, settler), config.rates, Names(api), live))
+                task_status.started(line)
+                await line.hung_up.wait()
+                beside.cancel_scope.cancel()
+        finally:
+            self._known = tuple(other for other in self._known if other is not secrets)
+
+    async def _hang_up_idle_lines(self) -> None:
+        while True:
+            await anyio.sleep(_IDLE_SECONDS / 10)
+            too_long_ago = anyio.current_time() - _IDLE_SECONDS
+            for account, line in list(self._lines.items()):
+                if line.is_idle and line.idle_since < too_long_ago:
+                    self._hang_up(account)
+
+    def _hang_up_longest_idle(self) -> bool:
+        idle = [account for account, line in self._lines.items() if line.is_idle]
+        if idle:
+            self._hang_up(min(idle, key=lambda account: self._lines[account].idle_since))
+        return bool(idle)
+
+    def _hang_up(self, account: str) -> None:
+        self._lines.pop(account).hung_up.set()
