@@ -55,7 +55,8 @@ class _OneSentence(click.Group):
             sys.exit(super().main(*args, **extra | {"standalone_mode": False}) or 0)
         except click.ClickException as wrong:
             # Some type the key where it does not belong; it must not end in a log.
-            click.echo(f"Error: {mask_keys(wrong.format_message())}", err=True)
+            said = " ".join(map(str.strip, mask_keys(wrong.format_message()).splitlines()))
+            click.echo(f"Error: {said}", err=True)
             sys.exit(wrong.exit_code)
         except click.Abort:
             sys.exit(130)
