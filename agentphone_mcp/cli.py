@@ -1,4 +1,4 @@
-"""The command: serve (the default), demo, ledger, sandbox."""
+"""The command: serve (the default), demo, ledger, sandbox, token."""
 
 import logging
 import os
@@ -36,7 +36,7 @@ class _OneSentence(click.Group):
     """Says what is wrong in one sentence on stderr: a host shows its user little more than the first line."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted([*super().list_commands(ctx), "ledger", "sandbox"])
+        return sorted([*super().list_commands(ctx), "ledger", "sandbox", "token"])
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         # What these need takes a while to import, which those who only serve need not wait for.
@@ -48,6 +48,10 @@ class _OneSentence(click.Group):
             from agentphone_mcp.ledger_command import ledger
 
             return ledger
+        if cmd_name == "token":
+            from agentphone_mcp.token_command import token
+
+            return token
         return super().get_command(ctx, cmd_name)
 
     def main(self, *args: Any, **extra: Any) -> NoReturn:

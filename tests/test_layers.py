@@ -25,12 +25,14 @@ MAY_USE = {
         "config",
         "options",
         "ledger_command",
+        "token_command",
         "guard",
         "api.key",
         "api.secrets",
     },
     "options": {"config", "api.key"},
     "ledger_command": {"config", "guard"},
+    "token_command": {"callers", "hosting.token_file", "hosting.token_changes"},
     "demo": {"", "sandbox", "server", "config", "api.key", "guard.untrusted"},
     "callers": {"api.key"},
     "hosting": {"callers", "config", "server", "api.key"},
@@ -155,7 +157,7 @@ def test_only_the_configuration_reads_the_environment(module: Path) -> None:
 @EVERY
 def test_only_commands_write_to_stdout(module: Path) -> None:
     """Over stdio it carries the protocol and nothing else."""
-    if dotted(module) in ("cli", "demo", "ledger_command", "sandbox.command"):
+    if dotted(module) in ("cli", "demo", "ledger_command", "token_command", "sandbox.command"):
         return
     writers = [line for name, line in names_in(module) if name in ("print", "sys.stdout", "click.echo", "input")]
     assert writers == [], f"{dotted(module)} writes to stdout in line {writers}"
