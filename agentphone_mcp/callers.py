@@ -1,6 +1,6 @@
 """Who is connected, and how far they may go."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from agentphone_mcp.api.key import ApiKey
@@ -19,12 +19,14 @@ class Caller:
         scope: how far they may go.
         key: their own AgentPhone key, where each caller brings one; None for the operator's.
         expires_at: seconds since the epoch after which they are nobody; None for never.
+        credential: a hash of what they showed, which tells it from what the same name showed before.
     """
 
     name: str
     scope: Scope = "spend"
     key: ApiKey | None = None
     expires_at: float | None = None
+    credential: str = field(default="", repr=False)
 
 
 OPERATOR = Caller("operator")

@@ -1,4 +1,4 @@
-"""The command: serve (the default), demo, ledger, sandbox."""
+"""The command: serve (the default), demo, ledger, sandbox, token."""
 
 import logging
 import os
@@ -41,7 +41,7 @@ class _OneSentence(click.Group):
     """Says what is wrong in one sentence on stderr: a host shows its user little more than the first line."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted([*super().list_commands(ctx), "ledger", "sandbox"])
+        return sorted([*super().list_commands(ctx), "ledger", "sandbox", "token"])
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         # What these need takes a while to import, which those who only serve need not wait for.
@@ -53,6 +53,10 @@ class _OneSentence(click.Group):
             from agentphone_mcp.ledger_command import ledger
 
             return ledger
+        if cmd_name == "token":
+            from agentphone_mcp.token_command import token
+
+            return token
         return super().get_command(ctx, cmd_name)
 
     def main(self, *args: Any, **extra: Any) -> NoReturn:
@@ -60,7 +64,8 @@ class _OneSentence(click.Group):
             sys.exit(super().main(*args, **extra | {"standalone_mode": False}) or 0)
         except click.ClickException as wrong:
             # Some type the key where it does not belong; it must not end in a log.
-            click.echo(f"Error: {mask_keys(wrong.format_message())}", err=True)
+            said = " ".join(map(str.strip, mask_keys(wrong.format_message()).splitlines()))
+            click.echo(f"Error: {said}", err=True)
             sys.exit(wrong.exit_code)
         except click.Abort:
             sys.exit(130)

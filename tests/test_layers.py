@@ -27,6 +27,7 @@ MAY_USE = {
         "config",
         "options",
         "ledger_command",
+        "token_command",
         "guard",
         "api.key",
         "api.secrets",
@@ -34,6 +35,7 @@ MAY_USE = {
     "options": {"config", "api.key", "http_options"},
     "http_options": set(),
     "ledger_command": {"config", "guard"},
+    "token_command": {"callers", "hosting.token_file", "hosting.token_changes"},
     "demo": {"", "sandbox", "server", "config", "api.key", "guard.untrusted"},
     "callers": {"api.key"},
     "hosting": {"callers", "config", "server", "switchboard", "api.key", "guard.books"},
@@ -159,7 +161,7 @@ def test_only_the_configuration_reads_the_environment(module: Path) -> None:
 @EVERY
 def test_only_commands_write_to_stdout(module: Path) -> None:
     """Over stdio it carries the protocol and nothing else."""
-    if dotted(module) in ("cli", "demo", "ledger_command", "sandbox.command"):
+    if dotted(module) in ("cli", "demo", "ledger_command", "token_command", "sandbox.command"):
         return
     writers = [line for name, line in names_in(module) if name in ("print", "sys.stdout", "click.echo", "input")]
     assert writers == [], f"{dotted(module)} writes to stdout in line {writers}"
