@@ -4,6 +4,7 @@ import os
 import socket
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 import anyio
 import uvicorn
@@ -14,6 +15,7 @@ from agentphone_mcp.hosting.app import MCP_PATH, SSE_PATH, HostedApp
 from agentphone_mcp.hosting.doors import Door
 from agentphone_mcp.hosting.relay import OpenDoor, RelayDoor
 from agentphone_mcp.hosting.settings import HttpSettings
+from agentphone_mcp.hosting.tokens import TokenDoor
 from agentphone_mcp.switchboard import Switchboard
 
 _MOST_CONNECTIONS = 2_000
@@ -52,35 +54,52 @@ def serve(config: Config, settings: HttpSettings, board: Switchboard, say: Calla
         CannotServe: if the port is taken or the address is none of this machine.
         ConfigError: if callers cannot be told from strangers with these settings.
     """
-    app = HostedApp(config, settings, board, _door(config, settings))
-    with _listening(settings.host, settings.port) as listener:
+    server = web_server(config, settings, board)
+    with listening(settings.host, settings.port) as listener:
         host, port = settings.host, listener.getsockname()[1]
         path = SSE_PATH if settings.transport == "sse" else MCP_PATH
         say(f"Serving on http://{f'[{host}]' if ':' in host else host}:{port}{path}")
-        web = uvicorn.Config(
-            app.asgi,
-            # Without its own logging, uvicorn's lines pass our formatter, which cuts the key out.
-            log_config=None,
-            access_log=False,
-            lifespan="on",
-            ws="none",
-            proxy_headers=False,
-            server_header=False,
-            limit_concurrency=_MOST_CONNECTIONS,
-            timeout_graceful_shutdown=_GRACE_SECONDS,
-        )
-        anyio.run(partial(_Server(web, app).serve, sockets=[listener]))
+        anyio.run(partial(server.serve, sockets=[listener]))
+
+
+def web_server(config: Config, settings: HttpSettings, board: Switchboard) -> uvicorn.Server:
+    """Make what serves, ready to be run on a socket.
+
+    Raises:
+        ConfigError: if callers cannot be told from strangers with these settings.
+    """
+    app = HostedApp(config, settings, board, _door(config, settings))
+    web = uvicorn.Config(
+        app.asgi,
+        # Without its own logging, uvicorn's lines pass our formatter, which cuts the key out.
+        log_config=None,
+        access_log=False,
+        lifespan="on",
+        ws="none",
+        proxy_headers=False,
+        server_header=False,
+        limit_concurrency=_MOST_CONNECTIONS,
+        timeout_graceful_shutdown=_GRACE_SECONDS,
+    )
+    return _Server(web, app)
 
 
 def _door(config: Config, settings: HttpSettings) -> Door:
     match settings.auth:
+        case "token":
+            return TokenDoor(Path(settings.tokens_file).expanduser())
         case "relay":
             return RelayDoor(config.base_url)
         case _:
             return OpenDoor(OPERATOR)
 
 
-def _listening(host: str, port: int) -> socket.socket:
+def listening(host: str, port: int) -> socket.socket:
+    """Listen at an address; with the port 0 at any that is free.
+
+    Raises:
+        CannotServe: if that cannot be.
+    """
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     except OSError as unknown:

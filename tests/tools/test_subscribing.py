@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import socket
 import sys
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
@@ -11,7 +10,6 @@ from typing import Any
 
 import httpx
 import pytest
-import uvicorn
 from mcp.client import Client
 from mcp.client.stdio import StdioServerParameters
 from mcp.client.subscriptions import ListenNotSupportedError
@@ -20,8 +18,10 @@ from mcp_types import ResourceUpdatedNotification
 
 from agentphone_mcp.api.key import ApiKey
 from agentphone_mcp.config import Config
+from agentphone_mcp.hosting.serve import listening, web_server
+from agentphone_mcp.hosting.settings import HttpSettings
 from agentphone_mcp.sandbox import Sandbox
-from agentphone_mcp.server import create_server
+from agentphone_mcp.switchboard import Switchboard
 
 # The older era's methods are deprecated, and served all the same.
 pytestmark = pytest.mark.filterwarnings(f"ignore::{MCPDeprecationWarning.__module__}.MCPDeprecationWarning")
@@ -341,9 +341,8 @@ async def test_a_newer_client_is_told_what_of_it_is_followed(connect) -> None:
 async def over_http(sandbox: Sandbox, state: Path) -> AsyncGenerator[Callable[..., Client]]:
     """A server of ours over HTTP, to which any number of clients connect."""
     config = Config(api_key=ApiKey(sandbox.key), base_url=sandbox.url, state=str(state))
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        app = create_server(config).streamable_http_app()
-        server = uvicorn.Server(uvicorn.Config(app, log_config=None, ws="none", timeout_graceful_shutdown=1))
+    with listening("127.0.0.1", 0) as listener:
+        server = web_server(config, HttpSettings(), Switchboard(config))
         serving = asyncio.create_task(server.serve([listener]))
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/mcp"
         yield lambda mode, ear: Client(url, mode=mode, message_handler=ear)

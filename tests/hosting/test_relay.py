@@ -1,0 +1,155 @@
+"""Callers who bring their own keys: whose request it is decides what it carries, and nothing of theirs ever meets."""
+
+import asyncio
+import json
+import re
+from collections import Counter, defaultdict
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack
+from typing import Any
+
+import pytest
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from agentphone_mcp.guard.ledger import Ledger
+from agentphone_mcp.hosting.serve import listening
+from agentphone_mcp.hosting.settings import HttpSettings
+
+RELAY = HttpSettings(auth="relay")
+CALLERS = 50
+
+
+def key_of(number: int) -> str:
+    """The key of one caller."""
+    return f"sk_test_caller_{number:02}_of_fifty"
+
+
+class Exchange:
+    """An AgentPhone of many accounts: each has an agent named after its key, and a secret that is its own.
+
+    Attributes:
+        asked: key -> what was asked with it, as `METHOD path`.
+        connections: the client's end of a connection -> the keys that came over it.
+    """
+
+    def __init__(self) -> None:
+        self.asked: defaultdict[str, list[str]] = defaultdict(list)
+        self.connections: defaultdict[Any, set[str]] = defaultdict(set)
+        self.together = asyncio.Event()
+        self.waiting = 0
+
+    async def answer(self, request: Request) -> Response:
+        """Answer for the account of the request's key, and as the path asks."""
+        key = request.headers["Authorization"].removeprefix("Bearer ")
+        self.asked[key].append(f"{request.method} {request.url.path}")
+        self.connections[request.client].add(key)
+        number = key.split("_")[3]
+        match request.method, request.url.path.removeprefix("/v1/").split("/"):
+            case "GET", ["agents"]:
+                return JSONResponse({"data": [self.agent(number)], "total": 1})
+            case "GET", ["agents", _]:
+                return JSONResponse(self.agent(number))
+            case "GET", ["calls", call_id, "transcript", "stream"]:
+                return StreamingResponse(self.speak(number), media_type="text/event-stream")
+            case "GET", ["calls", call_id, "transcript"]:
+                return JSONResponse({"transcript": []})
+            case "GET", ["calls", call_id]:
+                return JSONResponse({"id": call_id, "status": "in-progress"})
+            case "POST", ["calls", "web"]:
+                return JSONResponse({"callId": f"call_{number}", "accessToken": f"token-of-{key}"})
+            case "POST", ["messages"]:
+                return JSONResponse({"id": f"msg_{number}", "status": "queued"}, 201)
+            case _:
+                return JSONResponse({"data": [], "total": 0})
+
+    def agent(self, number: str) -> dict[str, Any]:
+        """What the account has; its prompt quotes the secrets of all accounts, which only their owners may not see."""
+        prompt = " ".join(f"token-of-{key_of(other)}" for other in range(CALLERS))
+        return {
+            "id": f"agt_{number}",
+            "name": f"Agent of {number}",
+            "systemPrompt": prompt,
+            "voiceMode": "hosted",
+            "numbers": [{"id": f"num_{number}", "phoneNumber": f"+141555501{number}"}],
+        }
+
+    async def speak(self, number: str) -> AsyncGenerator[bytes]:
+        """Let all callers speak at the same moment."""
+        self.waiting += 1
+        if self.waiting == CALLERS:
+            self.together.set()
+        await self.together.wait()
+        for event, data in (
+            ("turn", {"role": "user", "content": f"I am {number}"}),
+            ("ended", {"status": "completed"}),
+        ):
+            yield f"event: {event}\ndata: {json.dumps(data)}\n\n".encode()
+
+
+@pytest.fixture
+async def exchange() -> AsyncGenerator[tuple[Exchange, str]]:
+    """Such an AgentPhone, and its address."""
+    accounts = Exchange()
+    app = Starlette(routes=[Route("/{path:path}", accounts.answer, methods=["GET", "POST", "PATCH", "DELETE"])])
+    with listening("127.0.0.1", 0) as listener:
+        server = uvicorn.Server(uvicorn.Config(app, log_config=None, ws="none", timeout_graceful_shutdown=1))
+        serving = asyncio.create_task(server.serve([listener]))
+        yield accounts, f"http://127.0.0.1:{listener.getsockname()[1]}"
+        server.should_exit = True
+        await serving
+
+
+async def live(client: Any, number: str) -> str:
+    """Use the telephone in all the ways that keep something: an overview, a secret, a text, a live call, names."""
+    said: list[Any] = []
+    for tool, arguments in (
+        ("account_overview", {}),
+        ("create_web_call", {"agent_id": f"agt_{number}", "confirm": True}),
+        ("get_agent", {"agent_id": f"agt_{number}"}),
+        (
+            "send_message",
+            {"to_number": "+14155550199", "body": "Hello", "agent_id": f"agt_{number}", "confirm": True},
+        ),
+        ("wait_for_call", {"call_id": f"call_{number}"}),
+    ):
+        result = await client.call_tool(tool, arguments)
+        assert not result.is_error, result.content[0].text
+        said.append(result.structured_content)
+    said.append((await client.read_resource(f"agentphone://agents/agt_{number}")).contents[0].text)
+    return json.dumps(said)
+
+
+@pytest.mark.parametrize("mode", ["auto", "legacy"], ids=["modern", "legacy"])
+async def test_fifty_callers_at_once_each_use_their_own_key_and_see_their_own_account(
+    hosting, dial, exchange, state, mode: str
+) -> None:
+    """Keys, connections, secrets, rows of the ledger and live calls never cross, also when all of it happens at once."""
+    accounts, address = exchange
+    settings = {"api_key": None, "relays": True, "base_url": address}
+    async with hosting(RELAY, **settings) as url, AsyncExitStack() as clients, asyncio.timeout(90):
+        connected = [
+            await clients.enter_async_context(dial(url, {"X-API-Key": key_of(number)}, mode=mode))
+            for number in range(CALLERS)
+        ]
+        stories = await asyncio.gather(*(live(client, f"{number:02}") for number, client in enumerate(connected)))
+    assert accounts.asked.keys() == {key_of(number) for number in range(CALLERS)}
+    for number, story in enumerate(stories):
+        own = f"{number:02}"
+        asked = accounts.asked[key_of(number)]
+        ids = {found for path in asked for found in re.findall(r"(?:agt|call|num|msg)_(\d\d)", path)}
+        assert ids == {own}, "what was asked with a key is about its own account"
+        assert sum(path == "POST /v1/messages" for path in asked) == 1
+        assert set(re.findall(r"I am (\d\d)", story)) == {own}
+        # Of fifty secrets in a prompt each caller's is cut for them; nobody's cutting tells of another's.
+        assert story.count("[secret removed]") == 2
+        assert f"token-of-{key_of((number + 1) % CALLERS)}" in story
+    assert all(len(keys) == 1 for keys in accounts.connections.values()), "a connection carries one key"
+    ledger = Ledger(str(state))
+    rows = ledger.entries()
+    ledger.close()
+    assert Counter(entry.account for entry in rows) == dict.fromkeys({entry.account for entry in rows}, 2)
+    assert len({entry.account for entry in rows}) == CALLERS
