@@ -104,7 +104,7 @@ class Allowlist:
         url = _plain_origin(base_url, shown)
         if _host(url) in VENDOR_HOSTS and url.scheme == "https" and url.port in (None, 443):
             return cls(url.copy_with(port=None))
-        if not _is_loopback(_host(url)):
+        if not is_loopback(_host(url)):
             raise KeyRuleBroken(
                 f"the base URL must be https on {' or '.join(VENDOR_HOSTS)}, or a loopback address: not {shown!r}"
             )
@@ -200,6 +200,16 @@ def proxy_for(allowlist: Allowlist, proxies: Mapping[str, str] | None = None) ->
     return proxy if proxy.startswith(("http://", "https://")) else None
 
 
+def is_loopback(host: str) -> bool:
+    """Whether a host, by its name or its address, is this very machine."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 def _host(url: httpx.URL) -> str:
     """The host as it goes over the wire; httpx's `host` decodes punycode, and fails on what is none."""
     return url.raw_host.decode("ascii")
@@ -222,12 +232,3 @@ def _plain_origin(base_url: str, shown: str) -> httpx.URL:
     if parts.scheme not in ("http", "https") or parts.hostname != _host(url) or not same_port:
         raise KeyRuleBroken(f"the base URL must be only https and a host: not {shown!r}")
     return url.copy_with(path="/")
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -83,7 +83,7 @@ class HostedApp:
         settings: HttpSettings,
         board: Switchboard,
         door: Door,
-        routes: Sequence[BaseRoute] = (),
+        routes: Sequence[Route] = (),
     ) -> None:
         self._board = board
         self._more_routes = routes
@@ -143,7 +143,9 @@ class HostedApp:
             *self._more_routes,
         ]
         edges = [
-            Middleware(AccessLog, paths=frozenset((*self._fronts, *_PROBES))),
+            Middleware(
+                AccessLog, paths=frozenset((*self._fronts, *_PROBES, *(route.path for route in self._more_routes)))
+            ),
             Middleware(
                 Edges, hosts=settings.known_hosts, origins=settings.known_origins, open_paths=frozenset(_PROBES)
             ),

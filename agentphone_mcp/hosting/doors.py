@@ -8,7 +8,15 @@ from agentphone_mcp.callers import Caller
 
 
 class OutOfScope(Exception):
-    """The credentials are good, but for nothing that this server does; the message is one sentence."""
+    """The credentials are good, but for nothing that this server does; the message is one sentence.
+
+    Attributes:
+        challenge: the value of `WWW-Authenticate`.
+    """
+
+    def __init__(self, why: str, challenge: str) -> None:
+        super().__init__(why)
+        self.challenge = challenge
 
 
 class Door(Protocol):

@@ -71,8 +71,7 @@ class Front:
         try:
             caller = await self._door.admit(Headers(scope=scope))
         except OutOfScope as nothing:
-            challenge = {"WWW-Authenticate": self._door.challenge + ', error="insufficient_scope"'}
-            await _refuse(403, str(nothing), challenge)(scope, receive, send)
+            await _refuse(403, str(nothing), {"WWW-Authenticate": nothing.challenge})(scope, receive, send)
             return
         if caller is None:
             challenge = {"WWW-Authenticate": self._door.challenge}
@@ -93,11 +92,7 @@ class Front:
             await anyio.sleep(_LOOK_AFTER_SECONDS)
             too_long_ago = anyio.current_time() - self._idle_timeout
             for visit in list(self._visits):
-                if (
-                    visit.last_word < too_long_ago
-                    or _is_over(visit.caller)
-                    or not self._door.still_admits(visit.caller)
-                ):
+                if visit.last_word < too_long_ago or not self._door.still_admits(visit.caller):
                     visit.scope.cancel()
 
     async def close(self, seconds: float) -> None:
@@ -173,10 +168,6 @@ class AccessLog:
             path = scope["path"] if scope["path"] in self._paths else "(another path)"
             took = (time.perf_counter() - started) * 1000
             access.info("%s %s %d in %.0f ms for %s", scope["method"], path, status, took, name)
-
-
-def _is_over(caller: Caller) -> bool:
-    return caller.expires_at is not None and time.time() > caller.expires_at
 
 
 def _refuse(status: int, why: str, headers: dict[str, str]) -> ASGIApp:

@@ -48,25 +48,3 @@ class RelayDoor:
     async def trouble(self) -> str | None:
         """Nothing can be wrong here."""
         return None
-
-
-class OpenDoor:
-    """Admits everybody as the operator: for loopback alone."""
-
-    challenge = "Bearer"
-    asks_for = ""
-
-    def __init__(self, operator: Caller) -> None:
-        self._operator = operator
-
-    async def admit(self, headers: Headers) -> Caller | None:
-        """Always the operator."""
-        return self._operator
-
-    def still_admits(self, caller: Caller) -> bool:
-        """Always."""
-        return True
-
-    async def trouble(self) -> str | None:
-        """Nothing can be wrong here."""
-        return None

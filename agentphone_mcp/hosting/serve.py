@@ -9,11 +9,13 @@ from pathlib import Path
 import anyio
 import uvicorn
 
-from agentphone_mcp.callers import OPERATOR
-from agentphone_mcp.config import Config
+from agentphone_mcp.config import Config, read
 from agentphone_mcp.hosting.app import MCP_PATH, SSE_PATH, HostedApp
 from agentphone_mcp.hosting.doors import Door
-from agentphone_mcp.hosting.relay import OpenDoor, RelayDoor
+from agentphone_mcp.hosting.key_set import KeySet
+from agentphone_mcp.hosting.open_door import OpenDoor
+from agentphone_mcp.hosting.relay import RelayDoor
+from agentphone_mcp.hosting.resource_server import JwtDoor, JwtVerifier
 from agentphone_mcp.hosting.settings import HttpSettings
 from agentphone_mcp.hosting.tokens import TokenDoor
 from agentphone_mcp.switchboard import Switchboard
@@ -68,7 +70,8 @@ def web_server(config: Config, settings: HttpSettings, board: Switchboard) -> uv
     Raises:
         ConfigError: if callers cannot be told from strangers with these settings.
     """
-    app = HostedApp(config, settings, board, _door(config, settings))
+    door = _door(config, settings)
+    app = HostedApp(config, settings, board, door, door.routes() if isinstance(door, JwtDoor) else ())
     web = uvicorn.Config(
         app.asgi,
         # Without its own logging, uvicorn's lines pass our formatter, which cuts the key out.
@@ -90,8 +93,16 @@ def _door(config: Config, settings: HttpSettings) -> Door:
             return TokenDoor(Path(settings.tokens_file).expanduser())
         case "relay":
             return RelayDoor(config.base_url)
-        case _:
-            return OpenDoor(OPERATOR)
+        case "jwt":
+            return read(
+                "AGENTPHONE_HTTP_AUTH=jwt", lambda resource: _jwt_door(settings, resource), settings.resource_url
+            )
+        case "none":
+            return OpenDoor()
+
+
+def _jwt_door(settings: HttpSettings, resource: str) -> JwtDoor:
+    return JwtDoor(JwtVerifier(KeySet(settings.jwt_issuer, settings.jwks_url or None), resource), resource)
 
 
 def listening(host: str, port: int) -> socket.socket:

@@ -1,13 +1,19 @@
-"""A hosted server in the test's own process, and an AgentPhone that knows who asked it."""
+"""A hosted server in the test's own process, an authorization server that obeys, and a clock that is set by hand."""
 
 import asyncio
+import json
+import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import httpx
 import httpx2
+import jwt
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from mcp.client import Client
 from mcp.client.streamable_http import streamable_http_client
 
@@ -21,6 +27,8 @@ from agentphone_mcp.switchboard import Switchboard
 Hosting = Callable[..., AbstractAsyncContextManager[str]]
 """Serves while the context lasts, and gives the server's address without a path."""
 Dial = Callable[..., AbstractAsyncContextManager[Client]]
+CURVES = {"ES256": ec.SECP256R1(), "ES384": ec.SECP384R1(), "ES512": ec.SECP521R1()}
+RESOURCE = "https://phone.example/mcp"
 
 
 @asynccontextmanager
@@ -61,3 +69,102 @@ def dial() -> Dial:
             yield client
 
     return dial
+
+
+class Clock:
+    """Seconds since some moment, as told."""
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+
+    def __call__(self) -> float:
+        """The time."""
+        return self.now
+
+
+@cache
+def private_key(algorithm: str, kid: str) -> Any:
+    """A key pair, made once for all tests: RSA takes its time."""
+    if algorithm in CURVES:
+        return ec.generate_private_key(CURVES[algorithm])
+    return ed25519.Ed25519PrivateKey.generate() if algorithm == "EdDSA" else rsa.generate_private_key(65537, 2048)
+
+
+def jwk(algorithm: str, kid: str) -> dict[str, Any]:
+    """The public half, as an issuer publishes it."""
+    public = private_key(algorithm, kid).public_key()
+    return json.loads(jwt.get_algorithm_by_name(algorithm).to_jwk(public)) | {"kid": kid, "use": "sig"}
+
+
+class Issuer:
+    """Signs whatever it is asked to, and publishes its metadata and keys; requests of each path are kept."""
+
+    jwk = staticmethod(jwk)
+    private_key = staticmethod(private_key)
+
+    def __init__(self, url: str = "https://issuer.example") -> None:
+        self.url = url
+        self.keys = [jwk("RS256", "first")]
+        self.requests: list[str] = []
+        self.headers: list[httpx.Headers] = []
+        self.answers: dict[str, httpx.Response] = {}
+        self.is_down = False
+        self.transport = httpx.MockTransport(self._handle)
+
+    def claims(self, **changes: Any) -> dict[str, Any]:
+        """What a good token says, with changes; None leaves a claim out."""
+        now = int(time.time())
+        good = {
+            "iss": self.url,
+            "aud": RESOURCE,
+            "sub": "user-7",
+            "client_id": "desk",
+            "iat": now,
+            "exp": now + 600,
+            "scope": "read write",
+        }
+        return {name: value for name, value in (good | changes).items() if value is not None}
+
+    def token(
+        self, algorithm: str = "RS256", kid: str = "first", headers: dict[str, Any] | None = None, **changes: Any
+    ) -> str:
+        """A token that is good but for what was asked for."""
+        key = self.private_key(algorithm, kid)
+        body = json.dumps(self.claims(**changes)).encode()
+        return jwt.PyJWS().encode(body, key, algorithm, headers={"kid": kid} | (headers or {}))
+
+    def document(self, path: str) -> Any:
+        """What is published there; None for nothing."""
+        if path == "/jwks":
+            return {"keys": self.keys}
+        if path == "/.well-known/oauth-authorization-server":
+            return {"issuer": self.url, "jwks_uri": f"{self.url}/jwks"}
+        return None
+
+    def _handle(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append(request.url.path)
+        self.headers.append(request.headers)
+        if self.is_down:
+            raise httpx.ConnectError("connection refused", request=request)
+        if told := self.answers.get(request.url.path):
+            return told
+        document = self.document(request.url.path)
+        return httpx.Response(404) if document is None else httpx.Response(200, json=document)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """A clock that stands still."""
+    return Clock()
+
+
+@pytest.fixture
+def issuer() -> Issuer:
+    """An authorization server of the test's own."""
+    return Issuer()
+
+
+@pytest.fixture
+def another_issuer() -> Callable[[str], Issuer]:
+    """Make one at another address."""
+    return Issuer
