@@ -6,6 +6,7 @@ from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanag
 from pathlib import Path
 from typing import Any
 
+import anyio
 import httpx
 import pytest
 from hypothesis import settings
@@ -19,6 +20,8 @@ from opentelemetry.trace import set_tracer_provider
 from agentphone_mcp.api.client import ApiClient
 from agentphone_mcp.api.key import DEFAULT_BASE_URL, ApiKey
 from agentphone_mcp.config import Config
+from agentphone_mcp.guard.entries import Entry
+from agentphone_mcp.guard.ledger import Ledger
 from agentphone_mcp.sandbox import Sandbox, running
 from agentphone_mcp.server import create_server
 
@@ -174,3 +177,32 @@ def answering() -> Callable[..., Recorder]:
         return Recorder(answer if callable(answer) else lambda _: httpx.Response(status, json=answer))
 
     return answering
+
+
+@pytest.fixture
+def ledger(state: Path) -> Callable[[], list[Entry]]:
+    """What the ledger has, oldest first."""
+
+    def entries() -> list[Entry]:
+        books = Ledger(str(state))
+        found = books.entries()
+        books.close()
+        return found
+
+    return entries
+
+
+@pytest.fixture
+def eventually() -> Callable[..., Awaitable[None]]:
+    """Wait, but not for long, until something holds that another task or process brings about."""
+
+    async def eventually(holds: Callable[[], bool | Awaitable[bool]]) -> None:
+        async def is_so() -> bool:
+            said = holds()
+            return said if isinstance(said, bool) else await said
+
+        with anyio.fail_after(20):
+            while not await is_so():  # noqa: ASYNC110 - a database, a process and a sandbox in a thread set no events
+                await anyio.sleep(0.01)
+
+    return eventually

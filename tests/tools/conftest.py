@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,8 +14,6 @@ from mcp.client import Client
 from mcp_types import ElicitResult, ErrorData
 
 from agentphone_mcp.guard.books import LEDGER_FILE
-from agentphone_mcp.guard.entries import Entry
-from agentphone_mcp.guard.ledger import Ledger
 from agentphone_mcp.guard.quiet_hours import QuietHours
 
 
@@ -73,19 +71,6 @@ def nobody() -> Person:
     return Person(None)
 
 
-@pytest.fixture
-def ledger(state: Path) -> Callable[[], list[Entry]]:
-    """What the ledger has, oldest first."""
-
-    def entries() -> list[Entry]:
-        books = Ledger(str(state))
-        found = books.entries()
-        books.close()
-        return found
-
-    return entries
-
-
 class Clock:
     """A clock that stands still until it is told that time passes."""
 
@@ -111,18 +96,6 @@ def a_clock() -> Clock:
 def quiet_from_one() -> QuietHours:
     """Quiet hours that begin an hour after that noon."""
     return QuietHours.parse("13:00-08:00")
-
-
-@pytest.fixture
-def eventually() -> Callable[..., Awaitable[None]]:
-    """Wait, but not for long, until something holds that another task or process brings about."""
-
-    async def eventually(holds: Callable[[], bool]) -> None:
-        with anyio.fail_after(20):
-            while not holds():  # noqa: ASYNC110 - a database and a sandbox in a thread set no events
-                await anyio.sleep(0.01)
-
-    return eventually
 
 
 @pytest.fixture

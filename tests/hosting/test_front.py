@@ -1,0 +1,314 @@
+"""What a request meets before the protocol: names, credentials, shares and probes, over real sockets."""
+
+import asyncio
+import hashlib
+import json
+import logging
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from agentphone_mcp.hosting.settings import HttpSettings
+
+ALICE, BOB = "apmcp_alice_0123456789abcdef", "apmcp_bob_0123456789abcdef"
+ACCEPT = {"Accept": "application/json, text/event-stream"}
+CLIENT = {"capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}
+HANDSHAKE = {
+    "jsonrpc": "2.0",
+    "id": 1,
+    "method": "initialize",
+    "params": {"protocolVersion": "2025-06-18", **CLIENT},
+}
+LIST = {"jsonrpc": "2.0", "id": 2, "method": "tools/list"}
+
+
+def sha256(token: str) -> str:
+    """How a token stands in the file."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def bearing(token: str) -> dict[str, str]:
+    """The headers of a request with a token."""
+    return ACCEPT | {"Authorization": f"Bearer {token}"}
+
+
+@pytest.fixture
+def tokens(tmp_path: Path) -> HttpSettings:
+    """Alice may spend and Bob may read."""
+    file = tmp_path / "tokens.toml"
+    rows = [("alice", ALICE, "spend"), ("bob", BOB, "read")]
+    file.write_text(
+        "".join(f'[tokens.{name}]\nsha256 = "{sha256(token)}"\nscope = "{scope}"\n' for name, token, scope in rows)
+    )
+    file.chmod(0o600)
+    return HttpSettings(auth="token", tokens_file=str(file), max_sessions=3, max_calls=4, idle_timeout=1800)
+
+
+@asynccontextmanager
+async def web() -> AsyncGenerator[httpx.AsyncClient]:
+    """A plain web client."""
+    async with httpx.AsyncClient(trust_env=False, timeout=20) as client:
+        yield client
+
+
+async def opened(http: httpx.AsyncClient, url: str, token: str) -> httpx.Response:
+    """Open a session of the older protocol."""
+    return await http.post(f"{url}/mcp", json=HANDSHAKE, headers=bearing(token))
+
+
+WRONG = [
+    pytest.param([], id="none"),
+    pytest.param([("Authorization", "Bearer apmcp_nobody_0123456789abc")], id="unknown"),
+    pytest.param([("Authorization", "Bearer")], id="empty"),
+    pytest.param([("Authorization", f"Basic {ALICE}")], id="another-scheme"),
+    pytest.param([("Authorization", f"Bearer {ALICE}"), ("Authorization", f"Bearer {BOB}")], id="two"),
+    pytest.param([("X-API-Key", ALICE)], id="another-header"),
+    pytest.param([("Authorization", "Bearer " + "x" * 8000)], id="huge"),
+]
+
+
+@pytest.mark.parametrize("headers", WRONG)
+async def test_strangers_all_get_the_same_answer(hosting, tokens, sandbox, headers: list[tuple[str, str]]) -> None:
+    """Whatever was wrong, on every path of the protocol; the operator's key is used for nobody."""
+    async with hosting(tokens) as url, web() as http:
+        plain = await http.post(f"{url}/mcp", json=LIST, headers=ACCEPT)
+        answer = await http.post(f"{url}/mcp", json=LIST, headers=[*ACCEPT.items(), *headers])
+    assert answer.status_code == plain.status_code == 401
+    assert answer.text == plain.text
+    assert answer.headers["WWW-Authenticate"] == plain.headers["WWW-Authenticate"]
+    assert answer.json()["error"]["message"].endswith(".")
+    assert answer.json()["id"] is None
+    assert sandbox.requests == []
+
+
+async def test_who_may_read_finds_only_what_reads(hosting, tokens, dial, sandbox) -> None:
+    """What is above a token's scope is absent from its list, its prompts and its instructions, and refused."""
+    async with hosting(tokens) as url:
+        async with dial(url, bearing(ALICE)) as alice:
+            all_tools = {tool.name for tool in (await alice.list_tools()).tools}
+            all_prompts = {prompt.name for prompt in (await alice.list_prompts()).prompts}
+        async with dial(url, bearing(BOB)) as bob:
+            listed = await bob.list_tools()
+            tools = {tool.name for tool in listed.tools}
+            prompts = {prompt.name for prompt in (await bob.list_prompts()).prompts}
+            refused = await bob.call_tool("buy_number", {"confirm": True})
+            read = await bob.call_tool("account_overview", {})
+            instructions = bob.instructions or ""
+    assert {"buy_number", "create_agent", "release_number"} <= all_tools - tools
+    assert all(tool.annotations.read_only_hint for tool in listed.tools)
+    assert prompts < all_prompts
+    assert "buy_number" not in instructions
+    assert refused.is_error
+    assert "Unknown tool" in refused.content[0].text
+    assert not read.is_error
+    assert [request.method for request in sandbox.requests if request.method != "GET"] == []
+
+
+async def test_what_a_caller_did_is_written_down_with_their_name(hosting, tokens, dial, ledger) -> None:
+    """The operator pays, and can see who spent."""
+    async with hosting(tokens) as url, dial(url, bearing(ALICE)) as alice:
+        bought = await alice.call_tool("buy_number", {"agent_id": "agt_frontdesk", "confirm": True})
+    assert not bought.is_error, bought.content[0].text
+    (row,) = ledger()
+    assert row.approved_by.endswith(" of alice")
+
+
+@pytest.mark.parametrize("transport", ["streamable-http", "sse"])
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        pytest.param([("Host", "evil.example")], 421, id="host"),
+        pytest.param([("Host", "localhost.evil.example")], 421, id="longer-host"),
+        pytest.param([("Host", "localhost:80.evil.example")], 421, id="host-behind-a-port"),
+        pytest.param([("Origin", "https://evil.example")], 403, id="origin"),
+        pytest.param([("Origin", "null")], 403, id="null-origin"),
+        pytest.param([("Origin", "http://localhost"), ("Origin", "https://evil.example")], 403, id="two-origins"),
+    ],
+)
+async def test_a_strange_name_is_refused_before_anything_else(
+    hosting, transport: str, headers: list[tuple[str, str]], status: int
+) -> None:
+    """On every path, whether or not it exists, and before credentials are looked at."""
+    async with hosting(HttpSettings(transport=transport)) as url, web() as http:
+        for path in ("/mcp", "/sse", "/messages/", "/", "/mcp/..", "/.well-known/oauth-protected-resource"):
+            answer = await http.get(f"{url}{path}", headers=headers)
+            assert answer.status_code == status, path
+            assert "access-control-allow-origin" not in answer.headers
+
+
+async def test_a_page_may_use_it_when_its_origin_was_named(hosting, tokens) -> None:
+    """No other gets a word across, and nobody a preflight without a name."""
+    named, other = {"Origin": "https://chat.example"}, {"Origin": "https://other.example"}
+    preflight = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
+    settings = HttpSettings(auth="token", tokens_file=tokens.tokens_file, allowed_origins=("https://chat.example",))
+    async with hosting(settings) as url, web() as http:
+        asked = await http.options(f"{url}/mcp", headers=named | preflight)
+        answered = await http.post(f"{url}/mcp", json=HANDSHAKE, headers=bearing(ALICE) | named)
+        refused = await http.options(f"{url}/mcp", headers=other | preflight)
+    assert asked.status_code == 200
+    assert asked.headers["access-control-allow-origin"] == "https://chat.example"
+    assert "access-control-allow-credentials" not in asked.headers
+    assert answered.headers["access-control-allow-origin"] == "https://chat.example"
+    assert "mcp-session-id" in answered.headers["access-control-expose-headers"].lower()
+    assert refused.status_code == 403
+    async with hosting(tokens) as url, web() as http:
+        local = await http.post(
+            f"{url}/mcp", json=HANDSHAKE, headers=bearing(ALICE) | {"Origin": "http://localhost:5173"}
+        )
+    assert local.status_code == 200
+    assert "access-control-allow-origin" not in local.headers
+
+
+async def test_a_session_belongs_to_whoever_opened_it(hosting, tokens) -> None:
+    """To anybody else it does not exist, whatever they may do otherwise."""
+    async with hosting(tokens) as url, web() as http:
+        session = {"Mcp-Session-Id": (await opened(http, url, ALICE)).headers["Mcp-Session-Id"]}
+        for token, status in ((BOB, 404), (ALICE, 200)):
+            answer = await http.post(f"{url}/mcp", json=LIST, headers=bearing(token) | session)
+            assert answer.status_code == status
+        assert (await http.request("DELETE", f"{url}/mcp", headers=bearing(BOB) | session)).status_code == 404
+        assert (await http.request("DELETE", f"{url}/mcp", headers=bearing(ALICE) | session)).status_code == 200
+
+
+async def test_a_caller_has_their_share_of_sessions_and_no_more(hosting, tokens) -> None:
+    """Of others' sessions none is taken; one that ends makes room."""
+    async with hosting(tokens) as url, web() as http:
+        sessions = [await opened(http, url, ALICE) for _ in range(3)]
+        assert (await opened(http, url, ALICE)).status_code == 503
+        assert (await opened(http, url, BOB)).status_code == 200
+        first = {"Mcp-Session-Id": sessions[0].headers["Mcp-Session-Id"]}
+        await http.request("DELETE", f"{url}/mcp", headers=bearing(ALICE) | first)
+        assert (await opened(http, url, ALICE)).status_code == 200
+
+
+@pytest.mark.parametrize("mode", ["auto", "legacy"], ids=["modern", "legacy"])
+async def test_a_caller_has_their_share_of_calls_at_once(hosting, tokens, dial, eventually, mode: str) -> None:
+    """The next one is told to wait in words that a model reads, and other callers notice nothing."""
+    placing = {"agent_id": "agt_frontdesk", "to_number": "+14155550109", "confirm": True}
+    async with (
+        hosting(tokens) as url,
+        dial(url, bearing(ALICE), mode=mode) as alice,
+        dial(url, bearing(BOB), mode=mode) as bob,
+    ):
+        placed = (await alice.call_tool("place_call", placing)).structured_content["result"]["id"]
+        told: list[Any] = []
+        following = [
+            asyncio.create_task(
+                alice.call_tool("wait_for_call", {"call_id": placed}, progress_callback=lambda *_: _note(told))
+            )
+            for _ in range(4)
+        ]
+        await eventually(lambda: len(told) >= 4)
+        refused = await alice.call_tool("list_agents", {})
+        assert not (await bob.call_tool("list_agents", {})).is_error
+        await asyncio.gather(*following)
+        assert not (await alice.call_tool("list_agents", {})).is_error
+    assert refused.is_error
+    assert "4 requests of yours are under way" in refused.content[0].text
+
+
+async def _note(told: list[Any]) -> None:
+    told.append(None)
+
+
+async def test_an_idle_session_ends(hosting, tokens, eventually) -> None:
+    """It answers 404 then, at which clients open a new one; its caller's share is free again."""
+    settings = HttpSettings(auth="token", tokens_file=tokens.tokens_file, max_sessions=1, idle_timeout=0.2)
+    async with hosting(settings) as url, web() as http:
+        session = {"Mcp-Session-Id": (await opened(http, url, ALICE)).headers["Mcp-Session-Id"]}
+
+        async def is_free() -> bool:
+            return (await opened(http, url, ALICE)).status_code == 200
+
+        await eventually(is_free)
+        assert (await http.post(f"{url}/mcp", json=LIST, headers=bearing(ALICE) | session)).status_code == 404
+
+
+def changed(tokens: HttpSettings, old: str, new: str) -> None:
+    """Change the file of tokens."""
+    file = Path(tokens.tokens_file)
+    file.write_text(file.read_text().replace(old, new))
+
+
+async def test_a_token_that_is_taken_back_ends_what_lasts(hosting, tokens, monkeypatch) -> None:
+    """A stream that was opened with it is closed, and its session is nobody's."""
+    monkeypatch.setattr("agentphone_mcp.hosting.front._LOOK_AFTER_SECONDS", 0.05)
+    async with hosting(tokens) as url, web() as http, asyncio.timeout(20):
+        session = {"Mcp-Session-Id": (await opened(http, url, ALICE)).headers["Mcp-Session-Id"]}
+        async with http.stream("GET", f"{url}/mcp", headers=bearing(ALICE) | session) as stream:
+            assert stream.status_code == 200
+            changed(tokens, sha256(ALICE), "0" * 64)
+            assert [line async for line in stream.aiter_lines() if line.startswith("data")] == []
+        answer = await http.post(f"{url}/mcp", json=LIST, headers=bearing(ALICE) | session)
+    assert answer.status_code == 401
+
+
+async def test_probes_need_no_name_and_tell_nothing(hosting, tokens, eventually) -> None:
+    """A balancer asks by an address, and so may anybody else."""
+    async with hosting(tokens) as url, web() as http:
+        for path, status in (("/healthz", "alive"), ("/readyz", "ready")):
+            answer = await http.get(f"{url}{path}", headers={"Host": "10.0.0.7:8000"})
+            assert (answer.status_code, answer.json()) == (200, {"status": status})
+        changed(tokens, "[tokens", "no longer TOML")
+
+        async def is_not_ready() -> bool:
+            return (await http.get(f"{url}/readyz")).status_code == 503
+
+        await eventually(is_not_ready)
+        assert (await http.get(f"{url}/readyz")).json() == {"status": "not ready", "why": "nobody can be let in"}
+        assert (await http.get(f"{url}/healthz")).status_code == 200
+
+
+async def test_a_body_has_an_end(hosting, tokens) -> None:
+    """What is announced or sent beyond a megabyte is not taken in."""
+
+    async def endless() -> AsyncGenerator[bytes]:
+        for _ in range(2_000):
+            yield b" " * 1024
+
+    async with hosting(tokens) as url, web() as http:
+        for body in (b" " * 2_000_000, endless()):
+            kind = {"Content-Type": "application/json"}
+            answer = await http.post(f"{url}/mcp", content=body, headers=bearing(ALICE) | kind)
+            assert answer.status_code == 413
+
+
+async def test_the_access_log_tells_who_and_not_what(hosting, tokens, caplog) -> None:
+    """No token, no session, no query and no strange path stands in it."""
+    caplog.set_level(logging.INFO, "agentphone_mcp.access")
+    async with hosting(tokens) as url, web() as http:
+        session = (await opened(http, url, ALICE)).headers["Mcp-Session-Id"]
+        await http.get(f"{url}/mcp?key={BOB}", headers=ACCEPT)
+        await http.get(f"{url}/{ALICE}%0Aforged")
+    lines = [record.getMessage() for record in caplog.records if record.name == "agentphone_mcp.access"]
+    assert [line.split(" in ")[0] for line in lines] == ["POST /mcp 200", "GET /mcp 401", "GET (another path) 404"]
+    assert [line.rsplit(" ", 1)[1] for line in lines] == ["alice", "-", "-"]
+    everything = "\n".join(record.getMessage() for record in caplog.records)
+    assert not any(secret in everything for secret in (ALICE, BOB)), everything
+    assert session not in "\n".join(lines)
+
+
+async def test_jwt_metadata_is_for_everybody_and_names_the_issuer(hosting) -> None:
+    """A client without a token learns where to get one (RFC 9728)."""
+    settings = HttpSettings(
+        auth="jwt",
+        jwt_issuer="https://issuer.example",
+        resource_url="http://127.0.0.1:8000/mcp",
+        jwks_url="https://issuer.example/keys",
+    )
+    async with hosting(settings) as url, web() as http:
+        refused = await http.post(f"{url}/mcp", json=LIST, headers=ACCEPT)
+        known = await http.get(f"{url}/.well-known/oauth-protected-resource/mcp")
+    assert refused.status_code == 401
+    assert (
+        'resource_metadata="http://127.0.0.1:8000/.well-known/oauth-protected-resource/mcp"'
+        in refused.headers["WWW-Authenticate"]
+    )
+    told = json.loads(known.text)
+    assert told["resource"] == "http://127.0.0.1:8000/mcp"
+    assert told["authorization_servers"] == ["https://issuer.example"]
+    assert told["scopes_supported"] == ["read", "write", "spend"]
