@@ -4,7 +4,6 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 import anyio
 from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
@@ -20,6 +19,7 @@ from agentphone_mcp.hosting.doors import Door, OutOfScope
 _LOOK_AFTER_SECONDS = 5.0
 """How often it is looked whether those who are connected still may be, and whether they are still there."""
 _A_MOMENT = 0.2
+_STARTED = "http.response.start"
 _SOON = {"Retry-After": "5"}
 _PING = b":"
 """What a comment in an event stream begins with, which only keeps the connection open."""
@@ -30,14 +30,53 @@ ForCaller = Callable[[Caller], ASGIApp]
 """Gives what serves a caller."""
 
 
-@dataclass(eq=False)
 class _Visit:
-    """An HTTP request that is under way."""
+    """An HTTP request that is under way.
 
-    caller: Caller
-    is_stream: bool
-    scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
-    last_word: float = field(default_factory=anyio.current_time)
+    Attributes:
+        caller: whose it is.
+        is_stream: whether it only listens.
+        last_word: when something was last said to it.
+        said: the last of what was said.
+        is_over: whether it has been ended from here.
+    """
+
+    def __init__(self, caller: Caller, *, is_stream: bool) -> None:
+        self.caller = caller
+        self.is_stream = is_stream
+        self.last_word = anyio.current_time()
+        self.said: Message | None = None
+        self.is_over = False
+        self._listening = anyio.CancelScope()
+        self._serving = anyio.CancelScope()
+
+    async def serve(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve it, until it is over from either side."""
+
+        async def hear() -> Message:
+            if not self.is_over:
+                with anyio.CancelScope() as self._listening:
+                    return await receive()
+            return {"type": "http.disconnect"}
+
+        async def say(message: Message) -> None:
+            if self.is_over:
+                # As to a client that has left: nothing is heard there any more.
+                return
+            self.said = message
+            if not message.get("body", b"").startswith(_PING):
+                self.last_word = anyio.current_time()
+            await send(message)
+
+        with self._serving:
+            await app(scope, hear, say)
+
+    def end(self) -> None:
+        """End it, as if the client had left; who does not take notice is broken off when told a second time."""
+        if self.is_over:
+            self._serving.cancel()
+        self.is_over = True
+        self._listening.cancel()
 
 
 class Front:
@@ -93,7 +132,7 @@ class Front:
             too_long_ago = anyio.current_time() - self._idle_timeout
             for visit in list(self._visits):
                 if visit.last_word < too_long_ago or not self._door.still_admits(visit.caller):
-                    visit.scope.cancel()
+                    visit.end()
 
     async def close(self, seconds: float) -> None:
         """Let nobody in any more, wait for the answers that are on their way, and end the streams that carry them."""
@@ -103,8 +142,10 @@ class Front:
                 await self._is_quiet.wait()
         # Over SSE an answer comes on the stream, a moment after it was given.
         await anyio.sleep(_A_MOMENT)
-        for visit in self._visits:
-            visit.scope.cancel()
+        for _ in range(2):
+            for visit in self._visits:
+                visit.end()
+            await anyio.sleep(_A_MOMENT)
 
     def _has_only_streams(self) -> bool:
         return all(visit.is_stream for visit in self._visits)
@@ -116,24 +157,19 @@ class Front:
         return under_way.total() >= self._most_requests
 
     async def _serve(self, visit: _Visit, scope: Scope, receive: Receive, send: Send) -> None:
-        said: list[Message] = []
-
-        async def note(message: Message) -> None:
-            said[:] = [message]
-            if not message.get("body", b"").startswith(_PING):
-                visit.last_word = anyio.current_time()
-            await send(message)
-
         self._visits.add(visit)
         try:
-            with visit.scope:
-                await self._inside(visit.caller)(scope, receive, note)
+            await visit.serve(self._inside(visit.caller), scope, receive, send)
         finally:
             self._visits.discard(visit)
             if self.is_closed and self._has_only_streams():
                 self._is_quiet.set()
-        if visit.scope.cancelled_caught:
-            await _break_off(said)(scope, receive, send)
+        # What was ended from here ends as an answer does, and not as a fault of the web server.
+        if visit.is_over and visit.said is None:
+            why = "This was broken off: you may not stay, or nothing happened for too long."
+            await _refuse(503, why, _SOON)(scope, receive, send)
+        elif visit.is_over and visit.said and (visit.said["type"] == _STARTED or visit.said.get("more_body")):
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 class AccessLog:
@@ -174,15 +210,3 @@ def _refuse(status: int, why: str, headers: dict[str, str]) -> ASGIApp:
     """Answer with a sentence in the protocol's form of an error, which is what clients show."""
     error = JSONRPCError(jsonrpc="2.0", id=None, error=ErrorData(code=INVALID_REQUEST, message=why))
     return JSONResponse(error.model_dump(by_alias=True, exclude_unset=True), status, headers)
-
-
-def _break_off(said: list[Message]) -> ASGIApp:
-    """End what was not finished as an answer ends, and not as a fault of the web server."""
-    if not said:
-        return _refuse(503, "This was broken off: you may not stay, or nothing happened for too long.", _SOON)
-
-    async def end(_: Scope, __: Receive, send: Send) -> None:
-        if said[-1]["type"] == "http.response.start" or said[-1].get("more_body"):
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
-
-    return end

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import anyio
 import uvicorn
+from sse_starlette.sse import AppStatus
 
 from agentphone_mcp.config import Config, read
 from agentphone_mcp.hosting.app import MCP_PATH, SSE_PATH, HostedApp
@@ -70,6 +71,8 @@ def web_server(config: Config, settings: HttpSettings, board: Switchboard) -> uv
     Raises:
         ConfigError: if callers cannot be told from strangers with these settings.
     """
+    # Else it would cut every stream when the server is told to stop, also those that carry an answer.
+    AppStatus.disable_automatic_graceful_drain()
     door = _door(config, settings)
     app = HostedApp(config, settings, board, door, door.routes() if isinstance(door, JwtDoor) else ())
     web = uvicorn.Config(
