@@ -1,0 +1,76 @@
+"""Callers with access tokens of an authorization server, through the whole of a hosted server."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+
+import httpx
+import pytest
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from agentphone_mcp.hosting.serve import listening
+from agentphone_mcp.hosting.settings import HttpSettings
+
+ACCEPT = {"Accept": "application/json, text/event-stream"}
+LIST = {"jsonrpc": "2.0", "id": 2, "method": "tools/list"}
+
+
+@pytest.fixture
+async def authority(another_issuer) -> AsyncGenerator:
+    """An authorization server on loopback, with metadata and keys."""
+    with listening("127.0.0.1", 0) as listener:
+        issuer = another_issuer(f"http://127.0.0.1:{listener.getsockname()[1]}")
+
+        async def publish(request: Request) -> JSONResponse:
+            document = issuer.document(request.url.path)
+            return JSONResponse(document, 200 if document else 404)
+
+        app = Starlette(routes=[Route("/{path:path}", publish)])
+        server = uvicorn.Server(uvicorn.Config(app, log_config=None, ws="none", timeout_graceful_shutdown=1))
+        serving = asyncio.create_task(server.serve([listener]))
+        yield issuer
+        server.should_exit = True
+        await serving
+
+
+@pytest.fixture
+def settings(authority) -> HttpSettings:
+    """Its tokens are good here; its keys are found through its metadata."""
+    return HttpSettings(auth="jwt", jwt_issuer=authority.url, resource_url="https://phone.example/mcp")
+
+
+@pytest.mark.parametrize(
+    ("scope", "absent", "present"),
+    [
+        pytest.param("read", {"create_agent", "buy_number"}, {"list_agents"}, id="read"),
+        pytest.param("read write", {"buy_number", "delete_agent"}, {"create_agent"}, id="write"),
+        pytest.param("openid spend", set(), {"buy_number", "delete_agent", "create_agent"}, id="spend"),
+    ],
+)
+async def test_a_token_opens_as_much_as_its_scope(
+    hosting, dial, authority, settings, scope: str, absent: set[str], present: set[str]
+) -> None:
+    """And the account that is opened is the operator's, whose key never left for the authorization server."""
+    bearer = {"Authorization": f"Bearer {authority.token(scope=scope)}"}
+    async with hosting(settings) as url, dial(url, bearer) as client:
+        tools = {tool.name for tool in (await client.list_tools()).tools}
+        overview = await client.call_tool("account_overview", {})
+    assert present <= tools
+    assert not absent & tools
+    assert not overview.is_error
+
+
+async def test_a_token_that_is_good_for_nothing_here_is_told_so(hosting, authority, settings) -> None:
+    """With 403 and the scopes that would help; one that is not good at all gets 401."""
+    async with hosting(settings) as url, httpx.AsyncClient(trust_env=False) as http:
+        for token, status, hint in (
+            (authority.token(scope="email"), 403, 'error="insufficient_scope", scope="read write spend"'),
+            (authority.token(aud="https://other.example/mcp"), 401, "resource_metadata="),
+        ):
+            answer = await http.post(f"{url}/mcp", json=LIST, headers=ACCEPT | {"Authorization": f"Bearer {token}"})
+            assert answer.status_code == status
+            assert hint in answer.headers["WWW-Authenticate"]
+            assert token not in answer.text

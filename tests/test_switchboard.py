@@ -1,0 +1,117 @@
+"""Each account has a line of its own, for as long as somebody uses it."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from agentphone_mcp import switchboard
+from agentphone_mcp.api.errors import KeyMissing
+from agentphone_mcp.api.key import ApiKey
+from agentphone_mcp.callers import OPERATOR, Caller
+from agentphone_mcp.config import Config
+from agentphone_mcp.guard.refused import Refused
+from agentphone_mcp.switchboard import Switchboard
+
+RELAYS = Config(relays=True)
+
+
+def caller(number: int) -> Caller:
+    """Somebody with a key of their own."""
+    key = ApiKey(f"sk_test_caller_{number:04}")
+    return Caller(f"account {key.account()}", key=key)
+
+
+@pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Idle lines are hung up at once."""
+    monkeypatch.setattr(switchboard, "_IDLE_SECONDS", 0.05)
+
+
+async def test_a_caller_is_given_the_same_line_again_and_no_other_callers() -> None:
+    """Its connections are reused, also by two requests at once."""
+    async with Switchboard(RELAYS) as board:
+        async with board.connected(caller(1)) as one, board.connected(caller(2)) as other:
+            assert one.api is not other.api
+            assert (one.caller.name, other.caller.name) == (caller(1).name, caller(2).name)
+        both: list[Any] = []
+
+        async def call() -> None:
+            async with board.connected(caller(3)) as telephone:
+                both.append(telephone.api)
+
+        await asyncio.gather(call(), call())
+        assert both[0] is both[1]
+        async with board.connected(caller(1)) as again:
+            assert again.api is one.api
+
+
+async def test_the_operator_is_never_lent_where_callers_bring_their_own(answering) -> None:
+    """Nor is a line opened for them at all; a caller without a key has none."""
+    recorder = answering({"data": [], "total": 0})
+    async with Switchboard(RELAYS, inner=recorder.transport) as board, board.connected(OPERATOR) as telephone:
+        with pytest.raises(KeyMissing):
+            await telephone.api.agents.list()
+    assert recorder.requests == []
+
+
+async def test_a_caller_of_the_operators_account_brings_no_key() -> None:
+    """What they send besides is not looked at."""
+    config = Config(ApiKey("sk_live_not_a_real_key_0042"))
+    async with (
+        Switchboard(config) as board,
+        board.connected(caller(1)) as telephone,
+        board.connected(OPERATOR) as operators,
+    ):
+        assert telephone.api is operators.api
+
+
+async def test_a_line_that_nobody_uses_is_hung_up(hurried: None, eventually: Callable[..., Any]) -> None:
+    """Its key is forgotten, and so are its secrets; who comes back gets a new one."""
+    async with Switchboard(RELAYS) as board:
+        async with board.connected(caller(1)) as telephone:
+            telephone.api.secrets.learn("whsec_0123456789")
+            await asyncio.sleep(0.2)
+            assert board.cut("whsec_0123456789") == "[secret removed]"
+            async with board.connected(caller(1)) as again:
+                assert again.api is telephone.api, "a line in use is not hung up"
+        await eventually(lambda: board.cut("whsec_0123456789") == "whsec_0123456789")
+        async with board.connected(caller(1)) as new:
+            assert new.api is not telephone.api
+
+
+async def test_there_are_so_many_lines_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one that was idle the longest makes room; where all are in use the next caller is told to wait."""
+    monkeypatch.setattr(switchboard, "_MOST_LINES", 2)
+    async with Switchboard(RELAYS) as board:
+        async with board.connected(caller(1)) as first:
+            pass
+        async with board.connected(caller(2)) as second:
+            pass
+        async with board.connected(caller(3)), board.connected(caller(2)) as still:
+            assert still.api is second.api
+            with pytest.raises(Refused, match="too many accounts"):
+                async with board.connected(caller(1)):
+                    pass
+        async with board.connected(caller(1)) as anew:
+            assert anew.api is not first.api
+
+
+async def test_whoever_gives_up_while_being_connected_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next one is connected as if nothing had been."""
+    async with Switchboard(RELAYS) as board:
+        async with asyncio.TaskGroup() as tasks:
+            leaving = tasks.create_task(board.connected(caller(1)).__aenter__())
+            await asyncio.sleep(0)
+            leaving.cancel()
+        async with board.connected(caller(1)) as telephone:
+            assert telephone.caller.name == caller(1).name
+
+
+async def test_the_log_knows_the_secrets_of_all_who_are_connected(answering) -> None:
+    """And each caller's results only their own: what is cut from one's tells nothing of another's."""
+    async with Switchboard(RELAYS) as board, board.connected(caller(1)) as one, board.connected(caller(2)) as two:
+        one.api.secrets.learn("whsec_of_number_one")
+        assert board.cut("whsec_of_number_one sk_test_caller_0002") == "[secret removed] [key removed]"
+        assert two.api.secrets.cut("whsec_of_number_one") == "whsec_of_number_one"
