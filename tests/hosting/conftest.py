@@ -63,7 +63,7 @@ def dial() -> Dial:
     @asynccontextmanager
     async def dial(url: str, headers: dict[str, str] | None = None, **settings: Any) -> AsyncGenerator[Client]:
         async with (
-            httpx2.AsyncClient(headers=headers, trust_env=False, timeout=30, verify=False) as http,  # noqa: S501 - no TLS here
+            httpx2.AsyncClient(headers=headers, trust_env=False, timeout=30, verify=False) as http,
             Client(streamable_http_client(f"{url}/mcp", http_client=http), **settings) as client,
         ):
             yield client
