@@ -186,7 +186,7 @@ async def sandbox_with_a_call(stack: AsyncExitStack) -> tuple[dict[str, str], st
     async with httpx.AsyncClient(base_url=url, headers=headers, transport=transport, trust_env=False) as http:
         placed = await http.post("/v1/calls", json={"agentId": "agt_frontdesk", "toNumber": "+14155559999"})
         call_id = placed.raise_for_status().json()["id"]
-        while (await http.get(f"/v1/calls/{call_id}")).json()["status"] != "completed":  # noqa: ASYNC110
+        while (await http.get(f"/v1/calls/{call_id}")).json()["status"] != "completed":  # noqa: ASYNC110 - it tells nobody
             await asyncio.sleep(0.1)
     return {"AGENTPHONE_API_KEY": key, "AGENTPHONE_BASE_URL": url}, call_id
 
