@@ -15,13 +15,7 @@ _NAMED = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
 _JSON = ("Content-Type", "application/json")
 _BOTH = ("Accept", "application/json, text/event-stream")
 # Characters that end a header and begin another, written as bytes of the line itself or in disguise.
-_BREAKS = (
-    "\r\nX-Injected: 1",
-    "\nX-Injected: 1",
-    "\rX-Injected: 1",
-    "%0d%0aX-Injected: 1",
-    "\u010d\u010aX-Injected: 1",
-)
+_BREAKS = tuple(f"{end}X-Injected: 1" for end in ("\r\n", "\n", "\r", "%0d%0a", "\u010d\u010a"))
 _FORGED = ("x", "0" * 32, "f" * 10_000, "é", "\x7f", "a b", "null", "../..", "'", "=?base64?eA==?=", "\0", "", *_BREAKS)
 
 

@@ -168,10 +168,13 @@ class _Reading:
         self._connection = connection
         self._until = monotonic() + (PATIENCE if attack.owed else _A_MOMENT)
         self._is_head = attack.sent.startswith(b"HEAD ")
+        self._is_left = False
         self._buffer = b""
 
     def answer(self) -> Answer | None:
-        """The next answer; None when the connection was closed instead."""
+        """The next answer; None when the connection was closed instead, or the last one was left unfinished."""
+        if self._is_left:
+            return None
         head = self._upto(b"\r\n\r\n")
         if head is None:
             if self._buffer:
@@ -208,9 +211,10 @@ class _Reading:
             try:
                 size = self._upto(b"\r\n")
             except NoAnswer:
-                if streams:
-                    return
-                raise
+                if not streams:
+                    raise
+                self._is_left = True
+                return
             if size is None or not re.fullmatch(rb"[0-9A-Fa-f]+", size):
                 raise BrokenAnswer(f"no size of a chunk: {size!r}")
             answer.body += self._exactly(int(size, 16))
