@@ -38,7 +38,7 @@ from agentphone_mcp.guard.untrusted import clean
 from agentphone_mcp.guides import GUIDES
 from agentphone_mcp.prompts.catalog import prompts_for
 from agentphone_mcp.switchboard import Switchboard
-from agentphone_mcp.tools.catalog import CATALOG, select
+from agentphone_mcp.tools.catalog import ALL_NAMES, select
 from agentphone_mcp.tools.explain import explain, explain_arguments
 from agentphone_mcp.tools.injected import Telephone
 from agentphone_mcp.tools.naming import complete
@@ -65,7 +65,7 @@ user that they can ask for it.
 
 def instructions_for(tools: Iterable[Declared]) -> str:
     """The seeds' rules for the tools that are there: a line that names another one is left out."""
-    absent = {tool.name for declared in CATALOG.values() for tool in declared} - {tool.name for tool in tools}
+    absent = ALL_NAMES - {tool.name for tool in tools}
     lines = _INSTRUCTIONS.splitlines()
     return "\n".join(line for line in lines if not absent & set(re.findall(r"[a-z]+(?:_[a-z]+)+", line)))
 
@@ -77,6 +77,7 @@ _CACHE_HINTS: dict[CacheableMethod, CacheHint] = {
     "resources/list": CacheHint(ttl_ms=3_600_000, scope="public"),
     "resources/templates/list": CacheHint(ttl_ms=3_600_000, scope="public"),
 }
+_LONGEST_NAME = 64
 _ANSWERS_ARE_READ = 86_400.0
 """Seconds for which a person's answer is at least understood, so that one that comes too late is told as such."""
 
@@ -146,6 +147,7 @@ class AgentPhoneServer(MCPServer[Telephone]):
 
     def __init__(self, config: Config, scope: Scope, lifespan: Any) -> None:
         tools = select(config.toolsets, "read" if config.read_only else scope)
+        self._names = {declared.name for declared in tools}
         super().__init__(
             "agentphone",
             title="AgentPhone",
@@ -184,6 +186,9 @@ class AgentPhoneServer(MCPServer[Telephone]):
         Raises:
             ToolError: with a sentence that the model reads: what was asked, what happened, what to do next.
         """
+        if name not in self._names:
+            why = "is not open to this connection" if name in ALL_NAMES else "does not exist"
+            raise ToolError(f"The tool {_shown(name[:_LONGEST_NAME])!r} {why}: look at the list of tools.")
         try:
             return await super().call_tool(name, arguments, context)
         except ToolError as failure:

@@ -46,7 +46,7 @@ def test_a_demo_that_fails_says_so_with_its_exit_status() -> None:
     options = ["--sandbox", "--toolsets", "account"]
     shown = demo(f"import sys; from agentphone_mcp.demo import run_demo; sys.exit(run_demo(server_options={options}))")
     assert shown.returncode == 1
-    assert "The demo failed: create_agent answered: Unknown tool: create_agent" in shown.stdout
+    assert "The demo failed: create_agent answered: The tool 'create_agent'" in shown.stdout
     assert "Traceback" not in shown.stdout + shown.stderr
 
 

@@ -17,8 +17,9 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
-from agentphone_mcp.callers import SCOPES, Caller, Scope
+from agentphone_mcp.callers import SCOPES, Scope
 from agentphone_mcp.config import Config
+from agentphone_mcp.hosting.bodies import LARGEST_BODY, WholeBodies
 from agentphone_mcp.hosting.doors import Door
 from agentphone_mcp.hosting.edges import Edges
 from agentphone_mcp.hosting.front import AccessLog, Front
@@ -30,8 +31,6 @@ from agentphone_mcp.switchboard import Switchboard
 
 MCP_PATH, SSE_PATH, MESSAGES_PATH = "/mcp", "/sse", "/messages/"
 _PROBES = ("/healthz", "/readyz")
-_LARGEST_BODY = 1024 * 1024
-"""Bytes; the longest prompt and a hundred people are a small part of it."""
 _SECONDS_TO_FINISH = 25.0
 _SECONDS_TO_ANSWER = 2.0
 _BROWSERS_SEND = (
@@ -56,7 +55,7 @@ class _Sessions(StreamableHTTPSessionManager):
             server,
             security_settings=_CHECKED_BEFORE,
             session_idle_timeout=idle_timeout,
-            max_request_body_size=_LARGEST_BODY,
+            max_request_body_size=LARGEST_BODY,
         )
         self._most = most
 
@@ -89,8 +88,8 @@ class HostedApp:
         self._more_routes = routes
         self._traffic = Traffic(settings.max_calls)
         self._health = Health(board.books, door, lambda: self._traffic.is_stopping)
-        servers = {scope: self._server(config, scope) for scope in SCOPES}
-        self._sessions = {
+        servers: dict[Scope, AgentPhoneServer] = {scope: self._server(config, scope) for scope in SCOPES}
+        self._sessions: dict[Scope, _Sessions] = {
             scope: _Sessions(
                 server._lowlevel_server,  # pyright: ignore[reportPrivateUsage] - the SDK counts no sessions by caller
                 most=settings.max_sessions,
@@ -105,14 +104,16 @@ class HostedApp:
             most_streams=settings.max_sessions,
             idle_timeout=settings.idle_timeout,
         )
-        self._fronts = {MCP_PATH: front(self._streamable_http)}
+        mcp: dict[Scope, ASGIApp] = {
+            scope: WholeBodies(sessions.handle_request) for scope, sessions in self._sessions.items()
+        }
+        self._fronts = {MCP_PATH: front(mcp)}
         if settings.transport == "sse":
-            sse = {
-                scope: server.sse_app(max_request_body_size=_LARGEST_BODY, transport_security=_CHECKED_BEFORE)
+            sse: dict[Scope, ASGIApp] = {
+                scope: WholeBodies(server.sse_app(transport_security=_CHECKED_BEFORE))
                 for scope, server in servers.items()
             }
-            old_front = front(lambda caller: sse[caller.scope])
-            self._fronts |= {SSE_PATH: old_front, MESSAGES_PATH: old_front}
+            self._fronts |= dict.fromkeys((SSE_PATH, MESSAGES_PATH), front(sse))
         self.asgi = self._application(settings)
 
     async def finish(self) -> None:
@@ -131,9 +132,6 @@ class HostedApp:
         server = AgentPhoneServer(config, scope, lifespan)
         server.middleware.append(self._traffic.regulate)
         return server
-
-    def _streamable_http(self, caller: Caller) -> ASGIApp:
-        return self._sessions[caller.scope].handle_request
 
     def _application(self, settings: HttpSettings) -> Starlette:
         routes: list[BaseRoute] = [

@@ -3,7 +3,7 @@
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Mapping
 
 import anyio
 from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from agentphone_mcp.callers import CALLER, Caller
+from agentphone_mcp.callers import Scope as CallerScope
 from agentphone_mcp.hosting.doors import Door, OutOfScope
 
 _LOOK_AFTER_SECONDS = 5.0
@@ -25,9 +26,6 @@ _PING = b":"
 """What a comment in an event stream begins with, which only keeps the connection open."""
 
 access = logging.getLogger("agentphone_mcp.access")
-
-ForCaller = Callable[[Caller], ASGIApp]
-"""Gives what serves a caller."""
 
 
 class _Visit:
@@ -84,14 +82,20 @@ class Front:
 
     Args:
         door: finds out who is calling.
-        inside: gives what serves a caller.
+        inside: what serves callers of each scope.
         most_requests: how many of one caller may be under way, streams included.
         most_streams: how many of these may be streams.
         idle_timeout: seconds after which a stream on which nothing was said ends.
     """
 
     def __init__(
-        self, door: Door, inside: ForCaller, *, most_requests: int, most_streams: int, idle_timeout: float
+        self,
+        door: Door,
+        inside: Mapping[CallerScope, ASGIApp],
+        *,
+        most_requests: int,
+        most_streams: int,
+        idle_timeout: float,
     ) -> None:
         self.is_closed = False
         self._door = door
@@ -159,7 +163,7 @@ class Front:
     async def _serve(self, visit: _Visit, scope: Scope, receive: Receive, send: Send) -> None:
         self._visits.add(visit)
         try:
-            await visit.serve(self._inside(visit.caller), scope, receive, send)
+            await visit.serve(self._inside[visit.caller.scope], scope, receive, send)
         finally:
             self._visits.discard(visit)
             if self.is_closed and self._has_only_streams():

@@ -12,6 +12,7 @@ _MODULES: tuple[ModuleType, ...] = (account, agents, numbers, calls, messages, w
 _BY_NAME = {module.__name__.rpartition(".")[2]: module for module in _MODULES}
 CATALOG: dict[str, list[Declared]] = {name: _BY_NAME[name].TOOLS for name in TOOLSETS}
 """Toolset name -> its tools."""
+ALL_NAMES = frozenset(tool.name for tools in CATALOG.values() for tool in tools)
 
 
 def select(toolsets: Iterable[str], scope: Scope) -> list[Declared]:

@@ -103,7 +103,7 @@ async def test_who_may_read_finds_only_what_reads(hosting, tokens, dial, sandbox
     assert prompts < all_prompts
     assert "buy_number" not in instructions
     assert refused.is_error
-    assert "Unknown tool" in refused.content[0].text
+    assert "is not open to this connection" in refused.content[0].text
     assert not read.is_error
     assert [request.method for request in sandbox.requests if request.method != "GET"] == []
 

@@ -6,7 +6,6 @@ import sys
 from collections.abc import Generator
 from pathlib import Path
 from time import monotonic, sleep
-from typing import Any
 
 import pytest
 
@@ -21,13 +20,6 @@ KINDS = (
 EACH = 12
 FEW = {"sizes": 4}
 """Of what takes its time."""
-KNOWN = {
-    "sessions": "a GET with Last-Event-ID in an open session is answered with 500, as there is no store of events",
-    "left": "a client that goes away before it has sent the whole body leaves a traceback in the log",
-    "cuts": "a client that goes away while it sends a body leaves a traceback in the log",
-    "framing": "a client that never sends the rest of a body leaves a traceback in the log when it goes away",
-}
-"""What fails today; each is to be mended."""
 # Prints what is sent by the first requests of a run.
 SENT = """
 import hashlib, hostile
@@ -58,12 +50,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Generator[tuple[str, Pat
         process.wait(15)
 
 
-def marked(kind: str) -> Any:
-    """A kind, and what is known to be wrong with how it is met."""
-    return pytest.param(kind, marks=[pytest.mark.xfail(strict=True, reason=KNOWN[kind])] if kind in KNOWN else [])
-
-
-@pytest.mark.parametrize("kind", [marked(kind) for kind in KINDS])
+@pytest.mark.parametrize("kind", KINDS)
 def test_hostile_requests_are_answered_or_dropped_and_others_served(server: tuple[str, Path], kind: str) -> None:
     """Whatever is sent, there is HTTP without a crash in it, no traceback in the log, and the next client is served."""
     url, log = server

@@ -164,7 +164,7 @@ async def test_a_tool_that_is_off_cannot_be_called(connect, sandbox) -> None:
         for name in ("buy_number", "release_number", "list_agents", "get_call"):
             result = await client.call_tool(name, {"number_id": "num_frontdesk", "confirm": True})
             assert result.is_error
-            assert "Unknown tool" in result.content[0].text
+            assert "is not open to this connection" in result.content[0].text
     assert sandbox.requests == []
 
 
