@@ -70,13 +70,9 @@ def instructions_for(tools: Iterable[Declared]) -> str:
     return "\n".join(line for line in lines if not absent & set(re.findall(r"[a-z]+(?:_[a-z]+)+", line)))
 
 
-# The lists are the same for every key and change only with the server's own settings.
-_CACHE_HINTS: dict[CacheableMethod, CacheHint] = {
-    "tools/list": CacheHint(ttl_ms=3_600_000, scope="public"),
-    "prompts/list": CacheHint(ttl_ms=3_600_000, scope="public"),
-    "resources/list": CacheHint(ttl_ms=3_600_000, scope="public"),
-    "resources/templates/list": CacheHint(ttl_ms=3_600_000, scope="public"),
-}
+# These lists change only with the server's own settings.
+_LISTS: tuple[CacheableMethod, ...] = ("tools/list", "prompts/list", "resources/list", "resources/templates/list")
+_LISTS_ARE_GOOD_MS = 3_600_000
 _LONGEST_NAME = 64
 _ANSWERS_ARE_READ = 86_400.0
 """Seconds for which a person's answer is at least understood, so that one that comes too late is told as such."""
@@ -143,9 +139,10 @@ class AgentPhoneServer(MCPServer[Telephone]):
         config: what it is told.
         scope: how far those may go who connect to it.
         lifespan: gives the switchboard that they are connected by.
+        is_for_all: whether everybody who connects has that scope, so that all are told the same.
     """
 
-    def __init__(self, config: Config, scope: Scope, lifespan: Any) -> None:
+    def __init__(self, config: Config, scope: Scope, lifespan: Any, *, is_for_all: bool = True) -> None:
         tools = select(config.toolsets, "read" if config.read_only else scope)
         self._names = {declared.name for declared in tools}
         super().__init__(
@@ -156,7 +153,7 @@ class AgentPhoneServer(MCPServer[Telephone]):
             website_url="https://agentphone.to",
             tools=[declared.tool for declared in tools],
             lifespan=lifespan,
-            cache_hints=_CACHE_HINTS,
+            cache_hints=dict.fromkeys(_LISTS, CacheHint(_LISTS_ARE_GOOD_MS, "public" if is_for_all else "private")),
             middleware=[_connect],
             request_state_security=_request_state_security(config),
             log_level="WARNING",

@@ -1,10 +1,8 @@
 """One request to the API: the path quoted, the time bounded, safe requests retried, a status turned into an error."""
 
 import logging
-import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
-from functools import cache
 from typing import Any, TypeVar
 
 import anyio
@@ -12,6 +10,7 @@ import httpx
 from httpx_sse import EventSource, SSEError
 from pydantic import BaseModel
 
+from agentphone_mcp.api.connections import PooledConnections
 from agentphone_mcp.api.errors import (
     ApiError,
     BadPathValue,
@@ -40,8 +39,6 @@ SILENCE = 60.0
 _TO_CONNECT = 10.0
 _FOR_AUDIO = 300.0
 _MAX_REDIRECTS = 3
-# Each followed call keeps one busy for minutes; httpx's own limit of 100 would stop everything else.
-_CONNECTIONS = httpx.Limits(max_connections=2_000, max_keepalive_connections=20)
 _UNTYPED = "application/octet-stream"
 # Of httpx's errors these happen before a request is sent, so that a write cannot have been accepted.
 _NEVER_SENT = (
@@ -90,9 +87,7 @@ class Transport:
         self._tracing = Tracing(self._allowlist.base)
         self._client: httpx.AsyncClient | None = None
         if key is not None:
-            inner = inner or httpx.AsyncHTTPTransport(
-                verify=_certificates(), proxy=proxy_for(self._allowlist), limits=_CONNECTIONS
-            )
+            inner = inner or PooledConnections(proxy_for(self._allowlist))
             self._client = httpx.AsyncClient(
                 base_url=self._allowlist.base,
                 headers={"Accept": "application/json"} | ({"X-Sub-Account-Id": sub_account} if sub_account else {}),
@@ -257,12 +252,6 @@ class Transport:
         sent = not isinstance(lost, _NEVER_SENT)
         kind = OutcomeUnknown if sent and not line.is_read else Unreachable
         return kind(line, _reason(lost))
-
-
-@cache
-def _certificates() -> ssl.SSLContext:
-    """Whom TLS trusts; reading that takes some 20 ms, and is the same for every account."""
-    return httpx.create_ssl_context()
 
 
 def slowest_write(timeout: float) -> float:

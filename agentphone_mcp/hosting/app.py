@@ -88,7 +88,9 @@ class HostedApp:
         self._more_routes = routes
         self._traffic = Traffic(settings.max_calls)
         self._health = Health(board.books, door, lambda: self._traffic.is_stopping)
-        servers: dict[Scope, AgentPhoneServer] = {scope: self._server(config, scope) for scope in SCOPES}
+        servers: dict[Scope, AgentPhoneServer] = {
+            scope: self._server(config, scope, is_for_all=settings.auth in ("none", "relay")) for scope in SCOPES
+        }
         self._sessions: dict[Scope, _Sessions] = {
             scope: _Sessions(
                 server._lowlevel_server,  # pyright: ignore[reportPrivateUsage] - the SDK counts no sessions by caller
@@ -123,13 +125,13 @@ class HostedApp:
             for front in set(self._fronts.values()):
                 closing.start_soon(front.close, _SECONDS_TO_ANSWER)
 
-    def _server(self, config: Config, scope: Scope) -> AgentPhoneServer:
+    def _server(self, config: Config, scope: Scope, *, is_for_all: bool) -> AgentPhoneServer:
         @asynccontextmanager
         async def lifespan(_: object) -> AsyncGenerator[Switchboard]:
             # One for all, which is open for as long as the application is.
             yield self._board
 
-        server = AgentPhoneServer(config, scope, lifespan)
+        server = AgentPhoneServer(config, scope, lifespan, is_for_all=is_for_all)
         server.middleware.append(self._traffic.regulate)
         return server
 

@@ -135,7 +135,8 @@ class Front:
             await anyio.sleep(_LOOK_AFTER_SECONDS)
             too_long_ago = anyio.current_time() - self._idle_timeout
             for visit in list(self._visits):
-                if visit.last_word < too_long_ago or not self._door.still_admits(visit.caller):
+                is_idle = visit.is_stream and visit.last_word < too_long_ago
+                if is_idle or not self._door.still_admits(visit.caller):
                     visit.end()
 
     async def close(self, seconds: float) -> None:

@@ -84,7 +84,10 @@ def _next_step(error: errors.ApiError) -> str:  # noqa: C901, PLR0911, PLR0912 -
         case errors.DestinationRefused():
             return "The key goes to AgentPhone's own hosts only, so this was not followed."
         case errors.Unauthorized():
-            return f"The key in {KEY_VARIABLE} (or {KEY_FILE_VARIABLE}) is wrong or revoked; ask your user to check it."
+            return (
+                f"The key in {KEY_VARIABLE} (or {KEY_FILE_VARIABLE}; X-API-Key where callers bring theirs) is wrong or "
+                "revoked; ask your user to check it."
+            )
         case errors.PaymentRequired():
             return "The balance is too low or no payment method is on file; ask your user to top up, then try again."
         case errors.Forbidden():
