@@ -15,6 +15,7 @@ from agentphone_mcp.hosting.app import MCP_PATH, SSE_PATH, HostedApp
 from agentphone_mcp.hosting.doors import Door
 from agentphone_mcp.hosting.key_set import KeySet
 from agentphone_mcp.hosting.open_door import OpenDoor
+from agentphone_mcp.hosting.punctual import event_loop_options, protocol
 from agentphone_mcp.hosting.relay import RelayDoor
 from agentphone_mcp.hosting.resource_server import JwtDoor, JwtVerifier
 from agentphone_mcp.hosting.settings import HttpSettings
@@ -62,7 +63,7 @@ def serve(config: Config, settings: HttpSettings, board: Switchboard, say: Calla
         host, port = settings.host, listener.getsockname()[1]
         path = SSE_PATH if settings.transport == "sse" else MCP_PATH
         say(f"Serving on http://{f'[{host}]' if ':' in host else host}:{port}{path}")
-        anyio.run(partial(server.serve, sockets=[listener]))
+        anyio.run(partial(server.serve, sockets=[listener]), backend_options=event_loop_options())
 
 
 def web_server(config: Config, settings: HttpSettings, board: Switchboard) -> uvicorn.Server:
@@ -77,6 +78,7 @@ def web_server(config: Config, settings: HttpSettings, board: Switchboard) -> uv
     app = HostedApp(config, settings, board, door, door.routes() if isinstance(door, JwtDoor) else ())
     web = uvicorn.Config(
         app.asgi,
+        http=protocol(),
         # Without its own logging, uvicorn's lines pass our formatter, which cuts the key out.
         log_config=None,
         access_log=False,
