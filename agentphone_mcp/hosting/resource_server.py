@@ -8,11 +8,13 @@ import logging
 import time
 from collections.abc import Callable
 from typing import Annotated
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import jwt
+from mcp.server.auth.handlers.metadata import ProtectedResourceMetadataHandler
 from mcp.server.auth.provider import AccessToken
-from mcp.server.auth.routes import build_resource_metadata_url, create_protected_resource_routes
+from mcp.server.auth.routes import build_resource_metadata_url
+from mcp.shared.auth import ProtectedResourceMetadata
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.datastructures import Headers
 from starlette.routing import Route
@@ -163,8 +165,15 @@ class JwtDoor:
 
     def routes(self) -> list[Route]:
         """The metadata that tells clients whose tokens are good here, for everybody to read (RFC 9728)."""
-        issuer = identifying_url(self._verifier.keys.issuer, "the issuer")
-        return create_protected_resource_routes(self._resource, [issuer], list(SCOPES), "AgentPhone")
+        # Without the SDK's own route: that lets the pages of any origin read it, and which may is for the operator.
+        metadata = ProtectedResourceMetadata(
+            resource=self._resource,
+            authorization_servers=[identifying_url(self._verifier.keys.issuer, "the issuer")],
+            scopes_supported=list(SCOPES),
+            resource_name="AgentPhone",
+        )
+        path = urlsplit(str(build_resource_metadata_url(self._resource))).path
+        return [Route(path, ProtectedResourceMetadataHandler(metadata).handle, methods=["GET"])]
 
 
 def _name(client: str, subject: str) -> str:

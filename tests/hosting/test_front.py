@@ -302,12 +302,14 @@ async def test_jwt_metadata_is_for_everybody_and_names_the_issuer(hosting) -> No
     )
     async with hosting(settings) as url, web() as http:
         refused = await http.post(f"{url}/mcp", json=LIST, headers=ACCEPT)
-        known = await http.get(f"{url}/.well-known/oauth-protected-resource/mcp")
+        page = {"Origin": "http://localhost:5173"}
+        known = await http.get(f"{url}/.well-known/oauth-protected-resource/mcp", headers=page)
     assert refused.status_code == 401
     assert (
         'resource_metadata="http://127.0.0.1:8000/.well-known/oauth-protected-resource/mcp"'
         in refused.headers["WWW-Authenticate"]
     )
+    assert "access-control-allow-origin" not in known.headers
     told = json.loads(known.text)
     assert told["resource"] == "http://127.0.0.1:8000/mcp"
     assert told["authorization_servers"] == ["https://issuer.example"]
