@@ -1,5 +1,12 @@
-"""What every test can ask for: a sandbox of its own, a connected MCP client, and an API that answers as told."""
+"""What every test can ask for: a sandbox, a connected MCP client, an API that answers as told, and a PostgreSQL."""
 
+import itertools
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
@@ -27,6 +34,8 @@ from agentphone_mcp.server import create_server
 
 # How long an example takes depends on the machine.
 
+PATIENCE = 30
+"""Seconds for what takes a moment, on whichever machine."""
 LIVE_KEY = "sk_live_not_a_real_key_0042"
 
 # The same examples on every machine; `pytest --hypothesis-profile=explore` looks for new ones.
@@ -41,6 +50,7 @@ Asks = Callable[..., Any] | None
 Hears = Callable[[Any], Awaitable[None]] | None
 """What a host does with the notifications of a server."""
 HOST = Implementation(name="Test Host", version="4.2")
+_numbers = itertools.count(1)
 
 
 class Recorder:
@@ -206,3 +216,88 @@ def eventually() -> Callable[..., Awaitable[None]]:
                 await anyio.sleep(0.01)
 
     return eventually
+
+
+class PostgreSQL:
+    """A PostgreSQL of the tests' own, which can be stopped and started again; its files are in a folder of its user."""
+
+    def __init__(self, binaries: Path) -> None:
+        self._binaries = binaries
+        self._folder = Path(tempfile.mkdtemp(prefix="agentphone-"))
+        self._log = self._folder / "log"
+        self._as_its_user: list[str] = []
+        if os.geteuid() == 0:
+            # It does not run as root; and it ends with us, however we end.
+            shutil.chown(self._folder, "postgres", "postgres")
+            self._as_its_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", "--pdeathsig=INT"]
+        self._run("initdb", "-D", self._folder / "data", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C")
+        self.start()
+
+    def start(self) -> None:
+        """Start it, and wait until it answers; a bounded time."""
+        settings = ["listen_addresses=", f"unix_socket_directories={self._folder}", "fsync=off", "max_connections=100"]
+        command = [*self._as_its_user, self._binaries / "postgres", "-D", self._folder / "data"]
+        with self._log.open("ab") as output:
+            self._process = subprocess.Popen(
+                [*command, *(word for one in settings for word in ("-c", one))],
+                stdout=output,
+                stderr=output,
+                cwd=self._folder,
+            )
+        give_up_at = time.monotonic() + PATIENCE
+        asked = [self._binaries / "pg_isready", "-q", "-h", self._folder, "-U", "postgres"]
+        while subprocess.run(asked, check=False, timeout=PATIENCE).returncode:
+            assert self._process.poll() is None, self._log.read_text()
+            assert time.monotonic() < give_up_at, self._log.read_text()
+            time.sleep(0.05)
+
+    def stop(self) -> None:
+        """Stop it without waiting for whoever is still connected."""
+        self._process.send_signal(signal.SIGINT)
+        try:
+            self._process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def remove(self) -> None:
+        """Stop it for good."""
+        self.stop()
+        shutil.rmtree(self._folder)
+
+    def database(self) -> str:
+        """Make a database, and give its SQLAlchemy URL."""
+        name = f"ledger_{next(_numbers)}"
+        self._run("createdb", "-h", self._folder, "-U", "postgres", name)
+        return f"postgresql://postgres:hunter2@/{name}?host={self._folder}"
+
+    def _run(self, program: str, *arguments: str | Path) -> None:
+        command = [*self._as_its_user, self._binaries / program, *arguments]
+        subprocess.run(command, check=True, capture_output=True, cwd=self._folder, timeout=PATIENCE)
+
+
+def _binaries() -> Path:
+    """Where this machine keeps PostgreSQL; Debian leaves it off the PATH."""
+    found = shutil.which("initdb")
+    folders = [Path(found).resolve().parent] if found else []
+    folders += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+    known = [folder for folder in folders if (folder / "initdb").exists() and (folder / "postgres").exists()]
+    if not known or os.name != "posix":
+        pytest.skip("no PostgreSQL is installed here")
+    return known[0]
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Generator[Callable[[], str]]:
+    """Makes databases in a PostgreSQL of the tests' own; each call gives the SQLAlchemy URL of a new one."""
+    cluster = PostgreSQL(_binaries())
+    yield cluster.database
+    cluster.remove()
+
+
+@pytest.fixture
+def cluster() -> Generator[PostgreSQL]:
+    """A PostgreSQL of one test's own."""
+    cluster = PostgreSQL(_binaries())
+    yield cluster
+    cluster.remove()

@@ -1,17 +1,9 @@
 """A ledger in each of its two homes, a clock that is set by hand, and deeds to write down."""
 
-import itertools
-import os
-import shutil
-import signal
-import subprocess
-import tempfile
-import time
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 
 from agentphone_mcp.api.models import Done
@@ -23,9 +15,6 @@ from agentphone_mcp.guard.ledger import Ledger
 from agentphone_mcp.guard.limits import Limits
 from agentphone_mcp.guard.reservations import Rules
 from agentphone_mcp.guard.settling import Settler
-
-_PATIENCE = 30
-_numbers = itertools.count(1)
 
 
 class Clock:
@@ -59,67 +48,6 @@ class Pen(Ledger):
         assert isinstance(row, int)
         self.settle(row, "unknown", reason="timed out")
         return row
-
-
-def _binaries() -> Path | None:
-    """Where this machine keeps PostgreSQL; Debian leaves it off the PATH."""
-    found = shutil.which("initdb")
-    folders = [Path(found).resolve().parent] if found else []
-    folders += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
-    return next((folder for folder in folders if (folder / "initdb").exists() and (folder / "postgres").exists()), None)
-
-
-def _wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    """Wait until the database answers; a bounded time."""
-    give_up_at = time.monotonic() + _PATIENCE
-    while True:
-        try:
-            psycopg.connect(url).close()
-        except psycopg.OperationalError:
-            assert process.poll() is None, log.read_text()
-            assert time.monotonic() < give_up_at, log.read_text()
-            time.sleep(0.05)
-        else:
-            return
-
-
-@pytest.fixture(scope="session")
-def postgresql() -> Generator[Callable[[], str]]:
-    """Makes databases in a PostgreSQL of the tests' own; each call gives the SQLAlchemy URL of a new one."""
-    binaries = _binaries()
-    if binaries is None or os.name != "posix":
-        pytest.skip("no PostgreSQL is installed here")
-    folder = Path(tempfile.mkdtemp(prefix="agentphone-"))
-    as_its_user: list[str] = []
-    if os.geteuid() == 0:
-        # It does not run as root; and it ends with us, however we end.
-        shutil.chown(folder, "postgres", "postgres")
-        as_its_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", "--pdeathsig=INT"]
-    data, log, url = folder / "data", folder / "log", f"host={folder} user=postgres dbname=postgres"
-    made = [*as_its_user, binaries / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8"]
-    subprocess.run([*made, "--locale=C", "--no-sync"], check=True, capture_output=True, cwd=folder, timeout=_PATIENCE)
-    settings = ["listen_addresses=", f"unix_socket_directories={folder}", "fsync=off", "max_connections=100"]
-    command = [*as_its_user, binaries / "postgres", "-D", data, *(word for one in settings for word in ("-c", one))]
-    with log.open("wb") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=output, cwd=folder)
-    try:
-        _wait_for(url, process, log)
-        with psycopg.connect(url, autocommit=True) as admin:
-
-            def database() -> str:
-                name = f"ledger_{next(_numbers)}"
-                admin.execute(f"CREATE DATABASE {name}")
-                return f"postgresql://postgres:hunter2@/{name}?host={folder}"
-
-            yield database
-    finally:
-        process.send_signal(signal.SIGINT)  # which does not wait for whoever is still connected
-        try:
-            process.wait(_PATIENCE)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        shutil.rmtree(folder)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
