@@ -1,7 +1,10 @@
-"""A hosted server in the test's own process, an authorization server that obeys, and a clock that is set by hand."""
+"""Hosted servers in the test's own process and in others, an authorization server that obeys, and a clock."""
 
 import asyncio
+import hashlib
 import json
+import os
+import sys
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -27,6 +30,12 @@ from agentphone_mcp.switchboard import Switchboard
 Hosting = Callable[..., AbstractAsyncContextManager[str]]
 """Serves while the context lasts, and gives the server's address without a path."""
 Dial = Callable[..., AbstractAsyncContextManager[Client]]
+Starting = Callable[..., AbstractAsyncContextManager["Server"]]
+"""Serves in a process of its own, which is told by these variables, while the context lasts."""
+ROOT = Path(__file__).parents[2]
+PATIENCE = 60
+"""Seconds for what takes a moment, on whichever machine."""
+TOKENS = {name: f"apmcp_{name}-{'x' * 36}" for name in ("ada", "ben")}
 CURVES = {"ES256": ec.SECP256R1(), "ES384": ec.SECP384R1(), "ES512": ec.SECP521R1()}
 RESOURCE = "https://phone.example/mcp"
 
@@ -69,6 +78,88 @@ def dial() -> Dial:
             yield client
 
     return dial
+
+
+class Server:
+    """A server in a process of its own, which has said where it serves.
+
+    Attributes:
+        url: its address without a path.
+        log: the lines that it wrote to stderr.
+    """
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+        self.url = ""
+        self.log: list[str] = []
+        self._is_serving = asyncio.Event()
+        self._listening = asyncio.create_task(self._listen())
+
+    async def has_started(self) -> None:
+        """Wait until it can be reached."""
+        async with asyncio.timeout(PATIENCE):
+            await self._is_serving.wait()
+        assert self.url, self.log
+
+    async def stop(self) -> int:
+        """Stop it as a supervisor does, and give what it ended with."""
+        if self.process.returncode is None:
+            self.process.terminate()
+        try:
+            async with asyncio.timeout(PATIENCE):
+                return await self.process.wait()
+        finally:
+            if self.process.returncode is None:
+                self.process.kill()
+            await self._listening
+
+    async def _listen(self) -> None:
+        while said := (await self.process.stderr.readline()).decode().rstrip():
+            self.log.append(said)
+            if said.startswith("Serving on "):
+                self.url = said.removeprefix("Serving on ").removesuffix("/mcp")
+                self._is_serving.set()
+        self._is_serving.set()
+
+
+@pytest.fixture
+def starting(sandbox: Sandbox, tmp_path: Path) -> Starting:
+    """Start a server of Ada's and Ben's on the sandbox; nothing of the machine's own settings reaches it."""
+    tokens = tmp_path / "tokens.toml"
+    hashes = {name: hashlib.sha256(token.encode()).hexdigest() for name, token in TOKENS.items()}
+    tokens.write_text("".join(f'[tokens.{name}]\nsha256 = "{one}"\nscope = "spend"\n' for name, one in hashes.items()))
+    told = {
+        "PYTHONPATH": str(ROOT),
+        "AGENTPHONE_TRANSPORT": "streamable-http",
+        "AGENTPHONE_PORT": "0",
+        "AGENTPHONE_HTTP_AUTH": "token",
+        "AGENTPHONE_HTTP_TOKENS_FILE": str(tokens),
+        "AGENTPHONE_API_KEY": sandbox.key,
+        "AGENTPHONE_BASE_URL": sandbox.url,
+    }
+
+    @asynccontextmanager
+    async def starting(*command: str, **settings: str) -> AsyncGenerator[Server]:
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("AGENTPHONE_")}
+        process = await asyncio.create_subprocess_exec(
+            *(command or (sys.executable, "-m", "agentphone_mcp")),
+            env=inherited | told | settings,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        server = Server(process)
+        try:
+            await server.has_started()
+            yield server
+        finally:
+            await server.stop()
+
+    return starting
+
+
+@pytest.fixture
+def bearer() -> Callable[[str], dict[str, str]]:
+    """The headers of Ada or Ben."""
+    return lambda name: {"Authorization": f"Bearer {TOKENS[name]}"}
 
 
 class Clock:
