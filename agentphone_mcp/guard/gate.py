@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from anyio import CancelScope
 from anyio.lowlevel import checkpoint_if_cancelled
@@ -19,6 +19,9 @@ from agentphone_mcp.guard.entries import Entry, Question, Settled
 from agentphone_mcp.guard.refused import AnsweredBefore, Refused
 from agentphone_mcp.guard.reservations import Reservations, Rules
 from agentphone_mcp.guard.settling import Settler
+
+if TYPE_CHECKING:
+    from agentphone_mcp.guard.ledger import Ledger
 
 _NAMES_OF_IDS = ("id", "call_id", "conversation_id", "phone_number")
 
@@ -173,11 +176,16 @@ class Gate:
 
     async def _settle(self, row: int, outcome: Settled, **came_of_it: Any) -> None:
         """Write down what came of it; that this fails must not hide it from whoever waits for the answer."""
+
+        def settle(ledger: "Ledger") -> None:
+            ledger.settle(row, outcome, **came_of_it)
+
         try:
             with CancelScope(shield=True):
-                await self._books.ask(lambda ledger: ledger.settle(row, outcome, **came_of_it))
+                await self._books.ask(settle)
         except LedgerUnavailable as broken:
-            logger.error("row %d of the ledger stays unsettled, although it is %s: %s", row, outcome, broken)
+            logger.error("row %d of the ledger is not settled yet, although it is %s: %s", row, outcome, broken)
+            self._settler.write_later(settle)
 
     def _as_before(self, earlier: Entry, deed: Deed) -> Outcome[Any]:
         said = _said_of(earlier, deed, self._clock())

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING
@@ -44,6 +45,7 @@ class Settler:
         self._look_up = look_up
         self._length_of = length_of
         self._news = anyio.Event()
+        self._unwritten: deque[Callable[[Ledger], None]] = deque()
         self._pauses: dict[int, float] = {}
         self._due: dict[int, float] = {}
 
@@ -86,6 +88,9 @@ class Settler:
         if not self.books.may_exist:
             return False
         try:
+            while self._unwritten:
+                await self.books.ask(self._unwritten[0])
+                self._unwritten.popleft()
             doubts, estimates = await self.books.ask(self._doubts), await self.books.ask(self._estimates)
             rows = {entry.id for entry in (*doubts, *estimates)}
             self._due = {row: due for row, due in self._due.items() if row in rows}
@@ -106,7 +111,8 @@ class Settler:
         while True:
             self._news = anyio.Event()
             if await self.settle_all():
-                next_due = min(self._due.values(), default=time.monotonic() + _LONGEST_PAUSE)
+                longest = _FIRST_PAUSE if self._unwritten else _LONGEST_PAUSE
+                next_due = min((*self._due.values(), time.monotonic() + longest))
                 with anyio.move_on_after(max(0.0, next_due - time.monotonic())):
                     await self._news.wait()
             else:
@@ -117,6 +123,11 @@ class Settler:
     def hear(self) -> None:
         """Take in that a deed was done whose outcome or cost is open."""
         self._news.set()
+
+    def write_later(self, what: "Callable[[Ledger], None]") -> None:
+        """Write down what is known as soon as the ledger can be written again."""
+        self._unwritten.append(what)
+        self.hear()
 
     def _due_of(self, entries: list[Entry]) -> list[Entry]:
         """Those that the API may be asked of now, a few at a time; each the more seldom, the longer it stays open."""

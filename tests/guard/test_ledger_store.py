@@ -185,7 +185,7 @@ def test_a_password_is_not_shown_by_a_database_that_fails_later(postgresql: Call
 async def test_what_was_done_is_told_although_the_ledger_broke_meanwhile(
     connect: Connect, sandbox: Sandbox, state: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Whoever waits for the answer must not be told that it failed; the log says that the row is unsettled."""
+    """Whoever waits for the answer must not be told that it failed; the log says that the row is not settled yet."""
     async with connect() as client:
         await client.call_tool("buy_number", {})
         with closing(sqlite3.connect(state / LEDGER_FILE, isolation_level=None)) as other:
@@ -193,7 +193,7 @@ async def test_what_was_done_is_told_although_the_ledger_broke_meanwhile(
             told = await client.call_tool("buy_number", {"confirm": True})
             assert told.structured_content["status"] == "done"
     assert sum(request.method == "POST" for request in sandbox.requests) == 1
-    assert "stays unsettled" in caplog.text
+    assert "is not settled yet" in caplog.text
 
 
 def test_who_cannot_get_a_turn_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,12 +1,13 @@
 """Doubts and estimates are settled by what the API says now; where it says nothing they stay."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from agentphone_mcp.api.errors import RequestLine, ServerError
-from agentphone_mcp.guard.books import Books
+from agentphone_mcp.guard.books import Books, LedgerUnavailable
 from agentphone_mcp.guard.entries import Entry, Found, Intent, Length
 from agentphone_mcp.guard.settling import Settler
 
@@ -137,3 +138,22 @@ async def test_a_ledger_that_cannot_be_read_stops_no_server(settler, books, deed
         file.write_bytes(b"no database" * 1_000)
     await settler().settle_all()
     assert "cannot be reconciled" in caplog.text
+
+
+async def test_what_could_not_be_written_is_written_first_when_it_can_be(settler, books, state) -> None:
+    """What a gate knows of a deed must not be asked of the API; it is written once, however often it failed."""
+    row = books.open().reserve(replace(CALL, minute_cost=None), [], repeat=False, within=-1)
+    written: list[int] = []
+
+    def write(ledger: Any) -> None:
+        written.append(row)
+        if len(written) < 3:
+            raise LedgerUnavailable(str(state), "the disk is full")
+        ledger.settle(row, "done", ids={"id": "call_1"})
+
+    settling = settler(AssertionError("nobody need ask"))
+    settling.write_later(write)
+    for _ in range(4):
+        await settling.settle_all()
+    assert written == [row] * 3
+    assert [(entry.outcome, entry.ids) for entry in shown(books)] == [("done", {"id": "call_1"})]
