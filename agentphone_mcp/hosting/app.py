@@ -87,7 +87,7 @@ class HostedApp:
         self._board = board
         self._more_routes = routes
         self._traffic = Traffic(settings.max_calls)
-        self._health = Health(board.books, door, lambda: self._traffic.is_stopping)
+        self.health = Health(board.books, door)
         servers: dict[Scope, AgentPhoneServer] = {
             scope: self._server(config, scope, is_for_all=settings.auth in ("none", "relay")) for scope in SCOPES
         }
@@ -120,6 +120,7 @@ class HostedApp:
 
     async def finish(self) -> None:
         """Take no more requests, and let those under way finish or be told; half a minute at most."""
+        self.health.is_leaving = True
         await self._traffic.finish(_SECONDS_TO_FINISH)
         async with anyio.create_task_group() as closing:
             for front in set(self._fronts.values()):
@@ -137,8 +138,8 @@ class HostedApp:
 
     def _application(self, settings: HttpSettings) -> Starlette:
         routes: list[BaseRoute] = [
-            Route(_PROBES[0], self._health.live),
-            Route(_PROBES[1], self._health.ready),
+            Route(_PROBES[0], self.health.live),
+            Route(_PROBES[1], self.health.ready),
             *(Route(path, front) for path, front in self._fronts.items()),
             *self._more_routes,
         ]

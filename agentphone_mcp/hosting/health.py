@@ -1,7 +1,7 @@
 """What probes ask: whether the process is alive, and whether requests should be sent to it."""
 
 import logging
-from collections.abc import Callable
+from collections import deque
 
 import anyio
 from starlette.requests import Request
@@ -13,6 +13,8 @@ from agentphone_mcp.hosting.doors import Door
 _FRESH_SECONDS = 2.0
 """How long an answer is good for: nobody has to say who they are to ask."""
 _SECONDS_TO_ASK = 10.0
+_REGULARLY = 30.0
+"""Within so many seconds somebody who decides where requests go asks at least twice."""
 
 logger = logging.getLogger(__name__)
 
@@ -23,16 +25,24 @@ class Health:
     Args:
         books: the ledger, without which nothing may be spent.
         door: what lets callers in.
-        is_stopping: whether the server takes no more requests.
+
+    Attributes:
+        is_leaving: whether requests should go elsewhere, as this server will soon take no more.
     """
 
-    def __init__(self, books: Books, door: Door, is_stopping: Callable[[], bool]) -> None:
+    def __init__(self, books: Books, door: Door) -> None:
+        self.is_leaving = False
         self._books = books
         self._door = door
-        self._is_stopping = is_stopping
+        self._asked: deque[float] = deque(maxlen=2)
         self._asking = anyio.Lock()
         self._until = 0.0
         self._trouble: str | None = None
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether somebody asks regularly if it is ready, and so will notice when it is not."""
+        return len(self._asked) == 2 and anyio.current_time() - self._asked[0] < _REGULARLY
 
     async def live(self, _: Request) -> Response:
         """Alive: it answers."""
@@ -40,7 +50,8 @@ class Health:
 
     async def ready(self, _: Request) -> Response:
         """Ready, or 503: callers can be let in, and what is spent can be written down."""
-        trouble = "stopping" if self._is_stopping() else await self._newest_trouble()
+        self._asked.append(anyio.current_time())
+        trouble = "stopping" if self.is_leaving else await self._newest_trouble()
         if trouble:
             return JSONResponse({"status": "not ready", "why": trouble}, 503)
         return JSONResponse({"status": "ready"})

@@ -24,7 +24,10 @@ from agentphone_mcp.switchboard import Switchboard
 
 _MOST_CONNECTIONS = 2_000
 _GRACE_SECONDS = 29
-"""How long open connections may go on after the server was told to stop; what is under way is broken off before."""
+"""How long open connections may go on when nobody can connect any more; what is under way is broken off before."""
+_SECONDS_TO_BE_NOTICED = 5
+"""How long everybody can, after the server was told to stop, where a load balancer asks if it is ready."""
+_A_MOMENT = 0.1
 
 
 class CannotServe(OSError):
@@ -39,10 +42,19 @@ class _Server(uvicorn.Server):
         self._app = app
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if self._app.health.is_watched:
+            await self._be_noticed()
         async with anyio.create_task_group() as finishing:
             finishing.start_soon(self._app.finish)
             await super().shutdown(sockets)
             finishing.cancel_scope.cancel()
+
+    async def _be_noticed(self) -> None:
+        """Serve on until requests are sent elsewhere: one that meets a closing door fails, and nobody may repeat it."""
+        self._app.health.is_leaving = True
+        with anyio.move_on_after(_SECONDS_TO_BE_NOTICED):
+            while not self.force_exit:  # noqa: ASYNC110 - the web server sets it, when it is told a second time
+                await anyio.sleep(_A_MOMENT)
 
 
 def serve(config: Config, settings: HttpSettings, board: Switchboard, say: Callable[[str], None]) -> None:

@@ -101,13 +101,13 @@ class Server:
             await self._is_serving.wait()
         assert self.url, self.log
 
-    async def stop(self) -> int:
-        """Stop it as a supervisor does, and give what it ended with."""
+    async def stop(self) -> None:
+        """Stop it as a supervisor does, and wait for its end; a bounded time."""
         if self.process.returncode is None:
             self.process.terminate()
         try:
             async with asyncio.timeout(PATIENCE):
-                return await self.process.wait()
+                await self.process.wait()
         finally:
             if self.process.returncode is None:
                 self.process.kill()

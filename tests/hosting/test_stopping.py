@@ -6,6 +6,7 @@ from collections.abc import Generator
 from contextlib import AsyncExitStack
 from typing import Any
 
+import httpx
 import pytest
 from mcp.client import Client
 from mcp.client.sse import sse_client
@@ -85,3 +86,18 @@ async def test_what_takes_too_long_is_told_so(hosting, sandbox, monkeypatch, cap
     assert "This server is being stopped, so wait_for_call was broken off" in told.content[0].text
     assert sandbox.world.account.calls[call_id].is_live
     assert faults_in(caplog) == []
+
+
+async def test_whoever_sends_requests_here_is_told_before_the_door_is_closed(starting, eventually) -> None:
+    """A load balancer that asks regularly gets an answer after the signal, as does what it sends until then."""
+    async with starting() as server, httpx.AsyncClient(base_url=server.url, trust_env=False) as http:
+        assert [(await http.get("/readyz")).status_code for _ in range(2)] == [200, 200]
+        server.process.terminate()
+
+        async def is_told() -> bool:
+            told = await http.get("/readyz")
+            return (told.status_code, told.json().get("why")) == (503, "stopping")
+
+        await eventually(is_told)
+        assert (await http.get("/mcp")).status_code == 401
+        assert (await http.get("/healthz")).status_code == 200
