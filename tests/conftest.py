@@ -32,8 +32,6 @@ from agentphone_mcp.guard.ledger import Ledger
 from agentphone_mcp.sandbox import Sandbox, running
 from agentphone_mcp.server import create_server
 
-# How long an example takes depends on the machine.
-
 PATIENCE = 30
 """Seconds for what takes a moment, on whichever machine."""
 LIVE_KEY = "sk_live_not_a_real_key_0042"
@@ -223,29 +221,29 @@ class PostgreSQL:
 
     def __init__(self, binaries: Path) -> None:
         self._binaries = binaries
-        self._folder = Path(tempfile.mkdtemp(prefix="agentphone-"))
-        self._log = self._folder / "log"
+        self.folder = Path(tempfile.mkdtemp(prefix="agentphone-"))
+        self._log = self.folder / "log"
         self._as_its_user: list[str] = []
         if os.geteuid() == 0:
             # It does not run as root; and it ends with us, however we end.
-            shutil.chown(self._folder, "postgres", "postgres")
+            shutil.chown(self.folder, "postgres", "postgres")
             self._as_its_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", "--pdeathsig=INT"]
-        self._run("initdb", "-D", self._folder / "data", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C")
+        self._run("initdb", "-D", self.folder / "data", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C")
         self.start()
 
     def start(self) -> None:
         """Start it, and wait until it answers; a bounded time."""
-        settings = ["listen_addresses=", f"unix_socket_directories={self._folder}", "fsync=off", "max_connections=100"]
-        command = [*self._as_its_user, self._binaries / "postgres", "-D", self._folder / "data"]
+        settings = ["listen_addresses=", f"unix_socket_directories={self.folder}", "fsync=off", "max_connections=100"]
+        command = [*self._as_its_user, self._binaries / "postgres", "-D", self.folder / "data"]
         with self._log.open("ab") as output:
             self._process = subprocess.Popen(
                 [*command, *(word for one in settings for word in ("-c", one))],
                 stdout=output,
                 stderr=output,
-                cwd=self._folder,
+                cwd=self.folder,
             )
         give_up_at = time.monotonic() + PATIENCE
-        asked = [self._binaries / "pg_isready", "-q", "-h", self._folder, "-U", "postgres"]
+        asked = [self._binaries / "pg_isready", "-q", "-h", self.folder, "-U", "postgres"]
         while subprocess.run(asked, check=False, timeout=PATIENCE).returncode:
             assert self._process.poll() is None, self._log.read_text()
             assert time.monotonic() < give_up_at, self._log.read_text()
@@ -263,17 +261,17 @@ class PostgreSQL:
     def remove(self) -> None:
         """Stop it for good."""
         self.stop()
-        shutil.rmtree(self._folder)
+        shutil.rmtree(self.folder)
 
     def database(self) -> str:
         """Make a database, and give its SQLAlchemy URL."""
         name = f"ledger_{next(_numbers)}"
-        self._run("createdb", "-h", self._folder, "-U", "postgres", name)
-        return f"postgresql://postgres:hunter2@/{name}?host={self._folder}"
+        self._run("createdb", "-h", self.folder, "-U", "postgres", name)
+        return f"postgresql://postgres:hunter2@/{name}?host={self.folder}"
 
     def _run(self, program: str, *arguments: str | Path) -> None:
         command = [*self._as_its_user, self._binaries / program, *arguments]
-        subprocess.run(command, check=True, capture_output=True, cwd=self._folder, timeout=PATIENCE)
+        subprocess.run(command, check=True, capture_output=True, cwd=self.folder, timeout=PATIENCE)
 
 
 def _binaries() -> Path:

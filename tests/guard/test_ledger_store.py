@@ -9,8 +9,10 @@ from contextlib import AbstractAsyncContextManager, closing
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from mcp.client import Client
+from sqlalchemy.engine import make_url
 
 from agentphone_mcp.guard.books import LEDGER_FILE, Books, LedgerUnavailable
 from agentphone_mcp.guard.entries import Entry, Intent
@@ -180,6 +182,28 @@ def test_a_password_is_not_shown_by_a_database_that_fails_later(postgresql: Call
     store.close()
     assert SECRET not in str(unavailable.value)
     assert "***" in unavailable.value.place
+
+
+def test_a_password_can_come_from_a_file(cluster: Any, tmp_path: Path) -> None:
+    """libpq reads it there, if nobody else can; then no environment and no command line has it."""
+    url = make_url(cluster.database())
+    with psycopg.connect(host=str(cluster.folder), user="postgres", dbname="postgres", autocommit=True) as admin:
+        admin.execute(f"CREATE ROLE phone LOGIN PASSWORD '{SECRET}'")
+        admin.execute(f"ALTER DATABASE {url.database} OWNER TO phone")
+        rules = cluster.folder / "data" / "pg_hba.conf"
+        rules.write_text(f"local all phone scram-sha-256\n{rules.read_text()}")
+        admin.execute("SELECT pg_reload_conf()")
+    passwords = tmp_path / "pgpass"
+    place = f"postgresql://phone@/{url.database}?host={cluster.folder}&passfile={passwords}"
+    passwords.write_text(f"*:*:{url.database}:phone:wrong\n")
+    passwords.chmod(0o600)
+    with pytest.raises(LedgerUnavailable, match="password authentication failed"):
+        Store(place)
+    passwords.write_text(f"*:*:{url.database}:phone:{SECRET}\n")
+    Store(place).close()
+    passwords.chmod(0o644)
+    with pytest.raises(LedgerUnavailable, match="no password supplied"):
+        Store(place)
 
 
 async def test_what_was_done_is_told_although_the_ledger_broke_meanwhile(
