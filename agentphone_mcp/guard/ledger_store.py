@@ -17,6 +17,14 @@ from agentphone_mcp.guard.books import IN_MEMORY, LEDGER_FILE, LedgerUnavailable
 
 _BUSY_SECONDS = 20
 """How long a process waits for the others that write."""
+_PATIENCE = {
+    "connect_timeout": _BUSY_SECONDS,
+    "tcp_user_timeout": _BUSY_SECONDS * 1000,
+    "keepalives_idle": _BUSY_SECONDS,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+}
+"""When libpq gives a database up: one whose machine is gone is waited for up to two hours otherwise."""
 _LOOK_AGAIN = 0.01
 _PERMISSIONS = 0o600
 
@@ -198,7 +206,7 @@ def _write_ahead(connection: sqlite3.Connection) -> None:
 
 
 def _postgresql(url: URL) -> sa.Engine:
-    patience = {} if "connect_timeout" in url.query else {"connect_timeout": _BUSY_SECONDS}
+    patience = {name: value for name, value in _PATIENCE.items() if name not in url.query}
     return sa.create_engine(url, pool_pre_ping=True, connect_args=patience)
 
 

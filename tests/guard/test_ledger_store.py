@@ -184,6 +184,15 @@ def test_a_password_is_not_shown_by_a_database_that_fails_later(postgresql: Call
     assert "***" in unavailable.value.place
 
 
+def test_a_database_whose_machine_is_gone_is_given_up(postgresql: Callable[[], str]) -> None:
+    """After half a minute, unless the URL knows better."""
+    store = Store(postgresql() + "&keepalives_idle=60")
+    with store.transaction("a") as connection:
+        told = connection.connection.driver_connection.info.get_parameters()
+    store.close()
+    assert [told[name] for name in ("connect_timeout", "tcp_user_timeout", "keepalives_idle")] == ["20", "20000", "60"]
+
+
 def test_a_password_can_come_from_a_file(cluster: Any, tmp_path: Path) -> None:
     """libpq reads it there, if nobody else can; then no environment and no command line has it."""
     url = make_url(cluster.database())
