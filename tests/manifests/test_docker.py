@@ -1,5 +1,6 @@
 """What is said of containers: they are not root, write nowhere, hold no secret, and only the balancer is reached."""
 
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -97,11 +98,14 @@ def test_the_image_runs_as_somebody_who_is_not_root(last_stage: list[tuple[str, 
     assert (told["STOPSIGNAL"], told["EXPOSE"]) == ("SIGTERM", "8000")
 
 
-def test_signals_reach_the_server_and_not_a_shell(last_stage: list[tuple[str, str]]) -> None:
-    """A shell would swallow SIGTERM."""
+def test_the_server_and_its_probe_are_started_without_a_shell(last_stage: list[tuple[str, str]]) -> None:
+    """A shell would swallow SIGTERM, and read the quotes in the probe as it likes."""
     told = dict(last_stage)
     assert yaml.safe_load(told["ENTRYPOINT"]) == ["agentphone-mcp"]
-    assert "http://127.0.0.1:8000/healthz" in told["HEALTHCHECK"]
+    command = json.loads(told["HEALTHCHECK"].partition("CMD ")[2])
+    assert command[:2] == ["python", "-c"]
+    assert "http://127.0.0.1:8000/healthz" in command[2]
+    assert compile(command[2], "HEALTHCHECK", "exec")
 
 
 def test_nothing_but_the_package_is_sent_to_the_builder() -> None:
