@@ -214,6 +214,7 @@ def _configured(options: dict[str, Any], stack: ExitStack) -> Config:
         approval_timeout=options["approval_timeout"],
         ai_disclosure=options["ai_disclosure"] == "on",
         send_traceparent=options["send_traceparent"],
+        is_shared=options["transport"] != "stdio" and options["http_auth"] != "none",
         relays=options["transport"] != "stdio" and options["http_auth"] == "relay",
         request_state_keys=read_request_state_keys(os.environ),
     )

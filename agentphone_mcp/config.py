@@ -43,7 +43,8 @@ class Config:
         approval_timeout: seconds that this user has to answer.
         ai_disclosure: whether every call says at its start that an AI is speaking.
         send_traceparent: whether the vendor, and not only a sandbox, is told which trace a request belongs to.
-        relays: whether each caller brings a key of their own, and there is none of the operator's.
+        is_shared: whether others than the operator connect.
+        relays: whether each of these brings a key of their own, and there is none of the operator's.
         request_state_keys: what seals a question to a person on its way through the host, the first of them; the
             others are still understood. Without any, nobody but this process understands the answers.
     """
@@ -62,6 +63,7 @@ class Config:
     approval_timeout: float = 300.0
     ai_disclosure: bool = True
     send_traceparent: bool = False
+    is_shared: bool = False
     relays: bool = False
     request_state_keys: tuple[str, ...] = field(default=(), repr=False)
 

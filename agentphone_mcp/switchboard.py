@@ -65,6 +65,7 @@ class Switchboard:
             needs_person=config.needs_person,
             seconds_to_answer=config.approval_timeout,
             seconds_to_write=slowest_write(config.timeout),
+            is_shared=config.is_shared,
         )
         self._lines: dict[str, _Line] = {}
         # Replaced and never changed, so that `cut` may be called from any thread.

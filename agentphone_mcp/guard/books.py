@@ -6,6 +6,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import unquote
 
+from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ class Books:
         self._cut = cut
         self._ledger: Ledger | None = None
         self._opening = Lock()
+        # So that threads that were left alone are few, and none of those that work.
+        self._probes = CapacityLimiter(2)
 
     @property
     def may_exist(self) -> bool:
@@ -59,6 +62,15 @@ class Books:
             LedgerUnavailable: when that fails.
         """
         return await run_sync(lambda: what(self.open()))
+
+    async def probe(self) -> None:
+        """Find out whether it can be read, by a thread that may be left alone with a database that never answers.
+
+        Raises:
+            LedgerUnavailable: when it cannot.
+        """
+        if self.may_exist:
+            await run_sync(lambda: self.open().has_pending(""), abandon_on_cancel=True, limiter=self._probes)
 
     def open(self) -> "Ledger":
         """The ledger itself.

@@ -80,7 +80,8 @@ class Gate:
         try:
             reserved = await self._reservations.make(deed, repeat=repeat)
         except LedgerUnavailable as broken:
-            raise Refused(refusals.ledger_unavailable(broken)) from broken
+            logger.error("nothing is spent, as the ledger cannot be written: %s", broken)
+            raise Refused(refusals.ledger_unavailable(broken, to_operator=not self.rules.is_shared)) from broken
         if isinstance(reserved, Entry):
             return self._as_before(reserved, deed)
         return await self._do(deed, reserved, do)

@@ -41,8 +41,13 @@ def not_approved(approval: Approval) -> str:
     return f"Nothing was done: {_UNAPPROVED[approval.answer]}"
 
 
-def ledger_unavailable(broken: LedgerUnavailable) -> str:
-    """Say that without the ledger nothing is spent."""
+def ledger_unavailable(broken: LedgerUnavailable, *, to_operator: bool) -> str:
+    """Say that without the ledger nothing is spent; why, and where it is, to whoever can mend it."""
+    if not to_operator:
+        return (
+            "Nothing was done: this server's ledger cannot be written, and without it nothing is spent or destroyed. "
+            "Reading works. Try again later; its operator finds the reason in its log."
+        )
     return (
         f"Nothing was done: the ledger at {broken.place} cannot be written ({broken.reason}), and without it nothing "
         "is spent or destroyed. Reading works. Your user can name another folder in AGENTPHONE_STATE."

@@ -34,6 +34,7 @@ class Rules:
         ai_disclosure: whether every call says at its start that an AI is speaking.
         needs_person: whether the host has to ask its user, besides `confirm`.
         seconds_to_answer: how long that user has.
+        is_shared: whether others than the operator are told what is refused.
         seconds_to_write: after which a deed that was never settled is in doubt: longer than any request takes.
     """
 
@@ -43,6 +44,7 @@ class Rules:
     ai_disclosure: bool = True
     seconds_to_answer: float = 300.0
     seconds_to_write: float = 180.0
+    is_shared: bool = False
 
 
 class Reservations:

@@ -31,7 +31,7 @@ from agentphone_mcp.switchboard import Switchboard
 
 MCP_PATH, SSE_PATH, MESSAGES_PATH = "/mcp", "/sse", "/messages/"
 _PROBES = ("/healthz", "/readyz")
-_SECONDS_TO_FINISH = 25.0
+_SECONDS_TO_FINISH = 20.0
 _SECONDS_TO_ANSWER = 2.0
 _BROWSERS_SEND = (
     "Authorization",

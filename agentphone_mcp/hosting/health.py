@@ -69,8 +69,7 @@ class Health:
             return "nobody can be let in"
         try:
             with anyio.fail_after(_SECONDS_TO_ASK):
-                if self._books.may_exist:
-                    await self._books.ask(lambda ledger: ledger.has_pending("nobody"))
+                await self._books.probe()
         except (LedgerUnavailable, TimeoutError) as broken:
             logger.warning("not ready: %s", broken or "the ledger does not answer")
             return "the ledger cannot be reached"

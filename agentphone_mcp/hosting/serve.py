@@ -1,5 +1,6 @@
 """Serves a hosted application on a socket, until the process is told to stop."""
 
+import logging
 import os
 import socket
 from collections.abc import Callable
@@ -23,11 +24,13 @@ from agentphone_mcp.hosting.tokens import TokenDoor
 from agentphone_mcp.switchboard import Switchboard
 
 _MOST_CONNECTIONS = 2_000
-_GRACE_SECONDS = 29
+_GRACE_SECONDS = 24
 """How long open connections may go on when nobody can connect any more; what is under way is broken off before."""
 _SECONDS_TO_BE_NOTICED = 5
 """How long everybody can, after the server was told to stop, where a load balancer asks if it is ready."""
 _A_MOMENT = 0.1
+_NAMES_SESSIONS = ("mcp.server.streamable_http", "mcp.server.streamable_http_manager", "mcp.server.sse")
+"""Where the SDK writes ids of sessions and whole bodies into the log."""
 
 
 class CannotServe(OSError):
@@ -84,6 +87,8 @@ def web_server(config: Config, settings: HttpSettings, board: Switchboard) -> uv
     Raises:
         ConfigError: if callers cannot be told from strangers with these settings.
     """
+    for name in _NAMES_SESSIONS:
+        logging.getLogger(name).setLevel(logging.WARNING)
     # Else it would cut every stream when the server is told to stop, also those that carry an answer.
     AppStatus.disable_automatic_graceful_drain()
     door = _door(config, settings)

@@ -101,9 +101,19 @@ def test_a_missing_yes_says_why_it_is_missing(answer: Answer, said: str) -> None
 
 def test_a_broken_ledger_says_where_it_is_and_what_works() -> None:
     """And which variable names another place."""
-    said = refusals.ledger_unavailable(LedgerUnavailable("/state/ledger.sqlite3", "disk full"))
+    said = refusals.ledger_unavailable(LedgerUnavailable("/state/ledger.sqlite3", "disk full"), to_operator=True)
     for part in ("Nothing was done", "/state/ledger.sqlite3", "disk full", "AGENTPHONE_STATE", "Reading works"):
         assert part in said
+
+
+def test_a_broken_ledger_tells_others_than_the_operator_nothing_of_the_house() -> None:
+    """Where a team's database is and what is wrong with it is no business of a caller's model."""
+    said = refusals.ledger_unavailable(
+        LedgerUnavailable("postgresql://ledger.internal/x", "no route"), to_operator=False
+    )
+    assert said.startswith("Nothing was done")
+    assert "Reading works" in said
+    assert not any(part in said for part in ("internal", "no route", "AGENTPHONE_STATE"))
 
 
 def test_a_replay_says_when_it_was_and_how_to_have_it_twice() -> None:

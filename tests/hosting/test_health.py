@@ -1,0 +1,51 @@
+"""Probes are answered also when what they ask about never answers."""
+
+import threading
+from collections.abc import Generator
+
+import anyio
+import pytest
+from starlette.requests import Request
+
+from agentphone_mcp.guard.books import Books
+from agentphone_mcp.hosting import health
+from agentphone_mcp.hosting.health import Health
+from agentphone_mcp.hosting.open_door import OpenDoor
+
+PROBE = Request({"type": "http", "method": "GET", "path": "/readyz", "headers": []})
+
+
+class Frozen(Books):
+    """A ledger whose database has stopped in the middle of everything."""
+
+    def __init__(self) -> None:
+        super().__init__("postgresql://127.0.0.1/frozen")
+        self.thawed = threading.Event()
+        self.asked = 0
+
+    def open(self) -> None:
+        """Wait."""
+        self.asked += 1
+        self.thawed.wait()
+
+
+@pytest.fixture
+def frozen(monkeypatch: pytest.MonkeyPatch) -> Generator[Frozen]:
+    """Such a ledger, and probes that are not patient."""
+    monkeypatch.setattr(health, "_SECONDS_TO_ASK", 0.05)
+    monkeypatch.setattr(health, "_FRESH_SECONDS", 0)
+    books = Frozen()
+    yield books
+    books.thawed.set()
+
+
+async def test_a_database_that_never_answers_makes_the_server_not_ready(frozen: Frozen) -> None:
+    """However often it is asked, no more than two threads wait for it, and none of those that do the work."""
+    probed = Health(frozen, OpenDoor())
+    with anyio.fail_after(20):
+        for _ in range(5):
+            answer = await probed.ready(PROBE)
+            assert answer.status_code == 503
+            assert b"the ledger cannot be reached" in answer.body
+        assert (await probed.live(PROBE)).status_code == 200
+    assert frozen.asked <= 2
