@@ -6,7 +6,6 @@ from threading import Lock
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import unquote
 
-from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
 
 if TYPE_CHECKING:
@@ -40,8 +39,7 @@ class Books:
         self._cut = cut
         self._ledger: Ledger | None = None
         self._opening = Lock()
-        # So that threads that were left alone are few, and none of those that work.
-        self._probes = CapacityLimiter(2)
+        self._probing = Lock()
 
     @property
     def may_exist(self) -> bool:
@@ -67,10 +65,17 @@ class Books:
         """Find out whether it can be read, by a thread that may be left alone with a database that never answers.
 
         Raises:
-            LedgerUnavailable: when it cannot.
+            LedgerUnavailable: when it cannot, or an earlier probe is waiting still.
         """
+
+        def look() -> None:
+            with self._probing:
+                self.open().has_pending("")
+
+        if self._probing.locked():
+            raise LedgerUnavailable("the ledger", "it does not answer")
         if self.may_exist:
-            await run_sync(lambda: self.open().has_pending(""), abandon_on_cancel=True, limiter=self._probes)
+            await run_sync(look, abandon_on_cancel=True)
 
     def open(self) -> "Ledger":
         """The ledger itself.
