@@ -16,7 +16,18 @@ VARIABLES = (
     "AGENTPHONE_API_KEY",
     "AGENTPHONE_API_KEY_FILE",
     "AGENTPHONE_TRANSPORT",
+    "AGENTPHONE_HOST",
     "AGENTPHONE_PORT",
+    "AGENTPHONE_HTTP_AUTH",
+    "AGENTPHONE_HTTP_TOKENS_FILE",
+    "AGENTPHONE_HTTP_JWT_ISSUER",
+    "AGENTPHONE_HTTP_JWKS_URL",
+    "AGENTPHONE_HTTP_RESOURCE_URL",
+    "AGENTPHONE_HTTP_ALLOWED_HOSTS",
+    "AGENTPHONE_HTTP_ALLOWED_ORIGINS",
+    "AGENTPHONE_HTTP_MAX_SESSIONS",
+    "AGENTPHONE_HTTP_MAX_CALLS",
+    "AGENTPHONE_HTTP_IDLE_TIMEOUT",
     "AGENTPHONE_BASE_URL",
     "AGENTPHONE_SUB_ACCOUNT",
     "AGENTPHONE_TOOLSETS",
@@ -44,7 +55,32 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
     )
 
 
+HTTP = ["--transport=streamable-http", "--port=0"]
 WRONG: dict[str, tuple[list[str], dict[str, str], str]] = {
+    "everybody-may-connect": ([*HTTP, "--host=0.0.0.0"], {}, "AGENTPHONE_HTTP_AUTH: everybody"),
+    "no-names-for-others": (
+        [*HTTP, "--host=0.0.0.0"],
+        {"AGENTPHONE_HTTP_AUTH": "relay"},
+        "AGENTPHONE_HTTP_ALLOWED_HOSTS",
+    ),
+    "no-tokens": (HTTP, {"AGENTPHONE_HTTP_AUTH": "token"}, "AGENTPHONE_HTTP_TOKENS_FILE is not set"),
+    "missing-tokens": (
+        HTTP,
+        {"AGENTPHONE_HTTP_AUTH": "token", "AGENTPHONE_HTTP_TOKENS_FILE": "/nowhere", "AGENTPHONE_API_KEY": LIVE_KEY},
+        "/nowhere",
+    ),
+    "relay-with-a-key": (
+        [*HTTP, "--http-auth=relay"],
+        {"AGENTPHONE_API_KEY": LIVE_KEY},
+        "leave AGENTPHONE_API_KEY out",
+    ),
+    "relay-on-the-sandbox": ([*HTTP, "--http-auth=relay", "--sandbox"], {}, "nothing to relay"),
+    "unsafe-issuer": (
+        [*HTTP, "--http-auth=jwt", "--http-resource-url=https://phone.example/mcp"],
+        {"AGENTPHONE_HTTP_JWT_ISSUER": "http://issuer.example", "AGENTPHONE_API_KEY": LIVE_KEY},
+        "AGENTPHONE_HTTP_AUTH=jwt: the issuer",
+    ),
+    "short-state-key": ([], {"AGENTPHONE_HTTP_STATE_KEY": "short"}, "AGENTPHONE_HTTP_STATE_KEY"),
     "unknown-toolset": (["--toolsets", "calls,fax"], {}, "fax"),
     "unknown-toolset-in-environment": ([], {"AGENTPHONE_TOOLSETS": "fax"}, "AGENTPHONE_TOOLSETS"),
     "foreign-base-url": (["--base-url", "https://api.evil.example"], {}, "api.agentphone.to"),
