@@ -2,6 +2,8 @@
 
 import click
 
+from agentphone_mcp.amounts import Amount
+
 HTTP_OPTIONS = [
     click.option(
         "--host",
@@ -79,7 +81,7 @@ HTTP_OPTIONS = [
     ),
     click.option(
         "--http-idle-timeout",
-        type=click.FloatRange(1, 86_400),
+        type=Amount(1, 86_400),
         default=1800.0,
         envvar="AGENTPHONE_HTTP_IDLE_TIMEOUT",
         show_envvar=True,
