@@ -185,7 +185,8 @@ class AgentPhoneServer(MCPServer[Telephone]):
         """
         if name not in self._names:
             why = "is not open to this connection" if name in ALL_NAMES else "does not exist"
-            raise ToolError(f"The tool {_shown(name[:_LONGEST_NAME])!r} {why}: look at the list of tools.")
+            # Cut before it is bounded, so that no half of a secret is left at the end.
+            raise ToolError(f"The tool {_shown(name)[:_LONGEST_NAME]!r} {why}: look at the list of tools.")
         try:
             return await super().call_tool(name, arguments, context)
         except ToolError as failure:
