@@ -1,7 +1,9 @@
 """Serves a hosted application on a socket, until the process is told to stop."""
 
 import os
+import signal
 import socket
+import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -63,6 +65,8 @@ def serve(config: Config, settings: HttpSettings, board: Switchboard, say: Calla
         host, port = settings.host, listener.getsockname()[1]
         path = SSE_PATH if settings.transport == "sse" else MCP_PATH
         say(f"Serving on http://{f'[{host}]' if ':' in host else host}:{port}{path}")
+        # uvicorn sends itself the signal once more when all is done, which would end the process before our own end.
+        signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
         anyio.run(partial(server.serve, sockets=[listener]), backend_options=event_loop_options())
 
 
