@@ -79,8 +79,8 @@ HTTP_OPTIONS = [
     ),
     click.option(
         "--http-idle-timeout",
-        type=click.FloatRange(1, 86_400),
-        default=1800.0,
+        type=click.IntRange(1, 86_400),
+        default=1800,
         envvar="AGENTPHONE_HTTP_IDLE_TIMEOUT",
         show_envvar=True,
         help="Seconds after which a session that nobody uses ends.",

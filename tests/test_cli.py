@@ -66,6 +66,7 @@ WRONG: dict[str, tuple[list[str], dict[str, str], str]] = {
     "bad-log-level": (["--log-level", "loud"], {}, "--log-level"),
     "bad-log-format": ([], {"AGENTPHONE_LOG_FORMAT": "xml"}, "AGENTPHONE_LOG_FORMAT"),
     "no-number": ([], {"AGENTPHONE_TIMEOUT": "nan"}, "'nan' is no number"),
+    "no-seconds": (["--transport", "sse", "--http-idle-timeout", "nan"], {}, "--http-idle-timeout"),
     "sandbox-elsewhere": (["--sandbox", "--base-url", "https://api.agentphone.ai"], {}, "leave --base-url out"),
     "option-of-another-command": (["--port", "9", "sandbox"], {}, "sandbox does not take it"),
     "placeholder-key": ([], {"AGENTPHONE_API_KEY": "sk_live_..."}, "placeholder"),
