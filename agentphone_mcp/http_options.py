@@ -2,8 +2,6 @@
 
 import click
 
-from agentphone_mcp.amounts import Amount
-
 HTTP_OPTIONS = [
     click.option(
         "--host",
@@ -81,8 +79,8 @@ HTTP_OPTIONS = [
     ),
     click.option(
         "--http-idle-timeout",
-        type=Amount(1, 86_400),
-        default=1800.0,
+        type=click.IntRange(1, 86_400),
+        default=1800,
         envvar="AGENTPHONE_HTTP_IDLE_TIMEOUT",
         show_envvar=True,
         help="Seconds after which a session that nobody uses ends.",

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -12,6 +13,7 @@ from opentelemetry.trace import format_span_id, format_trace_id, get_current_spa
 LogFormat = Literal["text", "json"]
 Cut = Callable[[str], str]
 Say = Callable[[str], None]
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 class _CuttingFormatter(logging.Formatter):
@@ -23,6 +25,11 @@ class _CuttingFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         return self._cut(super().format(record))
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the base class calls it so
+        # Some messages quote what a stranger sent, who must not be able to write lines of their own.
+        record.message = _CONTROLS.sub(lambda control: ascii(control[0])[1:-1], record.message.rstrip("\n"))
+        return super().formatMessage(record)
 
 
 class _JsonFormatter(logging.Formatter):

@@ -1,5 +1,6 @@
 """Gives each caller a telephone on their own account: key, connections, ledger rows, caches and subscriptions apart."""
 
+import logging
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -29,6 +30,8 @@ _IDLE_SECONDS = 300.0
 """How long the connections of an account are kept when nobody uses them."""
 _MOST_LINES = 1_000
 """How many accounts can be connected at once."""
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -122,6 +125,7 @@ class Switchboard:
 
     async def _keep(self, account: str, key: ApiKey | None, *, task_status: TaskStatus[_Line]) -> None:
         config, secrets = self._config, Secrets(key)
+        line: _Line | None = None
         self._known = (*self._known, secrets)
         api = ApiClient(
             config.base_url,
@@ -143,7 +147,14 @@ class Switchboard:
                 task_status.started(line)
                 await line.hung_up.wait()
                 beside.cancel_scope.cancel()
+        except Exception:
+            if line is None:
+                raise
+            # What broke is one account's, and must not end the lines of all others; its next request opens a new one.
+            logger.exception("a line broke down")
         finally:
+            if line is not None and self._lines.get(account) is line:
+                del self._lines[account]
             self._known = tuple(other for other in self._known if other is not secrets)
 
     async def _hang_up_idle_lines(self) -> None:

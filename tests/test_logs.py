@@ -114,3 +114,16 @@ def test_no_secret_is_in_any_field(lines: Lines) -> None:
     assert line["message"].startswith("[secret removed] and ")
     for secret in (LIVE, "0123456789"):
         assert secret not in json.dumps(line)
+
+
+@pytest.mark.usefixtures("lines")
+def test_what_a_stranger_sent_writes_no_line_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    """Nor does it colour or erase one on a terminal; a traceback keeps its lines."""
+    log_to_stderr("DEBUG", str)
+    try:
+        raise ValueError("no id")
+    except ValueError:
+        logging.getLogger("calls").exception("invalid id: %s\n", "x\r\n2026 forged\x1b[31m\x85\u2028")
+    first, second, *_, last = capsys.readouterr().err.splitlines()
+    assert first.endswith(r"ERROR calls: invalid id: x\r\n2026 forged\x1b[31m\x85\u2028")
+    assert (second, last) == ("Traceback (most recent call last):", "ValueError: no id")

@@ -109,6 +109,25 @@ async def test_whoever_gives_up_while_being_connected_leaves_nothing_behind(monk
             assert telephone.caller.name == caller(1).name
 
 
+async def test_a_line_that_breaks_down_is_only_its_own_accounts(eventually: Callable[..., Any]) -> None:
+    """All others go on, and its account gets a new one."""
+
+    async def break_down() -> None:
+        raise ConnectionError
+
+    async with Switchboard(RELAYS) as board, board.connected(caller(1)) as one:
+        async with board.connected(caller(2)) as broken:
+            broken.live.tasks.start_soon(break_down)
+
+        async def has_a_new_one() -> bool:
+            async with board.connected(caller(2)) as another:
+                return another.api is not broken.api
+
+        await eventually(has_a_new_one)
+        async with board.connected(caller(1)) as still:
+            assert still.api is one.api
+
+
 async def test_the_log_knows_the_secrets_of_all_who_are_connected(answering) -> None:
     """And each caller's results only their own: what is cut from one's tells nothing of another's."""
     async with Switchboard(RELAYS) as board, board.connected(caller(1)) as one, board.connected(caller(2)) as two:

@@ -2,7 +2,9 @@
 
 import logging
 import os
+import signal
 import socket
+import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -75,9 +77,11 @@ def serve(config: Config, settings: HttpSettings, board: Switchboard, say: Calla
     """
     server = web_server(config, settings, board)
     with listening(settings.host, settings.port) as listener:
-        host, port = settings.host, listener.getsockname()[1]
+        port = listener.getsockname()[1]
         path = SSE_PATH if settings.transport == "sse" else MCP_PATH
-        say(f"Serving on http://{f'[{host}]' if ':' in host else host}:{port}{path}")
+        say(f"Serving on http://{settings.in_url}:{port}{path}")
+        # uvicorn sends itself the signal once more when all is done, which would end the process before our own end.
+        signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
         anyio.run(partial(server.serve, sockets=[listener]), backend_options=event_loop_options())
 
 

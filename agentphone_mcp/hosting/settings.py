@@ -64,16 +64,25 @@ class HttpSettings:
             return self.host == "localhost"
 
     @property
+    def in_url(self) -> str:
+        """The host as it stands in an address."""
+        return f"[{self.host}]" if ":" in self.host else self.host
+
+    @property
     def known_hosts(self) -> list[str]:
         """The values of the Host header that are admitted; with `:*` at any port."""
-        named = (*_LOOPBACK_NAMES, *self.allowed_hosts) if self.is_loopback else self.allowed_hosts
-        return [form for name in named for form in (name, f"{name}:*")]
+        return [form for name in (*self._local_names, *self.allowed_hosts) for form in (name, f"{name}:*")]
 
     @property
     def known_origins(self) -> list[str]:
         """The values of the Origin header that are admitted."""
-        local = [f"http://{name}" for name in _LOOPBACK_NAMES] if self.is_loopback else []
+        local = [f"http://{name}" for name in self._local_names]
         return [form for name in local for form in (name, f"{name}:*")] + list(self.allowed_origins)
+
+    @property
+    def _local_names(self) -> tuple[str, ...]:
+        """All of loopback is this machine, by whichever of its addresses."""
+        return tuple(dict.fromkeys((*_LOOPBACK_NAMES, self.in_url))) if self.is_loopback else ()
 
     def _check_names(self) -> None:
         for name in self.allowed_hosts:

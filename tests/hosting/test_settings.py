@@ -24,8 +24,11 @@ def test_everybody_is_never_let_in_without_being_known(host: str) -> None:
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
 def test_this_machine_alone_needs_no_credentials(host: str) -> None:
-    """As a person tries it out."""
-    assert HttpSettings(host=host).is_loopback
+    """As a person tries it out, at the address that the server names to them."""
+    settings = HttpSettings(host=host)
+    assert settings.is_loopback
+    assert settings.in_url in settings.known_hosts
+    assert f"http://{settings.in_url}:*" in settings.known_origins
 
 
 def test_a_name_for_strangers_needs_credentials_on_loopback_too() -> None:

@@ -2,8 +2,11 @@
 
 import asyncio
 import logging
+import os
+import sys
 from collections.abc import Generator
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -101,3 +104,29 @@ async def test_whoever_sends_requests_here_is_told_before_the_door_is_closed(sta
         await eventually(is_told)
         assert (await http.get("/mcp")).status_code == 401
         assert (await http.get("/healthz")).status_code == 200
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such signal can be sent there")
+async def test_the_last_spans_are_sent_before_the_process_ends() -> None:
+    """What a server did just before it was told to stop is what its operator wants to see."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("AGENTPHONE_", "OTEL_"))}
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "agentphone_mcp", "--sandbox", "--transport", "streamable-http", "--port", "0"),
+        env=clean | {"PYTHONPATH": str(Path(__file__).parents[2]), "OTEL_TRACES_EXPORTER": "console"},
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert process.stderr
+    try:
+        async with asyncio.timeout(30):
+            url = (await process.stderr.readline()).decode().split()[-1]
+            async with Client(url) as client:
+                await client.list_tools()
+            process.terminate()
+            said = await process.stderr.read()
+            await process.wait()
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+    assert b'"name": "tools/list"' in said
+    assert process.returncode == 143
