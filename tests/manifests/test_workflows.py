@@ -1,0 +1,54 @@
+"""What runs when a change or a release is pushed: on all that is promised, and with no more rights than needed."""
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+EACH = pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+
+
+def read(path: Path) -> dict[str, Any]:
+    """A workflow; YAML takes its `on` for a truth."""
+    workflow = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return {"on" if name is True else name: value for name, value in workflow.items()}
+
+
+@EACH
+def test_a_workflow_may_only_read_unless_a_job_says_more(path: Path) -> None:
+    """And keeps no credentials beside the code that it runs, nor any secret at all."""
+    workflow = read(path)
+    assert workflow["permissions"] == {"contents": "read"}
+    assert "secrets." not in path.read_text(encoding="utf-8")
+    for job in workflow["jobs"].values():
+        assert job["timeout-minutes"] <= 60
+        for step in job["steps"]:
+            if "uses" in step:
+                assert re.fullmatch(r"[\w-]+/[\w-]+@(v\d+|release/v1)", step["uses"])
+            if str(step.get("uses")).startswith("actions/checkout@"):
+                assert step["with"]["persist-credentials"] is False
+
+
+def test_the_tests_run_on_every_system_and_python_that_is_promised() -> None:
+    """The oldest is the one that the package asks for."""
+    matrix = read(ROOT / ".github/workflows/ci.yml")["jobs"]["test"]["strategy"]["matrix"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert matrix["os"] == ["ubuntu-latest", "macos-latest", "windows-latest"]
+    assert project["requires-python"] == f">={matrix['python'][0]}"
+    assert matrix["python"] == ["3.11", "3.12", "3.13", "3.14"]
+
+
+def test_only_what_was_built_and_tried_is_published_and_by_no_token() -> None:
+    """Whoever can publish runs nothing of ours; whoever runs it cannot publish."""
+    workflow = read(ROOT / ".github/workflows/publish.yml")
+    build, publish = workflow["jobs"]["build"], workflow["jobs"]["publish"]
+    assert workflow["on"] == {"release": {"types": ["published"]}}
+    assert "permissions" not in build
+    assert publish["permissions"] == {"id-token": "write"}
+    assert publish["needs"] == "build"
+    assert not any("run" in step for step in publish["steps"])
