@@ -80,6 +80,11 @@ WRONG: dict[str, tuple[list[str], dict[str, str], str]] = {
         {"AGENTPHONE_HTTP_JWT_ISSUER": "http://issuer.example", "AGENTPHONE_API_KEY": LIVE_KEY},
         "AGENTPHONE_HTTP_AUTH=jwt: the issuer",
     ),
+    "tokens-of-nobody": (
+        [*HTTP, "--http-auth=token", "--http-tokens-file=~nobody-is-called-so/tokens.toml"],
+        {"AGENTPHONE_API_KEY": LIVE_KEY},
+        "AGENTPHONE_HTTP_TOKENS_FILE: '~nobody-is-called-so/tokens.toml' cannot be used",
+    ),
     "short-state-key": ([], {"AGENTPHONE_HTTP_STATE_KEY": "short"}, "AGENTPHONE_HTTP_STATE_KEY"),
     "unknown-toolset": (["--toolsets", "calls,fax"], {}, "fax"),
     "unknown-toolset-in-environment": ([], {"AGENTPHONE_TOOLSETS": "fax"}, "AGENTPHONE_TOOLSETS"),

@@ -116,7 +116,7 @@ def web_server(config: Config, settings: HttpSettings, board: Switchboard) -> uv
 def _door(config: Config, settings: HttpSettings) -> Door:
     match settings.auth:
         case "token":
-            return TokenDoor(Path(settings.tokens_file).expanduser())
+            return TokenDoor(Path(os.path.expanduser(settings.tokens_file)))
         case "relay":
             return RelayDoor(config.base_url)
         case "jwt":
