@@ -5,6 +5,7 @@ import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import AsyncGenerator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,6 +14,8 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from agentphone_mcp.guard.ledger import Ledger
 from agentphone_mcp.hosting.serve import listening
@@ -20,6 +23,7 @@ from agentphone_mcp.hosting.settings import HttpSettings
 
 RELAY = HttpSettings(auth="relay")
 CALLERS = 50
+CONNECTION = "connection"
 
 
 def key_of(number: int) -> str:
@@ -27,12 +31,25 @@ def key_of(number: int) -> str:
     return f"sk_test_caller_{number:02}_of_fifty"
 
 
+class Telltale(H11Protocol):
+    """Tells which connection a request came over; its client's port would be another's soon after it is closed."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+        super().connection_made(transport)
+        self.app = partial(self.tell, self.app)
+
+    async def tell(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request."""
+        await app({**scope, CONNECTION: self}, receive, send)
+
+
 class Exchange:
     """An AgentPhone of many accounts: each has an agent named after its key, and a secret that is its own.
 
     Attributes:
         asked: key -> what was asked with it, as `METHOD path`.
-        connections: the client's end of a connection -> the keys that came over it.
+        connections: a connection -> the keys that came over it.
     """
 
     def __init__(self) -> None:
@@ -45,7 +62,7 @@ class Exchange:
         """Answer for the account of the request's key, and as the path asks."""
         key = request.headers["Authorization"].removeprefix("Bearer ")
         self.asked[key].append(f"{request.method} {request.url.path}")
-        self.connections[request.client].add(key)
+        self.connections[request.scope[CONNECTION]].add(key)
         number = key.split("_")[3]
         if request.url.path.endswith("/stream"):
             return StreamingResponse(self.speak(number), media_type="text/event-stream")
@@ -90,7 +107,9 @@ async def exchange() -> AsyncGenerator[tuple[Exchange, str]]:
     accounts = Exchange()
     app = Starlette(routes=[Route("/{path:path}", accounts.answer, methods=["GET", "POST", "PATCH", "DELETE"])])
     with listening("127.0.0.1", 0) as listener:
-        server = uvicorn.Server(uvicorn.Config(app, log_config=None, ws="none", timeout_graceful_shutdown=1))
+        server = uvicorn.Server(
+            uvicorn.Config(app, http=Telltale, log_config=None, ws="none", timeout_graceful_shutdown=1)
+        )
         serving = asyncio.create_task(server.serve([listener]))
         yield accounts, f"http://127.0.0.1:{listener.getsockname()[1]}"
         server.should_exit = True
@@ -129,7 +148,7 @@ async def test_fifty_callers_at_once_each_use_their_own_key_and_see_their_own_ac
         async with dial(url, {"X-API-Key": key_of(number)}, mode=mode) as client:
             return await live(client, f"{number:02}")
 
-    async with hosting(RELAY, **settings) as url, asyncio.timeout(90):
+    async with hosting(RELAY, **settings) as url, asyncio.timeout(240):
         stories = await asyncio.gather(*(connect_and_live(url, number) for number in range(CALLERS)))
     assert accounts.asked.keys() == {key_of(number) for number in range(CALLERS)}
     for number, story in enumerate(stories):
