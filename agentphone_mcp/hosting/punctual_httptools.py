@@ -41,6 +41,10 @@ class PunctualHttpTools(Punctual, HttpToolsProtocol):
         if self._unfinished > self.patience.head_bytes:
             self.refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header; the blanks around its value are none of it, but the parser leaves those at the end."""
+        super().on_header(name, value.rstrip(b" \t"))
+
     def on_headers_complete(self) -> None:
         """The body is next.
 

@@ -147,7 +147,8 @@ class Telling:
 
     def __init__(self) -> None:
         self.seen: list[str] = []
-        paths = [self.length, self.slow_to_ask, self.early, self.heavy, self.events, self.flooding, self.waiting]
+        paths = [self.length, self.header, self.slow_to_ask, self.early, self.heavy, self.events]
+        paths += [self.flooding, self.waiting]
         self.asgi = Starlette(routes=[Route(f"/{path.__name__}", path, methods=["GET", "POST"]) for path in paths])
 
     async def length(self, request: Request) -> Response:
@@ -158,6 +159,10 @@ class Telling:
         except ClientDisconnect:
             self.seen.append("left")
             raise
+
+    async def header(self, request: Request) -> Response:
+        """What a header says."""
+        return PlainTextResponse(f"<{request.headers['x']}>")
 
     async def slow_to_ask(self, request: Request) -> Response:
         """The same, long after."""
@@ -346,6 +351,12 @@ async def test_trailers_are_no_headers(calm: Served) -> None:
     client = await calm.connect(POST + b"Transfer-Encoding: chunked\r\n\r\n0\r\nAuthorization: x\r\n\r\n")
     assert (await client.answer(b"<0>")).startswith(b"HTTP/1.1 200 ")
     assert calm.seen == ["/length 2"]
+
+
+async def test_blanks_around_what_a_header_says_are_none_of_it(calm: Served) -> None:
+    """Clients may put them there (RFC 9110, 5.5), and what is compared with a body or a list would not match."""
+    client = await calm.connect(b"GET /header HTTP/1.1\r\nHost: a\r\nX: \t a b \t \r\n\r\n")
+    await client.answer(b"<a b>")
 
 
 async def test_a_client_that_does_not_read_a_stream_is_let_go(quick: Served) -> None:
