@@ -197,6 +197,7 @@ def _configured(options: dict[str, Any], stack: ExitStack) -> Config:
         key, base_url = ApiKey(box.key), box.url
     else:
         key = read_key(os.environ)
+    auth = options["http_auth"] if options["transport"] != "stdio" else "none"
     return Config(
         api_key=key,
         base_url=base_url,
@@ -214,7 +215,7 @@ def _configured(options: dict[str, Any], stack: ExitStack) -> Config:
         approval_timeout=options["approval_timeout"],
         ai_disclosure=options["ai_disclosure"] == "on",
         send_traceparent=options["send_traceparent"],
-        is_shared=options["transport"] != "stdio" and options["http_auth"] != "none",
-        relays=options["transport"] != "stdio" and options["http_auth"] == "relay",
+        is_shared=auth != "none",
+        relays=auth == "relay",
         request_state_keys=read_request_state_keys(os.environ),
     )

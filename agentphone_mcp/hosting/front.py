@@ -109,7 +109,7 @@ class Front:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or say why not."""
         if self.is_closed:
-            await _refuse(503, "This server is being stopped.", {"Retry-After": "5"})(scope, receive, send)
+            await _refuse(503, "This server is being stopped.", _SOON)(scope, receive, send)
             return
         try:
             caller = await self._door.admit(Headers(scope=scope))

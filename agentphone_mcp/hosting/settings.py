@@ -1,10 +1,10 @@
 """What a server that is reached over HTTP is told, and what it refuses to start with."""
 
-import ipaddress
 from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urlsplit
 
+from agentphone_mcp.api.key import is_loopback
 from agentphone_mcp.config import Config, ConfigError
 
 HttpTransport = Literal["streamable-http", "sse"]
@@ -58,10 +58,7 @@ class HttpSettings:
     @property
     def is_loopback(self) -> bool:
         """Whether only this machine can connect."""
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return self.host == "localhost"
+        return is_loopback(self.host)
 
     @property
     def in_url(self) -> str:

@@ -25,7 +25,7 @@ from agentphone_mcp.hosting.token_file import (
 
 _PAUSE = 1.0
 """Seconds for which the file is not looked at again."""
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class TokenDoor:
@@ -106,7 +106,7 @@ class TokenDoor:
             self._tokens, self._seen = (), None
             if str(broken) != self._broken:
                 self._broken = str(broken)
-                _log.error("nobody is admitted, because %s cannot be used: %s", self._shown, broken)
+                logger.error("nobody is admitted, because %s cannot be used: %s", self._shown, broken)
         return now
 
     def _read(self) -> None:
@@ -114,7 +114,7 @@ class TokenDoor:
         if seen != self._seen:
             # What is written between the look and this is noticed at the next look.
             self._tokens, self._seen, self._broken = read_tokens(self._path), seen, ""
-            _log.info("%d tokens are known from %s", len(self._tokens), self._shown)
+            logger.info("%d tokens are known from %s", len(self._tokens), self._shown)
 
     @property
     def _shown(self) -> str:
