@@ -85,6 +85,7 @@ WRONG: dict[str, tuple[list[str], dict[str, str], str]] = {
         {"AGENTPHONE_API_KEY": LIVE_KEY},
         "AGENTPHONE_HTTP_TOKENS_FILE: '~nobody-is-called-so/tokens.toml' cannot be used",
     ),
+    "credentials-over-stdio": (["--http-auth=token"], {}, "--http-auth needs --transport"),
     "short-state-key": ([], {"AGENTPHONE_HTTP_STATE_KEY": "short"}, "AGENTPHONE_HTTP_STATE_KEY"),
     "unknown-toolset": (["--toolsets", "calls,fax"], {}, "fax"),
     "unknown-toolset-in-environment": ([], {"AGENTPHONE_TOOLSETS": "fax"}, "AGENTPHONE_TOOLSETS"),
