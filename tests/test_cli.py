@@ -207,7 +207,7 @@ def test_the_sandbox_alone_says_where_it_is_and_stops_when_told() -> None:
         assert process.stdout is not None
         said = [process.stdout.readline().strip() for _ in range(6)]
         process.terminate()
-        rest, wrong = process.communicate(timeout=20)
+        rest, wrong = process.communicate(timeout=60)
     finally:
         process.kill()
     assert any(line.startswith("AGENTPHONE_BASE_URL=http://127.0.0.1:") for line in said)
