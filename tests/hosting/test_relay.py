@@ -127,7 +127,7 @@ async def live(client: Any, number: str) -> str:
             "send_message",
             {"to_number": "+14155550199", "body": "Hello", "agent_id": f"agt_{number}", "confirm": True},
         ),
-        ("wait_for_call", {"call_id": f"call_{number}"}),
+        ("wait_for_call", {"call_id": f"call_{number}", "max_seconds": 600}),
     ):
         result = await client.call_tool(tool, arguments)
         assert not result.is_error, result.content[0].text
