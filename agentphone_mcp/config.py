@@ -18,6 +18,7 @@ TOOLSETS = ("account", "agents", "numbers", "calls", "messages", "webhooks", "co
 KEY_VARIABLE = "AGENTPHONE_API_KEY"
 KEY_FILE_VARIABLE = "AGENTPHONE_API_KEY_FILE"
 _SHORTEST_STATE_KEY = 32
+_UNFILLED_FIELD = re.compile(r"\$\{user_config\.\w+\}")
 
 
 class ConfigError(ValueError):
@@ -114,7 +115,7 @@ def _secret(environ: Mapping[str, str], variable: str, file_variable: str) -> tu
     Raises:
         ConfigError: if both are set, or the file cannot be read or is empty.
     """
-    value, file = environ.get(variable, "").strip(), environ.get(file_variable, "").strip()
+    value, file = (_value(environ, name) for name in (variable, file_variable))
     if value and file:
         raise ConfigError(f"{variable} and {file_variable} are both set: keep one")
     if not file:
@@ -129,6 +130,19 @@ def _secret(environ: Mapping[str, str], variable: str, file_variable: str) -> tu
     if not value:
         raise ConfigError(f"{file_variable}: {file!r} is empty")
     return file_variable, value
+
+
+def _value(environ: Mapping[str, str], variable: str) -> str:
+    value = environ.get(variable, "").strip()
+    return "" if is_left_open(value) else value
+
+
+def is_left_open(value: str) -> bool:
+    """Say whether a variable is there without a value: blank, or what a bundle's form puts for an empty field.
+
+    Claude Desktop passes `${user_config.read_only}` on as it stands where nobody filled that field in.
+    """
+    return not value.strip() or _UNFILLED_FIELD.fullmatch(value.strip()) is not None
 
 
 def read_toolsets(text: str) -> tuple[str, ...]:
