@@ -36,6 +36,7 @@ MAY_USE = {
     "http_options": {"setting"},
     "setting": {"config"},
     "ledger_command": {"config", "guard"},
+    "hosts": {"config"},
     "token_command": {"callers", "hosting.token_file", "hosting.token_changes"},
     "demo": {"", "sandbox", "server", "config", "api.key", "guard.untrusted"},
     "callers": {"api.key"},
