@@ -11,7 +11,13 @@ HTTP_OPTIONS = [
         envvar="AGENTPHONE_HOST",
         help="Where to listen; another address than loopback's needs --http-auth and --http-allowed-hosts.",
     ),
-    setting("--port", type=click.IntRange(0, 65535), default=8000, envvar="AGENTPHONE_PORT"),
+    setting(
+        "--port",
+        type=click.IntRange(0, 65535),
+        default=8000,
+        envvar="AGENTPHONE_PORT",
+        help="On which port; 0 takes any that is free.",
+    ),
     setting(
         "--http-auth",
         type=click.Choice(["none", "token", "relay", "jwt"]),

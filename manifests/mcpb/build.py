@@ -1,0 +1,85 @@
+"""Packs the bundle for Claude Desktop: `python manifests/mcpb/build.py [FILE]`.
+
+The file is dist/agentphone-mcp-VERSION.mcpb if none is named. Needs Node, whose `npx` fetches the packer.
+"""
+
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+PACKER = "@anthropic-ai/mcpb@2.1.2"
+_PATIENCE = 300
+"""Seconds for the packer to be fetched and to pack, which takes two when it is there."""
+
+
+class CannotPack(Exception):
+    """No bundle was made; the message is one sentence on what to do about it, or what the packer said."""
+
+
+def stage(folder: Path) -> None:
+    """Put into an empty folder what `uv` needs to run the server, with the manifest and the icon."""
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, folder)
+    for name in ("manifest.json", "icon.png"):
+        shutil.copy(HERE / name, folder)
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / "agentphone_mcp", folder / "agentphone_mcp", ignore=ignored)
+
+
+def packer(*arguments: str | Path) -> str:
+    """Run the packer, and give what it said.
+
+    Raises:
+        CannotPack: if it is not there, takes too long, or refuses.
+    """
+    npx = shutil.which("npx")
+    if npx is None:
+        raise CannotPack("npx is not on the PATH: install Node 20 or newer")
+    try:
+        ended = subprocess.run(
+            [npx, "--yes", PACKER, *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            encoding="utf-8",
+            timeout=_PATIENCE,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise CannotPack(f"{PACKER} did not end within {_PATIENCE} seconds: try again when it can be fetched") from None
+    if ended.returncode:
+        raise CannotPack(f"{PACKER} failed: {ended.stdout.strip()}")
+    return ended.stdout
+
+
+def build(file: Path) -> None:
+    """Check the manifest and pack the bundle.
+
+    Raises:
+        CannotPack: with the reason.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        stage(Path(folder))
+        packer("validate", Path(folder, "manifest.json"))
+        packer("pack", folder, file.resolve())
+
+
+def main() -> None:
+    """Pack it where the command line says, and say where that is."""
+    version = json.loads((HERE / "manifest.json").read_text(encoding="utf-8"))["version"]
+    file = Path(sys.argv[1]) if sys.argv[1:] else ROOT / "dist" / f"agentphone-mcp-{version}.mcpb"
+    try:
+        build(file)
+    except CannotPack as reason:
+        sys.exit(f"Error: {reason}")
+    print(file)
+
+
+if __name__ == "__main__":
+    main()
