@@ -62,8 +62,11 @@ def build(file: Path) -> None:
     """Check the manifest and pack the bundle.
 
     Raises:
-        CannotPack: with the reason.
+        CannotPack: with the packer's reason.
+        OSError: if a part of the bundle is missing, or the file's folder cannot be made.
     """
+    # The packer would try for ever.
+    file.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         stage(Path(folder))
         packer("validate", Path(folder, "manifest.json"))
@@ -72,13 +75,19 @@ def build(file: Path) -> None:
 
 def main() -> None:
     """Pack it where the command line says, and say where that is."""
-    version = json.loads((HERE / "manifest.json").read_text(encoding="utf-8"))["version"]
-    file = Path(sys.argv[1]) if sys.argv[1:] else ROOT / "dist" / f"agentphone-mcp-{version}.mcpb"
     try:
+        file = Path(sys.argv[1]) if sys.argv[1:] else ROOT / "dist" / f"agentphone-mcp-{_version()}.mcpb"
         build(file)
-    except CannotPack as reason:
+    except (CannotPack, OSError) as reason:
         sys.exit(f"Error: {reason}")
     print(file)
+
+
+def _version() -> str:
+    try:
+        return json.loads((HERE / "manifest.json").read_text(encoding="utf-8"))["version"]
+    except (ValueError, KeyError, TypeError):
+        raise CannotPack("manifest.json is broken: write it anew with `python manifests/regenerate.py`") from None
 
 
 if __name__ == "__main__":

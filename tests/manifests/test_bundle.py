@@ -179,3 +179,10 @@ def test_without_node_the_script_says_what_to_install(tmp_path: Path) -> None:
     assert (ended.returncode, ended.stdout) == (1, "")
     assert ended.stderr == "Error: npx is not on the PATH: install Node 20 or newer\n"
     assert not file.exists()
+
+
+def test_where_no_folder_can_be_made_the_script_says_so(tmp_path: Path, build: dict[str, Any]) -> None:
+    """Before it starts the packer, which would try for ever."""
+    (tmp_path / "taken").write_text("")
+    with pytest.raises(OSError, match="taken"):
+        build["build"](tmp_path / "taken" / "agentphone.mcpb")
