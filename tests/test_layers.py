@@ -40,7 +40,7 @@ MAY_USE = {
     "token_command": {"callers", "hosting.token_file", "hosting.token_changes"},
     "demo": {"", "sandbox", "server", "config", "api.key", "guard.untrusted"},
     "callers": {"api.key"},
-    "hosting": {"callers", "config", "server", "switchboard", "api.key", "guard.books"},
+    "hosting": {"callers", "config", "server", "switchboard", "api.client", "api.errors", "api.key", "guard.books"},
     "serving": {"server"},
     "server": {"", "switchboard", "callers", "tools", "prompts", "guides", "guard", "api.errors", "config"},
     "switchboard": {"callers", "tools", "guard", "api", "config"},
