@@ -1,4 +1,4 @@
-"""The command: serve (the default), demo, ledger, sandbox, token."""
+"""The command: serve (the default), demo, install, ledger, sandbox, token."""
 
 import logging
 import os
@@ -41,7 +41,7 @@ class _OneSentence(click.Group):
     """Says what is wrong in one sentence on stderr: a host shows its user little more than the first line."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted([*super().list_commands(ctx), "ledger", "sandbox", "token"])
+        return sorted([*super().list_commands(ctx), "install", "ledger", "sandbox", "token"])
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         # What these need takes a while to import, which those who only serve need not wait for.
@@ -49,6 +49,10 @@ class _OneSentence(click.Group):
             from agentphone_mcp.sandbox.command import sandbox
 
             return sandbox
+        if cmd_name == "install":
+            from agentphone_mcp.install_command import install
+
+            return install
         if cmd_name == "ledger":
             from agentphone_mcp.ledger_command import ledger
 

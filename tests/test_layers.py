@@ -26,6 +26,7 @@ MAY_USE = {
         "telemetry",
         "config",
         "options",
+        "install_command",
         "ledger_command",
         "token_command",
         "guard",
@@ -36,7 +37,8 @@ MAY_USE = {
     "http_options": {"setting"},
     "setting": {"config"},
     "ledger_command": {"config", "guard"},
-    "hosts": {"config"},
+    "install_command": {"hosts", "config", "keychain", "api.key"},
+    "hosts": {"config", "api.key"},
     "token_command": {"callers", "hosting.token_file", "hosting.token_changes"},
     "demo": {"", "sandbox", "server", "config", "api.key", "guard.untrusted"},
     "callers": {"api.key"},
@@ -151,9 +153,9 @@ def names_in(path: Path) -> Iterator[tuple[str, int]]:
 
 @EVERY
 def test_only_the_configuration_reads_the_environment(module: Path) -> None:
-    """cli.py may hand it over; nobody looks by themselves, and never at import."""
+    """Commands may hand it over; nobody looks by themselves, and never at import."""
     readers = [line for name, line in names_in(module) if name in ("os.environ", "os.getenv", "os.environb")]
-    if dotted(module) == "cli":
+    if dotted(module) in ("cli", "install_command"):
         calls = [ast.unparse(node) for node in ast.walk(ast.parse(module.read_text())) if isinstance(node, ast.Call)]
         assert len(readers) == sum("(os.environ)" in call and call.startswith("read_") for call in calls)
         return
@@ -163,7 +165,7 @@ def test_only_the_configuration_reads_the_environment(module: Path) -> None:
 @EVERY
 def test_only_commands_write_to_stdout(module: Path) -> None:
     """Over stdio it carries the protocol and nothing else."""
-    if dotted(module) in ("cli", "demo", "ledger_command", "token_command", "sandbox.command"):
+    if dotted(module) in ("cli", "demo", "install_command", "ledger_command", "token_command", "sandbox.command"):
         return
     writers = [line for name, line in names_in(module) if name in ("print", "sys.stdout", "click.echo", "input")]
     assert writers == [], f"{dotted(module)} writes to stdout in line {writers}"
