@@ -29,6 +29,19 @@ class Amount(click.FloatRange):
         return number
 
 
+BASE_URL = setting(
+    "--base-url",
+    default=DEFAULT_BASE_URL,
+    envvar="AGENTPHONE_BASE_URL",
+    help="One of AgentPhone's two hosts, or a sandbox on loopback.",
+)
+KEYCHAIN = setting(
+    "--keychain",
+    type=click.Choice(["on", "off"]),
+    default="on",
+    envvar="AGENTPHONE_KEYCHAIN",
+    help="off: leave the system's keychain alone, where `agentphone-mcp login` keeps the key.",
+)
 _OPTIONS = [
     setting(
         "--transport",
@@ -38,12 +51,8 @@ _OPTIONS = [
         help="How hosts reach the server; streamable-http serves /mcp, and sse also /sse for old clients.",
     ),
     *HTTP_OPTIONS,
-    setting(
-        "--base-url",
-        default=DEFAULT_BASE_URL,
-        envvar="AGENTPHONE_BASE_URL",
-        help="One of AgentPhone's two hosts, or a sandbox on loopback.",
-    ),
+    BASE_URL,
+    KEYCHAIN,
     setting("--sub-account", envvar="AGENTPHONE_SUB_ACCOUNT", help="Scope everything to a child account."),
     setting(
         "--toolsets",

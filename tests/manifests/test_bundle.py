@@ -141,7 +141,7 @@ async def test_what_is_unpacked_answers_as_claude_desktop_starts_it(installed: P
     parameters = StdioServerParameters(
         command=shutil.which(started["command"]) or "",
         args=[filled_in(argument) for argument in started["args"]],
-        env=theirs | UV | told,
+        env=theirs | UV | told | {"AGENTPHONE_KEYCHAIN": "off"},
     )
     with anyio.fail_after(PATIENCE):
         async with Client(parameters) as client:
