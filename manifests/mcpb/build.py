@@ -4,7 +4,9 @@ The file is dist/agentphone-mcp-VERSION.mcpb if none is named. Needs Node, whose
 """
 
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -40,22 +42,33 @@ def packer(*arguments: str | Path) -> str:
     npx = shutil.which("npx")
     if npx is None:
         raise CannotPack("npx is not on the PATH: install Node 20 or newer")
-    try:
-        ended = subprocess.run(
-            [npx, "--yes", PACKER, *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            encoding="utf-8",
-            timeout=_PATIENCE,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise CannotPack(f"{PACKER} did not end within {_PATIENCE} seconds: try again when it can be fetched") from None
-    if ended.returncode:
-        raise CannotPack(f"{PACKER} failed: {ended.stdout.strip()}")
-    return ended.stdout
+    with subprocess.Popen(
+        [npx, "--yes", PACKER, *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        encoding="utf-8",
+        start_new_session=True,
+    ) as process:
+        try:
+            said, _ = process.communicate(timeout=_PATIENCE)
+        except BaseException as trouble:
+            _end(process)
+            if isinstance(trouble, subprocess.TimeoutExpired):
+                late = f"{PACKER} did not end within {_PATIENCE} seconds: try again when it can be fetched"
+                raise CannotPack(late) from None
+            raise
+    if process.returncode:
+        raise CannotPack(f"{PACKER} failed: {said.strip()}")
+    return said
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """End it with what it started, of which npx itself takes no care."""
+    if os.name == "posix":
+        os.killpg(process.pid, signal.SIGKILL)
+    process.kill()
 
 
 def build(file: Path) -> None:
@@ -80,6 +93,8 @@ def main() -> None:
         build(file)
     except (CannotPack, OSError) as reason:
         sys.exit(f"Error: {reason}")
+    except KeyboardInterrupt:
+        sys.exit(130)
     print(file)
 
 
