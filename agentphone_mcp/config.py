@@ -1,10 +1,14 @@
 """What a server is told at its start: flags and environment, read once, checked, and frozen."""
 
+import os
 import re
-from collections.abc import Callable, Mapping
+import stat
+from collections.abc import Callable, Mapping, MutableMapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
+from urllib.parse import quote
 
 import platformdirs
 
@@ -17,7 +21,9 @@ Setting = TypeVar("Setting")
 TOOLSETS = ("account", "agents", "numbers", "calls", "messages", "webhooks", "contacts")
 KEY_VARIABLE = "AGENTPHONE_API_KEY"
 KEY_FILE_VARIABLE = "AGENTPHONE_API_KEY_FILE"
+BUS_VARIABLE = "DBUS_SESSION_BUS_ADDRESS"
 _SHORTEST_STATE_KEY = 32
+_UNFILLED_FIELD = re.compile(r"\$\{user_config\.\w+\}")
 
 
 class ConfigError(ValueError):
@@ -95,6 +101,24 @@ def read_key(environ: Mapping[str, str]) -> ApiKey | None:
         raise ConfigError(f"{source}: {broken}") from None
 
 
+def read_key_variable(environ: Mapping[str, str]) -> str:
+    """Name the variable that holds the key or says where it is, and so wins over the keychain; empty if none does."""
+    return next((name for name in (KEY_VARIABLE, KEY_FILE_VARIABLE) if _value(environ, name)), "")
+
+
+def read_session_bus(environ: MutableMapping[str, str], runtime: Path = Path("/run/user")) -> None:
+    """Write into the environment where this user's D-Bus is, by which Linux reaches keychains.
+
+    Hosts pass only a few variables on to the servers they start, and this is not one of them.
+    """
+    if BUS_VARIABLE in environ or not hasattr(os, "getuid"):
+        return
+    bus = Path(environ.get("XDG_RUNTIME_DIR") or runtime / str(os.getuid())) / "bus"
+    with suppress(OSError):
+        if stat.S_ISSOCK(bus.stat().st_mode):
+            environ[BUS_VARIABLE] = f"unix:path={quote(str(bus))}"
+
+
 def read_request_state_keys(environ: Mapping[str, str]) -> tuple[str, ...]:
     """Find what all replicas of a server seal their questions with, one key a line, of which the first seals.
 
@@ -114,7 +138,7 @@ def _secret(environ: Mapping[str, str], variable: str, file_variable: str) -> tu
     Raises:
         ConfigError: if both are set, or the file cannot be read or is empty.
     """
-    value, file = environ.get(variable, "").strip(), environ.get(file_variable, "").strip()
+    value, file = (_value(environ, name) for name in (variable, file_variable))
     if value and file:
         raise ConfigError(f"{variable} and {file_variable} are both set: keep one")
     if not file:
@@ -129,6 +153,19 @@ def _secret(environ: Mapping[str, str], variable: str, file_variable: str) -> tu
     if not value:
         raise ConfigError(f"{file_variable}: {file!r} is empty")
     return file_variable, value
+
+
+def _value(environ: Mapping[str, str], variable: str) -> str:
+    value = environ.get(variable, "").strip()
+    return "" if is_left_open(value) else value
+
+
+def is_left_open(value: str) -> bool:
+    """Say whether a variable is there without a value: blank, or what a bundle's form puts for an empty field.
+
+    Claude Desktop passes `${user_config.read_only}` on as it stands where nobody filled that field in.
+    """
+    return not value.strip() or _UNFILLED_FIELD.fullmatch(value.strip()) is not None
 
 
 def read_toolsets(text: str) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ import click
 from agentphone_mcp.api.key import DEFAULT_BASE_URL
 from agentphone_mcp.config import TOOLSETS
 from agentphone_mcp.http_options import HTTP_OPTIONS
+from agentphone_mcp.setting import setting
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
@@ -28,149 +29,137 @@ class Amount(click.FloatRange):
         return number
 
 
+BASE_URL = setting(
+    "--base-url",
+    default=DEFAULT_BASE_URL,
+    envvar="AGENTPHONE_BASE_URL",
+    help="One of AgentPhone's two hosts, or a sandbox on loopback.",
+)
+KEYCHAIN = setting(
+    "--keychain",
+    type=click.Choice(["on", "off"]),
+    default="on",
+    envvar="AGENTPHONE_KEYCHAIN",
+    help="off: leave the system's keychain alone, where `agentphone-mcp login` keeps the key.",
+)
 _OPTIONS = [
-    click.option(
+    setting(
         "--transport",
         type=click.Choice(["stdio", "streamable-http", "sse"]),
         default="stdio",
         envvar="AGENTPHONE_TRANSPORT",
-        show_envvar=True,
         help="How hosts reach the server; streamable-http serves /mcp, and sse also /sse for old clients.",
     ),
     *HTTP_OPTIONS,
-    click.option(
-        "--base-url",
-        default=DEFAULT_BASE_URL,
-        envvar="AGENTPHONE_BASE_URL",
-        show_envvar=True,
-        help="One of AgentPhone's two hosts, or a sandbox on loopback.",
-    ),
-    click.option(
-        "--sub-account", envvar="AGENTPHONE_SUB_ACCOUNT", show_envvar=True, help="Scope everything to a child account."
-    ),
-    click.option(
+    BASE_URL,
+    KEYCHAIN,
+    setting("--sub-account", envvar="AGENTPHONE_SUB_ACCOUNT", help="Scope everything to a child account."),
+    setting(
         "--toolsets",
         default="all",
         envvar="AGENTPHONE_TOOLSETS",
-        show_envvar=True,
         help=f"Comma-separated: {', '.join(TOOLSETS)}.",
     ),
-    click.option(
+    setting(
         "--read-only",
         is_flag=True,
         envvar="AGENTPHONE_READ_ONLY",
-        show_envvar=True,
         help="Only tools that change nothing.",
     ),
-    click.option(
+    setting(
         "--timeout",
         type=Amount(1, 300),
         default=30.0,
         envvar="AGENTPHONE_TIMEOUT",
-        show_envvar=True,
         help="Seconds that one answer of the API may take.",
     ),
-    click.option(
+    setting(
         "--state",
         envvar="AGENTPHONE_STATE",
-        show_envvar=True,
         help="Where the ledger is kept: a folder, or a PostgreSQL URL for servers on several machines.",
     ),
-    click.option(
+    setting(
         "--limits",
         default="",
         envvar="AGENTPHONE_LIMITS",
-        show_envvar=True,
         help="Caps that differ from the default ones, for example calls=50/hour,spend=25/day,numbers=off.",
     ),
-    click.option(
+    setting(
         "--rates",
         default="",
         envvar="AGENTPHONE_RATES",
-        show_envvar=True,
         help="Prices in dollars that differ, for example hosted_minute=0.25,text=0.03.",
     ),
-    click.option(
+    setting(
         "--approval",
         type=click.Choice(["confirm", "human"]),
         default="confirm",
         envvar="AGENTPHONE_APPROVAL",
-        show_envvar=True,
         help="human: the host has to ask its user before anything is spent or destroyed.",
     ),
-    click.option(
+    setting(
         "--approval-timeout",
         type=Amount(1, 600),
         default=300.0,
         envvar="AGENTPHONE_APPROVAL_TIMEOUT",
-        show_envvar=True,
         help="Seconds that this user has to answer.",
     ),
-    click.option(
+    setting(
         "--allowed-countries",
         default="US,CA",
         envvar="AGENTPHONE_ALLOWED_COUNTRIES",
-        show_envvar=True,
         help="Where calls and texts may go: two-letter codes, or any.",
     ),
-    click.option(
+    setting(
         "--allowed-recipients",
         default="any",
         envvar="AGENTPHONE_ALLOWED_RECIPIENTS",
-        show_envvar=True,
         help="Only these numbers may be called and texted, for trials.",
     ),
-    click.option(
+    setting(
         "--quiet-hours",
         default="off",
         envvar="AGENTPHONE_QUIET_HOURS",
-        show_envvar=True,
         help="When nobody is called or texted, by their own clock, for example 21:00-08:00.",
     ),
-    click.option(
+    setting(
         "--ai-disclosure",
         type=click.Choice(["on", "off"]),
         default="on",
         envvar="AGENTPHONE_AI_DISCLOSURE",
-        show_envvar=True,
         help="Say at the start of every call that an AI is speaking.",
     ),
-    click.option(
+    setting(
         "--log-level",
         type=click.Choice(_LEVELS, case_sensitive=False),
         default="WARNING",
         envvar="AGENTPHONE_LOG_LEVEL",
-        show_envvar=True,
         help="What is written to stderr.",
     ),
-    click.option(
+    setting(
         "--log-format",
         type=click.Choice(["text", "json"]),
         default="text",
         envvar="AGENTPHONE_LOG_FORMAT",
-        show_envvar=True,
         help="json: one object a line, with the ids of the trace if there is one.",
     ),
-    click.option(
+    setting(
         "--send-traceparent",
         is_flag=True,
         envvar="AGENTPHONE_SEND_TRACEPARENT",
-        show_envvar=True,
         help="Tell AgentPhone which of your traces a request belongs to (W3C traceparent).",
     ),
-    click.option(
+    setting(
         "--sandbox",
         is_flag=True,
         envvar="AGENTPHONE_SANDBOX",
-        show_envvar=True,
         help="Use an AgentPhone of its own on this machine: no account, no key, no money.",
     ),
-    click.option(
+    setting(
         "--sandbox-speed",
         type=Amount(0.1, 1000),
         default=1.0,
         envvar="AGENTPHONE_SANDBOX_SPEED",
-        show_envvar=True,
         help="How much faster than real time the sandbox's calls go.",
     ),
 ]

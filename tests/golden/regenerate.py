@@ -5,13 +5,15 @@ tools.json is the whole surface that models and hosts see; the README has tables
 
 import asyncio
 import json
-import re
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = Path(__file__).with_name("tools.json")
 README = ROOT / "README.md"
+sys.path.append(str(ROOT))
+
+from manifests.source.marked import replaced  # noqa: E402 - found by the line above
 
 
 def surface() -> str:
@@ -45,13 +47,10 @@ def readme() -> str:
     people = [line for line in (callees.__doc__ or "").splitlines() if line.startswith("|")]
     text = README.read_text(encoding="utf-8")
     for part, lines in {"tools": tools, "callees": people}.items():
-        between = re.compile(rf"(<!-- {part}: .*? -->\n).*?(<!-- /{part} -->)", re.DOTALL)
-        text, found = between.subn(lambda match, lines=lines: f"{match[1]}\n{chr(10).join(lines)}\n\n{match[2]}", text)
-        assert found == 1, f"the README has no place for the {part}"
+        text = replaced(text, part, lines)
     return text
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(ROOT))
     GOLDEN.write_text(surface(), encoding="utf-8")
     README.write_text(readme(), encoding="utf-8")

@@ -1,65 +1,113 @@
-"""The entries that hosts and the registry read."""
+"""The entries that hosts and the registry read: all from one source, and right."""
 
-import json
+import re
+import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
-from click.testing import CliRunner
+import yaml
 from jsonschema import Draft7Validator, FormatChecker
 
 from agentphone_mcp import __version__
 from agentphone_mcp.cli import main
+from agentphone_mcp.hosts.catalog import HOSTS
 
 ROOT = Path(__file__).parents[2]
 MANIFESTS = ROOT / "manifests"
+HOST = pytest.mark.parametrize("host", HOSTS.values(), ids=HOSTS)
+
+Manifest = Callable[[str], dict[str, Any]]
 
 
-def _read(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text(encoding="utf-8"))
+def test_every_manifest_is_what_its_source_says(generated: dict[Path, str]) -> None:
+    """Names, versions, variables and descriptions cannot drift."""
+    stale = [path for path, text in generated.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
+    assert stale == [], "run `python manifests/regenerate.py`"
 
 
-def test_the_registry_entry_is_valid_against_its_schema() -> None:
+def test_there_is_no_entry_of_a_host_that_is_no_more(generated: dict[Path, str]) -> None:
+    """Nor one that somebody wrote by hand."""
+    there = set((MANIFESTS / "hosts").iterdir())
+    assert there == {path for path in generated if path.parent == MANIFESTS / "hosts"}
+    assert len(there) == 2 * len(HOSTS) - 1, "Claude Desktop takes no remote server in its file"
+
+
+def test_the_registry_entry_is_valid_against_its_schema(manifest: Manifest) -> None:
     """server.json passes the registry's own schema, formats included."""
-    schema = _read(Path(__file__).with_name("server.schema.2025-12-11.json"))
+    schema = manifest("../tests/manifests/server.schema.2025-12-11.json")
     Draft7Validator.check_schema(schema)
-    problems = list(
-        Draft7Validator(schema, format_checker=FormatChecker()).iter_errors(_read(MANIFESTS / "server.json"))
-    )
-    assert problems == []
+    problems = Draft7Validator(schema, format_checker=FormatChecker()).iter_errors(manifest("server.json"))
+    assert list(problems) == []
 
 
-def test_the_registry_entry_names_the_version_of_the_package() -> None:
+def test_every_manifest_names_the_version_of_the_package(manifest: Manifest) -> None:
     """Nobody installs another version than the one that is described."""
-    entry = _read(MANIFESTS / "server.json")
-    assert {entry["version"], *(package["version"] for package in entry["packages"])} == {__version__}
+    registry, bundle = manifest("server.json"), manifest("mcpb/manifest.json")
+    described = {registry["version"], bundle["version"], *(package["version"] for package in registry["packages"])}
+    assert described == {__version__}
 
 
-def test_the_readme_proves_who_owns_the_registry_entry() -> None:
+def test_the_readme_proves_who_owns_the_registry_entry(manifest: Manifest) -> None:
     """The registry looks for this line in the published README."""
-    name = _read(MANIFESTS / "server.json")["name"]
-    assert f"<!-- mcp-name: {name} -->" in (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    assert f"<!-- mcp-name: {manifest('server.json')['name']} -->" in lines
 
 
-def test_every_variable_of_the_registry_entry_is_one_the_command_reads() -> None:
-    """A variable that nothing reads would be a promise that nothing keeps."""
-    shown = CliRunner().invoke(main, ["--help"]).output
-    entry = _read(MANIFESTS / "server.json")
-    names = [variable["name"] for package in entry["packages"] for variable in package["environmentVariables"]]
-    assert [name for name in names if name not in shown] == []
+def test_the_registry_entry_names_every_variable_that_is_read(manifest: Manifest) -> None:
+    """Those of options, and those that stand in the configuration alone; and none that nothing reads."""
+    options = {option.envvar for option in main.params if isinstance(option, click.Option) and option.envvar}
+    configuration = (ROOT / "agentphone_mcp" / "config.py").read_text(encoding="utf-8")
+    over_stdio, over_http = (
+        {variable["name"] for variable in package["environmentVariables"]}
+        for package in manifest("server.json")["packages"]
+    )
+    assert over_http == options | set(re.findall(r'"(AGENTPHONE_[A-Z_]+)"', configuration))
+    assert {name for name in over_http - over_stdio if "HTTP" not in name} == {
+        "AGENTPHONE_TRANSPORT",
+        "AGENTPHONE_HOST",
+        "AGENTPHONE_PORT",
+    }
 
 
-@pytest.mark.parametrize("host", ["claude-desktop", "cursor", "windsurf"])
-def test_a_host_entry_starts_the_published_command_with_the_key_in_its_environment(host: str) -> None:
-    """These hosts share one shape; the key stands in `env` and never in the arguments."""
-    servers = _read(MANIFESTS / f"{host}.json")["mcpServers"]
-    assert list(servers) == ["agentphone"]
-    assert servers["agentphone"]["command"] == "uvx"
-    assert servers["agentphone"]["args"] == ["agentphone-mcp"]
-    assert list(servers["agentphone"]["env"]) == ["AGENTPHONE_API_KEY"]
+def test_what_is_secret_is_marked_so(manifest: Manifest) -> None:
+    """Clients hide it, and ask for nothing as a must, since the sandbox needs none of it."""
+    for package in manifest("server.json")["packages"]:
+        told = package["environmentVariables"]
+        assert not any(variable.get("isRequired") for variable in told)
+        for variable in told:
+            if re.search("KEY|TOKEN|SECRET|PASSWORD", variable["name"]) and variable.get("format") == "string":
+                assert variable["isSecret"] or variable.get("choices") == ["on", "off"], variable["name"]
 
 
-@pytest.mark.parametrize("host", ["claude-desktop", "cursor", "windsurf"])
-def test_the_readme_shows_where_each_host_keeps_its_entry(host: str) -> None:
-    """Each manifest is linked from the README's table of hosts."""
-    assert f"manifests/{host}.json" in (ROOT / "README.md").read_text(encoding="utf-8")
+def test_the_address_over_http_is_the_one_that_is_served(manifest: Manifest) -> None:
+    """The port in it is the variable's own."""
+    package = manifest("server.json")["packages"][1]
+    defaults = {told["name"]: told.get("default", told.get("value")) for told in package["environmentVariables"]}
+    assert package["transport"]["url"].format(**defaults) == "http://127.0.0.1:8000/mcp"
+    assert defaults["AGENTPHONE_TRANSPORT"] == package["transport"]["type"]
+
+
+@HOST
+def test_a_host_entry_starts_the_published_command_and_holds_no_key(host: Any) -> None:
+    """A file that people copy is a file that people publish."""
+    read = {"json": yaml.safe_load, "yaml": yaml.safe_load, "toml": tomllib.loads}[host.format]
+    text = (MANIFESTS / "hosts" / f"{host.key}.{host.format}").read_text(encoding="utf-8")
+    table = read(text)
+    for name in host.table:
+        table = table[name]
+    assert list(table) == ["agentphone"]
+    entry = table["agentphone"]
+    assert [entry.get("command", entry.get("cmd")), *entry["args"]] == ["uvx", "agentphone-mcp"]
+    assert not re.search(r"sk_|\bBearer [^$]", text)
+
+
+@HOST
+def test_the_readme_links_every_entry(host: Any) -> None:
+    """And the links lead somewhere."""
+    for page in (ROOT / "README.md", MANIFESTS / "README.md"):
+        links = re.findall(rf"\(([\w/]*hosts/{host.key}\.[\w.]+)\)", page.read_text(encoding="utf-8"))
+        assert len(links) == (1 if host.no_remote else 2)
+        assert all((page.parent / link).is_file() for link in links)

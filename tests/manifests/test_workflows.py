@@ -52,3 +52,20 @@ def test_only_what_was_built_and_tried_is_published_and_by_no_token() -> None:
     assert publish["permissions"] == {"id-token": "write"}
     assert publish["needs"] == "build"
     assert not any("run" in step for step in publish["steps"])
+
+
+def test_nothing_of_ours_runs_where_something_can_be_published() -> None:
+    """The bundle and the registry's entry come from the build, each by a job that has one right and no checkout."""
+    jobs = read(ROOT / ".github/workflows/publish.yml")["jobs"]
+    assert {name: job["permissions"] for name, job in jobs.items() if name != "build"} == {
+        "publish": {"id-token": "write"},
+        "attach": {"contents": "write"},
+        "register": {"id-token": "write"},
+    }
+    for job in (jobs["attach"], jobs["register"]):
+        assert [step["uses"] for step in job["steps"] if "uses" in step] == ["actions/download-artifact@v4"]
+        said = " ".join(step.get("run", "") for step in job["steps"])
+        assert "python" not in said
+        assert "${{" not in said, "what others named is read from variables and not by the shell"
+    assert jobs["register"]["needs"] == "publish", "the registry looks at the published package"
+    assert "environment" not in jobs["register"], "it must not be able to publish the package"

@@ -1,0 +1,33 @@
+"""Links that add the server to a host at a click."""
+
+import json
+from base64 import b64encode
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from agentphone_mcp.hosts.catalog import HOSTS, SERVER_KEY
+from agentphone_mcp.hosts.entries import Setup, entry, inputs
+
+_AFTER_LOGIN = Setup(key="none")
+"""Cursor hands on a reference to a variable that is not set as it stands, which would hide the keychain."""
+_CURSOR = "https://cursor.com/en/install-mcp"
+_VSCODE = "https://insiders.vscode.dev/redirect/mcp/install"
+
+
+def links() -> dict[str, str]:
+    """The link of each host that has such links, by its key."""
+    cursor, vscode = HOSTS["cursor"], HOSTS["vscode"]
+    encoded = b64encode(_compact(entry(cursor, _AFTER_LOGIN)).encode()).decode()
+    asked, started = inputs(vscode, Setup()), entry(vscode, Setup())
+    return {
+        cursor.key: _link(_CURSOR, config=encoded),
+        vscode.key: _link(_VSCODE, inputs=_compact(asked), config=_compact(started)),
+    }
+
+
+def _link(address: str, **told: str) -> str:
+    return f"{address}?{urlencode({'name': SERVER_KEY} | told, quote_via=quote, safe='')}"
+
+
+def _compact(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"))

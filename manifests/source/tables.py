@@ -1,0 +1,58 @@
+"""The tables of hosts: a short one for the README, and where each keeps its file on each system."""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from agentphone_mcp.hosts.catalog import HOSTS, Host
+from agentphone_mcp.hosts.places import Place
+from manifests.source.buttons import links
+from manifests.source.entries import local_name, remote_name
+
+_BUNDLE = "[open the `.mcpb` of a release](manifests/README.md#the-bundle)"
+_SYSTEMS = {"macOS": "darwin", "Linux": "linux", "Windows": "win32"}
+_WINDOWS_FOLDERS = {"AppData/Roaming": "%APPDATA%", "AppData/Local": "%LOCALAPPDATA%"}
+# A Store app's folder ends in a name that its publisher has; only with such a folder do we look into it.
+_STORE_APP = Path("AppData", "Local", "Packages", "Claude_…")
+
+
+def short_table() -> Iterator[str]:
+    """The hosts by the name that `install` takes, with links that add the server, and their ready entries."""
+    at_a_click = {"claude-desktop": _BUNDLE} | {
+        key: f"[add to {HOSTS[key].title}]({url})" for key, url in links().items()
+    }
+    yield "| Host | `install …` | At a click | By hand |"
+    yield "|---|---|---|---|"
+    for host in HOSTS.values():
+        yield f"| {host.title} | `{host.key}` | {at_a_click.get(host.key, '')} | {_entries(host, 'manifests/hosts/')} |"
+
+
+def file_table() -> Iterator[str]:
+    """The hosts with the files that they read."""
+    yield f"| Host | {' | '.join(_SYSTEMS)} | In a project | Entry |"
+    yield "|---|---|---|---|---|---|"
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder)
+        (home / _STORE_APP).mkdir(parents=True)
+        for host in HOSTS.values():
+            files = [_files(host, platform, home) for platform in _SYSTEMS.values()]
+            project = f"`{host.project_file}`" if host.project_file else ""
+            yield f"| {' | '.join((host.title, *files, project, _entries(host, 'hosts/')))} |"
+
+
+def _entries(host: Host, folder: str) -> str:
+    named = {"local": local_name(host), "remote": remote_name(host)}
+    return ", ".join(f"[{label}]({folder}{name})" for label, name in named.items() if name)
+
+
+def _files(host: Host, platform: str, home: Path) -> str:
+    """The files of one system as people there write them, most likely first."""
+    paths = [file.relative_to(home).as_posix() for file in host.user_files(Place(platform, home, {}))]
+    return ", else ".join(f"`{_on_windows(path) if platform == 'win32' else f'~/{path}'}`" for path in paths)
+
+
+def _on_windows(path: str) -> str:
+    for folder, variable in _WINDOWS_FOLDERS.items():
+        if path.startswith(folder):
+            return path.replace(folder, variable, 1).replace("/", "\\")
+    return rf"%USERPROFILE%\{path}".replace("/", "\\")

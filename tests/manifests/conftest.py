@@ -1,0 +1,24 @@
+"""What the manifests should be, and what this machine has to try them with."""
+
+import json
+import runpy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+MANIFESTS = ROOT / "manifests"
+
+
+@pytest.fixture(scope="session")
+def generated() -> dict[Path, str]:
+    """Every file that is written from another source, with the text that it should have."""
+    return runpy.run_path(str(MANIFESTS / "regenerate.py"))["everything"]()
+
+
+@pytest.fixture(scope="session")
+def manifest() -> Callable[[str], dict[str, Any]]:
+    """Read a manifest by its path within the folder."""
+    return lambda path: json.loads((MANIFESTS / path).read_text(encoding="utf-8"))

@@ -1,0 +1,46 @@
+"""The links in the README that add the server at a click."""
+
+import json
+import re
+from base64 import b64decode
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from agentphone_mcp.hosts.catalog import HOSTS
+from agentphone_mcp.hosts.entries import Setup, document, entry
+
+README = Path(__file__).parents[2] / "README.md"
+
+
+def asked_of(host: str) -> dict[str, str]:
+    """What the link of a host asks it to add."""
+    (link,) = re.findall(rf"\[add to {host}\]\((https://[^)]+)\)", README.read_text(encoding="utf-8"))
+    return {name: value for name, (value,) in parse_qs(urlsplit(link).query, strict_parsing=True).items()}
+
+
+def test_a_click_adds_to_cursor_what_install_would_after_login() -> None:
+    """Nothing about the key, which is in the keychain."""
+    asked = asked_of("Cursor")
+    assert asked.keys() == {"name", "config"}
+    assert asked["name"] == "agentphone"
+    assert json.loads(b64decode(asked["config"], validate=True)) == entry(HOSTS["cursor"], Setup(key="none"))
+
+
+def test_a_click_adds_to_vs_code_what_install_would() -> None:
+    """It asks for the key itself."""
+    asked = asked_of("VS Code")
+    written = document(HOSTS["vscode"], Setup())
+    assert json.loads(asked["inputs"]) == written["inputs"]
+    assert {asked["name"]: json.loads(asked["config"])} == written["servers"]
+
+
+@pytest.mark.parametrize(
+    ("host", "origin"),
+    [("Cursor", "https://cursor.com/en/install-mcp"), ("VS Code", "https://insiders.vscode.dev/redirect/mcp/install")],
+    ids=["cursor", "vscode"],
+)
+def test_a_link_leads_to_the_host_itself(host: str, origin: str) -> None:
+    """And to nobody who counts clicks."""
+    assert f"[add to {host}]({origin}?name=agentphone&" in README.read_text(encoding="utf-8")
