@@ -8,8 +8,10 @@ import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
+import keyring
 import pytest
 from click.testing import CliRunner, Result
+from keyring.backends.null import Keyring
 
 from agentphone_mcp.cli import main
 from agentphone_mcp.hosts.catalog import HOSTS
@@ -27,6 +29,14 @@ OTHERS = {
     "toml": "# mine\nother = [1,  2]\n",
     "yaml": "# mine\nother: [1,  2]\n",
 }
+
+
+class WithKey(Keyring):
+    """A keychain that has a key."""
+
+    def get_password(self, service: str, username: str) -> str | None:
+        """Give the key, whosever it is."""
+        return KEY
 
 
 @pytest.fixture
@@ -120,6 +130,16 @@ def test_no_key_is_written_unless_asked_for(key: str, run: Install, file_of: Cal
     assert KEY in file_of(key).read_text(encoding="utf-8")
     assert KEY not in told.output
     assert "ends in 0042, stands in the file in plain text" in told.stdout
+
+
+@pytest.mark.parametrize("switch", ["on", "off"])
+def test_the_keychain_is_asked_unless_it_is_off(switch: str, run: Install, file_of: Callable[[str], Path]) -> None:
+    """What it keeps is not in the file, and neither is a variable that could hide it."""
+    keyring.set_keyring(WithKey())
+    told = run("cursor", "--keychain", switch)
+    asked = switch == "on"
+    assert ("from the system's keychain" in told.stdout) == asked
+    assert ("AGENTPHONE_API_KEY" in file_of("cursor").read_text(encoding="utf-8")) != asked
 
 
 def test_options_reach_the_server(run: Install, file_of: Callable[[str], Path]) -> None:
