@@ -40,7 +40,7 @@ MAY_USE = {
     "http_options": {"setting"},
     "setting": {"config"},
     "ledger_command": {"config", "guard"},
-    "install_command": {"hosts", "config", "keychain", "api.key"},
+    "install_command": {"hosts", "config", "options", "keychain", "api.key"},
     "hosts": {"config", "api.key"},
     "login_command": {"config", "options", "keychain", "key_file", "signing_up", "guard.untrusted", "api"},
     "signing_up": {"config", "keychain", "key_file", "guard.untrusted", "api"},
