@@ -24,6 +24,8 @@ KEY_FILE_VARIABLE = "AGENTPHONE_API_KEY_FILE"
 BUS_VARIABLE = "DBUS_SESSION_BUS_ADDRESS"
 _SHORTEST_STATE_KEY = 32
 _UNFILLED_FIELD = re.compile(r"\$\{user_config\.\w+\}")
+_UNSET_REFERENCE = re.compile(r"\$(?:AGENTPHONE_\w+|\{(?:env:)?AGENTPHONE_\w+(?::-)?\})")
+"""What some hosts leave of a reference to a variable that is not set."""
 
 
 class ConfigError(ValueError):
@@ -157,7 +159,7 @@ def _secret(environ: Mapping[str, str], variable: str, file_variable: str) -> tu
 
 def _value(environ: Mapping[str, str], variable: str) -> str:
     value = environ.get(variable, "").strip()
-    return "" if is_left_open(value) else value
+    return "" if is_left_open(value) or _UNSET_REFERENCE.fullmatch(value) else value
 
 
 def is_left_open(value: str) -> bool:

@@ -97,7 +97,6 @@ WRONG: dict[str, tuple[list[str], dict[str, str], str]] = {
     "key-twice": ([], {"AGENTPHONE_API_KEY": LIVE_KEY, "AGENTPHONE_API_KEY_FILE": "/tmp/key"}, "both set"),
     "missing-key-file": ([], {"AGENTPHONE_API_KEY_FILE": "/nowhere/key"}, "/nowhere/key"),
     "directory-for-a-key": ([], {"AGENTPHONE_API_KEY_FILE": "/tmp"}, "cannot be read"),
-    "placeholder-for-a-key": ([], {"AGENTPHONE_API_KEY": "${AGENTPHONE_API_KEY}"}, "placeholder"),
     "key-with-spaces": ([], {"AGENTPHONE_API_KEY": "sk_live_ not a key"}, "AGENTPHONE_API_KEY"),
     "bad-timeout": ([], {"AGENTPHONE_TIMEOUT": "soon"}, "AGENTPHONE_TIMEOUT"),
     "endless-timeout": (["--timeout", "301"], {}, "--timeout"),
