@@ -102,7 +102,7 @@ def test_a_key_can_be_kept_in_a_file(sandbox: Sandbox, kept: Kept, run: Run, tmp
         pytest.param({"PRETEND_KEYCHAIN_MOOD": "locked"}, "it is locked", id="locked"),
         pytest.param({"PRETEND_KEYCHAIN_MOOD": "read-only"}, "PermissionError", id="read-only"),
         pytest.param({"PRETEND_KEYCHAIN_MOOD": "full"}, "OSError", id="full"),
-        pytest.param({"AGENTPHONE_KEYCHAIN": "off"}, "switched off", id="switched-off"),
+        pytest.param({"AGENTPHONE_KEYCHAIN": "off"}, "The keychain is off", id="switched-off"),
     ],
 )
 def test_without_a_keychain_login_says_what_to_do(
