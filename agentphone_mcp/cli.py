@@ -1,4 +1,4 @@
-"""The command: serve (the default), demo, ledger, sandbox, token."""
+"""The command: serve (the default), demo, doctor, ledger, sandbox, token."""
 
 import logging
 import os
@@ -41,7 +41,7 @@ class _OneSentence(click.Group):
     """Says what is wrong in one sentence on stderr: a host shows its user little more than the first line."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted([*super().list_commands(ctx), "ledger", "sandbox", "token"])
+        return sorted([*super().list_commands(ctx), "doctor", "ledger", "sandbox", "token"])
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         # What these need takes a while to import, which those who only serve need not wait for.
@@ -49,6 +49,10 @@ class _OneSentence(click.Group):
             from agentphone_mcp.sandbox.command import sandbox
 
             return sandbox
+        if cmd_name == "doctor":
+            from agentphone_mcp.doctor_command import doctor
+
+            return doctor
         if cmd_name == "ledger":
             from agentphone_mcp.ledger_command import ledger
 
@@ -58,6 +62,13 @@ class _OneSentence(click.Group):
 
             return token
         return super().get_command(ctx, cmd_name)
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        # The doctor names every wrong setting by itself, and so must not stop at the first.
+        lenient = {"resilient_parsing": True} if args[:1] == ["doctor"] else {}
+        return super().make_context(info_name, args, parent, **extra | lenient)
 
     def main(self, *args: Any, **extra: Any) -> NoReturn:
         try:

@@ -1,0 +1,115 @@
+"""What the server stands on: Python, the packages, time zones, and the `uvx` that hosts start it with."""
+
+import platform
+import shutil
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from importlib import metadata
+from pathlib import Path
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import anyio
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+
+from agentphone_mcp.doctor.finding import Finding, failure, ok, skipped, warning
+
+PACKAGE = "agentphone-mcp"
+GET_UVX = "Install uv, which brings uvx, as https://docs.astral.sh/uv/ says, or with `pipx install uv`"
+_SHOWN = (PACKAGE, "mcp", "httpx", "pydantic", "anyio")
+_LONGEST_LOOK = 10.0
+_ANY_ZONE = "America/New_York"
+
+
+def check_python(required: str | None, running: str = platform.python_version()) -> Finding:
+    """Look whether this Python is new enough for what our metadata asks."""
+    where = f"Python {running} on {platform.system()} {platform.machine()}"
+    facts = {"python": running, "platform": sys.platform, "executable": sys.executable}
+    if required and not SpecifierSet(required).contains(running, prereleases=True):
+        return failure("Python", f"{where}, but {PACKAGE} needs {required}", "Install a newer Python", **facts)
+    return ok("Python", where, **facts)
+
+
+def check_packages(requirements: Iterable[str] | None, version: Callable[[str], str] = metadata.version) -> Finding:
+    """Look whether the packages that are installed are those that our metadata asks for.
+
+    Args:
+        requirements: as the metadata has them; None where the package is not installed at all.
+        version: the version of a package that is installed; raises PackageNotFoundError.
+    """
+    if requirements is None:
+        return skipped("packages", f"{PACKAGE} runs from its sources and is not installed")
+    wrong: list[str] = []
+    for requirement in map(Requirement, requirements):
+        if requirement.marker and not requirement.marker.evaluate({"extra": ""}):
+            continue
+        found = _version(requirement.name, version)
+        if found is None:
+            wrong.append(f"{requirement.name} is missing")
+        elif not requirement.specifier.contains(found, prereleases=True):
+            wrong.append(f"{requirement.name} {found} is not {requirement.specifier}")
+    versions = {name: found for name in _SHOWN if (found := _version(name, version))}
+    if wrong:
+        remedy = f"Install it anew: uvx --refresh {PACKAGE}, or pip install --upgrade {PACKAGE}"
+        return failure("packages", "; ".join(wrong), remedy, versions=versions)
+    return ok("packages", ", ".join(f"{name} {found}" for name, found in versions.items()), versions=versions)
+
+
+def check_time_zones(zone: Callable[[str], object] = ZoneInfo) -> Finding:
+    """Look whether quiet hours and the local times of whom one calls can be told."""
+    try:
+        zone(_ANY_ZONE)
+    except ZoneInfoNotFoundError:
+        return failure("time zones", f"{_ANY_ZONE} is not known here", "Install the data: pip install tzdata")
+    return ok("time zones", "known")
+
+
+async def check_uvx(environ: Mapping[str, str], home: Path) -> Finding:
+    """Look where `uvx` is and whether it runs; one that is off the PATH is found as well."""
+    on_path = shutil.which("uvx", path=environ.get("PATH", ""))
+    found = on_path or next((str(place) for place in _usual_places(home) if shutil.which(place)), None)
+    if found is None:
+        return warning("uvx", "not found, and hosts start the server with it", GET_UVX)
+    try:
+        with anyio.fail_after(_LONGEST_LOOK):
+            ran = await anyio.run_process([found, "--version"], check=False)
+    except (OSError, TimeoutError) as broken:
+        why = "it does not answer" if isinstance(broken, TimeoutError) else broken.strerror
+        return warning("uvx", f"{found} does not run: {why}", GET_UVX, path=found)
+    said = ran.stdout.decode(errors="replace").strip() or "no version"
+    if ran.returncode:
+        return warning("uvx", f"{found} does not run: it ended with {ran.returncode}", GET_UVX, path=found)
+    if not on_path:
+        remedy = f"Let the entries of hosts name it whole, as `{PACKAGE} install` does, or run `uv tool update-shell`"
+        return warning("uvx", f"{said} at {found}, which is not on the PATH", remedy, path=found)
+    return ok("uvx", f"{said} at {found}", path=found)
+
+
+def required_python() -> str | None:
+    """Which Python our metadata asks for; None where we are not installed."""
+    try:
+        return metadata.metadata(PACKAGE)["Requires-Python"]
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def requirements() -> list[str] | None:
+    """Which packages our metadata asks for; None where we are not installed."""
+    try:
+        return metadata.requires(PACKAGE) or []
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _version(name: str, version: Callable[[str], str]) -> str | None:
+    try:
+        return version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _usual_places(home: Path) -> list[Path]:
+    """Where the installers of uv put it, which a desktop's PATH often leaves out."""
+    name = "uvx.exe" if sys.platform == "win32" else "uvx"
+    folders = [home / ".local/bin", home / ".cargo/bin", Path("/opt/homebrew/bin"), Path("/usr/local/bin")]
+    return [folder / name for folder in folders]

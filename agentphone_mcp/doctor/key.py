@@ -1,0 +1,86 @@
+"""The key that the server would use here: where it comes from, and what is odd about it; never the key itself."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from agentphone_mcp.api.key import Allowlist, ApiKey, KeyRuleBroken
+from agentphone_mcp.config import KEY_FILE_VARIABLE, KEY_VARIABLE, ConfigError, read_key
+from agentphone_mcp.doctor.finding import Finding, failure, ok, warning
+
+_GET_ONE = (
+    f"Run `agentphone-mcp login`, or set {KEY_VARIABLE} to the key from AgentPhone's dashboard; --sandbox needs none"
+)
+_NOT_OF_THE_VENDOR = ("sk_sandbox_", "sk_test_")
+_QUOTES = "\"'`“”‘’„«»"
+
+
+@dataclass(frozen=True)
+class FoundKey:
+    """A key and the place where it was found, such as `AGENTPHONE_API_KEY`."""
+
+    key: ApiKey
+    source: str
+
+
+def check_key(environ: Mapping[str, str], allowlist: Allowlist | None) -> tuple[FoundKey | None, Finding]:
+    """Find the key as serving does, and say where it comes from with its last four characters."""
+    source = KEY_FILE_VARIABLE if environ.get(KEY_FILE_VARIABLE, "").strip() else KEY_VARIABLE
+    try:
+        key = read_key(environ)
+    except ConfigError as wrong:
+        odd = _oddity(_text(environ))
+        said = f"{source}: {odd}" if odd else str(wrong)
+        return None, failure("key", said, _how_to_mend(source, said))
+    if key is None:
+        return None, failure("key", f"there is none: {KEY_VARIABLE} and {KEY_FILE_VARIABLE} are not set", _GET_ONE)
+    found = FoundKey(key, source)
+    return found, _judged(found, allowlist)
+
+
+def _judged(found: FoundKey, allowlist: Allowlist | None) -> Finding:
+    facts = {"source": found.source, "last_four": found.key.last_four}
+    said = f"from {found.source}, ends in {found.key.last_four or 'too few characters to show'}"
+    if allowlist is None:
+        return ok("key", said, **facts)
+    try:
+        Allowlist.for_base(str(allowlist.base), found.key)
+    except KeyRuleBroken as broken:
+        remedy = "Unset AGENTPHONE_BASE_URL to use this key, or take the sandbox's own key"
+        return failure("key", f"{said}, but {broken}", remedy, **facts)
+    if not allowlist.is_local and found.key.header().removeprefix("Bearer ").startswith(_NOT_OF_THE_VENDOR):
+        remedy = "Take the sk_live_ key from AgentPhone's dashboard, or practise with --sandbox, which needs none"
+        return warning("key", f"{said}, but it is a sandbox's or a test key and the real API is asked", remedy, **facts)
+    return ok("key", said, **facts)
+
+
+def _oddity(text: str) -> str | None:
+    """What is wrong with a text that is no key, more closely than the rule that it breaks."""
+    if not text:
+        return None
+    if text[0] in _QUOTES or text[-1] in _QUOTES:
+        return "the key stands in quotes, which are no part of it"
+    if text.casefold().startswith("bearer"):
+        return "the key begins with the word Bearer, which is no part of it"
+    if any(character.isspace() for character in text):
+        return "there is a space or a line break within the key"
+    return None
+
+
+def _text(environ: Mapping[str, str]) -> str:
+    """What stands where the key should be; read_key has said already why it cannot be read, if so."""
+    file = environ.get(KEY_FILE_VARIABLE, "").strip()
+    try:
+        text = Path(file).expanduser().read_text(encoding="utf-8-sig") if file else environ.get(KEY_VARIABLE, "")
+    except (OSError, ValueError, RuntimeError):
+        return ""
+    return text.strip()
+
+
+def _how_to_mend(source: str, said: str) -> str:
+    if "both set" in said:
+        return f"Unset {KEY_FILE_VARIABLE}, or {KEY_VARIABLE}"
+    if "cannot be read" in said or "is empty" in said:
+        return f"Write the key into that file and let it be read by you alone, or unset {KEY_FILE_VARIABLE}"
+    where = "that file" if source == KEY_FILE_VARIABLE else KEY_VARIABLE
+    return f"Copy the key from AgentPhone's dashboard into {where} as it is, without quotes, spaces or Bearer"
