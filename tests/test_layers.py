@@ -35,6 +35,7 @@ MAY_USE = {
     "options": {"config", "api.key", "http_options"},
     "http_options": set(),
     "ledger_command": {"config", "guard"},
+    "hosts": {"config"},
     "token_command": {"callers", "hosting.token_file", "hosting.token_changes"},
     "demo": {"", "sandbox", "server", "config", "api.key", "guard.untrusted"},
     "callers": {"api.key"},
