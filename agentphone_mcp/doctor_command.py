@@ -1,9 +1,12 @@
 """`agentphone-mcp doctor`: what is wrong when it is not working, for the person who wants it to."""
 
+import logging
 import os
+import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -13,8 +16,12 @@ from rich.console import Console
 from agentphone_mcp import __version__
 from agentphone_mcp.doctor.examination import Patient, examine
 from agentphone_mcp.doctor.finding import is_well
+from agentphone_mcp.doctor.hosts import Look, check_hosts
 from agentphone_mcp.doctor.report import as_json, show
 from agentphone_mcp.doctor.settings import check_settings
+from agentphone_mcp.hosts.catalog import HOSTS
+from agentphone_mcp.hosts.places import Place
+from agentphone_mcp.options import Amount
 
 
 @click.command()
@@ -24,22 +31,44 @@ from agentphone_mcp.doctor.settings import check_settings
 @click.option(
     "--sandbox", is_flag=True, help="Ask an AgentPhone of its own on this machine, as AGENTPHONE_SANDBOX does."
 )
-def doctor(is_json: bool, base_url: str | None, state: str | None, sandbox: bool) -> None:
+@click.option("--hosts/--no-hosts", "with_hosts", default=True, help="Start what the hosts here would start, too.")
+@click.option("--host", type=click.Choice(list(HOSTS)), help="Of the hosts only this one, which must have an entry.")
+@click.option(
+    "--start-within",
+    type=Amount(1, 300),
+    default=30.0,
+    show_default=True,
+    help="Seconds in which the server of a host has to start and answer.",
+)
+def doctor(
+    is_json: bool,
+    base_url: str | None,
+    state: str | None,
+    sandbox: bool,
+    with_hosts: bool,
+    host: str | None,
+    start_within: float,
+) -> None:
     """Say what is wrong when it is not working, and what to do about it.
 
     It takes the settings of the server from the environment, asks the API only questions that change nothing, and ends
     with status 1 when something failed.
     """
+    # What the SDK says of a server that writes anything but the protocol is said in the report.
+    logging.getLogger("mcp").addHandler(logging.NullHandler())
     given = {"AGENTPHONE_BASE_URL": base_url, "AGENTPHONE_STATE": state, "AGENTPHONE_SANDBOX": "1" if sandbox else None}
-    environ = read_variables(os.environ) | {name: value for name, value in given.items() if value}
+    variables = read_variables(os.environ)
+    patient = Patient(variables | {name: value for name, value in given.items() if value}, Path.home())
+    # What hosts start gets what they have, and nothing of our own options.
+    look = Look(Place(sys.platform, Path.home(), variables), Path.cwd(), start_within)
+    hosts = partial(check_hosts, look, host) if with_hosts or host else None
     with ExitStack() as stack:
-        patient = Patient(environ, Path.home())
-        if check_settings(environ)[0].is_sandbox:
+        if check_settings(patient.environ)[0].is_sandbox:
             from agentphone_mcp.sandbox import running
 
             box = stack.enter_context(running())
-            patient = replace(patient, environ=environ | {"AGENTPHONE_BASE_URL": box.url}, sandbox_key=box.key)
-        found = anyio.run(examine, patient)
+            patient = replace(patient, sandbox=(box.url, box.key))
+        found = anyio.run(examine, patient, hosts)
     if is_json:
         click.echo(as_json(found, __version__))
     else:

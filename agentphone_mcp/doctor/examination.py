@@ -1,14 +1,14 @@
 """All the checks in the order in which they are shown; those that wait for nothing of each other run at once."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import anyio
 
-from agentphone_mcp.api.key import ApiKey
+from agentphone_mcp.api.key import Allowlist, ApiKey, mask_keys
 from agentphone_mcp.doctor.account import NEEDS_THE_API, check_account
-from agentphone_mcp.doctor.finding import Finding, skipped
+from agentphone_mcp.doctor.finding import Finding, failure, skipped
 from agentphone_mcp.doctor.installed import (
     check_packages,
     check_python,
@@ -32,12 +32,12 @@ class Patient:
     Attributes:
         environ: the variables, those that options override among them.
         home: the home folder of whoever asks.
-        sandbox_key: set where the API is a sandbox of this process's own, which has a key of its own.
+        sandbox: the address and the key of a sandbox of this process's own, where that is to be asked.
     """
 
     environ: Mapping[str, str]
     home: Path
-    sandbox_key: str | None = None
+    sandbox: tuple[str, str] | None = None
 
 
 async def examine(patient: Patient, hosts: Check | None = None) -> list[Finding]:
@@ -48,35 +48,37 @@ async def examine(patient: Patient, hosts: Check | None = None) -> list[Finding]
         hosts: looks at the hosts as well.
     """
     settings, said = check_settings(patient.environ)
-    if patient.sandbox_key is None:
+    if patient.sandbox is None:
         key, told = check_key(patient.environ, settings.allowlist)
     else:
-        key, told = FoundKey(ApiKey(patient.sandbox_key), "the sandbox"), skipped("key", "a sandbox has its own")
-    checks: list[Check] = [
-        lambda: _installed(patient),
-        lambda: _kept([*said, told]),
-        lambda: _api(settings, key),
-        lambda: check_ledger(settings.state),
-        *([hosts] if hosts else []),
-    ]
-    found: dict[int, Sequence[Finding]] = {}
+        url, value = patient.sandbox
+        settings = replace(settings, allowlist=Allowlist.for_base(url, None))
+        key, told = FoundKey(ApiKey(value), "the sandbox"), skipped("key", "a sandbox has its own")
+    checks: dict[str, Check] = {
+        "installed": lambda: _installed(patient),
+        "API": lambda: _api(settings, key),
+        "ledger": lambda: check_ledger(settings.state),
+        **({"hosts": hosts} if hosts else {}),
+    }
+    found: dict[str, Sequence[Finding]] = {}
 
-    async def look(place: int, check: Check) -> None:
-        found[place] = await check()
+    async def look(name: str, check: Check) -> None:
+        try:
+            found[name] = await check()
+        except Exception as broken:  # noqa: BLE001 - whatever it is, what the others find is worth having
+            said = f"this check broke down: {type(broken).__name__}: {mask_keys(str(broken))}"
+            found[name] = [failure(name, said, "It is a mistake of ours: please report it with this line")]
 
     async with anyio.create_task_group() as beside:
-        for place, check in enumerate(checks):
-            beside.start_soon(look, place, check)
-    return [finding for place in sorted(found) for finding in found[place]]
+        for name, check in checks.items():
+            beside.start_soon(look, name, check)
+    local = found.pop("installed")
+    return [*local, *said, told, *(finding for name in checks if name in found for finding in found[name])]
 
 
 async def _installed(patient: Patient) -> list[Finding]:
     uvx = await check_uvx(patient.environ, patient.home)
     return [check_python(required_python()), check_packages(requirements()), check_time_zones(), uvx]
-
-
-async def _kept(findings: Sequence[Finding]) -> Sequence[Finding]:
-    return findings
 
 
 async def _api(settings: Settings, key: FoundKey | None) -> list[Finding]:

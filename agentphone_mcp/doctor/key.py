@@ -24,7 +24,11 @@ class FoundKey:
 
 
 def check_key(environ: Mapping[str, str], allowlist: Allowlist | None) -> tuple[FoundKey | None, Finding]:
-    """Find the key as serving does, and say where it comes from with its last four characters."""
+    """Find the key as serving does, and say where it comes from with its last four characters.
+
+    Returns:
+        the key, if it may be used, and what is said of it.
+    """
     source = KEY_FILE_VARIABLE if environ.get(KEY_FILE_VARIABLE, "").strip() else KEY_VARIABLE
     try:
         key = read_key(environ)
@@ -35,7 +39,8 @@ def check_key(environ: Mapping[str, str], allowlist: Allowlist | None) -> tuple[
     if key is None:
         return None, failure("key", f"there is none: {KEY_VARIABLE} and {KEY_FILE_VARIABLE} are not set", _GET_ONE)
     found = FoundKey(key, source)
-    return found, _judged(found, allowlist)
+    judged = _judged(found, allowlist)
+    return None if judged.status == "failure" else found, judged
 
 
 def _judged(found: FoundKey, allowlist: Allowlist | None) -> Finding:

@@ -48,10 +48,7 @@ def _look(state: str, least_free: int) -> list[Finding]:
         books.close()
     doubtful = sum(entry.outcome == "unknown" for entry in entries)
     if doubtful:
-        what = "1 deed is" if doubtful == 1 else f"{doubtful} deeds are"
-        said = (
-            f"opens and can be written, but of {what.replace(' is', '').replace(' are', '')} nobody knows the outcome"
-        )
+        said = f"opens and can be written, but of {doubtful} of {len(entries)} deeds nobody knows the outcome"
         remedy = "Look at them with `agentphone-mcp ledger`; the assistant settles them when it looks again"
         return [warning("ledger", said, remedy, deeds=len(entries), unknown=doubtful), *full]
     return [ok("ledger", f"opens and can be written, {len(entries)} rows", deeds=len(entries), unknown=0), *full]

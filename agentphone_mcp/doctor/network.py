@@ -39,7 +39,9 @@ async def reach(
         with fail_after(patience):
             # Two calls, as without TLS there is another kind of stream.
             if is_secret:
-                stream = await connect_tcp(host, port, tls=True, ssl_context=httpx.create_ssl_context())
+                stream = await connect_tcp(
+                    host, port, tls=True, ssl_context=httpx.create_ssl_context(), tls_standard_compatible=False
+                )
             else:
                 stream = await connect_tcp(host, port)
             await stream.aclose()

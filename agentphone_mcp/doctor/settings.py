@@ -126,10 +126,10 @@ def _strangers(environ: Mapping[str, str]) -> list[Finding]:
 
 
 def _address(url: str, wrong: list[str], *, is_sandbox: bool) -> Finding:
+    if is_sandbox:
+        return ok("base URL", "that of a sandbox on this machine")
     if wrong:
         return failure("base URL", wrong[0], _DEFAULT_IS_RIGHT)
-    if is_sandbox:
-        return ok("base URL", "a sandbox on this machine", base_url=url)
     if url == DEFAULT_BASE_URL:
         return ok("base URL", url, base_url=url)
     return ok("base URL", f"{url}, as AGENTPHONE_BASE_URL has it", base_url=url)
