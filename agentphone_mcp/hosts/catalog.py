@@ -23,8 +23,8 @@ class Host:
         table: where in the document its servers are, from the outside in.
         user_files: the files that it may read for one user, most likely first.
         project_file: the file within a project that it reads, with slashes; None if there is none.
-        reference: how its entries refer to a variable of its user, so that no key has to stand in its file: `prompt` asks
-            for it, `names` lists the variable by its name, None has no way; else a pattern for `str.format`.
+        reference: how its entries refer to a variable of its user, so that no key has to stand in its file: `prompt`
+            asks for it, `names` lists the variable by its name, None has no way; else a pattern for `str.format`.
         no_remote: what to do instead where its file takes no server that runs elsewhere; None where it does.
         signs: what lies in the home folder of those who use it, besides the folders of `user_files`.
     """

@@ -1,0 +1,190 @@
+"""Changing a host's file: with a backup, at once, and never over what somebody else has just written there."""
+
+import contextlib
+import glob
+import itertools
+import os
+import stat
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from agentphone_mcp.hosts.texts import Broken
+
+_MARK = "\ufeff"
+"""With which Notepad begins a text file; it is no part of the text, and stays."""
+_TRIES = 5
+_PATIENCE = 10.0
+"""Seconds to wait for another `install`; a change takes a few milliseconds."""
+_BACKUP_TIME = "%Y-%m-%dT%H%M%S"
+
+Edit = Callable[[str | None], str | None]
+"""Makes the new text of the old; None is no file."""
+
+
+class CannotChange(Exception):
+    """A host's file stays as it was; the message is one sentence with its path."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """What was done to a file.
+
+    Attributes:
+        file: the file itself, where a link leads.
+        changed: whether it was not as wanted already.
+        backup: a copy of what it held before; None if there was nothing, or nothing was changed.
+    """
+
+    file: Path
+    changed: bool
+    backup: Path | None = None
+
+
+def read(file: Path) -> str | None:
+    """Read a host's file as it is, line ends included; None if there is none.
+
+    Raises:
+        CannotChange: if it cannot be read.
+    """
+    try:
+        return _text(_bytes(file))
+    except (OSError, Broken) as wrong:
+        raise _refused(file, wrong, "read") from None
+
+
+def change(file: Path, edit: Edit, lock: Path, now: datetime) -> Change:
+    """Change a host's file; while another `install` does, wait for it.
+
+    A host that runs may write its file at any time. So the file is looked at again right before it is replaced, and
+    whatever has come meanwhile is edited instead.
+
+    Args:
+        file: which; it may not be there yet, nor its folder, and a link to it stays a link.
+        edit: makes the new text of the old, and raises `Broken` where it cannot.
+        lock: the file by which installs wait for each other.
+        now: the local time, for the name of the backup.
+
+    Raises:
+        CannotChange: if it is not to be understood, read or written; it stays as it was.
+    """
+    from filelock import FileLock, Timeout
+
+    try:
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(lock, timeout=_PATIENCE):
+            return _changed(Path(os.path.realpath(file)), edit, now)
+    except Timeout:
+        raise CannotChange(f"{file} stays as it is: another install has been at work for too long") from None
+    except (OSError, Broken) as wrong:
+        raise _refused(file, wrong, "changed") from None
+
+
+def former(file: Path, is_without: Callable[[str], bool]) -> str | None:
+    """What a file held before our entry came, from the newest backup without it; None if there is none."""
+    file = Path(os.path.realpath(file))
+    for backup in sorted(file.parent.glob(f"{glob.escape(file.name)}.*.bak"), reverse=True):
+        with contextlib.suppress(OSError, Broken):
+            text = _text(backup.read_bytes())
+            if text is not None and is_without(text):
+                return text
+    return None
+
+
+def _changed(file: Path, edit: Edit, now: datetime) -> Change:
+    for _ in range(_TRIES):
+        before = _bytes(file)
+        text = _text(before)
+        wanted = edit(text)
+        if wanted == text:
+            return Change(file, changed=False)
+        if before is not None and not os.access(file, os.W_OK):
+            raise Broken("it is read-only")
+        if wanted is None:
+            # It was made for our entry alone, and nothing else would be in a backup.
+            file.unlink()
+            return Change(file, changed=True)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        mark = _MARK if before and before.startswith(_MARK.encode()) else ""
+        backup = None if before is None else _backup(file, before, now)
+        try:
+            if _put_in_place(file, before, f"{mark}{wanted}".encode()):
+                return Change(file, changed=True, backup=backup)
+        except BaseException:
+            _discard(backup)
+            raise
+        _discard(backup)
+    raise Broken("its program keeps writing it, so quit that first")
+
+
+def _discard(backup: Path | None) -> None:
+    if backup:
+        backup.unlink(missing_ok=True)
+
+
+def _bytes(file: Path) -> bytes | None:
+    try:
+        return file.read_bytes()
+    except FileNotFoundError:
+        return None
+
+
+def _text(content: bytes | None) -> str | None:
+    if content is None:
+        return None
+    try:
+        return content.decode("utf-8").removeprefix(_MARK)
+    except UnicodeDecodeError as wrong:
+        line = content.count(b"\n", 0, wrong.start) + 1
+        raise Broken(f"line {line}: it is not in UTF-8: save it so first") from None
+
+
+def _backup(file: Path, content: bytes, now: datetime) -> Path:
+    for number in itertools.count(1):
+        again = f"_{number}" if number > 1 else ""
+        backup = file.with_name(f"{file.name}.{now.strftime(_BACKUP_TIME)}{again}.bak")
+        with contextlib.suppress(FileExistsError):
+            with open(backup, "xb", opener=_for_its_owner) as copy:
+                copy.write(content)
+                _as_before(copy.fileno(), file.stat())
+            return backup
+    raise AssertionError  # pragma: no cover - the numbers have no end
+
+
+def _for_its_owner(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _as_before(handle: int, before: os.stat_result) -> None:
+    """Give a file the owner and the mode of another; a host could not read what root has written for it."""
+    if os.name == "posix":
+        if (before.st_uid, before.st_gid) != (os.geteuid(), os.getegid()):
+            os.fchown(handle, before.st_uid, before.st_gid)
+        os.fchmod(handle, stat.S_IMODE(before.st_mode))
+
+
+def _put_in_place(file: Path, before: bytes | None, content: bytes) -> bool:
+    """Replace a file at once, so that whoever reads it finds the old one or the new one; not if it was changed."""
+    handle, temporary = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
+    try:
+        with open(handle, "wb") as new:
+            new.write(content)
+            new.flush()
+            if before is not None:
+                _as_before(new.fileno(), file.stat())
+            os.fsync(new.fileno())
+        if _bytes(file) != before:
+            return False
+        os.replace(temporary, file)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+    return True
+
+
+def _refused(file: Path, wrong: OSError | Broken, verb: str) -> CannotChange:
+    if isinstance(wrong, Broken):
+        return CannotChange(f"{file} stays as it is: {wrong}")
+    return CannotChange(f"{file} cannot be {verb}: {(wrong.strerror or 'the system refuses it').lower()}")
