@@ -33,7 +33,7 @@ def cause_of(error: BaseException, *, is_local: bool = False) -> Cause:
         error: of httpx, anyio, ssl or the operating system.
         is_local: whether a sandbox was asked, which somebody has to start.
     """
-    for one in below(error):
+    for one in _below(error):
         if cause := _known(one, is_local=is_local):
             return cause
     return Cause("cannot be reached", "Check the network and try again; `--json` says no more than this")
@@ -81,12 +81,12 @@ def _untrusted(error: ssl.SSLCertVerificationError) -> Cause:
     return Cause(f"shows a certificate that is not trusted: {why}", _TRUST)
 
 
-def below(error: BaseException) -> Iterator[BaseException]:
+def _below(error: BaseException) -> Iterator[BaseException]:
     """The error and all that led to it, the deepest first: the outer ones only repeat that it failed."""
     inner: list[BaseException | None] = [error.__cause__ or error.__context__]
     if isinstance(error, BaseExceptionGroup):
         inner += cast("BaseExceptionGroup[BaseException]", error).exceptions
     for one in inner:
         if one is not None:
-            yield from below(one)
+            yield from _below(one)
     yield error

@@ -10,7 +10,7 @@ from typing import Any, cast
 import anyio
 
 from agentphone_mcp.api.key import mask_keys
-from agentphone_mcp.doctor.causes import below, cause_of
+from agentphone_mcp.doctor.causes import cause_of
 from agentphone_mcp.doctor.entries import Address, Launch, NoEntry, is_switched_off, read_entry
 from agentphone_mcp.doctor.finding import Finding, failure, ok, skipped, warning
 from agentphone_mcp.doctor.starting import Answer, NoAnswer, ask, start
@@ -172,22 +172,15 @@ async def _asked(host: Host, address: Address, look: Look) -> Finding:
         return _well(host, address, await ask(address, look.within))
     except NoAnswer as none:
         url = mask_keys(address.url.partition("?")[0])
-        status = next((found for one in below(none.why) if (found := _status(one))), None)
-        if status in (401, 403):
+        if none.status in (401, 403):
             unset = f" ({', '.join(address.unset)} is not set)" if address.unset else ""
             remedy = f"Put a token into its entry that the server's operator gave you{unset}"
-            return failure(host.title, f"{url} answers {status}: the token is missing or wrong", remedy)
-        if status:
+            return failure(host.title, f"{url} answers {none.status}: the token is missing or wrong", remedy)
+        if none.status:
             remedy = "Check the URL in its entry; the path is usually /mcp"
-            return failure(host.title, f"{url} answers {status} and is no MCP server", remedy)
+            return failure(host.title, f"{url} answers {none.status} and is no MCP server", remedy)
         cause = cause_of(none.why)
         return failure(host.title, f"{url} {cause.said}", f"Check the URL in its entry; {_lower(cause.remedy)}")
-
-
-def _status(error: BaseException) -> int | None:
-    """The status with which an HTTP server said no, where that is what happened."""
-    status = getattr(getattr(error, "response", None), "status_code", None)
-    return status if isinstance(status, int) else None
 
 
 def _well(host: Host, read: Launch | Address, answer: Answer) -> Finding:

@@ -43,7 +43,9 @@ def _look(state: str, least_free: int) -> list[Finding]:
         full = [] if folder is None else _free(folder, least_free)
         if not books.may_exist:
             return [_not_there_yet(state, folder), *full]
-        entries = books.open().entries()
+        ledger = books.open()
+        ledger.try_out()
+        entries = ledger.entries()
     finally:
         books.close()
     doubtful = sum(entry.outcome == "unknown" for entry in entries)

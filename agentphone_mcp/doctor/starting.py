@@ -35,10 +35,12 @@ class NoAnswer(Exception):
     Attributes:
         said: the last line that it wrote to stderr, without secrets; empty if there is none.
         why: the error that it came to; a TimeoutError where it took too long.
+        status: with which HTTP status a server elsewhere said no, if it did.
     """
 
-    def __init__(self, said: str, why: Exception) -> None:
+    def __init__(self, said: str, why: Exception, status: int | None = None) -> None:
         super().__init__(said)
+        self.status = status
         self.said = said
         self.why = why
 
@@ -68,11 +70,18 @@ async def ask(address: Address, within: float) -> Answer:
     Raises:
         NoAnswer: if there is no answer within so many seconds, or it says no.
     """
+    refusals: list[int] = []
+
+    async def note(response: httpx2.Response) -> None:
+        if response.is_error:
+            refusals.append(response.status_code)
+
+    headers, hooks = dict(address.headers), {"response": [note]}
     try:
-        async with httpx2.AsyncClient(headers=dict(address.headers), timeout=within) as client:
+        async with httpx2.AsyncClient(headers=headers, timeout=within, event_hooks=hooks) as client:
             return await _ask(Client(streamable_http_client(address.url, http_client=client), mode="legacy"), within)
     except (OSError, ValueError, MCPError, ExceptionGroup) as broken:
-        raise NoAnswer("", broken) from broken
+        raise NoAnswer("", broken, refusals[0] if refusals else None) from broken
 
 
 async def _ask(client: Client, within: float) -> Answer:

@@ -84,23 +84,24 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def uvx(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A `uvx` on the PATH, and nothing else on it."""
+def uvx(home: Path) -> Path:
+    """A `uvx` in a folder of its own, which is the PATH of the command."""
     folder = home / "bin"
     folder.mkdir()
     program = folder / ("uvx.bat" if os.name == "nt" else "uvx")
     program.write_text("@echo uvx 9.9.9\n" if os.name == "nt" else "#!/bin/sh\necho uvx 9.9.9\n")
     program.chmod(0o755)
-    monkeypatch.setenv("PATH", str(folder))
     return program
 
 
 @pytest.fixture
-def doctor(home: Path, uvx: Path) -> Doctor:
+def doctor(uvx: Path) -> Doctor:
     """Run the command with these options and variables, as a person would."""
 
     def doctor(*options: str, **environ: str) -> Report:
-        told = CliRunner(env=environ).invoke(main, ["doctor", "--json", *options], catch_exceptions=False)
+        told = CliRunner(env={"PATH": str(uvx.parent)} | environ).invoke(
+            main, ["doctor", "--json", *options], catch_exceptions=False
+        )
         found = json.loads(told.stdout)
         assert found["ok"] == (told.exit_code == 0)
         assert told.stderr == ""
@@ -133,7 +134,8 @@ def _handler(api: Pretender) -> type[BaseHTTPRequestHandler]:
         def do_GET(self) -> None:
             """Answer."""
             path = self.path.partition("?")[0]
-            api.asked.append(f"GET {path}")
+            api.asked.append(f"{self.command} {path}")
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
             status, said = api.answers.get(path, (404, {"detail": "not found"}))
             body = said.encode() if isinstance(said, str) else json.dumps(said).encode()
             self.send_response(status)
@@ -141,6 +143,8 @@ def _handler(api: Pretender) -> type[BaseHTTPRequestHandler]:
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
+
+        do_POST = do_GET  # noqa: N815 - the library's name
 
         def date_time_string(self, timestamp: float | None = None) -> str:
             """Tell the time."""
