@@ -59,13 +59,14 @@ class Transport:
 
     Args:
         base_url: one of the vendor's hosts or a loopback address; see `Allowlist.for_base`.
-        key: the account's key; without one every request raises `KeyMissing`.
+        key: the account's key; without one every request raises `KeyMissing`, unless `signs_up`.
         sub_account: the child account that requests are scoped to (`X-Sub-Account-Id`).
         timeout: seconds that one answer may take.
         inner: what really sends; tests inject theirs here, below the key's rule.
         secrets: learns the secrets in answers, and cuts them out of errors.
         send_traceparent: tell the vendor, and not only a sandbox, which trace a request belongs to.
         tries: how often a safe request is sent at most.
+        signs_up: without a key, send requests to sign-up alone.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class Transport:
         secrets: Secrets | None = None,
         send_traceparent: bool = False,
         tries: int = TRIES,
+        signs_up: bool = False,
     ) -> None:
         self._tries = tries
         self._secrets = secrets or Secrets(key)
@@ -86,10 +88,11 @@ class Transport:
         to_connect = min(timeout, _TO_CONNECT)
         # More than either, so that a connection that was never made is told as such and not as a lost answer.
         self._within = timeout + to_connect
-        self._allowlist = Allowlist.for_base(base_url, key)
+        is_keyless = key is None and signs_up
+        self._allowlist = Allowlist.for_sign_up(base_url) if is_keyless else Allowlist.for_base(base_url, key)
         self._tracing = Tracing(self._allowlist.base)
         self._client: httpx.AsyncClient | None = None
-        if key is not None:
+        if key is not None or signs_up:
             inner = inner or PooledConnections(proxy_for(self._allowlist))
             self._client = httpx.AsyncClient(
                 base_url=self._allowlist.base,
