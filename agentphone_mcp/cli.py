@@ -111,11 +111,17 @@ def main(ctx: click.Context, **options: Any) -> None:
             raise click.UsageError("--sandbox has an address of its own: leave --base-url out")
         if options["sandbox"] and options["http_auth"] == "relay":
             raise click.UsageError("--sandbox has one key, so there is nothing to relay: run `agentphone-mcp sandbox`")
+        for_http = [name for name in given if name.startswith(("host", "port", "http_"))]
+        if for_http and options["transport"] == "stdio":
+            # Whoever asks for credentials must not get a server that asks nobody.
+            raise click.UsageError(f"{_flag(for_http[0])} needs --transport streamable-http or sse")
         _serve(options)
     elif given:
-        raise click.UsageError(
-            f"--{given[0].replace('_', '-')} is for serving: {ctx.invoked_subcommand} does not take it"
-        )
+        raise click.UsageError(f"{_flag(given[0])} is for serving: {ctx.invoked_subcommand} does not take it")
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 @main.command(short_help="Show what an assistant can do, for nothing.")

@@ -210,7 +210,7 @@ def eventually() -> Callable[..., Awaitable[None]]:
             said = holds()
             return said if isinstance(said, bool) else await said
 
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             while not await is_so():  # noqa: ASYNC110 - a database, a process and a sandbox in a thread set no events
                 await anyio.sleep(0.01)
 

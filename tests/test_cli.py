@@ -85,6 +85,7 @@ WRONG: dict[str, tuple[list[str], dict[str, str], str]] = {
         {"AGENTPHONE_API_KEY": LIVE_KEY},
         "AGENTPHONE_HTTP_TOKENS_FILE: '~nobody-is-called-so/tokens.toml' cannot be used",
     ),
+    "credentials-over-stdio": (["--http-auth=token"], {}, "--http-auth needs --transport"),
     "short-state-key": ([], {"AGENTPHONE_HTTP_STATE_KEY": "short"}, "AGENTPHONE_HTTP_STATE_KEY"),
     "unknown-toolset": (["--toolsets", "calls,fax"], {}, "fax"),
     "unknown-toolset-in-environment": ([], {"AGENTPHONE_TOOLSETS": "fax"}, "AGENTPHONE_TOOLSETS"),
@@ -206,7 +207,7 @@ def test_the_sandbox_alone_says_where_it_is_and_stops_when_told() -> None:
         assert process.stdout is not None
         said = [process.stdout.readline().strip() for _ in range(6)]
         process.terminate()
-        rest, wrong = process.communicate(timeout=20)
+        rest, wrong = process.communicate(timeout=60)
     finally:
         process.kill()
     assert any(line.startswith("AGENTPHONE_BASE_URL=http://127.0.0.1:") for line in said)

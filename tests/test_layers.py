@@ -48,7 +48,7 @@ MAY_USE = {
     "doctor": {"api", "config", "guard", "hosts", "keychain", "options"},
     "demo": {"", "sandbox", "server", "config", "api.key", "guard.untrusted"},
     "callers": {"api.key"},
-    "hosting": {"callers", "config", "server", "switchboard", "api.key", "guard.books"},
+    "hosting": {"callers", "config", "server", "switchboard", "api.client", "api.errors", "api.key", "guard.books"},
     "serving": {"server"},
     "server": {"", "switchboard", "callers", "tools", "prompts", "guides", "guard", "api.errors", "config"},
     "switchboard": {"callers", "tools", "guard", "api", "config"},

@@ -41,7 +41,7 @@ async def served(transport: str, told: dict[str, str]) -> AsyncGenerator[str]:
 
 async def listeners(sandbox: Sandbox, call_id: str, wanted: int) -> None:
     """Wait until so many listen to the call."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while sandbox.world.engine.listeners(call_id) != wanted:  # noqa: ASYNC110 - the engine tells nobody
             await asyncio.sleep(0.01)
 

@@ -98,7 +98,7 @@ async def test_a_secret_that_is_spoken_is_cut_from_the_progress(leaky) -> None:
     async with leaky() as client:
         await learned(client)
         await client.call_tool("wait_for_call", {"call_id": "call_1", "max_seconds": 1}, progress_callback=progress)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await both.wait()
     assert lines == [f"agent: {CUT}", f"caller: <untrusted>{CUT}</untrusted>"]
 

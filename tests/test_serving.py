@@ -186,7 +186,7 @@ async def serving(transport: str, log: list[bytes] | None = None, **settings: st
                 break
         yield port
         process.terminate()
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(60):
             output, said = await process.communicate()
         if log is not None:
             log += said.splitlines()
@@ -222,7 +222,7 @@ async def test_a_strangers_host_or_origin_is_refused(transport: str, path: str) 
             ({"Origin": "null"}, 403),
         ):
             # Each on a connection of its own: the SDK cuts it after a refusal over SSE.
-            async with httpx.AsyncClient(trust_env=False, timeout=10) as http:
+            async with httpx.AsyncClient(trust_env=False, timeout=60) as http:
                 answer = await http.request(
                     method, f"http://127.0.0.1:{port}{path}", json=body, headers=accept | headers
                 )
@@ -233,7 +233,7 @@ async def test_a_strangers_host_or_origin_is_refused(transport: str, path: str) 
 async def test_the_web_servers_log_goes_through_our_formatter() -> None:
     """Which cuts the key out of every line; uvicorn's own begin with `ERROR:`, as after a refusal over SSE."""
     log: list[bytes] = []
-    async with serving("sse", log) as port, httpx.AsyncClient(trust_env=False) as http:
+    async with serving("sse", log) as port, httpx.AsyncClient(trust_env=False, timeout=60) as http:
         await http.get(f"http://127.0.0.1:{port}/sse", headers={"Host": "evil.example"})
     assert [text for text in log if re.match(rb"(DEBUG|INFO|WARNING|ERROR):", text)] == []
 

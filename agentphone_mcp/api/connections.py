@@ -17,6 +17,9 @@ _MOST = 2_000
 """Each followed call keeps one busy for minutes; httpx's own limit of 100 would stop everything else."""
 _KEPT_IDLE = 32
 _KEPT_SECONDS = 5.0
+_KEPT_FOR_WRITES = 2.0
+"""Many servers close after five idle seconds. A read that meets the closing door is sent again; of a write nobody would
+know whether it happened, so it is sent only where the door was open a moment ago."""
 
 
 class PooledConnections(httpx.AsyncBaseTransport):
@@ -27,13 +30,8 @@ class PooledConnections(httpx.AsyncBaseTransport):
     """
 
     def __init__(self, proxy: str | None = None) -> None:
-        self._pool = httpcore2.AsyncConnectionPool(
-            ssl_context=_certificates(),
-            proxy=_proxy(httpx.Proxy(proxy)) if proxy else None,
-            max_connections=_MOST,
-            max_keepalive_connections=_KEPT_IDLE,
-            keepalive_expiry=_KEPT_SECONDS,
-        )
+        self._for_reads = _pool(proxy, _KEPT_SECONDS)
+        self._for_writes = _pool(proxy, _KEPT_FOR_WRITES)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request exactly as it is.
@@ -47,8 +45,9 @@ class PooledConnections(httpx.AsyncBaseTransport):
         sent = httpcore2.Request(
             request.method, _url(url), headers=headers, content=request.stream, extensions=request.extensions
         )
+        pool = self._for_reads if request.method == "GET" else self._for_writes
         with _as_httpx():
-            response = await self._pool.handle_async_request(sent)
+            response = await pool.handle_async_request(sent)
         if not isinstance(response.stream, AsyncIterable):
             raise TypeError("an answer of a synchronous pool")
         return httpx.Response(
@@ -60,7 +59,8 @@ class PooledConnections(httpx.AsyncBaseTransport):
 
     async def aclose(self) -> None:
         """Close the connections."""
-        await self._pool.aclose()
+        await self._for_reads.aclose()
+        await self._for_writes.aclose()
 
 
 class _Received(httpx.AsyncByteStream):
@@ -102,6 +102,16 @@ def _certificates() -> ssl.SSLContext:
 def _url(url: httpx.URL) -> httpcore2.URL:
     """The parts that were admitted, and not what another parser makes of them."""
     return httpcore2.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
+
+
+def _pool(proxy: str | None, kept_seconds: float) -> httpcore2.AsyncConnectionPool:
+    return httpcore2.AsyncConnectionPool(
+        ssl_context=_certificates(),
+        proxy=_proxy(httpx.Proxy(proxy)) if proxy else None,
+        max_connections=_MOST,
+        max_keepalive_connections=_KEPT_IDLE,
+        keepalive_expiry=kept_seconds,
+    )
 
 
 def _proxy(proxy: httpx.Proxy) -> httpcore2.Proxy:

@@ -19,6 +19,10 @@ class OutOfScope(Exception):
         self.challenge = challenge
 
 
+class CannotTell(Exception):
+    """Nobody can say now whether the credentials are good; the message is one sentence."""
+
+
 class Door(Protocol):
     """Decides who may connect, for each request anew.
 
@@ -35,6 +39,7 @@ class Door(Protocol):
 
         Raises:
             OutOfScope: for somebody who is known and may do nothing here.
+            CannotTell: when whoever knows cannot be asked.
         """
         ...
 

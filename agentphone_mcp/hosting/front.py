@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from agentphone_mcp.callers import CALLER, Caller
 from agentphone_mcp.callers import Scope as CallerScope
-from agentphone_mcp.hosting.doors import Door, OutOfScope
+from agentphone_mcp.hosting.doors import CannotTell, Door, OutOfScope
 
 _LOOK_AFTER_SECONDS = 5.0
 """How often it is looked whether those who are connected still may be, and whether they are still there."""
@@ -115,6 +115,9 @@ class Front:
             caller = await self._door.admit(Headers(scope=scope))
         except OutOfScope as nothing:
             await _refuse(403, str(nothing), {"WWW-Authenticate": nothing.challenge})(scope, receive, send)
+            return
+        except CannotTell as unsure:
+            await _refuse(503, str(unsure), _SOON)(scope, receive, send)
             return
         if caller is None:
             challenge = {"WWW-Authenticate": self._door.challenge}

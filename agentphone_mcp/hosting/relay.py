@@ -1,19 +1,23 @@
 """Callers who bring their own AgentPhone key, with each request anew; nobody is ever lent the operator's."""
 
+from functools import partial
+
 from starlette.datastructures import Headers
 
 from agentphone_mcp.api.key import Allowlist, ApiKey, KeyRuleBroken
 from agentphone_mcp.callers import Caller
 from agentphone_mcp.hosting.doors import bearer_of
+from agentphone_mcp.hosting.key_checks import KeyChecks, ask_agentphone
 
 _KEY_HEADER = "X-API-Key"
 
 
 class RelayDoor:
-    """Admits whoever brings what can be a key; whether it is one, the API says.
+    """Admits whoever brings a key that AgentPhone knows.
 
     Args:
         base_url: where the keys go.
+        timeout: seconds that AgentPhone may take to say whether it knows one.
     """
 
     challenge = 'Bearer realm="agentphone-mcp"'
@@ -22,11 +26,16 @@ class RelayDoor:
         "AgentPhone with this request and not kept."
     )
 
-    def __init__(self, base_url: str) -> None:
+    def __init__(self, base_url: str, timeout: float) -> None:
         self._base_url = base_url
+        self._checks = KeyChecks(partial(ask_agentphone, base_url, timeout))
 
     async def admit(self, headers: Headers) -> Caller | None:
-        """Take the key of this request; None if there is none, or more than one."""
+        """Take the key of this request; None if there is none, more than one, or one that is none.
+
+        Raises:
+            CannotTell: for a new key, while AgentPhone cannot be asked about it.
+        """
         bearer = bearer_of(headers)
         if headers.getlist("Authorization") and (bearer is None or not bearer.startswith("sk_")):
             # A token that was issued for somebody else is no key, and must not be passed on.
@@ -39,7 +48,7 @@ class RelayDoor:
             Allowlist.for_base(self._base_url, key)
         except KeyRuleBroken:
             return None
-        return Caller(f"account {key.account()}", key=key)
+        return Caller(f"account {key.account()}", key=key) if await self._checks.is_known(key) else None
 
     def still_admits(self, caller: Caller) -> bool:
         """Always: only the API knows when a key is revoked, and says so."""

@@ -15,6 +15,7 @@ from sse_starlette.sse import AppStatus
 
 from agentphone_mcp.config import Config, read
 from agentphone_mcp.hosting.app import MCP_PATH, SSE_PATH, HostedApp
+from agentphone_mcp.hosting.descriptors import most_connections
 from agentphone_mcp.hosting.doors import Door
 from agentphone_mcp.hosting.key_set import KeySet
 from agentphone_mcp.hosting.open_door import OpenDoor
@@ -25,7 +26,9 @@ from agentphone_mcp.hosting.settings import HttpSettings
 from agentphone_mcp.hosting.tokens import TokenDoor
 from agentphone_mcp.switchboard import Switchboard
 
-_MOST_CONNECTIONS = 2_000
+_KEPT_SECONDS = 75
+"""How long an idle connection stays open: longer than clients and balancers keep theirs, so that they close first and
+none of their requests meets a closing door."""
 _GRACE_SECONDS = 24
 """How long open connections may go on when nobody can connect any more; what is under way is broken off before."""
 _SECONDS_TO_BE_NOTICED = 5
@@ -107,7 +110,8 @@ def web_server(config: Config, settings: HttpSettings, board: Switchboard) -> uv
         ws="none",
         proxy_headers=False,
         server_header=False,
-        limit_concurrency=_MOST_CONNECTIONS,
+        limit_concurrency=most_connections(),
+        timeout_keep_alive=_KEPT_SECONDS,
         timeout_graceful_shutdown=_GRACE_SECONDS,
     )
     return _Server(web, app)
@@ -118,7 +122,7 @@ def _door(config: Config, settings: HttpSettings) -> Door:
         case "token":
             return TokenDoor(Path(os.path.expanduser(settings.tokens_file)))
         case "relay":
-            return RelayDoor(config.base_url)
+            return RelayDoor(config.base_url, config.timeout)
         case "jwt":
             return read(
                 "AGENTPHONE_HTTP_AUTH=jwt", lambda resource: _jwt_door(settings, resource), settings.resource_url

@@ -15,7 +15,7 @@ from agentphone_mcp.sandbox import Sandbox
 @pytest.fixture
 async def api(sandbox: Sandbox) -> AsyncIterator[ApiClient]:
     """A client with the sandbox's key."""
-    async with ApiClient(sandbox.url, ApiKey(sandbox.key), sub_account="sub_1") as api, asyncio.timeout(20):
+    async with ApiClient(sandbox.url, ApiKey(sandbox.key), sub_account="sub_1") as api, asyncio.timeout(60):
         yield api
 
 

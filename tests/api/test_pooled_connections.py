@@ -30,7 +30,7 @@ class Broken(httpcore2.AsyncConnectionPool):
 async def raised_for(wrong: Exception, monkeypatch: pytest.MonkeyPatch) -> Exception:
     """What a client of httpx sees of it."""
     connections = PooledConnections()
-    monkeypatch.setattr(connections, "_pool", Broken(wrong))
+    monkeypatch.setattr(connections, "_for_reads", Broken(wrong))
     async with httpx.AsyncClient(transport=connections) as client:
         with pytest.raises(Exception, match=str(wrong)) as seen:
             await client.get("http://127.0.0.1:1/v1/agents")

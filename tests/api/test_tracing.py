@@ -174,7 +174,7 @@ async def carried(base: str, **options: Any) -> tuple[httpx.Headers, str]:
     token = attach(baggage.set_baggage("customer", "secret"))
     try:
         with get_tracer("test").start_as_current_span("a tool") as span:
-            async with httpx.AsyncClient(transport=keyed, trust_env=False) as client:
+            async with httpx.AsyncClient(transport=keyed, trust_env=False, timeout=60) as client:
                 made_up = {"Traceparent": "00-1", "tracestate": "a=1", "BAGGAGE": "a=1"}
                 await client.get(f"{base}/v1/calls", headers=made_up)
     finally:

@@ -21,7 +21,7 @@ from agentphone_mcp.sandbox import Sandbox
 SECRET = "whsec_of_the_guides"
 ORDERS = "agt_orderline"
 ADA, DESK, STRANGER = "+14155550142", "+14155550100", "+14155559999"
-_PATIENCE = 20
+_PATIENCE = 60
 _MAY_PASS = ("PATH", "HOME", "SYSTEMROOT", "TMPDIR", "LANG")
 
 

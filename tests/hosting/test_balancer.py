@@ -54,7 +54,7 @@ async def balanced(servers: list[Any]) -> AsyncGenerator[str]:
 
 async def until_answered(url: str, status: int) -> None:
     """Wait until whoever has no token is answered so."""
-    async with asyncio.timeout(PATIENCE), httpx.AsyncClient(trust_env=False) as http:
+    async with asyncio.timeout(PATIENCE), httpx.AsyncClient(trust_env=False, timeout=60) as http:
         while True:
             try:
                 if (await http.get(f"{url}/mcp")).status_code == status:

@@ -51,7 +51,7 @@ def tokens(tmp_path: Path) -> HttpSettings:
 @asynccontextmanager
 async def web() -> AsyncGenerator[httpx.AsyncClient]:
     """A plain web client."""
-    async with httpx.AsyncClient(trust_env=False, timeout=20) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
         yield client
 
 
@@ -237,7 +237,7 @@ def changed(tokens: HttpSettings, old: str, new: str) -> None:
 async def test_a_token_that_is_taken_back_ends_what_lasts(hosting, tokens, monkeypatch) -> None:
     """A stream that was opened with it is closed, and its session is nobody's."""
     monkeypatch.setattr("agentphone_mcp.hosting.front._LOOK_AFTER_SECONDS", 0.05)
-    async with hosting(tokens) as url, web() as http, asyncio.timeout(20):
+    async with hosting(tokens) as url, web() as http, asyncio.timeout(60):
         session = {"Mcp-Session-Id": (await opened(http, url, ALICE)).headers["Mcp-Session-Id"]}
         async with http.stream("GET", f"{url}/mcp", headers=bearing(ALICE) | session) as stream:
             assert stream.status_code == 200

@@ -42,7 +42,7 @@ def frozen(monkeypatch: pytest.MonkeyPatch) -> Generator[Frozen]:
 async def test_a_database_that_never_answers_makes_the_server_not_ready(frozen: Frozen) -> None:
     """However often it is asked, one thread waits for it."""
     probed = Health(frozen, OpenDoor())
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         for _ in range(5):
             answer = await probed.ready(PROBE)
             assert answer.status_code == 503

@@ -65,7 +65,7 @@ async def test_a_token_opens_as_much_as_its_scope(
 
 async def test_a_token_that_is_good_for_nothing_here_is_told_so(hosting, authority, settings) -> None:
     """With 403 and the scopes that would help; one that is not good at all gets 401."""
-    async with hosting(settings) as url, httpx.AsyncClient(trust_env=False) as http:
+    async with hosting(settings) as url, httpx.AsyncClient(trust_env=False, timeout=60) as http:
         for token, status, hint in (
             (authority.token(scope="email"), 403, 'error="insufficient_scope", scope="read write spend"'),
             (authority.token(aud="https://other.example/mcp"), 401, "resource_metadata="),

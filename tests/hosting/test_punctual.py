@@ -32,7 +32,7 @@ from agentphone_mcp.hosting.punctual_httptools import PunctualHttpTools
 
 QUICK = Patience(head_seconds=0.4, body_seconds=0.4, stalled_seconds=0.4)
 KEPT_SECONDS = 2
-LIMIT = 20
+LIMIT = 60
 """Seconds after which a test gives up."""
 GET = b"GET /length HTTP/1.1\r\nHost: a\r\n\r\n"
 POST = b"POST /length HTTP/1.1\r\nHost: a\r\n"

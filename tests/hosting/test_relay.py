@@ -127,7 +127,7 @@ async def live(client: Any, number: str) -> str:
             "send_message",
             {"to_number": "+14155550199", "body": "Hello", "agent_id": f"agt_{number}", "confirm": True},
         ),
-        ("wait_for_call", {"call_id": f"call_{number}"}),
+        ("wait_for_call", {"call_id": f"call_{number}", "max_seconds": 600}),
     ):
         result = await client.call_tool(tool, arguments)
         assert not result.is_error, result.content[0].text
@@ -142,13 +142,13 @@ async def test_fifty_callers_at_once_each_use_their_own_key_and_see_their_own_ac
 ) -> None:
     """Keys, connections, secrets, rows of the ledger and live calls never cross, however much happens at once."""
     accounts, address = exchange
-    settings = {"api_key": None, "relays": True, "base_url": address}
+    settings = {"api_key": None, "relays": True, "base_url": address, "timeout": 300.0}
 
     async def connect_and_live(url: str, number: int) -> str:
         async with dial(url, {"X-API-Key": key_of(number)}, mode=mode) as client:
             return await live(client, f"{number:02}")
 
-    async with hosting(RELAY, **settings) as url, asyncio.timeout(240):
+    async with hosting(RELAY, **settings) as url, asyncio.timeout(600):
         stories = await asyncio.gather(*(connect_and_live(url, number) for number in range(CALLERS)))
     assert accounts.asked.keys() == {key_of(number) for number in range(CALLERS)}
     for number, story in enumerate(stories):

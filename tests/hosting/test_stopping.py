@@ -93,7 +93,7 @@ async def test_what_takes_too_long_is_told_so(hosting, sandbox, monkeypatch, cap
 
 async def test_whoever_sends_requests_here_is_told_before_the_door_is_closed(starting, eventually) -> None:
     """A load balancer that asks regularly gets an answer after the signal, as does what it sends until then."""
-    async with starting() as server, httpx.AsyncClient(base_url=server.url, trust_env=False) as http:
+    async with starting() as server, httpx.AsyncClient(base_url=server.url, trust_env=False, timeout=60) as http:
         assert [(await http.get("/readyz")).status_code for _ in range(2)] == [200, 200]
         server.process.terminate()
 

@@ -60,7 +60,7 @@ class Walk:
     async def listen(self, call_id: str) -> dict[str, Any]:
         """Follow a call to its end, turn by turn."""
         heard: dict[str, Any] = {"ended": False, "after_turn": 0}
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             while not heard["ended"]:
                 heard = await self.use("wait_for_call", call_id=call_id, after_turn=heard["after_turn"])
         return heard
@@ -113,7 +113,7 @@ def _fields(schema: Any) -> Iterator[str]:
 async def control(sandbox: Sandbox) -> AsyncGenerator[httpx.AsyncClient]:
     """The sandbox's own controls, and its API."""
     headers = {"Authorization": f"Bearer {sandbox.key}"}
-    async with httpx.AsyncClient(base_url=sandbox.url, headers=headers, trust_env=False, timeout=20) as client:
+    async with httpx.AsyncClient(base_url=sandbox.url, headers=headers, trust_env=False, timeout=60) as client:
         yield client
 
 

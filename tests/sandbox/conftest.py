@@ -48,7 +48,7 @@ def call_until_ended(api: httpx.AsyncClient) -> Callable[..., Awaitable[dict[str
         placed = await api.post("/v1/calls", json={"agentId": "agt_frontdesk", **wanted})
         assert placed.status_code == 201, placed.text
         call_id = placed.json()["id"]
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             # In-process, the stream's answer is complete when the call has ended.
             stream = await api.get(f"/v1/calls/{call_id}/transcript/stream")
         call = (await api.get(f"/v1/calls/{call_id}")).json()
@@ -77,7 +77,7 @@ def served(speed: float) -> Iterator[Sandbox]:
 async def http(served: Sandbox) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the served sandbox."""
     headers = {"Authorization": f"Bearer {served.key}"}
-    async with httpx.AsyncClient(base_url=served.url, headers=headers, trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=served.url, headers=headers, trust_env=False, timeout=60) as client:
         yield client
 
 
@@ -119,7 +119,7 @@ class Hook:
 
     async def until(self, name: str) -> dict[str, Any]:
         """The last event of a kind, once there is one."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while not self.events(name):
                 self._news.clear()
                 await self._news.wait()

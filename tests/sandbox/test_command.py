@@ -58,7 +58,7 @@ def start() -> Iterator[Callable[..., tuple[subprocess.Popen[str], str]]]:
     yield start
     for process in started:
         process.kill()
-        process.communicate(timeout=10)
+        process.communicate(timeout=60)
 
 
 def test_every_option_can_be_a_variable(typed: Callable[..., Result]) -> None:
@@ -73,13 +73,13 @@ def test_flags_set_it_up(start: Callable[..., tuple[subprocess.Popen[str], str]]
     file = tmp_path / "state.json"
     faults = ("--fault", "GET /v1/usage status=503", "--fault", "GET /v1/contacts malformed")
     process, url = start("--key", KEY, "--wire", "new", "--state", str(file), *faults)
-    with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {KEY}"}, trust_env=False) as client:
+    with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {KEY}"}, trust_env=False, timeout=60) as client:
         assert [client.get("/v1/usage").status_code for _ in range(2)] == [503, 200]
         assert client.get("/v1/agents").json().keys() == {"data", "total"}
         assert [fault["path"] for fault in client.get("/__sandbox/faults").json()["data"]] == ["/v1/contacts"]
         assert client.post("/v1/agents", json={"name": "Kept"}).status_code == 201
     process.terminate()
-    _, wrong = process.communicate(timeout=10)
+    _, wrong = process.communicate(timeout=60)
     assert (process.returncode, wrong) == (0, "")
     assert "Kept" in file.read_text()
 
@@ -92,7 +92,7 @@ def test_variables_set_it_up(start: Callable[..., tuple[subprocess.Popen[str], s
         "AGENTPHONE_SANDBOX_FAULTS": "GET /v1/usage status=503; * /v1/calls delay=0.01 always",
     }
     _, url = start("--wire", "seeds", **variables)
-    with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {KEY}"}, trust_env=False) as client:
+    with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {KEY}"}, trust_env=False, timeout=60) as client:
         assert len(client.get("/__sandbox/faults").json()["data"]) == 2
         assert client.get("/v1/contacts").status_code == 404
 

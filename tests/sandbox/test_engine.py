@@ -59,7 +59,7 @@ class Desk:
         )
         with self.engine.listening(call) as news:
             self.engine.dial(call, at_number(to_number), replies or Script())
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 while call.is_live:
                     await news.wait()
                     news.clear()

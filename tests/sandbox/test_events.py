@@ -16,7 +16,7 @@ async def test_events_know_only_the_statuses_of_their_age() -> None:
         # Nobody listens there, so that the event stays to be looked at.
         await api.post("/v1/webhooks", json={"url": "http://127.0.0.1:9/"})
         await api.post("/v1/calls", json={"agentId": "agt_frontdesk", "toNumber": "+14155550101"})
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not (ended := [one for one in sandbox.world.account.deliveries if one.event == "call.ended"]):  # noqa: ASYNC110 - deliveries tell nobody
                 await asyncio.sleep(0.01)
     await sandbox.aclose()

@@ -131,7 +131,7 @@ def test_a_connection_is_really_dropped(
     """Over HTTP not a byte comes back; others are served on, and nobody complains."""
     with running(faults=[rule]) as sandbox:
         headers = {"Authorization": f"Bearer {sandbox.key}"}
-        with httpx.Client(base_url=sandbox.url, headers=headers, trust_env=False) as client:
+        with httpx.Client(base_url=sandbox.url, headers=headers, trust_env=False, timeout=60) as client:
             assert client.get("/v1/agents").status_code == 200
             with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
                 client.post("/v1/agents", json={"name": "A"})

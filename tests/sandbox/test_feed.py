@@ -124,7 +124,7 @@ async def test_a_terminal_shows_what_happens(
     sandbox.url = "http://127.0.0.1:8787"
     showing = asyncio.create_task(asyncio.to_thread(show, sandbox, stop, console))
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while b"Ctrl+C" not in written.getvalue():
                 await sandbox.world.clock.sleep(1)
             await call_until_ended(toNumber="+14155550104", initialGreeting="こんにちは")

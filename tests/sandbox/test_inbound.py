@@ -22,7 +22,7 @@ def ring(api: httpx.AsyncClient) -> Callable[..., Awaitable[dict[str, Any]]]:
     async def call_in(**wanted: Any) -> dict[str, Any]:
         answer = await api.post("/__sandbox/calls", json={"from": STRANGER, "to": DESK, **wanted})
         assert answer.status_code == 201, answer.text
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await api.get(f"/v1/calls/{answer.json()['id']}/transcript/stream")
         transcript = (await api.get(f"/v1/calls/{answer.json()['id']}/transcript")).json()["transcript"]
         return {**(await api.get(f"/v1/calls/{answer.json()['id']}")).json(), "turns": transcript}

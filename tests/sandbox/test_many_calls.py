@@ -31,7 +31,7 @@ async def test_calls_at_once_end_as_their_scripts_say_and_are_heard_once_in_orde
         assert (events[-1][0], events[-1][1]["status"], transcript["status"]) == ("ended", ENDS[number], ENDS[number])
 
     with served.world.feed.watching(lambda: None, room=100_000) as watcher:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await asyncio.gather(*(follow(number) for number in list(ENDS) * EACH))
         told = watcher.take()
     spoken = [(one.row["callId"], one.row["id"]) for one in told if one.kind == "turn"]

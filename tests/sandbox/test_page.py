@@ -127,7 +127,7 @@ async def test_the_snapshot_is_bounded(
 async def test_events_go_on_where_the_snapshot_ends(http: httpx.AsyncClient) -> None:
     """A watcher who connects and then takes the snapshot misses nothing: later events have higher numbers."""
     events: list[tuple[str, dict[str, Any]]] = []
-    async with asyncio.timeout(5), httpx_sse.aconnect_sse(http, "GET", "/__sandbox/events") as stream:
+    async with asyncio.timeout(60), httpx_sse.aconnect_sse(http, "GET", "/__sandbox/events") as stream:
         number = (await http.get("/__sandbox/view")).json()["number"]
         await http.post("/v1/calls", json={"agentId": "agt_frontdesk", "toNumber": "+14155550104"})
         await http.post("/v1/agents", json={"name": "A third one"})
@@ -148,6 +148,6 @@ async def test_a_watcher_who_leaves_is_let_go(http: httpx.AsyncClient, served: S
     """Its queue is gone."""
     async with httpx_sse.aconnect_sse(http, "GET", "/__sandbox/events"):
         await http.get("/v1/usage")
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(60):
         while served.world.feed.watchers:
             await http.get("/v1/usage")

@@ -206,7 +206,7 @@ class Child:
         lines = iter(self.process.stdout.readline, "")
         url = next(line.partition("=")[2].strip() for line in lines if "AGENTPHONE_BASE_URL=" in line)
         self.client = httpx.Client(
-            base_url=url, headers={"Authorization": f"Bearer {KEY}"}, trust_env=False, timeout=10
+            base_url=url, headers={"Authorization": f"Bearer {KEY}"}, trust_env=False, timeout=60
         )
 
     def kill(self) -> None:

@@ -61,7 +61,7 @@ def test_leaving_cuts_open_streams_and_ends_the_thread() -> None:
     def listen(sandbox: Sandbox, path: str) -> None:
         headers = {"Authorization": f"Bearer {sandbox.key}"}
         with (
-            httpx.Client(base_url=sandbox.url, headers=headers, trust_env=False) as http,
+            httpx.Client(base_url=sandbox.url, headers=headers, trust_env=False, timeout=60) as http,
             httpx_sse.connect_sse(http, "GET", path) as stream,
         ):
             for event in stream.iter_sse():

@@ -21,7 +21,7 @@ async def place(http: httpx.AsyncClient, number: str = "+14155559999", **more: A
 async def listen(http: httpx.AsyncClient, call_id: str) -> list[tuple[str, dict[str, Any]]]:
     """All events of a call's stream, until the server closes it."""
     async with (
-        asyncio.timeout(10),
+        asyncio.timeout(60),
         httpx_sse.aconnect_sse(http, "GET", f"/v1/calls/{call_id}/transcript/stream") as stream,
     ):
         return [(event.event, event.json()) async for event in stream.aiter_sse()]
@@ -32,7 +32,7 @@ async def test_every_listener_hears_every_turn_once(http: httpx.AsyncClient) -> 
     call_id = await place(http, "+14155550109")
     early = [asyncio.create_task(listen(http, call_id)) for _ in range(5)]
     transcript: list[Any] = []
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while len(transcript) < 10:
             transcript = (await http.get(f"/v1/calls/{call_id}/transcript")).json()["transcript"]
     heard = [await listen(http, call_id), *await asyncio.gather(*early), await listen(http, call_id)]
@@ -60,18 +60,20 @@ async def test_a_listener_who_leaves_is_let_go_at_once(http: httpx.AsyncClient, 
     async with httpx_sse.aconnect_sse(http, "GET", f"/v1/calls/{call_id}/transcript/stream") as stream:
         await anext(stream.aiter_sse())
         assert listeners(call_id) == 1
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(60):
         while listeners(call_id):
             await http.get("/v1/usage")
 
 
+@pytest.mark.parametrize("speed", [pytest.param(1, id="in-real-time")])
 async def test_a_quiet_stream_beats(http: httpx.AsyncClient, served: Sandbox) -> None:
     """A comment keeps proxies from closing it."""
     served.world.heartbeat = 0.005
     call_id = await place(http, "+14155550102")
-    stream = await http.get(f"/v1/calls/{call_id}/transcript/stream")
-    assert stream.headers["content-type"].startswith("text/event-stream")
-    assert ": heartbeat\n\n" in stream.text
+    async with http.stream("GET", f"/v1/calls/{call_id}/transcript/stream") as stream:
+        assert stream.headers["content-type"].startswith("text/event-stream")
+        lines = stream.aiter_lines()
+        assert ": heartbeat" in [await anext(lines) for _ in range(5)]
 
 
 async def test_a_recording_is_playable(api: httpx.AsyncClient) -> None:

@@ -218,10 +218,10 @@ async def sdk(request: pytest.FixtureRequest, served: Sandbox, monkeypatch: pyte
     """Calls a method of the vendor's client by its dotted name; a stream is read to its end."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     if request.param == "sync":
-        with agentphone.AgentPhone(served.key, base_url=served.url, timeout=5) as client:
+        with agentphone.AgentPhone(served.key, base_url=served.url, timeout=60) as client:
             yield lambda method, /, **given: _call(attrgetter(method)(client), given)
     else:
-        async with agentphone.AsyncAgentPhone(served.key, base_url=served.url, timeout=5) as client:
+        async with agentphone.AsyncAgentPhone(served.key, base_url=served.url, timeout=60) as client:
             yield lambda method, /, **given: _call(attrgetter(method)(client), given)
 
 
@@ -278,7 +278,7 @@ async def test_no_method_for_an_endpoint_is_left_out(served: Sandbox, monkeypatc
     """The requests that all methods send are told by the sandbox's log; a method for a listed endpoint has its use."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     found = {}
-    with agentphone.AgentPhone(served.key, base_url=served.url, timeout=5) as client:
+    with agentphone.AgentPhone(served.key, base_url=served.url, timeout=60) as client:
         for name, method in methods_of(client).items():
             required = [each for each in inspect.signature(method).parameters.values() if each.default is each.empty]
             with suppress(agentphone.AgentPhoneError):

@@ -154,7 +154,7 @@ async def test_the_flask_examples_check_takes_what_is_sent_and_nothing_else(text
 async def sdk(served: Sandbox, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[agentphone.AsyncAgentPhone]:
     """The vendor's client of the served sandbox."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    async with agentphone.AsyncAgentPhone(served.key, base_url=served.url, timeout=20) as client:
+    async with agentphone.AsyncAgentPhone(served.key, base_url=served.url, timeout=60) as client:
         yield client
 
 

@@ -151,7 +151,7 @@ async def test_one_sandbox_can_be_anothers_webhook() -> None:
     """A webhook test over real HTTP, from the server's own thread."""
     with running() as sender, running() as target:
         headers = {"Authorization": f"Bearer {sender.key}"}
-        async with httpx.AsyncClient(base_url=sender.url, headers=headers, trust_env=False) as http:
+        async with httpx.AsyncClient(base_url=sender.url, headers=headers, trust_env=False, timeout=60) as http:
             await http.post("/v1/webhooks", json={"url": target.url + "/hook"})
             answer = (await http.post("/v1/webhooks/test")).json()
     assert (answer["success"], answer["statusCode"]) == (False, 404)

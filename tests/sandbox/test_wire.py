@@ -40,7 +40,7 @@ async def client(wire: Wire, closing: Callable[[Callable[[], object]], None]) ->
     """Our own client of a sandbox of that age, over HTTP."""
     box = ExitStack()
     served = box.enter_context(running(speed=100, wire=wire))
-    async with ApiClient(served.url, ApiKey(served.key)) as client, asyncio.timeout(20):
+    async with ApiClient(served.url, ApiKey(served.key)) as client, asyncio.timeout(60):
         yield client
     closing(box.close)
 

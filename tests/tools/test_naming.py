@@ -140,7 +140,7 @@ async def test_keystrokes_while_the_list_is_read_wait_for_it(connect_to, answeri
         return httpx.Response(200, json=agents(3))
 
     recorder = answering(answer)
-    async with connect_to(recorder) as client, asyncio.timeout(10), asyncio.TaskGroup() as keys:
+    async with connect_to(recorder) as client, asyncio.timeout(60), asyncio.TaskGroup() as keys:
         await_first = keys.create_task(typing(client, "agent_id", "a"))
         await asked.wait()
         others = [keys.create_task(typing(client, "agent_id", "agent 1")) for _ in range(5)]

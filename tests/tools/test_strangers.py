@@ -26,7 +26,7 @@ def control(sandbox: Sandbox) -> Control:
     """Makes strangers act, by the sandbox's own routes."""
 
     async def act(path: str, **body: Any) -> dict[str, Any]:
-        async with httpx.AsyncClient(headers={"Authorization": f"Bearer {sandbox.key}"}) as person:
+        async with httpx.AsyncClient(headers={"Authorization": f"Bearer {sandbox.key}"}, timeout=60) as person:
             answer = await person.post(f"{sandbox.url}{path}", json=body)
         assert answer.is_success, answer.text
         return answer.json()
@@ -43,7 +43,7 @@ async def followed(ai: Any, call_id: str) -> tuple[dict[str, Any], list[str]]:
         lines.append(line or "")
         heard.set()
 
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         result = await ai.client.call_tool("wait_for_call", {"call_id": call_id}, progress_callback=progress)
         while len(lines) < len(result.structured_content["turns"]):
             heard.clear()
