@@ -14,9 +14,10 @@ import click
 from rich.console import Console
 
 from agentphone_mcp import __version__
+from agentphone_mcp.config import read_session_bus
 from agentphone_mcp.doctor.examination import Patient, examine
 from agentphone_mcp.doctor.finding import is_well
-from agentphone_mcp.doctor.hosts import Look, check_hosts
+from agentphone_mcp.doctor.hosts import Look, check_hosts, host_keys
 from agentphone_mcp.doctor.report import as_json, show
 from agentphone_mcp.doctor.settings import check_settings
 from agentphone_mcp.hosts.catalog import HOSTS
@@ -57,11 +58,13 @@ def doctor(
     # What the SDK says of a server that writes anything but the protocol is said in the report.
     logging.getLogger("mcp").addHandler(logging.NullHandler())
     given = {"AGENTPHONE_BASE_URL": base_url, "AGENTPHONE_STATE": state, "AGENTPHONE_SANDBOX": "1" if sandbox else None}
+    read_session_bus(os.environ)
     variables = read_variables(os.environ)
-    patient = Patient(variables | {name: value for name, value in given.items() if value}, Path.home())
     # What hosts start gets what they have, and nothing of our own options.
     look = Look(Place(sys.platform, Path.home(), variables), Path.cwd(), start_within)
     hosts = partial(check_hosts, look, host) if with_hosts or host else None
+    environ = variables | {name: value for name, value in given.items() if value}
+    patient = Patient(environ, Path.home(), host_keys(look) if hosts else {})
     with ExitStack() as stack:
         if check_settings(patient.environ)[0].is_sandbox:
             from agentphone_mcp.sandbox import running

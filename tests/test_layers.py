@@ -44,7 +44,7 @@ MAY_USE = {
     "keychain": {"api.key"},
     "key_file": set(),
     "token_command": {"callers", "hosting.token_file", "hosting.token_changes"},
-    "doctor_command": {"", "doctor", "hosts", "options", "sandbox"},
+    "doctor_command": {"", "config", "doctor", "hosts", "options", "sandbox"},
     "doctor": {"api", "config", "guard", "hosts", "keychain", "options"},
     "demo": {"", "sandbox", "server", "config", "api.key", "guard.untrusted"},
     "callers": {"api.key"},
@@ -73,7 +73,16 @@ NEVER = {
     "config": {"mcp", "mcp_types", "click"},
 }
 # Who may speak to a person on stdout.
-COMMANDS = {"cli", "demo", "doctor_command", "ledger_command", "login_command", "signing_up", "token_command", "sandbox.command"}
+COMMANDS = {
+    "cli",
+    "demo",
+    "doctor_command",
+    "ledger_command",
+    "login_command",
+    "signing_up",
+    "token_command",
+    "sandbox.command",
+}
 EVERY = pytest.mark.parametrize("module", MODULES, ids=lambda path: dotted(path) or OURS)
 
 

@@ -55,6 +55,7 @@ class Launch:
         environ: every variable that it gets.
         search_path: where the host looks for a command that is no path.
         unset: the variables that the entry refers to and nobody has set.
+        asks: whether the host asks its user for a value, and keeps it where nobody else looks.
     """
 
     command: str
@@ -62,6 +63,7 @@ class Launch:
     environ: Variables
     search_path: str
     unset: tuple[str, ...]
+    asks: bool = False
 
 
 @dataclass(frozen=True)
@@ -117,8 +119,8 @@ def read_entry(host: str, entry: Mapping[str, Any], environ: Variables, platform
         headers = _texts(entry.get("headers")) | _texts(entry.get("http_headers"))
         headers = {name: expand(value) for name, value in headers.items()}
         token = entry.get("bearer_token_env_var")
-        for value in expand.named(token).values() if _is_text(token) else ():
-            headers["Authorization"] = f"Bearer {value}"
+        if isinstance(token, str):
+            headers |= {"Authorization": f"Bearer {value}" for value in expand.named(token).values()}
         return Address(expand(url), headers, tuple(expand.unset))
     command = entry.get("command", entry.get("cmd"))
     if not _is_text(command):
@@ -126,15 +128,18 @@ def read_entry(host: str, entry: Mapping[str, Any], environ: Variables, platform
     listed = entry.get("args", [])
     arguments = [expand(str(one)) for one in cast("list[object]", listed)] if isinstance(listed, list) else []
     variables = _inherited(_INHERITS.get(host, "all"), environ)
-    for name in [*_names(entry.get("env_vars")), *_names(entry.get("env_keys"))]:
+    for name in _names(entry.get("env_vars")):
         variables |= expand.named(name)
+    # Goose looks for these in the environment, and else in its own keychain.
+    kept = [name for name in _names(entry.get("env_keys")) if name not in environ]
     given = _texts(entry.get("env")) | _texts(entry.get("envs"))
     variables |= {name: expand(value) for name, value in given.items()}
     # A placeholder for what is asked for or not set is no value.
     variables = {name: value for name, value in variables.items() if value or name not in given}
     has_shell = host != "claude-desktop" or platform == "win32"
     path = given.get("PATH") or (environ.get("PATH", "") if has_shell else _DESKTOP_PATH)
-    return Launch(expand(command), tuple(arguments), variables, path, tuple(expand.unset))
+    asks = bool(kept) or any(_ASKED_FOR.search(text) for text in given.values())
+    return Launch(expand(command), tuple(arguments), variables, path, tuple(expand.unset), asks)
 
 
 def is_switched_off(entry: Mapping[str, Any]) -> bool:

@@ -1,10 +1,12 @@
 """All the checks in the order in which they are shown; those that wait for nothing of each other run at once."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import anyio
+from anyio.to_thread import run_sync
 
 from agentphone_mcp.api.key import Allowlist, ApiKey, mask_keys
 from agentphone_mcp.doctor.account import NEEDS_THE_API, check_account
@@ -21,6 +23,7 @@ from agentphone_mcp.doctor.key import FoundKey, check_key
 from agentphone_mcp.doctor.ledger import check_ledger
 from agentphone_mcp.doctor.network import check_network
 from agentphone_mcp.doctor.settings import Settings, check_settings
+from agentphone_mcp.keychain import find
 
 Check = Callable[[], Awaitable[Sequence[Finding]]]
 
@@ -32,11 +35,13 @@ class Patient:
     Attributes:
         environ: the variables, those that options override among them.
         home: the home folder of whoever asks.
+        host_keys: the key that stands in the entry of a host, by its title; None where the host keeps it by itself.
         sandbox: the address and the key of a sandbox of this process's own, where that is to be asked.
     """
 
     environ: Mapping[str, str]
     home: Path
+    host_keys: Mapping[str, str | None] = field(default_factory=dict[str, str | None])
     sandbox: tuple[str, str] | None = None
 
 
@@ -49,7 +54,10 @@ async def examine(patient: Patient, hosts: Check | None = None) -> list[Finding]
     """
     settings, said = check_settings(patient.environ)
     if patient.sandbox is None:
-        key, told = check_key(patient.environ, settings.allowlist)
+        keychain = find if settings.has_keychain else None
+        look = partial(check_key, patient.environ, settings.allowlist, keychain=keychain, hosts=patient.host_keys)
+        # A keychain may have to wait for its user.
+        key, told = await run_sync(look)
     else:
         url, value = patient.sandbox
         settings = replace(settings, allowlist=Allowlist.for_base(url, None))
@@ -62,7 +70,7 @@ async def examine(patient: Patient, hosts: Check | None = None) -> list[Finding]
     }
     found: dict[str, Sequence[Finding]] = {}
 
-    async def look(name: str, check: Check) -> None:
+    async def run(name: str, check: Check) -> None:
         try:
             found[name] = await check()
         except Exception as broken:  # noqa: BLE001 - whatever it is, what the others find is worth having
@@ -71,7 +79,7 @@ async def examine(patient: Patient, hosts: Check | None = None) -> list[Finding]
 
     async with anyio.create_task_group() as beside:
         for name, check in checks.items():
-            beside.start_soon(look, name, check)
+            beside.start_soon(run, name, check)
     local = found.pop("installed")
     return [*local, *said, told, *(finding for name in checks if name in found for finding in found[name])]
 

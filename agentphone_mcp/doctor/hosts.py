@@ -10,6 +10,7 @@ from typing import Any, cast
 import anyio
 
 from agentphone_mcp.api.key import mask_keys
+from agentphone_mcp.config import KEY_VARIABLE
 from agentphone_mcp.doctor.causes import cause_of
 from agentphone_mcp.doctor.entries import Address, Launch, NoEntry, is_switched_off, read_entry
 from agentphone_mcp.doctor.finding import Finding, failure, ok, skipped, warning
@@ -73,6 +74,22 @@ async def check_hosts(look: Look, only: str | None = None) -> list[Finding]:
         names = ", ".join(host.title for host in hosts)
         return [failure("hosts", f"none of those installed has an entry of agentphone: {names}", remedy)]
     return said
+
+
+def host_keys(look: Look) -> dict[str, str | None]:
+    """The keys that entries bring along, by the titles of their hosts; None where the host keeps the key by itself."""
+    found: dict[str, str | None] = {}
+    for host in HOSTS.values():
+        try:
+            entry = _find(host, look) if host.is_installed(look.place) else None
+            read = read_entry(host.key, entry[1], look.place.environ, look.place.platform) if entry else None
+        except (_Unreadable, NoEntry):
+            continue  # it is said where the host is looked at
+        if isinstance(read, Launch):
+            text = read.environ.get(KEY_VARIABLE)
+            if text or read.asks:
+                found[host.title] = text
+    return found
 
 
 async def _check(host: Host, look: Look, *, must_be: bool) -> Finding:

@@ -1,13 +1,15 @@
 """The key that the server would use here: where it comes from, and what is odd about it; never the key itself."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from agentphone_mcp.api.key import Allowlist, ApiKey, KeyRuleBroken
 from agentphone_mcp.config import KEY_FILE_VARIABLE, KEY_VARIABLE, ConfigError, read_key
 from agentphone_mcp.doctor.finding import Finding, failure, ok, warning
+from agentphone_mcp.keychain import NoKeychain
 
+Keychain = Callable[[str], ApiKey | None]
 _GET_ONE = (
     f"Run `agentphone-mcp login`, or set {KEY_VARIABLE} to the key from AgentPhone's dashboard; --sandbox needs none"
 )
@@ -23,8 +25,20 @@ class FoundKey:
     source: str
 
 
-def check_key(environ: Mapping[str, str], allowlist: Allowlist | None) -> tuple[FoundKey | None, Finding]:
+def check_key(
+    environ: Mapping[str, str],
+    allowlist: Allowlist | None,
+    *,
+    keychain: Keychain | None = None,
+    hosts: Mapping[str, str | None] | None = None,
+) -> tuple[FoundKey | None, Finding]:
     """Find the key as serving does, and say where it comes from with its last four characters.
+
+    Args:
+        environ: the variables.
+        allowlist: where the key would go; None where the base URL is refused.
+        keychain: finds the key that `login` kept for a base URL; None where it is to be left alone.
+        hosts: the key that stands in the entry of a host, by its title; None where the host keeps it by itself.
 
     Returns:
         the key, if it may be used, and what is said of it.
@@ -36,14 +50,41 @@ def check_key(environ: Mapping[str, str], allowlist: Allowlist | None) -> tuple[
         odd = _oddity(_text(environ))
         said = f"{source}: {odd}" if odd else str(wrong)
         return None, failure("key", said, _how_to_mend(source, said))
+    why = ""
+    if key is None and keychain and allowlist:
+        source = "the system's keychain"
+        try:
+            key = keychain(str(allowlist.base))
+        except NoKeychain as cannot:
+            why = f", and the system's keychain cannot be asked: {cannot}"
     if key is None:
-        return None, failure("key", f"there is none: {KEY_VARIABLE} and {KEY_FILE_VARIABLE} are not set", _GET_ONE)
-    found = FoundKey(key, source)
-    judged = _judged(found, allowlist)
+        return _of_a_host(hosts or {}, allowlist, why)
+    return _judged(FoundKey(key, source), allowlist)
+
+
+def _of_a_host(
+    hosts: Mapping[str, str | None], allowlist: Allowlist | None, why: str
+) -> tuple[FoundKey | None, Finding]:
+    """Where this shell has none: a host's entry may have brought its own, which then is the one to look at."""
+    for title, text in hosts.items():
+        try:
+            if text:
+                return _judged(FoundKey(ApiKey(text), f"the entry of {title}"), allowlist)
+        except KeyRuleBroken as broken:
+            remedy = f"Correct it in the file of {title}, or run `agentphone-mcp login` and take it out of there"
+            return None, failure("key", f"the entry of {title}: {_oddity(text or '') or broken}", remedy)
+    if hosts:
+        said = f"there is none in this shell; {', '.join(hosts)} keeps one by itself, which is not looked at"
+        return None, warning("key", said, f"Set {KEY_VARIABLE} here and run this again to have it looked at")
+    return None, failure("key", f"there is none: {KEY_VARIABLE} and {KEY_FILE_VARIABLE} are not set{why}", _GET_ONE)
+
+
+def _judged(found: FoundKey, allowlist: Allowlist | None) -> tuple[FoundKey | None, Finding]:
+    judged = _told(found, allowlist)
     return None if judged.status == "failure" else found, judged
 
 
-def _judged(found: FoundKey, allowlist: Allowlist | None) -> Finding:
+def _told(found: FoundKey, allowlist: Allowlist | None) -> Finding:
     facts = {"source": found.source, "last_four": found.key.last_four}
     said = f"from {found.source}, ends in {found.key.last_four or 'too few characters to show'}"
     if allowlist is None:

@@ -42,6 +42,7 @@ class Settings:
         sub_account: the child account that requests are scoped to.
         timeout: seconds that one answer of the API may take.
         state: where the ledger is kept: a folder, a SQLAlchemy URL, or `IN_MEMORY`.
+        has_keychain: whether the system's keychain may be asked for the key.
         is_sandbox: whether the API is to be a sandbox of this process's own.
     """
 
@@ -49,6 +50,7 @@ class Settings:
     sub_account: str | None
     timeout: float
     state: str
+    has_keychain: bool
     is_sandbox: bool
 
 
@@ -67,6 +69,7 @@ def check_settings(environ: Mapping[str, str]) -> tuple[Settings, list[Finding]]
         sub_account=account.sub_account if account else None,
         timeout=values["timeout"],
         state=IN_MEMORY if is_sandbox and not values["state"] else read_state(values["state"] or ""),
+        has_keychain=values["keychain"] == "on",
         is_sandbox=is_sandbox,
     )
     remedy = "Correct it where it is set, or unset it: then the default holds"

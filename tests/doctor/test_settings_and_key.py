@@ -1,13 +1,16 @@
 """`doctor` names the setting, the variable or the key that is wrong."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from agentphone_mcp.api.key import Allowlist
+from agentphone_mcp.api.key import Allowlist, ApiKey
 from agentphone_mcp.config import KEY_FILE_VARIABLE, KEY_VARIABLE
 from agentphone_mcp.doctor.key import check_key
+from agentphone_mcp.keychain import NoKeychain
+from tests.doctor.conftest import KEY as TEST_KEY
 
 VENDOR = Allowlist.for_base("https://api.agentphone.to", None)
 KEY = "sk_live_not_a_real_key_0042"
@@ -157,3 +160,46 @@ def test_uvx_is_broken(doctor: Any, api: Any, uvx: Path) -> None:
     uvx.write_text("@exit 3\n" if uvx.suffix else "#!/bin/sh\nexit 3\n")
     found = doctor("--no-hosts").warns_in("uvx")
     assert "ended with 3" in found["said"]
+
+
+def kept(_: str) -> ApiKey:
+    """A keychain with the key in it."""
+    return ApiKey(KEY)
+
+
+def locked(_: str) -> ApiKey:
+    """A keychain that is locked."""
+    raise NoKeychain("it is locked")
+
+
+def test_a_key_of_the_keychain() -> None:
+    """Where `login` kept it; a variable wins over it."""
+    for environ, source in (({}, "the system's keychain"), ({KEY_VARIABLE: KEY}, KEY_VARIABLE)):
+        found, said = check_key(environ, VENDOR, keychain=kept)
+        assert found
+        assert (found.source, said.said) == (source, f"from {source}, ends in 0042")
+
+
+def test_a_locked_keychain() -> None:
+    """It is said, as the key may be in it."""
+    found, said = check_key({}, VENDOR, keychain=locked)
+    assert (found, said.status) == (None, "failure")
+    assert said.said.endswith("the system's keychain cannot be asked: it is locked")
+
+
+def test_a_key_of_a_host(doctor: Any, api: Any, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The shell has none, and the entry of a host brings its own: that is the one to be looked at."""
+    monkeypatch.delenv("AGENTPHONE_API_KEY")
+    (home / ".cursor").mkdir()
+    entry = {"command": "uvx", "disabled": True, "env": {"AGENTPHONE_API_KEY": TEST_KEY}}
+    (home / ".cursor/mcp.json").write_text(json.dumps({"mcpServers": {"agentphone": entry}}))
+    report = doctor()
+    assert report.of("key")["said"] == "from the entry of Cursor, ends in 0042"
+    assert report.of("account")["status"] == "ok"
+
+
+def test_a_key_that_a_host_asks_for() -> None:
+    """VS Code keeps it where nobody else looks, so that nothing is known of it."""
+    found, said = check_key({}, VENDOR, hosts={"VS Code": None})
+    assert (found, said.status) == (None, "warning")
+    assert "VS Code keeps one by itself" in said.said
