@@ -119,8 +119,8 @@ def read_entry(host: str, entry: Mapping[str, Any], environ: Variables, platform
         headers = _texts(entry.get("headers")) | _texts(entry.get("http_headers"))
         headers = {name: expand(value) for name, value in headers.items()}
         token = entry.get("bearer_token_env_var")
-        if isinstance(token, str):
-            headers |= {"Authorization": f"Bearer {value}" for value in expand.named(token).values()}
+        if isinstance(token, str) and (held := expand.named(token)):
+            headers["Authorization"] = f"Bearer {held[token]}"
         return Address(expand(url), headers, tuple(expand.unset))
     command = entry.get("command", entry.get("cmd"))
     if not _is_text(command):
