@@ -2,8 +2,6 @@
 
 import logging
 import os
-import sys
-from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
@@ -21,7 +19,7 @@ from agentphone_mcp.doctor.hosts import Look, check_hosts, host_keys
 from agentphone_mcp.doctor.report import as_json, show
 from agentphone_mcp.doctor.settings import check_settings
 from agentphone_mcp.hosts.catalog import HOSTS
-from agentphone_mcp.hosts.places import Place
+from agentphone_mcp.hosts.places import read_place
 from agentphone_mcp.options import Amount
 
 
@@ -59,12 +57,12 @@ def doctor(
     logging.getLogger("mcp").addHandler(logging.NullHandler())
     given = {"AGENTPHONE_BASE_URL": base_url, "AGENTPHONE_STATE": state, "AGENTPHONE_SANDBOX": "1" if sandbox else None}
     read_session_bus(os.environ)
-    variables = read_variables(os.environ)
     # What hosts start gets what they have, and nothing of our own options.
-    look = Look(Place(sys.platform, Path.home(), variables), Path.cwd(), start_within)
+    place = read_place(os.environ)
+    look = Look(place, Path.cwd(), start_within)
     hosts = partial(check_hosts, look, host) if with_hosts or host else None
-    environ = variables | {name: value for name, value in given.items() if value}
-    patient = Patient(environ, Path.home(), host_keys(look) if hosts else {})
+    environ = dict(place.environ) | {name: value for name, value in given.items() if value}
+    patient = Patient(environ, place, host_keys(look) if hosts else {})
     with ExitStack() as stack:
         if check_settings(patient.environ)[0].is_sandbox:
             from agentphone_mcp.sandbox import running
@@ -78,8 +76,3 @@ def doctor(
         show(found, Console())
     if not is_well(found):
         click.get_current_context().exit(1)
-
-
-def read_variables(environ: Mapping[str, str]) -> dict[str, str]:
-    """The variables as they stand now."""
-    return dict(environ)

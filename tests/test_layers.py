@@ -27,6 +27,7 @@ MAY_USE = {
         "telemetry",
         "config",
         "options",
+        "install_command",
         "ledger_command",
         "token_command",
         "login_command",
@@ -38,11 +39,12 @@ MAY_USE = {
     "options": {"config", "api.key", "http_options"},
     "http_options": set(),
     "ledger_command": {"config", "guard"},
-    "hosts": {"config"},
     "login_command": {"config", "options", "keychain", "key_file", "signing_up", "guard.untrusted", "api"},
     "signing_up": {"config", "keychain", "key_file", "guard.untrusted", "api"},
     "keychain": {"api.key"},
     "key_file": set(),
+    "install_command": {"hosts", "config", "keychain", "api.key"},
+    "hosts": {"config", "api.key"},
     "token_command": {"callers", "hosting.token_file", "hosting.token_changes"},
     "doctor_command": {"", "config", "doctor", "hosts", "options", "sandbox"},
     "doctor": {"api", "config", "guard", "hosts", "keychain", "options"},
@@ -77,6 +79,7 @@ COMMANDS = {
     "cli",
     "demo",
     "doctor_command",
+    "install_command",
     "ledger_command",
     "login_command",
     "signing_up",
@@ -172,7 +175,7 @@ def names_in(path: Path) -> Iterator[tuple[str, int]]:
 def test_only_the_configuration_reads_the_environment(module: Path) -> None:
     """The command may hand it over; nobody looks by themselves, and never at import."""
     readers = [line for name, line in names_in(module) if name in ("os.environ", "os.getenv", "os.environb")]
-    if dotted(module) in ("cli", "doctor_command", "login_command"):
+    if dotted(module) in ("cli", "doctor_command", "install_command", "login_command"):
         calls = [ast.unparse(node) for node in ast.walk(ast.parse(module.read_text())) if isinstance(node, ast.Call)]
         assert len(readers) == sum("(os.environ)" in call and call.startswith("read_") for call in calls)
         return

@@ -3,7 +3,6 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
 
 import anyio
 from anyio.to_thread import run_sync
@@ -23,6 +22,7 @@ from agentphone_mcp.doctor.key import FoundKey, check_key
 from agentphone_mcp.doctor.ledger import check_ledger
 from agentphone_mcp.doctor.network import check_network
 from agentphone_mcp.doctor.settings import Settings, check_settings
+from agentphone_mcp.hosts.places import Place
 from agentphone_mcp.keychain import find
 
 Check = Callable[[], Awaitable[Sequence[Finding]]]
@@ -34,13 +34,13 @@ class Patient:
 
     Attributes:
         environ: the variables, those that options override among them.
-        home: the home folder of whoever asks.
+        place: the person and the machine.
         host_keys: the key that stands in the entry of a host, by its title; None where the host keeps it by itself.
         sandbox: the address and the key of a sandbox of this process's own, where that is to be asked.
     """
 
     environ: Mapping[str, str]
-    home: Path
+    place: Place
     host_keys: Mapping[str, str | None] = field(default_factory=dict[str, str | None])
     sandbox: tuple[str, str] | None = None
 
@@ -85,7 +85,7 @@ async def examine(patient: Patient, hosts: Check | None = None) -> list[Finding]
 
 
 async def _installed(patient: Patient) -> list[Finding]:
-    uvx = await check_uvx(patient.environ, patient.home)
+    uvx = await check_uvx(patient.place)
     return [check_python(required_python()), check_packages(requirements()), check_time_zones(), uvx]
 
 

@@ -3,9 +3,8 @@
 import platform
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from importlib import metadata
-from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import anyio
@@ -13,9 +12,9 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 from agentphone_mcp.doctor.finding import Finding, failure, ok, skipped, warning
+from agentphone_mcp.hosts.places import Place
+from agentphone_mcp.hosts.programs import PACKAGE, find_uvx, how_to_get_uv
 
-PACKAGE = "agentphone-mcp"
-GET_UVX = "Install uv, which brings uvx, as https://docs.astral.sh/uv/ says, or with `pipx install uv`"
 _SHOWN = (PACKAGE, "mcp", "httpx", "pydantic", "anyio")
 _LONGEST_LOOK = 10.0
 _ANY_ZONE = "America/New_York"
@@ -64,22 +63,23 @@ def check_time_zones(zone: Callable[[str], object] = ZoneInfo) -> Finding:
     return ok("time zones", "known")
 
 
-async def check_uvx(environ: Mapping[str, str], home: Path) -> Finding:
+async def check_uvx(place: Place) -> Finding:
     """Look where `uvx` is and whether it runs; one that is off the PATH is found as well."""
-    on_path = shutil.which("uvx", path=environ.get("PATH", ""))
-    found = on_path or next((str(place) for place in _usual_places(home) if shutil.which(place)), None)
-    if found is None:
-        return warning("uvx", "not found, and hosts start the server with it", GET_UVX)
+    get_uvx = f"Get uv, which brings uvx, with `{how_to_get_uv(place.platform)}`"
+    uvx = find_uvx(place)
+    if uvx is None:
+        return warning("uvx", "not found, and hosts start the server with it", get_uvx)
+    found = str(uvx)
     try:
         with anyio.fail_after(_LONGEST_LOOK):
             ran = await anyio.run_process([found, "--version"], check=False)
     except (OSError, TimeoutError) as broken:
         why = "it does not answer" if isinstance(broken, TimeoutError) else broken.strerror
-        return warning("uvx", f"{found} does not run: {why}", GET_UVX, path=found)
+        return warning("uvx", f"{found} does not run: {why}", get_uvx, path=found)
     said = ran.stdout.decode(errors="replace").strip() or "no version"
     if ran.returncode:
-        return warning("uvx", f"{found} does not run: it ended with {ran.returncode}", GET_UVX, path=found)
-    if not on_path:
+        return warning("uvx", f"{found} does not run: it ended with {ran.returncode}", get_uvx, path=found)
+    if not shutil.which("uvx", path=place.environ.get("PATH", "")):
         remedy = f"Let the entries of hosts name it whole, as `{PACKAGE} install` does, or run `uv tool update-shell`"
         return warning("uvx", f"{said} at {found}, which is not on the PATH", remedy, path=found)
     return ok("uvx", f"{said} at {found}", path=found)
@@ -106,10 +106,3 @@ def _version(name: str, version: Callable[[str], str]) -> str | None:
         return version(name)
     except metadata.PackageNotFoundError:
         return None
-
-
-def _usual_places(home: Path) -> list[Path]:
-    """Where the installers of uv put it, which a desktop's PATH often leaves out."""
-    name = "uvx.exe" if sys.platform == "win32" else "uvx"
-    folders = [home / ".local/bin", home / ".cargo/bin", Path("/opt/homebrew/bin"), Path("/usr/local/bin")]
-    return [folder / name for folder in folders]

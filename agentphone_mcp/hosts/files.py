@@ -74,10 +74,14 @@ def change(file: Path, edit: Edit, lock: Path, now: datetime) -> Change:
 
     try:
         lock.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(lock, timeout=_PATIENCE):
-            return _changed(Path(os.path.realpath(file)), edit, now)
+        held = FileLock(lock, timeout=_PATIENCE).acquire()
     except Timeout:
         raise CannotChange(f"{file} stays as it is: another install has been at work for too long") from None
+    except OSError as wrong:
+        raise _refused(lock, wrong, "written") from None
+    try:
+        with held:
+            return _changed(Path(os.path.realpath(file)), edit, now)
     except (OSError, Broken) as wrong:
         raise _refused(file, wrong, "changed") from None
 
@@ -104,6 +108,8 @@ def _changed(file: Path, edit: Edit, now: datetime) -> Change:
             raise Broken("it is read-only")
         if wanted is None:
             # It was made for our entry alone, and nothing else would be in a backup.
+            if _bytes(file) != before:
+                continue
             file.unlink()
             return Change(file, changed=True)
         file.parent.mkdir(parents=True, exist_ok=True)

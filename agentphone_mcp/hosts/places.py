@@ -1,5 +1,6 @@
-"""Where hosts keep their files, on each system; nothing here looks at the machine by itself."""
+"""Where hosts keep their files, on each system; only `read_place` looks which one this is."""
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +46,11 @@ class Place:
         """The folder that a variable names; None if it is not set, or to a path that is relative to who knows what."""
         named = Path(self.environ.get(variable, ""))
         return named if named.is_absolute() else None
+
+
+def read_place(environ: Mapping[str, str]) -> Place:
+    """Say on what system we are, and whose home this is."""
+    return Place(sys.platform, Path.home(), environ)
 
 
 def claude_desktop(place: Place) -> tuple[Path, ...]:

@@ -6,7 +6,8 @@ a parser, before and after. tomlkit writes the section, and edits what has no li
 
 import re
 import tomllib
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping
+from contextlib import suppress
 from typing import Any, cast
 
 from agentphone_mcp.hosts.entries import Entry
@@ -54,19 +55,20 @@ def put(text: str, table: tuple[str, ...], key: str, entry: Entry) -> str:
     wanted = with_entry(before, table, key, entry)
     section = _section((*table, key), entry).replace("\n", newline_of(text))
 
-    def as_text() -> str:
+    def as_text() -> Iterator[str]:
         if key not in there:
-            return _appended(text, section)
-        start, end = _place(text, (*table, key))
-        ended = section if text[start:end].endswith("\n") else section.removesuffix(newline_of(text))
-        return text[:start] + ended + text[end:]
+            yield _appended(text, section)
+            return
+        for start, end in _places(text, (*table, key)):
+            ended = section if text[start:end].endswith("\n") else section.removesuffix(newline_of(text))
+            yield text[:start] + ended + text[end:]
 
     def by_tomlkit(document: MutableMapping[str, Any]) -> None:
         for name in table:
             document = document[name]
         document[key] = _inline(entry)
 
-    return _first_good(text, wanted, as_text, by_tomlkit)
+    return _first_good(text, wanted, as_text(), by_tomlkit)
 
 
 def remove(text: str, table: tuple[str, ...], key: str, *, drop_empty: bool) -> str:
@@ -77,8 +79,8 @@ def remove(text: str, table: tuple[str, ...], key: str, *, drop_empty: bool) -> 
     """
     before = parse(text)
 
-    def as_text() -> str:
-        return _cut(text, *_place(text, (*table, key)))
+    def as_text() -> Iterator[str]:
+        return (_cut(text, *place) for place in _places(text, (*table, key)))
 
     def by_tomlkit(document: MutableMapping[str, Any]) -> None:
         for name in table:
@@ -86,19 +88,18 @@ def remove(text: str, table: tuple[str, ...], key: str, *, drop_empty: bool) -> 
         del document[key]
 
     try:
-        return _first_good(text, without_entry(before, table, key, drop_empty=drop_empty), as_text, by_tomlkit)
+        return _first_good(text, without_entry(before, table, key, drop_empty=drop_empty), as_text(), by_tomlkit)
     except Broken:
         # The table has a header of its own, or goes with its only section.
-        return _first_good(text, without_entry(before, table, key, drop_empty=not drop_empty), as_text, by_tomlkit)
+        return _first_good(text, without_entry(before, table, key, drop_empty=not drop_empty), as_text(), by_tomlkit)
 
 
 def _first_good(
-    text: str, wanted: Document, as_text: Callable[[], str], by_tomlkit: Callable[[MutableMapping[str, Any]], None]
+    text: str, wanted: Document, as_text: Iterator[str], by_tomlkit: Callable[[MutableMapping[str, Any]], None]
 ) -> str:
-    try:
-        return checked(as_text(), wanted, parse)
-    except Broken:
-        pass
+    for written in as_text:
+        with suppress(Broken):
+            return checked(written, wanted, parse)
     import tomlkit
     from tomlkit.exceptions import TOMLKitError
 
@@ -140,20 +141,18 @@ def _appended(text: str, section: str) -> str:
     return f"{text}{newline}{newline}{section.removesuffix(newline)}"
 
 
-def _place(text: str, path: tuple[str, ...]) -> tuple[int, int]:
-    """Where our section begins and ends, with the sections within it, and without remarks on what follows.
+def _places(text: str, path: tuple[str, ...]) -> Iterator[tuple[int, int]]:
+    """Where our section may begin and end, with the sections within it, and without remarks on what follows.
 
-    A line in a text of several lines may look like a header; whoever calls this reads the result by a parser.
+    A line in a text of several lines may look like its header; whoever calls this reads the result by a parser.
     """
     name = r"\s*\.\s*".join(rf"(?:{re.escape(part)}|\"{re.escape(part)}\"|'{re.escape(part)}')" for part in path)
     ours = re.compile(rf"^[ \t]*\[[ \t]*{name}[ \t]*(?:\.[^\]\r\n]*)?\][^\r\n]*\r?\n?", re.MULTILINE)
     headers = [header.start() for header in re.finditer(r"^[ \t]*\[", text, re.MULTILINE)]
-    found = [header for header in headers if ours.match(text, header)]
-    if not found:
-        raise Broken(BY_HAND)
-    end = next((header for header in headers if header > found[-1]), len(text))
-    remarks = re.search(r"(?:^[ \t]*(?:#.*)?(?:\r?\n|\Z))+\Z", text[found[0] : end], re.MULTILINE)
-    return found[0], found[0] + remarks.start() if remarks else end
+    for start in (header for header in headers if ours.match(text, header)):
+        end = next((header for header in headers if header > start and not ours.match(text, header)), len(text))
+        remarks = re.search(r"(?:^[ \t]*(?:#.*)?(?:\r?\n|\Z))+\Z", text[start:end], re.MULTILINE)
+        yield start, start + remarks.start() if remarks else end
 
 
 def _cut(text: str, start: int, end: int) -> str:

@@ -15,6 +15,7 @@ import pytest
 from agentphone_mcp.doctor.examination import Patient, examine
 from agentphone_mcp.doctor.finding import Finding
 from agentphone_mcp.doctor.installed import check_packages, check_python, check_time_zones
+from agentphone_mcp.hosts.places import Place
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 120
@@ -131,7 +132,7 @@ async def test_a_check_that_breaks_down_hides_no_other(home: Path) -> None:
     async def broken() -> list[Finding]:
         raise RuntimeError("at sk_live_not_a_real_key_0042")
 
-    found = await examine(Patient({"AGENTPHONE_BASE_URL": "http://127.0.0.1:9"}, home), broken)
+    found = await examine(Patient({"AGENTPHONE_BASE_URL": "http://127.0.0.1:9"}, Place("linux", home, {})), broken)
     assert found[-1].check == "hosts"
     assert found[-1].said == "this check broke down: RuntimeError: at [key removed]"
     assert len(found) > 5

@@ -143,7 +143,7 @@ def test_uvx_is_missing(doctor: Any, api: Any, uvx: Path, monkeypatch: pytest.Mo
     uvx.unlink()
     found = doctor("--no-hosts").of("uvx")
     assert (found["status"], "not found" in found["said"]) == ("warning", True)
-    assert "Install uv" in found["remedy"]
+    assert "Get uv" in found["remedy"]
 
 
 def test_uvx_is_off_the_path(doctor: Any, api: Any, home: Path, uvx: Path) -> None:

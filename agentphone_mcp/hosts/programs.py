@@ -1,0 +1,89 @@
+"""What hosts start: `uvx` with its whole path, as most of them know nothing of the PATH of a shell."""
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from agentphone_mcp.hosts.places import Place
+
+PACKAGE = "agentphone-mcp"
+HOW_TO_GET_UV = {
+    "win32": 'powershell -ExecutionPolicy ByPass -c "irm https://astral.sh/uv/install.ps1 | iex"',
+    "darwin": "brew install uv",
+}
+_HOW_ELSEWHERE = "curl -LsSf https://astral.sh/uv/install.sh | sh"
+
+
+class NoProgram(Exception):
+    """There is nothing that a host could start; the message is one sentence that says how to get it."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """What a host starts.
+
+    Attributes:
+        command: the program, with its whole path unless others are to find their own.
+        arguments: what makes it our server.
+        remark: a sentence on it for the user; mostly there is none.
+    """
+
+    command: str
+    arguments: tuple[str, ...] = ()
+    remark: str = ""
+
+
+ANYWHERE = Program("uvx", (PACKAGE,))
+"""For files that are shared with others, whose paths are not ours."""
+
+
+def find_program(place: Place, running: str) -> Program:
+    """Find `uvx`, or else the installed program that is running.
+
+    A link is left unresolved: package managers change what theirs lead to with each version.
+
+    Args:
+        place: on which machine to look.
+        running: how the running program was started, as in `sys.argv[0]`.
+
+    Raises:
+        NoProgram: if there is neither.
+    """
+    uvx = find_uvx(place)
+    if uvx:
+        return Program(str(uvx), (PACKAGE,))
+    itself = Path(os.path.abspath(running))
+    if itself.stem == PACKAGE and _can_start(itself):
+        remark = f"There is no uvx here, so {itself} is started: if you move or remove it, install again."
+        return Program(str(itself), (), remark)
+    how = how_to_get_uv(place.platform)
+    raise NoProgram(f"hosts start the server by uvx, which is not found here: get uv with `{how}`, and install again")
+
+
+def find_uvx(place: Place) -> Path | None:
+    """Find `uvx` by its whole path, on the PATH first, and else where its installers put it."""
+    name = "uvx.exe" if place.platform == "win32" else "uvx"
+    on_path = shutil.which("uvx", path=place.environ.get("PATH", ""))
+    known = [Path(on_path)] if on_path else []
+    known += [folder / name for folder in _folders(place)]
+    found = next(filter(_can_start, known), None)
+    return Path(os.path.abspath(found)) if found else None
+
+
+def how_to_get_uv(platform: str) -> str:
+    """The command that installs uv on a system, as in `sys.platform`."""
+    return HOW_TO_GET_UV.get(platform, _HOW_ELSEWHERE)
+
+
+def _folders(place: Place) -> list[Path]:
+    """Where installers put `uvx`, on the PATH or not."""
+    folders = [place.home / ".local" / "bin", place.home / ".cargo" / "bin"]
+    if place.platform == "win32":
+        return [*folders, place.local / "Microsoft" / "WinGet" / "Links", place.home / "scoop" / "shims"]
+    homebrew = ("/opt/homebrew/bin", "/usr/local/bin", "/home/linuxbrew/.linuxbrew/bin")
+    return [*folders, *map(Path, homebrew)]
+
+
+def _can_start(program: Path) -> bool:
+    return program.is_file() and os.access(program, os.X_OK)

@@ -1,0 +1,98 @@
+"""The catalogue of hosts: where each keeps its servers on each system."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from agentphone_mcp.hosts.catalog import HOSTS
+from agentphone_mcp.hosts.places import Place
+
+MAC = "Library/Application Support"
+WHERE = {
+    "claude-desktop": (
+        f"{MAC}/Claude/claude_desktop_config.json",
+        "AppData/Roaming/Claude/claude_desktop_config.json",
+        ".config/Claude/claude_desktop_config.json",
+    ),
+    "claude-code": (".claude.json",) * 3,
+    "cursor": (".cursor/mcp.json",) * 3,
+    "windsurf": (
+        ".config/devin/mcp_config.json",
+        "AppData/Roaming/devin/mcp_config.json",
+        ".config/devin/mcp_config.json",
+    ),
+    "vscode": (f"{MAC}/Code/User/mcp.json", "AppData/Roaming/Code/User/mcp.json", ".config/Code/User/mcp.json"),
+    "zed": (".config/zed/settings.json", "AppData/Roaming/Zed/settings.json", ".config/zed/settings.json"),
+    "codex": (".codex/config.toml",) * 3,
+    "gemini": (".gemini/settings.json",) * 3,
+    "goose": (
+        ".config/goose/config.yaml",
+        "AppData/Roaming/Block/goose/config/config.yaml",
+        ".config/goose/config.yaml",
+    ),
+}
+"""On macOS, Windows and Linux."""
+
+
+@pytest.mark.parametrize("key", HOSTS)
+@pytest.mark.parametrize(
+    ("system", "platform"), list(enumerate(("darwin", "win32", "linux"))), ids=("mac", "win", "linux")
+)
+def test_each_host_has_its_file_on_each_system(
+    key: str, system: int, platform: str, place: Callable[..., Place]
+) -> None:
+    """Where its own documentation says."""
+    somewhere = place(platform)
+    assert HOSTS[key].user_file(somewhere) == somewhere.home / WHERE[key][system]
+
+
+@pytest.mark.parametrize("key", HOSTS)
+@pytest.mark.parametrize("platform", ["darwin", "win32", "linux"])
+def test_a_host_is_found_by_its_file_or_its_folder(key: str, platform: str, place: Callable[..., Place]) -> None:
+    """And not before; the home folder itself is no sign of anything."""
+    somewhere = place(platform)
+    host = HOSTS[key]
+    assert not host.is_installed(somewhere)
+    file = host.user_file(somewhere)
+    mark = file if file.parent == somewhere.home else file.parent
+    mark.mkdir(parents=True)
+    assert host.is_installed(somewhere)
+
+
+@pytest.mark.parametrize(
+    ("key", "variable", "file"),
+    [
+        ("claude-code", "CLAUDE_CONFIG_DIR", ".claude.json"),
+        ("codex", "CODEX_HOME", "config.toml"),
+        ("claude-desktop", "XDG_CONFIG_HOME", "Claude/claude_desktop_config.json"),
+        ("goose", "XDG_CONFIG_HOME", "goose/config.yaml"),
+    ],
+)
+def test_a_variable_moves_the_file(
+    key: str, variable: str, file: str, place: Callable[..., Place], tmp_path: Path
+) -> None:
+    """As it does for the host; one that names no whole path is passed over."""
+    assert HOSTS[key].user_file(place(**{variable: str(tmp_path)})) == tmp_path / file
+    assert HOSTS[key].user_file(place(**{variable: "here"})) == HOSTS[key].user_file(place())
+
+
+def test_claude_desktop_from_the_store_has_a_file_of_its_own(place: Callable[..., Place]) -> None:
+    """It ignores the usual one, which may be left from an earlier install."""
+    windows = place("win32")
+    usual = windows.home / "AppData" / "Roaming" / "Claude" / "claude_desktop_config.json"
+    usual.parent.mkdir(parents=True)
+    assert HOSTS["claude-desktop"].user_file(windows) == usual
+    own = windows.home / "AppData/Local/Packages/Claude_pzs8sxrjxfjjc/LocalCache/Roaming/Claude"
+    own.mkdir(parents=True)
+    assert HOSTS["claude-desktop"].user_file(windows) == own / usual.name
+
+
+def test_windsurf_keeps_its_old_file_until_it_is_devin(place: Callable[..., Place]) -> None:
+    """The newest folder that is there is in use."""
+    somewhere = place()
+    old, new = somewhere.home / ".codeium" / "windsurf", somewhere.home / ".config" / "devin"
+    old.mkdir(parents=True)
+    assert HOSTS["windsurf"].user_file(somewhere).parent == old
+    new.mkdir(parents=True)
+    assert HOSTS["windsurf"].user_file(somewhere).parent == new

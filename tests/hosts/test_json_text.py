@@ -1,0 +1,103 @@
+"""JSON with comments is changed as text: every byte of others stays, whatever they wrote."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agentphone_mcp.hosts import json_editor
+from agentphone_mcp.hosts.texts import Broken
+
+TABLE, KEY = ("mcpServers",), "agentphone"
+ENTRY = {"command": "uvx", "args": ["agentphone-mcp"]}
+NAMES = st.text(alphabet='ab/*,:{}[]"\\é ☎', max_size=6).filter(lambda name: name not in (*TABLE, KEY))
+LEAVES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | NAMES
+BLANKS = ["", " ", "\n", "\t", "\r\n  ", ' // a remark, with { and "\n', "/* a\n * remark */", " /* , */ "]
+
+
+@st.composite
+def written(draw: st.DrawFn, value: Any) -> str:
+    """A value as somebody may have written it: with blanks, remarks and trailing commas anywhere."""
+
+    def blank() -> str:
+        return draw(st.sampled_from(BLANKS))
+
+    def write(value: Any) -> str:
+        if not isinstance(value, dict | list):
+            return json.dumps(value, ensure_ascii=draw(st.booleans()))
+        parts = [write(each) for each in value]
+        if isinstance(value, dict):
+            values = [write(each) for each in value.values()]
+            parts = [f"{name}{blank()}:{blank()}{one}" for name, one in zip(parts, values, strict=True)]
+        inside = ",".join(f"{blank()}{part}{blank()}" for part in parts) or blank()
+        comma = "," if parts and draw(st.booleans()) else ""
+        first, last = ("{", "}") if isinstance(value, dict) else ("[", "]")
+        return f"{first}{inside}{comma}{blank()}{last}"
+
+    return f"{blank()}{write(value)}{blank()}"
+
+
+DOCUMENTS = st.dictionaries(
+    NAMES, st.recursive(LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3))
+)
+
+
+@given(data=st.data(), before=DOCUMENTS, servers=st.dictionaries(NAMES, LEAVES, min_size=1, max_size=3))
+def test_what_was_put_in_comes_out_and_leaves_every_byte(
+    data: st.DataObject, before: dict[str, Any], servers: dict[str, Any]
+) -> None:
+    """One piece of text goes into a table with servers, and the same piece is taken out."""
+    document = before | {TABLE[0]: servers}
+    text = data.draw(written(document))
+    put = json_editor.put(text, TABLE, KEY, ENTRY)
+    assert json_editor.parse(put) == before | {TABLE[0]: servers | {KEY: ENTRY}}
+    assert is_one_piece_more(put, text)
+    assert json_editor.remove(put, TABLE, KEY, drop_empty=False) == text
+
+
+@given(data=st.data(), before=DOCUMENTS)
+def test_a_table_that_is_not_there_is_made(data: st.DataObject, before: dict[str, Any]) -> None:
+    """And goes with the entry, if it is to; a document with anything in it is then as it was."""
+    text = data.draw(written(before))
+    put = json_editor.put(text, TABLE, KEY, ENTRY)
+    assert json_editor.parse(put) == before | {TABLE[0]: {KEY: ENTRY}}
+    removed = json_editor.remove(put, TABLE, KEY, drop_empty=True)
+    assert json_editor.parse(removed) == before
+    assert removed == text or not before
+
+
+@given(data=st.data(), before=DOCUMENTS, old=LEAVES)
+def test_an_entry_is_replaced_where_it_stands(data: st.DataObject, before: dict[str, Any], old: Any) -> None:
+    """All that others wrote before and behind it stays."""
+    text = data.draw(written({TABLE[0]: {KEY: old} | before}))
+    put = json_editor.put(text, TABLE, KEY, ENTRY)
+    assert json_editor.parse(put) == {TABLE[0]: {KEY: ENTRY} | before}
+    assert json_editor.put(put, TABLE, KEY, ENTRY) == put
+
+
+def is_one_piece_more(longer: str, shorter: str) -> bool:
+    """Whether a text is another with one piece put in."""
+    at = next((at for at, pair in enumerate(zip(longer, shorter, strict=False)) if pair[0] != pair[1]), len(shorter))
+    return any(longer.startswith(shorter[:split]) and longer.endswith(shorter[split:]) for split in range(at, -1, -1))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        pytest.param('{\n  "a": 1\n  "b": 2\n}', "line 3, column 3: expecting ',' delimiter", id="no-comma"),
+        pytest.param('{ // "a": 1\n "b": }', "line 2, column 7: expecting value", id="no-value"),
+        pytest.param('{"a": 1', "line 1, column 8: expecting ',' delimiter", id="no-end"),
+        pytest.param("{'a': 1}", "line 1, column 2", id="single-quotes"),
+        pytest.param('{"a": 1} }', "line 1, column 10: extra data", id="too-much"),
+        pytest.param("[]", "line 1, column 1: it is not an object in braces", id="list"),
+        pytest.param("{,}", "has to be changed by hand", id="lone-comma"),
+        pytest.param('{"mcpServers": [1]}', "mcpServers is no table of names", id="no-table"),
+        pytest.param("[" * 100_000, "nested too deep", id="deep"),
+    ],
+)
+def test_a_broken_text_is_named_by_its_line(text: str, said: str) -> None:
+    """Remarks before it do not move the line."""
+    with pytest.raises(Broken, match=said):
+        json_editor.put(text, TABLE, KEY, ENTRY)
