@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -10,7 +11,7 @@ from urllib.parse import urlsplit
 import click
 import platformdirs
 
-from agentphone_mcp.config import TOOLSETS, ConfigError, read_toolsets
+from agentphone_mcp.config import TOOLSETS, ConfigError, read_session_bus, read_toolsets
 from agentphone_mcp.hosts import editing, files
 from agentphone_mcp.hosts.catalog import HOSTS, Host
 from agentphone_mcp.hosts.choosing import Wishes, set_up
@@ -18,6 +19,7 @@ from agentphone_mcp.hosts.entries import CannotEnter, entry, inputs
 from agentphone_mcp.hosts.files import CannotChange, Change
 from agentphone_mcp.hosts.places import Place, read_place
 from agentphone_mcp.hosts.programs import ANYWHERE, NoProgram, Program, find_program
+from agentphone_mcp.options import KEYCHAIN
 
 _ALL = "all"
 
@@ -49,6 +51,7 @@ class _Target:
 @click.option("--remote", metavar="URL", help="A server that runs elsewhere, by the URL of its /mcp.")
 @click.option("--key-file", metavar="PATH", help="Read the key from this file.")
 @click.option("--plain-key", is_flag=True, help="Write the key itself into the file, for whoever can read it.")
+@KEYCHAIN
 @click.option("--uninstall", is_flag=True, help="Take the server out again, and nothing else.")
 def install(
     host: str | None,
@@ -61,6 +64,7 @@ def install(
     remote: str | None,
     key_file: str | None,
     plain_key: bool,
+    keychain: str,
     uninstall: bool,
 ) -> None:
     """Install the server in HOST, or `all` that are found here; without HOST, choose from a menu.
@@ -70,6 +74,8 @@ def install(
     wishes = Wishes(read_only, _toolsets(toolsets), sandbox, remote, key_file, plain_key, is_shared=project is not None)
     _check(wishes, uninstall=uninstall, only_print=only_print, file=file, project=project)
     place = read_place(os.environ)
+    read_session_bus(os.environ)
+    is_kept = _is_kept if keychain == "on" else lambda: False
     chosen = _chosen(host, place, uninstall=uninstall)
     if file and len(chosen) > 1:
         raise click.UsageError("--file is one host's: name that host")
@@ -81,9 +87,9 @@ def install(
                 if uninstall:
                     _uninstall(target)
                 elif only_print:
-                    _print(target, wishes)
+                    _print(target, wishes, is_kept)
                 else:
-                    _install(target, wishes)
+                    _install(target, wishes, is_kept)
         except (CannotChange, CannotEnter, ConfigError, NoProgram) as cannot:
             if len(chosen) == 1:
                 raise click.ClickException(str(cannot)) from None
@@ -183,18 +189,18 @@ def _is_kept() -> bool:
         return False
 
 
-def _print(target: _Target, wishes: Wishes) -> None:
+def _print(target: _Target, wishes: Wishes, is_kept: Callable[[], bool]) -> None:
     program = _program(target, wishes)
-    setup, said = set_up(target.host, wishes, target.place, program, _is_kept)
+    setup, said = set_up(target.host, wishes, target.place, program, is_kept)
     written = entry(target.host, setup, target.file)
     click.echo(editing.install(target.host, "", written, inputs(target.host, setup)), nl=False)
     for sentence in filter(None, (f"This belongs in {target.file}.", program.remark, said)):
         click.echo(sentence, err=True)
 
 
-def _install(target: _Target, wishes: Wishes) -> None:
+def _install(target: _Target, wishes: Wishes, is_kept: Callable[[], bool]) -> None:
     host, program = target.host, _program(target, wishes)
-    setup, said = set_up(host, wishes, target.place, program, _is_kept)
+    setup, said = set_up(host, wishes, target.place, program, is_kept)
     written, asked = entry(host, setup, target.file), inputs(host, setup)
     done = _change(target, lambda text: editing.install(host, text or "", written, asked))
     if not done.changed:

@@ -98,7 +98,9 @@ def _check_address(base_url: str) -> None:
 
 def _look_at_switch(keychain: str) -> None:
     if keychain == "off":
-        raise click.ClickException("the keychain is switched off by AGENTPHONE_KEYCHAIN or --keychain: switch it on")
+        raise click.ClickException(
+            "AGENTPHONE_KEYCHAIN or --keychain is off: switch the keychain on, or keep the key in a file with --key-file"
+        )
 
 
 def _look_at_keychain(keychain: str) -> None:
@@ -173,12 +175,12 @@ def _named(key: ApiKey) -> str:
 
 def _described(key: ApiKey, usage: Usage) -> str:
     """What the key opens, as far as the API says it."""
-    said: list[str] = []
+    parts: list[str] = []
     if usage.plan and usage.plan.name:
-        said.append(f"plan {' '.join(clean(usage.plan.name).split())}")
+        parts.append(f"plan {' '.join(clean(usage.plan.name).split())}")
     if usage.numbers and usage.numbers.used is not None:
         of = f" of {usage.numbers.limit}" if usage.numbers.limit is not None else ""
-        said.append(f"{usage.numbers.used}{of} phone numbers")
+        parts.append(f"phone numbers {usage.numbers.used}{of}")
     if usage.stats and usage.stats.calls_30d is not None and usage.stats.messages_30d is not None:
-        said.append(f"{usage.stats.calls_30d} calls and {usage.stats.messages_30d} texts in 30 days")
-    return f"{_named(key)} is good: {', '.join(said)}." if said else f"{_named(key)} is good."
+        parts.append(f"in the last 30 days calls {usage.stats.calls_30d}, texts {usage.stats.messages_30d}")
+    return f"{_named(key)} is good: {'; '.join(parts)}." if parts else f"{_named(key)} is good."

@@ -43,7 +43,7 @@ MAY_USE = {
     "signing_up": {"config", "keychain", "key_file", "guard.untrusted", "api"},
     "keychain": {"api.key"},
     "key_file": set(),
-    "install_command": {"hosts", "config", "keychain", "api.key"},
+    "install_command": {"hosts", "config", "options", "keychain", "api.key"},
     "hosts": {"config", "api.key"},
     "token_command": {"callers", "hosting.token_file", "hosting.token_changes"},
     "doctor_command": {"", "config", "doctor", "hosts", "options", "sandbox"},

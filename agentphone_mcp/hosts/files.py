@@ -104,8 +104,8 @@ def _changed(file: Path, edit: Edit, now: datetime) -> Change:
         wanted = edit(text)
         if wanted == text:
             return Change(file, changed=False)
-        if before is not None and not os.access(file, os.W_OK):
-            raise Broken("it is read-only")
+        if before is not None:
+            _check_that_it_is_ours(file)
         if wanted is None:
             # It was made for our entry alone, and nothing else would be in a backup.
             if _bytes(file) != before:
@@ -123,6 +123,13 @@ def _changed(file: Path, edit: Edit, now: datetime) -> Change:
             raise
         _discard(backup)
     raise Broken("its program keeps writing it, so quit that first")
+
+
+def _check_that_it_is_ours(file: Path) -> None:
+    if os.name == "posix" and os.geteuid() not in (0, file.stat().st_uid):
+        raise Broken("it belongs to another user, who alone can change it")
+    if not os.access(file, os.W_OK):
+        raise Broken("it is read-only")
 
 
 def _discard(backup: Path | None) -> None:
@@ -166,7 +173,8 @@ def _for_its_owner(path: str, flags: int) -> int:
 def _as_before(handle: int, before: os.stat_result) -> None:
     """Give a file the owner and the mode of another; a host could not read what root has written for it."""
     if os.name == "posix":
-        if (before.st_uid, before.st_gid) != (os.geteuid(), os.getegid()):
+        # A group of which its owner is no member cannot be given on.
+        with contextlib.suppress(PermissionError):
             os.fchown(handle, before.st_uid, before.st_gid)
         os.fchmod(handle, stat.S_IMODE(before.st_mode))
 

@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, cast
 
 from agentphone_mcp.hosts.texts import BY_HAND, Broken, Document, newline_of
@@ -79,7 +80,9 @@ def parse(text: str) -> Document:
     return cast("Document", document)
 
 
+@lru_cache(maxsize=4)
 def _read_by_another(text: str) -> Any:
+    """Read by the library json5, which takes a second for fifty kilobytes; so the same text is not read twice."""
     import json5
 
     try:

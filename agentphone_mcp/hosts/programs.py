@@ -12,6 +12,7 @@ HOW_TO_GET_UV = {
     "win32": 'powershell -ExecutionPolicy ByPass -c "irm https://astral.sh/uv/install.ps1 | iex"',
     "darwin": "brew install uv",
 }
+HOMEBREW = (Path("/opt/homebrew/bin"), Path("/usr/local/bin"), Path("/home/linuxbrew/.linuxbrew/bin"))
 _HOW_ELSEWHERE = "curl -LsSf https://astral.sh/uv/install.sh | sh"
 
 
@@ -38,7 +39,7 @@ ANYWHERE = Program("uvx", (PACKAGE,))
 """For files that are shared with others, whose paths are not ours."""
 
 
-def find_program(place: Place, running: str) -> Program:
+def find_program(place: Place, running: str, homebrew: tuple[Path, ...] = HOMEBREW) -> Program:
     """Find `uvx`, or else the installed program that is running.
 
     A link is left unresolved: package managers change what theirs lead to with each version.
@@ -46,11 +47,12 @@ def find_program(place: Place, running: str) -> Program:
     Args:
         place: on which machine to look.
         running: how the running program was started, as in `sys.argv[0]`.
+        homebrew: where Homebrew puts programs, for everybody on the machine.
 
     Raises:
         NoProgram: if there is neither.
     """
-    uvx = find_uvx(place)
+    uvx = find_uvx(place, homebrew)
     if uvx:
         return Program(str(uvx), (PACKAGE,))
     itself = Path(os.path.abspath(running))
@@ -61,12 +63,12 @@ def find_program(place: Place, running: str) -> Program:
     raise NoProgram(f"hosts start the server by uvx, which is not found here: get uv with `{how}`, and install again")
 
 
-def find_uvx(place: Place) -> Path | None:
+def find_uvx(place: Place, homebrew: tuple[Path, ...] = HOMEBREW) -> Path | None:
     """Find `uvx` by its whole path, on the PATH first, and else where its installers put it."""
     name = "uvx.exe" if place.platform == "win32" else "uvx"
     on_path = shutil.which("uvx", path=place.environ.get("PATH", ""))
     known = [Path(on_path)] if on_path else []
-    known += [folder / name for folder in _folders(place)]
+    known += [folder / name for folder in (*_folders(place), *homebrew)]
     found = next(filter(_can_start, known), None)
     return Path(os.path.abspath(found)) if found else None
 
@@ -77,12 +79,11 @@ def how_to_get_uv(platform: str) -> str:
 
 
 def _folders(place: Place) -> list[Path]:
-    """Where installers put `uvx`, on the PATH or not."""
+    """Where installers put `uvx` for one user, on the PATH or not."""
     folders = [place.home / ".local" / "bin", place.home / ".cargo" / "bin"]
     if place.platform == "win32":
         return [*folders, place.local / "Microsoft" / "WinGet" / "Links", place.home / "scoop" / "shims"]
-    homebrew = ("/opt/homebrew/bin", "/usr/local/bin", "/home/linuxbrew/.linuxbrew/bin")
-    return [*folders, *map(Path, homebrew)]
+    return folders
 
 
 def _can_start(program: Path) -> bool:

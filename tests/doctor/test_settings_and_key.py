@@ -9,6 +9,7 @@ import pytest
 from agentphone_mcp.api.key import Allowlist, ApiKey
 from agentphone_mcp.config import KEY_FILE_VARIABLE, KEY_VARIABLE
 from agentphone_mcp.doctor.key import check_key
+from agentphone_mcp.hosts.programs import HOMEBREW
 from agentphone_mcp.keychain import NoKeychain
 from tests.doctor.conftest import KEY as TEST_KEY
 
@@ -138,6 +139,7 @@ def test_a_misspelt_variable(doctor: Any, api: Any) -> None:
     assert found["remedy"] == "Did you mean AGENTPHONE_QUIET_HOURS?"
 
 
+@pytest.mark.skipif(any((folder / "uvx").exists() for folder in HOMEBREW), reason="this machine has one for everybody")
 def test_uvx_is_missing(doctor: Any, api: Any, uvx: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is running runs without, so it is a warning."""
     uvx.unlink()

@@ -65,6 +65,7 @@ def run(home: Path, uvx: Path, keychain: None, tmp_path: Path) -> Install:
         "CLAUDE_CONFIG_DIR": None,
         "AGENTPHONE_API_KEY": None,
         "AGENTPHONE_API_KEY_FILE": None,
+        "AGENTPHONE_KEYCHAIN": None,
         "AGENTPHONE_MCP_TOKEN": None,
     }
 

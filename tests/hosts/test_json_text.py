@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agentphone_mcp.hosts import json_editor
@@ -15,6 +15,10 @@ ENTRY = {"command": "uvx", "args": ["agentphone-mcp"]}
 NAMES = st.text(alphabet='ab/*,:{}[]"\\é ☎', max_size=6).filter(lambda name: name not in (*TABLE, KEY))
 LEAVES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | NAMES
 BLANKS = ["", " ", "\n", "\t", "\r\n  ", ' // a remark, with { and "\n', "/* a\n * remark */", " /* , */ "]
+
+
+FEWER = settings(max_examples=30)
+"""The second parser is a slow one."""
 
 
 @st.composite
@@ -44,6 +48,7 @@ DOCUMENTS = st.dictionaries(
 )
 
 
+@FEWER
 @given(data=st.data(), before=DOCUMENTS, servers=st.dictionaries(NAMES, LEAVES, min_size=1, max_size=3))
 def test_what_was_put_in_comes_out_and_leaves_every_byte(
     data: st.DataObject, before: dict[str, Any], servers: dict[str, Any]
@@ -57,6 +62,7 @@ def test_what_was_put_in_comes_out_and_leaves_every_byte(
     assert json_editor.remove(put, TABLE, KEY, drop_empty=False) == text
 
 
+@FEWER
 @given(data=st.data(), before=DOCUMENTS)
 def test_a_table_that_is_not_there_is_made(data: st.DataObject, before: dict[str, Any]) -> None:
     """And goes with the entry, if it is to; a document with anything in it is then as it was."""
@@ -68,6 +74,7 @@ def test_a_table_that_is_not_there_is_made(data: st.DataObject, before: dict[str
     assert removed == text or not before
 
 
+@FEWER
 @given(data=st.data(), before=DOCUMENTS, old=LEAVES)
 def test_an_entry_is_replaced_where_it_stands(data: st.DataObject, before: dict[str, Any], old: Any) -> None:
     """All that others wrote before and behind it stays."""

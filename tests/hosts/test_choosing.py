@@ -1,0 +1,145 @@
+"""How the server is set up: what hosts start, and where the key comes from."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from agentphone_mcp.config import ConfigError
+from agentphone_mcp.hosts.catalog import HOSTS
+from agentphone_mcp.hosts.choosing import Wishes, set_up
+from agentphone_mcp.hosts.entries import CannotEnter, KeyFile, PlainText
+from agentphone_mcp.hosts.places import Place
+from agentphone_mcp.hosts.programs import ANYWHERE, NoProgram, Program, find_program
+
+KEY = "sk_live_not_a_real_key_0042"
+URL = "https://phone.example.com/mcp"
+WITH_KEY = {"AGENTPHONE_API_KEY": KEY}
+WITH_TOKEN = {"AGENTPHONE_MCP_TOKEN": "apmcp_example"}
+
+
+def never() -> bool:
+    """A keychain that must not be asked."""
+    raise AssertionError
+
+
+@pytest.mark.parametrize(
+    ("host", "environ", "is_kept", "key", "said"),
+    [
+        pytest.param("cursor", WITH_KEY, True, "none", "from the system's keychain", id="kept"),
+        pytest.param("cursor", WITH_KEY, False, "reference", "must be set wherever Cursor is started", id="variable"),
+        pytest.param("cursor", {}, False, "reference", "run `agentphone-mcp login`", id="nowhere"),
+        pytest.param("vscode", {}, False, "reference", "VS Code asks for the key", id="asked"),
+        pytest.param("zed", WITH_KEY, False, "none", "--key-file PATH", id="no-means"),
+        pytest.param("zed", WITH_KEY, True, "none", "from the system's keychain", id="no-means-and-kept"),
+    ],
+)
+def test_the_key_comes_from_where_it_is(
+    host: str, environ: dict[str, str], is_kept: bool, key: str, said: str, place: Callable[..., Place]
+) -> None:
+    """The keychain first, as nothing has to be written then; and the user is told what is missing."""
+    setup, sentence = set_up(HOSTS[host], Wishes(), place(**environ), ANYWHERE, lambda: is_kept)
+    assert setup.key == key
+    assert said in sentence
+    assert KEY not in sentence
+
+
+@pytest.mark.parametrize("by", ["option", "variable"])
+def test_a_key_file_is_named_by_its_whole_path(by: str, place: Callable[..., Place], tmp_path: Path) -> None:
+    """A host starts the server in whichever folder."""
+    file = tmp_path / "key"
+    file.write_text(KEY)
+    wishes = Wishes(key_file=str(file)) if by == "option" else Wishes()
+    environ = {} if by == "option" else {"AGENTPHONE_API_KEY_FILE": str(file)}
+    setup, _ = set_up(HOSTS["claude-desktop"], wishes, place(**environ), ANYWHERE, never)
+    assert setup.key == KeyFile(str(file))
+
+
+def test_a_key_file_without_a_key_is_refused(place: Callable[..., Place], tmp_path: Path) -> None:
+    """Now, and not when the host starts the server where nobody sees it."""
+    with pytest.raises(ConfigError, match="cannot be read"):
+        set_up(HOSTS["cursor"], Wishes(key_file=str(tmp_path / "none")), place(), ANYWHERE, never)
+
+
+def test_a_plain_key_is_written_with_a_warning(place: Callable[..., Place]) -> None:
+    """It is told by its last four characters; without a key there is nothing to write."""
+    setup, said = set_up(HOSTS["zed"], Wishes(plain_key=True), place(**WITH_KEY), ANYWHERE, never)
+    assert setup.key == PlainText(KEY)
+    assert "ends in 0042" in said
+    assert KEY not in said
+    with pytest.raises(CannotEnter, match="set AGENTPHONE_API_KEY first"):
+        set_up(HOSTS["zed"], Wishes(plain_key=True), place(), ANYWHERE, never)
+
+
+@pytest.mark.parametrize(
+    ("host", "said"),
+    [("cursor", "set AGENTPHONE_API_KEY"), ("zed", "run `agentphone-mcp login`"), ("vscode", "a key of their own")],
+)
+def test_a_shared_file_refers_to_everyones_own_key(host: str, said: str, place: Callable[..., Place]) -> None:
+    """Whatever there is on this machine."""
+    environ = {"AGENTPHONE_API_KEY_FILE": "/home/me/key"} | WITH_KEY
+    setup, sentence = set_up(HOSTS[host], Wishes(is_shared=True), place(**environ), ANYWHERE, never)
+    assert setup.key == "reference"
+    assert said in sentence
+
+
+@pytest.mark.parametrize(
+    ("host", "url", "environ", "plain", "key", "said"),
+    [
+        pytest.param("cursor", URL, {}, False, "reference", "AGENTPHONE_MCP_TOKEN, which must be set", id="variable"),
+        pytest.param("vscode", URL, {}, False, "reference", "asks for the server's bearer token", id="asked"),
+        pytest.param("zed", URL, {}, False, "none", "install again with --plain-key", id="no-means"),
+        pytest.param("zed", URL, WITH_TOKEN, True, PlainText("apmcp_example"), "in plain text", id="plain"),
+        pytest.param("cursor", "http://127.0.0.1:1/mcp", {}, False, "none", "No token is sent", id="loopback"),
+        pytest.param(
+            "cursor", "http://127.0.0.1:1/mcp", WITH_TOKEN, False, "reference", "must be", id="loopback-token"
+        ),
+    ],
+)
+def test_a_remote_server_has_a_token(
+    host: str, url: str, environ: dict[str, str], plain: bool, key: object, said: str, place: Callable[..., Place]
+) -> None:
+    """Which is no key of AgentPhone, so nobody looks for one."""
+    wishes = Wishes(remote=url, plain_key=plain)
+    setup, sentence = set_up(HOSTS[host], wishes, place(**environ), ANYWHERE, never)
+    assert (setup.key, setup.remote) == (key, url)
+    assert said in sentence
+
+
+@pytest.mark.parametrize("platform", ["darwin", "linux"])
+@pytest.mark.parametrize("folder", [".local/bin", ".cargo/bin"])
+def test_uvx_is_found_where_no_path_leads(platform: str, folder: str, place: Callable[..., Place], home: Path) -> None:
+    """Desktop programs start with hardly any PATH, so its whole path is written."""
+    program = home / folder / "uvx"
+    program.parent.mkdir(parents=True)
+    program.touch(mode=0o755)
+    assert find_program(place(platform), "pytest") == Program(str(program), ("agentphone-mcp",))
+
+
+def test_uvx_is_found_on_windows(place: Callable[..., Place], home: Path) -> None:
+    """Where its installer and WinGet put it."""
+    program = home / "AppData" / "Local" / "Microsoft" / "WinGet" / "Links" / "uvx.exe"
+    program.parent.mkdir(parents=True)
+    program.touch(mode=0o755)
+    assert find_program(place("win32"), "pytest").command == str(program)
+
+
+def test_without_uvx_the_installed_program_is_started(place: Callable[..., Place], tmp_path: Path) -> None:
+    """And the user is told, as it must not be moved then."""
+    itself = tmp_path / "bin" / "agentphone-mcp"
+    itself.parent.mkdir()
+    itself.touch(mode=0o755)
+    program = find_program(place(), str(itself), homebrew=())
+    assert (program.command, program.arguments) == (str(itself), ())
+    assert "install again" in program.remark
+
+
+@pytest.mark.parametrize(
+    ("platform", "how"), [("win32", "install.ps1"), ("darwin", "brew install uv"), ("linux", "install.sh")]
+)
+def test_without_anything_to_start_it_is_said_how_to_get_uv(
+    platform: str, how: str, place: Callable[..., Place]
+) -> None:
+    """As it is done on that system."""
+    with pytest.raises(NoProgram, match=how):
+        find_program(place(platform), "/usr/bin/python3", homebrew=())
