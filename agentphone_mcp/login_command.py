@@ -99,7 +99,7 @@ def _check_address(base_url: str) -> None:
 def _look_at_switch(keychain: str) -> None:
     if keychain == "off":
         raise click.ClickException(
-            "AGENTPHONE_KEYCHAIN or --keychain is off: switch the keychain on, or keep the key in a file with --key-file"
+            "AGENTPHONE_KEYCHAIN or --keychain is off: switch it on, or keep the key in a file with --key-file"
         )
 
 
