@@ -23,6 +23,7 @@ MAY_USE = {
         "doctor_command",
         "server",
         "switchboard",
+        "listening",
         "logs",
         "telemetry",
         "config",
@@ -50,7 +51,17 @@ MAY_USE = {
     "doctor": {"api", "config", "guard", "hosts", "keychain", "options"},
     "demo": {"", "sandbox", "server", "config", "api.key", "guard.untrusted"},
     "callers": {"api.key"},
-    "hosting": {"callers", "config", "server", "switchboard", "api.client", "api.errors", "api.key", "guard.books"},
+    "hosting": {
+        "callers",
+        "config",
+        "server",
+        "switchboard",
+        "listening",
+        "api.client",
+        "api.errors",
+        "api.key",
+        "guard.books",
+    },
     "serving": {"server"},
     "server": {"", "switchboard", "callers", "tools", "prompts", "guides", "guard", "api.errors", "config"},
     "switchboard": {"callers", "tools", "guard", "api", "config"},
@@ -62,7 +73,8 @@ MAY_USE = {
     "guides": set(),
     "guard": {"api.models", "api.errors", "api.secrets"},
     "api": set(),
-    "sandbox": set(),
+    "sandbox": {"listening"},
+    "listening": set(),
 }
 # What must never be imported from outside, by part.
 NEVER = {
