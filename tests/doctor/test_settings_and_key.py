@@ -140,7 +140,7 @@ def test_a_misspelt_variable(doctor: Any, api: Any) -> None:
 
 
 @pytest.mark.skipif(any((folder / "uvx").exists() for folder in HOMEBREW), reason="this machine has one for everybody")
-def test_uvx_is_missing(doctor: Any, api: Any, uvx: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_uvx_is_missing(doctor: Any, api: Any, uvx: Path) -> None:
     """What is running runs without, so it is a warning."""
     uvx.unlink()
     found = doctor("--no-hosts").of("uvx")
