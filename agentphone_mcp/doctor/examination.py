@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Protocol
 
 import anyio
 from anyio.to_thread import run_sync
@@ -18,7 +19,7 @@ from agentphone_mcp.doctor.installed import (
     required_python,
     requirements,
 )
-from agentphone_mcp.doctor.key import FoundKey, check_key
+from agentphone_mcp.doctor.key import KEYCHAIN, FoundKey, check_key
 from agentphone_mcp.doctor.ledger import check_ledger
 from agentphone_mcp.doctor.network import check_network
 from agentphone_mcp.doctor.settings import Settings, check_settings
@@ -26,6 +27,14 @@ from agentphone_mcp.hosts.places import Place
 from agentphone_mcp.keychain import find
 
 Check = Callable[[], Awaitable[Sequence[Finding]]]
+
+
+class HostsCheck(Protocol):
+    """Looks at the hosts."""
+
+    def __call__(self, *, key_is_kept: bool) -> Awaitable[Sequence[Finding]]:
+        """Look, knowing whether the key is in the system's keychain."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -45,7 +54,7 @@ class Patient:
     sandbox: tuple[str, str] | None = None
 
 
-async def examine(patient: Patient, hosts: Check | None = None) -> list[Finding]:
+async def examine(patient: Patient, hosts: HostsCheck | None = None) -> list[Finding]:
     """Look at everything and change nothing; takes as long as the slowest of it.
 
     Args:
@@ -66,8 +75,9 @@ async def examine(patient: Patient, hosts: Check | None = None) -> list[Finding]
         "installed": lambda: _installed(patient),
         "API": lambda: _api(settings, key),
         "ledger": lambda: check_ledger(settings.state),
-        **({"hosts": hosts} if hosts else {}),
     }
+    if hosts:
+        checks["hosts"] = partial(hosts, key_is_kept=key is not None and key.source == KEYCHAIN)
     found: dict[str, Sequence[Finding]] = {}
 
     async def run(name: str, check: Check) -> None:

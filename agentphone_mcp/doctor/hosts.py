@@ -3,7 +3,7 @@
 import errno
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -33,11 +33,13 @@ class Look:
         place: the person and the machine.
         project: the folder in which hosts look for entries of a project.
         within: seconds in which a server has to start and answer.
+        key_is_kept: whether the key is in the system's keychain, so that no variable has to hold it.
     """
 
     place: Place
     project: Path
     within: float = 30.0
+    key_is_kept: bool = False
 
 
 class _Unreadable(Exception):
@@ -48,13 +50,15 @@ class _Unreadable(Exception):
         self.remedy = remedy
 
 
-async def check_hosts(look: Look, only: str | None = None) -> list[Finding]:
+async def check_hosts(look: Look, only: str | None = None, *, key_is_kept: bool = False) -> list[Finding]:
     """Look at each host that somebody uses here, two at a time.
 
     Args:
         look: where to look.
         only: the key of the one host that is meant, which then must have an entry.
+        key_is_kept: whether the key is in the system's keychain.
     """
+    look = replace(look, key_is_kept=key_is_kept)
     hosts = [host for host in HOSTS.values() if only == host.key or (only is None and host.is_installed(look.place))]
     if not hosts:
         return [skipped("hosts", f"none of the {len(HOSTS)} known ones is installed for this user")]
@@ -170,7 +174,7 @@ async def _started(host: Host, launch: Launch, look: Look, install: str) -> Find
         answer = await start(launch, command, look.within)
     except NoAnswer as none:
         return _not_started(host, launch, none, look)
-    return _well(host, launch, answer)
+    return _well(host, launch, answer, look)
 
 
 def _not_started(host: Host, launch: Launch, none: NoAnswer, look: Look) -> Finding:
@@ -186,7 +190,7 @@ def _not_started(host: Host, launch: Launch, none: NoAnswer, look: Look) -> Find
 
 async def _asked(host: Host, address: Address, look: Look) -> Finding:
     try:
-        return _well(host, address, await ask(address, look.within))
+        return _well(host, address, await ask(address, look.within), look)
     except NoAnswer as none:
         url = mask_keys(address.url.partition("?")[0])
         if none.status in (401, 403):
@@ -200,14 +204,15 @@ async def _asked(host: Host, address: Address, look: Look) -> Finding:
         return failure(host.title, f"{url} {cause.said}", f"Check the URL in its entry; {_lower(cause.remedy)}")
 
 
-def _well(host: Host, read: Launch | Address, answer: Answer) -> Finding:
+def _well(host: Host, read: Launch | Address, answer: Answer, look: Look) -> Finding:
     said = f"answers in {answer.ms} ms with {answer.tools} tools, version {answer.version}"
     facts = {"ms": answer.ms, "tools": answer.tools, "version": answer.version}
     if answer.name != SERVER_KEY:
         remedy = f"Run `agentphone-mcp install {host.key}`: it replaces the entry"
         return warning(host.title, f"{said}, but it is another server, {mask_keys(answer.name)}", remedy, **facts)
-    if read.unset:
-        names = ", ".join(read.unset)
+    unset = [name for name in read.unset if name != KEY_VARIABLE or not look.key_is_kept]
+    if unset:
+        names = ", ".join(unset)
         remedy = f"Set {names} where {host.title} is started, or keep the key with `agentphone-mcp login`"
         return warning(host.title, f"{said}, but its entry refers to {names}, which is not set here", remedy, **facts)
     return ok(host.title, said, **facts)

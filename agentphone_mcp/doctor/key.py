@@ -10,6 +10,7 @@ from agentphone_mcp.doctor.finding import Finding, failure, ok, warning
 from agentphone_mcp.keychain import NoKeychain
 
 Keychain = Callable[[str], ApiKey | None]
+KEYCHAIN = "the system's keychain"
 _GET_ONE = (
     f"Run `agentphone-mcp login`, or set {KEY_VARIABLE} to the key from AgentPhone's dashboard; --sandbox needs none"
 )
@@ -52,7 +53,7 @@ def check_key(
         return None, failure("key", said, _how_to_mend(source, said))
     why = ""
     if key is None and keychain and allowlist:
-        source = "the system's keychain"
+        source = KEYCHAIN
         try:
             key = keychain(str(allowlist.base))
         except NoKeychain as cannot:

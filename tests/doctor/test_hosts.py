@@ -1,6 +1,7 @@
 """`doctor` starts what each host would start, and names what is wrong with its file, its entry or its command."""
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,8 @@ from typing import Any
 import anyio
 import pytest
 
+from agentphone_mcp.doctor.hosts import Look, check_hosts
+from agentphone_mcp.hosts.places import Place
 from tests.doctor.conftest import KEY, SERVER
 
 Write = Callable[..., Path]
@@ -165,6 +168,15 @@ def test_a_variable_is_not_set(doctor: Any, api: Any, cursor: Write) -> None:
     assert "refers to MY_PHONE_KEY, which is not set here" in found["said"]
     assert "Set MY_PHONE_KEY" in found["remedy"]
     assert doctor("--start-within", "200", MY_PHONE_KEY=KEY).of("Cursor")["status"] == "ok"
+
+
+async def test_a_key_in_the_keychain_need_not_be_set(home: Path, cursor: Write) -> None:
+    """The server finds it there, so its variable may be empty; others may not."""
+    look = Look(Place("linux", home, dict(os.environ)), home, within=200)
+    for name, status in (("AGENTPHONE_API_KEY", "ok"), ("MY_PHONE_KEY", "warning")):
+        cursor(SERVER | {"env": SERVER["env"] | {"AGENTPHONE_API_KEY": f"${{env:{name}}}"}})
+        (found,) = await check_hosts(look, key_is_kept=True)
+        assert found.status == status
 
 
 def test_an_entry_that_is_switched_off(doctor: Any, api: Any, cursor: Write) -> None:

@@ -129,7 +129,7 @@ def test_there_are_no_time_zones() -> None:
 async def test_a_check_that_breaks_down_hides_no_other(home: Path) -> None:
     """It is a mistake of ours, and told as one."""
 
-    async def broken() -> list[Finding]:
+    async def broken(*, key_is_kept: bool) -> list[Finding]:
         raise RuntimeError("at sk_live_not_a_real_key_0042")
 
     found = await examine(Patient({"AGENTPHONE_BASE_URL": "http://127.0.0.1:9"}, Place("linux", home, {})), broken)
