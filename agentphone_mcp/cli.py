@@ -1,10 +1,11 @@
-"""The command: serve (the default), demo, install, ledger, login, logout, sandbox, token."""
+"""The command: serve (the default), demo, doctor, install, ledger, login, logout, sandbox, token."""
 
 import logging
 import os
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, nullcontext
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 import click
@@ -39,35 +40,35 @@ the server starts and says so at the first call; --sandbox needs none.
 """
 
 
+_LATER = {
+    "doctor": "doctor_command",
+    "install": "install_command",
+    "ledger": "ledger_command",
+    "login": "login_command",
+    "logout": "login_command",
+    "sandbox": "sandbox.command",
+    "token": "token_command",
+}
+"""The module of each command that is imported only when it is asked for: those who serve need not wait for it."""
+
+
 class _OneSentence(click.Group):
     """Says what is wrong in one sentence on stderr: a host shows its user little more than the first line."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted([*super().list_commands(ctx), "install", "ledger", "login", "logout", "sandbox", "token"])
+        return sorted([*super().list_commands(ctx), *_LATER])
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        # What these need takes a while to import, which those who only serve need not wait for.
-        if cmd_name == "sandbox":
-            from agentphone_mcp.sandbox.command import sandbox
-
-            return sandbox
-        if cmd_name == "install":
-            from agentphone_mcp.install_command import install
-
-            return install
-        if cmd_name == "ledger":
-            from agentphone_mcp.ledger_command import ledger
-
-            return ledger
-        if cmd_name in ("login", "logout"):
-            from agentphone_mcp import login_command
-
-            return login_command.login if cmd_name == "login" else login_command.logout
-        if cmd_name == "token":
-            from agentphone_mcp.token_command import token
-
-            return token
+        if cmd_name in _LATER:
+            return getattr(import_module(f"agentphone_mcp.{_LATER[cmd_name]}"), cmd_name)
         return super().get_command(ctx, cmd_name)
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        # The doctor names every wrong setting by itself, and so must not stop at the first.
+        lenient = {"resilient_parsing": True} if args[:1] == ["doctor"] else {}
+        return super().make_context(info_name, args, parent, **extra | lenient)
 
     def main(self, *args: Any, **extra: Any) -> NoReturn:
         if reconfigure := getattr(sys.stdout, "reconfigure", None):

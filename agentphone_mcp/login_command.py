@@ -99,7 +99,7 @@ def _check_address(base_url: str) -> None:
 def _look_at_switch(keychain: str) -> None:
     if keychain == "off":
         raise click.ClickException(
-            "The keychain is off: leave --keychain and AGENTPHONE_KEYCHAIN out, or keep the key in a file: --key-file"
+            "AGENTPHONE_KEYCHAIN or --keychain is off: switch it on, or keep the key in a file with --key-file"
         )
 
 

@@ -9,6 +9,7 @@ from agentphone_mcp.api.contacts import ContactsApi
 from agentphone_mcp.api.key import ApiKey
 from agentphone_mcp.api.messages import MessagesApi
 from agentphone_mcp.api.numbers import NumbersApi
+from agentphone_mcp.api.retries import TRIES
 from agentphone_mcp.api.secrets import Secrets
 from agentphone_mcp.api.transport import Transport
 from agentphone_mcp.api.webhooks import WebhooksApi
@@ -33,6 +34,7 @@ class ApiClient:
         inner: httpx.AsyncBaseTransport | None = None,
         secrets: Secrets | None = None,
         send_traceparent: bool = False,
+        tries: int = TRIES,
     ) -> None:
         self.secrets = secrets or Secrets(key)
         """What must not be shown, of all that this client has read so far."""
@@ -44,6 +46,7 @@ class ApiClient:
             inner=inner,
             secrets=self.secrets,
             send_traceparent=send_traceparent,
+            tries=tries,
         )
         self.account = AccountApi(self._transport)
         self.agents = AgentsApi(self._transport)

@@ -65,6 +65,7 @@ class Transport:
         inner: what really sends; tests inject theirs here, below the key's rule.
         secrets: learns the secrets in answers, and cuts them out of errors.
         send_traceparent: tell the vendor, and not only a sandbox, which trace a request belongs to.
+        tries: how often a safe request is sent at most.
         signs_up: without a key, send requests to sign-up alone.
     """
 
@@ -78,8 +79,10 @@ class Transport:
         inner: httpx.AsyncBaseTransport | None = None,
         secrets: Secrets | None = None,
         send_traceparent: bool = False,
+        tries: int = TRIES,
         signs_up: bool = False,
     ) -> None:
+        self._tries = tries
         self._secrets = secrets or Secrets(key)
         self._reader = Reader(key, self._secrets)
         to_connect = min(timeout, _TO_CONNECT)
@@ -183,14 +186,14 @@ class Transport:
     async def _answer(
         self, line: RequestLine, query: Query | None = None, body: object = None, within: float | None = None
     ) -> httpx.Response:
-        """Send until there is an answer: a read up to `TRIES` times, a write again only when it was not accepted."""
+        """Send until there is an answer: a read up to `tries` times, a write again only when it was not accepted."""
         client, path = self._ready(line)
         asked = {name: value for name, value in (query or {}).items() if value is not None}
-        for tries_left in reversed(range(TRIES)):
+        for tries_left in reversed(range(self._tries)):
             request = _build(client, line, path, asked, body)
             try:
                 with (
-                    self._tracing.request(line, TRIES - 1 - tries_left) as traced,
+                    self._tracing.request(line, self._tries - 1 - tries_left) as traced,
                     anyio.fail_after(within or self._within),
                 ):
                     response = await self._send(line, client, request, traced)

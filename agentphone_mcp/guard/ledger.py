@@ -38,6 +38,14 @@ class Ledger:
         """Close the connections."""
         self._store.close()
 
+    def try_out(self) -> None:
+        """Write a deed and take it back, to see that it can be done; a database may open well and be read-only."""
+        nothing = Intent(account="", tool="", fingerprint="", subject="", what="")
+        with self._store.transaction("settle") as connection:
+            taken_back = connection.begin_nested()
+            self._write(connection, nothing, {"outcome": "refused", "reason": None})
+            taken_back.rollback()
+
     def reserve(self, intent: Intent, caps: Sequence[Cap], *, repeat: bool, within: float) -> int | Entry:
         """Write down what is about to be done, or find what stands in its way.
 

@@ -52,19 +52,30 @@ def find_program(place: Place, running: str, homebrew: tuple[Path, ...] = HOMEBR
     Raises:
         NoProgram: if there is neither.
     """
-    name = "uvx.exe" if place.platform == "win32" else "uvx"
-    on_path = shutil.which("uvx", path=place.environ.get("PATH", ""))
-    known = [Path(on_path)] if on_path else []
-    known += [folder / name for folder in (*_folders(place), *homebrew)]
-    for candidate in known:
-        if _can_start(candidate):
-            return Program(os.path.abspath(candidate), (PACKAGE,))
+    uvx = find_uvx(place, homebrew)
+    if uvx:
+        return Program(str(uvx), (PACKAGE,))
     itself = Path(os.path.abspath(running))
     if itself.stem == PACKAGE and _can_start(itself):
         remark = f"There is no uvx here, so {itself} is started: if you move or remove it, install again."
         return Program(str(itself), (), remark)
-    how = HOW_TO_GET_UV.get(place.platform, _HOW_ELSEWHERE)
+    how = how_to_get_uv(place.platform)
     raise NoProgram(f"hosts start the server by uvx, which is not found here: get uv with `{how}`, and install again")
+
+
+def find_uvx(place: Place, homebrew: tuple[Path, ...] = HOMEBREW) -> Path | None:
+    """Find `uvx` by its whole path, on the PATH first, and else where its installers put it."""
+    name = "uvx.exe" if place.platform == "win32" else "uvx"
+    on_path = shutil.which("uvx", path=place.environ.get("PATH", ""))
+    known = [Path(on_path)] if on_path else []
+    known += [folder / name for folder in (*_folders(place), *homebrew)]
+    found = next(filter(_can_start, known), None)
+    return Path(os.path.abspath(found)) if found else None
+
+
+def how_to_get_uv(platform: str) -> str:
+    """The command that installs uv on a system, as in `sys.platform`."""
+    return HOW_TO_GET_UV.get(platform, _HOW_ELSEWHERE)
 
 
 def _folders(place: Place) -> list[Path]:

@@ -17,6 +17,7 @@ from agentphone_mcp.sandbox.faults import parse
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 EMAIL = "grace@example.com"
+NO_KEYCHAIN = {"PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring"}
 Kept = Callable[[], dict[str, str]]
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -121,9 +122,7 @@ def test_an_email_that_has_an_account_is_told_to_log_in(sandbox: Sandbox, kept: 
 @pytest.mark.parametrize(
     ("arguments", "settings", "said"),
     [
-        pytest.param(
-            [EMAIL], {"PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring"}, "--key-file", id="no-keychain"
-        ),
+        pytest.param([EMAIL], NO_KEYCHAIN, "--key-file", id="no-keychain"),
         pytest.param([EMAIL], {"PRETEND_KEYCHAIN_MOOD": "read-only"}, "--key-file", id="read-only-keychain"),
         pytest.param([EMAIL], {"AGENTPHONE_KEYCHAIN": "off"}, "--key-file", id="switched-off"),
         pytest.param([EMAIL, "--key-file", "no/such/folder/key"], {}, "cannot be written", id="no-folder"),
@@ -159,7 +158,7 @@ async def test_a_key_goes_into_a_file_where_one_is_named(
 ) -> None:
     """Which its owner alone can read, and no keychain is needed."""
     file = tmp_path / "key"
-    person = signing_up(EMAIL, "--key-file", str(file), PYTHON_KEYRING_BACKEND="keyring.backends.fail.Keyring")
+    person = signing_up(EMAIL, "--key-file", str(file), **NO_KEYCHAIN)
     status, said, wrong = person.ends(await person.mailed())
     assert (status, kept()) == (0, {}), wrong
     assert file.read_text() == f"{sandbox.key}\n"
@@ -216,14 +215,14 @@ async def test_no_signal_comes_between_the_answer_and_the_disk(
     signing_up, sandbox: Sandbox, kept: Kept, state: Path, kind: str
 ) -> None:
     """The code is used up then, and the key is shown this once."""
-    sandbox.faults.rules.append(parse("POST /v0/agent/verify delay=1"))
+    sandbox.faults.rules.append(parse("POST /v0/agent/verify delay=3"))
     person = signing_up()
     code = await person.mailed()
     assert person.process.stdin
     person.process.stdin.write(f"{code}\n")
     person.process.stdin.flush()
     with anyio.fail_after(60):
-        while not any(request.path == "/v0/agent/verify" for request in sandbox.requests):  # noqa: ASYNC110 - it tells nobody
+        while sandbox.requests[-1].path != "/v0/agent/verify":  # noqa: ASYNC110 - as above
             await anyio.sleep(0.01)
     person.process.send_signal(getattr(signal, kind))
     status, said, wrong = person.ends()

@@ -1,0 +1,150 @@
+"""The settings that a server would start with here, each looked at by itself: one that is wrong hides no other."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any, TypeVar
+
+import click
+
+from agentphone_mcp.api.key import DEFAULT_BASE_URL, Allowlist, mask_keys
+from agentphone_mcp.config import (
+    KEY_FILE_VARIABLE,
+    KEY_VARIABLE,
+    Config,
+    ConfigError,
+    read,
+    read_destinations,
+    read_request_state_keys,
+    read_state,
+    read_toolsets,
+)
+from agentphone_mcp.doctor.finding import Finding, failure, ok, warning
+from agentphone_mcp.guard.books import IN_MEMORY
+from agentphone_mcp.guard.limits import Limits
+from agentphone_mcp.guard.rates import Rates
+from agentphone_mcp.options import serving_options
+
+Read = TypeVar("Read")
+_PREFIX = "AGENTPHONE_"
+# The options of `agentphone-mcp sandbox` have variables of their own, and these no option.
+_OF_OTHERS = ("AGENTPHONE_SANDBOX_",)
+_WITHOUT_OPTION = (KEY_VARIABLE, KEY_FILE_VARIABLE, "AGENTPHONE_HTTP_STATE_KEY", "AGENTPHONE_HTTP_STATE_KEY_FILE")
+_DEFAULT_IS_RIGHT = "Unset AGENTPHONE_BASE_URL: without it the vendor's host is asked"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the checks need to know; a setting that is wrong stands at its default.
+
+    Attributes:
+        allowlist: where the API is; None where the base URL is refused.
+        sub_account: the child account that requests are scoped to.
+        timeout: seconds that one answer of the API may take.
+        state: where the ledger is kept: a folder, a SQLAlchemy URL, or `IN_MEMORY`.
+        has_keychain: whether the system's keychain may be asked for the key.
+        is_sandbox: whether the API is to be a sandbox of this process's own.
+    """
+
+    allowlist: Allowlist | None
+    sub_account: str | None
+    timeout: float
+    state: str
+    has_keychain: bool
+    is_sandbox: bool
+
+
+def check_settings(environ: Mapping[str, str]) -> tuple[Settings, list[Finding]]:
+    """Read the settings as serving does, and find all that are wrong."""
+    values, wrong = _typed(environ)
+    for reading in _readings(values, environ):
+        _try(reading, wrong)
+    url = values["base_url"]
+    address: list[str] = []
+    base = _try(lambda: Config(base_url=url), address)
+    account = _try(lambda: Config(sub_account=(values["sub_account"] or "").strip() or None), wrong)
+    is_sandbox = bool(values["sandbox"])
+    settings = Settings(
+        allowlist=Allowlist.for_base(url, None) if base else None,
+        sub_account=account.sub_account if account else None,
+        timeout=values["timeout"],
+        state=IN_MEMORY if is_sandbox and not values["state"] else read_state(values["state"] or ""),
+        has_keychain=values["keychain"] == "on",
+        is_sandbox=is_sandbox,
+    )
+    remedy = "Correct it where it is set, or unset it: then the default holds"
+    found = [failure("settings", said, remedy) for said in wrong] + _strangers(environ)
+    return settings, [*(found or [ok("settings", _said(environ))]), _address(url, address, is_sandbox=is_sandbox)]
+
+
+def _typed(environ: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
+    """The value of each option of serving, and what click says of those that it cannot read."""
+    values: dict[str, Any] = {}
+    wrong: list[str] = []
+    with click.Context(_SERVING) as context:
+        for option in _SERVING.params:
+            variable, name = str(option.envvar), option.name or ""
+            default = option.get_default(context)
+            # What has no default has a marker of click's own.
+            values[name] = default if isinstance(default, str | int | float) else None
+            try:
+                if given := environ.get(variable):
+                    values[name] = option.type_cast_value(context, given)
+            except click.BadParameter as bad:
+                wrong.append(f"{variable}: {mask_keys(bad.message).rstrip('.')}")
+    return values, wrong
+
+
+def _readings(values: Mapping[str, Any], environ: Mapping[str, str]) -> list[Callable[[], object]]:
+    countries, recipients, hours = (values[name] for name in ("allowed_countries", "allowed_recipients", "quiet_hours"))
+    return [
+        lambda: read_toolsets(values["toolsets"]),
+        lambda: read("AGENTPHONE_LIMITS", Limits.parse, values["limits"]),
+        lambda: read("AGENTPHONE_RATES", Rates.parse, values["rates"]),
+        lambda: read_destinations(countries, "any", "off"),
+        lambda: read_destinations("any", recipients, "off"),
+        lambda: read_destinations("any", "any", hours),
+        lambda: read_request_state_keys(environ),
+    ]
+
+
+def _try(reading: Callable[[], Read], wrong: list[str]) -> Read | None:
+    try:
+        return reading()
+    except ConfigError as broken:
+        wrong.append(mask_keys(str(broken)))
+        return None
+
+
+def _strangers(environ: Mapping[str, str]) -> list[Finding]:
+    """Variables that look like ours and are none: a slip of the pen is otherwise not noticed at all."""
+    known = {str(option.envvar) for option in _SERVING.params} | set(_WITHOUT_OPTION)
+    found: list[Finding] = []
+    for name in sorted(environ):
+        if name.startswith(_PREFIX) and name not in known and not name.startswith(_OF_OTHERS):
+            near = get_close_matches(name, known, n=1)
+            remedy = f"Did you mean {near[0]}?" if near else "Unset it, or look for the right name in the README"
+            found.append(warning("settings", f"{name} is no setting, so nobody reads it", remedy))
+    return found
+
+
+def _address(url: str, wrong: list[str], *, is_sandbox: bool) -> Finding:
+    if is_sandbox:
+        return ok("base URL", "that of a sandbox on this machine")
+    if wrong:
+        return failure("base URL", wrong[0], _DEFAULT_IS_RIGHT)
+    if url == DEFAULT_BASE_URL:
+        return ok("base URL", url, base_url=url)
+    return ok("base URL", f"{url}, as AGENTPHONE_BASE_URL has it", base_url=url)
+
+
+def _said(environ: Mapping[str, str]) -> str:
+    ours = sorted(name for name in environ if name.startswith(_PREFIX))
+    return f"all can be read: {', '.join(ours)}" if ours else "all at their defaults"
+
+
+def _nothing(**_: object) -> None:
+    """Stands in for serving: only its options are read."""
+
+
+_SERVING = click.command()(serving_options(_nothing))

@@ -1,0 +1,78 @@
+"""`agentphone-mcp doctor`: what is wrong when it is not working, for the person who wants it to."""
+
+import logging
+import os
+from contextlib import ExitStack
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import anyio
+import click
+from rich.console import Console
+
+from agentphone_mcp import __version__
+from agentphone_mcp.config import read_session_bus
+from agentphone_mcp.doctor.examination import Patient, examine
+from agentphone_mcp.doctor.finding import is_well
+from agentphone_mcp.doctor.hosts import Look, check_hosts, host_keys
+from agentphone_mcp.doctor.report import as_json, show
+from agentphone_mcp.doctor.settings import check_settings
+from agentphone_mcp.hosts.catalog import HOSTS
+from agentphone_mcp.hosts.places import read_place
+from agentphone_mcp.options import Amount
+
+
+@click.command()
+@click.option("--json", "is_json", is_flag=True, help="One JSON object.")
+@click.option("--base-url", help="Where the API is asked, instead of AGENTPHONE_BASE_URL.")
+@click.option("--state", help="Where the ledger is kept, instead of AGENTPHONE_STATE.")
+@click.option(
+    "--sandbox", is_flag=True, help="Ask an AgentPhone of its own on this machine, as AGENTPHONE_SANDBOX does."
+)
+@click.option("--hosts/--no-hosts", "with_hosts", default=True, help="Start what the hosts here would start, too.")
+@click.option("--host", type=click.Choice(list(HOSTS)), help="Of the hosts only this one, which must have an entry.")
+@click.option(
+    "--start-within",
+    type=Amount(1, 300),
+    default=30.0,
+    show_default=True,
+    help="Seconds in which the server of a host has to start and answer.",
+)
+def doctor(
+    is_json: bool,
+    base_url: str | None,
+    state: str | None,
+    sandbox: bool,
+    with_hosts: bool,
+    host: str | None,
+    start_within: float,
+) -> None:
+    """Say what is wrong when it is not working, and what to do about it.
+
+    It takes the settings of the server from the environment, asks the API only questions that change nothing, and ends
+    with status 1 when something failed.
+    """
+    # What the SDK says of a server that writes anything but the protocol is said in the report.
+    logging.getLogger("mcp").addHandler(logging.NullHandler())
+    given = {"AGENTPHONE_BASE_URL": base_url, "AGENTPHONE_STATE": state, "AGENTPHONE_SANDBOX": "1" if sandbox else None}
+    read_session_bus(os.environ)
+    # What hosts start gets what they have, and nothing of our own options.
+    place = read_place(os.environ)
+    look = Look(place, Path.cwd(), start_within)
+    hosts = partial(check_hosts, look, host) if with_hosts or host else None
+    environ = dict(place.environ) | {name: value for name, value in given.items() if value}
+    patient = Patient(environ, place, host_keys(look) if hosts else {})
+    with ExitStack() as stack:
+        if check_settings(patient.environ)[0].is_sandbox:
+            from agentphone_mcp.sandbox import running
+
+            box = stack.enter_context(running())
+            patient = replace(patient, sandbox=(box.url, box.key))
+        found = anyio.run(examine, patient, hosts)
+    if is_json:
+        click.echo(as_json(found, __version__))
+    else:
+        show(found, Console())
+    if not is_well(found):
+        click.get_current_context().exit(1)

@@ -1,0 +1,121 @@
+"""An entry is read as its host reads it: what it passes on, what it fills in, and what it leaves out."""
+
+from typing import Any
+
+import pytest
+
+from agentphone_mcp.doctor.entries import Address, Launch, NoEntry, read_entry
+
+SHELL = {"PATH": "/shell/bin", "HOME": "/home/me", "AGENTPHONE_API_KEY": "sk_live_mine", "COLOUR": "blue"}
+KEY = "AGENTPHONE_API_KEY"
+
+
+def launch(host: str, platform: str = "linux", **entry: Any) -> Launch:
+    """An entry with a command, as the host would start it."""
+    read = read_entry(host, {"command": "uvx", "args": ["agentphone-mcp"]} | entry, SHELL, platform)
+    assert isinstance(read, Launch)
+    return read
+
+
+@pytest.mark.parametrize(
+    ("host", "entry"),
+    [
+        pytest.param("claude-code", {"env": {KEY: "${AGENTPHONE_API_KEY}"}}, id="claude-code"),
+        pytest.param("claude-code", {"env": {KEY: "${NOBODY:-sk_live_mine}"}}, id="claude-code-default"),
+        pytest.param("cursor", {"env": {KEY: "${env:AGENTPHONE_API_KEY}"}}, id="cursor"),
+        pytest.param("windsurf", {"env": {KEY: "${env:AGENTPHONE_API_KEY}"}}, id="windsurf"),
+        pytest.param("vscode", {"env": {KEY: "${env:AGENTPHONE_API_KEY}"}}, id="vscode"),
+        pytest.param("zed", {}, id="zed-passes-everything-on"),
+        pytest.param("codex", {"env_vars": [KEY]}, id="codex"),
+        pytest.param("gemini", {"env": {KEY: "$AGENTPHONE_API_KEY"}}, id="gemini"),
+        pytest.param("gemini", {"env": {KEY: "${AGENTPHONE_API_KEY}"}}, id="gemini-in-braces"),
+        pytest.param("goose", {"env_keys": [KEY]}, id="goose"),
+        pytest.param("goose", {"envs": {KEY: "sk_live_mine"}}, id="goose-in-plain-text"),
+        pytest.param("claude-desktop", {"env": {KEY: "sk_live_mine"}}, id="claude-desktop"),
+    ],
+)
+def test_the_key_gets_there(host: str, entry: dict[str, Any]) -> None:
+    """By each host's own means."""
+    read = launch(host, **entry)
+    assert (read.environ.get(KEY), read.unset) == ("sk_live_mine", ())
+
+
+@pytest.mark.parametrize("host", ["claude-desktop", "codex", "gemini"])
+def test_the_key_does_not_get_there_by_itself(host: str) -> None:
+    """These pass on no secret that the entry does not name."""
+    assert KEY not in launch(host).environ
+
+
+def test_gemini_passes_on_what_is_no_secret() -> None:
+    """It goes by the names."""
+    assert launch("gemini").environ["COLOUR"] == "blue"
+
+
+def test_codex_passes_on_only_what_every_program_needs() -> None:
+    """And not the rest of the shell."""
+    assert launch("codex").environ == {"PATH": "/shell/bin", "HOME": "/home/me"}
+
+
+@pytest.mark.parametrize(
+    ("host", "entry"),
+    [
+        pytest.param("claude-code", {"env": {"A": "${NOBODY}"}}, id="claude-code"),
+        pytest.param("cursor", {"args": ["--sub-account", "${env:NOBODY}"]}, id="in-the-arguments"),
+        pytest.param("codex", {"env_vars": ["NOBODY"]}, id="by-name"),
+        pytest.param("gemini", {"env": {"A": "$NOBODY"}}, id="gemini"),
+    ],
+)
+def test_what_is_not_set_is_named(host: str, entry: dict[str, Any]) -> None:
+    """And passed on as nothing, so that it does not look like a value."""
+    read = launch(host, **entry)
+    assert read.unset == ("NOBODY",)
+    assert "A" not in read.environ
+
+
+@pytest.mark.parametrize(
+    ("host", "entry"),
+    [
+        pytest.param("vscode", {"env": {"A": "${input:agentphone_api_key}"}}, id="vscode"),
+        pytest.param("goose", {"env_keys": ["NOBODY"]}, id="goose"),
+    ],
+)
+def test_what_the_host_keeps_is_not_missing(host: str, entry: dict[str, Any]) -> None:
+    """It asked its user for it, and nobody else knows."""
+    read = launch(host, **entry)
+    assert (read.asks, read.unset) == (True, ())
+    assert "A" not in read.environ
+
+
+def test_text_of_another_host_is_left_as_it_is() -> None:
+    """Zed fills in nothing."""
+    assert launch("zed", env={"A": "${env:COLOUR}"}).environ["A"] == "${env:COLOUR}"
+
+
+@pytest.mark.parametrize(
+    ("platform", "path"), [("darwin", "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"), ("win32", "/shell/bin")]
+)
+def test_claude_desktop_looks_where_a_desktop_program_looks(platform: str, path: str) -> None:
+    """Not in the PATH of a shell, but on Windows, which has but one."""
+    assert launch("claude-desktop", platform).search_path == path
+
+
+@pytest.mark.parametrize(
+    ("host", "entry"),
+    [
+        pytest.param("codex", {"url": "u", "bearer_token_env_var": "COLOUR"}, id="codex"),
+        pytest.param("cursor", {"url": "u", "headers": {"Authorization": "Bearer ${env:COLOUR}"}}, id="cursor"),
+        pytest.param("windsurf", {"serverUrl": "u", "headers": {"Authorization": "Bearer blue"}}, id="windsurf"),
+        pytest.param("gemini", {"httpUrl": "u", "headers": {"Authorization": "Bearer $COLOUR"}}, id="gemini"),
+        pytest.param("goose", {"uri": "u", "headers": {"Authorization": "Bearer ${COLOUR}"}}, id="goose"),
+    ],
+)
+def test_a_server_elsewhere_gets_its_token(host: str, entry: dict[str, Any]) -> None:
+    """In the header, whatever the host calls the address."""
+    assert read_entry(host, entry, SHELL, "linux") == Address("u", {"Authorization": "Bearer blue"}, ())
+
+
+@pytest.mark.parametrize("entry", [{}, {"command": ""}, {"command": {"path": "uvx"}}, {"url": 7}])
+def test_an_entry_without_a_command(entry: dict[str, Any]) -> None:
+    """It starts nothing."""
+    with pytest.raises(NoEntry):
+        read_entry("cursor", entry, SHELL, "linux")

@@ -1,0 +1,128 @@
+"""`doctor` opens the ledger as the server would, leaves nothing in it, and says what stands in its way."""
+
+import os
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agentphone_mcp.doctor.ledger import check_ledger
+from agentphone_mcp.guard.books import LEDGER_FILE
+from agentphone_mcp.guard.entries import Intent
+from agentphone_mcp.guard.ledger import Ledger
+
+WRITE_VERSION = 18
+"""The byte of SQLite's header that says who may write; above 2 nobody may, not even root."""
+
+
+@pytest.fixture
+def kept(state: Path) -> Path:
+    """The file of a ledger with a deed that is done and one in doubt."""
+    ledger = Ledger(str(state))
+    for outcome in ("done", "unknown"):
+        intent = Intent("a1", "place_call", outcome, outcome, f"Call {outcome}")
+        row = ledger.reserve(intent, (), repeat=False, within=60)
+        assert isinstance(row, int)
+        if outcome == "done":
+            ledger.settle(row, "done")
+        else:
+            ledger.settle(row, "unknown")
+    ledger.close()
+    return state / LEDGER_FILE
+
+
+def rows(file: Path) -> list[tuple[Any, ...]]:
+    """What is in a ledger, past all our own code."""
+    with sqlite3.connect(file) as connection:
+        found = connection.execute("SELECT * FROM deeds").fetchall()
+    connection.close()
+    return found
+
+
+def test_none_is_made(doctor: Any, api: Any, state: Path) -> None:
+    """Where there is none yet, there is none afterwards."""
+    found = doctor("--no-hosts").of("ledger")
+    assert (found["status"], found["said"]) == ("ok", f"none yet; the first deed makes it in {state}")
+    assert not state.exists()
+
+
+def test_deeds_in_doubt_are_counted(doctor: Any, api: Any, kept: Path) -> None:
+    """The command that shows them is named, and the rows stay as they are."""
+    before = rows(kept)
+    found = doctor("--no-hosts").warns_in("ledger")
+    assert "of 1 of 2 deeds nobody knows the outcome" in found["said"]
+    assert "agentphone-mcp ledger" in found["remedy"]
+    assert found["facts"] == {"deeds": 2, "unknown": 1}
+    assert rows(kept) == before
+
+
+def test_a_file_in_place_of_the_folder(doctor: Any, api: Any, state: Path) -> None:
+    """No right of anybody helps there."""
+    state.write_text("")
+    found = doctor("--no-hosts").fails_in("ledger")
+    assert str(state) in found["said"]
+    assert "AGENTPHONE_STATE" in found["remedy"]
+
+
+def test_a_file_on_the_way_to_the_folder(doctor: Any, api: Any, tmp_path: Path) -> None:
+    """It is named, as it may be far above."""
+    (tmp_path / "file").write_text("")
+    found = doctor("--no-hosts", "--state", str(tmp_path / "file/a/b")).fails_in("ledger")
+    assert "file" in found["said"]
+    assert "AGENTPHONE_STATE" in found["remedy"]
+
+
+def test_a_ledger_that_is_read_only(doctor: Any, api: Any, kept: Path) -> None:
+    """By SQLite's own mark, which binds root as well."""
+    content = bytearray(kept.read_bytes())
+    content[WRITE_VERSION] = 3
+    kept.write_bytes(content)
+    found = doctor("--no-hosts").fails_in("ledger")
+    assert "readonly" in found["said"]
+    assert "AGENTPHONE_STATE" in found["remedy"]
+
+
+@pytest.mark.skipif(
+    os.name != "posix" or os.geteuid() == 0, reason="root may write everywhere, and Windows has no modes"
+)
+def test_a_folder_that_is_read_only(doctor: Any, api: Any, tmp_path: Path) -> None:
+    """Nothing can be made in it."""
+    folder = tmp_path / "closed"
+    folder.mkdir(mode=0o500)
+    found = doctor("--no-hosts", "--state", str(folder / "state")).fails_in("ledger")
+    assert f"you may not write in {folder}" in found["said"]
+
+
+def test_a_broken_ledger(doctor: Any, api: Any, state: Path) -> None:
+    """It is left as it is."""
+    state.mkdir()
+    (state / LEDGER_FILE).write_bytes(b"This was a ledger once. " * 100)
+    found = doctor("--no-hosts").fails_in("ledger")
+    assert "not a database" in found["said"]
+    assert "Move that file away" in found["remedy"]
+    assert (state / LEDGER_FILE).read_bytes().startswith(b"This was")
+
+
+async def test_a_full_disk(state: Path) -> None:
+    """It is told before it is full to the last byte, and beside what else there is to say."""
+    told, full = await check_ledger(str(state), least_free=2**62)
+    assert told.status == "ok"
+    assert (full.status, "is full" in full.said) == ("failure", True)
+    assert full.remedy
+    assert "Make room" in full.remedy
+
+
+def test_a_database_that_is_not_there(doctor: Any, api: Any) -> None:
+    """PostgreSQL for several machines; its password is not shown."""
+    pytest.importorskip("psycopg")
+    url = "postgresql://me:hunter2@127.0.0.1:9/ledger?connect_timeout=5"
+    report = doctor("--no-hosts", "--state", url)
+    assert "AGENTPHONE_STATE" in report.fails_in("ledger")["remedy"]
+    assert "hunter2" not in report.text
+
+
+def test_a_database_that_is_there(doctor: Any, api: Any, postgresql: Any) -> None:
+    """It is opened and read."""
+    found = doctor("--no-hosts", "--state", postgresql()).of("ledger")
+    assert (found["status"], found["facts"]) == ("ok", {"deeds": 0, "unknown": 0})
