@@ -245,5 +245,5 @@ def _kept_key(base_url: str, warn: Callable[[str], None]) -> ApiKey | None:
     except KeyRuleBroken as broken:
         raise ConfigError(f"AGENTPHONE_BASE_URL: {broken}") from None
     except NoKeychain as cannot:
-        warn(f"no key was found in the system's keychain: {cannot}; unlock it and start again, or {INSTEAD}")
+        warn(f"no key was found in the keychain: {cannot}; run agentphone-mcp login and start again, or {INSTEAD}")
         return None

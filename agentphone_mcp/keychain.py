@@ -25,8 +25,8 @@ AT_START = 10.0
 FOR_A_PERSON = 120.0
 """Seconds that a command waits while its user unlocks a keychain."""
 INSTEAD = (
-    "write the key into a file that only you can read, for example with --key-file, and set AGENTPHONE_API_KEY_FILE to "
-    "its path"
+    "keep the key in a file that only you can read (agentphone-mcp login --key-file PATH) and set "
+    "AGENTPHONE_API_KEY_FILE to its path"
 )
 _TRIAL = "trial"
 _LONGEST_REASON = 200
