@@ -36,7 +36,7 @@ def test_no_key(doctor: Any, api: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.param(f"“{KEY}”", "in quotes", id="typographic"),
         pytest.param(f"Bearer {KEY}", "the word Bearer", id="bearer"),
         pytest.param("sk_live_not_a\nreal_key_0042", "a line break within", id="wrapped"),
-        pytest.param("${env:AGENTPHONE_API_KEY}", "placeholder", id="placeholder"),
+        pytest.param("${input:agentphone_api_key}", "placeholder", id="placeholder"),
         pytest.param("sk_1", "8 to 512", id="short"),
     ],
 )
