@@ -18,10 +18,7 @@ from agentphone_mcp.tools.webhooks import WebhookInfo, webhook_info
 
 _ROWS = 20
 """What the API gives of a list when it is not told."""
-Period = Annotated[
-    Literal["summary", "daily", "monthly", "by_number", "by_agent"],
-    Field(description="summary: plan, limits and totals"),
-]
+Period = Literal["summary", "daily", "monthly", "by_number", "by_agent"]
 
 
 class Overview(BaseModel):
@@ -58,10 +55,10 @@ async def account_overview(api: Api) -> Overview:
 async def get_usage(
     api: Api,
     period: Period = "summary",
-    days: Annotated[int, Field(ge=1, le=365, description="For daily")] = 7,
-    months: Annotated[int, Field(ge=1, le=24, description="For monthly")] = 3,
+    days: Annotated[int, Field(ge=1, le=365)] = 7,
+    months: Annotated[int, Field(ge=1, le=24)] = 3,
 ) -> UsageReport:
-    """Show the plan's limits and what was used; it counts activity, not dollars."""
+    """Show plan limits and activity, not dollars: totals, or a row for each day, month, number or agent."""
     match period:
         case "summary":
             return UsageReport(summary=await api.account.usage())

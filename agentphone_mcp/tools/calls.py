@@ -31,6 +31,7 @@ from agentphone_mcp.tools.fields import (
     Phone,
     Repeat,
     TextOrNone,
+    Variables,
     VoiceId,
 )
 from agentphone_mcp.tools.following import Followed, FollowedOutcome, follow, follow_placed
@@ -90,7 +91,7 @@ async def list_calls(
     limit: Limit = 20,
     offset: Offset = 0,
 ) -> Listed[Call]:
-    """List calls, newest first; of one agent or one number, not both."""
+    """List calls, newest first: who called whom, when, how it ended. Of one agent or one number, not both."""
     if agent_id and number_id:
         raise Refused("Give agent_id or number_id, not both.")
     if (agent_id or number_id) and (status or direction or search):
@@ -118,15 +119,15 @@ async def place_call(
     ctx: Context,
     prompt: Annotated[
         TextOrNone,
-        Field(description="Goal of this call: the built-in AI talks by it. Left out, the agent's voice mode decides"),
+        Field(description="Goal of this call: the built-in AI talks by it. Omitted, the agent's voice mode decides"),
     ] = None,
     greeting: Annotated[TextOrNone, Field(description="First words")] = None,
-    from_number_id: Annotated[Id | None, Field(description="Caller ID; the agent's first number if left out")] = None,
+    from_number_id: Annotated[Id | None, Field(description="Caller ID; else the agent's first number")] = None,
     voice: VoiceId | None = None,
     model_tier: ModelTier | None = None,
-    variables: Annotated[dict[str, str] | None, Field(description="For the agent's prompt")] = None,
+    variables: Annotated[Variables | None, Field(description="For the agent's prompt")] = None,
     disable_recording: bool | None = None,
-    wait: Annotated[bool, Field(description="Then follow it, as wait_for_call does")] = False,
+    wait: Annotated[bool, Field(description="Then follow it as wait_for_call does")] = False,
     max_seconds: MaxSeconds = 45,
     confirm: Confirm = None,
     repeat: Repeat = False,
@@ -157,7 +158,7 @@ async def wait_for_call(
     call_id: CallId,
     api: Api,
     ctx: Context,
-    max_seconds: MaxSeconds = 45,
+    max_seconds: Annotated[MaxSeconds, Field(description="Most hosts give up at 60")] = 45,
     after_turn: AfterTurn = 0,
 ) -> Followed:
     """Follow a live call until it ends or max_seconds pass; says which, and how to go on."""
@@ -167,7 +168,7 @@ async def wait_for_call(
 
 
 async def get_transcript(call_id: CallId, api: Api, after_turn: AfterTurn = 0) -> TranscriptPage:
-    """Read what was said in a call, live or ended."""
+    """Read what was said in a call, so far or in all."""
     turns = (await api.calls.transcript(call_id)).turns
     shown = turns[after_turn : after_turn + _TURNS_AT_ONCE]
     reached = after_turn + len(shown)
@@ -205,7 +206,7 @@ async def create_web_call(
     api: Api,
     gate: Gate,
     metadata: dict[str, Any] | None = None,
-    variables: dict[str, str] | None = None,
+    variables: Variables | None = None,
     confirm: Confirm = None,
     repeat: Repeat = False,
 ) -> Outcome[WebCall]:

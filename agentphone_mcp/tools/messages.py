@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from pydantic import Field, WithJsonSchema
+from pydantic import Field
 
 from agentphone_mcp.api.client import ApiClient
 from agentphone_mcp.api.messages import Conversation, ConversationWithMessages, Message, SentMessage
@@ -90,7 +90,7 @@ async def list_messages(
     before: Annotated[str | None, Field(description="ISO 8601")] = None,
     after: Annotated[str | None, Field(description="ISO 8601")] = None,
 ) -> Listed[Message]:
-    """List the texts of one number."""
+    """List single texts of one number, newest first."""
     page = await api.messages.of_number(number_id, limit, before=before, after=after)
     if not page.data:
         return Listed(data=[], total=page.total, next_step="No texts.")
@@ -103,7 +103,7 @@ async def list_messages(
 async def list_conversations(
     api: Api, agent_id: AgentId | None = None, limit: Limit = 20, offset: Offset = 0
 ) -> Listed[Conversation]:
-    """List text conversations, latest first."""
+    """List text threads, latest first: with whom, how many texts, the last one."""
     page = await api.messages.conversations(limit, offset, agent_id=agent_id)
     return listed(page, limit, offset, if_empty="No conversations.")
 
@@ -111,18 +111,16 @@ async def list_conversations(
 async def get_conversation(
     conversation_id: ConversationId, api: Api, message_limit: Limit = 50
 ) -> ConversationWithMessages:
-    """Read one conversation and its latest messages."""
+    """Read one text thread: its latest texts, its metadata."""
     return await api.messages.conversation(conversation_id, message_limit)
 
 
 async def update_conversation(
     conversation_id: ConversationId,
     api: Api,
-    metadata: Annotated[
-        dict[str, Any] | None, WithJsonSchema({"type": ["object", "null"], "description": "Replaces all; null clears"})
-    ],
+    metadata: Annotated[dict[str, Any] | None, Field(description="Replaces all; {} clears")],
 ) -> Conversation:
-    """Set what a conversation remembers; webhooks get it as conversationState."""
+    """Set a thread's metadata, which webhooks get as conversationState."""
     return await api.messages.set_metadata(conversation_id, metadata)
 
 

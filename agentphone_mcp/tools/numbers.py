@@ -37,7 +37,7 @@ Expiry = Annotated[str, AfterValidator(_in_future), Field(description="ISO 8601;
 
 
 async def list_numbers(api: Api, limit: Limit = 20, offset: Offset = 0) -> Listed[PhoneNumber]:
-    """List the account's phone numbers and whose they are."""
+    """List the account's numbers: ids, whose they are, whether they may send texts (10DLC)."""
     page = await api.numbers.list(limit, offset)
     return listed(page, limit, offset, if_empty="No phone number yet: find_available_numbers, then buy_number.")
 
@@ -128,7 +128,7 @@ async def release_number(
     gate: Gate,
     confirm: ConfirmNumber = None,
 ) -> Outcome[ReleasedNumber]:
-    """Release a phone number for good."""
+    """Give a number back for good, and stop paying for it."""
     return await gate.carry_out(deed, confirm, lambda: api.numbers.release(number_id))
 
 
