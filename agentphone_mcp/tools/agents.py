@@ -25,7 +25,7 @@ from agentphone_mcp.tools.fields import (
 )
 from agentphone_mcp.tools.injected import Api, Gate, Rules
 from agentphone_mcp.tools.placing import numbers_of
-from agentphone_mcp.tools.results import Listed, listed
+from agentphone_mcp.tools.results import Listed, ListedTable, listed, table, without
 from agentphone_mcp.tools.toolset import creates, destroys, reads, updates
 
 NO_AGENTS = "No agents yet: create_agent, then buy_number for it, then set_webhook if its voice mode is webhook."
@@ -38,7 +38,6 @@ class AgentRow(BaseModel):
     name: str | None = None
     description: str | None = None
     voice_mode: str | None = None
-    voice: str | None = None
     numbers: Annotated[list[str] | None, Field(description="E.164")] = None
 
 
@@ -56,7 +55,7 @@ async def list_agents(api: Api, limit: Limit = 20, offset: Offset = 0) -> Listed
 
 async def get_agent(agent_id: AgentId, api: Api) -> Agent:
     """Show one agent: prompt, voice settings, numbers."""
-    return await api.agents.get(agent_id)
+    return without(await api.agents.get(agent_id), "created_at")
 
 
 async def create_agent(
@@ -157,11 +156,16 @@ async def list_voices(
     provider: str | None = None,
     limit: Limit = 20,
     offset: Offset = 0,
-) -> Listed[Voice]:
+) -> ListedTable:
     """Find a voice among hundreds, for an agent or a call."""
     matching = [voice for voice in (await api.agents.voices()).data if _matches(voice, search, gender, provider)]
-    page = Page[Voice](data=matching[offset : offset + limit], total=len(matching))
-    return listed(page, limit, offset, if_empty="No voice is like that: leave a filter out.")
+    shown = matching[offset : offset + limit]
+    return ListedTable(
+        **dict(table(shown)),
+        total=len(matching),
+        next_offset=offset + limit if offset + limit < len(matching) else None,
+        next_step=None if shown or offset else "No voice is like that: leave a filter out.",
+    )
 
 
 async def attach_number(agent_id: AgentId, number_id: NumberId, api: Api) -> Attachment:
@@ -174,20 +178,19 @@ async def detach_number(agent_id: AgentId, number_id: NumberId, api: Api) -> Don
     return await api.agents.detach_number(agent_id, number_id)
 
 
-def agent_rows(page: Page[Agent]) -> Page[AgentRow]:
-    """Shorten a page of agents to what a list shows."""
+def agent_rows(page: Page[Agent], *left_out: str) -> Page[AgentRow]:
+    """Shorten a page of agents to what a list shows, or to even less."""
     rows = [
         AgentRow(
             id=agent.id,
             name=agent.name,
             description=agent.description,
             voice_mode=agent.voice_mode,
-            voice=agent.voice,
             numbers=[number.phone_number or number.id for number in agent.numbers or []] or None,
         )
         for agent in page.data
     ]
-    return Page[AgentRow](data=rows, total=page.total, has_more=page.has_more)
+    return Page[AgentRow](data=[without(row, *left_out) for row in rows], total=page.total, has_more=page.has_more)
 
 
 def _check_transfer(rules: RuleBook, number: str | None) -> None:

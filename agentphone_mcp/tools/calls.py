@@ -34,13 +34,11 @@ from agentphone_mcp.tools.fields import (
     Variables,
     VoiceId,
 )
-from agentphone_mcp.tools.following import Followed, FollowedOutcome, follow, follow_placed
+from agentphone_mcp.tools.following import TURNS_AT_ONCE, Followed, FollowedOutcome, follow, follow_placed
 from agentphone_mcp.tools.injected import Api, Gate
 from agentphone_mcp.tools.placing import Words, opening_web_call, placing
-from agentphone_mcp.tools.results import Listed, listed
+from agentphone_mcp.tools.results import Listed, listed, without
 from agentphone_mcp.tools.toolset import reads, spends, updates
-
-_TURNS_AT_ONCE = 200
 
 
 async def _now() -> float:
@@ -53,6 +51,13 @@ _MOST_LOOKED_AT = 1_000
 # In the order of the sandbox's own: `typing` caches a Literal whatever its order, and the first one made would win.
 Status = Literal["ringing", "in-progress", "completed", "failed", "busy", "no-answer"]
 Direction = Literal["inbound", "outbound", "web"]
+
+
+class CallInFull(CallWithTranscript):
+    """A call and what was said in it; get_transcript has the time of each turn, get_recording the audio."""
+
+    total_turns: Annotated[int | None, Field(description="Where not all are here")] = None
+    next_step: str | None = None
 
 
 class TranscriptPage(BaseModel):
@@ -100,12 +105,20 @@ async def list_calls(
     page = await api.calls.list(
         limit, offset, agent_id=agent_id, number_id=number_id, status=status, direction=direction, search=search
     )
+    page = page.model_copy(update={"data": [_row(call) for call in page.data]})
     return listed(page, limit, offset, if_empty="No such calls.")
 
 
-async def get_call(call_id: CallId, api: Api) -> CallWithTranscript:
+async def get_call(call_id: CallId, api: Api) -> CallInFull:
     """Show one call: status, times, transcript."""
-    return await api.calls.get(call_id)
+    call = await api.calls.get(call_id)
+    turns = [without(turn, "at") for turn in call.transcript or []]
+    known = dict(without(call, "recording_url", *(["last_transcript_snippet"] if turns else [])))
+    if len(turns) <= TURNS_AT_ONCE:
+        return CallInFull.model_construct(None, **known | {"transcript": turns or None})
+    more = f"For the rest call get_transcript with after_turn={TURNS_AT_ONCE}."
+    shown = {"transcript": turns[:TURNS_AT_ONCE], "total_turns": len(turns), "next_step": more}
+    return CallInFull.model_construct(None, **known | shown)
 
 
 async def place_call(
@@ -170,7 +183,7 @@ async def wait_for_call(
 async def get_transcript(call_id: CallId, api: Api, after_turn: AfterTurn = 0) -> TranscriptPage:
     """Read what was said in a call, so far or in all."""
     turns = (await api.calls.transcript(call_id)).turns
-    shown = turns[after_turn : after_turn + _TURNS_AT_ONCE]
+    shown = turns[after_turn : after_turn + TURNS_AT_ONCE]
     reached = after_turn + len(shown)
     return TranscriptPage(
         call_id=call_id,
@@ -234,10 +247,16 @@ async def _narrowed(
     shown = found[offset : offset + limit]
     only = f"Only its latest {looked_at} calls were looked at." if looked_at == _MOST_LOOKED_AT else None
     return Listed(
-        data=shown,
+        data=[_row(call) for call in shown],
         next_offset=offset + limit if len(found) > offset + limit else None,
         next_step=only or (None if found else "No such calls."),
     )
+
+
+def _row(call: Call) -> Call:
+    """Leave out of a list when a call ended, if how long it was says it, and that there is no recording."""
+    ended = ["ended_at"] if call.started_at and call.duration_seconds is not None else []
+    return without(call, *ended, *([] if call.recording_available else ["recording_available"]))
 
 
 def _is_like(status: str | None, direction: str | None, search: str | None, call: Call) -> bool:

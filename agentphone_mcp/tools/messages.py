@@ -27,7 +27,7 @@ from agentphone_mcp.tools.injected import Api, Gate, Rates, Rules
 from agentphone_mcp.tools.looking_up import digest
 from agentphone_mcp.tools.placing import numbers_of
 from agentphone_mcp.tools.previews import quoted
-from agentphone_mcp.tools.results import Listed, listed
+from agentphone_mcp.tools.results import Listed, listed, without
 from agentphone_mcp.tools.toolset import reads, spends, updates
 
 _NOT_REGISTERED = ("registration_required", "activating")
@@ -97,7 +97,7 @@ async def list_messages(
     # The endpoint pages by time and takes no offset.
     oldest = page.data[-1].at
     more = f"For older ones pass before={oldest}." if page.next_offset(0, limit) and oldest else None
-    return Listed(data=page.data, total=page.total, next_step=more)
+    return Listed(data=[_row(text) for text in page.data], total=page.total, next_step=more)
 
 
 async def list_conversations(
@@ -112,7 +112,16 @@ async def get_conversation(
     conversation_id: ConversationId, api: Api, message_limit: Limit = 50
 ) -> ConversationWithMessages:
     """Read one text thread: its latest texts, its metadata."""
-    return await api.messages.conversation(conversation_id, message_limit)
+    thread = await api.messages.conversation(conversation_id, message_limit)
+    if not thread.messages:
+        return thread
+    ends = {thread.phone_number, thread.participant}
+    texts = [
+        # In a group, others than the participant write as well.
+        without(_row(one), "from_number", "to_number") if {one.from_number, one.to_number} <= ends else _row(one)
+        for one in thread.messages
+    ]
+    return without(thread, "last_message_at", "last_message_preview").model_copy(update={"messages": texts})
 
 
 async def update_conversation(
@@ -122,6 +131,18 @@ async def update_conversation(
 ) -> Conversation:
     """Set a thread's metadata, which webhooks get as conversationState."""
     return await api.messages.set_metadata(conversation_id, metadata)
+
+
+def _row(text: Message) -> Message:
+    """Leave out of a list the number whose list it is, and what goes without saying of a text that came in."""
+    plain = ["channel"] if text.channel == "sms" else []
+    match text.direction:
+        case "inbound":
+            return without(text, *plain, "to_number", *(["status"] if text.status == "received" else []))
+        case "outbound":
+            return without(text, *plain, "from_number")
+        case _:
+            return without(text, *plain)
 
 
 async def _of_agent(api: ApiClient, agent_id: str) -> tuple[PhoneNumber, str]:

@@ -229,7 +229,7 @@ async def test_an_area_code_may_be_a_number(assistant, area_code) -> None:
     async with assistant() as ai:
         found = await ai.ask("find_available_numbers", area_code=area_code, limit=1)
         bought = await ai.ask("buy_number", area_code=area_code, confirm=True)
-    assert found["data"][0]["area_code"] == "212"
+    assert ai.rows(found)[0]["area_code"] == "212"
     assert bought["result"]["phone_number"].startswith("+1212")
 
 
