@@ -110,7 +110,7 @@ async def list_calls(
 
 
 async def get_call(call_id: CallId, api: Api) -> CallInFull:
-    """Show one call: status, times, transcript."""
+    """Show one call: when, how long, how it ended, and its transcript."""
     call = await api.calls.get(call_id)
     turns = [without(turn, "at") for turn in call.transcript or []]
     known = dict(without(call, "recording_url", *(["last_transcript_snippet"] if turns else [])))
@@ -181,7 +181,7 @@ async def wait_for_call(
 
 
 async def get_transcript(call_id: CallId, api: Api, after_turn: AfterTurn = 0) -> TranscriptPage:
-    """Read what was said in a call, so far or in all."""
+    """Read what was said in a call and when, so far or in all."""
     turns = (await api.calls.transcript(call_id)).turns
     shown = turns[after_turn : after_turn + TURNS_AT_ONCE]
     reached = after_turn + len(shown)
