@@ -4,9 +4,9 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
 from agentphone_mcp.guard.rates import FREE, Cost
 
@@ -92,10 +92,18 @@ class Deed:
 
 
 class Outcome(BaseModel, Generic[Result]):
-    """What came of a gated tool; nothing was written while the status is `needs_confirmation`."""
+    """What came of a gated tool; nothing was written while the status is `needs_confirmation`.
+
+    Attributes:
+        status: how far it got.
+        what: the deed, in a sentence.
+        replayed: done before and not again, so this is the first outcome.
+        result: what the API answered.
+        next_step: what to do now.
+    """
 
     status: Literal["needs_confirmation", "done", "unknown"]
-    what: Annotated[str, Field(description="The deed, in a sentence")]
-    replayed: Annotated[bool | None, Field(description="Done before and not again: this is the first outcome")] = None
+    what: str
+    replayed: bool | None = None
     result: Result | None = None
     next_step: str | None = None

@@ -6,22 +6,20 @@ from typing import Annotated, Any, Literal
 import anyio
 from pydantic import BaseModel, Field
 
-from agentphone_mcp.api.account import Usage, UsageRow
+from agentphone_mcp.api.account import Activity, Plan, Usage
 from agentphone_mcp.api.errors import ApiError
+from agentphone_mcp.api.models import Page
 from agentphone_mcp.api.numbers import PhoneNumber
 from agentphone_mcp.tools.agents import NO_AGENTS, AgentRow, agent_rows
 from agentphone_mcp.tools.explain import Failed, explain
 from agentphone_mcp.tools.injected import Api
-from agentphone_mcp.tools.results import Listed, listed
+from agentphone_mcp.tools.results import Cell, Listed, listed, table, without
 from agentphone_mcp.tools.toolset import reads
 from agentphone_mcp.tools.webhooks import WebhookInfo, webhook_info
 
 _ROWS = 20
 """What the API gives of a list when it is not told."""
-Period = Annotated[
-    Literal["summary", "daily", "monthly", "by_number", "by_agent"],
-    Field(description="summary: plan, limits and totals"),
-]
+Period = Literal["summary", "daily", "monthly", "by_number", "by_agent"]
 
 
 class Overview(BaseModel):
@@ -38,7 +36,8 @@ class UsageReport(BaseModel):
     """The plan and the totals, or a row for each day, month, number or agent."""
 
     summary: Usage | None = None
-    rows: list[UsageRow] | None = None
+    columns: list[str] | None = None
+    rows: list[list[Cell]] | None = None
 
 
 async def account_overview(api: Api) -> Overview:
@@ -47,10 +46,10 @@ async def account_overview(api: Api) -> Overview:
         api.agents.list, api.numbers.list, api.webhooks.get, api.account.usage
     )
     return Overview(
-        agents=agents if isinstance(agents, Failed) else listed(agent_rows(agents), _ROWS),
-        numbers=numbers if isinstance(numbers, Failed) else listed(numbers, _ROWS),
-        webhook=webhook if isinstance(webhook, Failed) else webhook_info(webhook),
-        usage=usage,
+        agents=agents if isinstance(agents, Failed) else listed(agent_rows(agents, "description"), _ROWS),
+        numbers=numbers if isinstance(numbers, Failed) else listed(_briefly(numbers), _ROWS),
+        webhook=webhook if isinstance(webhook, Failed) else without(webhook_info(webhook), "next_step"),
+        usage=usage if isinstance(usage, Failed) else _at_a_glance(usage),
         next_step=_what_is_missing(agents, numbers),
     )
 
@@ -58,13 +57,13 @@ async def account_overview(api: Api) -> Overview:
 async def get_usage(
     api: Api,
     period: Period = "summary",
-    days: Annotated[int, Field(ge=1, le=365, description="For daily")] = 7,
-    months: Annotated[int, Field(ge=1, le=24, description="For monthly")] = 3,
+    days: Annotated[int, Field(ge=1, le=365)] = 7,
+    months: Annotated[int, Field(ge=1, le=24)] = 3,
 ) -> UsageReport:
-    """Show the plan's limits and what was used; it counts activity, not dollars."""
+    """Show plan limits and activity, not dollars: totals, or a row for each day, month, number or agent."""
     match period:
         case "summary":
-            return UsageReport(summary=await api.account.usage())
+            return UsageReport(summary=_once(await api.account.usage()))
         case "daily":
             page = await api.account.daily(days)
         case "monthly":
@@ -73,7 +72,32 @@ async def get_usage(
             page = await api.account.by_number()
         case "by_agent":
             page = await api.account.by_agent()
-    return UsageReport(rows=page.data)
+    rows = table(page.data)
+    return UsageReport(columns=rows.columns, rows=rows.rows)
+
+
+def _once(usage: Usage) -> Usage:
+    """Say the limit of numbers once; when the last 30 days were, the reader knows."""
+    numbers, plan = usage.numbers, usage.plan
+    if numbers and plan and numbers.limit is not None:
+        numbers, plan = without(numbers, "remaining"), without(plan, "number_limit")
+    return usage.model_copy(update={"numbers": numbers, "plan": plan, "period_start": None, "period_end": None})
+
+
+def _at_a_glance(usage: Usage) -> Usage:
+    """Leave the limits of the plan and shorter times to get_usage."""
+    known = _once(usage)
+    plan = known.plan and Plan.model_construct(name=known.plan.name)
+    stats = known.stats and Activity.model_construct(
+        messages_30d=known.stats.messages_30d, calls_30d=known.stats.calls_30d, minutes_30d=known.stats.minutes_30d
+    )
+    return known.model_copy(update={"plan": plan, "stats": stats})
+
+
+def _briefly(numbers: Page[PhoneNumber]) -> Page[PhoneNumber]:
+    """Leave to list_numbers what is known of each number besides."""
+    rows = [without(one, "type", "country", "expires_at", "external_id", "created_at") for one in numbers.data]
+    return numbers.model_copy(update={"data": rows})
 
 
 async def _at_once(*parts: Callable[[], Awaitable[Any]]) -> list[Any]:

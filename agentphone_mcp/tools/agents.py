@@ -14,21 +14,18 @@ from agentphone_mcp.tools.approving import destroying
 from agentphone_mcp.tools.fields import (
     AgentId,
     AgentName,
-    BeginMessage,
     ConfirmText,
     Limit,
     NumberId,
     Offset,
-    SystemPrompt,
     TransferNumber,
-    Tuning,
     TuningAsInUpdate,
     VoiceId,
     VoiceMode,
 )
 from agentphone_mcp.tools.injected import Api, Gate, Rules
 from agentphone_mcp.tools.placing import numbers_of
-from agentphone_mcp.tools.results import Listed, listed
+from agentphone_mcp.tools.results import Listed, ListedTable, listed, table, without
 from agentphone_mcp.tools.toolset import creates, destroys, reads, updates
 
 NO_AGENTS = "No agents yet: create_agent, then buy_number for it, then set_webhook if its voice mode is webhook."
@@ -41,7 +38,6 @@ class AgentRow(BaseModel):
     name: str | None = None
     description: str | None = None
     voice_mode: str | None = None
-    voice: str | None = None
     numbers: Annotated[list[str] | None, Field(description="E.164")] = None
 
 
@@ -53,26 +49,29 @@ class SavedAgent(BaseModel):
 
 
 async def list_agents(api: Api, limit: Limit = 20, offset: Offset = 0) -> Listed[AgentRow]:
-    """List the agents with their voice mode and numbers."""
+    """List the agents: ids, voice mode, numbers."""
     return listed(agent_rows(await api.agents.list(limit, offset)), limit, offset, if_empty=NO_AGENTS)
 
 
 async def get_agent(agent_id: AgentId, api: Api) -> Agent:
     """Show one agent: prompt, voice settings, numbers."""
-    return await api.agents.get(agent_id)
+    return without(await api.agents.get(agent_id), "created_at")
 
 
 async def create_agent(
     name: AgentName,
     api: Api,
     rules: Rules,
-    voice_mode: VoiceMode = "webhook",
-    system_prompt: Annotated[str, Field(description="Who the agent is, what to achieve; for hosted")] | None = None,
-    begin_message: BeginMessage | None = None,
+    voice_mode: Annotated[
+        VoiceMode,
+        Field(description="hosted: the built-in AI talks by system_prompt; webhook: your server answers each turn"),
+    ] = "webhook",
+    system_prompt: Annotated[str | None, Field(description="Who the agent is, what to achieve; for hosted")] = None,
+    begin_message: Annotated[str | None, Field(description="First words on each call")] = None,
     voice: VoiceId | None = None,
     description: str | None = None,
-    transfer_number: TransferNumber | None = None,
-    voicemail_message: str | None = None,
+    transfer_number: Annotated[TransferNumber | None, Field(description="A human to hand calls to, E.164")] = None,
+    voicemail_message: Annotated[str | None, Field(description="Said to an answering machine")] = None,
     tuning: TuningAsInUpdate | None = None,
 ) -> SavedAgent:
     """Create an agent. It needs a number (buy_number, attach_number) before it can call."""
@@ -101,15 +100,15 @@ async def update_agent(
     rules: Rules,
     name: AgentName | None = None,
     voice_mode: VoiceMode | None = None,
-    system_prompt: SystemPrompt | None = None,
-    begin_message: BeginMessage | None = None,
-    voice: VoiceId | None = None,
+    system_prompt: str | None = None,
+    begin_message: str | None = None,
+    voice: str | None = None,
     description: str | None = None,
-    transfer_number: TransferNumber | None = None,
+    transfer_number: Annotated[TransferNumber | None, Field(description="'' clears it")] = None,
     voicemail_message: str | None = None,
-    tuning: Tuning | None = None,
+    tuning: Annotated[VoiceTuning | None, Field(description="How it listens and speaks")] = None,
 ) -> SavedAgent:
-    """Change an agent; what is left out stays."""
+    """Change an agent: prompt, voice, transfer number and more, as in create_agent. What is left out stays."""
     _check_transfer(rules, transfer_number)
     fields = _fields(
         tuning,
@@ -144,9 +143,9 @@ async def delete_agent(
     deed: Annotated[Deed, destroying("delete_agent", deleting)],
     api: Api,
     gate: Gate,
-    confirm: Annotated[ConfirmText, Field(description="Omit for a preview; then the agent's name")] = None,
+    confirm: ConfirmText = None,
 ) -> Outcome[DeletedAgent]:
-    """Delete an agent for good. Its numbers are kept."""
+    """Delete an agent for good; its numbers are kept."""
     return await gate.carry_out(deed, confirm, lambda: api.agents.delete(agent_id))
 
 
@@ -157,37 +156,41 @@ async def list_voices(
     provider: str | None = None,
     limit: Limit = 20,
     offset: Offset = 0,
-) -> Listed[Voice]:
-    """Find a voice for an agent or a call among hundreds."""
+) -> ListedTable:
+    """Find a voice among hundreds, for an agent or a call."""
     matching = [voice for voice in (await api.agents.voices()).data if _matches(voice, search, gender, provider)]
-    page = Page[Voice](data=matching[offset : offset + limit], total=len(matching))
-    return listed(page, limit, offset, if_empty="No voice is like that: leave a filter out.")
+    shown = matching[offset : offset + limit]
+    return ListedTable(
+        **dict(table(shown)),
+        total=len(matching),
+        next_offset=offset + limit if offset + limit < len(matching) else None,
+        next_step=None if shown or offset else "No voice is like that: leave a filter out.",
+    )
 
 
 async def attach_number(agent_id: AgentId, number_id: NumberId, api: Api) -> Attachment:
-    """Let an agent answer a number; a number has one agent."""
+    """Give an agent a number that the account has; a number has one agent."""
     return await api.agents.attach_number(agent_id, number_id)
 
 
 async def detach_number(agent_id: AgentId, number_id: NumberId, api: Api) -> Done:
-    """Take a number from an agent; the account keeps it."""
+    """Take a number from its agent; the account keeps it and pays on."""
     return await api.agents.detach_number(agent_id, number_id)
 
 
-def agent_rows(page: Page[Agent]) -> Page[AgentRow]:
-    """Shorten a page of agents to what a list shows."""
+def agent_rows(page: Page[Agent], *left_out: str) -> Page[AgentRow]:
+    """Shorten a page of agents to what a list shows, or to even less."""
     rows = [
         AgentRow(
             id=agent.id,
             name=agent.name,
             description=agent.description,
             voice_mode=agent.voice_mode,
-            voice=agent.voice,
             numbers=[number.phone_number or number.id for number in agent.numbers or []] or None,
         )
         for agent in page.data
     ]
-    return Page[AgentRow](data=rows, total=page.total, has_more=page.has_more)
+    return Page[AgentRow](data=[without(row, *left_out) for row in rows], total=page.total, has_more=page.has_more)
 
 
 def _check_transfer(rules: RuleBook, number: str | None) -> None:

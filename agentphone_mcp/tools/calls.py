@@ -31,15 +31,14 @@ from agentphone_mcp.tools.fields import (
     Phone,
     Repeat,
     TextOrNone,
+    Variables,
     VoiceId,
 )
-from agentphone_mcp.tools.following import Followed, FollowedOutcome, follow, follow_placed
+from agentphone_mcp.tools.following import TURNS_AT_ONCE, Followed, FollowedOutcome, follow, follow_placed
 from agentphone_mcp.tools.injected import Api, Gate
 from agentphone_mcp.tools.placing import Words, opening_web_call, placing
-from agentphone_mcp.tools.results import Listed, listed
+from agentphone_mcp.tools.results import Listed, listed, without
 from agentphone_mcp.tools.toolset import reads, spends, updates
-
-_TURNS_AT_ONCE = 200
 
 
 async def _now() -> float:
@@ -52,6 +51,13 @@ _MOST_LOOKED_AT = 1_000
 # In the order of the sandbox's own: `typing` caches a Literal whatever its order, and the first one made would win.
 Status = Literal["ringing", "in-progress", "completed", "failed", "busy", "no-answer"]
 Direction = Literal["inbound", "outbound", "web"]
+
+
+class CallInFull(CallWithTranscript):
+    """A call and what was said in it; get_transcript has the time of each turn, get_recording the audio."""
+
+    total_turns: Annotated[int | None, Field(description="Where not all are here")] = None
+    next_step: str | None = None
 
 
 class TranscriptPage(BaseModel):
@@ -90,7 +96,7 @@ async def list_calls(
     limit: Limit = 20,
     offset: Offset = 0,
 ) -> Listed[Call]:
-    """List calls, newest first; of one agent or one number, not both."""
+    """List calls, newest first: who called whom, when, how it ended. Of one agent or one number, not both."""
     if agent_id and number_id:
         raise Refused("Give agent_id or number_id, not both.")
     if (agent_id or number_id) and (status or direction or search):
@@ -99,12 +105,20 @@ async def list_calls(
     page = await api.calls.list(
         limit, offset, agent_id=agent_id, number_id=number_id, status=status, direction=direction, search=search
     )
+    page = page.model_copy(update={"data": [_row(call) for call in page.data]})
     return listed(page, limit, offset, if_empty="No such calls.")
 
 
-async def get_call(call_id: CallId, api: Api) -> CallWithTranscript:
-    """Show one call: status, times, transcript."""
-    return await api.calls.get(call_id)
+async def get_call(call_id: CallId, api: Api) -> CallInFull:
+    """Show one call: when, how long, how it ended, and its transcript."""
+    call = await api.calls.get(call_id)
+    turns = [without(turn, "at") for turn in call.transcript or []]
+    known = dict(without(call, "recording_url", *(["last_transcript_snippet"] if turns else [])))
+    if len(turns) <= TURNS_AT_ONCE:
+        return CallInFull.model_construct(None, **known | {"transcript": turns or None})
+    more = f"For the rest call get_transcript with after_turn={TURNS_AT_ONCE}."
+    shown = {"transcript": turns[:TURNS_AT_ONCE], "total_turns": len(turns), "next_step": more}
+    return CallInFull.model_construct(None, **known | shown)
 
 
 async def place_call(
@@ -118,15 +132,15 @@ async def place_call(
     ctx: Context,
     prompt: Annotated[
         TextOrNone,
-        Field(description="Goal of this call: the built-in AI talks by it. Left out, the agent's voice mode decides"),
+        Field(description="Goal of this call: the built-in AI talks by it. Omitted, the agent's voice mode decides"),
     ] = None,
     greeting: Annotated[TextOrNone, Field(description="First words")] = None,
-    from_number_id: Annotated[Id | None, Field(description="Caller ID; the agent's first number if left out")] = None,
+    from_number_id: Annotated[Id | None, Field(description="Caller ID; else the agent's first number")] = None,
     voice: VoiceId | None = None,
     model_tier: ModelTier | None = None,
-    variables: Annotated[dict[str, str] | None, Field(description="For the agent's prompt")] = None,
+    variables: Annotated[Variables | None, Field(description="For the agent's prompt")] = None,
     disable_recording: bool | None = None,
-    wait: Annotated[bool, Field(description="Then follow it, as wait_for_call does")] = False,
+    wait: Annotated[bool, Field(description="Then follow it as wait_for_call does")] = False,
     max_seconds: MaxSeconds = 45,
     confirm: Confirm = None,
     repeat: Repeat = False,
@@ -157,7 +171,7 @@ async def wait_for_call(
     call_id: CallId,
     api: Api,
     ctx: Context,
-    max_seconds: MaxSeconds = 45,
+    max_seconds: Annotated[MaxSeconds, Field(description="Most hosts give up at 60")] = 45,
     after_turn: AfterTurn = 0,
 ) -> Followed:
     """Follow a live call until it ends or max_seconds pass; says which, and how to go on."""
@@ -167,9 +181,9 @@ async def wait_for_call(
 
 
 async def get_transcript(call_id: CallId, api: Api, after_turn: AfterTurn = 0) -> TranscriptPage:
-    """Read what was said in a call, live or ended."""
+    """Read what was said in a call and when, so far or in all."""
     turns = (await api.calls.transcript(call_id)).turns
-    shown = turns[after_turn : after_turn + _TURNS_AT_ONCE]
+    shown = turns[after_turn : after_turn + TURNS_AT_ONCE]
     reached = after_turn + len(shown)
     return TranscriptPage(
         call_id=call_id,
@@ -205,7 +219,7 @@ async def create_web_call(
     api: Api,
     gate: Gate,
     metadata: dict[str, Any] | None = None,
-    variables: dict[str, str] | None = None,
+    variables: Variables | None = None,
     confirm: Confirm = None,
     repeat: Repeat = False,
 ) -> Outcome[WebCall]:
@@ -233,10 +247,16 @@ async def _narrowed(
     shown = found[offset : offset + limit]
     only = f"Only its latest {looked_at} calls were looked at." if looked_at == _MOST_LOOKED_AT else None
     return Listed(
-        data=shown,
+        data=[_row(call) for call in shown],
         next_offset=offset + limit if len(found) > offset + limit else None,
         next_step=only or (None if found else "No such calls."),
     )
+
+
+def _row(call: Call) -> Call:
+    """Leave out of a list when a call ended, if how long it was says it, and that there is no recording."""
+    ended = ["ended_at"] if call.started_at and call.duration_seconds is not None else []
+    return without(call, *ended, *([] if call.recording_available else ["recording_available"]))
 
 
 def _is_like(status: str | None, direction: str | None, search: str | None, call: Call) -> bool:

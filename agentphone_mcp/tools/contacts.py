@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator
 
 from agentphone_mcp.api.contacts import Contact
 from agentphone_mcp.api.models import Done
@@ -19,12 +19,11 @@ from agentphone_mcp.tools.toolset import creates, destroys, reads
 ConfirmContact = Annotated[
     ConfirmText,
     AfterValidator(lambda text: text and same_number(text)),
-    Field(description="Omit for a preview; then the contact's number"),
 ]
 
 
 async def list_contacts(api: Api, search: str | None = None, limit: Limit = 20, offset: Offset = 0) -> Listed[Contact]:
-    """Find people and their numbers."""
+    """Find people and their numbers in the address book."""
     page = await api.contacts.list(limit, offset, search=search)
     return listed(page, limit, offset, if_empty="No such contact: save_contact adds one.")
 

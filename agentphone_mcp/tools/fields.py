@@ -1,6 +1,6 @@
 """The parameters that recur in tools, each described and bounded once."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, StrictBool, WithJsonSchema
@@ -37,40 +37,41 @@ def _text_or_none(value: str | None) -> str | None:
     return (value or "").strip() or None
 
 
+def _without_default(schema: dict[str, Any]) -> None:
+    """How many rows come when nothing is said is seen with the first answer."""
+    schema.pop("default", None)
+
+
 Id = Annotated[str, AfterValidator(_an_id)]
 # Their names say it, and the instructions that ids come from the list tools.
 AgentId = NumberId = CallId = ConversationId = ContactId = Id
-OneAgentOnly = Annotated[Id | None, Field(description="This agent's webhook; else the project's")]
 
-Phone = Annotated[str, AfterValidator(to_e164), Field(description="E.164; else +1 is assumed")]
-TransferNumber = Annotated[str, AfterValidator(_number_or_nothing), Field(description="A human's, E.164; '' clears it")]
+Phone = Annotated[str, AfterValidator(to_e164), Field(description="E.164")]
+TransferNumber = Annotated[str, AfterValidator(_number_or_nothing)]
 
-Limit = Annotated[int, Field(ge=1, le=100)]
+Limit = Annotated[int, Field(ge=1, le=100, json_schema_extra=_without_default)]
 Offset = Annotated[int, Field(ge=0)]
 Hours = Annotated[int, Field(ge=1, le=720)]
-MaxSeconds = Annotated[int, Field(ge=1, le=600, description="Most hosts give up at 60")]
+MaxSeconds = Annotated[int, Field(ge=1, le=600)]
 AfterTurn = Annotated[int, Field(ge=0, description="Turns already read")]
 
-Confirm = Annotated[StrictBool | None, Field(description="Omit for a preview; true if your user agreed")]
-Repeat = Annotated[StrictBool, Field(description="Even if done just now")]
-ConfirmText = Annotated[str | None, AfterValidator(lambda text: text and text.strip())]
+_PREVIEW = Field(description="Omit for a preview")
+# The preview says what to pass, and an outcome that is told again how to have it twice.
+Confirm = Annotated[StrictBool | None, _PREVIEW]
+Repeat = StrictBool
+ConfirmText = Annotated[str | None, AfterValidator(lambda text: text and text.strip()), _PREVIEW]
 ConfirmNumber = Annotated[
     str | None,
     AfterValidator(lambda number: number and to_e164(number)),
-    Field(description="Omit for a preview; then the phone number itself"),
+    _PREVIEW,
 ]
 
 Text = Annotated[str, AfterValidator(_some_text)]
 WebUrl = Annotated[str, AfterValidator(_a_url)]
 TextOrNone = Annotated[str | None, AfterValidator(_text_or_none)]
-AgentName = Annotated[Text, Field(max_length=100)]
-VoiceMode = Annotated[
-    Literal["webhook", "hosted"],
-    Field(description="hosted: the built-in AI talks by system_prompt; webhook: your server answers each turn"),
-]
-SystemPrompt = Annotated[str, Field(description="Who the agent is, what to achieve")]
-BeginMessage = Annotated[str, Field(description="First words on each call")]
+Variables = Annotated[dict[str, Annotated[str, Field(coerce_numbers_to_str=True)]], WithJsonSchema({"type": "object"})]
+AgentName = Annotated[str, Field(max_length=100), AfterValidator(_some_text)]
+VoiceMode = Literal["webhook", "hosted"]
 VoiceId = Annotated[str, Field(description="From list_voices")]
-Tuning = Annotated[VoiceTuning, Field(description="How the agent listens and speaks")]
 # The same settings, described once: a host pays for every word in every conversation.
 TuningAsInUpdate = Annotated[VoiceTuning, WithJsonSchema({"type": "object", "description": "As in update_agent"})]

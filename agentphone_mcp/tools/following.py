@@ -19,6 +19,8 @@ from agentphone_mcp.api.errors import (
 from agentphone_mcp.guard.deeds import Outcome, Result
 from agentphone_mcp.tools.telling import Cut, told
 
+TURNS_AT_ONCE = 200
+"""How many turns one answer holds; a transcript goes on from there."""
 Report = Callable[[float, float | None, str | None], Awaitable[None]]
 """Sends a progress notification: how many turns, of how many, and the newest one."""
 _POLL_SECONDS = 1.0
@@ -124,16 +126,23 @@ async def follow(
         # What was heard is worth more to the model than why no more was.
         if not listener.turns:
             raise
+    heard = len(listener.turns)
+    shown = listener.turns[after_turn : after_turn + TURNS_AT_ONCE]
+    if after_turn + len(shown) < heard:
+        reached = after_turn + len(shown)
+        next_step = f"{heard} turns were heard: read on with get_transcript and this after_turn."
+    else:
+        # Nobody can have read more than was said; whoever thinks so would miss the next turns.
+        reached, next_step = heard if listener.has_heard_all else max(after_turn, heard), _next_step(listener)
     return Followed(
         call_id=call_id,
         ended=listener.ended,
         status=listener.status,
         answered=listener.answered,
         duration_seconds=listener.duration_seconds,
-        turns=listener.turns[after_turn:],
-        # Nobody can have read more than was said; whoever thinks so would miss the next turns.
-        after_turn=len(listener.turns) if listener.has_heard_all else max(after_turn, len(listener.turns)),
-        next_step=_next_step(listener),
+        turns=shown,
+        after_turn=reached,
+        next_step=next_step,
     )
 
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from pydantic import Field, WithJsonSchema
+from pydantic import Field
 
 from agentphone_mcp.api.client import ApiClient
 from agentphone_mcp.api.messages import Conversation, ConversationWithMessages, Message, SentMessage
@@ -27,7 +27,7 @@ from agentphone_mcp.tools.injected import Api, Gate, Rates, Rules
 from agentphone_mcp.tools.looking_up import digest
 from agentphone_mcp.tools.placing import numbers_of
 from agentphone_mcp.tools.previews import quoted
-from agentphone_mcp.tools.results import Listed, listed
+from agentphone_mcp.tools.results import Listed, listed, without
 from agentphone_mcp.tools.toolset import reads, spends, updates
 
 _NOT_REGISTERED = ("registration_required", "activating")
@@ -90,20 +90,20 @@ async def list_messages(
     before: Annotated[str | None, Field(description="ISO 8601")] = None,
     after: Annotated[str | None, Field(description="ISO 8601")] = None,
 ) -> Listed[Message]:
-    """List the texts of one number."""
+    """List single texts of one number, newest first."""
     page = await api.messages.of_number(number_id, limit, before=before, after=after)
     if not page.data:
         return Listed(data=[], total=page.total, next_step="No texts.")
     # The endpoint pages by time and takes no offset.
     oldest = page.data[-1].at
     more = f"For older ones pass before={oldest}." if page.next_offset(0, limit) and oldest else None
-    return Listed(data=page.data, total=page.total, next_step=more)
+    return Listed(data=[_row(text) for text in page.data], total=page.total, next_step=more)
 
 
 async def list_conversations(
     api: Api, agent_id: AgentId | None = None, limit: Limit = 20, offset: Offset = 0
 ) -> Listed[Conversation]:
-    """List text conversations, latest first."""
+    """List text threads, latest first: with whom, how many texts, the last one."""
     page = await api.messages.conversations(limit, offset, agent_id=agent_id)
     return listed(page, limit, offset, if_empty="No conversations.")
 
@@ -111,19 +111,38 @@ async def list_conversations(
 async def get_conversation(
     conversation_id: ConversationId, api: Api, message_limit: Limit = 50
 ) -> ConversationWithMessages:
-    """Read one conversation and its latest messages."""
-    return await api.messages.conversation(conversation_id, message_limit)
+    """Read one text thread: its latest texts, its metadata."""
+    thread = await api.messages.conversation(conversation_id, message_limit)
+    if not thread.messages:
+        return thread
+    ends = {thread.phone_number, thread.participant}
+    texts = [
+        # In a group, others than the participant write as well.
+        without(_row(one), "from_number", "to_number") if {one.from_number, one.to_number} <= ends else _row(one)
+        for one in thread.messages
+    ]
+    return without(thread, "last_message_at", "last_message_preview").model_copy(update={"messages": texts})
 
 
 async def update_conversation(
     conversation_id: ConversationId,
     api: Api,
-    metadata: Annotated[
-        dict[str, Any] | None, WithJsonSchema({"type": ["object", "null"], "description": "Replaces all; null clears"})
-    ],
+    metadata: Annotated[dict[str, Any] | None, Field(description="Replaces all; {} clears")],
 ) -> Conversation:
-    """Set what a conversation remembers; webhooks get it as conversationState."""
+    """Set a thread's metadata, which webhooks get as conversationState."""
     return await api.messages.set_metadata(conversation_id, metadata)
+
+
+def _row(text: Message) -> Message:
+    """Leave out of a list the number whose list it is, and what goes without saying of a text that came in."""
+    plain = ["channel"] if text.channel == "sms" else []
+    match text.direction:
+        case "inbound":
+            return without(text, *plain, "to_number", *(["status"] if text.status == "received" else []))
+        case "outbound":
+            return without(text, *plain, "from_number")
+        case _:
+            return without(text, *plain)
 
 
 async def _of_agent(api: ApiClient, agent_id: str) -> tuple[PhoneNumber, str]:

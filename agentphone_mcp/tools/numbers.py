@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field
 
 from agentphone_mcp.api.client import ApiClient
 from agentphone_mcp.api.errors import NotFound
-from agentphone_mcp.api.numbers import AvailableNumber, PhoneNumber, ReleasedNumber
+from agentphone_mcp.api.numbers import PhoneNumber, ReleasedNumber
 from agentphone_mcp.guard.deeds import Deed, Outcome
 from agentphone_mcp.guard.dialing import same_number
 from agentphone_mcp.guard.rates import Cost
@@ -15,7 +15,7 @@ from agentphone_mcp.tools.approving import destroying, spending
 from agentphone_mcp.tools.fields import AgentId, Confirm, ConfirmNumber, Limit, NumberId, Offset, Repeat
 from agentphone_mcp.tools.injected import Api, Gate, Rates
 from agentphone_mcp.tools.previews import also
-from agentphone_mcp.tools.results import Listed, listed
+from agentphone_mcp.tools.results import Listed, ListedTable, listed, table, without
 from agentphone_mcp.tools.toolset import destroys, reads, spends
 
 AreaCode = Annotated[str, Field(pattern="^[0-9]{3}$", coerce_numbers_to_str=True)]
@@ -37,8 +37,9 @@ Expiry = Annotated[str, AfterValidator(_in_future), Field(description="ISO 8601;
 
 
 async def list_numbers(api: Api, limit: Limit = 20, offset: Offset = 0) -> Listed[PhoneNumber]:
-    """List the account's phone numbers and whose they are."""
+    """List the account's numbers: ids, whose they are, whether they may send texts (10DLC)."""
     page = await api.numbers.list(limit, offset)
+    page = page.model_copy(update={"data": [without(number, "type") for number in page.data]})
     return listed(page, limit, offset, if_empty="No phone number yet: find_available_numbers, then buy_number.")
 
 
@@ -50,7 +51,7 @@ async def find_available_numbers(
     zip: str | None = None,  # noqa: A002 - the API's own name
     country: Country = "US",
     limit: Limit = 10,
-) -> Listed[AvailableNumber]:
+) -> ListedTable:
     """Search numbers on offer. buy_number takes an area code and gets any number of it."""
     page = await api.numbers.available(
         area_code=area_code, city=city, state=state, zip=zip, country=country, limit=limit
@@ -58,7 +59,8 @@ async def find_available_numbers(
     nothing = "None is on offer there: try another area code or a wider search."
     is_all = page.has_more is False or page.total == len(page.data) or len(page.data) < limit
     more = None if is_all else "More are on offer: raise limit or narrow the search."
-    return Listed(data=page.data, total=page.total, next_step=more if page.data else nothing)
+    rows = table([without(number, "rate_center") for number in page.data])
+    return ListedTable(**dict(rows), total=page.total, next_step=more if page.data else nothing)
 
 
 async def buying(
@@ -128,7 +130,7 @@ async def release_number(
     gate: Gate,
     confirm: ConfirmNumber = None,
 ) -> Outcome[ReleasedNumber]:
-    """Release a phone number for good."""
+    """Give a number back for good, and stop paying for it."""
     return await gate.carry_out(deed, confirm, lambda: api.numbers.release(number_id))
 
 

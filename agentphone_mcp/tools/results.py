@@ -1,12 +1,14 @@
-"""Lists that say how to go on."""
+"""Lists that say how to go on, without what their reader knows already or never asks for."""
 
+from collections.abc import Sequence
 from typing import Annotated, Generic, TypeVar
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, WithJsonSchema
 
 from agentphone_mcp.api.models import Page
 
 Row = TypeVar("Row", bound=BaseModel)
+Cell = Annotated[str | int | float | bool, WithJsonSchema({"type": ["string", "number", "boolean"]})]
 
 
 class Listed(BaseModel, Generic[Row]):
@@ -14,7 +16,22 @@ class Listed(BaseModel, Generic[Row]):
 
     data: list[Row]
     total: int | None = None
-    next_offset: Annotated[int | None, Field(description="Pass as offset for more")] = None
+    next_offset: int | None = None
+    next_step: str | None = None
+
+
+class Table(BaseModel):
+    """Many rows of one kind, with their names once; an empty text is what the API did not say."""
+
+    columns: list[str] = []
+    rows: list[list[Cell]] = []
+
+
+class ListedTable(Table):
+    """One page of a list with short rows."""
+
+    total: int | None = None
+    next_offset: int | None = None
     next_step: str | None = None
 
 
@@ -33,3 +50,17 @@ def listed(page: Page[Row], limit: int, offset: int = 0, *, if_empty: str | None
         next_offset=page.next_offset(offset, limit),
         next_step=None if page.data or offset else if_empty,
     )
+
+
+def table(rows: Sequence[BaseModel]) -> Table:
+    """Name the columns of some rows once: a year of days takes a third so. Nobody speaks of empty columns."""
+    if not rows:
+        return Table()
+    columns = [name for name in type(rows[0]).model_fields if any(getattr(row, name) is not None for row in rows)]
+    cells = [[getattr(row, name) for name in columns] for row in rows]
+    return Table(columns=columns, rows=[["" if cell is None else cell for cell in row] for row in cells])
+
+
+def without(row: Row, *names: str) -> Row:
+    """Leave fields out of what is told of a row."""
+    return row.model_copy(update=dict.fromkeys(names))

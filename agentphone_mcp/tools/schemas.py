@@ -1,5 +1,8 @@
 """What the protocol is told of a tool and its results: hosts put it into every conversation, so it is kept lean."""
 
+import json
+import re
+from collections import Counter
 from typing import Any, Protocol, runtime_checkable
 
 from mcp.server.mcpserver.utilities.func_metadata import FuncMetadata
@@ -8,22 +11,23 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
+from agentphone_mcp.api.answers import is_list, is_object
 from agentphone_mcp.tools.telling import compact, cut_secrets, told
 
 
 class LeanSchema(GenerateJsonSchema):
-    """No titles, no null beside what is optional anyway, no notes on the classes behind.
+    """No titles, no null beside what is optional, no bounds that go without saying, no notes on the classes behind.
 
-    Unknown arguments and nulls are handled when arguments are validated, with or without these words.
+    Unknown arguments, nulls and bounds are handled when arguments are validated, with or without these words.
     """
 
     def generate(self, schema: CoreSchema, mode: JsonSchemaMode = "validation") -> JsonSchemaValue:
-        """Make the schema and strip what describes our classes and not the data."""
+        """Make the schema, strip what describes our classes and not the data, and put in place what is used once."""
         made = super().generate(schema, mode)
         for part in (made, *made.get("$defs", {}).values()):
             for noise in ("title", "description", "additionalProperties"):
                 part.pop(noise, None)
-        return made
+        return _in_place(made)
 
     def field_title_should_be_set(self, schema: Any) -> bool:
         """Never: the name says it."""
@@ -34,11 +38,22 @@ class LeanSchema(GenerateJsonSchema):
         return self.generate_inner(schema["schema"])
 
     def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
-        """Leave a default of null, false or zero away: what is not said is not so."""
+        """Leave a default of null, false or zero away: what is not said is not so. A result has what is sent."""
         made = super().default_schema(schema)
-        if not made.get("default", True):
-            del made["default"]
+        if self.mode == "serialization" or not made.get("default", True):
+            made.pop("default", None)
         return made
+
+    def int_schema(self, schema: core_schema.IntSchema) -> JsonSchemaValue:
+        """Nobody counts below zero, or asks for none."""
+        made = super().int_schema(schema)
+        if made.get("minimum") in (0, 1):
+            del made["minimum"]
+        return made
+
+    def str_schema(self, schema: core_schema.StringSchema) -> JsonSchemaValue:
+        """The shape of a text is told to whoever gets it wrong."""
+        return {"type": "string"}
 
     def dict_schema(self, schema: core_schema.DictSchema) -> JsonSchemaValue:
         """An object may have any keys unless it says otherwise."""
@@ -98,3 +113,22 @@ class CompactResults(FuncMetadata):
         if link:
             content.append(link)
         return CallToolResult(content=content, structured_content=structured)
+
+
+def _in_place(schema: JsonSchemaValue) -> JsonSchemaValue:
+    """Put each definition that is used once where it is used; a name and a reference would say no more."""
+    definitions = schema.pop("$defs", {})
+    uses = Counter(re.findall(r'"#/\$defs/([^"]+)"', json.dumps([schema, definitions])))
+
+    def placed(part: Any) -> Any:
+        if is_list(part):
+            return [placed(one) for one in part]
+        if not is_object(part):
+            return part
+        name = str(part.get("$ref", "")).rpartition("/")[2]
+        if uses[name] == 1:
+            part = {key: value for key, value in part.items() if key != "$ref"} | definitions[name]
+        return {key: placed(value) for key, value in part.items()}
+
+    kept = {name: placed(definition) for name, definition in definitions.items() if uses[name] > 1}
+    return ({"$defs": kept} if kept else {}) | placed(schema)

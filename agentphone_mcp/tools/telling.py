@@ -61,6 +61,8 @@ def _value(source: Any, dumped: Any, cut: Cut) -> Any:
         return dumped if isinstance(source, SecretText) else cut(clean(dumped))
     if is_list(dumped):
         return [_value(one, row, cut) for one, row in zip(source, dumped, strict=True)]
+    if isinstance(dumped, float) and dumped.is_integer():
+        return int(dumped)
     if not is_object(dumped):
         return dumped
     if isinstance(source, BaseModel):

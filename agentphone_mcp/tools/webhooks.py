@@ -10,7 +10,7 @@ from agentphone_mcp.api.webhooks import Delivery, DeliveryStats, Webhook, Webhoo
 from agentphone_mcp.guard.deeds import Deed, Outcome
 from agentphone_mcp.guard.refused import Refused
 from agentphone_mcp.tools.approving import destroying
-from agentphone_mcp.tools.fields import ConfirmText, Hours, Limit, Offset, OneAgentOnly, WebUrl
+from agentphone_mcp.tools.fields import AgentId, ConfirmText, Hours, Limit, Offset, WebUrl
 from agentphone_mcp.tools.injected import Api, Gate
 from agentphone_mcp.tools.looking_up import digest
 from agentphone_mcp.tools.previews import also
@@ -21,7 +21,6 @@ _KEEP_SECRET = "Have your user keep the secret now, it is not shown again; then 
 
 
 WebhookUrl = Annotated[WebUrl, Field(description="Public https")]
-ConfirmUrl = Annotated[ConfirmText, Field(description="Omit for a preview; then the current URL")]
 
 
 class WebhookInfo(BaseModel):
@@ -52,8 +51,8 @@ Whose = Annotated[str, Resolve(_whose)]
 Current = Annotated[Webhook | None, Resolve(_current)]
 
 
-async def get_webhook(current: Current, whose: Whose, agent_id: OneAgentOnly = None) -> WebhookInfo:
-    """Show which URL gets the events of calls and texts."""
+async def get_webhook(current: Current, whose: Whose, agent_id: AgentId | None = None) -> WebhookInfo:
+    """Show which URL gets the events of calls and texts: the project's webhook, or an agent's own."""
     return webhook_info(current, whose)
 
 
@@ -90,12 +89,12 @@ async def set_webhook(
     current: Current,
     api: Api,
     gate: Gate,
-    agent_id: OneAgentOnly = None,
+    agent_id: AgentId | None = None,
     context_limit: Annotated[int | None, Field(ge=0, le=50, description="Recent messages in each event")] = None,
     timeout: Annotated[int | None, Field(ge=5, le=120, description="Seconds to answer a voice turn")] = None,
-    confirm: ConfirmUrl = None,
+    confirm: ConfirmText = None,
 ) -> Outcome[Webhook]:
-    """Set a webhook; its new secret is shown only now. Replacing one needs confirm."""
+    """Set the project's webhook, or an agent's own; its new secret is shown only now. Replacing one needs confirm."""
     # The API would fall back to its defaults for what is left out.
     kept_limit, kept_timeout = (current.context_limit, current.timeout) if current else (None, None)
     return await gate.carry_out(
@@ -127,27 +126,27 @@ async def delete_webhook(
     deed: Annotated[Deed, destroying("delete_webhook", removing)],
     api: Api,
     gate: Gate,
-    agent_id: OneAgentOnly = None,
-    confirm: ConfirmUrl = None,
+    agent_id: AgentId | None = None,
+    confirm: ConfirmText = None,
 ) -> Outcome[Done]:
     """Delete a webhook for good."""
     return await gate.carry_out(deed, confirm, lambda: api.webhooks.delete(agent_id))
 
 
-async def test_webhook(api: Api, agent_id: OneAgentOnly = None) -> WebhookTest:  # noqa: PT028 - it tests a webhook
+async def test_webhook(api: Api, agent_id: AgentId | None = None) -> WebhookTest:  # noqa: PT028 - it tests a webhook
     """Send a test event to the webhook and show how it answered."""
     return await api.webhooks.test(agent_id)
 
 
 async def list_webhook_deliveries(
-    api: Api, agent_id: OneAgentOnly = None, hours: Hours | None = None, limit: Limit = 10, offset: Offset = 0
+    api: Api, agent_id: AgentId | None = None, hours: Hours | None = None, limit: Limit = 10, offset: Offset = 0
 ) -> Listed[Delivery]:
-    """List events that were sent to a webhook, latest first."""
+    """List events that were sent to a webhook, latest first, with status and error: why it is silent."""
     page = await api.webhooks.deliveries(agent_id, limit=limit, offset=offset, hours=hours)
     return listed(page, limit, offset, if_empty="Nothing was delivered.")
 
 
-async def get_webhook_stats(api: Api, agent_id: OneAgentOnly = None, hours: Hours = 24) -> DeliveryStats:
+async def get_webhook_stats(api: Api, agent_id: AgentId | None = None, hours: Hours = 24) -> DeliveryStats:
     """Count a webhook's deliveries: delivered, failed, pending."""
     return await api.webhooks.stats(agent_id, hours=hours)
 

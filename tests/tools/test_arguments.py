@@ -229,7 +229,7 @@ async def test_an_area_code_may_be_a_number(assistant, area_code) -> None:
     async with assistant() as ai:
         found = await ai.ask("find_available_numbers", area_code=area_code, limit=1)
         bought = await ai.ask("buy_number", area_code=area_code, confirm=True)
-    assert found["data"][0]["area_code"] == "212"
+    assert ai.rows(found)[0]["area_code"] == "212"
     assert bought["result"]["phone_number"].startswith("+1212")
 
 
@@ -282,3 +282,10 @@ async def test_a_null_is_an_absence(assistant, sandbox) -> None:
         assert (await ai.ask("get_usage", period=None, days=None))["summary"]
         assert (await ai.ask("buy_number", country=None, confirm=None))["status"] == "needs_confirmation"
     assert sandbox.requests[0].query == {"limit": "20", "offset": "0"}
+
+
+async def test_a_number_among_the_variables_of_a_call_is_its_text(assistant) -> None:
+    """The schema asks for an object and no more."""
+    call = {"agent_id": "agt_frontdesk", "to_number": "+14155559999", "variables": {"guests": 4}}
+    async with assistant() as ai:
+        assert '\\"guests\\": \\"4\\"' in (await ai.ask("place_call", **call))["what"]

@@ -180,7 +180,18 @@ async def test_one_call_is_shown_with_what_was_said(assistant) -> None:
         told = await ai.ask("get_call", call_id="call_past01")
     assert (told["status"], told["direction"], told["duration_seconds"]) == ("completed", "inbound", 42)
     assert [turn["role"] for turn in told["transcript"]] == ["agent", "caller"] * 3 + ["agent"]
-    assert told["recording_url"].endswith("/v1/calls/call_past01/recording")
+    assert told["recording_available"] is True
+
+
+async def test_a_very_long_call_says_where_the_rest_of_its_transcript_is(assistant, answering) -> None:
+    """What is left out is counted."""
+    pairs = [{"transcript": f"turn {number}"} for number in range(450)]
+    async with assistant(answering({"id": "call_1", "transcripts": pairs, "transcript": pairs})) as ai:
+        told = await ai.ask("get_call", call_id="call_1")
+        rest = await ai.ask("get_transcript", call_id="call_1", after_turn=200)
+    assert (len(told["transcript"]), told["total_turns"]) == (200, 450)
+    assert told["next_step"] == "For the rest call get_transcript with after_turn=200."
+    assert (told["transcript"][-1]["text"], rest["turns"][0]["text"]) == (mark("turn 199"), mark("turn 200"))
 
 
 async def test_a_transcript_is_read_from_a_turn_on(assistant) -> None:

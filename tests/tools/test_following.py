@@ -412,6 +412,16 @@ async def test_nobody_can_have_read_more_than_was_said(assistant, answering) -> 
     assert (told["turns"], told["after_turn"]) == ([], len(SAID))
 
 
+async def test_a_very_long_call_is_told_in_pieces(assistant, answering) -> None:
+    """The rest of it waits in the transcript."""
+    said = [{"role": "user", "content": f"turn {number}"} for number in range(450)]
+    whole = events(*(("turn", turn) for turn in said), ("ended", {"status": "completed"}))
+    async with assistant(answering(api(whole))) as ai:
+        told = await follow(ai, call_id="call_1", max_seconds=60, after_turn=100)
+    assert (told["ended"], told["after_turn"], told["turns"][-1]["text"]) == (True, 300, mark("turn 299"))
+    assert told["next_step"] == "450 turns were heard: read on with get_transcript and this after_turn."
+
+
 async def test_pairs_are_not_mixed_with_the_turns_of_a_stream(assistant, answering) -> None:
     """They count otherwise: some turns would be told twice and some never."""
     pairs = [{"transcript": "Hello."}, {"transcript": "Hi.", "response": "Sure."}, {"transcript": "Thanks."}]

@@ -50,15 +50,15 @@ async def test_numbers_on_offer_are_searched_by_place(assistant, search, field, 
     """Ten at a time, without reserving any."""
     async with assistant() as ai:
         told = await ai.ask("find_available_numbers", **search)
-    assert len(told["data"]) == 10
-    assert {row[field] for row in told["data"]} == {value}
+    assert len(told["rows"]) == 10
+    assert {row[field] for row in ai.rows(told)} == {value}
 
 
 async def test_a_place_without_numbers_is_told_to_search_wider(assistant) -> None:
     """Nobody has 999."""
     async with assistant() as ai:
         told = await ai.ask("find_available_numbers", area_code="999", limit=3)
-    assert told["data"] == []
+    assert told["rows"] == []
     assert "another area code" in told["next_step"]
 
 

@@ -1,0 +1,113 @@
+"""What results take of a model's context: they are short, and still tell everything that anybody asks for."""
+
+import json
+from typing import Any
+
+from agentphone_mcp.guard.untrusted import mark
+
+MOST_BYTES = 5_200
+"""The vendor's own server takes 6,200 for the same account, and 12,300 more for its voices, with fewer of the ids."""
+READS: dict[str, dict[str, Any]] = {
+    "account_overview": {},
+    "list_agents": {},
+    "get_agent": {"agent_id": "agt_frontdesk"},
+    "list_voices": {"limit": 5},
+    "list_numbers": {},
+    "list_calls": {},
+    "get_call": {"call_id": "call_past01"},
+    "list_messages": {"number_id": "num_frontdesk"},
+    "list_conversations": {},
+    "get_conversation": {"conversation_id": "conv_past01"},
+    "get_usage": {},
+    "get_webhook": {},
+}
+
+
+def every_value(told: Any) -> list[Any]:
+    """Everything in a result that is no list or object."""
+    parts = told.values() if isinstance(told, dict) else told if isinstance(told, list) else None
+    return [told] if parts is None else [value for part in parts for value in every_value(part)]
+
+
+async def test_twelve_reads_of_a_small_account_are_short(assistant) -> None:
+    """The text that a model reads; what hosts are given besides is the same."""
+    async with assistant() as ai:
+        results = {tool: await ai.client.call_tool(tool, arguments) for tool, arguments in READS.items()}
+    sizes = {tool: len(result.content[0].text.encode()) for tool, result in results.items()}
+    assert sum(sizes.values()) <= MOST_BYTES, sizes
+    assert not any(result.is_error for result in results.values())
+
+
+async def test_results_are_compact_and_without_nulls_or_zeros_after_the_point(assistant) -> None:
+    """They mean nothing to a model, and cost as much as what does."""
+    async with assistant() as ai:
+        for tool, arguments in READS.items():
+            text = (await ai.client.call_tool(tool, arguments)).content[0].text
+            told = json.loads(text)
+            assert text == json.dumps(told, ensure_ascii=False, separators=(",", ":"))
+            assert not [value for value in every_value(told) if value is None or str(value).endswith(".0")]
+
+
+async def test_every_id_of_the_account_can_be_read(assistant, sandbox) -> None:
+    """Short is not poor: whoever wants to go on can."""
+    account = sandbox.world.account
+    owned = (account.agents, account.numbers, account.calls, account.conversations)
+    ids = {one for things in owned for one in things} | {text.id for text in account.messages}
+    async with assistant() as ai:
+        told = [await ai.ask(tool, **arguments) for tool, arguments in READS.items()]
+    assert ids <= {*every_value(told)}
+
+
+async def test_a_table_has_no_empty_column_and_no_null(assistant, answering) -> None:
+    """Older answers have no accents; an empty text is what one row has not."""
+    voices = [{"voiceId": "a", "name": "Ann", "gender": "female"}, {"voiceId": "b", "name": "Bo", "gender": None}]
+    async with assistant(answering({"data": voices})) as ai:
+        told = await ai.ask("list_voices")
+    assert told == {
+        "columns": ["id", "name", "gender"],
+        "rows": [["a", "Ann", "female"], ["b", "Bo", ""]],
+        "total": 2,
+    }
+
+
+async def test_a_call_in_a_list_says_how_long_it_was_and_not_when_it_ended(assistant, answering) -> None:
+    """Unless nobody knows how long; that there is no recording goes without saying."""
+    timed = {"startedAt": "2026-01-15T10:00:00Z", "endedAt": "2026-01-15T10:00:42Z", "recordingAvailable": False}
+    rows = [timed | {"id": "call_1", "durationSeconds": 42}, timed | {"id": "call_2"}]
+    async with assistant(answering({"data": rows})) as ai:
+        told = await ai.ask("list_calls")
+    begun = {"started_at": timed["startedAt"]}
+    assert told["data"] == [
+        {"id": "call_1", **begun, "duration_seconds": 42},
+        {"id": "call_2", **begun, "ended_at": timed["endedAt"]},
+    ]
+
+
+async def test_a_text_in_a_list_leaves_out_the_number_whose_list_it_is(assistant, answering) -> None:
+    """Whom it came from or went to stays, and every channel and status but the usual."""
+    ours, theirs = {"to": "+14155550100"}, {"from": "+14155550142"}
+    rows = [
+        {"id": "m1", "direction": "inbound", **theirs, **ours, "body": "Hi", "channel": "sms", "status": "received"},
+        {"id": "m2", "direction": "inbound", **theirs, **ours, "body": "Yo", "channel": "imessage", "status": "failed"},
+        {"id": "m3", "direction": "outbound", "from": "+14155550100", "to": "+14155550142", "status": "sent"},
+        {"id": "m4", **theirs, **ours},
+    ]
+    async with assistant(answering({"data": rows})) as ai:
+        told = await ai.ask("list_messages", number_id="num_1")
+    assert told["data"] == [
+        {"id": "m1", "direction": "inbound", "from_number": "+14155550142", "body": mark("Hi")},
+        {"id": "m2", "direction": "inbound", "from_number": "+14155550142", "body": mark("Yo")}
+        | {"channel": "imessage", "status": "failed"},
+        {"id": "m3", "direction": "outbound", "to_number": "+14155550142", "status": "sent"},
+        {"id": "m4", "from_number": "+14155550142", "to_number": "+14155550100"},
+    ]
+
+
+async def test_a_group_says_who_wrote_each_text(assistant, answering) -> None:
+    """Between two, the direction says it."""
+    said = {"id": "m1", "direction": "inbound", "toNumber": "+14155550100", "body": "Hi"}
+    texts = [said | {"fromNumber": "+14155550142"}, said | {"fromNumber": "+14155550143"}]
+    thread = {"id": "conv_1", "phoneNumber": "+14155550100", "participant": "+14155550142", "messages": texts}
+    async with assistant(answering(thread)) as ai:
+        told = await ai.ask("get_conversation", conversation_id="conv_1")
+    assert [text.get("from_number") for text in told["messages"]] == [None, "+14155550143"]
