@@ -169,7 +169,7 @@ def _targets(host: Host, place: Place, project: Path | None, file: Path | None, 
         if host.project_file is None:
             raise CannotEnter(f"{host.title} has no files of projects: leave --project out")
         return [_Target(host, project / host.project_file, place)]
-    there = [each for each in host.user_files(place) if each.is_file()] if uninstall else []
+    there = [each for each in host.user_files(place) if os.path.isfile(each)] if uninstall else []
     return [_Target(host, each, place) for each in there or [host.user_file(place)]]
 
 
@@ -209,7 +209,7 @@ def _install(target: _Target, wishes: Wishes, is_kept: Callable[[], bool]) -> No
         click.echo(f"{host.title}: installed in {done.file}")
     if done.backup:
         click.echo(f"  What it held before is kept in {done.backup.name}, beside it.")
-    others = [file for file in host.user_files(target.place) if file.parent.is_dir() and file != target.file]
+    others = [file for file in host.user_files(target.place) if os.path.isdir(file.parent) and file != target.file]
     is_own = target.file in host.user_files(target.place)
     remarks = [f"There is also {file}, which is left alone: --file installs there." for file in others if is_own]
     for sentence in filter(None, (*remarks, program.remark, said)):

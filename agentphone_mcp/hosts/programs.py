@@ -87,4 +87,4 @@ def _folders(place: Place) -> list[Path]:
 
 
 def _can_start(program: Path) -> bool:
-    return program.is_file() and os.access(program, os.X_OK)
+    return os.path.isfile(program) and os.access(program, os.X_OK)

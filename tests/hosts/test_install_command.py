@@ -1,5 +1,6 @@
 """`agentphone-mcp install`: a person's host has the server with one command, and every failure says what to do."""
 
+import errno
 import json
 import os
 import subprocess
@@ -159,6 +160,16 @@ def test_all_that_are_found_have_it(run: Install, file_of: Callable[[str], Path]
     assert f"Cursor: {file_of('cursor')} stays as it is: line 2, column 18: " in told.stderr
     assert find(HOSTS["gemini"], file_of("gemini").read_text(encoding="utf-8"))
     assert not file_of("codex").exists()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="only POSIX limits the length of a name here")
+@pytest.mark.parametrize("removes", [[], ["--uninstall"]], ids=["install", "uninstall"])
+def test_a_folder_that_cannot_be_looked_into_is_named(removes: list[str], run: Install) -> None:
+    """In a sentence, whatever is to be done there."""
+    folder = "/" + "a" * 300
+    assert refusal(run("codex", *removes, CODEX_HOME=folder)) == (
+        f"{folder}/config.toml cannot be changed: {os.strerror(errno.ENAMETOOLONG).lower()}"
+    )
 
 
 def test_another_file_can_be_named(run: Install, tmp_path: Path, file_of: Callable[[str], Path]) -> None:
