@@ -125,13 +125,23 @@ def _check(wishes: Wishes, *, uninstall: bool, only_print: bool, file: Path | No
         raise click.UsageError("--plain-key and --key-file are two ways: keep one")
     if wishes.sandbox and (wishes.plain_key or wishes.key_file or wishes.remote):
         raise click.UsageError("--sandbox needs neither a key nor a server elsewhere")
-    if not wishes.remote:
+    if wishes.remote is None:
         return
     if wishes.read_only or wishes.toolsets or wishes.key_file:
         raise click.UsageError("a server that runs elsewhere is set up there: --remote takes --plain-key alone")
-    url = urlsplit(wishes.remote)
-    if url.scheme not in ("http", "https") or not url.hostname or url.username or url.password:
+    if not _is_address(wishes.remote):
         raise click.UsageError("--remote takes a URL such as https://phone.example.com/mcp, without a password")
+
+
+def _is_address(remote: str) -> bool:
+    try:
+        url = urlsplit(remote)
+        # Looking at the port finds out whether it is one.
+        is_whole = bool(url.hostname) and url.port != 0
+    except ValueError:
+        return False
+    has_blanks = any(letter.isspace() or not letter.isprintable() for letter in remote)
+    return url.scheme in ("http", "https") and is_whole and not has_blanks and not (url.username or url.password)
 
 
 def _chosen(named: str | None, place: Place, *, uninstall: bool) -> list[Host]:
