@@ -149,12 +149,14 @@ def test_another_set_up_replaces_ours_where_it_stands(key: str) -> None:
         pytest.param("cursor", '{ "mcpServers": { /* none */ } }', id="remark-alone"),
         pytest.param("cursor", '{\n  "mcpServers": {\n    // none\n  }\n}', id="remark-in-lines"),
         pytest.param("cursor", '{"mcpServers": {}, "a": 1}', id="empty-table"),
+        pytest.param("cursor", '  {\n    "mcpServers": {}\n  }\n', id="all-indented"),
         pytest.param("codex", "mcp_servers = { x = { command = 'y' } } # inline\n", id="toml-inline"),
         pytest.param("codex", "mcp_servers.x.command = 'y' # dotted\n", id="toml-dotted"),
         pytest.param("codex", "[mcp_servers]\nx = { command = 'y' }", id="toml-no-last-newline"),
         pytest.param("codex", "[mcp_servers]\n\n[other]\na = 1\n", id="toml-empty-table"),
         pytest.param("goose", "extensions: {x: {enabled: true}} # flow\na: 1\n", id="yaml-flow"),
         pytest.param("goose", "---\nextensions:\n  x: {enabled: true}", id="yaml-no-last-newline"),
+        pytest.param("goose", "a: 1\nextensions:\n# the end", id="yaml-remark-at-the-end"),
         pytest.param("goose", "extensions: {}\na: 1\n", id="yaml-empty-table"),
         pytest.param("goose", '"extensions":\n  x: &x {a: 1}\nother: *x\n', id="yaml-anchors"),
     ],
@@ -164,6 +166,7 @@ def test_it_comes_out_of_whatever_it_went_into(key: str, text: str) -> None:
     host = HOSTS[key]
     written = put(key, text)
     assert find(host, written) == entry(host, Setup())
+    assert uninstall(host, put(key, written, Setup(command="/opt/uvx", read_only=True, key="none")), text) == text
     table = host.table[0]
     others = {name: value for name, value in parse(host, written)[table].items() if name != "agentphone"}
     assert others == (parse(host, text)[table] or {})
