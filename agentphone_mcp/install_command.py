@@ -203,7 +203,9 @@ def _print(target: _Target, wishes: Wishes, is_kept: Callable[[], bool]) -> None
     program = _program(target, wishes)
     setup, said = set_up(target.host, wishes, target.place, program, is_kept)
     written = entry(target.host, setup, target.file)
-    click.echo(editing.install(target.host, "", written, inputs(target.host, setup)), nl=False)
+    text = editing.install(target.host, "", written, inputs(target.host, setup))
+    # Hosts read UTF-8, whatever the code page of a pipe; a terminal is written to in its own.
+    click.echo(text if sys.stdout.isatty() else text.encode(), nl=False)
     for sentence in filter(None, (f"This belongs in {target.file}.", program.remark, said)):
         click.echo(sentence, err=True)
 

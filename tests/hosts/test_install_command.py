@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -264,6 +265,40 @@ def test_without_a_host_there_is_a_menu(
     )
     assert "  a  all 2 that were found here\n" in told.stdout
     assert [key for key in HOSTS if file_of(key).exists()] == keys
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the encoding of names is that of Windows itself there")
+@pytest.mark.parametrize("encoding", ["cp1252", "cp932", "ascii"])
+def test_a_name_that_the_system_cannot_write_reaches_the_host_unharmed(
+    encoding: str, tmp_path: Path, uvx: Path
+) -> None:
+    """Hosts read UTF-8, whatever a terminal or a pipe is set to; twice is as once, there and in another encoding."""
+    home = tmp_path / "Zoë 日本"
+    shutil.copytree(uvx.parents[2], home)
+    key = home / "clé"
+    key.write_text(KEY, encoding="utf-8")
+    old = {"PYTHONIOENCODING": encoding, "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C"}
+
+    def told(*arguments: str, environ: dict[str, str]) -> bytes:
+        command = [sys.executable, "-m", "agentphone_mcp", "install", "cursor", "--key-file", str(key), *arguments]
+        environ = environ | {"HOME": str(home), "PATH": "", "PYTHONPATH": str(ROOT)}
+        return subprocess.run(command, env=environ, capture_output=True, timeout=PATIENCE, check=True).stdout
+
+    printed = told("--print", environ=old)
+    entry = json.loads(printed.decode("utf-8"))["mcpServers"]["agentphone"]
+    assert (entry["command"], *entry["env"].values()) == (str(home / uvx.relative_to(uvx.parents[2])), str(key))
+    told(environ=old)
+    assert (home / ".cursor" / "mcp.json").read_bytes() == printed
+    assert b"already there" in told(environ=old)
+    assert b"already there" in told(environ={"PYTHONUTF8": "1"})
+
+
+@pytest.mark.skipif(sys.platform in ("darwin", "win32"), reason="names of files are always text there")
+def test_a_path_that_is_no_text_is_refused(run: Install, tmp_path: Path) -> None:
+    """No host could be told it, and every other one would be somebody else's."""
+    key = tmp_path / os.fsdecode(b"cl\xe9")
+    key.write_text(KEY)
+    assert refusal(run("cursor", "--key-file", str(key))).startswith("the path of the key file is not in UTF-8")
 
 
 def test_the_command_is_one_of_ours() -> None:
