@@ -1,12 +1,13 @@
 """Our entry goes into a file that people wrote and comes out of it again: every other byte stays."""
 
+import json
 import re
 
 import pytest
 
 from agentphone_mcp.hosts.catalog import HOSTS
 from agentphone_mcp.hosts.editing import find, install, parse, uninstall
-from agentphone_mcp.hosts.entries import Entry, Setup, entry, inputs
+from agentphone_mcp.hosts.entries import Entry, PlainText, Setup, entry, inputs
 from agentphone_mcp.hosts.texts import BY_HAND, Broken
 
 JSON = """\
@@ -140,6 +141,60 @@ def test_another_set_up_replaces_ours_where_it_stands(key: str) -> None:
     assert "AGENTPHONE_API_KEY" not in written
     assert "agentphone_api_key" not in written
     assert uninstall(host, written, None) == WRITTEN[key]
+
+
+@EVERY
+def test_what_people_added_to_our_entry_stays_in_it(key: str) -> None:
+    """Who wants to be asked before each call is still asked when the entry is written anew; and the key goes."""
+    host = HOSTS[key]
+    variables = "envs" if key == "goose" else "env"
+    mine = {"AGENTPHONE_APPROVAL": "human"}
+    old = entry(host, Setup(read_only=True, toolsets=("calls",), key=PlainText("sk_live_old")))
+    old |= {
+        variables: old[variables] | mine,
+        "args": [*old["args"], "--limits", "calls=1/day"],
+        "mine": {"a": {"b": 1}},
+    }
+    anew = entry(host, Setup(key="none"))
+    added = {variables: mine, "args": ["agentphone-mcp", "--limits", "calls=1/day"], "mine": {"a": {"b": 1}}}
+    written = put(key, install(host, WRITTEN[key], old, []), Setup(key="none"))
+    assert find(host, written) == anew | added
+    assert put(key, written, Setup(key="none")) == written
+    assert uninstall(host, written, None) == WRITTEN[key]
+    assert "--limits" in put(key, written, Setup(sandbox=True))
+
+
+@pytest.mark.parametrize("command", ["/opt/bin/agentphone-mcp", "C:\\bin\\agentphone-mcp.exe"], ids=["unix", "windows"])
+def test_options_that_people_added_stay_without_uvx_too(command: str) -> None:
+    """Then nothing stands before them in the arguments."""
+    old = {"command": command, "args": ["--toolsets", "calls", "--limits", "calls=1/day"]}
+    written = put("cursor", install(HOSTS["cursor"], "", old, []))
+    assert find(HOSTS["cursor"], written)["args"] == ["agentphone-mcp", "--limits", "calls=1/day"]
+
+
+@pytest.mark.parametrize(("key", "name"), [("codex", "env_vars"), ("goose", "env_keys")])
+def test_variables_that_people_listed_stay_listed(key: str, name: str) -> None:
+    """Beside the key's, or without it."""
+    host = HOSTS[key]
+    text = install(host, "", entry(host, Setup()) | {name: ["AGENTPHONE_API_KEY", "AGENTPHONE_LIMITS"]}, [])
+    assert find(host, put(key, text))[name] == ["AGENTPHONE_API_KEY", "AGENTPHONE_LIMITS"]
+    assert find(host, put(key, text, Setup(key="none")))[name] == ["AGENTPHONE_LIMITS"]
+
+
+@pytest.mark.parametrize("url", ["https://other.example.com/mcp", None], ids=["another", "local"])
+def test_nothing_of_a_server_elsewhere_is_sent_to_another(url: str | None) -> None:
+    """A header may hold a secret of the old one."""
+    cursor = HOSTS["cursor"]
+    old = {"url": "https://old.example.com/mcp", "headers": {"CF-Access-Client-Secret": "old"}, "mine": 1}
+    setup = Setup(remote=url, key="none")
+    assert find(cursor, put("cursor", install(cursor, "", old, []), setup)) == entry(cursor, setup)
+
+
+@pytest.mark.parametrize("old", [None, 1, {"command": "x", "args": "y", "env": [1]}], ids=["null", "number", "odd"])
+def test_an_entry_that_is_none_is_replaced(old: object) -> None:
+    """Nothing in it can be kept."""
+    text = json.dumps({"mcpServers": {"agentphone": old}})
+    assert find(HOSTS["cursor"], put("cursor", text)) == entry(HOSTS["cursor"], Setup())
 
 
 @pytest.mark.parametrize(
