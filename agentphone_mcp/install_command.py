@@ -1,5 +1,6 @@
 """`agentphone-mcp install`: our server in the hosts of this machine, for the person who uses them."""
 
+import json
 import os
 import sys
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from urllib.parse import urlsplit
 import click
 import platformdirs
 
+from agentphone_mcp.api.key import DEFAULT_BASE_URL, mask_keys
 from agentphone_mcp.config import TOOLSETS, ConfigError, read_session_bus, read_toolsets
 from agentphone_mcp.hosts import editing, files
 from agentphone_mcp.hosts.catalog import HOSTS, Host
@@ -190,7 +192,6 @@ def _program(target: _Target, wishes: Wishes) -> Program:
 
 
 def _is_kept() -> bool:
-    from agentphone_mcp.api.key import DEFAULT_BASE_URL
     from agentphone_mcp.keychain import NoKeychain, find
 
     try:
@@ -219,8 +220,7 @@ def _install(target: _Target, wishes: Wishes, is_kept: Callable[[], bool]) -> No
         click.echo(f"{host.title}: already there, unchanged: {done.file}")
     else:
         click.echo(f"{host.title}: installed in {done.file}")
-    if done.backup:
-        click.echo(f"  What it held before is kept in {done.backup.name}, beside it.")
+    _tell_of_backup(host, done)
     others = [file for file in host.user_files(target.place) if os.path.isdir(file.parent) and file != target.file]
     is_own = target.file in host.user_files(target.place)
     remarks = [f"There is also {file}, which is left alone: --file installs there." for file in others if is_own]
@@ -237,9 +237,17 @@ def _uninstall(target: _Target) -> None:
         click.echo(f"{host.title}: it was not there: {done.file}")
         return
     click.echo(f"{host.title}: removed from {done.file}")
-    if done.backup:
-        click.echo(f"  What it held before is kept in {done.backup.name}, beside it.")
+    _tell_of_backup(host, done)
     click.echo(f"  Next: restart {host.title}.")
+
+
+def _tell_of_backup(host: Host, done: Change) -> None:
+    if done.backup is None:
+        return
+    click.echo(f"  What it held before is kept in {done.backup.name}, beside it.")
+    ours = json.dumps(editing.find(host, files.read(done.backup) or ""), default=str)
+    if mask_keys(ours) != ours:
+        click.echo("  It has your key in plain text: delete it when you need it no more.")
 
 
 def _change(target: _Target, edit: files.Edit) -> Change:

@@ -134,6 +134,18 @@ def test_no_key_is_written_unless_asked_for(key: str, run: Install, file_of: Cal
     assert "ends in 0042, stands in the file in plain text" in told.stdout
 
 
+@pytest.mark.parametrize("arguments", [[], ["--uninstall"]], ids=["again", "uninstall"])
+def test_a_copy_that_has_the_key_is_named(arguments: list[str], run: Install, file_of: Callable[[str], Path]) -> None:
+    """Whoever takes the key out of the file should know where it still is; of others' keys nothing is said."""
+    file_of("cursor").parent.mkdir()
+    file_of("cursor").write_text(json.dumps({"mcpServers": {"other": {"env": {"K": KEY}}}}), encoding="utf-8")
+    warned = "It has your key in plain text: delete it when you need it no more."
+    assert warned not in run("cursor", "--plain-key", AGENTPHONE_API_KEY=KEY).stdout
+    told = run("cursor", *arguments)
+    assert warned in told.stdout
+    assert KEY not in told.output
+
+
 @pytest.mark.parametrize("switch", ["on", "off"])
 def test_the_keychain_is_asked_unless_it_is_off(switch: str, run: Install, file_of: Callable[[str], Path]) -> None:
     """What it keeps is not in the file, and neither is a variable that could hide it."""
