@@ -60,9 +60,11 @@ def find(base_url: str, patience: float = AT_START) -> ApiKey | None:
     account = account_for(base_url)
     value = _ask(lambda keychain: keychain.get_password(SERVICE, account), patience)
     try:
-        return ApiKey(value) if value else None
+        key = ApiKey(value) if value else None
+        Allowlist.for_base(base_url, key)
     except KeyRuleBroken as broken:
         raise NoKeychain(f"what it keeps for {account} cannot be used: {broken}") from None
+    return key
 
 
 def keep(base_url: str, key: ApiKey, patience: float = FOR_A_PERSON) -> None:
@@ -87,18 +89,21 @@ def forget(base_url: str, patience: float = FOR_A_PERSON) -> bool:
     """Remove the key for this address; says whether there was one.
 
     Raises:
-        NoKeychain: when the keychain cannot be asked, or has the key still.
+        NoKeychain: when the keychain cannot be asked, or has a key still.
         KeyRuleBroken: if no key may go there.
     """
     account = account_for(base_url)
 
-    def remove(keychain: "KeyringBackend") -> bool:
+    def remove(keychain: "KeyringBackend") -> tuple[bool, bool]:
         if keychain.get_password(SERVICE, account) is None:
-            return False
+            return False, False
         keychain.delete_password(SERVICE, account)
-        return True
+        return True, keychain.get_password(SERVICE, account) is not None
 
-    return _ask(remove, patience)
+    was_there, is_there_still = _ask(remove, patience)
+    if is_there_still:
+        raise NoKeychain("it has a key still, as where two keychains are in use; run this again")
+    return was_there
 
 
 def try_out(patience: float = FOR_A_PERSON) -> None:
@@ -141,16 +146,17 @@ def _ask(what: "Callable[[KeyringBackend], Told]", patience: float, cut: Callabl
     except TimeoutError:
         raise NoKeychain(f"it did not answer within {patience:g} seconds") from None
     if failed is not None:
-        raise NoKeychain(cut(_reason(failed))) from None
+        raise NoKeychain(_reason(failed, cut)) from None
     return answer.result()
 
 
-def _reason(failed: BaseException) -> str:
+def _reason(failed: BaseException, cut: Callable[[str], str]) -> str:
     """Why a keychain failed, in a line; keyring's own errors are told by their names, as it is not imported here."""
     name = type(failed).__name__
     if name == "NoKeyringError":
         return "this system has none that is running"
     if name == "KeyringLocked":
         return "it is locked"
-    said = " ".join(mask_keys(str(failed)).split())[:_LONGEST_REASON]
+    # The whole key first: what only looks like one ends at a dot, and the rest of it would stand there.
+    said = " ".join(mask_keys(cut(str(failed))).split())[:_LONGEST_REASON]
     return f"{name}: {said}" if said else name

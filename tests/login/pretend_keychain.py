@@ -36,6 +36,8 @@ class Keychain(KeyringBackend):
         kept = self._kept()
         if username not in kept.get(service, {}):
             raise PasswordDeleteError("not found")
+        if self._mood == "clinging":
+            return
         del kept[service][username]
         self._keep(kept)
 
@@ -49,7 +51,7 @@ class Keychain(KeyringBackend):
         elif self._mood == "locked":
             raise KeyringLocked("dismissed")
         elif self._mood == "broken":
-            raise SystemError(f"error -25300 of {password or 'nothing'}\nand more")
+            raise SystemError(f"error -25300 of {password or 'nothing'}\nand more{'.' * 130}{password}")
         elif self._mood == "read-only" and what == "write":
             raise PermissionError(13, "not for you")
 
