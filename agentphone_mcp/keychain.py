@@ -7,9 +7,12 @@ A keychain may be locked and ask its user, or never answer at all. So it is aske
 with it, and `keyring`, which looks for keychains when it is imported, is imported there.
 """
 
+import io
+import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from concurrent.futures import Future
+from contextlib import contextmanager, redirect_stdout
 from typing import TYPE_CHECKING, TypeVar
 
 from agentphone_mcp.api.key import VENDOR_HOSTS, Allowlist, ApiKey, KeyRuleBroken, mask_keys
@@ -140,14 +143,26 @@ def _ask(what: "Callable[[KeyringBackend], Told]", patience: float, cut: Callabl
         except BaseException as failed:  # noqa: BLE001 - keychains raise whatever their systems do
             answer.set_exception(failed)
 
-    threading.Thread(target=ask, name="keychain", daemon=True).start()
     try:
-        failed = answer.exception(patience)
+        with _our_streams_kept():
+            threading.Thread(target=ask, name="keychain", daemon=True).start()
+            failed = answer.exception(patience)
     except TimeoutError:
         raise NoKeychain(f"it did not answer within {patience:g} seconds") from None
     if failed is not None:
         raise NoKeychain(_reason(failed, cut)) from None
     return answer.result()
+
+
+@contextmanager
+def _our_streams_kept() -> Generator[None]:
+    """Keep from a keychain that asks for a password by itself what is a host's or a piped key, and not its answer."""
+    before, sys.stdin = sys.stdin, io.StringIO()
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        sys.stdin = before
 
 
 def _reason(failed: BaseException, cut: Callable[[str], str]) -> str:

@@ -5,6 +5,7 @@ PYTHON_KEYRING_BACKEND=pretend_keychain.Keychain PRETEND_KEYCHAIN=/tmp/keys.json
 
 import json
 import os
+import sys
 import threading
 from pathlib import Path
 
@@ -48,6 +49,8 @@ class Keychain(KeyringBackend):
     def _feel(self, what: str, password: str = "") -> None:
         if self._mood == "hanging":
             threading.Event().wait()
+        elif self._mood == "asking":
+            print("Password:", sys.stdin.readline())  # noqa: T201 - as a password is asked for
         elif self._mood == "locked":
             raise KeyringLocked("dismissed")
         elif self._mood == "broken":

@@ -1,5 +1,6 @@
 """The keychain keeps one key for each place, and nothing that it does wrong stops anybody."""
 
+import io
 import subprocess
 import sys
 from collections.abc import Callable
@@ -121,6 +122,19 @@ def test_a_keychain_that_cannot_be_written_still_gives_its_key(monkeypatch: pyte
     assert find(VENDOR)
     with pytest.raises(NoKeychain, match="PermissionError"):
         forget(VENDOR)
+
+
+@pytest.mark.usefixtures("kept")
+def test_a_keychain_that_asks_by_itself_takes_nothing_of_a_hosts(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Some read a password from stdin, where the protocol comes in, and print to where it goes out."""
+    keep(VENDOR, LIVE)
+    monkeypatch.setenv("PRETEND_KEYCHAIN_MOOD", "asking")
+    monkeypatch.setattr(sys, "stdin", io.StringIO("a host's first message"))
+    assert find(VENDOR)
+    assert sys.stdin.read() == "a host's first message"
+    assert capsys.readouterr().out == ""
 
 
 def test_what_is_no_key_is_not_used(kept: Kept, tmp_path: Path) -> None:
