@@ -154,7 +154,7 @@ def test_a_header_that_cannot_be_sent_is_named() -> None:
 )
 def test_a_command_is_shown_as_it_is_typed_and_without_its_secrets(platform: str, command: str) -> None:
     """It may be pasted into a terminal, and into a report."""
-    options = "--api-key a1 --token=a2 --keychain off".split()
+    options = ["--api-key", "a1", "--token=a2", "--keychain", "off"]
     arguments = [*options, "Bearer a3456789", "db://me:a4@h/d", "a5a5 a5a5b"]
     env = {"A_TOKEN": "a5a5", "B_TOKEN": "a5a5b", "AUTH": "1"}
     told = command_line(launch("cursor", command="/my programs/uvx", args=arguments, env=env), platform)

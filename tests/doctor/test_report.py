@@ -55,7 +55,8 @@ def test_the_table_says_what_to_do(api: Any) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="the signal of a terminal is another on Windows")
-def test_it_can_be_interrupted(api: Any, home: Path) -> None:
+@pytest.mark.parametrize("kind", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_it_can_be_interrupted(api: Any, home: Path, kind: str) -> None:
     """At once, without a traceback, and without leaving what it started."""
     marker = home / "started"
     (home / ".cursor").mkdir()
@@ -73,7 +74,7 @@ def test_it_can_be_interrupted(api: Any, home: Path) -> None:
         reader = subprocess.run(
             [sys.executable, "-c", _WAIT, str(marker)], check=True, capture_output=True, timeout=PATIENCE
         )
-        process.send_signal(signal.SIGINT)
+        process.send_signal(getattr(signal, kind))
         _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
     assert b"Traceback" not in errors
