@@ -63,7 +63,7 @@ def doctor(
     read_session_bus(os.environ)
     # What hosts start gets what they have, and nothing of our own options.
     place = read_place(os.environ)
-    look = Look(place, Path.cwd(), start_within)
+    look = Look(place, _project(place.home), start_within)
     hosts = partial(check_hosts, look, host) if with_hosts or host else None
     environ = dict(place.environ) | {name: value for name, value in given.items() if value}
     patient = Patient(environ, place, host_keys(look) if hosts else {})
@@ -81,6 +81,14 @@ def doctor(
         show(found, Console())
     if not is_well(found):
         click.get_current_context().exit(1)
+
+
+def _project(home: Path) -> Path:
+    """The folder one is in; a shell may stand in one that is gone."""
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        return home
 
 
 @contextmanager

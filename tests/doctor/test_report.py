@@ -54,6 +54,13 @@ def test_the_table_says_what_to_do(api: Any) -> None:
     assert "It does not work: 1 failure" in told
 
 
+@pytest.mark.skipif(os.name != "posix", reason="a folder that one is in cannot go on Windows")
+def test_it_runs_in_a_folder_that_is_gone(doctor: Any, api: Any) -> None:
+    """A shell stands there still."""
+    Path.cwd().rmdir()
+    assert doctor().exit_code == 0
+
+
 @pytest.mark.skipif(os.name != "posix", reason="the signal of a terminal is another on Windows")
 @pytest.mark.parametrize("kind", ["SIGINT", "SIGTERM", "SIGHUP"])
 def test_it_can_be_interrupted(api: Any, home: Path, kind: str) -> None:
