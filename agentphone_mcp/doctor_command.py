@@ -2,7 +2,9 @@
 
 import logging
 import os
-from contextlib import ExitStack
+import signal
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -21,6 +23,8 @@ from agentphone_mcp.doctor.settings import check_settings
 from agentphone_mcp.hosts.catalog import HOSTS
 from agentphone_mcp.hosts.places import read_place
 from agentphone_mcp.options import Amount
+
+_STOPPING = ("SIGTERM", "SIGHUP", "SIGBREAK")
 
 
 @click.command()
@@ -59,7 +63,7 @@ def doctor(
     read_session_bus(os.environ)
     # What hosts start gets what they have, and nothing of our own options.
     place = read_place(os.environ)
-    look = Look(place, Path.cwd(), start_within)
+    look = Look(place, _project(place.home), start_within)
     hosts = partial(check_hosts, look, host) if with_hosts or host else None
     environ = dict(place.environ) | {name: value for name, value in given.items() if value}
     patient = Patient(environ, place, host_keys(look) if hosts else {})
@@ -69,10 +73,37 @@ def doctor(
 
             box = stack.enter_context(running())
             patient = replace(patient, sandbox=(box.url, box.key))
-        found = anyio.run(examine, patient, hosts)
+        with _stopped_like_ctrl_c():
+            found = anyio.run(examine, patient, hosts)
     if is_json:
         click.echo(as_json(found, __version__))
     else:
         show(found, Console())
     if not is_well(found):
         click.get_current_context().exit(1)
+
+
+def _project(home: Path) -> Path:
+    """The folder one is in; a shell may stand in one that is gone."""
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        return home
+
+
+@contextmanager
+def _stopped_like_ctrl_c() -> Generator[None]:
+    """Let whoever ends us, or closes the terminal, end with us what we started: that is in sessions of its own."""
+    kinds = [getattr(signal, name) for name in _STOPPING if hasattr(signal, name)]
+    # Whoever started us with `nohup` wants it to go on.
+    kinds = [kind for kind in kinds if signal.getsignal(kind) is not signal.SIG_IGN]
+    before = [(kind, signal.signal(kind, _interrupt)) for kind in kinds]
+    try:
+        yield
+    finally:
+        for kind, handler in before:
+            signal.signal(kind, handler)
+
+
+def _interrupt(*_: object) -> None:
+    signal.raise_signal(signal.SIGINT)

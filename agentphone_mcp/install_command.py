@@ -1,5 +1,6 @@
 """`agentphone-mcp install`: our server in the hosts of this machine, for the person who uses them."""
 
+import json
 import os
 import sys
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from urllib.parse import urlsplit
 import click
 import platformdirs
 
+from agentphone_mcp.api.key import DEFAULT_BASE_URL, mask_keys
 from agentphone_mcp.config import TOOLSETS, ConfigError, read_session_bus, read_toolsets
 from agentphone_mcp.hosts import editing, files
 from agentphone_mcp.hosts.catalog import HOSTS, Host
@@ -125,13 +127,23 @@ def _check(wishes: Wishes, *, uninstall: bool, only_print: bool, file: Path | No
         raise click.UsageError("--plain-key and --key-file are two ways: keep one")
     if wishes.sandbox and (wishes.plain_key or wishes.key_file or wishes.remote):
         raise click.UsageError("--sandbox needs neither a key nor a server elsewhere")
-    if not wishes.remote:
+    if wishes.remote is None:
         return
     if wishes.read_only or wishes.toolsets or wishes.key_file:
         raise click.UsageError("a server that runs elsewhere is set up there: --remote takes --plain-key alone")
-    url = urlsplit(wishes.remote)
-    if url.scheme not in ("http", "https") or not url.hostname or url.username or url.password:
+    if not _is_address(wishes.remote):
         raise click.UsageError("--remote takes a URL such as https://phone.example.com/mcp, without a password")
+
+
+def _is_address(remote: str) -> bool:
+    try:
+        url = urlsplit(remote)
+        # Looking at the port finds out whether it is one.
+        is_whole = bool(url.hostname) and url.port != 0
+    except ValueError:
+        return False
+    has_blanks = any(letter.isspace() or not letter.isprintable() for letter in remote)
+    return url.scheme in ("http", "https") and is_whole and not has_blanks and not (url.username or url.password)
 
 
 def _chosen(named: str | None, place: Place, *, uninstall: bool) -> list[Host]:
@@ -169,7 +181,7 @@ def _targets(host: Host, place: Place, project: Path | None, file: Path | None, 
         if host.project_file is None:
             raise CannotEnter(f"{host.title} has no files of projects: leave --project out")
         return [_Target(host, project / host.project_file, place)]
-    there = [each for each in host.user_files(place) if each.is_file()] if uninstall else []
+    there = [each for each in host.user_files(place) if os.path.isfile(each)] if uninstall else []
     return [_Target(host, each, place) for each in there or [host.user_file(place)]]
 
 
@@ -180,7 +192,6 @@ def _program(target: _Target, wishes: Wishes) -> Program:
 
 
 def _is_kept() -> bool:
-    from agentphone_mcp.api.key import DEFAULT_BASE_URL
     from agentphone_mcp.keychain import NoKeychain, find
 
     try:
@@ -193,7 +204,9 @@ def _print(target: _Target, wishes: Wishes, is_kept: Callable[[], bool]) -> None
     program = _program(target, wishes)
     setup, said = set_up(target.host, wishes, target.place, program, is_kept)
     written = entry(target.host, setup, target.file)
-    click.echo(editing.install(target.host, "", written, inputs(target.host, setup)), nl=False)
+    text = editing.install(target.host, "", written, inputs(target.host, setup))
+    # Hosts read UTF-8, whatever the code page of a pipe; a terminal is written to in its own.
+    click.echo(text if sys.stdout.isatty() else text.encode(), nl=False)
     for sentence in filter(None, (f"This belongs in {target.file}.", program.remark, said)):
         click.echo(sentence, err=True)
 
@@ -207,9 +220,8 @@ def _install(target: _Target, wishes: Wishes, is_kept: Callable[[], bool]) -> No
         click.echo(f"{host.title}: already there, unchanged: {done.file}")
     else:
         click.echo(f"{host.title}: installed in {done.file}")
-    if done.backup:
-        click.echo(f"  What it held before is kept in {done.backup.name}, beside it.")
-    others = [file for file in host.user_files(target.place) if file.parent.is_dir() and file != target.file]
+    _tell_of_backup(host, done)
+    others = [file for file in host.user_files(target.place) if os.path.isdir(file.parent) and file != target.file]
     is_own = target.file in host.user_files(target.place)
     remarks = [f"There is also {file}, which is left alone: --file installs there." for file in others if is_own]
     for sentence in filter(None, (*remarks, program.remark, said)):
@@ -225,9 +237,17 @@ def _uninstall(target: _Target) -> None:
         click.echo(f"{host.title}: it was not there: {done.file}")
         return
     click.echo(f"{host.title}: removed from {done.file}")
-    if done.backup:
-        click.echo(f"  What it held before is kept in {done.backup.name}, beside it.")
+    _tell_of_backup(host, done)
     click.echo(f"  Next: restart {host.title}.")
+
+
+def _tell_of_backup(host: Host, done: Change) -> None:
+    if done.backup is None:
+        return
+    click.echo(f"  What it held before is kept in {done.backup.name}, beside it.")
+    ours = json.dumps(editing.find(host, files.read(done.backup) or ""), default=str)
+    if mask_keys(ours) != ours:
+        click.echo("  It has your key in plain text: delete it when you need it no more.")
 
 
 def _change(target: _Target, edit: files.Edit) -> Change:

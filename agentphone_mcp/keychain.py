@@ -7,9 +7,12 @@ A keychain may be locked and ask its user, or never answer at all. So it is aske
 with it, and `keyring`, which looks for keychains when it is imported, is imported there.
 """
 
+import io
+import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from concurrent.futures import Future
+from contextlib import contextmanager, redirect_stdout
 from typing import TYPE_CHECKING, TypeVar
 
 from agentphone_mcp.api.key import VENDOR_HOSTS, Allowlist, ApiKey, KeyRuleBroken, mask_keys
@@ -60,9 +63,11 @@ def find(base_url: str, patience: float = AT_START) -> ApiKey | None:
     account = account_for(base_url)
     value = _ask(lambda keychain: keychain.get_password(SERVICE, account), patience)
     try:
-        return ApiKey(value) if value else None
+        key = ApiKey(value) if value else None
+        Allowlist.for_base(base_url, key)
     except KeyRuleBroken as broken:
         raise NoKeychain(f"what it keeps for {account} cannot be used: {broken}") from None
+    return key
 
 
 def keep(base_url: str, key: ApiKey, patience: float = FOR_A_PERSON) -> None:
@@ -87,18 +92,21 @@ def forget(base_url: str, patience: float = FOR_A_PERSON) -> bool:
     """Remove the key for this address; says whether there was one.
 
     Raises:
-        NoKeychain: when the keychain cannot be asked, or has the key still.
+        NoKeychain: when the keychain cannot be asked, or has a key still.
         KeyRuleBroken: if no key may go there.
     """
     account = account_for(base_url)
 
-    def remove(keychain: "KeyringBackend") -> bool:
+    def remove(keychain: "KeyringBackend") -> tuple[bool, bool]:
         if keychain.get_password(SERVICE, account) is None:
-            return False
+            return False, False
         keychain.delete_password(SERVICE, account)
-        return True
+        return True, keychain.get_password(SERVICE, account) is not None
 
-    return _ask(remove, patience)
+    was_there, is_there_still = _ask(remove, patience)
+    if is_there_still:
+        raise NoKeychain("it has a key still, as where two keychains are in use; run this again")
+    return was_there
 
 
 def try_out(patience: float = FOR_A_PERSON) -> None:
@@ -135,22 +143,35 @@ def _ask(what: "Callable[[KeyringBackend], Told]", patience: float, cut: Callabl
         except BaseException as failed:  # noqa: BLE001 - keychains raise whatever their systems do
             answer.set_exception(failed)
 
-    threading.Thread(target=ask, name="keychain", daemon=True).start()
     try:
-        failed = answer.exception(patience)
+        with _our_streams_kept():
+            threading.Thread(target=ask, name="keychain", daemon=True).start()
+            failed = answer.exception(patience)
     except TimeoutError:
         raise NoKeychain(f"it did not answer within {patience:g} seconds") from None
     if failed is not None:
-        raise NoKeychain(cut(_reason(failed))) from None
+        raise NoKeychain(_reason(failed, cut)) from None
     return answer.result()
 
 
-def _reason(failed: BaseException) -> str:
+@contextmanager
+def _our_streams_kept() -> Generator[None]:
+    """Keep from a keychain that asks for a password by itself what is a host's or a piped key, and not its answer."""
+    before, sys.stdin = sys.stdin, io.StringIO()
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        sys.stdin = before
+
+
+def _reason(failed: BaseException, cut: Callable[[str], str]) -> str:
     """Why a keychain failed, in a line; keyring's own errors are told by their names, as it is not imported here."""
     name = type(failed).__name__
     if name == "NoKeyringError":
         return "this system has none that is running"
     if name == "KeyringLocked":
         return "it is locked"
-    said = " ".join(mask_keys(str(failed)).split())[:_LONGEST_REASON]
+    # The whole key first: what only looks like one ends at a dot, and the rest of it would stand there.
+    said = " ".join(mask_keys(cut(str(failed))).split())[:_LONGEST_REASON]
     return f"{name}: {said}" if said else name

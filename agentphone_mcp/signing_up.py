@@ -22,7 +22,7 @@ from agentphone_mcp.keychain import SERVICE, NoKeychain, account_for, find, keep
 
 Told = TypeVar("Told")
 _TRIES = 3
-_STOPPING = ("SIGINT", "SIGTERM", "SIGHUP")
+_STOPPING = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
 
 
 def open_account(base_url: str, email: str, agent_name: str | None, key_file: Path | None) -> None:
@@ -43,7 +43,12 @@ def open_account(base_url: str, email: str, agent_name: str | None, key_file: Pa
         mailed = _begun(base_url, email, agent_name)
         click.echo(f"AgentPhone mails a six-digit code to {email}{_until(mailed.expires_at)}.")
         opened = _opened(base_url, mailed, file)
-        where = _into_keychain(base_url, opened.api_key, file) if key_file is None else _in_file(file)
+        if key_file is None:
+            where = _into_keychain(base_url, opened.api_key, file)
+        elif file.is_written:
+            where = f"Its key is in {file.path}, which only you can read."
+        else:
+            raise click.ClickException(f"your account is open, but {_in_file(file)}")
     number = f" and has the number {_plain(opened.phone_number)}" if opened.phone_number else ""
     click.echo(f"Your account is open; its first agent is {_plain(opened.agent_id or 'not named')}{number}.")
     click.echo(where)
@@ -123,7 +128,7 @@ def _into_keychain(base_url: str, key: str, file: KeyFile) -> str:
     except (NoKeychain, KeyRuleBroken) as cannot:
         raise click.ClickException(f"the keychain did not take the key: {cannot}; {_in_file(file)}") from None
     except BaseException:
-        click.echo(_in_file(file), err=True)
+        click.echo(f"Stopped: {_in_file(file)}", err=True)
         raise
     file.discard()
     return f"Its key is in the system's keychain ({SERVICE}, {account_for(base_url)})."
@@ -131,8 +136,8 @@ def _into_keychain(base_url: str, key: str, file: KeyFile) -> str:
 
 def _in_file(file: KeyFile) -> str:
     if not file.is_written:
-        return "The key could not be written to a file either: make a new one in AgentPhone's console."
-    return f"The key is in {file.path}, which only you can read: set AGENTPHONE_API_KEY_FILE to that path."
+        return "the key could not be written to a file: make a new one in AgentPhone's console."
+    return f"the key is in {file.path}, which only you can read: set AGENTPHONE_API_KEY_FILE to that path."
 
 
 def _ask(base_url: str, what: Callable[[SigningUp], Awaitable[Told]]) -> Told:

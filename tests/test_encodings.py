@@ -119,7 +119,9 @@ def run(encoding: str, *arguments: str, told: bytes = b"", **more: str) -> str:
 
 
 @EACH
-@pytest.mark.parametrize("command", ["", "demo", "ledger", "login", "logout", "sandbox", "token", "token add"])
+@pytest.mark.parametrize(
+    "command", ["", "demo", "doctor", "install", "ledger", "login", "logout", "sandbox", "token", "token add"]
+)
 def test_help_is_shown(encoding: str, command: str) -> None:
     """Every command's."""
     assert run(encoding, *command.split(), "--help").startswith("Usage: ")

@@ -8,10 +8,12 @@ from typing import Any, Literal, cast
 Variables = Mapping[str, str]
 Inherits = Literal["all", "basics", "all but secrets"]
 
-_SECRET = re.compile("KEY|TOKEN|AUTH|SECRET|PASSWORD|CREDENTIAL", re.IGNORECASE)
+SECRET_NAME = re.compile("KEY|TOKEN|AUTH|SECRET|PASSWORD|CREDENTIAL", re.IGNORECASE)
+"""How variables are called that hold secrets."""
 _IN_BRACES = re.compile(r"\$\{(?P<name>\w+)(?::-(?P<default>[^}]*))?\}")
 _OF_ENV = re.compile(r"\$\{env:(?P<name>\w+)\}")
 _OF_SHELL = re.compile(r"\$(?:\{(?P<name>\w+)\}|(?P<bare>\w+))")
+_IN_HEADER = re.compile(r"[\t -~]*")
 _ASKED_FOR = re.compile(r"\$\{input:[^}]*\}")
 _REFERENCES = {
     "claude-code": _IN_BRACES,
@@ -68,11 +70,19 @@ class Launch:
 
 @dataclass(frozen=True)
 class Address:
-    """A server that runs elsewhere: its URL and the headers that it is asked with."""
+    """A server that runs elsewhere.
+
+    Attributes:
+        url: where.
+        headers: what it is asked with, without those that only the host knows.
+        unset: the variables that the entry refers to and nobody has set.
+        asks: whether the host asks its user for a header, and keeps it where nobody else looks.
+    """
 
     url: str
     headers: Variables
     unset: tuple[str, ...]
+    asks: bool = False
 
 
 class _Expansion:
@@ -116,17 +126,19 @@ def read_entry(host: str, entry: Mapping[str, Any], environ: Variables, platform
     expand = _Expansion(host, environ)
     url = next((entry[name] for name in ("url", "serverUrl", "httpUrl", "uri") if _is_text(entry.get(name))), None)
     if url is not None:
-        headers = _texts(entry.get("headers")) | _texts(entry.get("http_headers"))
-        headers = {name: expand(value) for name, value in headers.items()}
+        listed = _texts(entry.get("headers")) | _texts(entry.get("http_headers"))
+        headers = {name: expand(value).strip() for name, value in listed.items() if not _ASKED_FOR.search(value)}
         token = entry.get("bearer_token_env_var")
         if isinstance(token, str) and (held := expand.named(token)):
             headers["Authorization"] = f"Bearer {held[token]}"
-        return Address(expand(url), headers, tuple(expand.unset))
+        if odd := [name for name, value in headers.items() if not _IN_HEADER.fullmatch(value)]:
+            raise NoEntry(f"its header {odd[0]} has a character that no header may have")
+        return Address(expand(url), headers, tuple(expand.unset), len(headers) < len(listed))
     command = entry.get("command", entry.get("cmd"))
     if not _is_text(command):
         raise NoEntry("it names no command and no URL")
-    listed = entry.get("args", [])
-    arguments = [expand(str(one)) for one in cast("list[object]", listed)] if isinstance(listed, list) else []
+    args = entry.get("args", [])
+    arguments = [expand(str(one)) for one in cast("list[object]", args)] if isinstance(args, list) else []
     variables = _inherited(_INHERITS.get(host, "all"), environ)
     for name in _names(entry.get("env_vars")):
         variables |= expand.named(name)
@@ -137,9 +149,10 @@ def read_entry(host: str, entry: Mapping[str, Any], environ: Variables, platform
     # A placeholder for what is asked for or not set is no value.
     variables = {name: value for name, value in variables.items() if value or name not in given}
     has_shell = host != "claude-desktop" or platform == "win32"
-    path = given.get("PATH") or (environ.get("PATH", "") if has_shell else _DESKTOP_PATH)
+    if not has_shell and "PATH" not in given:
+        variables["PATH"] = _DESKTOP_PATH
     asks = bool(kept) or any(_ASKED_FOR.search(text) for text in given.values())
-    return Launch(expand(command), tuple(arguments), variables, path, tuple(expand.unset), asks)
+    return Launch(expand(command), tuple(arguments), variables, variables.get("PATH", ""), tuple(expand.unset), asks)
 
 
 def is_switched_off(entry: Mapping[str, Any]) -> bool:
@@ -147,17 +160,11 @@ def is_switched_off(entry: Mapping[str, Any]) -> bool:
     return entry.get("disabled") is True or entry.get("enabled") is False
 
 
-def secrets_in(launch: Launch | Address) -> list[str]:
-    """What must not be repeated of what a server says: the values of variables and headers that sound secret."""
-    held = launch.environ if isinstance(launch, Launch) else launch.headers
-    return [value for name, value in held.items() if value and (_SECRET.search(name) or isinstance(launch, Address))]
-
-
 def _inherited(how: Inherits, environ: Variables) -> dict[str, str]:
     if how == "basics":
         return {name: value for name, value in environ.items() if name.upper() in _BASICS}
     if how == "all but secrets":
-        return {name: value for name, value in environ.items() if not _SECRET.search(name)}
+        return {name: value for name, value in environ.items() if not SECRET_NAME.search(name)}
     return dict(environ)
 
 

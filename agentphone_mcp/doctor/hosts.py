@@ -12,6 +12,7 @@ import anyio
 from agentphone_mcp.api.key import mask_keys
 from agentphone_mcp.config import KEY_VARIABLE
 from agentphone_mcp.doctor.causes import cause_of
+from agentphone_mcp.doctor.discreet import command_line, discreet
 from agentphone_mcp.doctor.entries import Address, Launch, NoEntry, is_switched_off, read_entry
 from agentphone_mcp.doctor.finding import Finding, failure, ok, skipped, warning
 from agentphone_mcp.doctor.starting import Answer, NoAnswer, ask, start
@@ -179,7 +180,7 @@ async def _started(host: Host, launch: Launch, look: Look, install: str) -> Find
 
 def _not_started(host: Host, launch: Launch, none: NoAnswer, look: Look) -> Finding:
     last = f"; it said: {none.said}" if none.said else ""
-    by_hand = f"Run `{mask_keys(' '.join([launch.command, *launch.arguments]))}` in a terminal to see why"
+    by_hand = f"Run `{command_line(launch, look.place.platform)}` in a terminal to see why"
     if isinstance(none.why, TimeoutError):
         said = f"its command starts and does not answer within {look.within:g} seconds{last}"
         return failure(host.title, said, f"{by_hand}; the first start downloads the package and may take longer")
@@ -192,7 +193,9 @@ async def _asked(host: Host, address: Address, look: Look) -> Finding:
     try:
         return _well(host, address, await ask(address, look.within), look)
     except NoAnswer as none:
-        url = mask_keys(address.url.partition("?")[0])
+        url = discreet(address.url.partition("?")[0])
+        if none.status in (401, 403) and address.asks:
+            return skipped(host.title, f"{url} answers; the token that {host.title} asks its user for is not looked at")
         if none.status in (401, 403):
             unset = f" ({', '.join(address.unset)} is not set)" if address.unset else ""
             remedy = f"Put a token into its entry that the server's operator gave you{unset}"

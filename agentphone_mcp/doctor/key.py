@@ -59,7 +59,7 @@ def check_key(
         except NoKeychain as cannot:
             why = f", and the system's keychain cannot be asked: {cannot}"
     if key is None:
-        return _of_a_host(hosts or {}, allowlist, why)
+        return _of_a_host(hosts or {}, allowlist, _why_not_set(environ) + why)
     return _judged(FoundKey(key, source), allowlist)
 
 
@@ -77,7 +77,15 @@ def _of_a_host(
     if hosts:
         said = f"there is none in this shell; {', '.join(hosts)} keeps one by itself, which is not looked at"
         return None, warning("key", said, f"Set {KEY_VARIABLE} here and run this again to have it looked at")
-    return None, failure("key", f"there is none: {KEY_VARIABLE} and {KEY_FILE_VARIABLE} are not set{why}", _GET_ONE)
+    return None, failure("key", f"there is none: {why}", _GET_ONE)
+
+
+def _why_not_set(environ: Mapping[str, str]) -> str:
+    """What the server takes for no key: nothing, or what a host or a shell left of a reference."""
+    for name in (KEY_VARIABLE, KEY_FILE_VARIABLE):
+        if environ.get(name, "").strip():
+            return f"{name} holds a placeholder that was not filled in"
+    return f"{KEY_VARIABLE} and {KEY_FILE_VARIABLE} are not set"
 
 
 def _judged(found: FoundKey, allowlist: Allowlist | None) -> tuple[FoundKey | None, Finding]:

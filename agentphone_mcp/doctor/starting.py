@@ -13,8 +13,8 @@ from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
 
-from agentphone_mcp.api.key import mask_keys
-from agentphone_mcp.doctor.entries import Address, Launch, secrets_in
+from agentphone_mcp.doctor.discreet import without_secrets_of
+from agentphone_mcp.doctor.entries import Address, Launch
 
 _LONGEST_LINE = 300
 
@@ -100,10 +100,4 @@ async def _ask(client: Client, within: float) -> Answer:
 def _last_line(errors: IO[str], launch: Launch) -> str:
     errors.seek(0)
     lines = [line.strip() for line in errors.read().splitlines() if line.strip()]
-    return _cut(lines[-1], launch)[:_LONGEST_LINE] if lines else ""
-
-
-def _cut(line: str, launch: Launch) -> str:
-    for secret in secrets_in(launch):
-        line = line.replace(secret, "[removed]")
-    return mask_keys(line)
+    return without_secrets_of(launch, lines[-1])[:_LONGEST_LINE] if lines else ""

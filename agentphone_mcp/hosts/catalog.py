@@ -1,5 +1,6 @@
 """The hosts that our server is installed in: what each calls its things, and what it cannot do."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,7 +43,10 @@ class Host:
     def user_file(self, place: Place) -> Path:
         """The file to write: the first that is there, or else the first whose folder is, or else the likeliest."""
         files = self.user_files(place)
-        there = [file for file in files if file.is_file()] or [file for file in files if file.parent.is_dir()]
+        # The functions of os.path say no, and raise nothing, where a folder cannot be looked into.
+        there = [file for file in files if os.path.isfile(file)] or [
+            file for file in files if os.path.isdir(file.parent)
+        ]
         return (there or files)[0]
 
     def is_installed(self, place: Place) -> bool:
@@ -50,7 +54,7 @@ class Host:
         marks = [place.home / sign for sign in self.signs]
         for file in self.user_files(place):
             marks += [file] if file.parent == place.home else [file, file.parent]
-        return any(mark.exists() for mark in marks)
+        return any(os.path.exists(mark) for mark in marks)
 
 
 _HOSTS = (

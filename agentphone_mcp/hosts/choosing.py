@@ -9,7 +9,7 @@ from agentphone_mcp.api.key import is_loopback
 from agentphone_mcp.config import KEY_FILE_VARIABLE, KEY_VARIABLE, read_key
 from agentphone_mcp.hosts.catalog import Host
 from agentphone_mcp.hosts.entries import TOKEN_VARIABLE, CannotEnter, KeyFile, KeyWay, PlainText, Setup
-from agentphone_mcp.hosts.places import Place
+from agentphone_mcp.hosts.places import Place, as_text
 from agentphone_mcp.hosts.programs import Program
 
 
@@ -81,7 +81,10 @@ def _key(host: Host, wishes: Wishes, place: Place, is_kept: Callable[[], bool]) 
     if file:
         path = os.path.abspath(os.path.expanduser(file))
         read_key({KEY_FILE_VARIABLE: path})
-        return KeyFile(path), f"The key comes from {path}."
+        try:
+            return KeyFile(as_text(path)), f"The key comes from {path}."
+        except UnicodeDecodeError:
+            raise CannotEnter("the path of the key file is not in UTF-8, so no host could be told it") from None
     if wishes.is_shared:
         return "reference", _for_all(host)
     if is_kept():

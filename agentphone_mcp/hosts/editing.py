@@ -5,6 +5,7 @@ from types import ModuleType
 from agentphone_mcp.hosts import json_editor, toml_editor, yaml_editor
 from agentphone_mcp.hosts.catalog import SERVER_KEY, Host
 from agentphone_mcp.hosts.entries import Entry, input_ids
+from agentphone_mcp.hosts.keeping import with_what_was_added
 from agentphone_mcp.hosts.texts import Broken, Document, table_in
 
 _EDITORS: dict[str, ModuleType] = {"json": json_editor, "toml": toml_editor, "yaml": yaml_editor}
@@ -31,10 +32,13 @@ def find(host: Host, text: str) -> Entry | None:
 def install(host: Host, text: str, entry: Entry, inputs: list[Entry]) -> str:
     """The text with our entry, and with what VS Code is to ask for; nothing else is changed.
 
+    What people added to an entry of ours that is there already stays in it.
+
     Raises:
         Broken: if the file cannot be understood, or nothing safe can be done with it.
     """
-    text = _EDITORS[host.format].put(text, host.table, SERVER_KEY, entry)
+    written = with_what_was_added(entry, find(host, text))
+    text = _EDITORS[host.format].put(text, host.table, SERVER_KEY, written)
     for asked in inputs:
         text = json_editor.put_input(text, asked)
     wanted = [asked["id"] for asked in inputs]

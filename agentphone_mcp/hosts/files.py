@@ -89,7 +89,11 @@ def change(file: Path, edit: Edit, lock: Path, now: datetime) -> Change:
 def former(file: Path, is_without: Callable[[str], bool]) -> str | None:
     """What a file held before our entry came, from the newest backup without it; None if there is none."""
     file = Path(os.path.realpath(file))
-    for backup in sorted(file.parent.glob(f"{glob.escape(file.name)}.*.bak"), reverse=True):
+    try:
+        backups = sorted(file.parent.glob(f"{glob.escape(file.name)}.*.bak"), reverse=True)
+    except OSError:
+        return None
+    for backup in backups:
         with contextlib.suppress(OSError, Broken):
             text = _text(backup.read_bytes())
             if text is not None and is_without(text):
@@ -138,6 +142,9 @@ def _discard(backup: Path | None) -> None:
 
 
 def _bytes(file: Path) -> bytes | None:
+    # A pipe would be waited for without an end, and a device replaced for the whole system.
+    if os.path.exists(file) and not os.path.isfile(file) and not os.path.isdir(file):
+        raise Broken("it is a device or a pipe")
     try:
         return file.read_bytes()
     except FileNotFoundError:

@@ -209,5 +209,7 @@ def _indent_at(text: str, at: int) -> str:
 def _unit(text: str) -> str:
     """By how much the lines of a document are indented: as its first member is."""
     root = container_at(text, ())
-    first = _indent_at(text, root.items[0].start) if root and root.items else ""
+    first = (
+        _indent_at(text, root.items[0].start).removeprefix(_indent_at(text, root.start)) if root and root.items else ""
+    )
     return "\t" if first.startswith("\t") else first or "  "

@@ -1,5 +1,6 @@
 """Where hosts keep their files, on each system; only `read_place` looks which one this is."""
 
+import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -46,6 +47,15 @@ class Place:
         """The folder that a variable names; None if it is not set, or to a path that is relative to who knows what."""
         named = Path(self.environ.get(variable, ""))
         return named if named.is_absolute() else None
+
+
+def as_text(path: str | Path) -> str:
+    """A path as it can stand in a file; where Python takes names for ASCII, their bytes are mostly UTF-8 all the same.
+
+    Raises:
+        UnicodeDecodeError: if they are not.
+    """
+    return os.fsencode(path).decode()
 
 
 def read_place(environ: Mapping[str, str]) -> Place:

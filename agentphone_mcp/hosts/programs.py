@@ -5,7 +5,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from agentphone_mcp.hosts.places import Place
+from agentphone_mcp.hosts.places import Place, as_text
 
 PACKAGE = "agentphone-mcp"
 HOW_TO_GET_UV = {
@@ -54,11 +54,11 @@ def find_program(place: Place, running: str, homebrew: tuple[Path, ...] = HOMEBR
     """
     uvx = find_uvx(place, homebrew)
     if uvx:
-        return Program(str(uvx), (PACKAGE,))
+        return Program(_written(uvx), (PACKAGE,))
     itself = Path(os.path.abspath(running))
     if itself.stem == PACKAGE and _can_start(itself):
         remark = f"There is no uvx here, so {itself} is started: if you move or remove it, install again."
-        return Program(str(itself), (), remark)
+        return Program(_written(itself), (), remark)
     how = how_to_get_uv(place.platform)
     raise NoProgram(f"hosts start the server by uvx, which is not found here: get uv with `{how}`, and install again")
 
@@ -78,6 +78,13 @@ def how_to_get_uv(platform: str) -> str:
     return HOW_TO_GET_UV.get(platform, _HOW_ELSEWHERE)
 
 
+def _written(program: Path) -> str:
+    try:
+        return as_text(program)
+    except UnicodeDecodeError:
+        raise NoProgram(f"the path of {program.name} is not in UTF-8, so no host could be told it") from None
+
+
 def _folders(place: Place) -> list[Path]:
     """Where installers put `uvx` for one user, on the PATH or not."""
     folders = [place.home / ".local" / "bin", place.home / ".cargo" / "bin"]
@@ -87,4 +94,4 @@ def _folders(place: Place) -> list[Path]:
 
 
 def _can_start(program: Path) -> bool:
-    return program.is_file() and os.access(program, os.X_OK)
+    return os.path.isfile(program) and os.access(program, os.X_OK)

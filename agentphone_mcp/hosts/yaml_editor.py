@@ -69,7 +69,8 @@ def _put(text: str, table: str, key: str, entry: Entry) -> str:
     lines = _lines({key: entry}, " " * value.column, text)
     if there:
         start, end = _place(text, *there)
-        return text[:start] + lines + text[end:]
+        ended = lines if text[start:end].endswith("\n") else lines.removesuffix(newline_of(text))
+        return text[:start] + ended + text[end:]
     return _after_line(text, name.end, lines)
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from agentphone_mcp.doctor.discreet import command_line
 from agentphone_mcp.doctor.entries import Address, Launch, NoEntry, read_entry
 
 SHELL = {"PATH": "/shell/bin", "HOME": "/home/me", "AGENTPHONE_API_KEY": "sk_live_mine", "COLOUR": "blue"}
@@ -119,3 +120,46 @@ def test_an_entry_without_a_command(entry: dict[str, Any]) -> None:
     """It starts nothing."""
     with pytest.raises(NoEntry):
         read_entry("cursor", entry, SHELL, "linux")
+
+
+@pytest.mark.parametrize("host", ["cursor", "codex", "claude-desktop"])
+def test_a_path_of_the_entrys_own_is_passed_on(host: str) -> None:
+    """It wins over every other."""
+    assert launch(host, env={"PATH": "/own/bin"}).environ["PATH"] == "/own/bin"
+
+
+def test_claude_desktop_passes_its_own_path_on() -> None:
+    """What the command looks for in turn is not where a shell has it, either."""
+    assert launch("claude-desktop").environ["PATH"] == "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
+
+
+def test_a_token_that_the_host_asks_for_is_not_sent_as_nothing() -> None:
+    """VS Code keeps it where nobody else looks."""
+    entry = {"url": "u", "headers": {"Authorization": "Bearer ${input:agentphone_mcp_token}", "X-A": "b"}}
+    assert read_entry("vscode", entry, SHELL, "linux") == Address("u", {"X-A": "b"}, (), asks=True)
+
+
+def test_a_header_that_cannot_be_sent_is_named() -> None:
+    """As of a token that a text program made pretty."""
+    with pytest.raises(NoEntry, match="header Authorization has a character"):
+        read_entry("cursor", {"url": "u", "headers": {"Authorization": "Bearer ab–cd"}}, SHELL, "linux")
+
+
+@pytest.mark.parametrize(
+    ("platform", "command"),
+    [
+        pytest.param("linux", "'/my programs/uvx' ", id="posix"),
+        pytest.param("win32", '"/my programs/uvx" ', id="windows"),
+    ],
+)
+def test_a_command_is_shown_as_it_is_typed_and_without_its_secrets(platform: str, command: str) -> None:
+    """It may be pasted into a terminal, and into a report."""
+    options = ["--api-key", "a1", "--token=a2", "--keychain", "off"]
+    arguments = [*options, "Bearer a3456789", "db://me:a4@h/d", "a5a5 a5a5b"]
+    env = {"A_TOKEN": "a5a5", "B_TOKEN": "a5a5b", "AUTH": "1"}
+    told = command_line(launch("cursor", command="/my programs/uvx", args=arguments, env=env), platform)
+    assert told.startswith(command)
+    assert "--keychain off" in told
+    assert told.count("[removed]") == 5
+    assert "db://h/d" in told
+    assert not any(secret in told for secret in ("a1", "a2", "a3", "a4", "a5"))

@@ -210,6 +210,28 @@ def test_a_server_elsewhere_says_no(doctor: Any, api: Any, cursor: Write, status
     assert "of-nobodys-business" not in report.text
 
 
+def test_a_token_that_the_host_keeps_is_no_failure(doctor: Any, api: Any, home: Path) -> None:
+    """VS Code asks its user for it, as `install --remote` has it."""
+    base = {"darwin": "Library/Application Support", "win32": "roaming"}.get(sys.platform, ".config")
+    file = home / base / "Code/User/mcp.json"
+    file.parent.mkdir(parents=True)
+    headers = {"Authorization": "Bearer ${input:agentphone_mcp_token}"}
+    file.write_text(json.dumps({"servers": {"agentphone": {"url": f"{api.url}/mcp", "headers": headers}}}))
+    api.answers["/mcp"] = (401, {"error": "no"})
+    report = doctor()
+    assert (report.exit_code, report.of("VS Code")["status"]) == (0, "skipped")
+    assert "is not looked at" in report.of("VS Code")["said"]
+
+
+def test_the_password_in_an_address_is_not_shown(doctor: Any, api: Any, cursor: Write, nobody: str) -> None:
+    """Nor what stands behind its question mark."""
+    cursor({"url": f"{nobody.replace('//', '//me:hunter2@')}/mcp?token=of-nobodys-business"})
+    report = doctor("--base-url", api.url)
+    assert f"{nobody}/mcp refuses the connection" in report.fails_in("Cursor")["said"]
+    assert "hunter2" not in report.text
+    assert "of-nobodys-business" not in report.text
+
+
 def test_a_server_elsewhere_is_not_there(doctor: Any, api: Any, cursor: Write, nobody: str) -> None:
     """The address is named."""
     cursor({"url": f"{nobody}/mcp"})

@@ -54,8 +54,16 @@ def test_the_table_says_what_to_do(api: Any) -> None:
     assert "It does not work: 1 failure" in told
 
 
+@pytest.mark.skipif(os.name != "posix", reason="a folder that one is in cannot go on Windows")
+def test_it_runs_in_a_folder_that_is_gone(doctor: Any, api: Any) -> None:
+    """A shell stands there still."""
+    Path.cwd().rmdir()
+    assert doctor().exit_code == 0
+
+
 @pytest.mark.skipif(os.name != "posix", reason="the signal of a terminal is another on Windows")
-def test_it_can_be_interrupted(api: Any, home: Path) -> None:
+@pytest.mark.parametrize("kind", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_it_can_be_interrupted(api: Any, home: Path, kind: str) -> None:
     """At once, without a traceback, and without leaving what it started."""
     marker = home / "started"
     (home / ".cursor").mkdir()
@@ -73,7 +81,7 @@ def test_it_can_be_interrupted(api: Any, home: Path) -> None:
         reader = subprocess.run(
             [sys.executable, "-c", _WAIT, str(marker)], check=True, capture_output=True, timeout=PATIENCE
         )
-        process.send_signal(signal.SIGINT)
+        process.send_signal(getattr(signal, kind))
         _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
     assert b"Traceback" not in errors

@@ -1,5 +1,6 @@
 """The catalogue of hosts: where each keeps its servers on each system."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -96,3 +97,21 @@ def test_windsurf_keeps_its_old_file_until_it_is_devin(place: Callable[..., Plac
     assert HOSTS["windsurf"].user_file(somewhere).parent == old
     new.mkdir(parents=True)
     assert HOSTS["windsurf"].user_file(somewhere).parent == new
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes are those of POSIX")
+@pytest.mark.parametrize("is_closed", [True, False], ids=["closed", "too-long"])
+def test_a_folder_that_cannot_be_looked_into_is_passed_over(
+    is_closed: bool, place: Callable[..., Place], tmp_path: Path
+) -> None:
+    """What one host has there does not keep the server from the others; and root can be refused by a name alone."""
+    folder = tmp_path / ("closed" if is_closed else "a" * 300)
+    if is_closed:
+        folder.mkdir(mode=0)
+    somewhere = place(CODEX_HOME=str(folder / "codex"))
+    try:
+        assert not HOSTS["codex"].is_installed(somewhere)
+        assert HOSTS["codex"].user_file(somewhere) == folder / "codex" / "config.toml"
+    finally:
+        if is_closed:
+            folder.chmod(0o700)

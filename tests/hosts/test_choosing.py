@@ -1,5 +1,6 @@
 """How the server is set up: what hosts start, and where the key comes from."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -143,3 +144,13 @@ def test_without_anything_to_start_it_is_said_how_to_get_uv(
     """As it is done on that system."""
     with pytest.raises(NoProgram, match=how):
         find_program(place(platform), "/usr/bin/python3", homebrew=())
+
+
+@pytest.mark.skipif(os.name != "posix", reason="only POSIX limits the length of a name here")
+def test_a_folder_that_cannot_be_looked_into_does_not_end_the_search(place: Callable[..., Place], uvx: Path) -> None:
+    """As where another user has Homebrew."""
+    somewhere = place(PATH="/" + "a" * 300)
+    assert find_program(somewhere, "pytest", (Path("/" + "a" * 300),)).command == str(uvx)
+    uvx.unlink()
+    with pytest.raises(NoProgram):
+        find_program(somewhere, "pytest", (Path("/" + "a" * 300),))

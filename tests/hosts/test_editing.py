@@ -1,12 +1,13 @@
 """Our entry goes into a file that people wrote and comes out of it again: every other byte stays."""
 
+import json
 import re
 
 import pytest
 
 from agentphone_mcp.hosts.catalog import HOSTS
 from agentphone_mcp.hosts.editing import find, install, parse, uninstall
-from agentphone_mcp.hosts.entries import Entry, Setup, entry, inputs
+from agentphone_mcp.hosts.entries import Entry, PlainText, Setup, entry, inputs
 from agentphone_mcp.hosts.texts import BY_HAND, Broken
 
 JSON = """\
@@ -142,6 +143,60 @@ def test_another_set_up_replaces_ours_where_it_stands(key: str) -> None:
     assert uninstall(host, written, None) == WRITTEN[key]
 
 
+@EVERY
+def test_what_people_added_to_our_entry_stays_in_it(key: str) -> None:
+    """Who wants to be asked before each call is still asked when the entry is written anew; and the key goes."""
+    host = HOSTS[key]
+    variables = "envs" if key == "goose" else "env"
+    mine = {"AGENTPHONE_APPROVAL": "human"}
+    old = entry(host, Setup(read_only=True, toolsets=("calls",), key=PlainText("sk_live_old")))
+    old |= {
+        variables: old[variables] | mine,
+        "args": [*old["args"], "--limits", "calls=1/day"],
+        "mine": {"a": {"b": 1}},
+    }
+    anew = entry(host, Setup(key="none"))
+    added = {variables: mine, "args": ["agentphone-mcp", "--limits", "calls=1/day"], "mine": {"a": {"b": 1}}}
+    written = put(key, install(host, WRITTEN[key], old, []), Setup(key="none"))
+    assert find(host, written) == anew | added
+    assert put(key, written, Setup(key="none")) == written
+    assert uninstall(host, written, None) == WRITTEN[key]
+    assert "--limits" in put(key, written, Setup(sandbox=True))
+
+
+@pytest.mark.parametrize("command", ["/opt/bin/agentphone-mcp", "C:\\bin\\agentphone-mcp.exe"], ids=["unix", "windows"])
+def test_options_that_people_added_stay_without_uvx_too(command: str) -> None:
+    """Then nothing stands before them in the arguments."""
+    old = {"command": command, "args": ["--toolsets", "calls", "--limits", "calls=1/day"]}
+    written = put("cursor", install(HOSTS["cursor"], "", old, []))
+    assert find(HOSTS["cursor"], written)["args"] == ["agentphone-mcp", "--limits", "calls=1/day"]
+
+
+@pytest.mark.parametrize(("key", "name"), [("codex", "env_vars"), ("goose", "env_keys")])
+def test_variables_that_people_listed_stay_listed(key: str, name: str) -> None:
+    """Beside the key's, or without it."""
+    host = HOSTS[key]
+    text = install(host, "", entry(host, Setup()) | {name: ["AGENTPHONE_API_KEY", "AGENTPHONE_LIMITS"]}, [])
+    assert find(host, put(key, text))[name] == ["AGENTPHONE_API_KEY", "AGENTPHONE_LIMITS"]
+    assert find(host, put(key, text, Setup(key="none")))[name] == ["AGENTPHONE_LIMITS"]
+
+
+@pytest.mark.parametrize("url", ["https://other.example.com/mcp", None], ids=["another", "local"])
+def test_nothing_of_a_server_elsewhere_is_sent_to_another(url: str | None) -> None:
+    """A header may hold a secret of the old one."""
+    cursor = HOSTS["cursor"]
+    old = {"url": "https://old.example.com/mcp", "headers": {"CF-Access-Client-Secret": "old"}, "mine": 1}
+    setup = Setup(remote=url, key="none")
+    assert find(cursor, put("cursor", install(cursor, "", old, []), setup)) == entry(cursor, setup)
+
+
+@pytest.mark.parametrize("old", [None, 1, {"command": "x", "args": "y", "env": [1]}], ids=["null", "number", "odd"])
+def test_an_entry_that_is_none_is_replaced(old: object) -> None:
+    """Nothing in it can be kept."""
+    text = json.dumps({"mcpServers": {"agentphone": old}})
+    assert find(HOSTS["cursor"], put("cursor", text)) == entry(HOSTS["cursor"], Setup())
+
+
 @pytest.mark.parametrize(
     ("key", "text"),
     [
@@ -149,12 +204,14 @@ def test_another_set_up_replaces_ours_where_it_stands(key: str) -> None:
         pytest.param("cursor", '{ "mcpServers": { /* none */ } }', id="remark-alone"),
         pytest.param("cursor", '{\n  "mcpServers": {\n    // none\n  }\n}', id="remark-in-lines"),
         pytest.param("cursor", '{"mcpServers": {}, "a": 1}', id="empty-table"),
+        pytest.param("cursor", '  {\n    "mcpServers": {}\n  }\n', id="all-indented"),
         pytest.param("codex", "mcp_servers = { x = { command = 'y' } } # inline\n", id="toml-inline"),
         pytest.param("codex", "mcp_servers.x.command = 'y' # dotted\n", id="toml-dotted"),
         pytest.param("codex", "[mcp_servers]\nx = { command = 'y' }", id="toml-no-last-newline"),
         pytest.param("codex", "[mcp_servers]\n\n[other]\na = 1\n", id="toml-empty-table"),
         pytest.param("goose", "extensions: {x: {enabled: true}} # flow\na: 1\n", id="yaml-flow"),
         pytest.param("goose", "---\nextensions:\n  x: {enabled: true}", id="yaml-no-last-newline"),
+        pytest.param("goose", "a: 1\nextensions:\n# the end", id="yaml-remark-at-the-end"),
         pytest.param("goose", "extensions: {}\na: 1\n", id="yaml-empty-table"),
         pytest.param("goose", '"extensions":\n  x: &x {a: 1}\nother: *x\n', id="yaml-anchors"),
     ],
@@ -164,6 +221,7 @@ def test_it_comes_out_of_whatever_it_went_into(key: str, text: str) -> None:
     host = HOSTS[key]
     written = put(key, text)
     assert find(host, written) == entry(host, Setup())
+    assert uninstall(host, put(key, written, Setup(command="/opt/uvx", read_only=True, key="none")), text) == text
     table = host.table[0]
     others = {name: value for name, value in parse(host, written)[table].items() if name != "agentphone"}
     assert others == (parse(host, text)[table] or {})

@@ -185,6 +185,17 @@ def test_a_place_that_can_hold_no_file_is_named(path: Path, edit: Callable[..., 
 
 
 @POSIX
+def test_a_pipe_is_neither_waited_for_nor_replaced(tmp_path: Path, edit: Callable[..., Change]) -> None:
+    """Nor is a device, which the whole system may use."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for attempt in (lambda: edit(pipe, lambda _: "new"), lambda: read(pipe)):
+        with pytest.raises(CannotChange, match="it is a device or a pipe"):
+            attempt()
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+
+
+@POSIX
 @NO_ROOT
 @pytest.mark.parametrize("is_folder", [False, True], ids=["file", "folder"])
 def test_what_is_read_only_is_left_alone(path: Path, edit: Callable[..., Change], is_folder: bool) -> None:

@@ -1,7 +1,9 @@
 """`agentphone-mcp install`: a person's host has the server with one command, and every failure says what to do."""
 
+import errno
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -132,6 +134,18 @@ def test_no_key_is_written_unless_asked_for(key: str, run: Install, file_of: Cal
     assert "ends in 0042, stands in the file in plain text" in told.stdout
 
 
+@pytest.mark.parametrize("arguments", [[], ["--uninstall"]], ids=["again", "uninstall"])
+def test_a_copy_that_has_the_key_is_named(arguments: list[str], run: Install, file_of: Callable[[str], Path]) -> None:
+    """Whoever takes the key out of the file should know where it still is; of others' keys nothing is said."""
+    file_of("cursor").parent.mkdir()
+    file_of("cursor").write_text(json.dumps({"mcpServers": {"other": {"env": {"K": KEY}}}}), encoding="utf-8")
+    warned = "It has your key in plain text: delete it when you need it no more."
+    assert warned not in run("cursor", "--plain-key", AGENTPHONE_API_KEY=KEY).stdout
+    told = run("cursor", *arguments)
+    assert warned in told.stdout
+    assert KEY not in told.output
+
+
 @pytest.mark.parametrize("switch", ["on", "off"])
 def test_the_keychain_is_asked_unless_it_is_off(switch: str, run: Install, file_of: Callable[[str], Path]) -> None:
     """What it keeps is not in the file, and neither is a variable that could hide it."""
@@ -159,6 +173,16 @@ def test_all_that_are_found_have_it(run: Install, file_of: Callable[[str], Path]
     assert f"Cursor: {file_of('cursor')} stays as it is: line 2, column 18: " in told.stderr
     assert find(HOSTS["gemini"], file_of("gemini").read_text(encoding="utf-8"))
     assert not file_of("codex").exists()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="only POSIX limits the length of a name here")
+@pytest.mark.parametrize("removes", [[], ["--uninstall"]], ids=["install", "uninstall"])
+def test_a_folder_that_cannot_be_looked_into_is_named(removes: list[str], run: Install) -> None:
+    """In a sentence, whatever is to be done there."""
+    folder = "/" + "a" * 300
+    assert refusal(run("codex", *removes, CODEX_HOME=folder)) == (
+        f"{folder}/config.toml cannot be changed: {os.strerror(errno.ENAMETOOLONG).lower()}"
+    )
 
 
 def test_another_file_can_be_named(run: Install, tmp_path: Path, file_of: Callable[[str], Path]) -> None:
@@ -193,6 +217,10 @@ def test_a_second_file_of_the_same_host_is_named(run: Install, home: Path) -> No
         pytest.param(["zed", "--project", "/nowhere"], "'/nowhere' does not exist", id="no-folder"),
         pytest.param(["claude-desktop", "--remote", "https://a.b/mcp"], "under Connectors", id="no-remote"),
         pytest.param(["zed", "--remote", "a.b/mcp"], "--remote takes a URL such as https://", id="no-url"),
+        pytest.param(["zed", "--remote", ""], "--remote takes a URL such as https://", id="empty-url"),
+        pytest.param(["zed", "--remote", "http://[::1/mcp"], "--remote takes a URL such as https://", id="no-address"),
+        pytest.param(["zed", "--remote", "https://a.b:99999"], "--remote takes a URL such as https://", id="no-port"),
+        pytest.param(["zed", "--remote", "https://a.b/\nmcp"], "--remote takes a URL such as https://", id="line-end"),
         pytest.param(["zed", "--remote", "https://me:pw@a.b"], "without a password", id="password"),
         pytest.param(["zed", "--remote", "https://a.b", "--read-only"], "is set up there", id="remote-options"),
         pytest.param(["zed", "--sandbox", "--plain-key"], "--sandbox needs neither a key", id="sandbox-key"),
@@ -249,6 +277,40 @@ def test_without_a_host_there_is_a_menu(
     )
     assert "  a  all 2 that were found here\n" in told.stdout
     assert [key for key in HOSTS if file_of(key).exists()] == keys
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the encoding of names is that of Windows itself there")
+@pytest.mark.parametrize("encoding", ["cp1252", "cp932", "ascii"])
+def test_a_name_that_the_system_cannot_write_reaches_the_host_unharmed(
+    encoding: str, tmp_path: Path, uvx: Path
+) -> None:
+    """Hosts read UTF-8, whatever a terminal or a pipe is set to; twice is as once, there and in another encoding."""
+    home = tmp_path / "Zoë 日本"
+    shutil.copytree(uvx.parents[2], home)
+    key = home / "clé"
+    key.write_text(KEY, encoding="utf-8")
+    old = {"PYTHONIOENCODING": encoding, "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C"}
+
+    def told(*arguments: str, environ: dict[str, str]) -> bytes:
+        command = [sys.executable, "-m", "agentphone_mcp", "install", "cursor", "--key-file", str(key), *arguments]
+        environ = environ | {"HOME": str(home), "PATH": "", "PYTHONPATH": str(ROOT)}
+        return subprocess.run(command, env=environ, capture_output=True, timeout=PATIENCE, check=True).stdout
+
+    printed = told("--print", environ=old)
+    entry = json.loads(printed.decode("utf-8"))["mcpServers"]["agentphone"]
+    assert (entry["command"], *entry["env"].values()) == (str(home / uvx.relative_to(uvx.parents[2])), str(key))
+    told(environ=old)
+    assert (home / ".cursor" / "mcp.json").read_bytes() == printed
+    assert b"already there" in told(environ=old)
+    assert b"already there" in told(environ={"PYTHONUTF8": "1"})
+
+
+@pytest.mark.skipif(sys.platform in ("darwin", "win32"), reason="names of files are always text there")
+def test_a_path_that_is_no_text_is_refused(run: Install, tmp_path: Path) -> None:
+    """No host could be told it, and every other one would be somebody else's."""
+    key = tmp_path / os.fsdecode(b"cl\xe9")
+    key.write_text(KEY)
+    assert refusal(run("cursor", "--key-file", str(key))).startswith("the path of the key file is not in UTF-8")
 
 
 def test_the_command_is_one_of_ours() -> None:

@@ -5,6 +5,7 @@ PYTHON_KEYRING_BACKEND=pretend_keychain.Keychain PRETEND_KEYCHAIN=/tmp/keys.json
 
 import json
 import os
+import sys
 import threading
 from pathlib import Path
 
@@ -36,6 +37,8 @@ class Keychain(KeyringBackend):
         kept = self._kept()
         if username not in kept.get(service, {}):
             raise PasswordDeleteError("not found")
+        if self._mood == "clinging":
+            return
         del kept[service][username]
         self._keep(kept)
 
@@ -46,10 +49,12 @@ class Keychain(KeyringBackend):
     def _feel(self, what: str, password: str = "") -> None:
         if self._mood == "hanging":
             threading.Event().wait()
+        elif self._mood == "asking":
+            print("Password:", sys.stdin.readline())  # noqa: T201 - as a password is asked for
         elif self._mood == "locked":
             raise KeyringLocked("dismissed")
         elif self._mood == "broken":
-            raise SystemError(f"error -25300 of {password or 'nothing'}\nand more")
+            raise SystemError(f"error -25300 of {password or 'nothing'}\nand more{'.' * 130}{password}")
         elif self._mood == "read-only" and what == "write":
             raise PermissionError(13, "not for you")
 

@@ -1,8 +1,10 @@
 """The keychain keeps one key for each place, and nothing that it does wrong stops anybody."""
 
+import io
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +15,7 @@ VENDOR, OTHER_HOST = "https://api.agentphone.to", "https://api.agentphone.ai"
 SANDBOX, OTHER_SANDBOX = "http://127.0.0.1:8787", "http://127.0.0.1:8788"
 LIVE, PRACTICE = ApiKey("sk_live_not_a_real_key_0042"), ApiKey("sk_sandbox_not_a_real_key_0043")
 ODD = "0123-an-odd-key-without-a-prefix"
+DOTTED = "sk_live_not.a.real.key.0045"
 Kept = Callable[[], dict[str, str]]
 
 
@@ -52,6 +55,22 @@ def test_a_later_key_takes_the_place_of_an_earlier_one(kept: Kept) -> None:
     assert not forget(SANDBOX)
 
 
+@pytest.mark.usefixtures("kept")
+def test_a_key_that_is_there_still_is_not_said_to_be_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where two keychains are in use and each had one."""
+    keep(SANDBOX, PRACTICE)
+    monkeypatch.setenv("PRETEND_KEYCHAIN_MOOD", "clinging")
+    with pytest.raises(NoKeychain, match="it has a key still"):
+        forget(SANDBOX)
+
+
+def test_a_live_key_in_the_place_of_a_sandboxs_is_not_used(kept: Kept, tmp_path: Path) -> None:
+    """Somebody put it there by hand; a server starts without it, and says so."""
+    (tmp_path / "keychain.json").write_text(f'{{"agentphone-mcp": {{"{SANDBOX}": "sk_live_not_a_real_key_0042"}}}}')
+    with pytest.raises(NoKeychain, match="goes to the vendor's hosts only"):
+        find(SANDBOX)
+
+
 def test_a_trial_leaves_nothing_behind(kept: Kept) -> None:
     """It is made before there is a key."""
     try_out()
@@ -83,15 +102,16 @@ def test_a_keychain_that_fails_says_why(monkeypatch: pytest.MonkeyPatch, mood: s
 
 
 @pytest.mark.usefixtures("kept")
-@pytest.mark.parametrize("key", [LIVE, ApiKey(ODD)], ids=["known-form", "odd-form"])
+@pytest.mark.parametrize("key", [LIVE, ApiKey(ODD), ApiKey(DOTTED)], ids=["known", "odd", "dotted"])
 def test_a_reason_does_not_quote_the_key(monkeypatch: pytest.MonkeyPatch, key: ApiKey) -> None:
-    """Whatever the keychain says of it."""
+    """Whatever the keychain says of it, and wherever the reason is cut off."""
     monkeypatch.setenv("PRETEND_KEYCHAIN_MOOD", "broken")
     with pytest.raises(NoKeychain) as failed:
         keep(VENDOR, key)
     assert "[key removed]" in str(failed.value)
     assert "not_a_real" not in str(failed.value)
-    assert ODD not in str(failed.value)
+    assert "an-odd" not in str(failed.value)
+    assert "real" not in str(failed.value)
 
 
 @pytest.mark.usefixtures("kept")
@@ -104,7 +124,20 @@ def test_a_keychain_that_cannot_be_written_still_gives_its_key(monkeypatch: pyte
         forget(VENDOR)
 
 
-def test_what_is_no_key_is_not_used(kept: Kept, tmp_path) -> None:
+@pytest.mark.usefixtures("kept")
+def test_a_keychain_that_asks_by_itself_takes_nothing_of_a_hosts(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Some read a password from stdin, where the protocol comes in, and print to where it goes out."""
+    keep(VENDOR, LIVE)
+    monkeypatch.setenv("PRETEND_KEYCHAIN_MOOD", "asking")
+    monkeypatch.setattr(sys, "stdin", io.StringIO("a host's first message"))
+    assert find(VENDOR)
+    assert sys.stdin.read() == "a host's first message"
+    assert capsys.readouterr().out == ""
+
+
+def test_what_is_no_key_is_not_used(kept: Kept, tmp_path: Path) -> None:
     """Somebody may have edited it; it is not shown either."""
     (tmp_path / "keychain.json").write_text('{"agentphone-mcp": {"api.agentphone.to": "not a key at all"}}')
     with pytest.raises(NoKeychain, match=r"api\.agentphone\.to cannot be used") as odd:

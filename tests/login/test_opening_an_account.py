@@ -181,6 +181,23 @@ async def test_a_key_that_the_keychain_does_not_take_stays_in_a_file(
     assert len([line for line in said.splitlines() if "Error" in line]) == 1
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="the limits of another process are set there only")
+async def test_a_key_that_no_file_takes_is_not_said_to_be_in_it(
+    signing_up, sandbox: Sandbox, kept: Kept, tmp_path: Path
+) -> None:
+    """The account is open, and its owner has to know that it needs another key."""
+    import resource
+
+    person = signing_up(EMAIL, "--key-file", str(tmp_path / "key"))
+    code = await person.mailed()
+    resource.prlimit(person.process.pid, resource.RLIMIT_FSIZE, (0, 0))
+    status, said, wrong = person.ends(code)
+    assert (status, kept(), (tmp_path / "key").exists()) == (1, {}, False)
+    assert "your account is open, but the key could not be written to a file" in wrong
+    assert "AGENTPHONE_API_KEY_FILE" not in said
+    assert sandbox.key not in said + wrong
+
+
 async def test_an_answer_that_is_lost_is_said_to_be(signing_up, sandbox: Sandbox, kept: Kept, state: Path) -> None:
     """The account may be open."""
     sandbox.faults.rules.append(parse("POST /v0/agent/verify drop-after"))
