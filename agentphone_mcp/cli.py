@@ -143,13 +143,14 @@ def _serve_stdio(config: Config, board: "Switchboard") -> None:
 
 
 def _serve_http(config: Config, settings: "HttpSettings", board: "Switchboard", say: Callable[[str], None]) -> None:
-    from agentphone_mcp.hosting.serve import CannotServe, serve
+    from agentphone_mcp.hosting.serve import serve
+    from agentphone_mcp.listening import CannotListen
 
     try:
         serve(config, settings, board, say)
     except ConfigError as wrong:
         raise click.UsageError(str(wrong)) from None
-    except CannotServe as cannot:
+    except CannotListen as cannot:
         raise click.ClickException(str(cannot)) from None
 
 

@@ -22,6 +22,7 @@ MAY_USE = {
         "demo",
         "server",
         "switchboard",
+        "listening",
         "logs",
         "telemetry",
         "config",
@@ -38,7 +39,17 @@ MAY_USE = {
     "token_command": {"callers", "hosting.token_file", "hosting.token_changes"},
     "demo": {"", "sandbox", "server", "config", "api.key", "guard.untrusted"},
     "callers": {"api.key"},
-    "hosting": {"callers", "config", "server", "switchboard", "api.client", "api.errors", "api.key", "guard.books"},
+    "hosting": {
+        "callers",
+        "config",
+        "server",
+        "switchboard",
+        "listening",
+        "api.client",
+        "api.errors",
+        "api.key",
+        "guard.books",
+    },
     "serving": {"server"},
     "server": {"", "switchboard", "callers", "tools", "prompts", "guides", "guard", "api.errors", "config"},
     "switchboard": {"callers", "tools", "guard", "api", "config"},
@@ -50,7 +61,8 @@ MAY_USE = {
     "guides": set(),
     "guard": {"api.models", "api.errors", "api.secrets"},
     "api": set(),
-    "sandbox": set(),
+    "sandbox": {"listening"},
+    "listening": set(),
 }
 # What must never be imported from outside, by part.
 NEVER = {

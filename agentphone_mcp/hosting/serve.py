@@ -24,6 +24,7 @@ from agentphone_mcp.hosting.relay import RelayDoor
 from agentphone_mcp.hosting.resource_server import JwtDoor, JwtVerifier
 from agentphone_mcp.hosting.settings import HttpSettings
 from agentphone_mcp.hosting.tokens import TokenDoor
+from agentphone_mcp.listening import listening
 from agentphone_mcp.switchboard import Switchboard
 
 _KEPT_SECONDS = 75
@@ -36,10 +37,6 @@ _SECONDS_TO_BE_NOTICED = 5
 _A_MOMENT = 0.1
 _NAMES_SESSIONS = ("mcp.server.streamable_http", "mcp.server.streamable_http_manager", "mcp.server.sse")
 """Where the SDK writes ids of sessions and whole bodies into the log."""
-
-
-class CannotServe(OSError):
-    """Nobody can listen there; the message is one sentence."""
 
 
 class _Server(uvicorn.Server):
@@ -75,7 +72,7 @@ def serve(config: Config, settings: HttpSettings, board: Switchboard, say: Calla
         say: tells whoever started the process where it is.
 
     Raises:
-        CannotServe: if the port is taken or the address is none of this machine.
+        CannotListen: if the port is taken or the address is none of this machine.
         ConfigError: if callers cannot be told from strangers with these settings.
     """
     server = web_server(config, settings, board)
@@ -133,28 +130,3 @@ def _door(config: Config, settings: HttpSettings) -> Door:
 
 def _jwt_door(settings: HttpSettings, resource: str) -> JwtDoor:
     return JwtDoor(JwtVerifier(KeySet(settings.jwt_issuer, settings.jwks_url or None), resource), resource)
-
-
-def listening(host: str, port: int) -> socket.socket:
-    """Listen at an address; with the port 0 at any that is free.
-
-    Raises:
-        CannotServe: if that cannot be.
-    """
-    try:
-        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    except OSError as unknown:
-        raise CannotServe(f"cannot listen on {host}: {unknown.strerror}") from unknown
-    # asyncio switches Nagle's delay off only where the protocol is named; clients wait 40 ms for an answer otherwise.
-    listener = socket.socket(family, proto=socket.IPPROTO_TCP)
-    try:
-        if os.name == "posix":
-            # Without it a port stays taken for a minute after a server has left it; on Windows it means another thing.
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        # Whoever reads where it is served may connect at once, also before the web server is up.
-        listener.listen()
-    except OSError as taken:
-        listener.close()
-        raise CannotServe(f"cannot listen on {host}:{port}: {taken.strerror}") from taken
-    return listener

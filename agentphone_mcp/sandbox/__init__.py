@@ -10,13 +10,12 @@ from agentphone_mcp.sandbox.app import Sandbox
 from agentphone_mcp.sandbox.door import Recorded
 from agentphone_mcp.sandbox.faults import BadFaultError, ConnectionDroppedError, Fault
 from agentphone_mcp.sandbox.persistence import StateFileError
-from agentphone_mcp.sandbox.serving import PortTakenError, running
+from agentphone_mcp.sandbox.serving import running
 
 __all__ = [
     "BadFaultError",
     "ConnectionDroppedError",
     "Fault",
-    "PortTakenError",
     "Recorded",
     "Sandbox",
     "StateFileError",

@@ -11,10 +11,11 @@ from typing import Any
 import click
 import httpx
 
+from agentphone_mcp.listening import CannotListen
 from agentphone_mcp.sandbox.addresses import is_loopback
 from agentphone_mcp.sandbox.faults import BadFaultError, Fault, parse
 from agentphone_mcp.sandbox.persistence import StateFileError
-from agentphone_mcp.sandbox.serving import PortTakenError, running
+from agentphone_mcp.sandbox.serving import running
 from agentphone_mcp.sandbox.terminal import show
 from agentphone_mcp.sandbox.wire import WIRES, Wire
 
@@ -122,7 +123,7 @@ def sandbox(
             allow_remote_webhooks=allow_remote_webhooks,
         ) as box:
             show(box, stop)
-    except (PortTakenError, StateFileError) as refused:
+    except (CannotListen, StateFileError) as refused:
         raise click.ClickException(str(refused)) from None
 
 

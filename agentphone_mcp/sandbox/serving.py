@@ -1,7 +1,6 @@
 """Serves a sandbox over HTTP from a thread of its own, on loopback only."""
 
 import asyncio
-import os
 import socket
 import threading
 from collections.abc import Generator, Iterable
@@ -9,16 +8,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from agentphone_mcp.listening import listening
 from agentphone_mcp.sandbox.app import Sandbox
 from agentphone_mcp.sandbox.faults import Fault
 from agentphone_mcp.sandbox.wire import Wire
 
 HOST = "127.0.0.1"
 _GRACE = 0.3
-
-
-class PortTakenError(OSError):
-    """The port asked for is in use; 0 picks a free one."""
 
 
 @contextmanager
@@ -34,9 +30,9 @@ def running(
 ) -> Generator[Sandbox, None, None]:
     """A sandbox that answers at `sandbox.url` until the block is left; the settings are those of `Sandbox`.
 
-    Raises PortTakenError, an OSError, when `port` is in use, and what `Sandbox` raises.
+    Raises CannotListen, an OSError, when `port` is in use, and what `Sandbox` raises.
     """
-    listener = listening(port)
+    listener = listening(HOST, port)
     try:
         sandbox = Sandbox(
             speed=speed,
@@ -56,25 +52,6 @@ def running(
         yield sandbox
     finally:
         service.stop()
-
-
-def listening(port: int) -> socket.socket:
-    """A socket that takes connections on loopback; port 0 picks a free one.
-
-    Raises PortTakenError when the port is in use.
-    """
-    # asyncio switches Nagle's delay off only where the protocol is named; clients wait 40 ms for an answer otherwise.
-    listener = socket.socket(proto=socket.IPPROTO_TCP)
-    if os.name == "posix":
-        # Without it a port stays taken for a minute after a sandbox has left it; on Windows it means another thing.
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((HOST, port))
-        listener.listen()
-    except OSError as error:
-        listener.close()
-        raise PortTakenError(error.errno, f"cannot listen on {HOST}:{port}: {error.strerror}") from error
-    return listener
 
 
 class _Service:

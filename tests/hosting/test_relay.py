@@ -18,8 +18,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from agentphone_mcp.guard.ledger import Ledger
-from agentphone_mcp.hosting.serve import listening
 from agentphone_mcp.hosting.settings import HttpSettings
+from agentphone_mcp.listening import listening
 
 RELAY = HttpSettings(auth="relay")
 CALLERS = 50

@@ -8,8 +8,8 @@ import httpx
 import httpx_sse
 import pytest
 
-from agentphone_mcp.sandbox import PortTakenError, Sandbox, running
-from agentphone_mcp.sandbox.serving import listening
+from agentphone_mcp.listening import CannotListen, listening
+from agentphone_mcp.sandbox import Sandbox, running
 
 
 def test_a_running_sandbox_answers_on_loopback_only(served: Sandbox) -> None:
@@ -20,7 +20,7 @@ def test_a_running_sandbox_answers_on_loopback_only(served: Sandbox) -> None:
 
 def test_answers_over_one_connection_are_not_held_back() -> None:
     """Nagle's algorithm would hold each back for some 40 ms; asyncio switches it off only for a named protocol."""
-    with listening(0) as listener:
+    with listening("127.0.0.1", 0) as listener:
         assert listener.proto == socket.IPPROTO_TCP
 
 
@@ -38,9 +38,9 @@ def test_a_taken_port_is_told_clearly() -> None:
         occupied.bind(("127.0.0.1", 0))
         occupied.listen()
         port = occupied.getsockname()[1]
-        with pytest.raises(PortTakenError, match=f"cannot listen on 127.0.0.1:{port}"), running(port=port):
+        with pytest.raises(CannotListen, match=f"cannot listen on 127.0.0.1:{port}"), running(port=port):
             pass
-    assert issubclass(PortTakenError, OSError)
+    assert issubclass(CannotListen, OSError)
 
 
 def test_a_port_can_be_used_again_at_once() -> None:

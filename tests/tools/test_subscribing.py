@@ -18,8 +18,9 @@ from mcp_types import ResourceUpdatedNotification
 
 from agentphone_mcp.api.key import ApiKey
 from agentphone_mcp.config import Config
-from agentphone_mcp.hosting.serve import listening, web_server
+from agentphone_mcp.hosting.serve import web_server
 from agentphone_mcp.hosting.settings import HttpSettings
+from agentphone_mcp.listening import listening
 from agentphone_mcp.sandbox import Sandbox
 from agentphone_mcp.switchboard import Switchboard
 
