@@ -1,4 +1,4 @@
-"""The command: serve (the default), demo, ledger, sandbox, token."""
+"""The command: serve (the default), demo, ledger, login, logout, sandbox, token."""
 
 import logging
 import os
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 import click
 
 from agentphone_mcp import __version__
-from agentphone_mcp.api.key import ApiKey, mask_keys
+from agentphone_mcp.api.key import ApiKey, KeyRuleBroken, mask_keys
 from agentphone_mcp.config import (
     Config,
     ConfigError,
@@ -18,6 +18,7 @@ from agentphone_mcp.config import (
     read_destinations,
     read_key,
     read_request_state_keys,
+    read_session_bus,
     read_span_exporter,
     read_state,
     read_toolsets,
@@ -32,8 +33,9 @@ if TYPE_CHECKING:
     from agentphone_mcp.switchboard import Switchboard
 
 _EPILOG = """\
-The key comes from the environment and never from the command line: AGENTPHONE_API_KEY, or AGENTPHONE_API_KEY_FILE with
-the path of a file that holds it. Without a key the server starts and says so at the first call; --sandbox needs none.
+The key never comes from the command line: AGENTPHONE_API_KEY holds it, or AGENTPHONE_API_KEY_FILE names a file that
+does. Where neither is set it is looked for in the system's keychain, where `agentphone-mcp login` keeps it. Without any
+the server starts and says so at the first call; --sandbox needs none.
 """
 
 
@@ -41,7 +43,7 @@ class _OneSentence(click.Group):
     """Says what is wrong in one sentence on stderr: a host shows its user little more than the first line."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted([*super().list_commands(ctx), "ledger", "sandbox", "token"])
+        return sorted([*super().list_commands(ctx), "ledger", "login", "logout", "sandbox", "token"])
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         # What these need takes a while to import, which those who only serve need not wait for.
@@ -53,6 +55,10 @@ class _OneSentence(click.Group):
             from agentphone_mcp.ledger_command import ledger
 
             return ledger
+        if cmd_name in ("login", "logout"):
+            from agentphone_mcp import login_command
+
+            return login_command.login if cmd_name == "login" else login_command.logout
         if cmd_name == "token":
             from agentphone_mcp.token_command import token
 
@@ -60,6 +66,9 @@ class _OneSentence(click.Group):
         return super().get_command(ctx, cmd_name)
 
     def main(self, *args: Any, **extra: Any) -> NoReturn:
+        if reconfigure := getattr(sys.stdout, "reconfigure", None):
+            # What an old code page cannot write becomes "?"; the protocol goes past this, in UTF-8.
+            reconfigure(errors="replace")
         try:
             sys.exit(super().main(*args, **extra | {"standalone_mode": False}) or 0)
         except click.ClickException as wrong:
@@ -115,8 +124,9 @@ def demo() -> None:
 def _serve(options: dict[str, Any]) -> None:
     with ExitStack() as stack:
         is_stdio = options["transport"] == "stdio"
+        unheard: list[str] = []
         try:
-            config = _configured(options, stack)
+            config = _configured(options, stack, unheard.append)
             settings = None if is_stdio else _http_settings(options, config)
         except ConfigError as wrong:
             raise click.UsageError(str(wrong)) from None
@@ -126,6 +136,8 @@ def _serve(options: dict[str, Any]) -> None:
 
         board = Switchboard(config)
         say = log_to_stderr(options["log_level"].upper(), board.cut, options["log_format"])
+        for warning in unheard:
+            logging.getLogger(__name__).warning(warning)
         if exporter := read_span_exporter(os.environ):
             stack.enter_context(_sending_spans(exporter, board.cut))
         if settings is None:
@@ -195,8 +207,9 @@ def _look_at_stdin() -> None:
         click.echo("Waiting for an MCP host on stdin; for a look at it, try: agentphone-mcp demo", err=True)
 
 
-def _configured(options: dict[str, Any], stack: ExitStack) -> Config:
+def _configured(options: dict[str, Any], stack: ExitStack, warn: Callable[[str], None]) -> Config:
     key, base_url = None, options["base_url"]
+    auth = options["http_auth"] if options["transport"] != "stdio" else "none"
     if options["sandbox"]:
         from agentphone_mcp.sandbox import running
 
@@ -204,7 +217,8 @@ def _configured(options: dict[str, Any], stack: ExitStack) -> Config:
         key, base_url = ApiKey(box.key), box.url
     else:
         key = read_key(os.environ)
-    auth = options["http_auth"] if options["transport"] != "stdio" else "none"
+        if key is None and auth != "relay" and options["keychain"] == "on":
+            key = _kept_key(base_url, warn)
     return Config(
         api_key=key,
         base_url=base_url,
@@ -226,3 +240,17 @@ def _configured(options: dict[str, Any], stack: ExitStack) -> Config:
         relays=auth == "relay",
         request_state_keys=read_request_state_keys(os.environ),
     )
+
+
+def _kept_key(base_url: str, warn: Callable[[str], None]) -> ApiKey | None:
+    """The key that `login` kept; a keychain that fails is no more than a warning, as a server starts without a key."""
+    from agentphone_mcp.keychain import INSTEAD, NoKeychain, find
+
+    read_session_bus(os.environ)
+    try:
+        return find(base_url)
+    except KeyRuleBroken as broken:
+        raise ConfigError(f"AGENTPHONE_BASE_URL: {broken}") from None
+    except NoKeychain as cannot:
+        warn(f"no key was found in the system's keychain: {cannot}; unlock it and start again, or {INSTEAD}")
+        return None

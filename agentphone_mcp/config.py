@@ -1,10 +1,14 @@
 """What a server is told at its start: flags and environment, read once, checked, and frozen."""
 
+import os
 import re
-from collections.abc import Callable, Mapping
+import stat
+from collections.abc import Callable, Mapping, MutableMapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
+from urllib.parse import quote
 
 import platformdirs
 
@@ -17,6 +21,7 @@ Setting = TypeVar("Setting")
 TOOLSETS = ("account", "agents", "numbers", "calls", "messages", "webhooks", "contacts")
 KEY_VARIABLE = "AGENTPHONE_API_KEY"
 KEY_FILE_VARIABLE = "AGENTPHONE_API_KEY_FILE"
+BUS_VARIABLE = "DBUS_SESSION_BUS_ADDRESS"
 _SHORTEST_STATE_KEY = 32
 
 
@@ -93,6 +98,24 @@ def read_key(environ: Mapping[str, str]) -> ApiKey | None:
         return ApiKey(value)
     except KeyRuleBroken as broken:
         raise ConfigError(f"{source}: {broken}") from None
+
+
+def read_key_variable(environ: Mapping[str, str]) -> str:
+    """Name the variable that holds the key or says where it is, and so wins over the keychain; empty if none does."""
+    return next((name for name in (KEY_VARIABLE, KEY_FILE_VARIABLE) if environ.get(name, "").strip()), "")
+
+
+def read_session_bus(environ: MutableMapping[str, str], runtime: Path = Path("/run/user")) -> None:
+    """Write into the environment where this user's D-Bus is, by which Linux reaches keychains.
+
+    Hosts pass only a few variables on to the servers they start, and this is not one of them.
+    """
+    if BUS_VARIABLE in environ or not hasattr(os, "getuid"):
+        return
+    bus = Path(environ.get("XDG_RUNTIME_DIR") or runtime / str(os.getuid())) / "bus"
+    with suppress(OSError):
+        if stat.S_ISSOCK(bus.stat().st_mode):
+            environ[BUS_VARIABLE] = f"unix:path={quote(str(bus))}"
 
 
 def read_request_state_keys(environ: Mapping[str, str]) -> tuple[str, ...]:

@@ -33,8 +33,6 @@ def run_demo(*, server_options: Sequence[str] = ("--sandbox", "--sandbox-speed",
     Returns:
         The exit status: 0, or 1 when any step did not do what it says.
     """
-    if reconfigure := getattr(sys.stdout, "reconfigure", None):
-        reconfigure(errors="replace")  # a terminal with an old code page shows "?" and goes on
     console = Console(highlight=False)
     try:
         anyio.run(_show, console, server_options)

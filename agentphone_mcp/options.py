@@ -28,6 +28,21 @@ class Amount(click.FloatRange):
         return number
 
 
+BASE_URL = click.option(
+    "--base-url",
+    default=DEFAULT_BASE_URL,
+    envvar="AGENTPHONE_BASE_URL",
+    show_envvar=True,
+    help="One of AgentPhone's two hosts, or a sandbox on loopback.",
+)
+KEYCHAIN = click.option(
+    "--keychain",
+    type=click.Choice(["on", "off"]),
+    default="on",
+    envvar="AGENTPHONE_KEYCHAIN",
+    show_envvar=True,
+    help="off: leave the system's keychain alone, where `agentphone-mcp login` keeps the key.",
+)
 _OPTIONS = [
     click.option(
         "--transport",
@@ -38,13 +53,8 @@ _OPTIONS = [
         help="How hosts reach the server; streamable-http serves /mcp, and sse also /sse for old clients.",
     ),
     *HTTP_OPTIONS,
-    click.option(
-        "--base-url",
-        default=DEFAULT_BASE_URL,
-        envvar="AGENTPHONE_BASE_URL",
-        show_envvar=True,
-        help="One of AgentPhone's two hosts, or a sandbox on loopback.",
-    ),
+    BASE_URL,
+    KEYCHAIN,
     click.option(
         "--sub-account", envvar="AGENTPHONE_SUB_ACCOUNT", show_envvar=True, help="Scope everything to a child account."
     ),

@@ -104,8 +104,9 @@ def writes(sandbox: Sandbox) -> Callable[[], list[str]]:
 
 @pytest.fixture(autouse=True)
 def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A state folder of the test's own, also for the processes it starts; nobody's real ledger is touched."""
+    """A state folder of the test's own, also for the processes it starts; nobody's ledger or keychain is touched."""
     folder = tmp_path / "state"
+    monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.null.Keyring")
     monkeypatch.setenv("AGENTPHONE_STATE", str(folder))
     monkeypatch.setenv("XDG_STATE_HOME", str(folder))
     return folder

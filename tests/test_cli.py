@@ -29,6 +29,7 @@ VARIABLES = (
     "AGENTPHONE_HTTP_MAX_CALLS",
     "AGENTPHONE_HTTP_IDLE_TIMEOUT",
     "AGENTPHONE_BASE_URL",
+    "AGENTPHONE_KEYCHAIN",
     "AGENTPHONE_SUB_ACCOUNT",
     "AGENTPHONE_TOOLSETS",
     "AGENTPHONE_READ_ONLY",
@@ -136,7 +137,14 @@ def test_the_help_shows_every_variable() -> None:
     """And every command; nothing else is needed to set it up."""
     ended = run("--help")
     assert (ended.returncode, ended.stderr) == (0, "")
-    for word in (*VARIABLES, "demo", "sandbox", "account, agents, numbers, calls, messages, webhooks, contacts"):
+    for word in (
+        *VARIABLES,
+        "demo",
+        "login",
+        "logout",
+        "sandbox",
+        "account, agents, numbers, calls, messages, webhooks, contacts",
+    ):
         assert word in " ".join(ended.stdout.split())
     assert "--api-key" not in ended.stdout
 

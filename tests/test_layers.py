@@ -29,6 +29,8 @@ MAY_USE = {
         "options",
         "ledger_command",
         "token_command",
+        "login_command",
+        "keychain",
         "guard",
         "api.key",
         "api.secrets",
@@ -36,6 +38,10 @@ MAY_USE = {
     "options": {"config", "api.key", "http_options"},
     "http_options": set(),
     "ledger_command": {"config", "guard"},
+    "login_command": {"config", "options", "keychain", "key_file", "signing_up", "guard.untrusted", "api"},
+    "signing_up": {"config", "keychain", "key_file", "guard.untrusted", "api"},
+    "keychain": {"api.key"},
+    "key_file": set(),
     "token_command": {"callers", "hosting.token_file", "hosting.token_changes"},
     "demo": {"", "sandbox", "server", "config", "api.key", "guard.untrusted"},
     "callers": {"api.key"},
@@ -74,6 +80,8 @@ NEVER = {
     "prompts": {"httpx", "starlette", "uvicorn", "click", "rich"},
     "config": {"mcp", "mcp_types", "click"},
 }
+# Who may speak to a person on stdout.
+COMMANDS = {"cli", "demo", "ledger_command", "login_command", "signing_up", "token_command", "sandbox.command"}
 EVERY = pytest.mark.parametrize("module", MODULES, ids=lambda path: dotted(path) or OURS)
 
 
@@ -161,9 +169,9 @@ def names_in(path: Path) -> Iterator[tuple[str, int]]:
 
 @EVERY
 def test_only_the_configuration_reads_the_environment(module: Path) -> None:
-    """cli.py may hand it over; nobody looks by themselves, and never at import."""
+    """The command may hand it over; nobody looks by themselves, and never at import."""
     readers = [line for name, line in names_in(module) if name in ("os.environ", "os.getenv", "os.environb")]
-    if dotted(module) == "cli":
+    if dotted(module) in ("cli", "login_command"):
         calls = [ast.unparse(node) for node in ast.walk(ast.parse(module.read_text())) if isinstance(node, ast.Call)]
         assert len(readers) == sum("(os.environ)" in call and call.startswith("read_") for call in calls)
         return
@@ -173,7 +181,7 @@ def test_only_the_configuration_reads_the_environment(module: Path) -> None:
 @EVERY
 def test_only_commands_write_to_stdout(module: Path) -> None:
     """Over stdio it carries the protocol and nothing else."""
-    if dotted(module) in ("cli", "demo", "ledger_command", "token_command", "sandbox.command"):
+    if dotted(module) in COMMANDS:
         return
     writers = [line for name, line in names_in(module) if name in ("print", "sys.stdout", "click.echo", "input")]
     assert writers == [], f"{dotted(module)} writes to stdout in line {writers}"

@@ -8,7 +8,7 @@ import hashlib
 import ipaddress
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -21,6 +21,8 @@ from agentphone_mcp.api.tracing import TRACE_HEADERS, put_traceparent, uninstrum
 VENDOR_HOSTS = ("api.agentphone.to", "api.agentphone.ai")
 DEFAULT_BASE_URL = f"https://{VENDOR_HOSTS[0]}"
 API_ROOT = "/v1/"
+SIGN_UP_ROOT = "/v0/agent/"
+"""What is asked without a key, by whoever has none yet."""
 REDIRECT = "agentphone.redirect"
 """Where a response's extensions hold the Location that `KeyedTransport` took from it."""
 KEY_REMOVED = "[key removed]"
@@ -88,9 +90,10 @@ class ApiKey:
 
 @dataclass(frozen=True)
 class Allowlist:
-    """Where requests of one server may go: the vendor's two hosts, or one loopback origin."""
+    """Where requests of one server may go: the vendor's two hosts, or one loopback origin, and there below `root`."""
 
     base: httpx.URL
+    root: str = API_ROOT
 
     @classmethod
     def for_base(cls, base_url: str, key: ApiKey | None) -> "Allowlist":
@@ -112,16 +115,25 @@ class Allowlist:
             raise KeyRuleBroken("a key that begins with sk_live_ goes to the vendor's hosts only, not to loopback")
         return cls(url)
 
+    @classmethod
+    def for_sign_up(cls, base_url: str) -> "Allowlist":
+        """Check a configured base URL for requests without a key, which may go to sign-up alone.
+
+        Raises:
+            KeyRuleBroken: as for requests with one: the answer brings a key.
+        """
+        return replace(cls.for_base(base_url, None), root=SIGN_UP_ROOT)
+
     @property
     def is_local(self) -> bool:
         """Whether this is a sandbox on this machine and not the vendor."""
         return _host(self.base) not in VENDOR_HOSTS
 
     def admits(self, url: httpx.URL) -> bool:
-        """Whether a request with the key may be sent to this URL."""
+        """Whether a request may be sent to this URL."""
         path = url.raw_path.partition(b"?")[0]
         tricked = any(trick in path.lower() for trick in _PATH_TRICKS)
-        if url.userinfo or tricked or not path.startswith(API_ROOT.encode()):
+        if url.userinfo or tricked or not path.startswith(self.root.encode()):
             return False
         if self.is_local:
             return (url.scheme, _host(url), url.port) == (self.base.scheme, _host(self.base), self.base.port)
@@ -136,13 +148,18 @@ class KeyedTransport(httpx.AsyncBaseTransport):
 
     Args:
         inner: what really sends.
-        key: put on each request.
+        key: put on each request; with None, which is for signing up, no credentials go along at all.
         allowlist: where requests may go.
         send_traceparent: tell the vendor, and not only a sandbox, which trace a request belongs to.
     """
 
     def __init__(
-        self, inner: httpx.AsyncBaseTransport, key: ApiKey, allowlist: Allowlist, *, send_traceparent: bool = False
+        self,
+        inner: httpx.AsyncBaseTransport,
+        key: ApiKey | None,
+        allowlist: Allowlist,
+        *,
+        send_traceparent: bool = False,
     ) -> None:
         self._inner = inner
         self._key = key
@@ -158,7 +175,9 @@ class KeyedTransport(httpx.AsyncBaseTransport):
         if not self._allowlist.admits(request.url):
             raise httpx.UnsupportedProtocol("the key's allowlist does not admit this address", request=request)
         headers = httpx.Headers(request.headers)
-        headers["Authorization"] = self._key.header()
+        headers.pop("Authorization", None)
+        if self._key is not None:
+            headers["Authorization"] = self._key.header()
         # A front end that many sites share goes by the Host header, so it is the admitted URL's and no caller's.
         headers["Host"] = request.url.netloc.decode("ascii")
         for name in TRACE_HEADERS:

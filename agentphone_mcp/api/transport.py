@@ -59,12 +59,13 @@ class Transport:
 
     Args:
         base_url: one of the vendor's hosts or a loopback address; see `Allowlist.for_base`.
-        key: the account's key; without one every request raises `KeyMissing`.
+        key: the account's key; without one every request raises `KeyMissing`, unless `signs_up`.
         sub_account: the child account that requests are scoped to (`X-Sub-Account-Id`).
         timeout: seconds that one answer may take.
         inner: what really sends; tests inject theirs here, below the key's rule.
         secrets: learns the secrets in answers, and cuts them out of errors.
         send_traceparent: tell the vendor, and not only a sandbox, which trace a request belongs to.
+        signs_up: without a key, send requests to sign-up alone.
     """
 
     def __init__(
@@ -77,16 +78,18 @@ class Transport:
         inner: httpx.AsyncBaseTransport | None = None,
         secrets: Secrets | None = None,
         send_traceparent: bool = False,
+        signs_up: bool = False,
     ) -> None:
         self._secrets = secrets or Secrets(key)
         self._reader = Reader(key, self._secrets)
         to_connect = min(timeout, _TO_CONNECT)
         # More than either, so that a connection that was never made is told as such and not as a lost answer.
         self._within = timeout + to_connect
-        self._allowlist = Allowlist.for_base(base_url, key)
+        is_keyless = key is None and signs_up
+        self._allowlist = Allowlist.for_sign_up(base_url) if is_keyless else Allowlist.for_base(base_url, key)
         self._tracing = Tracing(self._allowlist.base)
         self._client: httpx.AsyncClient | None = None
-        if key is not None:
+        if key is not None or signs_up:
             inner = inner or PooledConnections(proxy_for(self._allowlist))
             self._client = httpx.AsyncClient(
                 base_url=self._allowlist.base,

@@ -10,6 +10,8 @@ from starlette.responses import JSONResponse, Response
 T = TypeVar("T")
 Json = dict[str, Any]
 
+API = ("/v0/", "/v1")
+"""How the paths of the vendor's API begin; all others are the sandbox's own."""
 _ERROR_TYPES = {
     400: "invalid_request_error",
     402: "payment_error",

@@ -21,6 +21,7 @@ from agentphone_mcp.sandbox import (
     inbound,
     messages,
     numbers,
+    signing_up,
     transcripts,
     view,
     webhooks,
@@ -97,6 +98,7 @@ class Sandbox:
                     *messages.routes,
                     *contacts.routes,
                     *inbound.routes,
+                    *signing_up.routes,
                     *control.routes,
                     *view.routes,
                 ],
@@ -113,6 +115,7 @@ class Sandbox:
         )
         self.app.router.redirect_slashes = False
         self.app.state.world = self.world
+        self.app.state.key = self.key
         self.app.state.faults = self.faults
         self.app.state.requests = self.requests
 

@@ -26,7 +26,7 @@ import httpx
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from agentphone_mcp.sandbox.answers import Json
+from agentphone_mcp.sandbox.answers import API, Json
 
 Drop = Literal["before", "after"]
 _METHODS = ("*", "GET", "POST", "PATCH", "PUT", "DELETE")
@@ -165,7 +165,7 @@ class Faults:
 
 
 class Breaking:
-    """ASGI middleware that lets the faults happen to requests under /v1."""
+    """ASGI middleware that lets the faults happen to requests of the API."""
 
     def __init__(self, app: ASGIApp, faults: Faults) -> None:
         self._app = app
@@ -173,7 +173,7 @@ class Breaking:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Break what a rule is about, and let everything else through."""
-        is_api = scope["type"] == "http" and scope["path"].startswith("/v1")
+        is_api = scope["type"] == "http" and scope["path"].startswith(API)
         fault = self._faults.take(scope["method"], scope["path"]) if is_api else None
         if fault is None:
             await self._app(scope, receive, send)

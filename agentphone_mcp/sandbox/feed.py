@@ -7,6 +7,7 @@
 | turn | somebody spoke in a call |
 | message | a text was sent or received |
 | delivery | a webhook was tried |
+| mail | somebody signed up, and would be mailed a code |
 | balance | money was spent |
 | reset | the account is the fresh one again |
 | dropped | this watcher was too slow and missed `count` happenings |
@@ -27,7 +28,7 @@ from agentphone_mcp.sandbox import shown
 from agentphone_mcp.sandbox.answers import Json
 from agentphone_mcp.sandbox.state import Call
 
-Kind = Literal["request", "call", "turn", "message", "delivery", "balance", "reset", "dropped"]
+Kind = Literal["request", "call", "turn", "message", "delivery", "mail", "balance", "reset", "dropped"]
 
 ROOM = 1_000
 _SECRET = re.compile(r"whsec_[\w+/=-]+")

@@ -75,23 +75,33 @@ async def buy_number(request: Request) -> Response:
     if wanted.get("expiresAt") and wanted["expiresAt"] <= world.clock.now():
         raise InvalidError([problem("body", "expiresAt", "expiresAt must be in the future", "value_error")])
     agent = world.agent(wanted["agentId"]) if wanted.get("agentId") else None
-    if len(world.account.numbers) >= NUMBER_LIMIT:
-        raise RefusalError(409, f"Number limit of {NUMBER_LIMIT} reached.", "VALIDATION_ERROR_NUMBER_LIMIT")
+    require_room(world)
     world.account.purse.require(money.NUMBER, "a phone number")
-    country = wanted.get("country") or "US"
-    number = Number(
-        id=world.account.ids.new("num"),
-        phone_number=_pick(world, country, wanted.get("areaCode")),
-        country=country,
-        outbound_sms="enabled" if country == "CA" else "registration_required",
-        created_at=world.clock.now(),
-        agent_id=agent.id if agent else None,
-        external_id=wanted.get("externalId"),
-        expires_at=wanted.get("expiresAt"),
-    )
+    number = new_number(world, wanted.get("country") or "US", wanted.get("areaCode"))
+    number.agent_id = agent.id if agent else None
+    number.external_id = wanted.get("externalId")
+    number.expires_at = wanted.get("expiresAt")
     world.account.numbers[number.id] = number
     world.account.purse.charge(money.NUMBER, f"number {number.phone_number}", number.created_at)
     return created(number_json(number))
+
+
+def new_number(world: World, country: str = "US", area_code: str | None = None) -> Number:
+    """A number that nobody has yet, for the account to keep; 409 when none is left there."""
+    return Number(
+        id=world.account.ids.new("num"),
+        phone_number=_pick(world, country, area_code),
+        country=country,
+        outbound_sms="enabled" if country == "CA" else "registration_required",
+        created_at=world.clock.now(),
+    )
+
+
+def require_room(world: World) -> None:
+    """409 when the account may have no more numbers."""
+    world.release_expired()
+    if len(world.account.numbers) >= NUMBER_LIMIT:
+        raise RefusalError(409, f"Number limit of {NUMBER_LIMIT} reached.", "VALIDATION_ERROR_NUMBER_LIMIT")
 
 
 def _pick(world: World, country: str, area_code: str | None) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from agentphone_mcp.sandbox.answers import API
 from agentphone_mcp.sandbox.clock import Clock
 from agentphone_mcp.sandbox.state import Account
 
@@ -143,7 +144,7 @@ class Durable:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the request through, and its answer when it may go."""
-        is_api = scope["type"] == "http" and scope["path"].startswith("/v1")
+        is_api = scope["type"] == "http" and scope["path"].startswith(API)
         if not is_api and scope.get("method", "GET") == "GET":
             await self._app(scope, receive, send)
             return

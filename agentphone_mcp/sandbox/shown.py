@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any, Protocol
 
 from agentphone_mcp.sandbox.answers import Json, stamp, stamp_or_null
-from agentphone_mcp.sandbox.state import Call, Conversation, Delivery, Message, Turn, Webhook
+from agentphone_mcp.sandbox.state import Call, Conversation, Delivery, Message, SignUp, Turn, Webhook
 
 _LONGEST = 4_000
 _OF_THE_PAGE = ("/__sandbox/view", "/__sandbox/events", "/__sandbox/page/")
@@ -98,6 +98,16 @@ def delivery(one: Delivery) -> Json:
         "milliseconds": one.response_ms,
         "error": one.error,
         "answer": one.response_body and _cut(one.response_body),
+    }
+
+
+def mail(one: SignUp) -> Json:
+    """What is mailed to somebody who signs up."""
+    return {
+        "id": one.id,
+        "at": stamp(one.created_at),
+        "to": one.email,
+        "body": f"Your AgentPhone verification code is {one.code}.",
     }
 
 

@@ -204,6 +204,20 @@ class Contact:
 
 
 @dataclass
+class SignUp:
+    """Somebody who wants an account: the code that was mailed, and the agent that came of it once it was verified."""
+
+    id: str
+    email: str
+    agent_name: str
+    code: str
+    created_at: datetime
+    expires_at: datetime
+    tries_left: int
+    agent_id: str | None = None
+
+
+@dataclass
 class Account:
     """Everything the key gives access to. Dicts are keyed by id and keep the order of creation.
 
@@ -220,6 +234,7 @@ class Account:
     conversations: dict[str, Conversation] = field(default_factory=dict[str, Conversation])
     contacts: dict[str, Contact] = field(default_factory=dict[str, Contact])
     deliveries: list[Delivery] = field(default_factory=list[Delivery])
+    sign_ups: dict[str, SignUp] = field(default_factory=dict[str, SignUp])
 
     @property
     def messages(self) -> list[Message]:

@@ -111,6 +111,10 @@ def _delivery(row: Json) -> Cells:
     return ("webhook", "blue"), (status, "green" if row["success"] else "red"), (words, "")
 
 
+def _mail(row: Json) -> Cells:
+    return ("mail", "blue"), ("", ""), (f"to {row['to']}: {row['body']}", "")
+
+
 def _balance(row: Json) -> Cells:
     return ("balance", "dim"), (row["balance"], ""), ("", "")
 
@@ -130,6 +134,7 @@ _CELLS: dict[str, Callable[[Json], Cells]] = {
     "turn": _turn,
     "message": _message,
     "delivery": _delivery,
+    "mail": _mail,
     "balance": _balance,
     "reset": lambda _: (("reset", "yellow"), ("", ""), ("the account is the fresh one again", "")),
     "dropped": _dropped,

@@ -24,7 +24,7 @@ from agentphone_mcp.sandbox.numbers import NUMBER_LIMIT
 from agentphone_mcp.sandbox.state import Call, Conversation
 from agentphone_mcp.sandbox.world import World, world_of
 
-CALLS, CONVERSATIONS, DELIVERIES, REQUESTS = 100, 50, 100, 200
+CALLS, CONVERSATIONS, DELIVERIES, MAILS, REQUESTS = 100, 50, 100, 20, 200
 _MESSAGES = 100
 _TURNS = 200
 _LOOPBACK = {"127.0.0.1", "localhost", "[::1]"}
@@ -92,6 +92,7 @@ async def get_view(request: Request) -> Response:
         "calls": [_call(one) for one in islice(reversed(account.calls.values()), CALLS)],
         "conversations": [_conversation(one) for one in conversations[:CONVERSATIONS]],
         "deliveries": [shown.delivery(one) for one in account.deliveries[: -DELIVERIES - 1 : -1]],
+        "mails": [shown.mail(one) for one in islice(reversed(account.sign_ups.values()), MAILS)],
         "requests": [shown.request(one) for one in islice(clients, REQUESTS)],
     }
     # Escaped, because a client's words may be no valid Unicode.

@@ -12,7 +12,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from agentphone_mcp.sandbox.answers import Json
+from agentphone_mcp.sandbox.answers import API, Json
 
 Wire = Literal["union", "seeds", "new"]
 WIRES: tuple[Wire, ...] = ("union", "seeds", "new")
@@ -25,6 +25,8 @@ _ONLY_NEW = {
     "GET /v1/numbers/{number_id}",
     "POST /v1/calls/{call_id}/end",
     "GET /v1/calls/{call_id}/recording",
+    "POST /v0/agent/sign-up",
+    "POST /v0/agent/verify",
     "POST /v1/messages",
     "GET /v1/contacts",
     "POST /v1/contacts",
@@ -205,7 +207,7 @@ def fitted_error(body: Json, status: int, wire: Wire) -> Json:
 
 
 class Fitting:
-    """ASGI middleware that leaves of every answer under /v1 what one age has."""
+    """ASGI middleware that leaves of every answer of the API what one age has."""
 
     def __init__(self, app: ASGIApp, wire: Wire) -> None:
         self._app = app
@@ -213,7 +215,7 @@ class Fitting:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the request through and fit what comes back."""
-        if scope["type"] == "http" and scope["path"].startswith("/v1"):
+        if scope["type"] == "http" and scope["path"].startswith(API):
             send = _Fitter(scope, send, self._wire)
         await self._app(scope, receive, send)
 

@@ -78,15 +78,16 @@ def _next_step(error: errors.ApiError) -> str:  # noqa: C901, PLR0911, PLR0912 -
     match error:
         case errors.KeyMissing():
             return (
-                f"Ask your user to set {KEY_VARIABLE} (or {KEY_FILE_VARIABLE}) in this server's entry and to restart "
-                "it; started with --sandbox it needs no key and costs nothing."
+                "Ask your user to run `agentphone-mcp login` (with uvx: `uvx agentphone-mcp login`), or to set "
+                f"{KEY_VARIABLE} (or {KEY_FILE_VARIABLE}) in this server's entry, and to restart it; started with "
+                "--sandbox it needs no key and costs nothing."
             )
         case errors.DestinationRefused():
             return "The key goes to AgentPhone's own hosts only, so this was not followed."
         case errors.Unauthorized():
             return (
-                f"The key in {KEY_VARIABLE} (or {KEY_FILE_VARIABLE}; X-API-Key where callers bring theirs) is wrong or "
-                "revoked; ask your user to check it."
+                f"The key in {KEY_VARIABLE} (or {KEY_FILE_VARIABLE}, or of `agentphone-mcp login`; X-API-Key where "
+                "callers bring theirs) is wrong or revoked; ask your user to check it."
             )
         case errors.PaymentRequired():
             return "The balance is too low or no payment method is on file; ask your user to top up, then try again."

@@ -229,7 +229,13 @@ async def test_without_a_key_every_call_says_which_variable_to_set(connect, tool
         result = await client.call_tool(tool, arguments)
     said = result.content[0].text
     assert result.is_error
-    for word in ("AGENTPHONE_API_KEY", "AGENTPHONE_API_KEY_FILE", "--sandbox", "nothing was sent"):
+    for word in (
+        "agentphone-mcp login",
+        "AGENTPHONE_API_KEY",
+        "AGENTPHONE_API_KEY_FILE",
+        "--sandbox",
+        "nothing was sent",
+    ):
         assert word in said
 
 

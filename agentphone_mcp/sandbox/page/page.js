@@ -2,14 +2,16 @@
 // they come from callers and clients, who may say anything.
 "use strict";
 
-const KEPT = { calls: 100, conversations: 50, deliveries: 100, requests: 200, turns: 200, messages: 100 };
+const KEPT = { calls: 100, conversations: 50, deliveries: 100, mails: 20, requests: 200, turns: 200, messages: 100 };
 const STATUS = {
   "ringing": "warn", "in-progress": "good", "completed": "", "failed": "bad", "busy": "warn", "no-answer": "warn",
 };
 
 const byId = (id) => document.getElementById(id);
-const state = { account: null, calls: new Map(), conversations: new Map(), deliveries: new Map(), requests: new Map() };
-const shown = { calls: new Map(), conversations: new Map(), deliveries: new Map(), requests: new Map() };
+const KINDS = ["calls", "conversations", "deliveries", "mails", "requests"];
+const mapOfEach = () => Object.fromEntries(KINDS.map((kind) => [kind, new Map()]));
+const state = { account: null, ...mapOfEach() };
+const shown = mapOfEach();
 const stale = new Set();
 const unsaid = []; // turns to be read out once they are drawn
 const touched = new Set(); // what somebody opened or closed stays as it is
@@ -126,6 +128,12 @@ const draw = {
             ` ${one.milliseconds} ms${one.attempts > 1 ? `, tried ${one.attempts} times` : ""}`),
           more ? element("div", { class: "small faint" }, more.slice(0, 300)) : null),
       );
+    },
+  },
+  mails: {
+    fresh: () => element("tr"),
+    renew(row, one) {
+      row.replaceChildren(element("td", {}, time(one.at)), element("td", {}, one.to), element("td", {}, one.body));
     },
   },
   requests: {
@@ -265,6 +273,7 @@ const happen = {
     keep("conversations", conversation.id, conversation);
   },
   delivery: (delivery) => keep("deliveries", delivery.id, delivery),
+  mail: (mail) => keep("mails", mail.id, mail),
   request: (request) => keep("requests", `r${request.number}`, request),
   reset: () => load(),
   dropped: () => load(),
@@ -297,6 +306,7 @@ async function load() {
   fill("calls", calls.map((call) => [call.id, call]));
   fill("conversations", view.conversations.reverse().map((one) => [one.id, one]));
   fill("deliveries", view.deliveries.reverse().map((one) => [one.id, one]));
+  fill("mails", view.mails.reverse().map((one) => [one.id, one]));
   fill("requests", view.requests.reverse().map((one, index) => [`s${turn}-${index}`, one]));
   drawStale();
   const missed = waiting;

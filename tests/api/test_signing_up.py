@@ -1,0 +1,141 @@
+"""Sign-up: requests without a key, to nowhere but where one may go, and an answer whose key is not shown."""
+
+import json
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from agentphone_mcp.api.errors import ApiError, BadRequest, Conflict, OutcomeUnknown, Unreachable
+from agentphone_mcp.api.key import DEFAULT_BASE_URL, Allowlist, ApiKey, KeyRuleBroken
+from agentphone_mcp.api.signing_up import OpenedAccount, SigningUp
+from agentphone_mcp.api.transport import Transport
+from agentphone_mcp.sandbox import Sandbox
+
+NEW_KEY = "sk_live_brand_new_key_0077"
+EMAIL = "grace@example.com"
+MAILED = {"verification_id": "ver_1", "expires_at": "2026-11-20T09:30:00Z", "message": "Sent."}
+OPENED = {
+    "account_id": "acc_1",
+    "agent_id": "agt_1",
+    "number_id": "num_1",
+    "phone_number": "+14155550110",
+    "api_key": NEW_KEY,
+}
+SIGN_UP = Allowlist.for_sign_up(DEFAULT_BASE_URL)
+
+
+async def test_an_email_and_a_code_open_an_account(sandbox: Sandbox) -> None:
+    """Against the real sandbox; no request has credentials."""
+    async with SigningUp(sandbox.url) as signing_up:
+        mailed = await signing_up.begin(EMAIL, "Concierge")
+        (sign_up,) = sandbox.world.account.sign_ups.values()
+        with pytest.raises(BadRequest, match="tries left: 2"):
+            await signing_up.finish(mailed.verification_id, f"{(int(sign_up.code) + 1) % 1_000_000:06}")
+        opened = await signing_up.finish(mailed.verification_id, sign_up.code)
+        with pytest.raises(Conflict):
+            await signing_up.begin(EMAIL)
+    assert opened.api_key == sandbox.key
+    assert sandbox.world.account.agents[opened.agent_id or ""].name == "Concierge"
+    assert not any(request.authorized for request in sandbox.requests)
+
+
+async def test_no_credentials_go_along(answering: Callable[..., Any]) -> None:
+    """Nor a trace, nor more in the body than was given."""
+    recorder = answering(MAILED)
+    async with SigningUp(DEFAULT_BASE_URL, inner=recorder.transport) as signing_up:
+        await signing_up.begin(EMAIL)
+    (request,) = recorder.requests
+    assert str(request.url) == "https://api.agentphone.to/v0/agent/sign-up"
+    assert json.loads(request.content) == {"human_email": EMAIL}
+    assert not {"authorization", "x-sub-account-id", "traceparent", "cookie"} & request.headers.keys()
+
+
+@pytest.mark.parametrize(
+    "base_url",
+    ["http://api.agentphone.to", "https://api.evil.example", "https://api.agentphone.to.evil.example"],
+    ids=["plain-http", "foreign", "look-alike"],
+)
+def test_sign_up_goes_nowhere_else(base_url: str) -> None:
+    """The answer brings a key, so the rule of keys holds."""
+    with pytest.raises(KeyRuleBroken):
+        SigningUp(base_url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://api.agentphone.to/v1/usage",
+        "https://api.agentphone.to/v0/agent/%2e%2e/admin",
+        "http://127.0.0.1/v0/agent/x",
+    ],
+    ids=["with-a-key-only", "out-of-it", "loopback"],
+)
+def test_sign_up_reaches_nothing_but_itself(url: str) -> None:
+    """Whatever else there is at the vendor's."""
+    assert not SIGN_UP.admits(httpx.URL(url))
+
+
+async def test_a_key_never_goes_to_sign_up(answering: Callable[..., Any]) -> None:
+    """Also when it is asked to."""
+    recorder = answering(OPENED)
+    transport = Transport(DEFAULT_BASE_URL, ApiKey(NEW_KEY), inner=recorder.transport, signs_up=True)
+    with pytest.raises(ApiError):
+        await transport.post("/v0/agent/verify", OpenedAccount, {})
+    await transport.aclose()
+    assert recorder.requests == []
+
+
+async def test_neither_the_new_key_nor_the_email_is_shown(
+    answering: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    """In the log, in the answer's repr, or in the error of an answer that cannot be read."""
+    caplog.set_level(logging.DEBUG)
+    recorder = answering(OPENED)
+    async with SigningUp(DEFAULT_BASE_URL, inner=recorder.transport) as signing_up:
+        opened = await signing_up.finish("ver_1", "123456")
+    assert opened.api_key == NEW_KEY
+    odd = answering(OPENED | {"account_id": {"is": NEW_KEY}})
+    async with SigningUp(DEFAULT_BASE_URL, inner=odd.transport) as signing_up:
+        with pytest.raises(OutcomeUnknown) as unknown:
+            await signing_up.finish("ver_1", "123456")
+    said = f"{caplog.text} {opened!r} {unknown.value} {unknown.value.__cause__}"
+    assert NEW_KEY not in said
+    assert EMAIL not in said
+
+
+async def test_what_is_not_said_of_an_account_loses_no_key(answering: Callable[..., Any]) -> None:
+    """Fields come and go."""
+    async with SigningUp(DEFAULT_BASE_URL, inner=answering({"api_key": NEW_KEY}).transport) as signing_up:
+        assert (await signing_up.finish("ver_1", "123456")).phone_number is None
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        pytest.param(httpx.ConnectError("no"), Unreachable, id="nobody-there"),
+        pytest.param(httpx.ReadTimeout("late"), OutcomeUnknown, id="lost-answer"),
+        pytest.param(httpx.Response(502, text="<html>"), OutcomeUnknown, id="broken-proxy"),
+        pytest.param(httpx.Response(200, json={"api_key": ""}), OutcomeUnknown, id="no-key-in-it"),
+        pytest.param(httpx.Response(307, headers={"Location": "https://evil.example"}), OutcomeUnknown, id="redirect"),
+        pytest.param(httpx.Response(409, json={"detail": "known"}), Conflict, id="known"),
+    ],
+)
+async def test_trouble_is_an_error_of_the_tree(
+    answering: Callable[..., Any], answer: httpx.Response | Exception, kind: type[ApiError]
+) -> None:
+    """Told apart by whether the account may be open; nothing is sent twice."""
+
+    def say(_: httpx.Request) -> httpx.Response:
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    recorder = answering(say)
+    async with SigningUp(DEFAULT_BASE_URL, inner=recorder.transport) as signing_up:
+        with pytest.raises(ApiError) as failed:
+            await signing_up.finish("ver_1", "123456")
+    assert type(failed.value) is kind
+    assert len(recorder.requests) == 1
