@@ -175,14 +175,13 @@ class AgentPhoneServer(MCPServer[Telephone]):
         for prompt in prompts_for(tools):
             self.add_prompt(prompt)
 
-    async def run_over(self, stdin: AsyncFile[str], stdout: AsyncFile[str]) -> None:
+    async def run_over(self, host: AsyncFile[str]) -> None:
         """Serve one host until its lines end.
 
         Args:
-            stdin: gives what the host says, line by line.
-            stdout: takes what it is told, each message with the end of its line.
+            host: gives the lines that the host says, and takes the messages that it is told.
         """
-        async with stdio_server(stdin, stdout) as (said, told):
+        async with stdio_server(host, host) as (said, told):
             await self._lowlevel_server.run(said, told, self._lowlevel_server.create_initialization_options())
 
     async def call_tool(

@@ -3,7 +3,7 @@
 import json
 import sys
 from collections import deque
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import suppress
 from threading import Thread
 from typing import Any, Protocol
@@ -18,7 +18,7 @@ class TextWire(Protocol):
     """Where the lines come from and go to."""
 
     @property
-    def lines(self) -> Any:
+    def lines(self) -> Iterable[str]:
         """What the host says, line by line."""
         ...
 
@@ -100,7 +100,7 @@ class Forerunner:
         with suppress(RuntimeError):
             self._wake()
 
-    async def __aiter__(self) -> Any:
+    async def __aiter__(self) -> AsyncGenerator[str]:
         """Give the SDK every line; from here on it answers."""
         from asyncio import Event, get_running_loop
 

@@ -41,7 +41,7 @@ def load(toolsets: Collection[str], *, read_only: bool, cache: Path) -> Surface 
     Args:
         toolsets: the groups of tools that exist, in their order.
         read_only: leave only the tools that change nothing.
-        cache: the folder that remembers where the SDK once said otherwise; see `remember_difference`.
+        cache: the folder that remembers where the SDK once said otherwise; see `note_difference`.
     """
     try:
         golden = json.loads(SURFACE.read_text(encoding="utf-8"))
@@ -73,15 +73,18 @@ def select(golden: dict[str, Any], toolsets: Collection[str], *, read_only: bool
     )
 
 
-def remember_difference(cache: Path) -> None:
-    """Have the next starts with these versions go the plain way.
+def note_difference(cache: Path, method: str) -> None:
+    """Say that the SDK answered a method otherwise, and have the next starts with these versions go the plain way."""
+    import logging
 
-    Raises:
-        OSError: if it cannot be written down.
-    """
-    cache.mkdir(parents=True, exist_ok=True)
-    golden = json.loads(SURFACE.read_text(encoding="utf-8"))
-    _memory(cache, golden).write_text("The SDK answered otherwise than surface.json.\n", encoding="utf-8")
+    logger = logging.getLogger(__name__)
+    logger.warning("%s was answered otherwise by the SDK than before it was there; from now on a start waits", method)
+    try:
+        memory = _memory(cache, json.loads(SURFACE.read_text(encoding="utf-8")))
+        cache.mkdir(parents=True, exist_ok=True)
+        memory.write_text(f"The SDK answered {method} otherwise than surface.json.\n", encoding="utf-8")
+    except OSError as cannot:
+        logger.warning("the next start will not know of it: %s", cannot)
 
 
 def _memory(cache: Path, golden: dict[str, Any]) -> Path:

@@ -74,7 +74,7 @@ async def told_by_the_sdk(messages: list[dict[str, Any]], **settings: Any) -> li
     from agentphone_mcp.server import create_server
 
     host = Host([json.dumps(message) for message in messages])
-    await create_server(Config(**settings)).run_over(host, host)
+    await create_server(Config(**settings)).run_over(host)
     return host.answers
 
 
