@@ -14,7 +14,17 @@ OURS = "agentphone_mcp"
 MAY_USE = {
     "__init__": set(),
     "__main__": {"cli"},
-    "cli": {"", "starting", "options", "demo", "ledger_command", "token_command", "login_command", "sandbox", "api.key"},
+    "cli": {
+        "",
+        "starting",
+        "options",
+        "demo",
+        "ledger_command",
+        "token_command",
+        "login_command",
+        "sandbox",
+        "api.key",
+    },
     "starting": {
         "forerunner",
         "serving",
@@ -91,7 +101,16 @@ NEVER = {
     "instructions": {"mcp", "mcp_types", "httpx", "pydantic", "click"},
 }
 # Who may speak to a person on stdout.
-COMMANDS = {"cli", "starting", "demo", "ledger_command", "login_command", "signing_up", "token_command", "sandbox.command"}
+COMMANDS = {
+    "cli",
+    "starting",
+    "demo",
+    "ledger_command",
+    "login_command",
+    "signing_up",
+    "token_command",
+    "sandbox.command",
+}
 EVERY = pytest.mark.parametrize("module", MODULES, ids=lambda path: dotted(path) or OURS)
 
 

@@ -35,16 +35,17 @@ class Surface:
     modern_tools: dict[str, Any]
 
 
-def load(toolsets: Collection[str], *, read_only: bool, cache: Path) -> Surface | None:
+def load(toolsets: Collection[str], *, read_only: bool, cache: Path, written: Path = SURFACE) -> Surface | None:
     """Give what such a server says; None where that is not known for sure.
 
     Args:
         toolsets: the groups of tools that exist, in their order.
         read_only: leave only the tools that change nothing.
         cache: the folder that remembers where the SDK once said otherwise; see `note_difference`.
+        written: the file that says it.
     """
     try:
-        golden = json.loads(SURFACE.read_text(encoding="utf-8"))
+        golden = json.loads(written.read_text(encoding="utf-8"))
         if not all(map(_is_installed, golden["made_with"].items())) or _memory(cache, golden).exists():
             return None
         return select(golden, toolsets, read_only=read_only)
@@ -78,13 +79,13 @@ def note_difference(cache: Path, method: str) -> None:
     import logging
 
     logger = logging.getLogger(__name__)
-    logger.warning("%s was answered otherwise by the SDK than before it was there; from now on a start waits", method)
+    logger.warning("the SDK answers %s otherwise than was said before it was imported: the next start waits", method)
     try:
         memory = _memory(cache, json.loads(SURFACE.read_text(encoding="utf-8")))
         cache.mkdir(parents=True, exist_ok=True)
         memory.write_text(f"The SDK answered {method} otherwise than surface.json.\n", encoding="utf-8")
     except OSError as cannot:
-        logger.warning("the next start will not know of it: %s", cannot)
+        logger.warning("that cannot be written down for the next start: %s", cannot)
 
 
 def _memory(cache: Path, golden: dict[str, Any]) -> Path:
