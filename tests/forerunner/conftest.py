@@ -107,6 +107,6 @@ def started(tmp_path: Path) -> Started:
             finally:
                 if process.returncode is None:
                     process.kill()
-                    await process.communicate()
+                    await process.communicate(b"")
 
     return started

@@ -128,18 +128,55 @@ async def test_a_difference_is_told_by_its_method_and_the_host_hears_one_answer(
     assert differs == ["tools/list"]
 
 
-async def test_a_cancelled_question_that_was_answered_takes_no_later_answer_away() -> None:
-    """Whoever uses its id again, against the protocol, is answered too."""
-    wire, differs = Said(), list[str]()
-    ahead = Forerunner(wire, EarlyAnswers(KNOWN), differs.append)
+async def test_the_sdk_hears_of_no_cancellation_that_came_too_late() -> None:
+    """It would heed it, where whoever has answered does not; one of what waits it has to know of."""
+    wire = Said()
+    ahead = Forerunner(wire, EarlyAnswers(KNOWN), pytest.fail)
+    late, timely = (
+        {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": number}} for number in ("1", 2)
+    )
+    wire.say(HELLO, LIST, PING, late, timely, None)
+    ahead.start()
+    wire.heard(2)
+    assert [json.loads(line) async for line in ahead] == [HELLO, LIST, PING, timely]
+
+
+async def test_an_id_that_is_used_again_is_answered_again() -> None:
+    """An answer is dropped once, and not for good."""
+    wire = Said()
+    ahead = Forerunner(wire, EarlyAnswers(KNOWN), pytest.fail)
     wire.say(HELLO, LIST)
     ahead.start()
     wire.heard(2)
-    wire.say({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": "1"}})
-    heard = await to_the_end(wire, ahead, {**PING, "id": 1}, PING, count=4)
-    assert sorted(message["id"] for message in heard) == [0, 1, 1, 2]
-    assert {"id": 1, "jsonrpc": "2.0", "result": {}} in heard
-    assert differs == []
+    heard = await to_the_end(wire, ahead, PING, LIST, {**LIST, "id": 3}, count=5)
+    assert sorted(message["id"] for message in heard) == [0, 1, 1, 2, 3]
+
+
+async def test_of_two_answers_to_one_id_the_one_that_was_said_is_dropped() -> None:
+    """In whichever order the SDK comes to them."""
+    wire = Said()
+    ahead = Forerunner(wire, EarlyAnswers(KNOWN), pytest.fail)
+    wire.say(HELLO, LIST, {**PING, "id": 1}, {**LIST, "id": 5})
+    ahead.start()
+    assert [message["id"] for message in wire.heard(3)] == [0, 1, 5]
+    for result in ({}, KNOWN.tools):
+        await ahead.write(json.dumps({"jsonrpc": "2.0", "id": 1, "result": result}))
+    await ahead.write(json.dumps({"jsonrpc": "2.0", "id": 8, "result": {}}))
+    assert wire.heard(5)[3:] == [{"jsonrpc": "2.0", "id": number, "result": {}} for number in (1, 8)]
+    wire.say(None)
+
+
+async def test_what_the_sdk_breaks_off_at_the_end_is_no_difference() -> None:
+    """The host was answered, and has gone."""
+    wire = Said()
+    ahead = Forerunner(wire, EarlyAnswers(KNOWN), pytest.fail)
+    wire.say(HELLO, LIST, None)
+    ahead.start()
+    wire.heard(2)
+    assert [json.loads(line)["id"] async for line in ahead] == [0, 1]
+    broken_off = {"jsonrpc": "2.0", "id": 1, "error": {"code": -32000, "message": "Connection closed"}}
+    await ahead.write(json.dumps(broken_off))
+    assert [message["id"] for message in wire.heard(2)] == [0, 1]
 
 
 async def test_a_request_of_the_servers_own_is_no_answer() -> None:
