@@ -1,37 +1,15 @@
 """The command: serve (the default), demo, doctor, install, ledger, login, logout, sandbox, token."""
 
-import logging
-import os
 import sys
-from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack, nullcontext
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, NoReturn, TextIO
+from typing import Any, NoReturn
 
 import click
 
 from agentphone_mcp import __version__
-from agentphone_mcp.api.key import ApiKey, KeyRuleBroken, mask_keys
-from agentphone_mcp.config import (
-    Config,
-    ConfigError,
-    read,
-    read_destinations,
-    read_key,
-    read_request_state_keys,
-    read_session_bus,
-    read_span_exporter,
-    read_state,
-    read_toolsets,
-)
-from agentphone_mcp.guard.books import IN_MEMORY
-from agentphone_mcp.guard.limits import Limits
-from agentphone_mcp.guard.rates import Rates
+from agentphone_mcp.api.key import mask_keys
 from agentphone_mcp.options import serving_options
-
-if TYPE_CHECKING:
-    from agentphone_mcp.hosting.settings import HttpSettings
-    from agentphone_mcp.switchboard import Switchboard
+from agentphone_mcp.starting import serve
 
 _EPILOG = """\
 The key never comes from the command line: AGENTPHONE_API_KEY holds it, or AGENTPHONE_API_KEY_FILE names a file that
@@ -109,7 +87,8 @@ def main(ctx: click.Context, **options: Any) -> None:
         if for_http and options["transport"] == "stdio":
             # Whoever asks for credentials must not get a server that asks nobody.
             raise click.UsageError(f"{_flag(for_http[0])} needs --transport streamable-http or sse")
-        _serve(options)
+        # The streams are None where they are closed.
+        serve(options, sys.stdin, sys.stdout)
     elif given:
         raise click.UsageError(f"{_flag(given[0])} is for serving: {ctx.invoked_subcommand} does not take it")
 
@@ -124,138 +103,3 @@ def demo() -> None:
     from agentphone_mcp.demo import run_demo
 
     sys.exit(run_demo())
-
-
-def _serve(options: dict[str, Any]) -> None:
-    with ExitStack() as stack:
-        is_stdio = options["transport"] == "stdio"
-        unheard: list[str] = []
-        try:
-            config = _configured(options, stack, unheard.append)
-            settings = None if is_stdio else _http_settings(options, config)
-        except ConfigError as wrong:
-            raise click.UsageError(str(wrong)) from None
-        # The SDK takes half a second to import: a wrong setting should not have to wait for it.
-        from agentphone_mcp.logs import log_to_stderr
-        from agentphone_mcp.switchboard import Switchboard
-
-        board = Switchboard(config)
-        say = log_to_stderr(options["log_level"].upper(), board.cut, options["log_format"])
-        for warning in unheard:
-            logging.getLogger(__name__).warning(warning)
-        if exporter := read_span_exporter(os.environ):
-            stack.enter_context(_sending_spans(exporter, board.cut))
-        if settings is None:
-            _serve_stdio(config, board)
-        else:
-            _serve_http(config, settings, board, say)
-
-
-def _serve_stdio(config: Config, board: "Switchboard") -> None:
-    from agentphone_mcp.server import create_server
-    from agentphone_mcp.serving import serve_stdio
-
-    _look_at_stdin()
-    serve_stdio(create_server(config, board))
-
-
-def _serve_http(config: Config, settings: "HttpSettings", board: "Switchboard", say: Callable[[str], None]) -> None:
-    from agentphone_mcp.hosting.serve import serve
-    from agentphone_mcp.listening import CannotListen
-
-    try:
-        serve(config, settings, board, say)
-    except ConfigError as wrong:
-        raise click.UsageError(str(wrong)) from None
-    except CannotListen as cannot:
-        raise click.ClickException(str(cannot)) from None
-
-
-def _http_settings(options: dict[str, Any], config: Config) -> "HttpSettings":
-    from agentphone_mcp.hosting.settings import HttpSettings, check_key, read_names
-
-    settings = HttpSettings(
-        transport=options["transport"],
-        host=options["host"],
-        port=options["port"],
-        auth=options["http_auth"],
-        tokens_file=options["http_tokens_file"].strip(),
-        jwt_issuer=options["http_jwt_issuer"].strip(),
-        jwks_url=options["http_jwks_url"].strip(),
-        resource_url=options["http_resource_url"].strip(),
-        allowed_hosts=read_names(options["http_allowed_hosts"]),
-        allowed_origins=read_names(options["http_allowed_origins"]),
-        max_sessions=options["http_max_sessions"],
-        max_calls=options["http_max_calls"],
-        idle_timeout=options["http_idle_timeout"],
-    )
-    check_key(config, settings)
-    return settings
-
-
-def _sending_spans(exporter: str, cut: Callable[[str], str]) -> AbstractContextManager[None]:
-    try:
-        from agentphone_mcp.telemetry import sending_spans
-    except ImportError as missing:
-        # The variables may be meant for other programs of this user, so it is no mistake.
-        logging.getLogger(__name__).info("spans are not sent: %s; install agentphone-mcp[otel]", missing)
-        return nullcontext()
-    return sending_spans(exporter, cut)
-
-
-def _look_at_stdin() -> None:
-    """Tell whoever sits at a terminal what this is; a host never sees it."""
-    streams: list[TextIO | None] = [sys.stdin, sys.stdout]
-    if None in streams:
-        raise click.ClickException("stdin or stdout is closed: a host talks to this server over them")
-    if sys.stdin.isatty():
-        click.echo("Waiting for an MCP host on stdin; for a look at it, try: agentphone-mcp demo", err=True)
-
-
-def _configured(options: dict[str, Any], stack: ExitStack, warn: Callable[[str], None]) -> Config:
-    key, base_url = None, options["base_url"]
-    auth = options["http_auth"] if options["transport"] != "stdio" else "none"
-    if options["sandbox"]:
-        from agentphone_mcp.sandbox import running
-
-        box = stack.enter_context(running(speed=options["sandbox_speed"]))
-        key, base_url = ApiKey(box.key), box.url
-    else:
-        key = read_key(os.environ)
-        if key is None and auth != "relay" and options["keychain"] == "on":
-            key = _kept_key(base_url, warn)
-    return Config(
-        api_key=key,
-        base_url=base_url,
-        sub_account=(options["sub_account"] or "").strip() or None,
-        toolsets=read_toolsets(options["toolsets"]),
-        read_only=options["read_only"],
-        timeout=options["timeout"],
-        state=IN_MEMORY if options["sandbox"] and not options["state"] else read_state(options["state"] or ""),
-        limits=read("AGENTPHONE_LIMITS", Limits.parse, options["limits"]),
-        rates=read("AGENTPHONE_RATES", Rates.parse, options["rates"]),
-        destinations=read_destinations(
-            options["allowed_countries"], options["allowed_recipients"], options["quiet_hours"]
-        ),
-        needs_person=options["approval"] == "human",
-        approval_timeout=options["approval_timeout"],
-        ai_disclosure=options["ai_disclosure"] == "on",
-        send_traceparent=options["send_traceparent"],
-        is_shared=auth != "none",
-        relays=auth == "relay",
-        request_state_keys=read_request_state_keys(os.environ),
-    )
-
-
-def _kept_key(base_url: str, warn: Callable[[str], None]) -> ApiKey | None:
-    """The key that `login` kept; a keychain that fails is no more than a warning, as a server starts without a key."""
-    from agentphone_mcp.keychain import INSTEAD, NoKeychain, find
-
-    read_session_bus(os.environ)
-    try:
-        return find(base_url)
-    except KeyRuleBroken as broken:
-        raise ConfigError(f"AGENTPHONE_BASE_URL: {broken}") from None
-    except NoKeychain as cannot:
-        warn(f"no key was found in the keychain: {cannot}; run agentphone-mcp login and start again, or {INSTEAD}")
-        return None

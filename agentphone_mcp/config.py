@@ -189,6 +189,11 @@ def read_state(place: str) -> str:
     return place.strip() or str(platformdirs.user_state_path("agentphone-mcp", appauthor=False))
 
 
+def read_cache() -> Path:
+    """Say where is kept what may be lost: this user's cache folder."""
+    return platformdirs.user_cache_path("agentphone-mcp", appauthor=False)
+
+
 def read_destinations(countries: str, recipients: str, quiet_hours: str) -> Destinations:
     """Read who may be called and texted, and when.
 

@@ -46,7 +46,7 @@ def account_for(base_url: str) -> str:
         KeyRuleBroken: if no key may go there.
     """
     allowlist = Allowlist.for_base(base_url, None)
-    return str(allowlist.base).rstrip("/") if allowlist.is_local else VENDOR_HOSTS[0]
+    return allowlist.base.rstrip("/") if allowlist.is_local else VENDOR_HOSTS[0]
 
 
 def find(base_url: str, patience: float = AT_START) -> ApiKey | None:

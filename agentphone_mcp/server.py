@@ -1,6 +1,5 @@
 """The MCP server of one configuration: its tools, its instructions, and the one place where errors become words."""
 
-import re
 import secrets
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
@@ -8,12 +7,14 @@ from dataclasses import replace
 from typing import Any
 
 import httpx
+from anyio import AsyncFile
 from mcp.server.caching import CacheableMethod, CacheHint
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.lowlevel.helper_types import ReadResourceContents
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError, ToolError, UnexpectedToolError
 from mcp.server.request_state import RequestStateSecurity
+from mcp.server.stdio import stdio_server
 from mcp.shared.exceptions import MCPError
 from mcp_types import (
     INTERNAL_ERROR,
@@ -36,6 +37,7 @@ from agentphone_mcp.config import Config
 from agentphone_mcp.guard.refused import Refused
 from agentphone_mcp.guard.untrusted import clean
 from agentphone_mcp.guides import GUIDES
+from agentphone_mcp.instructions import without_lines_on
 from agentphone_mcp.prompts.catalog import prompts_for
 from agentphone_mcp.switchboard import Switchboard
 from agentphone_mcp.tools.catalog import ALL_NAMES, select
@@ -47,7 +49,7 @@ from agentphone_mcp.tools.subscribing import listen, subscribe, unsubscribe
 from agentphone_mcp.tools.telling import cut_secrets, without_secrets
 from agentphone_mcp.tools.toolset import Declared
 
-_INSTRUCTIONS = """\
+INSTRUCTIONS = """\
 AgentPhone gives you a telephone: agents (AI personas) hold calls and texts through phone numbers.
 - Start with account_overview.
 - Order of set-up: create_agent, buy_number, set_webhook if the voice mode is webhook, place_call.
@@ -65,9 +67,7 @@ user that they can ask for it.
 
 def instructions_for(tools: Iterable[Declared]) -> str:
     """The seeds' rules for the tools that are there: a line that names another one is left out."""
-    absent = ALL_NAMES - {tool.name for tool in tools}
-    lines = _INSTRUCTIONS.splitlines()
-    return "\n".join(line for line in lines if not absent & set(re.findall(r"[a-z]+(?:_[a-z]+)+", line)))
+    return without_lines_on(ALL_NAMES - {tool.name for tool in tools}, INSTRUCTIONS)
 
 
 # These lists change only with the server's own settings.
@@ -174,6 +174,15 @@ class AgentPhoneServer(MCPServer[Telephone]):
             )(guide.read)
         for prompt in prompts_for(tools):
             self.add_prompt(prompt)
+
+    async def run_over(self, host: AsyncFile[str]) -> None:
+        """Serve one host until its lines end.
+
+        Args:
+            host: gives the lines that the host says, and takes the messages that it is told.
+        """
+        async with stdio_server(host, host) as (said, told):
+            await self._lowlevel_server.run(said, told, self._lowlevel_server.create_initialization_options())
 
     async def call_tool(
         self, name: str, arguments: dict[str, Any], context: Context[Any, Any] | None = None

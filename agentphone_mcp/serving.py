@@ -1,12 +1,22 @@
 """How a host reaches the server that it starts: over stdio."""
 
-import signal
+from typing import cast
 
+import anyio
+
+from agentphone_mcp.forerunner.session import Forerunner
 from agentphone_mcp.server import AgentPhoneServer
 
 
-def serve_stdio(server: AgentPhoneServer) -> None:
-    """Serve until the host goes away or the process is told to stop."""
-    # Python would wait for the thread that reads stdin, which a terminal never closes: Ctrl+C would do nothing.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    server.run("stdio")
+def serve_stdio(server: AgentPhoneServer, ahead: Forerunner | None) -> None:
+    """Serve until the host goes away or the process is told to stop.
+
+    Args:
+        server: whoever answers.
+        ahead: has read, and answered, what the host said so far; None where nobody has.
+    """
+    if ahead is None:
+        server.run("stdio")
+    else:
+        # It has what the SDK uses of a file.
+        anyio.run(server.run_over, cast("anyio.AsyncFile[str]", ahead))

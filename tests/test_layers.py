@@ -16,27 +16,34 @@ MAY_USE = {
     "__main__": {"cli"},
     "cli": {
         "",
+        "starting",
+        "options",
+        "demo",
+        "doctor_command",
+        "install_command",
+        "ledger_command",
+        "token_command",
+        "login_command",
+        "sandbox",
+        "api.key",
+    },
+    "starting": {
+        "forerunner",
         "serving",
         "hosting",
         "sandbox",
-        "demo",
-        "doctor_command",
         "server",
         "switchboard",
         "listening",
         "logs",
         "telemetry",
         "config",
-        "options",
-        "install_command",
-        "ledger_command",
-        "token_command",
-        "login_command",
         "keychain",
         "guard",
         "api.key",
-        "api.secrets",
     },
+    "forerunner": {"", "instructions", "api.answers"},
+    "instructions": set(),
     "options": {"config", "api.key", "http_options", "setting"},
     "http_options": {"setting"},
     "setting": {"config"},
@@ -63,8 +70,19 @@ MAY_USE = {
         "api.key",
         "guard.books",
     },
-    "serving": {"server"},
-    "server": {"", "switchboard", "callers", "tools", "prompts", "guides", "guard", "api.errors", "config"},
+    "serving": {"server", "forerunner"},
+    "server": {
+        "",
+        "switchboard",
+        "callers",
+        "tools",
+        "prompts",
+        "guides",
+        "guard",
+        "api.errors",
+        "config",
+        "instructions",
+    },
     "switchboard": {"callers", "tools", "guard", "api", "config"},
     "config": {"api.key", "guard"},
     "logs": set(),
@@ -86,10 +104,13 @@ NEVER = {
     "guides": {"mcp", "mcp_types", "httpx", "pydantic"},
     "prompts": {"httpx", "starlette", "uvicorn", "click", "rich"},
     "config": {"mcp", "mcp_types", "click"},
+    "forerunner": {"mcp", "mcp_types", "httpx", "pydantic", "click"},
+    "instructions": {"mcp", "mcp_types", "httpx", "pydantic", "click"},
 }
 # Who may speak to a person on stdout.
 COMMANDS = {
     "cli",
+    "starting",
     "demo",
     "doctor_command",
     "install_command",
@@ -188,7 +209,7 @@ def names_in(path: Path) -> Iterator[tuple[str, int]]:
 def test_only_the_configuration_reads_the_environment(module: Path) -> None:
     """The command may hand it over; nobody looks by themselves, and never at import."""
     readers = [line for name, line in names_in(module) if name in ("os.environ", "os.getenv", "os.environb")]
-    if dotted(module) in ("cli", "doctor_command", "install_command", "login_command"):
+    if dotted(module) in ("starting", "doctor_command", "install_command", "login_command"):
         calls = [ast.unparse(node) for node in ast.walk(ast.parse(module.read_text())) if isinstance(node, ast.Call)]
         assert len(readers) == sum("(os.environ)" in call and call.startswith("read_") for call in calls)
         return

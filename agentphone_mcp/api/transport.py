@@ -22,7 +22,8 @@ from agentphone_mcp.api.errors import (
     UnreadableAnswer,
     Unsendable,
 )
-from agentphone_mcp.api.key import REDIRECT, Allowlist, ApiKey, KeyedTransport, mask_keys, proxy_for
+from agentphone_mcp.api.key import Allowlist, ApiKey, mask_keys
+from agentphone_mcp.api.keyed import REDIRECT, KeyedTransport, proxy_for
 from agentphone_mcp.api.models import is_id
 from agentphone_mcp.api.reader import Reader
 from agentphone_mcp.api.retries import LONGEST_WAIT, TRIES, backoff, delay_before_retry
@@ -90,7 +91,7 @@ class Transport:
         self._within = timeout + to_connect
         is_keyless = key is None and signs_up
         self._allowlist = Allowlist.for_sign_up(base_url) if is_keyless else Allowlist.for_base(base_url, key)
-        self._tracing = Tracing(self._allowlist.base)
+        self._tracing = Tracing(httpx.URL(self._allowlist.base))
         self._client: httpx.AsyncClient | None = None
         if key is not None or signs_up:
             inner = inner or PooledConnections(proxy_for(self._allowlist))

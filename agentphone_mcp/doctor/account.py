@@ -7,7 +7,8 @@ from agentphone_mcp.api import errors
 from agentphone_mcp.api.account import Usage
 from agentphone_mcp.api.client import ApiClient
 from agentphone_mcp.api.connections import PooledConnections
-from agentphone_mcp.api.key import Allowlist, mask_keys, proxy_for
+from agentphone_mcp.api.key import Allowlist, mask_keys
+from agentphone_mcp.api.keyed import proxy_for
 from agentphone_mcp.doctor.causes import cause_of
 from agentphone_mcp.doctor.finding import Finding, failure, ok, skipped, warning
 from agentphone_mcp.doctor.key import FoundKey

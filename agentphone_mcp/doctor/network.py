@@ -3,7 +3,8 @@
 import httpx
 from anyio import connect_tcp, fail_after
 
-from agentphone_mcp.api.key import Allowlist, proxy_for
+from agentphone_mcp.api.key import Allowlist
+from agentphone_mcp.api.keyed import proxy_for
 from agentphone_mcp.doctor.causes import cause_of
 from agentphone_mcp.doctor.finding import Finding, failure, ok
 
@@ -13,13 +14,13 @@ _PATIENCE = 10.0
 
 async def check_network(allowlist: Allowlist) -> Finding:
     """Look whether a connection can be made as the server makes it: to the API, or to the proxy that leads there."""
-    proxy = proxy_for(allowlist)
+    base, proxy = httpx.URL(allowlist.base), proxy_for(allowlist)
     if proxy:
         found = await reach(httpx.URL(proxy), is_proxy=True)
         if found.status != "ok":
             return found
-        return ok("network", f"{_shown(allowlist.base)} by way of the proxy {_shown(httpx.URL(proxy))}")
-    return await reach(allowlist.base, is_local=allowlist.is_local)
+        return ok("network", f"{_shown(base)} by way of the proxy {_shown(httpx.URL(proxy))}")
+    return await reach(base, is_local=allowlist.is_local)
 
 
 async def reach(

@@ -6,8 +6,6 @@ from threading import Lock
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import unquote
 
-from anyio.to_thread import run_sync
-
 if TYPE_CHECKING:
     from agentphone_mcp.guard.ledger import Ledger
 
@@ -59,6 +57,8 @@ class Books:
         Raises:
             LedgerUnavailable: when that fails.
         """
+        from anyio.to_thread import run_sync
+
         return await run_sync(lambda: what(self.open()))
 
     async def probe(self) -> None:
@@ -67,6 +67,8 @@ class Books:
         Raises:
             LedgerUnavailable: when it cannot, or an earlier probe is waiting still.
         """
+
+        from anyio.to_thread import run_sync
 
         def look() -> None:
             with self._probing:

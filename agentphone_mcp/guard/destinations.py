@@ -1,21 +1,27 @@
-"""Whom an assistant may reach and when: countries, recipients, and the clock where the telephone would ring."""
+"""Whom an assistant may reach and when: countries, recipients, and the clock where the telephone would ring.
+
+The library of phone numbers is imported where a number is looked at: every start reads these settings, and most of them
+name no number.
+"""
 
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-import phonenumbers
-
-from agentphone_mcp.guard.dialing import to_e164
 from agentphone_mcp.guard.quiet_hours import QuietHours
 from agentphone_mcp.guard.refused import Refused
+
+if TYPE_CHECKING:
+    from phonenumbers import PhoneNumber
 
 COUNTRIES_VARIABLE = "AGENTPHONE_ALLOWED_COUNTRIES"
 RECIPIENTS_VARIABLE = "AGENTPHONE_ALLOWED_RECIPIENTS"
 QUIET_HOURS_VARIABLE = "AGENTPHONE_QUIET_HOURS"
 
+DEFAULT_COUNTRIES = frozenset({"US", "CA"})
 _ANY = "any"
 _NOWHERE = "001"
 """The library's region of numbers that belong to no country: satellites, ships, international services."""
@@ -38,7 +44,7 @@ class Destinations:
         now: the present, with a time zone.
     """
 
-    countries: frozenset[str] | None = frozenset({"US", "CA"})
+    countries: frozenset[str] | None = DEFAULT_COUNTRIES
     recipients: frozenset[str] | None = None
     quiet_hours: QuietHours | None = None
     now: Callable[[], datetime] = utc_now
@@ -77,6 +83,8 @@ class Destinations:
     def _check_country(self, number: str) -> None:
         if self.countries is None:
             return
+        import phonenumbers
+
         parsed = phonenumbers.parse(number)
         country = _country(parsed)
         # A toll-free number of North America is one of all its countries, though the library names the first alone.
@@ -111,6 +119,11 @@ def read_countries(text: str) -> frozenset[str] | None:
     if text.strip().lower() == _ANY:
         return None
     named = frozenset(re.split(r"[\s,;]+", text.strip(" \t\r\n,;").upper()))
+    if named <= DEFAULT_COUNTRIES:
+        # Every start reads these, which need no table of the world's countries.
+        return named
+    import phonenumbers
+
     if unknown := sorted(named - phonenumbers.SUPPORTED_REGIONS):
         quoted = ", ".join(repr(name[:40]) for name in unknown[:5])
         raise ValueError(f"no country has the code {quoted}: write codes like US,CA,GB, or any")
@@ -133,6 +146,8 @@ def read_recipients(text: str) -> frozenset[str] | None:
 
 def _numbers(written: str) -> list[str]:
     """One number that may have spaces in it, or else several with spaces between them."""
+    from agentphone_mcp.guard.dialing import to_e164
+
     try:
         return [to_e164(written)]
     except ValueError as no_number:
@@ -146,8 +161,10 @@ def _refused(why: str) -> Refused:
     return Refused(f"Nothing was dialled or sent. {why}")
 
 
-def _country(number: phonenumbers.PhoneNumber) -> str:
+def _country(number: "PhoneNumber") -> str:
     """Where a number is, by the digits alone where nobody has it: +1 876 is Jamaica even then."""
+    import phonenumbers
+
     code = number.country_code or 0
     return phonenumbers.region_code_for_number(number) or phonenumbers.region_code_for_country_code(code)
 
@@ -155,9 +172,10 @@ def _country(number: phonenumbers.PhoneNumber) -> str:
 def _zones(number: str) -> tuple[ZoneInfo, ...]:
     """The time zones that a number may be in; none at all where that is unclear."""
     # Its table of prefixes is large, and only previews and quiet hours need it.
+    from phonenumbers import parse
     from phonenumbers.timezone import time_zones_for_number
 
     try:
-        return tuple(ZoneInfo(name) for name in time_zones_for_number(phonenumbers.parse(number)))
+        return tuple(ZoneInfo(name) for name in time_zones_for_number(parse(number)))
     except ZoneInfoNotFoundError:
         return ()

@@ -13,7 +13,8 @@ from opentelemetry.trace import SpanKind, StatusCode, format_trace_id, get_trace
 
 from agentphone_mcp.api.client import ApiClient
 from agentphone_mcp.api.errors import ApiError
-from agentphone_mcp.api.key import DEFAULT_BASE_URL, VENDOR_HOSTS, Allowlist, ApiKey, KeyedTransport
+from agentphone_mcp.api.key import DEFAULT_BASE_URL, VENDOR_HOSTS, Allowlist, ApiKey
+from agentphone_mcp.api.keyed import KeyedTransport
 from agentphone_mcp.sandbox import Sandbox
 
 LIVE = "sk_live_not_a_real_key_0042"

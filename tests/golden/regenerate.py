@@ -1,12 +1,16 @@
 """Writes anew what is derived from the tools, for review: `python tests/golden/regenerate.py`.
 
-tools.json is the whole surface that models and hosts see; the README has tables of the tools and the sandbox's callees.
+tools.json is the whole surface that models and hosts see; the README has tables of the tools and the sandbox's callees;
+surface.json in the package is what the server says of itself over the wire, as the SDK says it.
 """
 
 import asyncio
 import json
 import sys
+from collections.abc import AsyncGenerator
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = Path(__file__).with_name("tools.json")
@@ -14,6 +18,12 @@ README = ROOT / "README.md"
 sys.path.append(str(ROOT))
 
 from manifests.source.marked import replaced  # noqa: E402 - found by the line above
+
+MODERN = {
+    "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+    "io.modelcontextprotocol/clientInfo": {"name": "golden", "version": "1"},
+    "io.modelcontextprotocol/clientCapabilities": {},
+}
 
 
 def surface() -> str:
@@ -34,6 +44,92 @@ def surface() -> str:
     return json.dumps(shown, ensure_ascii=False, indent=2) + "\n"
 
 
+class Host:
+    """Says lines to a server in this process, the next one when the one before is answered, and keeps what it hears.
+
+    It stands in for both of the streams that the server is given.
+    """
+
+    def __init__(self, lines: list[str]) -> None:
+        self._lines = lines
+        self._heard = asyncio.Event()
+        self.answers: list[dict[str, Any]] = []
+
+    async def __aiter__(self) -> AsyncGenerator[str]:
+        for line in self._lines:
+            self._heard.clear()
+            yield f"{line}\n"
+            if '"id"' in line:
+                await self._heard.wait()
+
+    async def write(self, text: str) -> None:
+        """Hear an answer."""
+        self.answers.append(json.loads(text))
+        self._heard.set()
+
+    async def flush(self) -> None:
+        """Nothing is kept back."""
+
+
+async def told_by_the_sdk(messages: list[dict[str, Any]], **settings: Any) -> list[dict[str, Any]]:
+    """What a server with these settings answers to these messages, one after the other."""
+    from agentphone_mcp.config import Config
+    from agentphone_mcp.server import create_server
+
+    host = Host([json.dumps(message) for message in messages])
+    await create_server(Config(**settings)).run_over(host)
+    return host.answers
+
+
+def request(number: int, method: str, params: dict[str, Any] | None = None) -> dict[str, Any]:
+    """A request as it goes over the wire."""
+    return {"jsonrpc": "2.0", "id": number, "method": method} | ({} if params is None else {"params": params})
+
+
+async def spoken() -> dict[str, Any]:
+    """What surface.json holds: results as the SDK gives them, without what depends on the settings and the version."""
+    from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, LATEST_MODERN_VERSION
+
+    from agentphone_mcp.server import INSTRUCTIONS
+    from agentphone_mcp.tools.catalog import CATALOG
+
+    hello = {"protocolVersion": HANDSHAKE_PROTOCOL_VERSIONS[-1], "capabilities": {}}
+    hello["clientInfo"] = {"name": "golden", "version": "1"}
+    initialize, discover = {}, {}
+    for name, toolsets in (("with_calls", tuple(CATALOG)), ("without_calls", ("account",))):
+        old = await told_by_the_sdk([request(1, "initialize", hello)], toolsets=toolsets)
+        new = await told_by_the_sdk([request(1, "server/discover", {"_meta": MODERN})], toolsets=toolsets)
+        initialize[name], discover[name] = old[0]["result"], new[0]["result"]
+    server = initialize["with_calls"]["serverInfo"]
+    varying = ("protocolVersion", "serverInfo", "instructions", "_meta")
+    [listed] = await told_by_the_sdk([request(1, "tools/list", {"_meta": MODERN})])
+    tools = {tool["name"]: tool for tool in listed["result"].pop("tools")}
+    return {
+        "made_with": {name: version(name.replace("_", "-")) for name in ("mcp", "mcp_types")},
+        "handshakes": list(HANDSHAKE_PROTOCOL_VERSIONS),
+        "modern": LATEST_MODERN_VERSION,
+        "server": {name: value for name, value in server.items() if name != "version"},
+        "initialize": {name: _without(varying, result) for name, result in initialize.items()},
+        "discover": {name: _without(varying, result) for name, result in discover.items()},
+        "modern_list": _without(varying, listed["result"]),
+        "instructions": INSTRUCTIONS,
+        "tools": [
+            {"toolset": toolset, "reads": declared.scope == "read", "tool": tools[declared.name]}
+            for toolset, all_declared in CATALOG.items()
+            for declared in all_declared
+        ],
+    }
+
+
+def _without(names: tuple[str, ...], result: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in result.items() if name not in names}
+
+
+def wire() -> str:
+    """surface.json, as JSON that takes no more than it must: every start reads it."""
+    return json.dumps(asyncio.run(spoken()), ensure_ascii=False, separators=(",", ":")) + "\n"
+
+
 def readme() -> str:
     """The README with its tables as they should be."""
     from agentphone_mcp.sandbox import callees
@@ -52,5 +148,8 @@ def readme() -> str:
 
 
 if __name__ == "__main__":
+    from agentphone_mcp.forerunner.surface import SURFACE
+
     GOLDEN.write_text(surface(), encoding="utf-8")
+    SURFACE.write_text(wire(), encoding="utf-8")
     README.write_text(readme(), encoding="utf-8")

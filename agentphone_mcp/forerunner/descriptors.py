@@ -1,0 +1,103 @@
+"""Stdin and stdout of the process, kept for the protocol alone.
+
+The SDK does the same when it serves, but not before, and not where it is given streams; its `mcp.server.stdio` says why
+each step is taken.
+"""
+
+import os
+import sys
+from contextlib import suppress
+from io import TextIOWrapper
+from threading import Lock
+from typing import TextIO
+
+_BUFFER_BYTES = 65_536
+
+
+class Wire:
+    """What a host writes and reads, on descriptors that nobody else knows of.
+
+    Meanwhile stdin is empty and stdout is stderr, for everybody else in the process and for its children: what they
+    print does not end up among the messages, and what they read is not taken from them.
+
+    Args:
+        stdin: the process's.
+        stdout: the process's.
+
+    Raises:
+        OSError: if they are no descriptors 0 and 1, or cannot be moved; they are as they were then.
+    """
+
+    def __init__(self, stdin: TextIO, stdout: TextIO) -> None:
+        if (stdin.fileno(), stdout.fileno()) != (0, 1):
+            raise OSError("stdin and stdout are not the process's own")
+        self._stdout = stdout
+        self._writing = Lock()
+        self._in, self._out = _private(0), _private(1)
+        try:
+            _divert(0, os.open(os.devnull, os.O_RDONLY))
+            _divert(1, _stderr())
+        except OSError:
+            self.release()
+            raise
+        # Never closed: a thread may wait on it until the process ends.
+        source = os.fdopen(self._in, "rb", _BUFFER_BYTES, closefd=False)
+        self.lines = TextIOWrapper(source, encoding="utf-8", errors="replace")
+        """What the host says, each line with its end; iterating waits for the next one."""
+
+    def write(self, text: str) -> None:
+        """Say whole lines to the host; a thread that does so waits for another's.
+
+        Raises:
+            OSError: if the host has gone.
+        """
+        rest = memoryview(text.encode())
+        with self._writing:
+            while rest:
+                rest = rest[os.write(self._out, rest) :]
+
+    def release(self) -> None:
+        """Give both back to the process."""
+        with suppress(OSError, ValueError):
+            # What somebody printed must not follow the messages.
+            self._stdout.flush()
+        for fd, private in ((0, self._in), (1, self._out)):
+            with suppress(OSError):
+                os.dup2(private, fd)
+                _tell_windows(fd)
+
+
+def _private(fd: int) -> int:
+    private = os.dup(fd)
+    if private <= 2:
+        # One of the three was closed, and a child would take it for that.
+        os.close(private)
+        raise OSError(f"descriptor {fd} has no place above the standard ones")
+    return private
+
+
+def _stderr() -> int:
+    try:
+        return os.dup(2)
+    except OSError:
+        return os.open(os.devnull, os.O_WRONLY)
+
+
+def _divert(fd: int, target: int) -> None:
+    try:
+        os.dup2(target, fd)
+    finally:
+        os.close(target)
+    with suppress(OSError):
+        _tell_windows(fd)
+
+
+def _tell_windows(fd: int) -> None:
+    """Have the children of a Windows process inherit what a descriptor is now: it keeps a list of its own."""
+    if sys.platform == "win32":
+        import ctypes
+        import msvcrt
+
+        # STD_INPUT_HANDLE is -10, and STD_OUTPUT_HANDLE the next one down.
+        handle = ctypes.c_void_p(msvcrt.get_osfhandle(fd))
+        ctypes.windll.kernel32.SetStdHandle(ctypes.c_ulong(-10 - fd), handle)

@@ -1,0 +1,202 @@
+"""Our command as a host starts it, while the SDK is not there yet: nothing is lost, and nothing is said twice."""
+
+import json
+import signal
+import sys
+from typing import Any
+
+import pytest
+
+from agentphone_mcp import __version__
+
+HELLO = {
+    "jsonrpc": "2.0",
+    "id": 0,
+    "method": "initialize",
+    "params": {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "tëst", "version": "1"}},
+}
+READY = {"jsonrpc": "2.0", "method": "notifications/initialized"}
+LIST = {"jsonrpc": "2.0", "id": "list", "method": "tools/list"}
+PING = {"jsonrpc": "2.0", "id": 9, "method": "ping"}
+ENVELOPE = {
+    "_meta": {
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"},
+        "io.modelcontextprotocol/clientCapabilities": {},
+    }
+}
+DISCOVER = {"jsonrpc": "2.0", "id": 0, "method": "server/discover", "params": ENVELOPE}
+# Answered without a key and without a network: there is no such tool.
+CALL = {"jsonrpc": "2.0", "id": 3, "method": "tools/call", "params": {"name": "no_such_tool", "arguments": {}}}
+OLD, NEW = [HELLO, READY, LIST], [DISCOVER, {**LIST, "params": ENVELOPE}]
+ERAS = pytest.mark.parametrize(
+    ("first", "call"), [(OLD, CALL), (NEW, {**CALL, "params": CALL["params"] | ENVELOPE})], ids=["handshake", "modern"]
+)
+
+
+def ids(messages: list[Any]) -> list[Any]:
+    """Whom they answer."""
+    return [message.get("id") for message in messages]
+
+
+@ERAS
+async def test_the_first_questions_are_answered_before_the_sdk_is_there(started: Any, first: Any, call: Any) -> None:
+    """A call that comes with them waits; each is answered once, and what others print is not among it."""
+    async with started() as host:
+        await host.say(*first, call)
+        hello, tools = await host.hear(2)
+        assert (hello["id"], tools["id"]) == (0, "list")
+        assert __version__ in json.dumps(hello)
+        assert len(tools["result"]["tools"]) > 30
+        await host.let_the_sdk_in()
+        [called] = await host.hear(1)
+        assert (called["id"], called["result"]["isError"]) == (3, True)
+        rest, log = await host.end()
+        assert rest == []
+        assert host.process.returncode == 0, log
+    assert "printed" in log
+    assert "by a child \n" in log
+    assert "otherwise" not in log
+
+
+@pytest.mark.parametrize("ending", [b"\n", b"\r\n"], ids=["lf", "crlf"])
+async def test_a_message_in_pieces_is_one_message(started: Any, ending: bytes) -> None:
+    """Byte by byte, and whatever ends a line; blank lines say nothing."""
+    async with started() as host:
+        for message in (HELLO, LIST):
+            for byte in json.dumps(message, ensure_ascii=False).encode() + ending + ending:
+                await host.say(bytes([byte]))
+        assert ids(await host.hear(2)) == [0, "list"]
+        await host.let_the_sdk_in()
+        await host.say(CALL)
+        assert ids(await host.hear(1)) == [3]
+        assert (await host.end())[0] == []
+
+
+LINES = [json.dumps(line).encode() + b"\n" for line in (*OLD, CALL)]
+ENDS = {
+    "before-anything": (b"", []),
+    "after-a-blank-line": (b"\n", []),
+    "within-the-first-line": (LINES[0][:40], []),
+    "before-the-first-lines-end": (LINES[0][:-1], [0]),
+    "after-the-handshake": (LINES[0], [0]),
+    "after-the-notification": (b"".join(LINES[:2]), [0]),
+    "after-the-list": (b"".join(LINES[:3]), [0, "list"]),
+    "within-the-call": (b"".join(LINES)[:-30], [0, "list"]),
+}
+
+
+@pytest.mark.parametrize(("said", "answered"), ENDS.values(), ids=ENDS.keys())
+async def test_a_host_that_leaves_early_has_its_answers(started: Any, said: bytes, answered: list[Any]) -> None:
+    """Once each; and the process ends well when it has caught up."""
+    async with started() as host:
+        await host.say(said)
+        host.process.stdin.write_eof()
+        assert ids(await host.hear(len(answered))) == answered
+        await host.let_the_sdk_in()
+        rest, log = await host.end()
+        assert rest == []
+        assert host.process.returncode == 0, log
+    assert "otherwise" not in log
+
+
+async def test_a_call_before_the_end_is_answered_at_most_once(started: Any) -> None:
+    """The SDK breaks it off at the end of its input, before or after it has begun; what was said early is said."""
+    async with started() as host:
+        await host.say(*OLD, CALL)
+        host.process.stdin.write_eof()
+        await host.let_the_sdk_in()
+        rest, log = await host.end()
+        assert ids(rest) in ([0, "list"], [0, "list", 3])
+        assert host.process.returncode == 0, log
+    assert "otherwise" not in log
+
+
+async def test_what_is_no_message_harms_nothing(started: Any) -> None:
+    """Garbage, half a character, a batch and an answer to nobody; what comes after them waits, and is answered."""
+    garbage = [b"{\n", b"\xff\xfe\n", b"[" + LINES[2].strip() + b"]\n", b'{"jsonrpc":"2.0","id":7,"result":{}}\n']
+    async with started() as host:
+        await host.say(HELLO, *garbage, LIST, PING)
+        assert ids(await host.hear(1)) == [0]
+        await host.let_the_sdk_in()
+        assert sorted(map(str, ids(await host.hear(2)))) == ["9", "list"]
+        assert (await host.end())[0] == []
+
+
+async def test_a_huge_line_waits_and_is_answered(started: Any) -> None:
+    """Two megabytes, more than a pipe holds at once."""
+    huge = {**CALL, "params": CALL["params"] | {"arguments": {"text": "é" * (1 << 20)}}}
+    async with started() as host:
+        await host.say(HELLO, huge, {**CALL, "id": 4})
+        assert ids(await host.hear(1)) == [0]
+        await host.let_the_sdk_in()
+        assert sorted(ids(await host.hear(2))) == [3, 4]
+        assert (await host.end())[0] == []
+
+
+async def test_what_waits_is_answered_though_the_list_was_cancelled(started: Any) -> None:
+    """A cancellation of what was answered comes too late, and one of what waits does not."""
+
+    def cancelled(request_id: Any) -> dict[str, Any]:
+        return {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": request_id}}
+
+    async with started() as host:
+        await host.say(*OLD, cancelled("list"), {**PING, "id": 8}, cancelled(0))
+        assert ids(await host.hear(2)) == [0, "list"]
+        await host.let_the_sdk_in()
+        assert ids(await host.hear(1)) == [8]
+        rest, log = await host.end()
+    assert rest == []
+    assert "otherwise" not in log
+
+
+async def test_only_the_chosen_tools_are_listed_early(started: Any) -> None:
+    """As the settings say, which are read before anything is answered."""
+    async with started(AGENTPHONE_TOOLSETS="numbers", AGENTPHONE_READ_ONLY="1") as host:
+        await host.say(*OLD)
+        tools = (await host.hear(2))[1]["result"]["tools"]
+        assert [tool["name"] for tool in tools] == ["list_numbers", "find_available_numbers"]
+        await host.let_the_sdk_in()
+        assert (await host.end())[0] == []
+
+
+async def test_a_wrong_setting_is_said_before_anything_is_answered(started: Any) -> None:
+    """The host gets no answer, and its user one line."""
+    async with started(AGENTPHONE_LIMITS="calls=many") as host:
+        await host.say(*OLD)
+        rest, log = await host.end()
+    assert (rest, host.process.returncode) == ([], 2)
+    assert log.startswith("Error: AGENTPHONE_LIMITS")
+    assert log.count("\n") == 1
+
+
+async def test_what_goes_wrong_after_the_first_answers_is_said_in_one_line(started: Any, tmp_path: Any) -> None:
+    """Here the keychain has a live key for a loopback address."""
+    kept = {"agentphone-mcp": {"http://127.0.0.1:9": "sk_live_not_a_real_key_0042"}}
+    (tmp_path / "kept.json").write_text(json.dumps(kept), encoding="utf-8")
+    keychain = {
+        "AGENTPHONE_KEYCHAIN": "on",
+        "AGENTPHONE_BASE_URL": "http://127.0.0.1:9",
+        "PRETEND_KEYCHAIN": str(tmp_path / "kept.json"),
+        "PYTHON_KEYRING_BACKEND": "tests.login.pretend_keychain.Keychain",
+    }
+    async with started(**keychain) as host:
+        await host.say(*OLD)
+        assert ids(await host.hear(2)) == [0, "list"]
+        # Stdin stays open: it is not the end of the session that ends the process.
+        await host.process.wait()
+        rest, log = await host.end()
+    assert (rest, host.process.returncode) == ([], 2)
+    assert log.startswith("Error: AGENTPHONE_BASE_URL")
+    assert log.count("\n") == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such signal can be sent there")
+async def test_ctrl_c_ends_the_process_before_the_sdk_is_there(started: Any) -> None:
+    """At once, with the gate still closed."""
+    async with started() as host:
+        await host.say(HELLO)
+        assert ids(await host.hear(1)) == [0]
+        host.process.send_signal(signal.SIGINT)
+        await host.process.wait()
+        assert host.process.returncode == -signal.SIGINT

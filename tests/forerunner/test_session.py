@@ -1,0 +1,217 @@
+"""A session from its first line on, with the SDK in this process, which comes when the test says so."""
+
+import asyncio
+import json
+import threading
+from dataclasses import replace
+from pathlib import Path
+from queue import Queue
+from typing import Any
+
+import pytest
+
+from agentphone_mcp import __version__
+from agentphone_mcp.config import TOOLSETS, Config
+from agentphone_mcp.forerunner.answers import EarlyAnswers
+from agentphone_mcp.forerunner.session import Forerunner
+from agentphone_mcp.forerunner.surface import SURFACE, load, note_difference, select
+from agentphone_mcp.server import create_server
+
+PATIENCE = 60
+HELLO = {
+    "jsonrpc": "2.0",
+    "id": 0,
+    "method": "initialize",
+    "params": {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}},
+}
+LIST = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
+PING = {"jsonrpc": "2.0", "id": 2, "method": "ping"}
+GOLDEN = json.loads(SURFACE.read_text(encoding="utf-8"))
+KNOWN = select(GOLDEN, TOOLSETS, read_only=False)
+
+
+class Said:
+    """A wire to a host in this process.
+
+    Args:
+        fails: how many of the first things that are written fail.
+    """
+
+    def __init__(self, fails: int = 0) -> None:
+        self._said: Queue[str | None] = Queue()
+        self._heard: list[dict[str, Any]] = []
+        self._more = threading.Condition()
+        self._fails = fails
+        self.lines = iter(self._said.get, None)
+
+    def write(self, text: str) -> None:
+        """Hear it."""
+        if self._fails:
+            self._fails -= 1
+            raise BrokenPipeError
+        with self._more:
+            self._heard.append(json.loads(text))
+            self._more.notify_all()
+
+    def say(self, *messages: dict[str, Any] | None) -> None:
+        """Say something; None is the end."""
+        for message in messages:
+            self._said.put(None if message is None else json.dumps(message) + "\n")
+
+    def heard(self, count: int) -> list[dict[str, Any]]:
+        """What was heard, when it is so much."""
+        with self._more:
+            assert self._more.wait_for(lambda: len(self._heard) >= count, PATIENCE)
+            return list(self._heard)
+
+
+async def to_the_end(wire: Said, ahead: Forerunner, *late: dict[str, Any], count: int) -> list[dict[str, Any]]:
+    """Let the SDK come, say what is left, and leave when so much was heard: all that was."""
+    async with asyncio.timeout(PATIENCE), asyncio.TaskGroup() as tasks:
+        tasks.create_task(create_server(Config()).run_over(ahead))
+        wire.say(*late)
+        await asyncio.to_thread(wire.heard, count)
+        wire.say(None)
+    return wire.heard(count)
+
+
+def test_with_another_sdk_or_surface_a_start_goes_the_plain_way(tmp_path: Path) -> None:
+    """What was not made for this one is not said."""
+    for name, written in {
+        "mine": json.dumps(GOLDEN),
+        "another": json.dumps(GOLDEN | {"made_with": {"mcp": "2.999.0"}}),
+        "not-installed": json.dumps(GOLDEN | {"made_with": {"no_such_package": "1"}}),
+        "broken": "{",
+        "of-another-form": "{}",
+    }.items():
+        (tmp_path / name).write_text(written, encoding="utf-8")
+    found = {file.name: load(TOOLSETS, read_only=False, cache=tmp_path, written=file) for file in tmp_path.iterdir()}
+    assert {name: surface is not None for name, surface in found.items()} == {
+        "mine": True,
+        "another": False,
+        "not-installed": False,
+        "broken": False,
+        "of-another-form": False,
+    }
+    assert load(TOOLSETS, read_only=False, cache=tmp_path, written=tmp_path / "missing") is None
+
+
+def test_a_difference_is_remembered_for_these_versions(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The next start goes the plain way, and one with a newer version tries again."""
+    cache = tmp_path / "not" / "yet" / "there"
+    assert load(TOOLSETS, read_only=False, cache=cache) == KNOWN
+    note_difference(cache, "tools/list")
+    assert "the SDK answers tools/list otherwise" in caplog.text
+    assert load(TOOLSETS, read_only=False, cache=cache) is None
+    [memory] = cache.iterdir()
+    assert __version__ in memory.name
+    memory.rename(cache / memory.name.replace(__version__, "0.0.1"))
+    assert load(TOOLSETS, read_only=False, cache=cache) == KNOWN
+
+
+def test_a_difference_that_cannot_be_remembered_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A cache that is no folder ends nothing."""
+    (tmp_path / "file").write_text("")
+    note_difference(tmp_path / "file", "initialize")
+    assert "cannot be written down" in caplog.text
+
+
+async def test_a_difference_is_told_by_its_method_and_the_host_hears_one_answer() -> None:
+    """The SDK has other tools than were said."""
+    wire, differs = Said(), list[str]()
+    ahead = Forerunner(wire, EarlyAnswers(replace(KNOWN, tools={"tools": []})), differs.append)
+    wire.say(HELLO, LIST)
+    ahead.start()
+    assert wire.heard(2)[1]["result"] == {"tools": []}
+    heard = await to_the_end(wire, ahead, PING, count=3)
+    assert [message["id"] for message in heard] == [0, 1, 2]
+    assert differs == ["tools/list"]
+
+
+async def test_the_sdk_hears_of_no_cancellation_that_came_too_late() -> None:
+    """It would heed it, where whoever has answered does not; one of what waits it has to know of."""
+    wire = Said()
+    ahead = Forerunner(wire, EarlyAnswers(KNOWN), pytest.fail)
+    late, timely = (
+        {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": number}} for number in ("1", 2)
+    )
+    wire.say(HELLO, LIST, PING, late, timely, None)
+    ahead.start()
+    wire.heard(2)
+    assert [json.loads(line) async for line in ahead] == [HELLO, LIST, PING, timely]
+
+
+async def test_an_id_that_is_used_again_is_answered_again() -> None:
+    """An answer is dropped once, and not for good."""
+    wire = Said()
+    ahead = Forerunner(wire, EarlyAnswers(KNOWN), pytest.fail)
+    wire.say(HELLO, LIST)
+    ahead.start()
+    wire.heard(2)
+    heard = await to_the_end(wire, ahead, PING, LIST, {**LIST, "id": 3}, count=5)
+    assert sorted(message["id"] for message in heard) == [0, 1, 1, 2, 3]
+
+
+async def test_of_two_answers_to_one_id_the_one_that_was_said_is_dropped() -> None:
+    """In whichever order the SDK comes to them."""
+    wire = Said()
+    ahead = Forerunner(wire, EarlyAnswers(KNOWN), pytest.fail)
+    wire.say(HELLO, LIST, {**PING, "id": 1}, {**LIST, "id": 5})
+    ahead.start()
+    assert [message["id"] for message in wire.heard(3)] == [0, 1, 5]
+    for result in ({}, KNOWN.tools):
+        await ahead.write(json.dumps({"jsonrpc": "2.0", "id": 1, "result": result}))
+    await ahead.write(json.dumps({"jsonrpc": "2.0", "id": 8, "result": {}}))
+    assert wire.heard(5)[3:] == [{"jsonrpc": "2.0", "id": number, "result": {}} for number in (1, 8)]
+    wire.say(None)
+
+
+async def test_what_the_sdk_breaks_off_at_the_end_is_no_difference() -> None:
+    """The host was answered, and has gone."""
+    wire = Said()
+    ahead = Forerunner(wire, EarlyAnswers(KNOWN), pytest.fail)
+    wire.say(HELLO, LIST, None)
+    ahead.start()
+    wire.heard(2)
+    assert [json.loads(line)["id"] async for line in ahead] == [0, 1]
+    broken_off = {"jsonrpc": "2.0", "id": 1, "error": {"code": -32000, "message": "Connection closed"}}
+    await ahead.write(json.dumps(broken_off))
+    assert [message["id"] for message in wire.heard(2)] == [0, 1]
+
+
+async def test_a_request_of_the_servers_own_is_no_answer() -> None:
+    """It may bear an id that the host has used as well."""
+    wire = Said()
+    ahead = Forerunner(wire, EarlyAnswers(KNOWN), pytest.fail)
+    wire.say(HELLO)
+    ahead.start()
+    wire.heard(1)
+    await ahead.write('{"jsonrpc":"2.0","id":0,"method":"ping"}\n')
+    assert wire.heard(2)[1]["method"] == "ping"
+    wire.say(None)
+
+
+async def test_a_host_that_did_not_hear_the_first_answer_gets_the_sdks() -> None:
+    """What could not be written was not said."""
+    wire = Said(fails=1)
+    ahead = Forerunner(wire, EarlyAnswers(KNOWN), pytest.fail)
+    ahead.start()
+    heard = await to_the_end(wire, ahead, HELLO, LIST, count=2)
+    assert [message["id"] for message in heard] == [0, 1]
+
+
+async def test_nothing_is_answered_early_once_the_sdk_is_there() -> None:
+    """It answers all, and in what it says nothing is dropped."""
+    wire = Said()
+    ahead = Forerunner(wire, EarlyAnswers(replace(KNOWN, tools={"tools": []})), pytest.fail)
+    wire.say(HELLO)
+    ahead.start()
+    wire.heard(1)
+    async with asyncio.timeout(PATIENCE), asyncio.TaskGroup() as tasks:
+        tasks.create_task(create_server(Config()).run_over(ahead))
+        wire.say(PING)
+        await asyncio.to_thread(wire.heard, 2)
+        wire.say(LIST)
+        listed = (await asyncio.to_thread(wire.heard, 3))[2]
+        wire.say(None)
+    assert len(listed["result"]["tools"]) > 30
