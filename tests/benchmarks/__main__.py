@@ -82,6 +82,8 @@ def asked() -> argparse.Namespace:
     unknown = [name for name in given.only or [] if name not in MEASURES]
     if unknown:
         parser.error(f"there is no measure {unknown[0]!r}; there are {names}")
+    if given.json and not given.json.parent.is_dir():
+        parser.error(f"there is no folder {given.json.parent} to write {given.json.name} into")
     if given.save and (given.only or given.quick):
         parser.error("only a whole run is kept: leave out --only and --quick, or --save")
     return given

@@ -53,7 +53,7 @@ def calls(quick: bool) -> Generator[Figure]:
 
 def _slowest(name: str, ours: list[float], floors: list[float], beside: str) -> Figure:
     one, other = p95(ours), p95(floors)
-    return Figure("calls", f"{name}, 95th percentile", "ms", one, other, beside, one / other)
+    return Figure("calls", f"{name}, p95", "ms", one, other, beside, one / other)
 
 
 class _Commits:

@@ -7,7 +7,6 @@ from time import perf_counter
 from typing import Literal, TypeVar
 
 Took = TypeVar("Took")
-_FORMATS = {"ms": ",.2f", "MiB": ",.1f", "bytes": ",.0f", "calls/s": ",.0f"}
 
 
 class Odd(Exception):
@@ -73,7 +72,10 @@ class Figure:
 
     def in_words(self, amount: float | None) -> str:
         """Give an amount of this figure's kind with its unit; nothing for None."""
-        return "" if amount is None else f"{amount:{_FORMATS[self.unit]}} {self.unit}"
+        if amount is None:
+            return ""
+        digits = 0 if amount >= 100 or self.unit == "bytes" else 1 if amount >= 10 else 2
+        return f"{amount:,.{digits}f} {self.unit}"
 
 
 def paired(

@@ -107,9 +107,9 @@ def measure(quick: bool) -> Generator[Figure]:
     with tempfile.TemporaryDirectory() as state, running(speed=speed) as sandbox:
         idle, most, late = asyncio.run(many(sandbox, state, calls))
     yield paired("following", "memory", "MiB", [most], [idle], f"idle server, {calls} calls", Budget("more", 15))
-    yield Figure("following", "a turn's way to its client", "ms", statistics.median(late))
+    yield Figure("following", "a turn's way", "ms", statistics.median(late))
     slowest = Budget("value", 50)
-    yield Figure("following", "a turn's way, 95th percentile", "ms", p95(late), budget=slowest)
+    yield Figure("following", "a turn's way, p95", "ms", p95(late), budget=slowest)
 
 
 async def until(sandbox: Sandbox, call_id: str, listeners: int) -> float:

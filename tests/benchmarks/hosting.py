@@ -195,7 +195,7 @@ def measure(quick: bool) -> Generator[Figure]:
             asyncio.run(rounds((ours, plain), "legacy", call_id, sessions, given))
             budget = Budget("ratio", LEAST_RATIO, is_least=True) if sessions == 32 else None
             rates = [server.rates.pop("legacy") for server in (ours, plain)]
-            yield paired("hosting", f"sessions: {sessions}", "calls/s", *rates, "plain server, same request", budget)
+            yield paired("hosting", f"sessions: {sessions}", "calls/s", *rates, "plain server", budget)
         peaks = [[server.peak()] for server in (ours, plain)]
     yield paired("hosting", "peak memory", "MiB", *peaks, "plain server", Budget("more", MOST_MIB))
 

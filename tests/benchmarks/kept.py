@@ -33,10 +33,9 @@ ROWS = {
     ("start", "tools/list"): "start to `tools/list`, stdio",
     ("memory", "after 100 calls"): "memory after 100 calls",
     ("calls", "get_call"): "`get_call`",
-    ("calls", "gated send_message"): "`send_message`, gated",
     ("overview", "account_overview"): "`account_overview`, 200 ms away",
     ("hosting", "sessions: 32"): "over HTTP, 32 sessions",
-    ("following", "a turn's way, 95th percentile"): "a followed turn, 95th percentile",
+    ("following", "a turn's way, p95"): "a followed turn, 95th percentile",
 }
 
 
@@ -92,9 +91,10 @@ def read(file: Path = LATEST) -> dict[tuple[str, str], Figure]:
 
 def in_readme(text: str, figures: dict[tuple[str, str], Figure]) -> str:
     """The README with its table of the figures that are kept."""
-    lines = ["| | takes | beside | promised |", "|---|---|---|---|"]
+    rows: list[str] = []
     for which, words in ROWS.items():
         if figure := figures.get(which):
             beside = f"{figure.ratio:.2f} × {figure.beside}" if figure.ratio else ""
-            lines.append(f"| {words} | {figure.in_words(figure.value)} | {beside} | {figure.promise} |")
-    return replaced(text, "figures", lines)
+            rows.append(f"| {words} | {figure.in_words(figure.value)} | {beside} | {figure.promise} |")
+    head = ["| | takes | beside | promised |", "|---|---|---|---|"]
+    return replaced(text, "figures", [*head, *rows] if rows else ["No run is kept yet."])
