@@ -15,7 +15,6 @@ import calling
 import context
 import following
 import hosting
-import httpx
 import kept
 import starting
 from figures import Figure, Odd
@@ -39,8 +38,9 @@ MEASURES: dict[str, Callable[[bool], Iterable[Figure]]] = {
 def main() -> int:
     """Measure what was asked for; the exit code is 1 if something could not be measured or written."""
     given = asked()
-    # Whoever is told to stop ends what it started.
-    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    # However it is told to stop, it ends what it started; a shell has its background jobs ignore the one of Ctrl+C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="replace")  # an old code page lacks some of the characters
     # A file has no width of its own.
@@ -97,10 +97,17 @@ def measured(names: Iterable[str], quick: bool, aside: Console) -> tuple[list[Fi
         try:
             with aside.status(f"measuring {name}"):
                 figures += MEASURES[name](quick)
-        except (Odd, OSError, httpx.HTTPError) as wrong:
-            aside.print(f"{name} could not be measured: {wrong}", style="red", markup=False, soft_wrap=True)
+        except Exception as wrong:  # noqa: BLE001 - what else can be measured is worth having, whatever this was
+            aside.print(f"{name} could not be measured: {_reason(wrong)}", style="red", markup=False, soft_wrap=True)
             failed.append(name)
     return figures, failed
+
+
+def _reason(wrong: Exception) -> str:
+    """What was wrong first, in words."""
+    while isinstance(wrong, ExceptionGroup):
+        wrong = wrong.exceptions[0]
+    return str(wrong) or type(wrong).__name__
 
 
 if __name__ == "__main__":

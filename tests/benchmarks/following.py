@@ -85,12 +85,13 @@ async def many(sandbox: Sandbox, state: str, calls: int) -> tuple[float, float, 
                     arguments = {"call_id": call_id, "max_seconds": 600}
                     return await client.call_tool("wait_for_call", arguments, progress_callback=note)
 
-                following = asyncio.gather(*(follow(call_id) for call_id in ids))
                 most = idle
-                while not following.done():
-                    most = max(most, memory(pid, "VmRSS"))
-                    await asyncio.sleep(0.25)
-                told = [one.structured_content for one in await following]
+                async with asyncio.TaskGroup() as group:
+                    following = [group.create_task(follow(call_id)) for call_id in ids]
+                    while not all(task.done() for task in following):
+                        most = max(most, memory(pid, "VmRSS"))
+                        await asyncio.sleep(0.25)
+                told = [task.result().structured_content for task in following]
     for one in told:
         call_id = one["call_id"]
         assert one["ended"], one

@@ -77,22 +77,33 @@ def child(*command: str, told: dict[str, str], **streams: Any) -> Generator[subp
 
 
 @contextmanager
+def _not_forever(process: subprocess.Popen[bytes]) -> Generator[None]:
+    """Kill it after a while, so that whoever reads from it reads its end."""
+    too_late = Timer(PATIENCE, process.kill)
+    too_late.start()
+    try:
+        yield
+    finally:
+        too_late.cancel()
+
+
+@contextmanager
 def serving(*command: str, told: dict[str, str]) -> Generator[tuple[str, int]]:
     """A server over HTTP that says where it is: its address and its process."""
     with child(*command, told=told, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
         assert process.stderr
-        too_late = Timer(PATIENCE, process.kill)
-        too_late.start()
-        said = process.stderr.readline().decode()
-        too_late.cancel()
+        with _not_forever(process):
+            said = process.stderr.readline().decode()
         if "Serving on" not in said:
             raise Odd(f"{command[1:]} does not serve, it says: {said.strip()}")
         # A pipe that nobody empties would stop it; what goes wrong there is seen here.
         log = Thread(target=shutil.copyfileobj, args=(process.stderr, sys.stderr.buffer), daemon=True)
         log.start()
-        yield said.split()[-1], process.pid
-        process.terminate()
-        log.join(_MOMENT)
+        try:
+            yield said.split()[-1], process.pid
+        finally:
+            process.terminate()
+            log.join(_MOMENT)
 
 
 class Host:
@@ -148,13 +159,9 @@ class Host:
 @contextmanager
 def host_of(name: str, *command: str, told: dict[str, str]) -> Generator[Host]:
     """Start a server over stdio and speak with it; its log is seen."""
-    with child(*command, told=told, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        too_late = Timer(PATIENCE, process.kill)
-        too_late.start()
-        try:
-            yield Host(name, process)
-        finally:
-            too_late.cancel()
+    streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with child(*command, told=told, **streams) as process, _not_forever(process):
+        yield Host(name, process)
 
 
 @contextmanager
