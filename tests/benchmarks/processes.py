@@ -95,7 +95,7 @@ def serving(*command: str, told: dict[str, str]) -> Generator[tuple[str, int]]:
         with _not_forever(process):
             said = process.stderr.readline().decode()
         if "Serving on" not in said:
-            raise Odd(f"{command[1:]} does not serve, it says: {said.strip()}")
+            raise Odd(f"a server does not serve over HTTP, it says: {said.strip()}")
         # A pipe that nobody empties would stop it; what goes wrong there is seen here.
         log = Thread(target=shutil.copyfileobj, args=(process.stderr, sys.stderr.buffer), daemon=True)
         log.start()
