@@ -13,22 +13,22 @@ import statistics
 import sys
 import tempfile
 from collections import defaultdict
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Generator
+from contextlib import AbstractContextManager
 from decimal import Decimal
-from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+from figures import Budget, Figure, p95, paired
 from mcp.client import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp.client.streamable_http import streamable_http_client
+from processes import NO_CAPS, OURS, Account, memory, serving
 
 from agentphone_mcp.sandbox import Sandbox, running
 
 FRIEND, TALKATIVE = "+14155559999", "+14155550109"
 AGENT = {"agent_id": "agt_frontdesk", "confirm": True, "repeat": True}
-OFF = ",".join(f"{cap}=off" for cap in ("calls", "calls_to_one_number", "spend"))
 
 
 class Turns:
@@ -47,63 +47,51 @@ class Turns:
                     self.told[happening.row["callId"]].append(now)
 
 
-def environment(sandbox: Sandbox, state: str) -> dict[str, str]:
-    """What a server needs to know."""
-    ours = {"AGENTPHONE_API_KEY": sandbox.key, "AGENTPHONE_BASE_URL": sandbox.url}
-    return os.environ | ours | {"AGENTPHONE_STATE": state, "AGENTPHONE_LIMITS": OFF}
+def settings(sandbox: Sandbox, state: str) -> dict[str, str]:
+    """What a server is told."""
+    return Account(sandbox.url, sandbox.key, "").told | {"AGENTPHONE_STATE": state, "AGENTPHONE_LIMITS": NO_CAPS}
 
 
-@asynccontextmanager
-async def over_http(sandbox: Sandbox, state: str) -> AsyncIterator[tuple[str, int]]:
+def over_http(sandbox: Sandbox, state: str) -> AbstractContextManager[tuple[str, int]]:
     """A server on a free port: its address and its process."""
-    command = ("-m", "agentphone_mcp", "--transport", "streamable-http", "--port", "0")
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, *command, env=environment(sandbox, state), stderr=asyncio.subprocess.PIPE
-    )
-    assert process.stderr
-    url = (await process.stderr.readline()).decode().split()[-1]
-    try:
-        yield url, process.pid
-    finally:
-        process.terminate()
-        await process.wait()
+    return serving(*OURS, "--transport", "streamable-http", "--port", "0", told=settings(sandbox, state))
 
 
-def memory(pid: int, kind: str = "VmRSS") -> float:
-    """The memory of a process, in MiB."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(f"{kind}:")) / 1024
+async def many(sandbox: Sandbox, state: str, calls: int) -> tuple[float, float, list[float]]:
+    """Follow many calls at once.
 
-
-async def many(sandbox: Sandbox, state: str, calls: int) -> None:
-    """Follow many calls at once and print memory and latency."""
+    Returns:
+        The server's memory when idle and at most, in MiB, and how late each turn reached its client, in ms.
+    """
     sandbox.world.account.purse.balance = Decimal(1_000)
     turns, late = Turns(), list[float]()
-    async with over_http(sandbox, state) as (url, pid), Client(streamable_http_client(url)) as client:
-        await client.list_tools()
-        await client.call_tool("place_call", {"to_number": "+14155550101", **AGENT})
-        idle = memory(pid)
-        with sandbox.world.feed.watching(turns, room=100_000) as turns.watcher:
-            placed = [
-                await client.call_tool("place_call", {"to_number": FRIEND, "prompt": f"No. {number}", **AGENT})
-                for number in range(calls)
-            ]
-            ids = [one.structured_content["result"]["id"] for one in placed]
-            heard: dict[str, list[float]] = defaultdict(list)
+    with over_http(sandbox, state) as (url, pid):
+        async with Client(streamable_http_client(url)) as client:
+            await client.list_tools()
+            await client.call_tool("place_call", {"to_number": "+14155550101", **AGENT})
+            idle = memory(pid, "VmRSS")
+            with sandbox.world.feed.watching(turns, room=100_000) as turns.watcher:
+                placed = [
+                    await client.call_tool("place_call", {"to_number": FRIEND, "prompt": f"No. {number}", **AGENT})
+                    for number in range(calls)
+                ]
+                ids = [one.structured_content["result"]["id"] for one in placed]
+                heard: dict[str, list[float]] = defaultdict(list)
 
-            async def follow(call_id: str) -> Any:
-                async def note(*_: Any) -> None:
-                    heard[call_id].append(perf_counter())
+                async def follow(call_id: str) -> Any:
+                    async def note(*_: Any) -> None:
+                        heard[call_id].append(perf_counter())
 
-                arguments = {"call_id": call_id, "max_seconds": 600}
-                return await client.call_tool("wait_for_call", arguments, progress_callback=note)
+                    arguments = {"call_id": call_id, "max_seconds": 600}
+                    return await client.call_tool("wait_for_call", arguments, progress_callback=note)
 
-            following = asyncio.gather(*(follow(call_id) for call_id in ids))
-            most = idle
-            while not following.done():
-                most = max(most, memory(pid))
-                await asyncio.sleep(0.25)
-            told = [one.structured_content for one in await following]
+                most = idle
+                async with asyncio.TaskGroup() as group:
+                    following = [group.create_task(follow(call_id)) for call_id in ids]
+                    while not all(task.done() for task in following):
+                        most = max(most, memory(pid, "VmRSS"))
+                        await asyncio.sleep(0.25)
+                told = [task.result().structured_content for task in following]
     for one in told:
         call_id = one["call_id"]
         assert one["ended"], one
@@ -111,12 +99,18 @@ async def many(sandbox: Sandbox, state: str, calls: int) -> None:
         # What was said before anybody followed comes all at once.
         first = min(heard[call_id])
         late += [there - here for here, there in zip(turns.told[call_id], heard[call_id], strict=True) if here > first]
-    p95 = statistics.quantiles(late, n=20)[-1] * 1000
-    print(f"{calls} followed calls   {most - idle:6.1f} MiB over the idle server's {idle:.1f}")
-    print(
-        f"a turn's way to its client   {statistics.median(late) * 1000:6.1f} ms median, {p95:.1f} ms p95 "
-        f"({len(late)} turns)"
-    )
+    return idle, most, [seconds * 1000 for seconds in late]
+
+
+def measure(quick: bool) -> Generator[Figure]:
+    """What followed calls take of the server's memory, and how long a turn is on its way to whoever follows."""
+    calls, speed = (3, 20) if quick else (50, 2)
+    with tempfile.TemporaryDirectory() as state, running(speed=speed) as sandbox:
+        idle, most, late = asyncio.run(many(sandbox, state, calls))
+    yield paired("following", "memory", "MiB", [most], [idle], f"idle server, {calls} calls", Budget("more", 15))
+    yield Figure("following", "a turn's way", "ms", statistics.median(late))
+    slowest = Budget("value", 50)
+    yield Figure("following", "a turn's way, p95", "ms", p95(late), budget=slowest)
 
 
 async def until(sandbox: Sandbox, call_id: str, listeners: int) -> float:
@@ -139,7 +133,7 @@ async def leave(client: Client, sandbox: Sandbox) -> tuple[asyncio.Task[Any], st
 async def leaving(sandbox: Sandbox, state: str) -> None:
     """Cancel over stdio, and disconnect over HTTP."""
     command = StdioServerParameters(
-        command=sys.executable, args=["-m", "agentphone_mcp"], env=environment(sandbox, state)
+        command=sys.executable, args=["-m", "agentphone_mcp"], env=os.environ | settings(sandbox, state)
     )
     for mode in ("auto", "legacy"):
         async with Client(stdio_client(command), mode=mode) as client:
@@ -148,7 +142,7 @@ async def leaving(sandbox: Sandbox, state: str) -> None:
             print(
                 f"cancelled over stdio ({mode})   {await until(sandbox, call_id, 0):6.1f} ms until the stream is closed"
             )
-        async with over_http(sandbox, state) as (url, _):
+        with over_http(sandbox, state) as (url, _):
             async with Client(streamable_http_client(url), mode=mode) as client:
                 waiting, call_id = await leave(client, sandbox)
                 waiting.cancel()
@@ -164,7 +158,7 @@ async def leaving(sandbox: Sandbox, state: str) -> None:
 async def six_minutes(sandbox: Sandbox, state: str) -> None:
     """Follow the longest script in pieces of 45 s, and print whether each turn came once."""
     command = StdioServerParameters(
-        command=sys.executable, args=["-m", "agentphone_mcp"], env=environment(sandbox, state)
+        command=sys.executable, args=["-m", "agentphone_mcp"], env=os.environ | settings(sandbox, state)
     )
     async with Client(stdio_client(command), read_timeout_seconds=60) as client:
         placed = await client.call_tool("place_call", {"to_number": TALKATIVE, **AGENT})
@@ -198,7 +192,12 @@ def main() -> None:
         if given.six_minutes:
             asyncio.run(six_minutes(sandbox, state))
         else:
-            asyncio.run(many(sandbox, state, given.calls))
+            idle, most, late = asyncio.run(many(sandbox, state, given.calls))
+            print(f"{given.calls} followed calls   {most - idle:6.1f} MiB over the idle server's {idle:.1f}")
+            print(
+                f"a turn's way to its client   {statistics.median(late):6.1f} ms median, {p95(late):.1f} ms p95 "
+                f"({len(late)} turns)"
+            )
             asyncio.run(leaving(sandbox, state))
 
 

@@ -15,34 +15,28 @@ import argparse
 import asyncio
 import json
 import os
-import secrets
-import socket
 import statistics
 import sys
 import tempfile
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 from urllib.parse import urlsplit
 
-import httpx
+from figures import Budget, Figure, Odd, paired
+from processes import FOLDER, HELLO, LEGACY, ME, memory, sandbox, serving
 
 LEAST_RATIO, MOST_MIB = 0.9, 40
-MODERN, LEGACY = "2026-07-28", "2025-11-25"
-ME = {"name": "benchmark", "version": "1"}
-TICKS = os.sysconf("SC_CLK_TCK")
+MODERN = "2026-07-28"
+OVER_HTTP = ("--transport", "streamable-http", "--port", "0")
 _ENVELOPE = {
     "io.modelcontextprotocol/protocolVersion": MODERN,
     "io.modelcontextprotocol/clientInfo": ME,
     "io.modelcontextprotocol/clientCapabilities": {},
 }
-
-
-class Odd(Exception):
-    """A server did not do what it is measured at."""
 
 
 @dataclass
@@ -59,12 +53,11 @@ class Server:
     def processor_seconds(self) -> float:
         """What its process has spent so far, in the kernel too."""
         spent = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[11:13]
-        return sum(map(int, spent)) / TICKS
+        return sum(map(int, spent)) / os.sysconf("SC_CLK_TCK")
 
     def peak(self) -> float:
         """The most memory that it ever had, in MiB."""
-        lines = Path(f"/proc/{self.pid}/status").read_text().splitlines()
-        return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) / 1024
+        return memory(self.pid, "VmHWM")
 
 
 class Connection:
@@ -89,8 +82,7 @@ class Connection:
             params["_meta"] = _ENVELOPE
             self._headers |= {"MCP-Protocol-Version": MODERN, "Mcp-Method": "tools/call", "Mcp-Name": "get_call"}
         else:
-            hello = {"protocolVersion": LEGACY, "capabilities": {}, "clientInfo": ME}
-            headers, _ = await self._ask(self._request("initialize", hello, id=0))
+            headers, _ = await self._ask(self._request("initialize", HELLO, id=0))
             self._headers |= {"Mcp-Session-Id": headers["mcp-session-id"], "MCP-Protocol-Version": LEGACY}
             await self._ask(self._request("notifications/initialized"))
         self._call = self._request("tools/call", params, id=1)
@@ -153,75 +145,59 @@ async def one_round(server: Server, era: str, call_id: str, sessions: int, secon
 
 def command(given: argparse.Namespace, run: str, *arguments: str) -> list[str]:
     """How a server is started on the loop and the parser that were asked for."""
-    prelude = "import runpy, sys\n"
+    prelude = f"import runpy, sys\nsys.path.insert(0, {str(FOLDER)!r})\n"
     if given.http == "h11":
         prelude += "sys.modules['httptools'] = None\n"  # uvicorn takes it wherever it can be imported
     if given.loop == "uvloop":
         prelude += "import uvloop\nuvloop.install()\n"
-    return [sys.executable, "-c", f"{prelude}runpy.{run}", *arguments]
+    return [
+        sys.executable,
+        "-c",
+        f"{prelude}runpy.run_module({run!r}, run_name='__main__', alter_sys=True)",
+        *arguments,
+    ]
 
 
-@asynccontextmanager
-async def process(*command: str, **settings: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Somebody else, until the block is left; what goes wrong there is seen here."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("AGENTPHONE_")}
-    running = await asyncio.create_subprocess_exec(
-        *command, env=clean | settings, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE
-    )
-    try:
-        yield running
-    finally:
-        if running.returncode is None:
-            running.terminate()
-        _, log = await running.communicate()
-        sys.stderr.write(log.decode())
-
-
-async def sandbox_with_a_call(stack: AsyncExitStack) -> tuple[dict[str, str], str]:
-    """A sandbox where a call has come to its end: the settings of whoever asks it, and the call's id."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    url, key = f"http://127.0.0.1:{port}", f"sk_sandbox_{secrets.token_hex(16)}"
-    arguments = ("-m", "agentphone_mcp", "sandbox", "--port", str(port), "--speed", "200")
-    await stack.enter_async_context(process(sys.executable, *arguments, AGENTPHONE_SANDBOX_KEY=key))
-    transport = httpx.AsyncHTTPTransport(retries=10)  # it takes a moment to listen
-    headers = {"Authorization": f"Bearer {key}"}
-    async with httpx.AsyncClient(base_url=url, headers=headers, transport=transport, trust_env=False) as http:
-        placed = await http.post("/v1/calls", json={"agentId": "agt_frontdesk", "toNumber": "+14155559999"})
-        call_id = placed.raise_for_status().json()["id"]
-        while (await http.get(f"/v1/calls/{call_id}")).json()["status"] != "completed":  # noqa: ASYNC110 - it tells nobody
-            await asyncio.sleep(0.1)
-    return {"AGENTPHONE_API_KEY": key, "AGENTPHONE_BASE_URL": url}, call_id
-
-
-async def measure(given: argparse.Namespace) -> None:
-    """Start everything, load the two servers in turn, and print how they compare."""
-    async with AsyncExitStack() as stack:
-        settings, call_id = await sandbox_with_a_call(stack)
+@contextmanager
+def both(given: argparse.Namespace) -> Generator[tuple[Server, Server, str]]:
+    """Ours and the plain one on the same sandbox, and the id of a call there."""
+    with ExitStack() as stack:
+        account = stack.enter_context(sandbox())
         state = stack.enter_context(tempfile.TemporaryDirectory())
         ours = {"AGENTPHONE_STATE": state} | dict(pair.split("=", 1) for pair in given.set)
-        module = "run_module('agentphone_mcp', run_name='__main__', alter_sys=True)"
-        script = f"run_path({str(Path(__file__).with_name('plain.py'))!r}, run_name='__main__')"
         servers: list[Server] = []
         for name, line, extra, headers in (
-            ("ours", command(given, module, "--transport", "streamable-http", "--port", "0"), ours, given.header),
-            ("plain", command(given, script), {}, []),
+            ("ours", command(given, "agentphone_mcp", *OVER_HTTP), ours, given.header),
+            ("plain", command(given, "plain"), {}, []),
         ):
-            running = await stack.enter_async_context(process(*line, **settings, **extra))
-            assert running.stderr
-            said = (await running.stderr.readline()).decode()
-            if "Serving on" not in said:
-                raise Odd(f"{name} said: {said}")
+            url, pid = stack.enter_context(serving(*line, told=account.told | extra))
             own = {key.strip(): value.strip() for key, _, value in (one.partition(":") for one in headers)}
-            servers.append(Server(name, said.split()[-1], running.pid, own))
-        one, other = servers
-        for era in ("legacy", "modern") if given.era == "both" else (given.era,):
-            for number in range(given.rounds):
-                # Whoever comes first in a round comes second in the next: the machine may get slower meanwhile.
-                for server in (one, other) if number % 2 else (other, one):
-                    await one_round(server, era, call_id, given.sessions, given.seconds)
-        show(one, other)
+            servers.append(Server(name, url, pid, own))
+        yield *servers, account.call_id
+
+
+async def rounds(
+    servers: tuple[Server, Server], era: str, call_id: str, sessions: int, given: argparse.Namespace
+) -> None:
+    """Load both, turn and turn about."""
+    for number in range(given.rounds):
+        # Whoever comes first in a round comes second in the next: the machine may get slower meanwhile.
+        for server in reversed(servers) if number % 2 else servers:
+            await one_round(server, era, call_id, sessions, given.seconds)
+
+
+def measure(quick: bool) -> Generator[Figure]:
+    """Calls a second at 1, 8 and 32 sessions, and the most memory that they took."""
+    words = ["--rounds", "1", "--seconds", "0.2"] if quick else ["--rounds", "5", "--seconds", "1"]
+    given = options().parse_args(words)
+    with both(given) as (ours, plain, call_id):
+        for sessions in (1, 8, 32):
+            asyncio.run(rounds((ours, plain), "legacy", call_id, sessions, given))
+            budget = Budget("ratio", LEAST_RATIO, is_least=True) if sessions == 32 else None
+            rates = [server.rates.pop("legacy") for server in (ours, plain)]
+            yield paired("hosting", f"sessions: {sessions}", "calls/s", *rates, "plain server", budget)
+        peaks = [[server.peak()] for server in (ours, plain)]
+    yield paired("hosting", "peak memory", "MiB", *peaks, "plain server", Budget("more", MOST_MIB))
 
 
 def show(ours: Server, plain: Server) -> None:
@@ -246,8 +222,8 @@ def show(ours: Server, plain: Server) -> None:
         raise Odd("; ".join(wrong))
 
 
-def main() -> None:
-    """Measure what was asked for."""
+def options() -> argparse.ArgumentParser:
+    """What can be asked for."""
     asked = argparse.ArgumentParser(description=__doc__.partition(":")[0])
     asked.add_argument("--era", choices=("legacy", "modern", "both"), default="both")
     asked.add_argument("--sessions", type=int, default=32)
@@ -257,8 +233,17 @@ def main() -> None:
     asked.add_argument("--http", choices=("auto", "h11"), default="auto")
     asked.add_argument("--header", action="append", default=[], metavar="NAME: VALUE")
     asked.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
+    return asked
+
+
+def main() -> None:
+    """Measure what was asked for."""
+    given = options().parse_args()
     try:
-        asyncio.run(measure(asked.parse_args()))
+        with both(given) as (ours, plain, call_id):
+            for era in ("legacy", "modern") if given.era == "both" else (given.era,):
+                asyncio.run(rounds((ours, plain), era, call_id, given.sessions, given))
+            show(ours, plain)
     except Odd as odd:
         raise SystemExit(f"WRONG: {odd}") from None
 

@@ -1,17 +1,13 @@
 """What `hosting.py` compares with: a server of the bare SDK, whose one tool sends the same request and nothing else."""
 
-import argparse
-import asyncio
 import os
-import socket
-import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
-import uvicorn
 from mcp.server.mcpserver import Context, MCPServer
+from one_tool import serve
 
 Plain = MCPServer[httpx.AsyncClient]
 
@@ -33,20 +29,7 @@ async def get_call(call_id: str, ctx: Context[httpx.AsyncClient]) -> dict[str, A
     return answer.json()
 
 
-def main() -> None:
-    """Serve on a port of loopback, and say where on stderr."""
-    asked = argparse.ArgumentParser(description=__doc__)
-    asked.add_argument("--port", type=int, default=0)
-    listener = socket.socket(proto=socket.IPPROTO_TCP)  # named, so that asyncio switches Nagle's delay off
-    listener.bind(("127.0.0.1", asked.parse_args().port))
-    listener.listen()
+if __name__ == "__main__":
     server = Plain("plain", lifespan=connected, log_level="WARNING")
     server.tool()(get_call)
-    sys.stderr.write(f"Serving on http://127.0.0.1:{listener.getsockname()[1]}/mcp\n")
-    sys.stderr.flush()
-    config = uvicorn.Config(server.streamable_http_app(), log_config=None, access_log=False)
-    asyncio.run(uvicorn.Server(config).serve(sockets=[listener]))
-
-
-if __name__ == "__main__":
-    main()
+    serve(server, "streamable-http")

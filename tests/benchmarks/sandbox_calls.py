@@ -8,15 +8,16 @@ repeated or reordered a turn, or when the process took 200 MiB or more.
 
 import argparse
 import asyncio
+import os
 import sys
 import time
 from collections import Counter
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import httpx
 import httpx_sse
+from processes import memory
 
 from agentphone_mcp.sandbox import running
 
@@ -52,7 +53,7 @@ async def measure(calls: int, speed: float) -> list[str]:
     with running(speed=speed) as sandbox:
         # Two hundred calls cost more than the five dollars of a new account.
         sandbox.world.account.purse.balance = Decimal(1_000)
-        before = memory("VmRSS")
+        before = memory(os.getpid(), "VmRSS")
         async with httpx.AsyncClient(
             base_url=sandbox.url,
             headers={"Authorization": f"Bearer {sandbox.key}"},
@@ -77,7 +78,7 @@ async def measure(calls: int, speed: float) -> list[str]:
             for call in sandbox.world.account.calls.values()
             if call.ended_at
         )
-    now, peak = memory("VmRSS"), memory("VmHWM")
+    now, peak = memory(os.getpid(), "VmRSS"), memory(os.getpid(), "VmHWM")
     print(f"{calls} calls at speed {speed:g}: {dict(ends)}, {spoken} turns")
     print(f"took {took:.2f} s; the longest took {longest:.0f} s of sandbox time")
     alone = await longest_alone(speed)
@@ -96,15 +97,6 @@ async def longest_alone(speed: float) -> float:
             started = time.perf_counter()
             await follow(http, "+14155550109")
             return time.perf_counter() - started
-
-
-def memory(line: str) -> float:
-    """MiB of this process, as Linux counts them: `VmRSS` now, `VmHWM` at most; 0 elsewhere."""
-    status = Path("/proc/self/status")
-    if not status.exists():
-        return 0
-    found = next(one for one in status.read_text(encoding="utf-8").splitlines() if one.startswith(line))
-    return int(found.split()[1]) / 1024
 
 
 if __name__ == "__main__":

@@ -1,0 +1,111 @@
+"""What we put into a model's context: the tools as hosts show them, and what they answer on a small account."""
+
+import asyncio
+import json
+import tempfile
+from collections.abc import Generator
+from typing import Any
+
+from figures import Budget, Figure, Odd
+from mcp.client import Client
+
+from agentphone_mcp.api.key import ApiKey
+from agentphone_mcp.config import TOOLSETS, Config
+from agentphone_mcp.sandbox import running
+from agentphone_mcp.server import create_server
+
+MOST, MOST_OF_ONE, MOST_RESULTS = 13_000, 900, 3_000
+SETTINGS_OF_AGENTS = {"place_call": 1_400, "create_agent": 1_400, "update_agent": 1_400}
+"""What the tools with many settings may take."""
+FRIEND, LINE, DESK, URL = "+14155559999", "num_frontdesk", "agt_frontdesk", "https://example.com/hook"
+# One typical call of each tool, in an order in which all can be done on a fresh account.
+TYPICAL: dict[str, dict[str, Any]] = {
+    "account_overview": {},
+    "get_usage": {},
+    "list_agents": {},
+    "get_agent": {"agent_id": DESK},
+    "list_voices": {"limit": 5},
+    "list_numbers": {},
+    "list_calls": {},
+    "get_call": {"call_id": "call_past01"},
+    "list_messages": {"number_id": LINE},
+    "list_conversations": {},
+    "get_conversation": {"conversation_id": "conv_past01"},
+    "get_webhook": {},
+    "wait_for_call": {"call_id": "call_past01"},
+    "get_transcript": {"call_id": "call_past01"},
+    "get_recording": {"call_id": "call_past01"},
+    "list_contacts": {},
+    "find_available_numbers": {},
+    "create_agent": {"name": "Tables", "voice_mode": "hosted", "system_prompt": "You reserve tables."},
+    "update_agent": {"agent_id": DESK, "tuning": {"voice_speed": 1.5}},
+    "detach_number": {"agent_id": DESK, "number_id": LINE},
+    "attach_number": {"agent_id": DESK, "number_id": LINE},
+    "buy_number": {"confirm": True},
+    "place_call": {"agent_id": DESK, "to_number": FRIEND, "confirm": True},
+    "end_call": {"call_id": "the placed one's"},
+    "create_web_call": {"agent_id": DESK, "confirm": True},
+    "send_message": {"to_number": FRIEND, "body": "See you at seven", "number_id": LINE, "confirm": True},
+    "update_conversation": {"conversation_id": "conv_past01", "metadata": {"table": "7"}},
+    "set_webhook": {"url": URL},
+    "test_webhook": {},
+    "list_webhook_deliveries": {},
+    "get_webhook_stats": {},
+    "delete_webhook": {"confirm": URL},
+    "save_contact": {"name": "Bo", "phone_number": FRIEND},
+    "delete_contact": {"contact_id": "con_ada", "confirm": "+14155550142"},
+    "release_number": {"number_id": LINE, "confirm": "+14155550100"},
+    "delete_agent": {"agent_id": DESK, "confirm": "Front Desk"},
+}
+TWELVE = list(TYPICAL)[:12]
+"""The reads that the vendor's own server has too."""
+
+
+def listed(_: bool) -> Generator[Figure]:
+    """The bytes of tools/list as hosts give them to a model: names, descriptions and input schemas, in compact JSON."""
+    tools = asyncio.run(_tools(TOOLSETS))
+    yield Figure("bytes", "all tools", "bytes", _size(tools), budget=Budget("value", MOST))
+    for toolset in TOOLSETS:
+        yield Figure("bytes", f"toolset {toolset}", "bytes", _size(asyncio.run(_tools((toolset,)))))
+    for tool in tools:
+        most = Budget("value", SETTINGS_OF_AGENTS.get(tool["name"], MOST_OF_ONE))
+        yield Figure("bytes", tool["name"], "bytes", _size(tool), budget=most, is_of_tool=True)
+
+
+async def _tools(toolsets: tuple[str, ...]) -> list[dict[str, Any]]:
+    async with Client(create_server(Config(toolsets=toolsets))) as client:
+        tools = (await client.list_tools()).tools
+    return [{"name": tool.name, "description": tool.description, "inputSchema": tool.input_schema} for tool in tools]
+
+
+def _size(told: object) -> int:
+    return len(json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode())
+
+
+def results(_: bool) -> Generator[Figure]:
+    """The bytes of the text that a typical call of each tool gives on the sandbox's starting account."""
+    sizes = asyncio.run(_results())
+    twelve = sum(sizes[name] for name in TWELVE)
+    yield Figure("results", "twelve reads together", "bytes", twelve, budget=Budget("value", MOST_RESULTS))
+    for name, size in sizes.items():
+        yield Figure("results", name, "bytes", size, is_of_tool=True)
+
+
+async def _results() -> dict[str, int]:
+    sizes: dict[str, int] = {}
+    placed = ""
+    with running() as sandbox, tempfile.TemporaryDirectory() as state:
+        config = Config(api_key=ApiKey(sandbox.key), base_url=sandbox.url, state=state)
+        async with Client(create_server(config)) as client:
+            missing = {tool.name for tool in (await client.list_tools()).tools} ^ TYPICAL.keys()
+            if missing:
+                raise Odd(f"the typical calls and the tools differ in {', '.join(sorted(missing))}")
+            for name, arguments in TYPICAL.items():
+                given = arguments | ({"call_id": placed} if name == "end_call" else {})
+                result = await client.call_tool(name, given)
+                text = result.content[0].text
+                if result.is_error or "needs_confirmation" in text:
+                    raise Odd(f"{name} answered {text}")
+                sizes[name] = len(text.encode())
+                placed = result.structured_content.get("result", {}).get("id", placed)
+    return sizes

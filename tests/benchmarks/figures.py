@@ -1,0 +1,129 @@
+"""What is measured: figures beside their floors, in samples that two sides take turn and turn about."""
+
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Literal, TypeVar
+
+Took = TypeVar("Took")
+
+
+class Odd(Exception):
+    """What is measured did not do what it is measured at; the message is one sentence."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How much a figure may be: its value, its ratio to the floor, or what it is more than the floor."""
+
+    of: Literal["value", "ratio", "more"]
+    bound: float
+    is_least: bool = False
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One thing that was measured.
+
+    Attributes:
+        measure: which of the command's measures it belongs to.
+        name: what it is, unique in its measure.
+        unit: `ms`, `MiB`, `bytes` or `calls/s`.
+        value: ours; of several samples the median, unless the name says otherwise.
+        floor: what the least that could do the same took in the same run; None where there is no such thing.
+        beside: what that is.
+        ratio: ours to the floor; of pairs of samples the median, so that what slows both down does not count.
+        budget: what it may be; None where nothing is promised.
+        is_of_tool: whether the name is that of one of our tools.
+    """
+
+    measure: str
+    name: str
+    unit: str
+    value: float
+    floor: float | None = None
+    beside: str = ""
+    ratio: float | None = None
+    budget: Budget | None = None
+    is_of_tool: bool = False
+
+    @property
+    def holds(self) -> bool | None:
+        """Whether it keeps its budget; None if it has none."""
+        if self.budget is None:
+            return None
+        more = None if self.floor is None else self.value - self.floor
+        found = {"value": self.value, "ratio": self.ratio, "more": more}[self.budget.of]
+        if found is None:
+            raise ValueError(f"{self.name} has a budget beside a floor, and no floor")
+        return found >= self.budget.bound if self.budget.is_least else found <= self.budget.bound
+
+    @property
+    def promise(self) -> str:
+        """The budget in words."""
+        if self.budget is None:
+            return ""
+        least_or_most = "at least" if self.budget.is_least else "at most"
+        if self.budget.of == "ratio":
+            return f"{least_or_most} {self.budget.bound:.2f} ×"
+        # A bound is a round number, however exactly it is measured.
+        return f"{least_or_most} {self.budget.bound:,g} {self.unit}{' more' if self.budget.of == 'more' else ''}"
+
+    def in_words(self, amount: float | None) -> str:
+        """Give an amount of this figure's kind with its unit; nothing for None."""
+        if amount is None:
+            return ""
+        digits = 0 if amount >= 100 or self.unit == "bytes" else 1 if amount >= 10 else 2
+        return f"{amount:,.{digits}f} {self.unit}"
+
+
+def paired(
+    measure: str,
+    name: str,
+    unit: str,
+    ours: Sequence[float],
+    floors: Sequence[float],
+    beside: str,
+    budget: Budget | None = None,
+) -> Figure:
+    """Make a figure of samples that were taken in pairs, of us and of a floor."""
+    ratio = statistics.median(one / other for one, other in zip(ours, floors, strict=True))
+    return Figure(measure, name, unit, statistics.median(ours), statistics.median(floors), beside, ratio, budget)
+
+
+def turn_about(sides: Mapping[str, Callable[[], Took]], rounds: int, *, warm: int = 0) -> dict[str, list[Took]]:
+    """Let all sides do their deed once in each round, and collect what they give.
+
+    Whoever comes first in a round comes last in the next: a machine may get slower meanwhile.
+
+    Args:
+        sides: what each side does.
+        rounds: how often.
+        warm: how often before that, unseen: connections open and caches fill.
+    """
+    found: dict[str, list[Took]] = {name: [] for name in sides}
+    names = list(sides)
+    for number in range(-warm, rounds):
+        first = number % len(names)
+        for name in names[first:] + names[:first]:
+            took = sides[name]()
+            if number >= 0:
+                found[name].append(took)
+    return found
+
+
+def timed(deed: Callable[[], object]) -> Callable[[], float]:
+    """Make a deed that gives how long it took, in milliseconds."""
+
+    def timed() -> float:
+        started = perf_counter()
+        deed()
+        return (perf_counter() - started) * 1000
+
+    return timed
+
+
+def p95(samples: Sequence[float]) -> float:
+    """The 95th percentile."""
+    return statistics.quantiles(samples, n=20, method="inclusive")[-1]
