@@ -106,4 +106,7 @@ def _stopped_like_ctrl_c() -> Generator[None]:
 
 
 def _interrupt(*_: object) -> None:
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # As in what a script has started in the background.
+        raise KeyboardInterrupt
     signal.raise_signal(signal.SIGINT)

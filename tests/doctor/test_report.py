@@ -62,8 +62,12 @@ def test_it_runs_in_a_folder_that_is_gone(doctor: Any, api: Any) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="the signal of a terminal is another on Windows")
-@pytest.mark.parametrize("kind", ["SIGINT", "SIGTERM", "SIGHUP"])
-def test_it_can_be_interrupted(api: Any, home: Path, kind: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "ctrl_c"),
+    [("SIGINT", "on"), ("SIGTERM", "on"), ("SIGHUP", "on"), ("SIGTERM", "off")],
+    ids=["ctrl-c", "told-to", "terminal-closed", "told-to-in-the-background"],
+)
+def test_it_can_be_interrupted(api: Any, home: Path, kind: str, ctrl_c: str) -> None:
     """At once, without a traceback, and without leaving what it started."""
     marker = home / "started"
     (home / ".cursor").mkdir()
@@ -71,7 +75,7 @@ def test_it_can_be_interrupted(api: Any, home: Path, kind: str) -> None:
     entry = f'{{"mcpServers": {{"agentphone": {{"command": "{sys.executable}", "args": ["-c", "{code}"]}}}}}}'
     (home / ".cursor/mcp.json").write_text(entry)
     with subprocess.Popen(
-        [sys.executable, "-m", "agentphone_mcp", "doctor"],
+        [sys.executable, "-c", _DOCTOR, ctrl_c],
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -89,6 +93,15 @@ def test_it_can_be_interrupted(api: Any, home: Path, kind: str) -> None:
         os.kill(int(reader.stdout), 0)
 
 
+_DOCTOR = """
+import runpy, signal, sys
+# Whoever runs the tests may have them ignored.
+for kind in (signal.SIGTERM, signal.SIGHUP):
+    signal.signal(kind, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler if sys.argv[1] == "on" else signal.SIG_IGN)
+sys.argv[1:] = ["doctor"]
+runpy.run_module("agentphone_mcp", run_name="__main__")
+"""
 _WAIT = """
 import pathlib, sys, time
 file = pathlib.Path(sys.argv[1])
