@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from agentphone_mcp.api.key import DEFAULT_BASE_URL, ApiKey, KeyRuleBroken
+from agentphone_mcp.api.key import DEFAULT_BASE_URL, ApiKey
 from agentphone_mcp.config import (
     Config,
     ConfigError,
@@ -198,8 +198,6 @@ def _kept_key(base_url: str, warn: Callable[[str], None]) -> ApiKey | None:
     read_session_bus(os.environ)
     try:
         return find(base_url)
-    except KeyRuleBroken as broken:
-        raise ConfigError(f"AGENTPHONE_BASE_URL: {broken}") from None
     except NoKeychain as cannot:
         warn(f"no key was found in the keychain: {cannot}; run agentphone-mcp login and start again, or {INSTEAD}")
         return None
