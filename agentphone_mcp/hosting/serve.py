@@ -5,27 +5,30 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import anyio
 import uvicorn
 from sse_starlette.sse import AppStatus
+from starlette.routing import Route
 
 from agentphone_mcp.config import Config, read
 from agentphone_mcp.hosting.app import MCP_PATH, SSE_PATH, HostedApp
 from agentphone_mcp.hosting.descriptors import most_connections
 from agentphone_mcp.hosting.doors import Door
-from agentphone_mcp.hosting.key_set import KeySet
 from agentphone_mcp.hosting.open_door import OpenDoor
 from agentphone_mcp.hosting.punctual import event_loop_options, protocol
 from agentphone_mcp.hosting.relay import RelayDoor
-from agentphone_mcp.hosting.resource_server import JwtDoor, JwtVerifier
 from agentphone_mcp.hosting.settings import HttpSettings
 from agentphone_mcp.hosting.tokens import TokenDoor
 from agentphone_mcp.listening import listening
 from agentphone_mcp.switchboard import Switchboard
+
+if TYPE_CHECKING:
+    from agentphone_mcp.hosting.resource_server import JwtDoor
 
 _KEPT_SECONDS = 75
 """How long an idle connection stays open: longer than clients and balancers keep theirs, so that they close first and
@@ -95,8 +98,8 @@ def web_server(config: Config, settings: HttpSettings, board: Switchboard) -> uv
         logging.getLogger(name).setLevel(logging.WARNING)
     # Else it would cut every stream when the server is told to stop, also those that carry an answer.
     AppStatus.disable_automatic_graceful_drain()
-    door = _door(config, settings)
-    app = HostedApp(config, settings, board, door, door.routes() if isinstance(door, JwtDoor) else ())
+    door, routes = _door(config, settings)
+    app = HostedApp(config, settings, board, door, routes)
     web = uvicorn.Config(
         app.asgi,
         http=protocol(),
@@ -114,19 +117,25 @@ def web_server(config: Config, settings: HttpSettings, board: Switchboard) -> uv
     return _Server(web, app)
 
 
-def _door(config: Config, settings: HttpSettings) -> Door:
+def _door(config: Config, settings: HttpSettings) -> tuple[Door, Sequence[Route]]:
+    """What lets callers in, and what it has to say to everybody."""
     match settings.auth:
         case "token":
-            return TokenDoor(Path(os.path.expanduser(settings.tokens_file)))
+            return TokenDoor(Path(os.path.expanduser(settings.tokens_file))), ()
         case "relay":
-            return RelayDoor(config.base_url, config.timeout)
+            return RelayDoor(config.base_url, config.timeout), ()
         case "jwt":
-            return read(
+            door = read(
                 "AGENTPHONE_HTTP_AUTH=jwt", lambda resource: _jwt_door(settings, resource), settings.resource_url
             )
+            return door, door.routes()
         case "none":
-            return OpenDoor()
+            return OpenDoor(), ()
 
 
-def _jwt_door(settings: HttpSettings, resource: str) -> JwtDoor:
+def _jwt_door(settings: HttpSettings, resource: str) -> "JwtDoor":
+    # Cryptography takes a tenth of a start, and nobody else needs it.
+    from agentphone_mcp.hosting.key_set import KeySet
+    from agentphone_mcp.hosting.resource_server import JwtDoor, JwtVerifier
+
     return JwtDoor(JwtVerifier(KeySet(settings.jwt_issuer, settings.jwks_url or None), resource), resource)
