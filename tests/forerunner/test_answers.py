@@ -37,8 +37,9 @@ def early(messages: list[Any], toolsets: tuple[str, ...] = TOOLSETS, *, read_onl
 
 
 def test_the_written_surface_is_the_sdks() -> None:
-    """It is made with the SDK that is installed, from the tools that are there."""
-    assert GOLDEN["wire"]() == SURFACE.read_text(encoding="utf-8"), "run `python tests/golden/regenerate.py`"
+    """As the installed one has it, of the tools that are there; that may be newer than the one it was made with."""
+    written, wanted = (json.loads(text) for text in (SURFACE.read_text(encoding="utf-8"), GOLDEN["wire"]()))
+    assert written | {"made_with": None} == wanted | {"made_with": None}, "run `python tests/golden/regenerate.py`"
 
 
 @MODES
