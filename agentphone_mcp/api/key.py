@@ -25,7 +25,7 @@ KEY_REMOVED = "[key removed]"
 _PATH_TRICKS = (b"..", b"%2e", b"%2f", b"%5c", b"%25", b"\\")
 _LONG_ENOUGH_TO_SHOW = 16
 _DEFAULT_PORTS = {"http": 80, "https": 443}
-_ORIGIN = re.compile(r"(https?)://([a-z0-9.-]+|\[[0-9a-f:.]+\])(?::([0-9]{0,5}))?(?:/|/v1|/v1/)?", re.IGNORECASE)
+_ORIGIN = re.compile(r"((?i:https?))://((?i:[a-z0-9.-]+|\[[0-9a-f:.]+\]))(?::([0-9]*))?(?:/|/v1|/v1/)?")
 """An origin and nothing more, but for the `/v1` that many write."""
 
 
