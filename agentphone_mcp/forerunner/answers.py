@@ -57,7 +57,7 @@ class EarlyAnswers:
 
     def _to(self, message: dict[str, Any]) -> Early | None:
         request_id, method, params = message.get("id"), message["method"], message.get("params", {})
-        if not _is_id(request_id) or request_id in self._used:
+        if not is_id(request_id) or request_id in self._used:
             return None
         result = self._result(method, params)
         self._used.add(request_id)
@@ -121,7 +121,8 @@ def _refuse(number: str) -> float:
     raise ValueError(f"{number} is no whole number")
 
 
-def _is_id(value: Any) -> TypeGuard[RequestId]:
+def is_id(value: Any) -> TypeGuard[RequestId]:
+    """Whether a request can be told from others by it, for us and the SDK alike."""
     if isinstance(value, str):
         return True
     return isinstance(value, int) and not isinstance(value, bool) and abs(value) < _LARGEST_ID
@@ -141,7 +142,7 @@ def _is_plain_meta(meta: Any) -> bool:
     """Whether it says nothing that changes the answer: a token for progress that is not made, the sender's own."""
     if not is_object(meta) or any(name.startswith(_RESERVED) or name == "progress_token" for name in meta):
         return False
-    return "progressToken" not in meta or _is_id(meta["progressToken"])
+    return "progressToken" not in meta or is_id(meta["progressToken"])
 
 
 def _is_client(info: Any) -> bool:

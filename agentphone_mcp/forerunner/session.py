@@ -8,7 +8,7 @@ from contextlib import suppress
 from threading import Thread
 from typing import Any, Protocol
 
-from agentphone_mcp.forerunner.answers import Early, EarlyAnswers, RequestId, read_message
+from agentphone_mcp.forerunner.answers import Early, EarlyAnswers, RequestId, is_id, read_message
 
 _SWITCH_SECONDS = 0.0005
 """How long an answer may wait for the thread that imports; Python's own five milliseconds would be most of a start."""
@@ -59,13 +59,16 @@ class Forerunner:
         Thread(target=self._read, name="stdin", daemon=True).start()
 
     def _read(self) -> None:
-        with suppress(OSError):
-            for line in self._wire.lines:
-                if not self._is_late(line):
-                    self._answer(line)
-                    self._pass_on(line)
-        self._has_ended = True
-        self._pass_on(None)
+        try:
+            with suppress(OSError):
+                for line in self._wire.lines:
+                    if not self._is_late(line):
+                        self._answer(line)
+                        self._pass_on(line)
+        finally:
+            # Whatever ends this thread ends the session: a host that is told nothing would wait forever.
+            self._has_ended = True
+            self._pass_on(None)
 
     def _answer(self, line: str) -> None:
         answers = self._answers
@@ -90,8 +93,10 @@ class Forerunner:
             asked = message.get("params", {}).get("requestId")
             # The SDK takes "1" for 1 here.
             return str(asked) in map(str, list(self._unsettled))
-        if message.get("id") in self._unsettled:
-            self._used_again.add(message["id"])
+        request_id = message.get("id")
+        # Any other is not in use; a list could not even be looked for.
+        if is_id(request_id) and request_id in self._unsettled:
+            self._used_again.add(request_id)
         return False
 
     def _pass_on(self, line: str | None) -> None:

@@ -152,6 +152,18 @@ async def test_an_id_that_is_used_again_is_answered_again() -> None:
     assert sorted(message["id"] for message in heard) == [0, 1, 1, 2, 3]
 
 
+@pytest.mark.parametrize("odd", [[1], {"1": 1}, True, None], ids=["list", "object", "truth", "null"])
+async def test_an_id_that_is_none_keeps_no_later_message_from_the_sdk(odd: Any) -> None:
+    """The SDK takes it for a notification, or says what is wrong; the session goes on."""
+    wire = Said()
+    ahead = Forerunner(wire, EarlyAnswers(KNOWN), pytest.fail)
+    wire.say(HELLO, {"jsonrpc": "2.0", "id": odd, "method": "ping"})
+    ahead.start()
+    wire.heard(1)
+    heard = await to_the_end(wire, ahead, PING, count=2)
+    assert 2 in [message.get("id") for message in heard]
+
+
 async def test_of_two_answers_to_one_id_the_one_that_was_said_is_dropped() -> None:
     """In whichever order the SDK comes to them."""
     wire = Said()
