@@ -79,8 +79,10 @@ async def get_usage(
 def _once(usage: Usage) -> Usage:
     """Say the limit of numbers once; when the last 30 days were, the reader knows."""
     numbers, plan = usage.numbers, usage.plan
-    if numbers and plan and numbers.limit is not None:
-        numbers, plan = without(numbers, "remaining"), without(plan, "number_limit")
+    if numbers and numbers.limit is not None:
+        plan = plan and without(plan, "number_limit")
+        # What is left can be told from the two others, where both are there.
+        numbers = numbers if numbers.used is None else without(numbers, "remaining")
     return usage.model_copy(update={"numbers": numbers, "plan": plan, "period_start": None, "period_end": None})
 
 

@@ -116,11 +116,13 @@ async def get_conversation(
     if not thread.messages:
         return thread
     ends = {thread.phone_number, thread.participant}
-    texts = [
-        # In a group, others than the participant write as well.
-        without(_row(one), "from_number", "to_number") if {one.from_number, one.to_number} <= ends else _row(one)
-        for one in thread.messages
-    ]
+
+    def row(text: Message) -> Message:
+        # In a group, others than the participant write as well; and without a direction the numbers say who wrote.
+        is_plain = text.direction in ("inbound", "outbound") and {text.from_number, text.to_number} <= ends
+        return without(_row(text), "from_number", "to_number") if is_plain else _row(text)
+
+    texts = [row(one) for one in thread.messages]
     return without(thread, "last_message_at", "last_message_preview").model_copy(update={"messages": texts})
 
 

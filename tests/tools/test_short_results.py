@@ -111,3 +111,24 @@ async def test_a_group_says_who_wrote_each_text(assistant, answering) -> None:
     async with assistant(answering(thread)) as ai:
         told = await ai.ask("get_conversation", conversation_id="conv_1")
     assert [text.get("from_number") for text in told["messages"]] == [None, "+14155550143"]
+
+
+async def test_a_thread_without_directions_says_who_wrote_each_text(assistant, answering) -> None:
+    """Of two texts between the same two numbers, nothing else does."""
+    ours, theirs = "+14155550100", "+14155550142"
+    texts = [{"id": "m1", "from": theirs, "to": ours, "body": "Hi"}, {"id": "m2", "from": ours, "to": theirs}]
+    thread = {"id": "conv_1", "phoneNumber": ours, "participant": theirs, "messages": texts}
+    async with assistant(answering(thread)) as ai:
+        told = await ai.ask("get_conversation", conversation_id="conv_1")
+    assert [text["from_number"] for text in told["messages"]] == [theirs, ours]
+
+
+async def test_the_numbers_that_are_left_are_told_where_nothing_else_says_it(assistant, answering) -> None:
+    """A limit alone does not say how many of them are used."""
+    usage = {"plan": {"name": "pro", "numberLimit": 5}, "numbers": {"limit": 5, "remaining": 2}}
+    async with assistant(answering(usage)) as ai:
+        rest = (await ai.ask("get_usage"))["summary"]
+    async with assistant(answering(usage | {"numbers": {"used": 3, "limit": 5, "remaining": 2}})) as ai:
+        known = (await ai.ask("get_usage"))["summary"]
+    assert rest == {"plan": {"name": "pro"}, "numbers": {"limit": 5, "remaining": 2}}
+    assert known == {"plan": {"name": "pro"}, "numbers": {"used": 3, "limit": 5}}
