@@ -109,6 +109,8 @@ class Forerunner:
         """Give the SDK every line; from here on it answers."""
         from asyncio import Event, get_running_loop
 
+        from anyio.to_thread import run_sync
+
         sys.setswitchinterval(self._switch_seconds)
         self._answers = None
         arrived, loop = Event(), get_running_loop()
@@ -118,6 +120,8 @@ class Forerunner:
             while self._lines:
                 line = self._lines.popleft()
                 if line is None:
+                    # The end of a file is read on a thread: what the SDK can answer meanwhile, it has answered.
+                    await run_sync(lambda: None)
                     return
                 yield line
             await arrived.wait()

@@ -191,6 +191,18 @@ async def test_what_the_sdk_breaks_off_at_the_end_is_no_difference() -> None:
     assert [message["id"] for message in wire.heard(2)] == [0, 1]
 
 
+async def test_the_sdk_has_a_moment_for_the_last_question_before_the_end() -> None:
+    """As where it reads a pipe itself: it breaks off what it has not even begun to answer."""
+    wire, begun = Said(), list[str]()
+    ahead = Forerunner(wire, EarlyAnswers(KNOWN), pytest.fail)
+    wire.say(PING, None)
+    ahead.start()
+    async with asyncio.timeout(PATIENCE):
+        async for line in ahead:
+            asyncio.get_running_loop().call_soon(begun.append, line)
+    assert [json.loads(line) for line in begun] == [PING]
+
+
 async def test_a_request_of_the_servers_own_is_no_answer() -> None:
     """It may bear an id that the host has used as well."""
     wire = Said()
