@@ -46,7 +46,7 @@ def test_the_figures_of_the_readme_are_those_that_are_kept(kept: SimpleNamespace
 
 
 def test_the_readme_has_room_for_all_its_figures(kept: SimpleNamespace) -> None:
-    """Each row says what it takes, beside what, and what is promised."""
+    """Each row says what it takes, beside what, and what is aimed at."""
     budget = kept.Budget("ratio", 0.5)
     figures = {row: kept.Figure(*row, "ms", 1_234.5, 3_086.25, "nothing", 0.4, budget) for row in kept.ROWS}
     text = kept.in_readme((ROOT / "README.md").read_text(encoding="utf-8"), figures)

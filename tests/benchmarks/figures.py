@@ -34,7 +34,7 @@ class Figure:
         floor: what the least that could do the same took in the same run; None where there is no such thing.
         beside: what that is.
         ratio: ours to the floor; of pairs of samples the median, so that what slows both down does not count.
-        budget: what it may be; None where nothing is promised.
+        budget: what it may be; None where there is no aim.
         is_of_tool: whether the name is that of one of our tools.
     """
 

@@ -96,5 +96,5 @@ def in_readme(text: str, figures: dict[tuple[str, str], Figure]) -> str:
         if figure := figures.get(which):
             beside = f"{figure.ratio:.2f} × {figure.beside}" if figure.ratio else ""
             rows.append(f"| {words} | {figure.in_words(figure.value)} | {beside} | {figure.promise} |")
-    head = ["| | takes | beside | promised |", "|---|---|---|---|"]
+    head = ["| | takes | beside | aim |", "|---|---|---|---|"]
     return replaced(text, "figures", [*head, *rows] if rows else ["No run is kept yet."])
