@@ -8,7 +8,11 @@ from pydantic import BaseModel, WithJsonSchema
 from agentphone_mcp.api.models import Page
 
 Row = TypeVar("Row", bound=BaseModel)
-Cell = Annotated[str | int | float | bool, WithJsonSchema({"type": ["string", "number", "boolean"]})]
+Cell = Annotated[
+    # Spelled out, as some hosts know only one type at a time.
+    str | int | float | bool,
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "number"}, {"type": "boolean"}]}),
+]
 
 
 class Listed(BaseModel, Generic[Row]):
