@@ -78,7 +78,7 @@ def keep(base_url: str, key: ApiKey, patience: float = FOR_A_PERSON) -> None:
         KeyRuleBroken: if this key may not go there.
     """
     Allowlist.for_base(base_url, key)
-    account, value = account_for(base_url), key.header().removeprefix("Bearer ")
+    account, value = account_for(base_url), key.reveal()
 
     def put(keychain: "KeyringBackend") -> bool:
         keychain.set_password(SERVICE, account, value)  # pyright: ignore[reportUnknownMemberType] - untyped

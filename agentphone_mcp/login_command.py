@@ -124,7 +124,7 @@ def _take_key(base_url: str, file: KeyFile | None, check: bool) -> None:
         click.echo(_described(key, _usage(base_url, key)))
     if file:
         try:
-            file.write(key.header().removeprefix("Bearer "))
+            file.write(key.reveal())
         except OSError as cannot:
             raise click.ClickException(f"the key could not be written: {cannot.strerror}") from None
         click.echo(f"{_named(key)} is in {file.path}, which only you can read.")

@@ -61,8 +61,12 @@ class ApiKey:
 
         return sha256(f"agentphone-mcp {self._value} {sub_account or ''}".encode()).hexdigest()[:16]
 
+    def reveal(self) -> str:
+        """The key's text, for where it is kept and for what finds it in other texts; never for a person to read."""
+        return self._value
+
     def header(self) -> str:
-        """The value of the Authorization header; the one way to the key's text."""
+        """The value of the Authorization header."""
         return f"Bearer {self._value}"
 
     def cut_from(self, text: str) -> str:

@@ -58,7 +58,7 @@ class Secrets:
 
     def __init__(self, key: ApiKey | None = None) -> None:
         self._learning = Lock()
-        self._key = [_Known.of(key.header().removeprefix("Bearer "), KEY_REMOVED)] if key else []
+        self._key = [_Known.of(key.reveal(), KEY_REMOVED)] if key else []
         self._latest: dict[str, _Known] = {}
         self._shortest = 0
         self._known: list[_Known] = []

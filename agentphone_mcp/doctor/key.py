@@ -103,7 +103,7 @@ def _told(found: FoundKey, allowlist: Allowlist | None) -> Finding:
     except KeyRuleBroken as broken:
         remedy = "Unset AGENTPHONE_BASE_URL to use this key, or take the sandbox's own key"
         return failure("key", f"{said}, but {broken}", remedy, **facts)
-    if not allowlist.is_local and found.key.header().removeprefix("Bearer ").startswith(_NOT_OF_THE_VENDOR):
+    if not allowlist.is_local and found.key.reveal().startswith(_NOT_OF_THE_VENDOR):
         remedy = "Take the sk_live_ key from AgentPhone's dashboard, or practise with --sandbox, which needs none"
         return warning("key", f"{said}, but it is a sandbox's or a test key and the real API is asked", remedy, **facts)
     return ok("key", said, **facts)

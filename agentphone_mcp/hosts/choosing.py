@@ -76,7 +76,7 @@ def _key(host: Host, wishes: Wishes, place: Place, is_kept: Callable[[], bool]) 
             raise CannotEnter(f"there is no key to write: set {KEY_VARIABLE} first, or leave --plain-key out")
         shown = f", which ends in {key.last_four}," if key.last_four else ""
         warning = f"The key{shown} stands in the file in plain text: whoever can read the file has it."
-        return PlainText(key.header().removeprefix("Bearer ")), warning
+        return PlainText(key.reveal()), warning
     file = wishes.key_file or _key_file(wishes, place)
     if file:
         path = os.path.abspath(os.path.expanduser(file))
