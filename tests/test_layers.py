@@ -91,7 +91,7 @@ MAY_USE = {
     "prompts": {"tools", "guard"},
     "guides": set(),
     "guard": {"api.models", "api.errors", "api.secrets"},
-    "api": set(),
+    "api": {""},
     "sandbox": {"listening"},
     "listening": set(),
 }

@@ -63,8 +63,13 @@ class KeyedTransport(httpx.AsyncBaseTransport):
         # Of the extensions only the time-outs: another could name the host that TLS is to check.
         timeouts = {"timeout": request.extensions["timeout"]} if "timeout" in request.extensions else {}
         keyed = httpx.Request(request.method, request.url, headers=headers, stream=request.stream, extensions=timeouts)
-        with uninstrumented():
-            response = await self._inner.handle_async_request(keyed)
+        try:
+            with uninstrumented():
+                response = await self._inner.handle_async_request(keyed)
+        except httpx.RequestError as failure:
+            failure.request = request
+            raise
+        response.request = request
         response.headers.pop("Set-Cookie", None)
         if 300 <= response.status_code < 400:
             # Hidden from httpx, which would follow it by rules of its own, or stumble over a broken one.

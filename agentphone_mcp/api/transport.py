@@ -1,7 +1,7 @@
 """One request to the API: the path quoted, the time bounded, safe requests retried, a status turned into an error."""
 
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from typing import Any, TypeVar
 
@@ -13,30 +13,25 @@ from pydantic import BaseModel
 from agentphone_mcp.api.connections import PooledConnections
 from agentphone_mcp.api.errors import (
     ApiError,
-    BadPathValue,
     DestinationRefused,
     KeyMissing,
     OutcomeUnknown,
     RequestLine,
     Unreachable,
     UnreadableAnswer,
-    Unsendable,
 )
 from agentphone_mcp.api.key import Allowlist, ApiKey, mask_keys
 from agentphone_mcp.api.keyed import REDIRECT, KeyedTransport, proxy_for
-from agentphone_mcp.api.models import is_id
 from agentphone_mcp.api.reader import Reader
+from agentphone_mcp.api.requests import EVENTS, Query, Requests
 from agentphone_mcp.api.retries import LONGEST_WAIT, TRIES, backoff, delay_before_retry
 from agentphone_mcp.api.secrets import Secrets
 from agentphone_mcp.api.tracing import RequestSpan, Tracing
 
 Answer = TypeVar("Answer", bound=BaseModel)
-Query = Mapping[str, str | int | None]
 Event = tuple[str, Any]
 """The name of a server-sent event, and its data."""
 
-SILENCE = 60.0
-"""Seconds without a byte, heartbeats included, after which a transcript stream counts as lost."""
 _TO_CONNECT = 10.0
 _FOR_AUDIO = 300.0
 _MAX_REDIRECTS = 3
@@ -92,21 +87,16 @@ class Transport:
         is_keyless = key is None and signs_up
         self._allowlist = Allowlist.for_sign_up(base_url) if is_keyless else Allowlist.for_base(base_url, key)
         self._tracing = Tracing(httpx.URL(self._allowlist.base))
-        self._client: httpx.AsyncClient | None = None
+        self._requests = Requests(self._allowlist.base, sub_account, timeout, to_connect)
+        self._network: KeyedTransport | None = None
         if key is not None or signs_up:
             inner = inner or PooledConnections(proxy_for(self._allowlist))
-            self._client = httpx.AsyncClient(
-                base_url=self._allowlist.base,
-                headers={"Accept": "application/json"} | ({"X-Sub-Account-Id": sub_account} if sub_account else {}),
-                timeout=httpx.Timeout(timeout, connect=to_connect),
-                transport=KeyedTransport(inner, key, self._allowlist, send_traceparent=send_traceparent),
-                trust_env=False,
-            )
+            self._network = KeyedTransport(inner, key, self._allowlist, send_traceparent=send_traceparent)
 
     async def aclose(self) -> None:
         """Close the connections."""
-        if self._client is not None:
-            await self._client.aclose()
+        if self._network is not None:
+            await self._network.aclose()
 
     async def get(self, path: str, into: type[Answer], query: Query | None = None, **ids: str) -> Answer:
         """Read something; tried again when the API is busy or the connection is lost."""
@@ -143,13 +133,12 @@ class Transport:
             UnreadableAnswer: when it is no event stream, or an event is no JSON.
         """
         line = RequestLine("GET", path, ids)
-        client, path = self._ready(line)
-        timeout = httpx.Timeout(SILENCE, connect=client.timeout.connect)
-        request = client.build_request("GET", path, headers={"Accept": "text/event-stream"}, timeout=timeout)
+        network, url = self._ready(line)
+        request = self._requests.make(line, url, accept=EVENTS)
         try:
             with self._tracing.request(line) as traced:
                 with traced.current():
-                    response = await client.send(request, stream=True)
+                    response = await network.handle_async_request(request)
                 async with aclosing(response):
                     traced.answered(response, self._reader.request_id)
                     if not response.is_success:
@@ -188,16 +177,15 @@ class Transport:
         self, line: RequestLine, query: Query | None = None, body: object = None, within: float | None = None
     ) -> httpx.Response:
         """Send until there is an answer: a read up to `tries` times, a write again only when it was not accepted."""
-        client, path = self._ready(line)
-        asked = {name: value for name, value in (query or {}).items() if value is not None}
+        network, url = self._ready(line)
         for tries_left in reversed(range(self._tries)):
-            request = _build(client, line, path, asked, body)
+            request = self._requests.make(line, url, query, body)
             try:
                 with (
                     self._tracing.request(line, self._tries - 1 - tries_left) as traced,
                     anyio.fail_after(within or self._within),
                 ):
-                    response = await self._send(line, client, request, traced)
+                    response = await self._send(line, network, request, traced)
             except TimeoutError as slow:
                 # httpx bounds each read by itself, so an answer that drips would never time out.
                 raise self._lost(line, httpx.ReadTimeout("too slow")) from slow
@@ -216,16 +204,16 @@ class Transport:
         raise AssertionError("unreachable: the last try returns or raises")
 
     async def _send(
-        self, line: RequestLine, client: httpx.AsyncClient, request: httpx.Request, traced: RequestSpan
+        self, line: RequestLine, network: KeyedTransport, request: httpx.Request, traced: RequestSpan
     ) -> httpx.Response:
         started = anyio.current_time()
         with traced.current():
-            response = await client.send(request)
+            response = await _read_whole(network, request)
             for _ in range(_MAX_REDIRECTS):
                 target = self._redirected(line, response)
                 if target is None:
                     break
-                response = await client.send(client.build_request("GET", target))
+                response = await _read_whole(network, self._requests.make(line, target))
             traced.answered(response, self._reader.request_id)
             if logger.isEnabledFor(logging.DEBUG):
                 took = (anyio.current_time() - started) * 1000
@@ -235,11 +223,12 @@ class Transport:
                 )
         return response
 
-    def _ready(self, line: RequestLine) -> tuple[httpx.AsyncClient, str]:
-        path = line.path.format_map({name: _path_value(line, name) for name in line.ids})
-        if self._client is None:
+    def _ready(self, line: RequestLine) -> tuple[KeyedTransport, str]:
+        """Find what sends a request, and its URL."""
+        url = self._requests.url(line)
+        if self._network is None:
             raise KeyMissing(line)
-        return self._client, path
+        return self._network, url
 
     def _redirected(self, line: RequestLine, response: httpx.Response) -> httpx.URL | None:
         """Where a read is sent on to, if it is; a write is never sent on."""
@@ -266,20 +255,11 @@ def slowest_write(timeout: float) -> float:
     return TRIES * (timeout + min(timeout, _TO_CONNECT) + LONGEST_WAIT + 1)
 
 
-def _path_value(line: RequestLine, name: str) -> str:
-    """Admit an id into a path, and nothing else."""
-    value = line.ids[name]
-    if not is_id(value):
-        shown = RequestLine(line.method, line.path, {**line.ids, name: "…"})
-        raise BadPathValue(shown, f"{name} is no id")
-    return value
-
-
-def _build(client: httpx.AsyncClient, line: RequestLine, path: str, query: Query, body: object) -> httpx.Request:
-    try:
-        return client.build_request(line.method, path, params=query or None, json=body)
-    except (httpx.InvalidURL, ValueError) as odd:
-        raise Unsendable(line, "a value in it cannot be sent: it is too long, or no text or number") from odd
+async def _read_whole(network: KeyedTransport, request: httpx.Request) -> httpx.Response:
+    response = await network.handle_async_request(request)
+    async with aclosing(response):
+        await response.aread()
+    return response
 
 
 def _reason(lost: httpx.HTTPError) -> str:

@@ -5,6 +5,7 @@ each step is taken.
 """
 
 import os
+import select
 import sys
 from contextlib import suppress
 from io import TextIOWrapper
@@ -12,6 +13,8 @@ from threading import Lock
 from typing import TextIO
 
 _BUFFER_BYTES = 65_536
+_TAKEN_WHOLE: int = getattr(select, "PIPE_BUF", 0)
+"""How many bytes a pipe that has room takes without waiting; Windows cannot say whether one has."""
 
 
 class Wire:
@@ -32,7 +35,6 @@ class Wire:
         if (stdin.fileno(), stdout.fileno()) != (0, 1):
             raise OSError("stdin and stdout are not the process's own")
         self._stdout = stdout
-        self._writing = Lock()
         self._in, self._out = _private(0), _private(1)
         try:
             _divert(0, os.open(os.devnull, os.O_RDONLY))
@@ -44,17 +46,8 @@ class Wire:
         source = os.fdopen(self._in, "rb", _BUFFER_BYTES, closefd=False)
         self.lines = TextIOWrapper(source, encoding="utf-8", errors="replace")
         """What the host says, each line with its end; iterating waits for the next one."""
-
-    def write(self, text: str) -> None:
-        """Say whole lines to the host; a thread that does so waits for another's.
-
-        Raises:
-            OSError: if the host has gone.
-        """
-        rest = memoryview(text.encode())
-        with self._writing:
-            while rest:
-                rest = rest[os.write(self._out, rest) :]
+        ear = Ear(self._out)
+        self.write, self.write_at_once = ear.write, ear.write_at_once
 
     def release(self) -> None:
         """Give both back to the process."""
@@ -65,6 +58,57 @@ class Wire:
             with suppress(OSError):
                 os.dup2(private, fd)
                 _tell_windows(fd)
+
+
+class Ear:
+    """Hears whole lines, of one thread at a time.
+
+    Args:
+        fd: a descriptor whose writers wait while there is no room.
+    """
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._speaking = Lock()
+
+    def write(self, text: str) -> None:
+        """Say whole lines to the host; a thread that does so waits for another's, and for a host that does not read.
+
+        Raises:
+            OSError: if the host has gone.
+        """
+        with self._speaking:
+            self._write(text.encode())
+
+    def write_at_once(self, text: str) -> bool:
+        """Say whole lines if that takes no waiting; else nothing is said.
+
+        Returns:
+            Whether they were said.
+
+        Raises:
+            OSError: if the host has gone.
+        """
+        told = text.encode()
+        if len(told) > _TAKEN_WHOLE or not self._speaking.acquire(blocking=False):
+            return False
+        try:
+            if not self._has_room():
+                return False
+            self._write(told)
+            return True
+        finally:
+            self._speaking.release()
+
+    def _write(self, told: bytes) -> None:
+        rest = memoryview(told)
+        while rest:
+            rest = rest[os.write(self._fd, rest) :]
+
+    def _has_room(self) -> bool:
+        poll = select.poll()
+        poll.register(self._fd, select.POLLOUT)
+        return bool(poll.poll(0))
 
 
 def _private(fd: int) -> int:

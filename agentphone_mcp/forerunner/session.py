@@ -26,6 +26,10 @@ class TextWire(Protocol):
         """Say whole lines to the host."""
         ...
 
+    def write_at_once(self, text: str) -> bool:
+        """Say them if that takes no waiting, and tell whether they were said."""
+        ...
+
 
 class Forerunner:
     """Reads what a host says on a thread that lasts as long as the process, and answers what it knows.
@@ -130,7 +134,10 @@ class Forerunner:
         """Send a message of the SDK's, unless the host has its like already."""
         from anyio.to_thread import run_sync
 
-        if not self._unsettled or not self._settles(json.loads(text)):
+        if self._unsettled and self._settles(json.loads(text)):
+            return
+        # Another thread would take longer to wake up than most hosts take to make room.
+        if not self._wire.write_at_once(text):
             await run_sync(self._wire.write, text)
 
     async def flush(self) -> None:

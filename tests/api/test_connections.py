@@ -1,7 +1,9 @@
 """One connection serves many requests."""
 
 import asyncio
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -29,7 +31,7 @@ async def test_many_requests_share_one_connection(loopback: Callable[..., Any]) 
     assert (len(opened), len(answered)) == (1, 20)
 
 
-@pytest.mark.parametrize(("kept", "opened_for_writes"), [(60.0, 1), (0.0, 3)], ids=["just-used", "idle-for-long"])
+@pytest.mark.parametrize(("kept", "opened_for_writes"), [(60.0, 0), (0.0, 3)], ids=["just-used", "idle-for-long"])
 async def test_a_write_goes_over_no_connection_that_was_idle_for_long(
     loopback: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, kept: float, opened_for_writes: int
 ) -> None:
@@ -69,3 +71,112 @@ async def test_leaving_a_client_closes_its_connection(loopback: Callable[..., An
             await api.agents.list()
         async with asyncio.timeout(60):
             await left.wait()
+
+
+def saying(
+    heads: list[list[bytes]], *, answers_each: int = 1_000, closed: asyncio.Semaphore | None = None
+) -> Callable[..., Any]:
+    """A server that notes the requests of each connection, closes it after some answers, and tells when it has."""
+
+    async def server(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append([])
+        mine = heads[-1]
+        for _ in range(answers_each):
+            try:
+                mine.append(await reader.readuntil(b"\r\n\r\n"))
+            except asyncio.IncompleteReadError:
+                break
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+            await writer.drain()
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+        if closed:
+            closed.release()
+
+    return server
+
+
+@pytest.mark.parametrize(("minutes", "opened"), [(3, 1), (5, 2)], ids=["some-minutes", "too-many"])
+async def test_a_read_goes_over_a_connection_that_was_idle_for_minutes(
+    loopback: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, minutes: int, opened: int
+) -> None:
+    """People pause between their questions; a handshake with the vendor takes longer than a request."""
+    heads: list[list[bytes]] = []
+    async with loopback(saying(heads)) as url, ApiClient(url, ApiKey("sk_sandbox_1")) as api:
+        await api.account.usage()
+        later = time.monotonic() + minutes * 60
+        monkeypatch.setattr(connections, "monotonic", lambda: later)
+        await api.account.usage()
+    assert len(heads) == opened
+
+
+async def test_a_connection_that_the_server_closed_is_not_used_again(loopback: Callable[..., Any]) -> None:
+    """Nothing is lost and nothing sent twice, so that a write is as safe as a read."""
+    heads: list[list[bytes]] = []
+    closed = asyncio.Semaphore(0)
+    server = saying(heads, answers_each=1, closed=closed)
+    async with loopback(server) as url, ApiClient(url, ApiKey("sk_sandbox_1"), tries=1) as api:
+        for _ in range(3):
+            await api.account.usage()
+            await asyncio.wait_for(closed.acquire(), 60)
+            await api.calls.end("call_1")
+            await asyncio.wait_for(closed.acquire(), 60)
+    assert [len(requests) for requests in heads] == [1] * 6
+
+
+async def test_requests_at_the_same_time_have_a_connection_each(loopback: Callable[..., Any]) -> None:
+    """And all of these are kept for the next ones."""
+    heads: list[list[bytes]] = []
+    async with loopback(saying(heads)) as url, ApiClient(url, ApiKey("sk_sandbox_1")) as api:
+        for _ in range(3):
+            async with asyncio.TaskGroup() as tasks:
+                for _ in range(5):
+                    tasks.create_task(api.account.usage())
+    assert len(heads) == 5
+    assert sum(map(len, heads)) == 15
+
+
+async def test_no_more_than_some_idle_connections_are_kept(
+    loopback: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those that were used longest ago are closed."""
+    monkeypatch.setattr(connections, "_KEPT_IDLE", 2)
+    heads: list[list[bytes]] = []
+    async with loopback(saying(heads)) as url, ApiClient(url, ApiKey("sk_sandbox_1")) as api:
+        for _ in range(2):
+            async with asyncio.TaskGroup() as tasks:
+                for _ in range(5):
+                    tasks.create_task(api.account.usage())
+    assert len(heads) == 8
+
+
+async def test_a_cancelled_request_leaves_no_connection_behind_that_another_would_use(
+    loopback: Callable[..., Any],
+) -> None:
+    """Half an answer is still to come on it, and would be read as the next one's."""
+    asked = asyncio.Event()
+    opened: list[int] = []
+
+    async def server(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        opened.append(1)
+        is_first = len(opened) == 1
+        await reader.readuntil(b"\r\n\r\n")
+        if is_first:
+            writer.write(b'HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n{"half')
+            await writer.drain()
+            asked.set()
+            await reader.read()
+            return
+        writer.write(b'HTTP/1.1 200 OK\r\nContent-Length: 25\r\n\r\n{"plan": {"name": "pro"}}')
+        await writer.drain()
+
+    async with loopback(server) as url, ApiClient(url, ApiKey("sk_sandbox_1")) as api:
+        cancelled = asyncio.create_task(api.account.usage())
+        await asyncio.wait_for(asked.wait(), 60)
+        cancelled.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await cancelled
+        usage = await api.account.usage()
+    assert usage.plan is not None
+    assert (usage.plan.name, len(opened)) == ("pro", 2)

@@ -15,11 +15,11 @@ ERRORS = [
 ]
 
 
-class Broken(httpcore2.AsyncConnectionPool):
-    """A pool in which something is wrong."""
+class Broken(httpcore2.AsyncHTTPConnection):
+    """A connection in which something is wrong."""
 
-    def __init__(self, wrong: Exception) -> None:
-        super().__init__()
+    def __init__(self, wrong: Exception, origin: httpcore2.Origin) -> None:
+        super().__init__(origin)
         self._wrong = wrong
 
     async def handle_async_request(self, request: httpcore2.Request) -> httpcore2.Response:
@@ -30,7 +30,7 @@ class Broken(httpcore2.AsyncConnectionPool):
 async def raised_for(wrong: Exception, monkeypatch: pytest.MonkeyPatch) -> Exception:
     """What a client of httpx sees of it."""
     connections = PooledConnections()
-    monkeypatch.setattr(connections, "_for_reads", Broken(wrong))
+    monkeypatch.setattr(httpcore2.AsyncConnectionPool, "create_connection", lambda _, to: Broken(wrong, to))
     async with httpx.AsyncClient(transport=connections) as client:
         with pytest.raises(Exception, match=str(wrong)) as seen:
             await client.get("http://127.0.0.1:1/v1/agents")

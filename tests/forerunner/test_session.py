@@ -53,6 +53,10 @@ class Said:
             self._heard.append(json.loads(text))
             self._more.notify_all()
 
+    def write_at_once(self, text: str) -> bool:
+        """Leave it to the way that may wait, which is what Windows always takes."""
+        return False
+
     def say(self, *messages: dict[str, Any] | None) -> None:
         """Say something; None is the end."""
         for message in messages:
