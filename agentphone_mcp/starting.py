@@ -1,16 +1,17 @@
 """From the options of serving to a server that serves: settings checked first, the SDK imported last."""
 
+import gc
 import os
 import signal
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
 from agentphone_mcp.api.key import DEFAULT_BASE_URL, ApiKey
+from agentphone_mcp.callers import OPERATOR, Scope
 from agentphone_mcp.config import (
     Config,
     ConfigError,
@@ -27,13 +28,14 @@ from agentphone_mcp.config import (
 from agentphone_mcp.forerunner.answers import EarlyAnswers
 from agentphone_mcp.forerunner.descriptors import Wire
 from agentphone_mcp.forerunner.session import Forerunner
-from agentphone_mcp.forerunner.surface import load, note_difference
+from agentphone_mcp.forerunner.surface import Surface, load, note_difference
 from agentphone_mcp.guard.books import IN_MEMORY
 from agentphone_mcp.guard.limits import Limits
 from agentphone_mcp.guard.rates import Rates
 
 if TYPE_CHECKING:
     from agentphone_mcp.hosting.settings import HttpSettings
+    from agentphone_mcp.known import Known
     from agentphone_mcp.switchboard import Switchboard
 
 
@@ -49,11 +51,15 @@ def serve(options: dict[str, Any], stdin: TextIO | None, stdout: TextIO | None) 
         click.ClickException: with one sentence, if a setting is wrong or nobody can be served.
     """
     with ExitStack() as stack:
+        # Until all is imported, whatever is made stays: looking for garbage among it takes a twentieth of a start.
+        gc.disable()
+        stack.callback(gc.enable)
         is_stdio = options["transport"] == "stdio"
         unheard: list[str] = []
         try:
             config = _checked(options)
-            ahead = _run_ahead(config, stdin, stdout, stack) if is_stdio else None
+            surfaces = _Surfaces(config)
+            ahead = _run_ahead(surfaces, stdin, stdout, stack) if is_stdio else None
             config = _with_account(config, options, stack, unheard.append)
             settings = None if is_stdio else _http_settings(options, config)
         except ConfigError as wrong:
@@ -71,12 +77,36 @@ def serve(options: dict[str, Any], stdin: TextIO | None, stdout: TextIO | None) 
         if exporter := read_span_exporter(os.environ):
             stack.enter_context(_sending_spans(exporter, board.cut))
         if settings is None:
-            _serve_stdio(config, board, ahead)
+            _serve_stdio(config, board, surfaces, ahead)
         else:
-            _serve_http(config, settings, board, say)
+            _serve_http(config, settings, board, surfaces, say)
 
 
-def _run_ahead(config: Config, stdin: TextIO | None, stdout: TextIO | None, stack: ExitStack) -> Forerunner | None:
+class _Surfaces:
+    """What servers with these settings say of themselves, as far as that is known before they are made."""
+
+    def __init__(self, config: Config) -> None:
+        self._toolsets = config.toolsets
+        self._covers: Callable[[Scope], Scope] = lambda scope: "read" if config.read_only else scope
+        self._cache = read_cache()
+
+    def load(self, scope: Scope = OPERATOR.scope) -> Surface | None:
+        """What one for callers of a scope says; None where that is not known for sure."""
+        return load(self._toolsets, self._covers(scope), cache=self._cache)
+
+    def known(self, scope: Scope = OPERATOR.scope) -> "Known | None":
+        """The same for the server itself."""
+        from agentphone_mcp.known import Known
+
+        surface = self.load(scope)
+        return surface and Known(surface, self.differs)
+
+    def differs(self, method: str) -> None:
+        """Have the next starts wait for the SDK, which answers otherwise."""
+        note_difference(self._cache, method)
+
+
+def _run_ahead(surfaces: _Surfaces, stdin: TextIO | None, stdout: TextIO | None, stack: ExitStack) -> Forerunner | None:
     """Answer the host's first questions from now on; None where it has to wait for the SDK."""
     if stdin is None or stdout is None:
         raise click.ClickException("stdin or stdout is closed: a host talks to this server over them")
@@ -85,8 +115,7 @@ def _run_ahead(config: Config, stdin: TextIO | None, stdout: TextIO | None, stac
         click.echo("Waiting for an MCP host on stdin; for a look at it, try: agentphone-mcp demo", err=True)
     # Python would wait for the thread that reads stdin, which a terminal never closes: Ctrl+C would do nothing.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    cache = read_cache()
-    surface = load(config.toolsets, read_only=config.read_only, cache=cache)
+    surface = surfaces.load()
     if surface is None:
         return None
     try:
@@ -94,28 +123,39 @@ def _run_ahead(config: Config, stdin: TextIO | None, stdout: TextIO | None, stac
     except OSError:
         return None
     stack.callback(wire.release)
-    ahead = Forerunner(wire, EarlyAnswers(surface), partial(note_difference, cache))
+    ahead = Forerunner(wire, EarlyAnswers(surface), surfaces.differs)
     ahead.start()
     return ahead
 
 
-def _serve_stdio(config: Config, board: "Switchboard", ahead: Forerunner | None) -> None:
+def _serve_stdio(config: Config, board: "Switchboard", surfaces: _Surfaces, ahead: Forerunner | None) -> None:
     from agentphone_mcp.server import create_server
     from agentphone_mcp.serving import serve_stdio
 
-    serve_stdio(create_server(config, board), ahead)
+    server = create_server(config, board, known=surfaces.known())
+    _collect_garbage()
+    serve_stdio(server, ahead)
 
 
-def _serve_http(config: Config, settings: "HttpSettings", board: "Switchboard", say: Callable[[str], None]) -> None:
-    from agentphone_mcp.hosting.serve import serve
+def _serve_http(
+    config: Config, settings: "HttpSettings", board: "Switchboard", surfaces: _Surfaces, say: Callable[[str], None]
+) -> None:
+    from agentphone_mcp.hosting.serve import serve, web_server
     from agentphone_mcp.listening import CannotListen
 
     try:
-        serve(config, settings, board, say)
+        server = web_server(config, settings, board, surfaces.known)
+        _collect_garbage()
+        serve(server, settings, say)
     except ConfigError as wrong:
         raise click.UsageError(str(wrong)) from None
     except CannotListen as cannot:
         raise click.ClickException(str(cannot)) from None
+
+
+def _collect_garbage() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 def _http_settings(options: dict[str, Any], config: Config) -> "HttpSettings":

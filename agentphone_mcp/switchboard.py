@@ -1,52 +1,38 @@
 """Gives each caller a telephone on their own account: key, connections, ledger rows, caches and subscriptions apart."""
 
 import logging
+import sys
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field, replace
-from functools import partial
+from dataclasses import replace
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 import anyio
-import httpx
 from anyio.abc import TaskGroup, TaskStatus
+from anyio.to_thread import run_sync
 
-from agentphone_mcp.api.client import ApiClient
 from agentphone_mcp.api.key import ApiKey
 from agentphone_mcp.api.secrets import Secrets
-from agentphone_mcp.api.transport import slowest_write
 from agentphone_mcp.callers import Caller
 from agentphone_mcp.config import Config
 from agentphone_mcp.guard.books import Books
-from agentphone_mcp.guard.gate import Gate
 from agentphone_mcp.guard.refused import Refused
-from agentphone_mcp.guard.reservations import Rules
-from agentphone_mcp.guard.settling import Settler
-from agentphone_mcp.tools.injected import Telephone
-from agentphone_mcp.tools.looking_up import length_of, look_up
-from agentphone_mcp.tools.naming import Names
-from agentphone_mcp.tools.watching import LiveTranscripts
 
+if TYPE_CHECKING:
+    import httpx
+
+    from agentphone_mcp.line import Line
+    from agentphone_mcp.tools.injected import Telephone
+
+_LINE = "agentphone_mcp.line"
+"""What takes a while to import, and is no part of a start: everything that talks to the API."""
 _IDLE_SECONDS = 300.0
 """How long the connections of an account are kept when nobody uses them."""
 _MOST_LINES = 1_000
 """How many accounts can be connected at once."""
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass
-class _Line:
-    """The connection to one account, and how many requests use it now."""
-
-    telephone: Telephone
-    users: int = 0
-    idle_since: float = field(default_factory=anyio.current_time)
-    hung_up: anyio.Event = field(default_factory=anyio.Event)
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether nobody uses it, and nobody is told of a call on it."""
-        return not self.users and self.telephone.live.is_idle
 
 
 class Switchboard:
@@ -57,20 +43,11 @@ class Switchboard:
         inner: what really sends requests; tests inject theirs, below the key's rule.
     """
 
-    def __init__(self, config: Config, *, inner: httpx.AsyncBaseTransport | None = None) -> None:
+    def __init__(self, config: Config, *, inner: "httpx.AsyncBaseTransport | None" = None) -> None:
         self._config = config
         self._inner = inner
         self.books = Books(config.state, self.cut)
-        self._rules = Rules(
-            limits=config.limits,
-            destinations=config.destinations,
-            ai_disclosure=config.ai_disclosure,
-            needs_person=config.needs_person,
-            seconds_to_answer=config.approval_timeout,
-            seconds_to_write=slowest_write(config.timeout),
-            is_shared=config.is_shared,
-        )
-        self._lines: dict[str, _Line] = {}
+        self._lines: dict[str, Line] = {}
         # Replaced and never changed, so that `cut` may be called from any thread.
         self._known = (Secrets(config.api_key),)
         self._connecting = anyio.Lock()
@@ -82,9 +59,6 @@ class Switchboard:
         self._tasks = await self._open.enter_async_context(anyio.create_task_group())
         if self._config.relays:
             self._tasks.start_soon(self._hang_up_idle_lines)
-        else:
-            # What an earlier run of the server left in doubt is looked into before anybody calls.
-            await self._line(self._config.api_key)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -97,8 +71,13 @@ class Switchboard:
             text = secrets.cut(text)
         return text
 
+    async def get_ready(self) -> None:
+        """Connect the operator, whose earlier run may have left something in doubt, before anybody calls."""
+        if not self._config.relays:
+            await self._line(self._config.api_key)
+
     @asynccontextmanager
-    async def connected(self, caller: Caller) -> AsyncGenerator[Telephone]:
+    async def connected(self, caller: Caller) -> "AsyncGenerator[Telephone]":
         """The telephone of a caller, for one request.
 
         Raises:
@@ -112,7 +91,7 @@ class Switchboard:
             line.users -= 1
             line.idle_since = anyio.current_time()
 
-    async def _line(self, key: ApiKey | None) -> _Line:
+    async def _line(self, key: ApiKey | None) -> "Line":
         account = key.account(self._config.sub_account) if key else "no key"
         if account not in self._lines:
             # One at a time: two requests of a caller must not open two lines.
@@ -120,33 +99,21 @@ class Switchboard:
                 if account not in self._lines:
                     if len(self._lines) >= _MOST_LINES and not self._hang_up_longest_idle():
                         raise Refused("Nothing was done: too many accounts use this server now. Try again in a minute.")
+                    if _LINE not in sys.modules:
+                        # On a thread, so that others are answered meanwhile.
+                        await run_sync(import_module, _LINE)
                     self._lines[account] = await self._tasks.start(self._keep, account, key)
         return self._lines[account]
 
-    async def _keep(self, account: str, key: ApiKey | None, *, task_status: TaskStatus[_Line]) -> None:
-        config, secrets = self._config, Secrets(key)
-        line: _Line | None = None
+    async def _keep(self, account: str, key: ApiKey | None, *, task_status: "TaskStatus[Line]") -> None:
+        from agentphone_mcp.line import connected
+
+        secrets, line = Secrets(key), None
         self._known = (*self._known, secrets)
-        api = ApiClient(
-            config.base_url,
-            key,
-            sub_account=config.sub_account,
-            timeout=config.timeout,
-            inner=self._inner,
-            secrets=secrets,
-            send_traceparent=config.send_traceparent,
-        )
         try:
-            async with api, anyio.create_task_group() as beside:
-                settler = Settler(account, self.books, partial(look_up, api), partial(length_of, api))
-                if key and not config.read_only:
-                    # What an earlier run left in doubt, and what this one will; nobody waits for it.
-                    beside.start_soon(settler.keep_settling)
-                live = LiveTranscripts(api, beside)
-                line = _Line(Telephone(api, Gate(self._rules, settler), config.rates, Names(api), live))
+            async with connected(self._config, account, secrets, key, self.books, self._inner) as line:
                 task_status.started(line)
                 await line.hung_up.wait()
-                beside.cancel_scope.cancel()
         except Exception:
             if line is None:
                 raise

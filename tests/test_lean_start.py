@@ -3,12 +3,24 @@
 import os
 import subprocess
 import sys
+from itertools import takewhile
 from pathlib import Path
+
+import pytest
+
+from agentphone_mcp.config import TOOLSETS
+from agentphone_mcp.forerunner.surface import load
 
 ROOT = Path(__file__).parents[1]
 HEAVY = {
     "anyio", "asyncio", "http.client", "httpx", "hashlib", "keyring", "logging", "mcp", "mcp_types", "opentelemetry",
     "phonenumbers", "pydantic", "rich", "sqlalchemy", "ssl", "starlette", "tomlkit", "urllib.request", "uvicorn",
+}  # fmt: skip
+
+# What only calls need, and a server that lists its tools does not.
+LATER = {
+    "agentphone_mcp.api.client", "agentphone_mcp.inside", "agentphone_mcp.line", "agentphone_mcp.tools.catalog",
+    "httpx", "keyring", "phonenumbers", "sqlalchemy", "tomlkit",
 }  # fmt: skip
 
 
@@ -30,3 +42,25 @@ def test_checking_the_settings_imports_nothing_large() -> None:
     imported = {line.rpartition("|")[2].strip() for line in lines}
     assert "agentphone_mcp.forerunner.session" in imported
     assert HEAVY & imported == set()
+
+
+@pytest.mark.parametrize("transport", ["streamable-http", "sse"])
+def test_a_server_that_can_be_reached_has_imported_nothing_that_only_calls_need(transport: str, tmp_path: Path) -> None:
+    """Whoever waits for it asks for the list of tools first."""
+    if load(TOOLSETS, "spend", cache=tmp_path) is None:
+        pytest.skip("with another SDK than surface.json was made with, every start makes its tools first")
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("AGENTPHONE_")}
+    told = {"AGENTPHONE_KEYCHAIN": "off", "XDG_CACHE_HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(
+        [sys.executable, "-X", "importtime", "-m", "agentphone_mcp", "--transport", transport, "--port", "0"],
+        env=clean | told,
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr
+        lines = list(takewhile(lambda line: not line.startswith("Serving on"), process.stderr))
+        process.kill()
+    imported = {line.rpartition("|")[2].strip() for line in lines}
+    assert "agentphone_mcp.hosting.app" in imported
+    assert LATER & imported == set()

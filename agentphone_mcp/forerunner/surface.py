@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from agentphone_mcp import __version__
+from agentphone_mcp.callers import SCOPES, Scope
 from agentphone_mcp.instructions import without_lines_on
 
 SURFACE = Path(__file__).with_name("surface.json")
@@ -35,12 +36,12 @@ class Surface:
     modern_tools: dict[str, Any]
 
 
-def load(toolsets: Collection[str], *, read_only: bool, cache: Path, written: Path = SURFACE) -> Surface | None:
+def load(toolsets: Collection[str], scope: Scope, *, cache: Path, written: Path = SURFACE) -> Surface | None:
     """Give what such a server says; None where that is not known for sure.
 
     Args:
         toolsets: the groups of tools that exist, in their order.
-        read_only: leave only the tools that change nothing.
+        scope: how far callers may go, and so which tools of them there are.
         cache: the folder that remembers where the SDK once said otherwise; see `note_difference`.
         written: the file that says it.
     """
@@ -48,15 +49,15 @@ def load(toolsets: Collection[str], *, read_only: bool, cache: Path, written: Pa
         golden = json.loads(written.read_text(encoding="utf-8"))
         if not all(map(_is_installed, golden["made_with"].items())) or _memory(cache, golden).exists():
             return None
-        return select(golden, toolsets, read_only=read_only)
+        return select(golden, toolsets, scope)
     except (OSError, ValueError, LookupError):
         return None
 
 
-def select(golden: dict[str, Any], toolsets: Collection[str], *, read_only: bool) -> Surface:
-    """Choose from the whole surface what a server with some toolsets says."""
-    rows = golden["tools"]
-    shown = [row for row in rows if row["toolset"] in toolsets and (row["reads"] or not read_only)]
+def select(golden: dict[str, Any], toolsets: Collection[str], scope: Scope) -> Surface:
+    """Choose from the whole surface what a server with some toolsets says to callers of some scope."""
+    rows, covered = golden["tools"], SCOPES[: SCOPES.index(scope) + 1]
+    shown = [row for row in rows if row["toolset"] in toolsets and row["scope"] in covered]
     tools = [row["tool"] for row in shown]
     absent = {row["tool"]["name"] for row in rows} - {tool["name"] for tool in tools}
     info = golden["server"] | {"version": __version__}

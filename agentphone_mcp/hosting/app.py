@@ -1,6 +1,6 @@
 """The whole of a hosted server as one ASGI application: health, the edges, and the protocol behind its front."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Any
@@ -17,7 +17,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
-from agentphone_mcp.callers import SCOPES, Scope
+from agentphone_mcp.callers import OPERATOR, SCOPES, Scope
 from agentphone_mcp.config import Config
 from agentphone_mcp.hosting.bodies import LARGEST_BODY, WholeBodies
 from agentphone_mcp.hosting.doors import Door
@@ -26,13 +26,17 @@ from agentphone_mcp.hosting.front import AccessLog, Front
 from agentphone_mcp.hosting.health import Health
 from agentphone_mcp.hosting.settings import HttpSettings
 from agentphone_mcp.hosting.traffic import Traffic
+from agentphone_mcp.known import Known
 from agentphone_mcp.server import AgentPhoneServer
 from agentphone_mcp.switchboard import Switchboard
 
+Knows = Callable[[Scope], Known | None]
 MCP_PATH, SSE_PATH, MESSAGES_PATH = "/mcp", "/sse", "/messages/"
 _PROBES = ("/healthz", "/readyz")
 _SECONDS_TO_FINISH = 20.0
 _SECONDS_TO_ANSWER = 2.0
+_SECONDS_TO_CONNECT = 0.5
+"""How long after the start whoever waits for it has asked for its first."""
 _BROWSERS_SEND = (
     "Authorization",
     "X-API-Key",
@@ -45,6 +49,10 @@ _BROWSERS_SEND = (
 )
 _CHECKED_BEFORE = TransportSecuritySettings(enable_dns_rebinding_protection=False)
 """The SDK need not look at Host and Origin again: `Edges` has, for every path."""
+
+
+def knows_nothing(_: Scope) -> None:
+    """Have everything made before anybody can connect."""
 
 
 class _Sessions(StreamableHTTPSessionManager):
@@ -74,6 +82,7 @@ class HostedApp:
         board: connects callers to accounts; opened and closed with the application.
         door: finds out who is calling.
         routes: what else is served, to everybody.
+        known: what is known of the server for callers of each scope, so that its inside may come later.
     """
 
     def __init__(
@@ -83,13 +92,17 @@ class HostedApp:
         board: Switchboard,
         door: Door,
         routes: Sequence[Route] = (),
+        known: Knows = knows_nothing,
     ) -> None:
         self._board = board
         self._more_routes = routes
         self._traffic = Traffic(settings.max_calls)
         self.health = Health(board.books, door)
-        servers: dict[Scope, AgentPhoneServer] = {
-            scope: self._server(config, scope, is_for_all=settings.auth in ("none", "relay")) for scope in SCOPES
+        # Where nobody has a scope of their own, all have the operator's.
+        is_for_all = settings.auth in ("none", "relay")
+        self._servers: dict[Scope, AgentPhoneServer] = {
+            scope: self._server(config, scope, known(scope), is_for_all=is_for_all)
+            for scope in ((OPERATOR.scope,) if is_for_all else SCOPES)
         }
         self._sessions: dict[Scope, _Sessions] = {
             scope: _Sessions(
@@ -97,7 +110,7 @@ class HostedApp:
                 most=settings.max_sessions,
                 idle_timeout=settings.idle_timeout,
             )
-            for scope, server in servers.items()
+            for scope, server in self._servers.items()
         }
         front = partial(
             Front,
@@ -113,7 +126,7 @@ class HostedApp:
         if settings.transport == "sse":
             sse: dict[Scope, ASGIApp] = {
                 scope: WholeBodies(server.sse_app(transport_security=_CHECKED_BEFORE))
-                for scope, server in servers.items()
+                for scope, server in self._servers.items()
             }
             self._fronts |= dict.fromkeys((SSE_PATH, MESSAGES_PATH), front(sse))
         self.asgi = self._application(settings)
@@ -126,13 +139,13 @@ class HostedApp:
             for front in set(self._fronts.values()):
                 closing.start_soon(front.close, _SECONDS_TO_ANSWER)
 
-    def _server(self, config: Config, scope: Scope, *, is_for_all: bool) -> AgentPhoneServer:
+    def _server(self, config: Config, scope: Scope, known: Known | None, *, is_for_all: bool) -> AgentPhoneServer:
         @asynccontextmanager
         async def lifespan(_: object) -> AsyncGenerator[Switchboard]:
             # One for all, which is open for as long as the application is.
             yield self._board
 
-        server = AgentPhoneServer(config, scope, lifespan, is_for_all=is_for_all)
+        server = AgentPhoneServer(config, scope, lifespan, known=known, is_for_all=is_for_all)
         server.middleware.append(self._traffic.regulate)
         return server
 
@@ -172,5 +185,13 @@ class HostedApp:
             beside = await opened.enter_async_context(anyio.create_task_group())
             for front in set(self._fronts.values()):
                 beside.start_soon(front.look_after)
+            beside.start_soon(self._get_ready)
             yield
             beside.cancel_scope.cancel()
+
+    async def _get_ready(self) -> None:
+        """Have everything there before it is asked for, but let whoever waits for the start come first."""
+        await anyio.sleep(_SECONDS_TO_CONNECT)
+        await self._board.get_ready()
+        for server in self._servers.values():
+            await server.get_ready()

@@ -16,14 +16,12 @@ from sse_starlette.sse import AppStatus
 from starlette.routing import Route
 
 from agentphone_mcp.config import Config, read
-from agentphone_mcp.hosting.app import MCP_PATH, SSE_PATH, HostedApp
+from agentphone_mcp.hosting.app import MCP_PATH, SSE_PATH, HostedApp, Knows, knows_nothing
 from agentphone_mcp.hosting.descriptors import most_connections
 from agentphone_mcp.hosting.doors import Door
 from agentphone_mcp.hosting.open_door import OpenDoor
 from agentphone_mcp.hosting.punctual import event_loop_options, protocol
-from agentphone_mcp.hosting.relay import RelayDoor
 from agentphone_mcp.hosting.settings import HttpSettings
-from agentphone_mcp.hosting.tokens import TokenDoor
 from agentphone_mcp.listening import listening
 from agentphone_mcp.switchboard import Switchboard
 
@@ -65,20 +63,17 @@ class _Server(uvicorn.Server):
                 await anyio.sleep(_A_MOMENT)
 
 
-def serve(config: Config, settings: HttpSettings, board: Switchboard, say: Callable[[str], None]) -> None:
+def serve(server: uvicorn.Server, settings: HttpSettings, say: Callable[[str], None]) -> None:
     """Serve until the process is told to stop.
 
     Args:
-        config: what the server is told.
+        server: what serves, as `web_server` makes it.
         settings: how it is reached.
-        board: connects callers to accounts.
         say: tells whoever started the process where it is.
 
     Raises:
         CannotListen: if the port is taken or the address is none of this machine.
-        ConfigError: if callers cannot be told from strangers with these settings.
     """
-    server = web_server(config, settings, board)
     with listening(settings.host, settings.port) as listener:
         port = listener.getsockname()[1]
         path = SSE_PATH if settings.transport == "sse" else MCP_PATH
@@ -88,8 +83,16 @@ def serve(config: Config, settings: HttpSettings, board: Switchboard, say: Calla
         anyio.run(partial(server.serve, sockets=[listener]), backend_options=event_loop_options())
 
 
-def web_server(config: Config, settings: HttpSettings, board: Switchboard) -> uvicorn.Server:
+def web_server(
+    config: Config, settings: HttpSettings, board: Switchboard, known: Knows = knows_nothing
+) -> uvicorn.Server:
     """Make what serves, ready to be run on a socket.
+
+    Args:
+        config: what the server is told.
+        settings: how it is reached.
+        board: connects callers to accounts.
+        known: what is known of the server for callers of each scope.
 
     Raises:
         ConfigError: if callers cannot be told from strangers with these settings.
@@ -99,7 +102,7 @@ def web_server(config: Config, settings: HttpSettings, board: Switchboard) -> uv
     # Else it would cut every stream when the server is told to stop, also those that carry an answer.
     AppStatus.disable_automatic_graceful_drain()
     door, routes = _door(config, settings)
-    app = HostedApp(config, settings, board, door, routes)
+    app = HostedApp(config, settings, board, door, routes, known)
     web = uvicorn.Config(
         app.asgi,
         http=protocol(),
@@ -118,11 +121,15 @@ def web_server(config: Config, settings: HttpSettings, board: Switchboard) -> uv
 
 
 def _door(config: Config, settings: HttpSettings) -> tuple[Door, Sequence[Route]]:
-    """What lets callers in, and what it has to say to everybody."""
+    """What lets callers in, and what it has to say to everybody; the others are not even imported."""
     match settings.auth:
         case "token":
+            from agentphone_mcp.hosting.tokens import TokenDoor
+
             return TokenDoor(Path(os.path.expanduser(settings.tokens_file))), ()
         case "relay":
+            from agentphone_mcp.hosting.relay import RelayDoor
+
             return RelayDoor(config.base_url, config.timeout), ()
         case "jwt":
             door = read(

@@ -9,7 +9,7 @@ from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.shared.exceptions import MCPError
 from mcp_types import INTERNAL_ERROR, CallToolResult, TextContent
 
-from agentphone_mcp.server import caller_of
+from agentphone_mcp.connecting import caller_of
 
 _TOO_MANY = (
     "Nothing was done: {most} requests of yours are under way, as many as one caller may have here. Wait for one."

@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,6 +32,10 @@ NO_CAPS = ",".join(
 PATIENCE = 120
 """Seconds after which a process is ended that does not answer, and the measure with it."""
 _MOMENT = 10
+# Bytecode is written at the first start, as everywhere, so that all others are as everybody's second one.
+_NOT_THEIRS = ("AGENTPHONE_", "PYTHONDONTWRITEBYTECODE")
+# Nothing that an earlier server noted for its next start counts here.
+_CACHE = tempfile.TemporaryDirectory()
 
 
 @dataclass(frozen=True)
@@ -57,8 +62,8 @@ class Account:
 @contextmanager
 def child(*command: str, told: dict[str, str], **streams: Any) -> Generator[subprocess.Popen[bytes]]:
     """Somebody else, until the block is left; of our variables it has only those that it is told."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("AGENTPHONE_")}
-    settings = clean | {"AGENTPHONE_KEYCHAIN": "off"} | told
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_THEIRS)}
+    settings = clean | {"AGENTPHONE_KEYCHAIN": "off", "XDG_CACHE_HOME": _CACHE.name} | told
     process = subprocess.Popen(command, env=settings, **streams)
     try:
         yield process

@@ -31,7 +31,8 @@ def hello(version: str = "2025-11-25", **more: Any) -> dict[str, Any]:
 
 def early(messages: list[Any], toolsets: tuple[str, ...] = TOOLSETS, *, read_only: bool = False) -> list[Any]:
     """What is answered early to these messages, as it goes over the wire; None for each that waits."""
-    answers = EarlyAnswers(select(json.loads(SURFACE.read_text(encoding="utf-8")), toolsets, read_only=read_only))
+    scope = "read" if read_only else "spend"
+    answers = EarlyAnswers(select(json.loads(SURFACE.read_text(encoding="utf-8")), toolsets, scope))
     given = [answers.to(message if isinstance(message, str) else json.dumps(message)) for message in messages]
     return [{"jsonrpc": "2.0", "id": one.id, "result": one.result} if one else None for one in given]
 

@@ -27,7 +27,7 @@ HELLO = {
 LIST = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
 PING = {"jsonrpc": "2.0", "id": 2, "method": "ping"}
 GOLDEN = json.loads(SURFACE.read_text(encoding="utf-8"))
-KNOWN = select(GOLDEN, TOOLSETS, read_only=False)
+KNOWN = select(GOLDEN, TOOLSETS, "spend")
 
 
 class Said:
@@ -89,7 +89,7 @@ def test_with_another_sdk_or_surface_a_start_goes_the_plain_way(tmp_path: Path) 
         "of-another-form": "{}",
     }.items():
         (tmp_path / name).write_text(written, encoding="utf-8")
-    found = {file.name: load(TOOLSETS, read_only=False, cache=tmp_path, written=file) for file in tmp_path.iterdir()}
+    found = {file.name: load(TOOLSETS, "spend", cache=tmp_path, written=file) for file in tmp_path.iterdir()}
     assert {name: surface is not None for name, surface in found.items()} == {
         "mine": True,
         "another": False,
@@ -97,20 +97,20 @@ def test_with_another_sdk_or_surface_a_start_goes_the_plain_way(tmp_path: Path) 
         "broken": False,
         "of-another-form": False,
     }
-    assert load(TOOLSETS, read_only=False, cache=tmp_path, written=tmp_path / "missing") is None
+    assert load(TOOLSETS, "spend", cache=tmp_path, written=tmp_path / "missing") is None
 
 
 def test_a_difference_is_remembered_for_these_versions(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """The next start goes the plain way, and one with a newer version tries again."""
     cache = tmp_path / "not" / "yet" / "there"
-    assert load(TOOLSETS, read_only=False, cache=cache) == KNOWN
+    assert load(TOOLSETS, "spend", cache=cache) == KNOWN
     note_difference(cache, "tools/list")
     assert "the SDK answers tools/list otherwise" in caplog.text
-    assert load(TOOLSETS, read_only=False, cache=cache) is None
+    assert load(TOOLSETS, "spend", cache=cache) is None
     [memory] = cache.iterdir()
     assert __version__ in memory.name
     memory.rename(cache / memory.name.replace(__version__, "0.0.1"))
-    assert load(TOOLSETS, read_only=False, cache=cache) == KNOWN
+    assert load(TOOLSETS, "spend", cache=cache) == KNOWN
 
 
 def test_a_difference_that_cannot_be_remembered_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -90,7 +90,7 @@ async def spoken() -> dict[str, Any]:
     """What surface.json holds: results as the SDK gives them, without what depends on the settings and the version."""
     from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, LATEST_MODERN_VERSION
 
-    from agentphone_mcp.server import INSTRUCTIONS
+    from agentphone_mcp.instructions import INSTRUCTIONS
     from agentphone_mcp.tools.catalog import CATALOG
 
     hello = {"protocolVersion": HANDSHAKE_PROTOCOL_VERSIONS[-1], "capabilities": {}}
@@ -114,7 +114,7 @@ async def spoken() -> dict[str, Any]:
         "modern_list": _without(varying, listed["result"]),
         "instructions": INSTRUCTIONS,
         "tools": [
-            {"toolset": toolset, "reads": declared.scope == "read", "tool": tools[declared.name]}
+            {"toolset": toolset, "scope": declared.scope, "tool": tools[declared.name]}
             for toolset, all_declared in CATALOG.items()
             for declared in all_declared
         ],

@@ -1,0 +1,84 @@
+"""Whose a request is, and the telephone that they are given for as long as it is under way."""
+
+from dataclasses import replace
+from typing import Any
+
+import anyio
+from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
+from mcp.shared.exceptions import MCPError
+from mcp_types import INTERNAL_ERROR, INVALID_REQUEST
+
+from agentphone_mcp.callers import CALLER, OPERATOR, Caller
+from agentphone_mcp.guard.refused import Refused
+from agentphone_mcp.switchboard import Switchboard
+
+_ABOUT_THE_ACCOUNT = frozenset(
+    {
+        "completion/complete",
+        "prompts/get",
+        "resources/read",
+        "resources/subscribe",
+        "resources/unsubscribe",
+        "subscriptions/listen",
+        "tools/call",
+    }
+)
+_STEPS_TO_BEGIN = 20
+"""More than the SDK takes from reading a request to handling it."""
+
+
+def caller_of(ctx: ServerRequestContext[Any, Any]) -> Caller:
+    """Find whose request it is: over HTTP whoever the door let in with this very request, else the operator.
+
+    Raises:
+        MCPError: if it came over HTTP and past the door.
+    """
+    if ctx.request is None:
+        return OPERATOR
+    caller = ctx.request.scope.get(CALLER)
+    if not isinstance(caller, Caller):
+        raise MCPError(INVALID_REQUEST, "Nobody said who is calling.")
+    return caller
+
+
+class Connecting:
+    """Gives each request that may have to do with the account the telephone of its caller, and nobody else's."""
+
+    def __init__(self) -> None:
+        self._under_way = 0
+        self._is_quiet = anyio.Event()
+
+    async def __call__(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+        """Let a request pass, as middleware of the SDK's server.
+
+        Raises:
+            MCPError: with a sentence, if nobody can be connected now.
+        """
+        if ctx.method not in _ABOUT_THE_ACCOUNT:
+            return await call_next(ctx)
+        self._under_way += 1
+        try:
+            return await self._connected(ctx, call_next)
+        finally:
+            self._under_way -= 1
+            if not self._under_way:
+                self._is_quiet.set()
+
+    async def wait_until_quiet(self) -> None:
+        """Wait until all is answered that was read so far."""
+        for _ in range(_STEPS_TO_BEGIN):
+            await anyio.lowlevel.checkpoint()
+        while self._under_way:
+            self._is_quiet = anyio.Event()
+            await self._is_quiet.wait()
+
+    async def _connected(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+        board: Switchboard = ctx.lifespan_context
+        try:
+            async with board.connected(caller_of(ctx)) as telephone:
+                from agentphone_mcp.tools.telling import without_secrets
+
+                with without_secrets(telephone.api.secrets.cut):
+                    return await call_next(replace(ctx, lifespan_context=telephone))
+        except Refused as refused:
+            raise MCPError(INTERNAL_ERROR, str(refused)) from refused
