@@ -3,10 +3,22 @@
 import os
 
 from agentphone_mcp.api.key import ApiKey
-from agentphone_mcp.config import Config
+from agentphone_mcp.callers import OPERATOR
+from agentphone_mcp.config import Config, read_cache
+from agentphone_mcp.forerunner.surface import load
+from agentphone_mcp.known import Known
 from agentphone_mcp.server import create_server
+
+
+def differs(method: str) -> None:
+    """Say that what is known of our server is not so."""
+    raise AssertionError(f"{method} is answered otherwise than is known: regenerate the golden files")
+
 
 if __name__ == "__main__":
     told = os.environ
     key, url = ApiKey(told["AGENTPHONE_API_KEY"]), told["AGENTPHONE_BASE_URL"]
-    create_server(Config(api_key=key, base_url=url, state=told["AGENTPHONE_STATE"])).run("stdio")
+    config = Config(api_key=key, base_url=url, state=told["AGENTPHONE_STATE"])
+    surface = load(config.toolsets, OPERATOR.scope, cache=read_cache())
+    # Everything that the command does to be fast, but for the answers that come before the SDK.
+    create_server(config, known=surface and Known(surface, differs)).run("stdio")

@@ -34,7 +34,7 @@ def over_stdio(quick: bool) -> Generator[Figure]:
                 _answers, "ours by the SDK", BY_THE_SDK, told, "get_call", {"call_id": account.call_id}
             ),
         }
-        took = turn_about(sides, 1 if quick else 7, warm=0 if quick else 1)
+        took = turn_about(sides, 1 if quick else 11, warm=0 if quick else 1)
     columns = {name: list(zip(*rows, strict=True)) for name, rows in took.items()}
     ours, floor, least = columns["ours"], columns["import"][0], columns["one tool"]
     first = partial(paired, "start", unit="ms")
@@ -79,7 +79,7 @@ def over_http(quick: bool) -> Generator[Figure]:
             ours = (*OURS, "--transport", transport, "--port", "0")
             commands = {"ours": ours, "one tool": (*ONE_TOOL, transport)}
             sides = {name: _started_and_listed(command, told, listed) for name, command in commands.items()}
-            took = turn_about(sides, 1 if quick else 5)
+            took = turn_about(sides, 1 if quick else 7, warm=0 if quick else 1)
             beside, budget = "one-tool server", Budget("ratio", 1.1)
             yield paired("http-start", transport, "ms", took["ours"], took["one tool"], beside, budget)
 
