@@ -1,16 +1,25 @@
 """Lists that say how to go on, without what their reader knows already or never asks for."""
 
-from collections.abc import Sequence
-from typing import Annotated, Generic, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import BaseModel, WithJsonSchema
+from pydantic import BaseModel, WithJsonSchema, WrapValidator
 
-from agentphone_mcp.api.models import Page
+from agentphone_mcp.api.models import Page, Wire
+from agentphone_mcp.guard.untrusted import StrangersWords
 
 Row = TypeVar("Row", bound=BaseModel)
+
+
+def _keep_strangers_words(cell: Any, check: Callable[[Any], Any]) -> Any:
+    """Let them pass: checked, they would be a text like any other."""
+    return cell if isinstance(cell, StrangersWords) else check(cell)
+
+
 Cell = Annotated[
     # Spelled out, as some hosts know only one type at a time.
     str | int | float | bool,
+    WrapValidator(_keep_strangers_words),
     WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "number"}, {"type": "boolean"}]}),
 ]
 
@@ -61,10 +70,20 @@ def table(rows: Sequence[BaseModel]) -> Table:
     if not rows:
         return Table()
     columns = [name for name in type(rows[0]).model_fields if any(getattr(row, name) is not None for row in rows)]
-    cells = [[getattr(row, name) for name in columns] for row in rows]
-    return Table(columns=columns, rows=[["" if cell is None else cell for cell in row] for row in cells])
+    return Table(columns=columns, rows=[_cells(row, columns) for row in rows])
 
 
 def without(row: Row, *names: str) -> Row:
     """Leave fields out of what is told of a row."""
     return row.model_copy(update=dict.fromkeys(names))
+
+
+def _cells(row: BaseModel, columns: Sequence[str]) -> list[Any]:
+    """Take a row apart; away from it, nothing but their type tells a stranger's words from ours."""
+    strangers = row.strangers_words() if isinstance(row, Wire) else ()
+    cells: list[Any] = []
+    for name in columns:
+        cell = getattr(row, name)
+        is_theirs = name in strangers and isinstance(cell, str)
+        cells.append("" if cell is None else StrangersWords(cell) if is_theirs else cell)
+    return cells
