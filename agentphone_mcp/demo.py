@@ -105,7 +105,7 @@ class Story:
         preview = await self._use("buy_number", area_code="415", agent_id=agent_id)
         after = await self._use("list_numbers", quietly=True)
         _expect(preview["status"] == "needs_confirmation", "a purchase waits for a yes")
-        _expect(before["total"] == after["total"], "nothing was bought without a yes")
+        _expect(before == after, "nothing was bought without a yes")
         self._assistant(f"That costs money, so nothing was bought yet. {preview['what']} Shall I?")
 
     async def _purchase(self, agent_id: str) -> None:

@@ -37,7 +37,7 @@ from agentphone_mcp.tools.fields import (
 from agentphone_mcp.tools.following import TURNS_AT_ONCE, Followed, FollowedOutcome, follow, follow_placed
 from agentphone_mcp.tools.injected import Api, Gate
 from agentphone_mcp.tools.placing import Words, opening_web_call, placing
-from agentphone_mcp.tools.results import Listed, listed, without
+from agentphone_mcp.tools.results import Listed, listed, total_of_part, without
 from agentphone_mcp.tools.toolset import reads, spends, updates
 
 
@@ -65,7 +65,7 @@ class TranscriptPage(BaseModel):
 
     call_id: str
     turns: list[Turn]
-    total_turns: int
+    total_turns: Annotated[int | None, Field(description="Where not all are here")] = None
     next_after_turn: Annotated[int | None, Field(description="Pass as after_turn for more")] = None
     next_step: str | None = None
 
@@ -188,7 +188,7 @@ async def get_transcript(call_id: CallId, api: Api, after_turn: AfterTurn = 0) -
     return TranscriptPage(
         call_id=call_id,
         turns=shown,
-        total_turns=len(turns),
+        total_turns=total_of_part(len(turns), len(shown), is_part=after_turn > 0),
         next_after_turn=reached if reached < len(turns) else None,
         next_step=None if turns else "Nothing has been said yet: get_call shows whether the call was answered.",
     )

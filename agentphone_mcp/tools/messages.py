@@ -27,7 +27,7 @@ from agentphone_mcp.tools.injected import Api, Gate, Rates, Rules
 from agentphone_mcp.tools.looking_up import digest
 from agentphone_mcp.tools.placing import numbers_of
 from agentphone_mcp.tools.previews import quoted
-from agentphone_mcp.tools.results import Listed, listed, without
+from agentphone_mcp.tools.results import Listed, listed, total_of_part, without
 from agentphone_mcp.tools.toolset import reads, spends, updates
 
 _NOT_REGISTERED = ("registration_required", "activating")
@@ -92,12 +92,14 @@ async def list_messages(
 ) -> Listed[Message]:
     """List single texts of one number, newest first."""
     page = await api.messages.of_number(number_id, limit, before=before, after=after)
-    if not page.data:
-        return Listed(data=[], total=page.total, next_step="No texts.")
     # The endpoint pages by time and takes no offset.
+    goes_on = page.next_offset(0, limit) is not None
+    total = total_of_part(page.total, len(page.data), is_part=goes_on)
+    if not page.data:
+        return Listed(data=[], total=total, next_step="No texts.")
     oldest = page.data[-1].at
-    more = f"For older ones pass before={oldest}." if page.next_offset(0, limit) and oldest else None
-    return Listed(data=[_row(text) for text in page.data], total=page.total, next_step=more)
+    more = f"For older ones pass before={oldest}." if goes_on and oldest else None
+    return Listed(data=[_row(text) for text in page.data], total=total, next_step=more)
 
 
 async def list_conversations(

@@ -15,7 +15,7 @@ from agentphone_mcp.tools.approving import destroying, spending
 from agentphone_mcp.tools.fields import AgentId, Confirm, ConfirmNumber, Limit, NumberId, Offset, Repeat
 from agentphone_mcp.tools.injected import Api, Gate, Rates
 from agentphone_mcp.tools.previews import also
-from agentphone_mcp.tools.results import Listed, ListedTable, listed, table, without
+from agentphone_mcp.tools.results import Listed, ListedTable, listed, table, total_of_part, without
 from agentphone_mcp.tools.toolset import destroys, reads, spends
 
 AreaCode = Annotated[str, Field(pattern="^[0-9]{3}$", coerce_numbers_to_str=True)]
@@ -60,7 +60,8 @@ async def find_available_numbers(
     is_all = page.has_more is False or page.total == len(page.data) or len(page.data) < limit
     more = None if is_all else "More are on offer: raise limit or narrow the search."
     rows = table([without(number, "rate_center") for number in page.data])
-    return ListedTable(**dict(rows), total=page.total, next_step=more if page.data else nothing)
+    total = total_of_part(page.total, len(page.data), is_part=not is_all)
+    return ListedTable(**dict(rows), total=total, next_step=more if page.data else nothing)
 
 
 async def buying(

@@ -25,7 +25,7 @@ Cell = Annotated[
 
 
 class Listed(BaseModel, Generic[Row]):
-    """One page of a list."""
+    """One page of a list; there is a total where not all are here."""
 
     data: list[Row]
     total: int | None = None
@@ -41,7 +41,7 @@ class Table(BaseModel):
 
 
 class ListedTable(Table):
-    """One page of a list with short rows."""
+    """One page of a list with short rows; there is a total where not all are here."""
 
     total: int | None = None
     next_offset: int | None = None
@@ -57,12 +57,24 @@ def listed(page: Page[Row], limit: int, offset: int = 0, *, if_empty: str | None
         offset: where the page begins.
         if_empty: what to do next when the whole list is empty.
     """
+    next_offset = page.next_offset(offset, limit)
     return Listed(
         data=page.data,
-        total=page.total,
-        next_offset=page.next_offset(offset, limit),
+        total=total_of_part(page.total, len(page.data), is_part=offset > 0 or next_offset is not None),
+        next_offset=next_offset,
         next_step=None if page.data or offset else if_empty,
     )
+
+
+def total_of_part(total: int | None, shown: int, *, is_part: bool = False) -> int | None:
+    """Say how many there are only where some are left out; else the reader sees them all.
+
+    Args:
+        total: what the API says.
+        shown: how many are here.
+        is_part: whether something before or after them is known to be left out, whatever the total.
+    """
+    return total if total is not None and (is_part or total > shown) else None
 
 
 def table(rows: Sequence[BaseModel]) -> Table:

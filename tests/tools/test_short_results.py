@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+import pytest
+
 from agentphone_mcp.guard.untrusted import mark
 
 MOST_BYTES = 5_200
@@ -66,8 +68,49 @@ async def test_a_table_has_no_empty_column_and_no_null(assistant, answering) -> 
     assert told == {
         "columns": ["id", "name", "gender"],
         "rows": [["a", "Ann", "female"], ["b", "Bo", ""]],
-        "total": 2,
     }
+
+
+@pytest.mark.parametrize(
+    ("answer", "arguments", "total"),
+    [
+        pytest.param({"total": 2}, {}, None, id="all-are-here"),
+        pytest.param({"total": 2, "hasMore": False}, {}, None, id="and-it-is-said"),
+        pytest.param({"total": 9}, {"limit": 2}, 9, id="there-are-more"),
+        pytest.param({"total": 9, "hasMore": False}, {}, 9, id="more-that-nobody-can-page-to"),
+        pytest.param({"total": 2, "hasMore": True}, {}, 2, id="more-than-are-counted"),
+        pytest.param({"total": 4}, {"offset": 2}, 4, id="the-end"),
+        pytest.param({"hasMore": True}, {"limit": 2}, None, id="nobody-counted"),
+    ],
+)
+@pytest.mark.parametrize(
+    "tool", ["list_agents", "list_numbers", "list_calls", "list_conversations", "list_contacts", "list_messages"]
+)
+async def test_how_many_there_are_is_told_where_not_all_are_here(
+    assistant, answering, tool, answer, arguments, total
+) -> None:
+    """Whoever sees them all can count them; whoever does not is told as much as the API tells."""
+    rows = [{"id": f"x_{number}", "phoneNumber": "+14155550100"} for number in range(2)]
+    given = {"number_id": "num_1"} if tool == "list_messages" else {}
+    if tool == "list_messages" and "offset" in arguments:
+        arguments = {"before": "2026-01-01T00:00:00Z"}
+    async with assistant(answering({"data": rows, **answer})) as ai:
+        told = await ai.ask(tool, **arguments, **given)
+    assert (len(told["data"]), told.get("total")) == (2, total)
+
+
+async def test_voices_and_numbers_on_offer_are_counted_where_not_all_are_here(assistant, answering) -> None:
+    """In tables as in lists."""
+    voices = answering({"data": [{"voiceId": name} for name in "abc"]})
+    async with assistant(voices) as ai:
+        told = [await ai.ask("list_voices", **page) for page in ({}, {"limit": 2}, {"offset": 2}, {"offset": 3})]
+    offers = [{"phoneNumber": "+12125550123"}]
+    async with assistant(answering({"data": offers, "total": 1})) as ai:
+        one = await ai.ask("find_available_numbers")
+    async with assistant(answering({"data": offers, "total": 50, "hasMore": True})) as ai:
+        one_of_many = await ai.ask("find_available_numbers")
+    assert [page.get("total") for page in told] == [None, 3, 3, 3]
+    assert ("total" in one, one_of_many["total"]) == (False, 50)
 
 
 async def test_a_call_in_a_list_says_how_long_it_was_and_not_when_it_ended(assistant, answering) -> None:
