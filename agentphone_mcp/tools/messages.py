@@ -27,7 +27,7 @@ from agentphone_mcp.tools.injected import Api, Gate, Rates, Rules
 from agentphone_mcp.tools.looking_up import digest
 from agentphone_mcp.tools.placing import numbers_of
 from agentphone_mcp.tools.previews import quoted
-from agentphone_mcp.tools.results import Listed, listed, total_of_part, without
+from agentphone_mcp.tools.results import Listed, listed, shortened, total_of_part, without
 from agentphone_mcp.tools.toolset import reads, spends, updates
 
 _NOT_REGISTERED = ("registration_required", "activating")
@@ -107,7 +107,7 @@ async def list_conversations(
 ) -> Listed[Conversation]:
     """List text threads, latest first: with whom, how many texts, the last one."""
     page = await api.messages.conversations(limit, offset, agent_id=agent_id)
-    return listed(page, limit, offset, if_empty="No conversations.")
+    return listed(shortened(page, _thread), limit, offset, if_empty="No conversations.")
 
 
 async def get_conversation(
@@ -125,7 +125,10 @@ async def get_conversation(
         return without(_row(text), "from_number", "to_number") if is_plain else _row(text)
 
     texts = [row(one) for one in thread.messages]
-    return without(thread, "last_message_at", "last_message_preview").model_copy(update={"messages": texts})
+    count = total_of_part(thread.message_count, len(texts))
+    return without(thread, "last_message_at", "last_message_preview").model_copy(
+        update={"messages": texts, "message_count": count}
+    )
 
 
 async def update_conversation(
@@ -135,6 +138,11 @@ async def update_conversation(
 ) -> Conversation:
     """Set a thread's metadata, which webhooks get as conversationState."""
     return await api.messages.set_metadata(conversation_id, metadata)
+
+
+def _thread(thread: Conversation) -> Conversation:
+    """Leave the agent out of a list: our number says whose thread it is, and get_conversation names both."""
+    return without(thread, "agent_id") if thread.phone_number else thread
 
 
 def _row(text: Message) -> Message:

@@ -85,6 +85,11 @@ def table(rows: Sequence[BaseModel]) -> Table:
     return Table(columns=columns, rows=[_cells(row, columns) for row in rows])
 
 
+def shortened(page: Page[Row], shorten: Callable[[Row], Row]) -> Page[Row]:
+    """Shorten every row of a page."""
+    return page.model_copy(update={"data": [shorten(row) for row in page.data]})
+
+
 def without(row: Row, *names: str) -> Row:
     """Leave fields out of what is told of a row."""
     return row.model_copy(update=dict.fromkeys(names))

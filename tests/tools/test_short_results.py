@@ -126,6 +126,86 @@ async def test_a_call_in_a_list_says_how_long_it_was_and_not_when_it_ended(assis
     ]
 
 
+async def test_a_call_alone_says_when_it_ended_only_if_its_length_does_not(assistant, answering) -> None:
+    """As in a list; that there is no recording is an answer here."""
+    timed = {"id": "call_1", "startedAt": "2026-01-15T10:00:00Z", "endedAt": "2026-01-15T10:00:42Z"}
+    begun = {"id": "call_1", "started_at": timed["startedAt"], "recording_available": False}
+    for more, shown in (
+        ({"durationSeconds": 42}, begun | {"duration_seconds": 42}),
+        ({}, begun | {"ended_at": timed["endedAt"]}),
+    ):
+        async with assistant(answering(timed | more | {"recordingAvailable": False})) as ai:
+            assert await ai.ask("get_call", call_id="call_1") == shown
+
+
+async def test_a_call_in_a_list_names_the_number_it_went_over_once(assistant, answering) -> None:
+    """As people write it; where that is not said, by its id."""
+    ends = {"fromNumber": "+14155550142", "toNumber": "+14155550100", "phoneNumberId": "num_1"}
+    rows = [
+        ends | {"id": "c1", "direction": "inbound"},
+        ends | {"id": "c2", "direction": "outbound"},
+        {"id": "c3", "direction": "inbound", "fromNumber": "+14155550142", "phoneNumberId": "num_1"},
+        ends | {"id": "c4", "direction": "web", "fromNumber": "web"},
+        ends | {"id": "c5"},
+    ]
+    async with assistant(answering({"data": rows})) as ai:
+        told = (await ai.ask("list_calls"))["data"]
+    async with assistant(answering(rows[0])) as ai:
+        one = await ai.ask("get_call", call_id="c1")
+    assert [row.get("phone_number_id") for row in told] == [None, None, "num_1", "num_1", "num_1"]
+    assert one["phone_number_id"] == "num_1"
+
+
+async def test_a_number_in_a_list_says_what_is_unusual_of_it(assistant, answering) -> None:
+    """That it is in use, and of the US, goes without saying; whether it may text does not."""
+    number = {"phoneNumber": "+14155550100", "type": "sms", "outboundSms": "enabled"}
+    rows = [
+        number | {"id": "n1", "status": "active", "country": "US"},
+        number | {"id": "n2", "status": "suspended", "country": "CA"},
+    ]
+    async with assistant(answering({"data": rows})) as ai:
+        told = await ai.ask("list_numbers")
+    shown = {"phone_number": "+14155550100", "outbound_sms": "enabled"}
+    assert told["data"] == [{"id": "n1", **shown}, {"id": "n2", "country": "CA", "status": "suspended", **shown}]
+
+
+async def test_a_thread_in_a_list_names_its_agent_only_if_no_number_does(assistant, answering) -> None:
+    """A number has one agent, and the thread alone names it in any case."""
+    rows = [{"id": "t1", "phoneNumber": "+14155550100", "agentId": "agt_1"}, {"id": "t2", "agentId": "agt_1"}]
+    async with assistant(answering({"data": rows})) as ai:
+        told = await ai.ask("list_conversations")
+    async with assistant(answering(rows[0])) as ai:
+        one = await ai.ask("get_conversation", conversation_id="t1")
+    assert told["data"] == [{"id": "t1", "phone_number": "+14155550100"}, {"id": "t2", "agent_id": "agt_1"}]
+    assert one["agent_id"] == "agt_1"
+
+
+@pytest.mark.parametrize(
+    ("count", "shown"), [(2, None), (3, 3), (None, None)], ids=["all-are-here", "one-is-not", "nobody-counted"]
+)
+async def test_a_thread_counts_its_texts_where_not_all_are_here(assistant, answering, count, shown) -> None:
+    """As lists do."""
+    thread = {"id": "t1", "messageCount": count, "messages": [{"id": "m1"}, {"id": "m2"}]}
+    async with assistant(answering(thread)) as ai:
+        told = await ai.ask("get_conversation", conversation_id="t1")
+    assert (len(told["messages"]), told.get("message_count")) == (2, shown)
+
+
+async def test_a_contact_says_when_it_was_changed_if_it_ever_was(assistant, answering) -> None:
+    """Else that is when it was added."""
+    added, changed = "2026-01-15T10:00:00Z", "2026-02-01T10:00:00Z"
+    rows = [
+        {"id": "c1", "createdAt": added, "updatedAt": added},
+        {"id": "c2", "createdAt": added, "updatedAt": changed},
+    ]
+    async with assistant(answering({"data": rows})) as ai:
+        told = await ai.ask("list_contacts")
+    assert told["data"] == [
+        {"id": "c1", "created_at": added},
+        {"id": "c2", "created_at": added, "updated_at": changed},
+    ]
+
+
 async def test_a_text_in_a_list_leaves_out_the_number_whose_list_it_is(assistant, answering) -> None:
     """Whom it came from or went to stays, and every channel and status but the usual."""
     ours, theirs = {"to": "+14155550100"}, {"from": "+14155550142"}
