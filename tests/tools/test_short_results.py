@@ -250,8 +250,11 @@ async def test_the_numbers_that_are_left_are_told_where_nothing_else_says_it(ass
     """A limit alone does not say how many of them are used."""
     usage = {"plan": {"name": "pro", "numberLimit": 5}, "numbers": {"limit": 5, "remaining": 2}}
     async with assistant(answering(usage)) as ai:
-        rest = (await ai.ask("get_usage"))["summary"]
+        rest = await ai.ask("get_usage")
     async with assistant(answering(usage | {"numbers": {"used": 3, "limit": 5, "remaining": 2}})) as ai:
-        known = (await ai.ask("get_usage"))["summary"]
-    assert rest == {"plan": {"name": "pro"}, "numbers": {"limit": 5, "remaining": 2}}
-    assert known == {"plan": {"name": "pro"}, "numbers": {"used": 3, "limit": 5}}
+        known = await ai.ask("get_usage")
+    async with assistant(answering({"numbers": {"used": 3, "remaining": 2}})) as ai:
+        unlimited = await ai.ask("get_usage")
+    assert rest == {"plan": "pro", "limits": {"numbers": 5}, "numbers_remaining": 2}
+    assert known == {"plan": "pro", "limits": {"numbers": 5}, "numbers_used": 3}
+    assert unlimited == {"numbers_used": 3, "numbers_remaining": 2}
