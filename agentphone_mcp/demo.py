@@ -105,7 +105,7 @@ class Story:
         preview = await self._use("buy_number", area_code="415", agent_id=agent_id)
         after = await self._use("list_numbers", quietly=True)
         _expect(preview["status"] == "needs_confirmation", "a purchase waits for a yes")
-        _expect(before["total"] == after["total"], "nothing was bought without a yes")
+        _expect(before == after, "nothing was bought without a yes")
         self._assistant(f"That costs money, so nothing was bought yet. {preview['what']} Shall I?")
 
     async def _purchase(self, agent_id: str) -> None:
@@ -131,10 +131,9 @@ class Story:
 
     async def _usage(self) -> None:
         self._person("What did we use?")
-        stats = (await self._use("get_usage"))["summary"]
-        _expect(stats["numbers"]["used"] == 2 and stats["stats"]["calls_24h"] == 1, "the usage counts what was done")
-        used = stats["numbers"]
-        self._assistant(f"Today: one call. Phone numbers: {used['used']} of {used['limit']}.")
+        used = await self._use("get_usage")
+        _expect(used["numbers_used"] == 2 and used["calls"]["24h"] == 1, "the usage counts what was done")
+        self._assistant(f"Today: one call. Phone numbers: {used['numbers_used']} of {used['limits']['numbers']}.")
 
     async def _use(self, tool: str, *, quietly: bool = False, **arguments: Any) -> dict[str, Any]:
         if not quietly:

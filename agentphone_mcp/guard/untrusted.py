@@ -46,6 +46,12 @@ _ALIKE = {
 _LETTERS = str.maketrans({other: letter for letter, others in _ALIKE.items() for other in others})
 
 
+class StrangersWords(str):
+    """A stranger's words that have left the model which knows them as such: whoever tells them marks them."""
+
+    __slots__ = ()
+
+
 def clean(text: str) -> str:
     """Remove what a person would not see and a terminal or a model might obey; letters, emoji and lines stay."""
     # Nearly every text ends here, at next to no cost.

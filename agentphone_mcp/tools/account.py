@@ -6,20 +6,49 @@ from typing import Annotated, Any, Literal
 import anyio
 from pydantic import BaseModel, Field
 
-from agentphone_mcp.api.account import Activity, Plan, Usage
+from agentphone_mcp.api.account import Activity, NumbersUsed, Plan, Usage
+from agentphone_mcp.api.agents import Agent
 from agentphone_mcp.api.errors import ApiError
 from agentphone_mcp.api.models import Page
 from agentphone_mcp.api.numbers import PhoneNumber
 from agentphone_mcp.tools.agents import NO_AGENTS, AgentRow, agent_rows
 from agentphone_mcp.tools.explain import Failed, explain
 from agentphone_mcp.tools.injected import Api
-from agentphone_mcp.tools.results import Cell, Listed, listed, table, without
+from agentphone_mcp.tools.numbers import number_row
+from agentphone_mcp.tools.results import Cell, Listed, listed, shortened, table, without
 from agentphone_mcp.tools.toolset import reads
 from agentphone_mcp.tools.webhooks import WebhookInfo, webhook_info
 
 _ROWS = 20
 """What the API gives of a list when it is not told."""
 Period = Literal["summary", "daily", "monthly", "by_number", "by_agent"]
+Span = Literal["24h", "7d", "30d", "all"]
+Counts = dict[Span, int]
+"""How many there were in the last 24 hours, 7 days and 30 days, and in all."""
+
+
+class Limits(BaseModel):
+    """What the plan allows."""
+
+    numbers: int | None = None
+    messages_per_month: int | None = None
+    voice_minutes_per_month: int | None = None
+    max_call_minutes: int | None = None
+    concurrent_calls: int | None = None
+
+
+class Used(BaseModel):
+    """The plan, and what was used of it."""
+
+    plan: str | None = None
+    limits: Limits | None = None
+    numbers_used: int | None = None
+    numbers_remaining: int | None = None
+    messages: Counts | None = None
+    calls: Counts | None = None
+    minutes_30d: float | None = None
+    webhook_deliveries: int | None = None
+    failed_webhook_deliveries: int | None = None
 
 
 class Overview(BaseModel):
@@ -28,14 +57,13 @@ class Overview(BaseModel):
     agents: Listed[AgentRow] | Failed
     numbers: Listed[PhoneNumber] | Failed
     webhook: WebhookInfo | Failed
-    usage: Usage | Failed
+    usage: Used | Failed
     next_step: str | None = None
 
 
-class UsageReport(BaseModel):
+class UsageReport(Used):
     """The plan and the totals, or a row for each day, month, number or agent."""
 
-    summary: Usage | None = None
     columns: list[str] | None = None
     rows: list[list[Cell]] | None = None
 
@@ -46,7 +74,7 @@ async def account_overview(api: Api) -> Overview:
         api.agents.list, api.numbers.list, api.webhooks.get, api.account.usage
     )
     return Overview(
-        agents=agents if isinstance(agents, Failed) else listed(agent_rows(agents, "description"), _ROWS),
+        agents=agents if isinstance(agents, Failed) else listed(_agents_beside(numbers, agents), _ROWS),
         numbers=numbers if isinstance(numbers, Failed) else listed(_briefly(numbers), _ROWS),
         webhook=webhook if isinstance(webhook, Failed) else without(webhook_info(webhook), "next_step"),
         usage=usage if isinstance(usage, Failed) else _at_a_glance(usage),
@@ -63,7 +91,7 @@ async def get_usage(
     """Show plan limits and activity, not dollars: totals, or a row for each day, month, number or agent."""
     match period:
         case "summary":
-            return UsageReport(summary=_once(await api.account.usage()))
+            return UsageReport(**dict(_used(await api.account.usage())))
         case "daily":
             page = await api.account.daily(days)
         case "monthly":
@@ -76,30 +104,64 @@ async def get_usage(
     return UsageReport(columns=rows.columns, rows=rows.rows)
 
 
-def _once(usage: Usage) -> Usage:
-    """Say the limit of numbers once; when the last 30 days were, the reader knows."""
-    numbers, plan = usage.numbers, usage.plan
-    if numbers and numbers.limit is not None:
-        plan = plan and without(plan, "number_limit")
-        # What is left can be told from the two others, where both are there.
-        numbers = numbers if numbers.used is None else without(numbers, "remaining")
-    return usage.model_copy(update={"numbers": numbers, "plan": plan, "period_start": None, "period_end": None})
-
-
-def _at_a_glance(usage: Usage) -> Usage:
-    """Leave the limits of the plan and shorter times to get_usage."""
-    known = _once(usage)
-    plan = known.plan and Plan.model_construct(name=known.plan.name)
-    stats = known.stats and Activity.model_construct(
-        messages_30d=known.stats.messages_30d, calls_30d=known.stats.calls_30d, minutes_30d=known.stats.minutes_30d
+def _used(usage: Usage) -> Used:
+    """Say each thing once; when the last 30 days were, the reader knows."""
+    plan, numbers, stats = usage.plan or Plan(), usage.numbers or NumbersUsed(), usage.stats or Activity()
+    limits = Limits(
+        numbers=plan.number_limit if numbers.limit is None else numbers.limit,
+        messages_per_month=plan.messages_per_month,
+        voice_minutes_per_month=plan.voice_minutes_per_month,
+        max_call_minutes=plan.max_call_minutes,
+        concurrent_calls=plan.concurrent_calls,
     )
-    return known.model_copy(update={"plan": plan, "stats": stats})
+    # What is left can be told from the two others, where both are there.
+    is_clear = numbers.used is not None and limits.numbers is not None
+    # Of none, none failed; get_webhook_stats says more of why none was sent.
+    had_deliveries = stats.total_webhook_deliveries or stats.failed_webhook_deliveries
+    return Used(
+        plan=plan.name,
+        limits=None if limits == Limits() else limits,
+        numbers_used=numbers.used,
+        numbers_remaining=None if is_clear else numbers.remaining,
+        messages=_counts(stats.messages_24h, stats.messages_7d, stats.messages_30d, stats.total_messages),
+        calls=_counts(stats.calls_24h, stats.calls_7d, stats.calls_30d, stats.total_calls),
+        minutes_30d=stats.minutes_30d,
+        webhook_deliveries=stats.total_webhook_deliveries if had_deliveries else None,
+        failed_webhook_deliveries=stats.failed_webhook_deliveries if had_deliveries else None,
+    )
+
+
+def _counts(day: int | None, week: int | None, month: int | None, ever: int | None) -> Counts | None:
+    """Leave out what the API does not say."""
+    found: dict[Span, int | None] = {"24h": day, "7d": week, "30d": month, "all": ever}
+    return {span: count for span, count in found.items() if count is not None} or None
+
+
+def _at_a_glance(usage: Usage) -> Used:
+    """Leave all limits but that of numbers, and all times but a month, to get_usage."""
+    plan = usage.plan and Plan.model_construct(name=usage.plan.name, number_limit=usage.plan.number_limit)
+    stats = usage.stats and Activity.model_construct(
+        messages_30d=usage.stats.messages_30d, calls_30d=usage.stats.calls_30d, minutes_30d=usage.stats.minutes_30d
+    )
+    return _used(usage.model_copy(update={"plan": plan, "stats": stats}))
+
+
+def _agents_beside(numbers: Page[PhoneNumber] | Failed, agents: Page[Agent]) -> Page[AgentRow]:
+    """Leave out of each agent the numbers whose own rows say whose they are; its description is in list_agents."""
+    told = set[tuple[str | None, str]]()
+    if not isinstance(numbers, Failed):
+        told = {(number.agent_id, number.phone_number) for number in numbers.data}
+
+    def row(agent: AgentRow) -> AgentRow:
+        others = [number for number in agent.numbers or [] if (agent.id, number) not in told]
+        return agent.model_copy(update={"numbers": others or None})
+
+    return shortened(agent_rows(agents, "description"), row)
 
 
 def _briefly(numbers: Page[PhoneNumber]) -> Page[PhoneNumber]:
     """Leave to list_numbers what is known of each number besides."""
-    rows = [without(one, "type", "country", "expires_at", "external_id", "created_at") for one in numbers.data]
-    return numbers.model_copy(update={"data": rows})
+    return shortened(numbers, lambda number: number_row(number, "country", "expires_at", "external_id", "created_at"))
 
 
 async def _at_once(*parts: Callable[[], Awaitable[Any]]) -> list[Any]:

@@ -37,7 +37,7 @@ from agentphone_mcp.tools.fields import (
 from agentphone_mcp.tools.following import TURNS_AT_ONCE, Followed, FollowedOutcome, follow, follow_placed
 from agentphone_mcp.tools.injected import Api, Gate
 from agentphone_mcp.tools.placing import Words, opening_web_call, placing
-from agentphone_mcp.tools.results import Listed, listed, without
+from agentphone_mcp.tools.results import Listed, listed, shortened, total_of_part, without
 from agentphone_mcp.tools.toolset import reads, spends, updates
 
 
@@ -65,7 +65,7 @@ class TranscriptPage(BaseModel):
 
     call_id: str
     turns: list[Turn]
-    total_turns: int
+    total_turns: Annotated[int | None, Field(description="Where not all are here")] = None
     next_after_turn: Annotated[int | None, Field(description="Pass as after_turn for more")] = None
     next_step: str | None = None
 
@@ -105,15 +105,15 @@ async def list_calls(
     page = await api.calls.list(
         limit, offset, agent_id=agent_id, number_id=number_id, status=status, direction=direction, search=search
     )
-    page = page.model_copy(update={"data": [_row(call) for call in page.data]})
-    return listed(page, limit, offset, if_empty="No such calls.")
+    return listed(shortened(page, _row), limit, offset, if_empty="No such calls.")
 
 
 async def get_call(call_id: CallId, api: Api) -> CallInFull:
     """Show one call: when, how long, how it ended, and its transcript."""
     call = await api.calls.get(call_id)
     turns = [without(turn, "at") for turn in call.transcript or []]
-    known = dict(without(call, "recording_url", *(["last_transcript_snippet"] if turns else [])))
+    snippet = ["last_transcript_snippet"] if turns else []
+    known = dict(without(call, "recording_url", *snippet, *_told_by_its_length(call)))
     if len(turns) <= TURNS_AT_ONCE:
         return CallInFull.model_construct(None, **known | {"transcript": turns or None})
     more = f"For the rest call get_transcript with after_turn={TURNS_AT_ONCE}."
@@ -188,7 +188,7 @@ async def get_transcript(call_id: CallId, api: Api, after_turn: AfterTurn = 0) -
     return TranscriptPage(
         call_id=call_id,
         turns=shown,
-        total_turns=len(turns),
+        total_turns=total_of_part(len(turns), len(shown), is_part=after_turn > 0),
         next_after_turn=reached if reached < len(turns) else None,
         next_step=None if turns else "Nothing has been said yet: get_call shows whether the call was answered.",
     )
@@ -254,9 +254,20 @@ async def _narrowed(
 
 
 def _row(call: Call) -> Call:
-    """Leave out of a list when a call ended, if how long it was says it, and that there is no recording."""
-    ended = ["ended_at"] if call.started_at and call.duration_seconds is not None else []
-    return without(call, *ended, *([] if call.recording_available else ["recording_available"]))
+    """Leave out of a list what get_call tells, and what goes without saying.
+
+    The latest words are nearly always the goodbye, and the account's number is there under its own name: its id is in
+    list_numbers. That there is no recording needs no word.
+    """
+    ours = {"inbound": call.to_number, "outbound": call.from_number}.get(call.direction or "")
+    number = ["phone_number_id"] if ours else []
+    recording = [] if call.recording_available else ["recording_available"]
+    return without(call, "last_transcript_snippet", *number, *recording, *_told_by_its_length(call))
+
+
+def _told_by_its_length(call: Call) -> list[str]:
+    """What nobody needs who knows when a call began and how long it was: when it ended."""
+    return ["ended_at"] if call.started_at and call.duration_seconds is not None else []
 
 
 def _is_like(status: str | None, direction: str | None, search: str | None, call: Call) -> bool:

@@ -13,7 +13,7 @@ from agentphone_mcp.guard.untrusted import clean
 from agentphone_mcp.tools.approving import destroying
 from agentphone_mcp.tools.fields import ConfirmText, ContactId, Limit, Offset, Phone, Text
 from agentphone_mcp.tools.injected import Api, Gate
-from agentphone_mcp.tools.results import Listed, listed
+from agentphone_mcp.tools.results import Listed, listed, shortened, without
 from agentphone_mcp.tools.toolset import creates, destroys, reads
 
 ConfirmContact = Annotated[
@@ -25,7 +25,7 @@ ConfirmContact = Annotated[
 async def list_contacts(api: Api, search: str | None = None, limit: Limit = 20, offset: Offset = 0) -> Listed[Contact]:
     """Find people and their numbers in the address book."""
     page = await api.contacts.list(limit, offset, search=search)
-    return listed(page, limit, offset, if_empty="No such contact: save_contact adds one.")
+    return listed(shortened(page, _row), limit, offset, if_empty="No such contact: save_contact adds one.")
 
 
 async def save_contact(
@@ -66,6 +66,11 @@ async def delete_contact(
 ) -> Outcome[Done]:
     """Delete a contact for good."""
     return await gate.carry_out(deed, confirm, lambda: api.contacts.delete(contact_id))
+
+
+def _row(contact: Contact) -> Contact:
+    """Leave out of a list when a contact was changed, unless it ever was since it was added."""
+    return without(contact, "updated_at") if contact.updated_at == contact.created_at else contact
 
 
 TOOLS = [reads(list_contacts), creates(save_contact), destroys(delete_contact)]

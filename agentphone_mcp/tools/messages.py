@@ -27,7 +27,7 @@ from agentphone_mcp.tools.injected import Api, Gate, Rates, Rules
 from agentphone_mcp.tools.looking_up import digest
 from agentphone_mcp.tools.placing import numbers_of
 from agentphone_mcp.tools.previews import quoted
-from agentphone_mcp.tools.results import Listed, listed, without
+from agentphone_mcp.tools.results import Listed, listed, shortened, total_of_part, without
 from agentphone_mcp.tools.toolset import reads, spends, updates
 
 _NOT_REGISTERED = ("registration_required", "activating")
@@ -92,12 +92,14 @@ async def list_messages(
 ) -> Listed[Message]:
     """List single texts of one number, newest first."""
     page = await api.messages.of_number(number_id, limit, before=before, after=after)
-    if not page.data:
-        return Listed(data=[], total=page.total, next_step="No texts.")
     # The endpoint pages by time and takes no offset.
+    goes_on = page.next_offset(0, limit) is not None
+    total = total_of_part(page.total, len(page.data), is_part=goes_on)
+    if not page.data:
+        return Listed(data=[], total=total, next_step="No texts.")
     oldest = page.data[-1].at
-    more = f"For older ones pass before={oldest}." if page.next_offset(0, limit) and oldest else None
-    return Listed(data=[_row(text) for text in page.data], total=page.total, next_step=more)
+    more = f"For older ones pass before={oldest}." if goes_on and oldest else None
+    return Listed(data=[_row(text) for text in page.data], total=total, next_step=more)
 
 
 async def list_conversations(
@@ -105,7 +107,7 @@ async def list_conversations(
 ) -> Listed[Conversation]:
     """List text threads, latest first: with whom, how many texts, the last one."""
     page = await api.messages.conversations(limit, offset, agent_id=agent_id)
-    return listed(page, limit, offset, if_empty="No conversations.")
+    return listed(shortened(page, _thread), limit, offset, if_empty="No conversations.")
 
 
 async def get_conversation(
@@ -123,7 +125,10 @@ async def get_conversation(
         return without(_row(text), "from_number", "to_number") if is_plain else _row(text)
 
     texts = [row(one) for one in thread.messages]
-    return without(thread, "last_message_at", "last_message_preview").model_copy(update={"messages": texts})
+    count = total_of_part(thread.message_count, len(texts))
+    return without(thread, "last_message_at", "last_message_preview").model_copy(
+        update={"messages": texts, "message_count": count}
+    )
 
 
 async def update_conversation(
@@ -133,6 +138,11 @@ async def update_conversation(
 ) -> Conversation:
     """Set a thread's metadata, which webhooks get as conversationState."""
     return await api.messages.set_metadata(conversation_id, metadata)
+
+
+def _thread(thread: Conversation) -> Conversation:
+    """Leave the agent out of a list: our number says whose thread it is, and get_conversation names both."""
+    return without(thread, "agent_id") if thread.phone_number else thread
 
 
 def _row(text: Message) -> Message:

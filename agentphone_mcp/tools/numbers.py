@@ -15,7 +15,7 @@ from agentphone_mcp.tools.approving import destroying, spending
 from agentphone_mcp.tools.fields import AgentId, Confirm, ConfirmNumber, Limit, NumberId, Offset, Repeat
 from agentphone_mcp.tools.injected import Api, Gate, Rates
 from agentphone_mcp.tools.previews import also
-from agentphone_mcp.tools.results import Listed, ListedTable, listed, table, without
+from agentphone_mcp.tools.results import Listed, ListedTable, listed, shortened, table, total_of_part, without
 from agentphone_mcp.tools.toolset import destroys, reads, spends
 
 AreaCode = Annotated[str, Field(pattern="^[0-9]{3}$", coerce_numbers_to_str=True)]
@@ -39,8 +39,8 @@ Expiry = Annotated[str, AfterValidator(_in_future), Field(description="ISO 8601;
 async def list_numbers(api: Api, limit: Limit = 20, offset: Offset = 0) -> Listed[PhoneNumber]:
     """List the account's numbers: ids, whose they are, whether they may send texts (10DLC)."""
     page = await api.numbers.list(limit, offset)
-    page = page.model_copy(update={"data": [without(number, "type") for number in page.data]})
-    return listed(page, limit, offset, if_empty="No phone number yet: find_available_numbers, then buy_number.")
+    nothing = "No phone number yet: find_available_numbers, then buy_number."
+    return listed(shortened(page, number_row), limit, offset, if_empty=nothing)
 
 
 async def find_available_numbers(
@@ -60,7 +60,8 @@ async def find_available_numbers(
     is_all = page.has_more is False or page.total == len(page.data) or len(page.data) < limit
     more = None if is_all else "More are on offer: raise limit or narrow the search."
     rows = table([without(number, "rate_center") for number in page.data])
-    return ListedTable(**dict(rows), total=page.total, next_step=more if page.data else nothing)
+    total = total_of_part(page.total, len(page.data), is_part=not is_all)
+    return ListedTable(**dict(rows), total=total, next_step=more if page.data else nothing)
 
 
 async def buying(
@@ -132,6 +133,12 @@ async def release_number(
 ) -> Outcome[ReleasedNumber]:
     """Give a number back for good, and stop paying for it."""
     return await gate.carry_out(deed, confirm, lambda: api.numbers.release(number_id))
+
+
+def number_row(number: PhoneNumber, *left_out: str) -> PhoneNumber:
+    """Leave out of a list what goes without saying: that a number is in use, and of the US unless it is of Canada."""
+    usual = [name for name, value in (("status", "active"), ("country", "US")) if getattr(number, name) == value]
+    return without(number, "type", *usual, *left_out)
 
 
 async def _agent_name(api: ApiClient, agent_id: str) -> str:

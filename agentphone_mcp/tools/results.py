@@ -1,22 +1,31 @@
 """Lists that say how to go on, without what their reader knows already or never asks for."""
 
-from collections.abc import Sequence
-from typing import Annotated, Generic, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import BaseModel, WithJsonSchema
+from pydantic import BaseModel, WithJsonSchema, WrapValidator
 
-from agentphone_mcp.api.models import Page
+from agentphone_mcp.api.models import Page, Wire
+from agentphone_mcp.guard.untrusted import StrangersWords
 
 Row = TypeVar("Row", bound=BaseModel)
+
+
+def _keep_strangers_words(cell: Any, check: Callable[[Any], Any]) -> Any:
+    """Let them pass: checked, they would be a text like any other."""
+    return cell if isinstance(cell, StrangersWords) else check(cell)
+
+
 Cell = Annotated[
     # Spelled out, as some hosts know only one type at a time.
     str | int | float | bool,
+    WrapValidator(_keep_strangers_words),
     WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "number"}, {"type": "boolean"}]}),
 ]
 
 
 class Listed(BaseModel, Generic[Row]):
-    """One page of a list."""
+    """One page of a list; there is a total where not all are here."""
 
     data: list[Row]
     total: int | None = None
@@ -32,7 +41,7 @@ class Table(BaseModel):
 
 
 class ListedTable(Table):
-    """One page of a list with short rows."""
+    """One page of a list with short rows; there is a total where not all are here."""
 
     total: int | None = None
     next_offset: int | None = None
@@ -48,12 +57,24 @@ def listed(page: Page[Row], limit: int, offset: int = 0, *, if_empty: str | None
         offset: where the page begins.
         if_empty: what to do next when the whole list is empty.
     """
+    next_offset = page.next_offset(offset, limit)
     return Listed(
         data=page.data,
-        total=page.total,
-        next_offset=page.next_offset(offset, limit),
+        total=total_of_part(page.total, len(page.data), is_part=offset > 0 or next_offset is not None),
+        next_offset=next_offset,
         next_step=None if page.data or offset else if_empty,
     )
+
+
+def total_of_part(total: int | None, shown: int, *, is_part: bool = False) -> int | None:
+    """Say how many there are only where some are left out; else the reader sees them all.
+
+    Args:
+        total: what the API says.
+        shown: how many are here.
+        is_part: whether something before or after them is known to be left out, whatever the total.
+    """
+    return total if total is not None and (is_part or total > shown) else None
 
 
 def table(rows: Sequence[BaseModel]) -> Table:
@@ -61,10 +82,25 @@ def table(rows: Sequence[BaseModel]) -> Table:
     if not rows:
         return Table()
     columns = [name for name in type(rows[0]).model_fields if any(getattr(row, name) is not None for row in rows)]
-    cells = [[getattr(row, name) for name in columns] for row in rows]
-    return Table(columns=columns, rows=[["" if cell is None else cell for cell in row] for row in cells])
+    return Table(columns=columns, rows=[_cells(row, columns) for row in rows])
+
+
+def shortened(page: Page[Row], shorten: Callable[[Row], Row]) -> Page[Row]:
+    """Shorten every row of a page."""
+    return page.model_copy(update={"data": [shorten(row) for row in page.data]})
 
 
 def without(row: Row, *names: str) -> Row:
     """Leave fields out of what is told of a row."""
     return row.model_copy(update=dict.fromkeys(names))
+
+
+def _cells(row: BaseModel, columns: Sequence[str]) -> list[Any]:
+    """Take a row apart; away from it, nothing but their type tells a stranger's words from ours."""
+    strangers = row.strangers_words() if isinstance(row, Wire) else ()
+    cells: list[Any] = []
+    for name in columns:
+        cell = getattr(row, name)
+        is_theirs = name in strangers and isinstance(cell, str)
+        cells.append("" if cell is None else StrangersWords(cell) if is_theirs else cell)
+    return cells

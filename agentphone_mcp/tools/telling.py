@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from agentphone_mcp.api.answers import is_list, is_object
 from agentphone_mcp.api.models import Wire
 from agentphone_mcp.api.secrets import SecretText
-from agentphone_mcp.guard.untrusted import clean, mark
+from agentphone_mcp.guard.untrusted import StrangersWords, clean, mark
 
 Cut = Callable[[str], str]
 """Removes the secrets that are known from a text."""
@@ -47,18 +47,17 @@ def _fields(source: BaseModel, dumped: dict[str, Any], cut: Cut) -> dict[str, An
     strangers = source.strangers_words() if isinstance(source, Wire) else ()
     shown: dict[str, Any] = {}
     for name, value in dumped.items():
-        if name in strangers and isinstance(value, str):
-            # Cut before it is bounded, so that no half of a secret is left at the end.
-            shown[name] = mark(cut(clean(value)))
-        else:
-            shown[name] = _value(getattr(source, name), value, cut)
+        words = getattr(source, name)
+        if name in strangers and isinstance(words, str):
+            words = StrangersWords(words)
+        shown[name] = _value(words, value, cut)
     return shown
 
 
 def _value(source: Any, dumped: Any, cut: Cut) -> Any:
     """Go through a value and its JSON side by side: only the value knows what it is."""
     if isinstance(dumped, str):
-        return dumped if isinstance(source, SecretText) else cut(clean(dumped))
+        return _text(source, dumped, cut)
     if is_list(dumped):
         return [_value(one, row, cut) for one, row in zip(source, dumped, strict=True)]
     if isinstance(dumped, float) and dumped.is_integer():
@@ -68,3 +67,11 @@ def _value(source: Any, dumped: Any, cut: Cut) -> Any:
     if isinstance(source, BaseModel):
         return _fields(source, dumped, cut)
     return {cut(clean(name)): _value(source[name], value, cut) for name, value in dumped.items()}
+
+
+def _text(source: Any, dumped: str, cut: Cut) -> str:
+    if isinstance(source, SecretText):
+        return dumped
+    # Cut before it is bounded, so that no half of a secret is left at the end.
+    shown = cut(clean(dumped))
+    return mark(shown) if isinstance(source, StrangersWords) else shown

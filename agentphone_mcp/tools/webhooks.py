@@ -154,7 +154,7 @@ async def get_webhook_stats(api: Api, agent_id: AgentId | None = None, hours: Ho
 def webhook_info(webhook: Webhook | None, whose: str = "the project's webhook") -> WebhookInfo:
     """Describe a webhook without giving its secret away."""
     if webhook is None:
-        return WebhookInfo(is_set=False, next_step=f"{whose[0].upper()}{whose[1:]} is not set: set_webhook makes one.")
+        return WebhookInfo(is_set=False, next_step=f"set_webhook makes {whose}.")
     return WebhookInfo(
         is_set=True,
         id=webhook.id,

@@ -14,7 +14,7 @@ from agentphone_mcp.config import TOOLSETS, Config
 from agentphone_mcp.sandbox import running
 from agentphone_mcp.server import create_server
 
-MOST, MOST_OF_ONE, MOST_RESULTS = 13_000, 900, 5_200
+MOST, MOST_OF_ONE, MOST_RESULTS = 13_000, 900, 4_700
 SETTINGS_OF_AGENTS = {"place_call": 1_400, "create_agent": 1_400, "update_agent": 1_400}
 """What the tools with many settings may take."""
 FRIEND, LINE, DESK, URL = "+14155559999", "num_frontdesk", "agt_frontdesk", "https://example.com/hook"
@@ -57,8 +57,26 @@ TYPICAL: dict[str, dict[str, Any]] = {
     "release_number": {"number_id": LINE, "confirm": "+14155550100"},
     "delete_agent": {"agent_id": DESK, "confirm": "Front Desk"},
 }
-TWELVE = list(TYPICAL)[:12]
-"""The reads that the vendor's own server has too."""
+VENDORS = {
+    "account_overview": 472,
+    "get_usage": 343,
+    "list_agents": 2_199,
+    "get_agent": 1_156,
+    "list_voices": 230,
+    "list_numbers": 448,
+    "list_calls": 167,
+    "get_call": 592,
+    "list_messages": 303,
+    "list_conversations": 144,
+    "get_conversation": 352,
+    "get_webhook": 22,
+}
+"""The reads that the vendor's own server has too, and the bytes that it answers on the same account.
+
+They were measured by running its templates against the sandbox's starting account. It gives all 252 voices at once, in
+12,278 bytes; here they count as the five that are asked of ours.
+"""
+BESIDE = "the vendor's server"
 
 
 def listed(_: bool) -> Generator[Figure]:
@@ -85,10 +103,16 @@ def _size(told: object) -> int:
 def results(_: bool) -> Generator[Figure]:
     """The bytes of the text that a typical call of each tool gives on the sandbox's starting account."""
     sizes = asyncio.run(_results())
-    twelve = sum(sizes[name] for name in TWELVE)
+    twelve, theirs = sum(sizes[name] for name in VENDORS), sum(VENDORS.values())
     yield Figure("results", "twelve reads together", "bytes", twelve, budget=Budget("value", MOST_RESULTS))
+    yield Figure(
+        "results", "twelve reads compared", "bytes", twelve, theirs, BESIDE, twelve / theirs, Budget("ratio", 1)
+    )
     for name, size in sizes.items():
-        yield Figure("results", name, "bytes", size, is_of_tool=True)
+        if floor := VENDORS.get(name):
+            yield Figure("results", name, "bytes", size, floor, BESIDE, size / floor, is_of_tool=True)
+        else:
+            yield Figure("results", name, "bytes", size, is_of_tool=True)
 
 
 async def _results() -> dict[str, int]:

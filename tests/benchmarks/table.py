@@ -44,8 +44,8 @@ def _beside_floors(figures: Sequence[Figure], kept: Kept) -> Table:
 
 
 def _by_tool(figures: Sequence[Figure], kept: Kept) -> Table:
-    """What each tool takes of the context, and what its typical result takes, in bytes."""
-    table = _table("tool", "listed, bytes>", "since>", "budget", "result, bytes>", "since>")
+    """What each tool takes of the context, and what its typical result takes beside its floor, in bytes."""
+    table = _table("tool", "listed, bytes>", "since>", "budget", "result, bytes>", "floor>", "since>")
     rows: dict[str, dict[str, Figure]] = {}
     for figure in figures:
         if figure.is_of_tool:
@@ -53,7 +53,8 @@ def _by_tool(figures: Sequence[Figure], kept: Kept) -> Table:
     for name, row in rows.items():
         listed, result = row.get("bytes"), row.get("results")
         cells = [f"{listed.value:,.0f}", since(listed, kept), _marked(listed)] if listed else ["", "", ""]
-        cells += [f"{result.value:,.0f}", since(result, kept)] if result else ["", ""]
+        floor = f"{result.floor:,.0f}" if result and result.floor else ""
+        cells += [f"{result.value:,.0f}", floor, since(result, kept)] if result else ["", "", ""]
         table.add_row(name, *cells)
     return table
 

@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 
+import httpx
 import pytest
 
 
@@ -12,8 +13,34 @@ async def test_an_overview_shows_agents_numbers_webhook_and_usage(assistant) -> 
     assert [agent["name"] for agent in seen["agents"]["data"]] == ["Front Desk", "Order Line"]
     assert [number["phone_number"] for number in seen["numbers"]["data"]] == ["+14155550100"]
     assert seen["webhook"]["is_set"] is False
-    assert seen["usage"]["numbers"] == {"used": 1, "limit": 10}
+    assert seen["usage"] == {
+        "plan": "free",
+        "limits": {"numbers": 10},
+        "numbers_used": 1,
+        "messages": {"30d": 3},
+        "calls": {"30d": 1},
+        "minutes_30d": 0.7,
+    }
     assert "next_step" not in seen
+
+
+async def test_an_overview_says_once_whose_a_number_is(assistant, answering) -> None:
+    """In the number's row; in the agent's only where there is no such row."""
+    numbers = [{"id": "num_1", "phoneNumber": "+14155550100", "agentId": "agt_1", "status": "active"}]
+    held = [{"id": "num_1", "phoneNumber": "+14155550100"}, {"id": "num_2", "phoneNumber": "+14155550101"}]
+    answers = {
+        "/v1/agents": {"data": [{"id": "agt_1", "numbers": held}, {"id": "agt_2", "numbers": held[:1]}]},
+        "/v1/numbers": {"data": numbers},
+        "/v1/webhooks": None,
+        "/v1/usage": {},
+    }
+    async with assistant(answering(lambda request: httpx.Response(200, json=answers[request.url.path]))) as ai:
+        seen = await ai.ask("account_overview")
+    assert seen["numbers"]["data"] == [{"id": "num_1", "phone_number": "+14155550100", "agent_id": "agt_1"}]
+    assert seen["agents"]["data"] == [
+        {"id": "agt_1", "numbers": ["+14155550101"]},
+        {"id": "agt_2", "numbers": ["+14155550100"]},
+    ]
 
 
 async def test_an_overview_hides_the_webhooks_secret(assistant, sandbox) -> None:
@@ -50,12 +77,34 @@ async def test_an_overview_says_how_to_see_the_agents_it_left_out(assistant, san
 
 
 async def test_the_usage_summary_counts_activity(assistant) -> None:
-    """Without a period it is the plan and the totals."""
+    """Without a period it is the plan and the totals; that no webhook was sent anything needs no word."""
     async with assistant() as ai:
         told = await ai.ask("get_usage")
-    assert told["summary"]["stats"]["total_calls"] == 1
-    assert told["summary"]["stats"]["messages_30d"] == 3
-    assert "rows" not in told
+    assert told.pop("limits") == {
+        "numbers": 10,
+        "messages_per_month": 1000,
+        "voice_minutes_per_month": 500,
+        "max_call_minutes": 30,
+        "concurrent_calls": 5,
+    }
+    assert told == {
+        "plan": "free",
+        "numbers_used": 1,
+        "messages": {"24h": 3, "7d": 3, "30d": 3, "all": 3},
+        "calls": {"24h": 0, "7d": 1, "30d": 1, "all": 1},
+        "minutes_30d": 0.7,
+    }
+
+
+async def test_deliveries_are_counted_where_there_were_any(assistant, answering) -> None:
+    """And then also that none of them failed."""
+    stats = {"totalWebhookDeliveries": 7, "failedWebhookDeliveries": 0}
+    async with assistant(answering({"stats": stats})) as ai:
+        some = await ai.ask("get_usage")
+    async with assistant(answering({"stats": stats | {"totalWebhookDeliveries": 0}})) as ai:
+        none = await ai.ask("get_usage")
+    assert some == {"webhook_deliveries": 7, "failed_webhook_deliveries": 0}
+    assert none == {}
 
 
 @pytest.mark.parametrize(
@@ -74,7 +123,7 @@ async def test_usage_comes_in_rows_by_period(assistant, arguments, rows) -> None
     async with assistant() as ai:
         told = await ai.ask("get_usage", **arguments)
     assert len(told["rows"]) == rows
-    assert "summary" not in told
+    assert told.keys() == {"columns", "rows"}
 
 
 async def test_usage_by_agent_names_the_agent_and_its_seconds(assistant) -> None:

@@ -11,7 +11,7 @@ async def test_agents_are_listed_with_voice_mode_and_numbers(assistant) -> None:
         ("agt_frontdesk", "hosted", ["+14155550100"]),
         ("agt_orderline", "webhook", None),
     ]
-    assert (told["total"], "next_offset" in told, "next_step" in told) == (2, False, False)
+    assert told.keys() == {"data"}
     assert "system_prompt" not in told["data"][0]
 
 
@@ -22,6 +22,7 @@ async def test_a_page_of_agents_says_where_the_next_begins(assistant) -> None:
         last = await ai.ask("list_agents", limit=1, offset=first["next_offset"])
     assert [first["data"][0]["name"], last["data"][0]["name"]] == ["Front Desk", "Order Line"]
     assert (first["next_offset"], "next_offset" in last) == (1, False)
+    assert (first["total"], last["total"]) == (2, 2)
 
 
 async def test_an_empty_account_is_told_to_create_an_agent(assistant, sandbox) -> None:
@@ -190,7 +191,7 @@ async def test_voices_are_narrowed(assistant, filters) -> None:
     async with assistant() as ai:
         every = (await ai.ask("list_voices", limit=1))["total"]
         found = await ai.ask("list_voices", limit=100, **filters)
-    assert 0 < found["total"] < every
+    assert 0 < found.get("total", len(found["rows"])) < every
     for voice in ai.rows(found):
         said = " ".join(voice.get(part, "") for part in ("id", "name", "accent")).casefold()
         assert filters.get("search", "").casefold() in said
@@ -202,7 +203,7 @@ async def test_a_voice_nobody_has_is_told_how_to_search_wider(assistant) -> None
     """An empty list says why."""
     async with assistant() as ai:
         told = await ai.ask("list_voices", search="no such voice")
-    assert (told["rows"], told["total"], told["next_step"]) == ([], 0, "No voice is like that: leave a filter out.")
+    assert told == {"columns": [], "rows": [], "next_step": "No voice is like that: leave a filter out."}
 
 
 async def test_a_number_moves_from_one_agent_to_another(assistant, sandbox) -> None:

@@ -279,7 +279,7 @@ async def test_a_null_is_an_absence(assistant, sandbox) -> None:
     nulls = dict.fromkeys(("agent_id", "number_id", "status", "direction", "search", "limit", "offset"))
     async with assistant() as ai:
         assert len((await ai.ask("list_calls", **nulls))["data"]) == 1
-        assert (await ai.ask("get_usage", period=None, days=None))["summary"]
+        assert (await ai.ask("get_usage", period=None, days=None))["plan"]
         assert (await ai.ask("buy_number", country=None, confirm=None))["status"] == "needs_confirmation"
     assert sandbox.requests[0].query == {"limit": "20", "offset": "0"}
 

@@ -201,8 +201,8 @@ async def test_a_transcript_is_read_from_a_turn_on(assistant) -> None:
         rest = await ai.ask("get_transcript", call_id="call_past01", after_turn=5)
         nothing = await ai.ask("get_transcript", call_id="call_past01", after_turn=7)
         beyond = await ai.ask("get_transcript", call_id="call_past01", after_turn=99)
-    assert (len(whole["turns"]), whole["total_turns"]) == (7, 7)
-    assert rest["turns"] == whole["turns"][5:]
+    assert (len(whole["turns"]), "total_turns" in whole) == (7, False)
+    assert (rest["turns"], rest["total_turns"]) == (whole["turns"][5:], 7)
     assert (nothing["turns"], beyond["turns"], nothing["total_turns"]) == ([], [], 7)
     assert not any("next_after_turn" in page for page in (whole, rest, nothing, beyond))
 
@@ -215,6 +215,7 @@ async def test_a_very_long_transcript_comes_in_pages(assistant, answering) -> No
         after: int | None = 0
         while after is not None:
             page = await ai.ask("get_transcript", call_id="call_1", after_turn=after)
+            assert page["total_turns"] == 450
             read += [turn["text"] for turn in page["turns"]]
             after = page.get("next_after_turn")
     assert read == [mark(turn["content"]) for turn in turns]
@@ -225,7 +226,7 @@ async def test_a_call_nobody_spoke_in_yet_says_so(assistant) -> None:
     async with assistant() as ai:
         placed = await ai.ask("place_call", agent_id="agt_frontdesk", to_number=UNANSWERED, confirm=True)
         told = await ai.ask("get_transcript", call_id=placed["result"]["id"])
-    assert (told["turns"], told["total_turns"]) == ([], 0)
+    assert (told["turns"], "total_turns" in told) == ([], False)
     assert "get_call" in told["next_step"]
 
 

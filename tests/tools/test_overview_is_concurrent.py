@@ -37,7 +37,7 @@ async def test_all_four_requests_are_under_way_at_once(assistant, answering) -> 
     assert asked == set(PARTS.values())
     assert len(recorder.requests) == len(PARTS)
     assert seen["agents"]["data"][0]["name"] == "Desk"
-    assert (seen["webhook"]["secret_ends_in"], seen["usage"]["plan"]["name"]) == ("cdef", "free")
+    assert (seen["webhook"]["secret_ends_in"], seen["usage"]["plan"]) == ("cdef", "free")
 
 
 @pytest.mark.parametrize("part", PARTS)

@@ -52,7 +52,7 @@ async def followed(ai: Any, call_id: str) -> tuple[dict[str, Any], list[str]]:
 
 
 async def test_a_caller_who_gives_orders_is_only_quoted(assistant, control, writes) -> None:
-    """In turns, progress, the call and the list of calls; `ask` compares text and structured content."""
+    """In turns, progress and the call, and not at all in a list; `ask` compares text and structured content."""
     call = await control("/__sandbox/calls", **{"from": STRANGER, "to": DESK, "says": [ORDER]})
     before = writes()
     async with assistant() as ai:
@@ -66,8 +66,23 @@ async def test_a_caller_who_gives_orders_is_only_quoted(assistant, control, writ
     assert read["turns"] == heard["turns"]
     assert [turn["text"] for turn in shown["transcript"]] == [turn["text"] for turn in heard["turns"]]
     assert not any("untrusted" in turn["text"] for turn in heard["turns"] if turn["role"] == "agent")
-    assert all(row["last_transcript_snippet"].startswith("<untrusted>") for row in rows)
+    assert call["id"] in [row["id"] for row in rows]
+    assert not any(turn["text"] in str(rows) for turn in heard["turns"])
     assert writes() == before
+
+
+async def test_the_last_words_of_a_call_without_a_transcript_are_only_quoted(assistant, answering) -> None:
+    """They are all that is known of it, and nobody knows whose they were; where there are turns, they are one."""
+    call = {"id": "call_1", "status": "completed", "lastTranscriptSnippet": ORDER}
+    async with assistant(answering(call)) as ai:
+        shown = await ai.ask("get_call", call_id="call_1")
+    async with assistant(answering(call | {"transcripts": [{"role": "user", "content": ORDER}]})) as ai:
+        known = await ai.ask("get_call", call_id="call_1")
+    async with assistant(answering({"data": [call]})) as ai:
+        [row] = (await ai.ask("list_calls"))["data"]
+    assert shown == {"id": "call_1", "status": "completed", "last_transcript_snippet": SHOWN}
+    assert known == {"id": "call_1", "status": "completed", "transcript": [{"role": "caller", "text": SHOWN}]}
+    assert row == {"id": "call_1", "status": "completed"}
 
 
 async def test_a_callee_who_gives_orders_is_only_quoted(assistant, writes) -> None:

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from agentphone_mcp.api.calls import Call, CallWithTranscript, Turn, WebCall
 from agentphone_mcp.api.contacts import Contact
 from agentphone_mcp.api.messages import Conversation, ConversationWithMessages, Message
+from agentphone_mcp.api.models import Wire
 from agentphone_mcp.api.secrets import Secrets
 from agentphone_mcp.api.webhooks import Delivery, Webhook, WebhookTest
 from agentphone_mcp.guard.gate import Outcome
@@ -16,7 +17,7 @@ from agentphone_mcp.guard.untrusted import mark
 from agentphone_mcp.tools.calls import TranscriptPage
 from agentphone_mcp.tools.explain import Failed
 from agentphone_mcp.tools.following import Followed
-from agentphone_mcp.tools.results import Listed
+from agentphone_mcp.tools.results import Cell, Listed, ListedTable, Table, table
 from agentphone_mcp.tools.telling import told
 
 SECRET = "whsec_0123456789abcdef"
@@ -93,6 +94,58 @@ RESULTS = {
 def test_strangers_words_are_marked_wherever_they_stand(result: BaseModel, shown: dict[str, Any]) -> None:
     """And every other text is cleaned."""
     assert told(result, str) == shown
+
+
+ROWS: list[Wire] = [
+    Message(id="m1", direction="inbound", body=RAW, status=RAW),
+    Message(id="m2", direction="outbound", body=RAW),
+    Message(id="m3", body=RAW),
+    Message(id="m4"),
+]
+
+
+def cells_told(made: Table) -> list[list[Cell]]:
+    """The cells of a table as a model sees them."""
+    return told(made, str)["rows"]
+
+
+def test_strangers_words_are_marked_in_a_table_too() -> None:
+    """Row by row, as in the rows themselves: away from its row, a cell is only a text."""
+    in_rows = [told(row, str) for row in ROWS]
+    made = table(ROWS)
+    assert made.columns == ["id", "direction", "body", "status"]
+    for kept in (made, ListedTable(**dict(made), total=9), Table.model_validate(dict(made))):
+        assert cells_told(kept) == [[row.get(name, "") for name in made.columns] for row in in_rows]
+    assert in_rows[0]["body"] == in_rows[2]["body"] == MARKED
+    assert in_rows[1]["body"] == CLEAN
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        turn("caller"),
+        Call(id="c", last_transcript_snippet=RAW),
+        Conversation(id="c", last_message_preview=RAW, group_name=RAW),
+        Contact(id="c", name=RAW, notes=RAW),
+        Delivery(id="d", error=RAW),
+    ],
+    ids=["turn", "call", "conversation", "contact", "delivery"],
+)
+def test_every_kind_of_row_with_words_of_strangers_marks_them_in_a_table(row: Wire) -> None:
+    """Whichever of them becomes a table one day."""
+    made = table([row])
+    [cells] = cells_told(made)
+    assert dict(zip(made.columns, cells, strict=True)) == told(row, str)
+    assert MARKED in cells
+
+
+def test_a_secret_is_cut_from_strangers_words_in_a_table() -> None:
+    """Before they are marked and bounded, as elsewhere."""
+    known = Secrets()
+    known.learn(SECRET)
+    shown = told(table([Contact(id="c", notes="x" * 3_990 + SECRET)]), known.cut)
+    assert "whsec" not in str(shown)
+    assert shown["rows"][0][1].startswith("<untrusted>xxx")
 
 
 def test_plain_results_are_told_as_they_are() -> None:
