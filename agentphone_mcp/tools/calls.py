@@ -38,6 +38,7 @@ from agentphone_mcp.tools.following import TURNS_AT_ONCE, Followed, FollowedOutc
 from agentphone_mcp.tools.injected import Api, Gate
 from agentphone_mcp.tools.placing import Words, opening_web_call, placing
 from agentphone_mcp.tools.results import Listed, listed, shortened, total_of_part, without
+from agentphone_mcp.tools.schemas import Linked
 from agentphone_mcp.tools.toolset import reads, spends, updates
 
 
@@ -70,7 +71,7 @@ class TranscriptPage(BaseModel):
     next_step: str | None = None
 
 
-class RecordingInfo(BaseModel):
+class RecordingInfo(Linked):
     """Whether a call was recorded and where the audio is; a host reads it by its uri."""
 
     call_id: str

@@ -3,7 +3,7 @@
 import json
 import re
 from collections import Counter
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 from mcp.server.mcpserver.utilities.func_metadata import FuncMetadata
 from mcp_types import CallToolResult, ContentBlock, InputRequiredResult, ResourceLink, TextContent
@@ -12,7 +12,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, JsonSchemaV
 from pydantic_core import CoreSchema, core_schema
 
 from agentphone_mcp.api.answers import is_list, is_object
-from agentphone_mcp.tools.telling import compact, cut_secrets, told
+from agentphone_mcp.tools.telling import compact, secrets_cutter, told
 
 
 class LeanSchema(GenerateJsonSchema):
@@ -63,13 +63,12 @@ class LeanSchema(GenerateJsonSchema):
         return made
 
 
-@runtime_checkable
-class HasLink(Protocol):
-    """A result that points to a resource instead of carrying it."""
+class Linked(BaseModel):
+    """A result that may point to a resource instead of carrying it."""
 
     def link(self) -> ResourceLink | None:
         """The resource, if there is one."""
-        ...
+        raise NotImplementedError
 
 
 class CompactResults(FuncMetadata):
@@ -107,8 +106,8 @@ class CompactResults(FuncMetadata):
         """Write a tool's result as the protocol's."""
         if not isinstance(result, BaseModel) or isinstance(result, InputRequiredResult | CallToolResult):
             return super().convert_result(result)
-        structured = told(result, cut_secrets)
-        link = result.link() if isinstance(result, HasLink) else None
+        structured = told(result, secrets_cutter())
+        link = result.link() if isinstance(result, Linked) else None
         content: list[ContentBlock] = [TextContent(type="text", text=compact(structured))]
         if link:
             content.append(link)

@@ -28,9 +28,14 @@ def without_secrets(cut: Cut) -> Generator[None]:
         _of_this_caller.reset(token)
 
 
+def secrets_cutter() -> Cut:
+    """What removes the secrets that are known of the caller whose request this is."""
+    return _of_this_caller.get()
+
+
 def cut_secrets(text: str) -> str:
     """Remove the secrets that are known of the caller whose request this is."""
-    return _of_this_caller.get()(text)
+    return secrets_cutter()(text)
 
 
 def told(result: BaseModel, cut: Cut) -> dict[str, Any]:
