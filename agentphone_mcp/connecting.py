@@ -12,17 +12,20 @@ from agentphone_mcp.callers import CALLER, OPERATOR, Caller
 from agentphone_mcp.guard.refused import Refused
 from agentphone_mcp.switchboard import Switchboard
 
-_ABOUT_THE_ACCOUNT = frozenset(
+_OF_EVERY_ACCOUNT = frozenset(
     {
-        "completion/complete",
-        "prompts/get",
-        "resources/read",
-        "resources/subscribe",
-        "resources/unsubscribe",
-        "subscriptions/listen",
-        "tools/call",
+        "initialize",
+        "server/discover",
+        "ping",
+        "tools/list",
+        "prompts/list",
+        "resources/list",
+        "resources/templates/list",
+        "notifications/initialized",
     }
 )
+"""What is answered alike whosever account it is, and before there is anything to connect by."""
+_ENDLESS = "subscriptions/listen"
 _STEPS_TO_BEGIN = 20
 """More than the SDK takes from reading a request to handling it."""
 
@@ -42,7 +45,7 @@ def caller_of(ctx: ServerRequestContext[Any, Any]) -> Caller:
 
 
 class Connecting:
-    """Gives each request that may have to do with the account the telephone of its caller, and nobody else's."""
+    """Gives each request that may have to do with an account the telephone of its caller, and nobody else's."""
 
     def __init__(self) -> None:
         self._under_way = 0
@@ -52,13 +55,16 @@ class Connecting:
         """Let a request pass, as middleware of the SDK's server.
 
         Raises:
-            MCPError: with a sentence, if nobody can be connected now.
+            MCPError: with a sentence, if it is nobody's, or nobody can be connected now.
         """
-        if ctx.method not in _ABOUT_THE_ACCOUNT:
+        caller = caller_of(ctx)
+        if ctx.method in _OF_EVERY_ACCOUNT:
             return await call_next(ctx)
+        if ctx.method == _ENDLESS:
+            return await _connected(caller, ctx, call_next)
         self._under_way += 1
         try:
-            return await self._connected(ctx, call_next)
+            return await _connected(caller, ctx, call_next)
         finally:
             self._under_way -= 1
             if not self._under_way:
@@ -72,13 +78,14 @@ class Connecting:
             self._is_quiet = anyio.Event()
             await self._is_quiet.wait()
 
-    async def _connected(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
-        board: Switchboard = ctx.lifespan_context
-        try:
-            async with board.connected(caller_of(ctx)) as telephone:
-                from agentphone_mcp.tools.telling import without_secrets
 
-                with without_secrets(telephone.api.secrets.cut):
-                    return await call_next(replace(ctx, lifespan_context=telephone))
-        except Refused as refused:
-            raise MCPError(INTERNAL_ERROR, str(refused)) from refused
+async def _connected(caller: Caller, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+    board: Switchboard = ctx.lifespan_context
+    try:
+        async with board.connected(caller) as telephone:
+            from agentphone_mcp.tools.telling import without_secrets
+
+            with without_secrets(telephone.api.secrets.cut):
+                return await call_next(replace(ctx, lifespan_context=telephone))
+    except Refused as refused:
+        raise MCPError(INTERNAL_ERROR, str(refused)) from refused
