@@ -31,13 +31,11 @@ from manifests.source.marked import replaced  # noqa: E402 - found by the line a
 ROWS = {
     ("bytes", "all tools"): "the context of all tools",
     ("start", "tools/list"): "start to `tools/list`, stdio",
-    ("start", "first get_call"): "start to the first call's answer",
     ("http-start", "streamable-http"): "start to `tools/list`, HTTP",
     ("memory", "after 100 calls"): "memory after 100 calls",
     ("calls", "get_call"): "`get_call`",
     ("overview", "account_overview"): "`account_overview`, 200 ms away",
     ("hosting", "sessions: 32"): "over HTTP, 32 sessions",
-    ("following", "a turn's way, p95"): "a followed turn, 95th percentile",
 }
 
 
