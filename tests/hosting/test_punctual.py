@@ -23,11 +23,11 @@ from starlette.routing import Route
 from agentphone_mcp.hosting.punctual import (
     Patience,
     Punctual,
-    PunctualH11,
     UvicornProtocol,
     event_loop_options,
     protocol,
 )
+from agentphone_mcp.hosting.punctual_h11 import PunctualH11
 from agentphone_mcp.hosting.punctual_httptools import PunctualHttpTools
 
 QUICK = Patience(head_seconds=0.4, body_seconds=0.4, stalled_seconds=0.4)
