@@ -1,9 +1,11 @@
 """How long a host waits for the server it starts: over stdio beside `import mcp.server`, over HTTP beside one tool."""
 
+import logging
 import sys
 import tempfile
 from collections.abc import Callable, Generator
 from functools import partial
+from pathlib import Path
 from time import perf_counter
 from urllib.parse import urljoin
 
@@ -11,6 +13,8 @@ import httpx
 import httpx_sse
 from figures import Budget, Figure, Odd, paired, turn_about
 from processes import FOLDER, HELLO, LEGACY, ONE_TOOL, OURS, PATIENCE, child, host_of, sandbox, serving
+
+from agentphone_mcp.forerunner.surface import note_difference
 
 IMPORT = (sys.executable, "-c", "import mcp.server")
 BY_THE_SDK = (sys.executable, str(FOLDER / "by_the_sdk.py"))
@@ -30,6 +34,9 @@ def over_stdio(quick: bool) -> Generator[Figure]:
             "import": partial(_import, told),
             "one tool": partial(_answers, "the one-tool server", ONE_TOOL, told, "nothing", {}),
             "ours": partial(_answers, "ours", OURS, told, "get_call", {"call_id": account.call_id}),
+            "plain": partial(
+                _answers, "ours, plain", OURS, told | _plain(state), "get_call", {"call_id": account.call_id}
+            ),
             "by the SDK": partial(
                 _answers, "ours by the SDK", BY_THE_SDK, told, "get_call", {"call_id": account.call_id}
             ),
@@ -41,14 +48,19 @@ def over_stdio(quick: bool) -> Generator[Figure]:
     yield first(name="initialize", ours=ours[0], floors=floor, beside="import mcp.server")
     yield first(name="tools/list", ours=ours[1], floors=floor, beside="import mcp.server", budget=Budget("ratio", 0.15))
     yield first(name="tools/list, again", ours=ours[1], floors=least[1], beside="one-tool server")
-    yield first(
-        name="first get_call",
-        ours=ours[2],
-        floors=columns["by the SDK"][2],
-        beside="ours, by the SDK alone",
-        budget=Budget("ratio", 1.0),
-    )
-    yield first(name="first get_call, again", ours=ours[2], floors=least[2], beside="one-tool server, no-op")
+    plain, bare = columns["plain"][2], columns["by the SDK"][2]
+    no_later = Budget("ratio", 1.0)
+    yield first(name="first get_call", ours=ours[2], floors=plain, beside="ours, waiting for the SDK", budget=no_later)
+    yield first(name="first get_call, again", ours=ours[2], floors=bare, beside="ours, without the command")
+    yield first(name="first get_call, too", ours=ours[2], floors=least[2], beside="one-tool server, no-op")
+
+
+def _plain(folder: str) -> dict[str, str]:
+    """Have a server wait for the SDK before it says anything, as it does once that has answered otherwise."""
+    logging.disable()
+    note_difference(Path(folder, "agentphone-mcp"), "tools/list")
+    logging.disable(logging.NOTSET)
+    return {"XDG_CACHE_HOME": folder}
 
 
 def _import(told: dict[str, str]) -> list[float]:
