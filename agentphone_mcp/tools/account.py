@@ -7,7 +7,6 @@ import anyio
 from pydantic import BaseModel, Field
 
 from agentphone_mcp.api.account import Activity, NumbersUsed, Plan, Usage
-from agentphone_mcp.api.agents import Agent
 from agentphone_mcp.api.errors import ApiError
 from agentphone_mcp.api.models import Page
 from agentphone_mcp.api.numbers import PhoneNumber
@@ -74,7 +73,7 @@ async def account_overview(api: Api) -> Overview:
         api.agents.list, api.numbers.list, api.webhooks.get, api.account.usage
     )
     return Overview(
-        agents=agents if isinstance(agents, Failed) else listed(_agents_beside(numbers, agents), _ROWS),
+        agents=agents if isinstance(agents, Failed) else listed(agent_rows(agents, "description"), _ROWS),
         numbers=numbers if isinstance(numbers, Failed) else listed(_briefly(numbers), _ROWS),
         webhook=webhook if isinstance(webhook, Failed) else without(webhook_info(webhook), "next_step"),
         usage=usage if isinstance(usage, Failed) else _at_a_glance(usage),
@@ -144,19 +143,6 @@ def _at_a_glance(usage: Usage) -> Used:
         messages_30d=usage.stats.messages_30d, calls_30d=usage.stats.calls_30d, minutes_30d=usage.stats.minutes_30d
     )
     return _used(usage.model_copy(update={"plan": plan, "stats": stats}))
-
-
-def _agents_beside(numbers: Page[PhoneNumber] | Failed, agents: Page[Agent]) -> Page[AgentRow]:
-    """Leave out of each agent the numbers whose own rows say whose they are; its description is in list_agents."""
-    told = set[tuple[str | None, str]]()
-    if not isinstance(numbers, Failed):
-        told = {(number.agent_id, number.phone_number) for number in numbers.data}
-
-    def row(agent: AgentRow) -> AgentRow:
-        others = [number for number in agent.numbers or [] if (agent.id, number) not in told]
-        return agent.model_copy(update={"numbers": others or None})
-
-    return shortened(agent_rows(agents, "description"), row)
 
 
 def _briefly(numbers: Page[PhoneNumber]) -> Page[PhoneNumber]:

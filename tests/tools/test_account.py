@@ -24,23 +24,19 @@ async def test_an_overview_shows_agents_numbers_webhook_and_usage(assistant) -> 
     assert "next_step" not in seen
 
 
-async def test_an_overview_says_once_whose_a_number_is(assistant, answering) -> None:
-    """In the number's row; in the agent's only where there is no such row."""
-    numbers = [{"id": "num_1", "phoneNumber": "+14155550100", "agentId": "agt_1", "status": "active"}]
-    held = [{"id": "num_1", "phoneNumber": "+14155550100"}, {"id": "num_2", "phoneNumber": "+14155550101"}]
+async def test_an_overview_says_of_each_agent_which_numbers_it_has(assistant, answering) -> None:
+    """Without any it can neither call nor be called, and nobody should have to look that up among the numbers."""
+    held = [{"id": "num_1", "phoneNumber": "+14155550100", "agentId": "agt_1", "status": "active"}]
     answers = {
-        "/v1/agents": {"data": [{"id": "agt_1", "numbers": held}, {"id": "agt_2", "numbers": held[:1]}]},
-        "/v1/numbers": {"data": numbers},
+        "/v1/agents": {"data": [{"id": "agt_1", "numbers": held}, {"id": "agt_2", "numbers": []}]},
+        "/v1/numbers": {"data": held},
         "/v1/webhooks": None,
         "/v1/usage": {},
     }
     async with assistant(answering(lambda request: httpx.Response(200, json=answers[request.url.path]))) as ai:
         seen = await ai.ask("account_overview")
     assert seen["numbers"]["data"] == [{"id": "num_1", "phone_number": "+14155550100", "agent_id": "agt_1"}]
-    assert seen["agents"]["data"] == [
-        {"id": "agt_1", "numbers": ["+14155550101"]},
-        {"id": "agt_2", "numbers": ["+14155550100"]},
-    ]
+    assert seen["agents"]["data"] == [{"id": "agt_1", "numbers": ["+14155550100"]}, {"id": "agt_2"}]
 
 
 async def test_an_overview_hides_the_webhooks_secret(assistant, sandbox) -> None:
