@@ -10,6 +10,11 @@ SCOPES: tuple[Scope, ...] = ("read", "write", "spend")
 """Each includes those before it: look; set things up; spend money, reach people and destroy."""
 
 
+def covered(scope: Scope, *, read_only: bool = False) -> tuple[Scope, ...]:
+    """Say what a scope includes; of a server that only reads, nobody has more than that."""
+    return SCOPES[: 1 if read_only else SCOPES.index(scope) + 1]
+
+
 @dataclass(frozen=True)
 class Caller:
     """Whoever sends a request, as it was found out for this very request.

@@ -37,7 +37,7 @@ from mcp_types import Tool as ShownTool
 from pydantic import AnyUrl
 
 from agentphone_mcp import __version__
-from agentphone_mcp.callers import OPERATOR, Scope
+from agentphone_mcp.callers import OPERATOR, Scope, covered
 from agentphone_mcp.config import Config
 from agentphone_mcp.connecting import Connecting, caller_of
 from agentphone_mcp.known import Known
@@ -129,7 +129,7 @@ class AgentPhoneServer(MCPServer[Any]):
         self, config: Config, scope: Scope, lifespan: Any, *, known: Known | None = None, is_for_all: bool = True
     ) -> None:
         self._toolsets = config.toolsets
-        self._scope: Scope = "read" if config.read_only else scope
+        self._scope: Scope = covered(scope, read_only=config.read_only)[-1]
         self._known = known
         self._inside: Inside | None = None
         self._getting_ready = anyio.Lock()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from agentphone_mcp.api.key import DEFAULT_BASE_URL, ApiKey
-from agentphone_mcp.callers import OPERATOR, Scope
+from agentphone_mcp.callers import OPERATOR, Scope, covered
 from agentphone_mcp.config import (
     Config,
     ConfigError,
@@ -86,13 +86,17 @@ class _Surfaces:
     """What servers with these settings say of themselves, as far as that is known before they are made."""
 
     def __init__(self, config: Config) -> None:
-        self._toolsets = config.toolsets
-        self._covers: Callable[[Scope], Scope] = lambda scope: "read" if config.read_only else scope
+        self._config = config
         self._cache = read_cache()
+        self._loaded: dict[Scope, Surface | None] = {}
 
     def load(self, scope: Scope = OPERATOR.scope) -> Surface | None:
         """What one for callers of a scope says; None where that is not known for sure."""
-        return load(self._toolsets, self._covers(scope), cache=self._cache)
+        *_, most = covered(scope, read_only=self._config.read_only)
+        # The first answers and the server must go by the same, so it is read once.
+        if most not in self._loaded:
+            self._loaded[most] = load(self._config.toolsets, most, cache=self._cache)
+        return self._loaded[most]
 
     def known(self, scope: Scope = OPERATOR.scope) -> "Known | None":
         """The same for the server itself."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from agentphone_mcp import __version__
-from agentphone_mcp.callers import SCOPES, Scope
+from agentphone_mcp.callers import Scope, covered
 from agentphone_mcp.instructions import without_lines_on
 
 SURFACE = Path(__file__).with_name("surface.json")
@@ -56,8 +56,8 @@ def load(toolsets: Collection[str], scope: Scope, *, cache: Path, written: Path 
 
 def select(golden: dict[str, Any], toolsets: Collection[str], scope: Scope) -> Surface:
     """Choose from the whole surface what a server with some toolsets says to callers of some scope."""
-    rows, covered = golden["tools"], SCOPES[: SCOPES.index(scope) + 1]
-    shown = [row for row in rows if row["toolset"] in toolsets and row["scope"] in covered]
+    rows, scopes = golden["tools"], covered(scope)
+    shown = [row for row in rows if row["toolset"] in toolsets and row["scope"] in scopes]
     tools = [row["tool"] for row in shown]
     absent = {row["tool"]["name"] for row in rows} - {tool["name"] for tool in tools}
     info = golden["server"] | {"version": __version__}

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from types import ModuleType
 
-from agentphone_mcp.callers import SCOPES, Scope
+from agentphone_mcp.callers import Scope, covered
 from agentphone_mcp.config import TOOLSETS
 from agentphone_mcp.tools import account, agents, calls, contacts, messages, numbers, webhooks
 from agentphone_mcp.tools.toolset import Declared
@@ -17,5 +17,5 @@ ALL_NAMES = frozenset(tool.name for tools in CATALOG.values() for tool in tools)
 
 def select(toolsets: Iterable[str], scope: Scope) -> list[Declared]:
     """Choose the tools of some toolsets that a scope covers."""
-    covered = SCOPES[: SCOPES.index(scope) + 1]
-    return [tool for name in toolsets for tool in CATALOG[name] if tool.scope in covered]
+    scopes = covered(scope)
+    return [tool for name in toolsets for tool in CATALOG[name] if tool.scope in scopes]
