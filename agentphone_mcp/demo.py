@@ -80,11 +80,10 @@ class Story:
     async def _overview(self) -> None:
         self._person("What is on my telephone account?")
         seen = await self._use("account_overview")
-        _expect(seen["agents"]["data"] and seen["numbers"]["data"], "the overview shows agents and numbers")
-        agents = ", ".join(agent["name"] for agent in seen["agents"]["data"])
-        numbers = ", ".join(number["phone_number"] for number in seen["numbers"]["data"])
-        self._assistant(f"Two agents ({agents}) and one phone number, {numbers}.")
-        _expect(len(seen["agents"]["data"]) == 2 and len(seen["numbers"]["data"]) == 1, "there are two and one")
+        agents = [agent["name"] for agent in seen["agents"]["data"]]
+        numbers = [dict(zip(seen["numbers"]["columns"], row, strict=True)) for row in seen["numbers"]["rows"]]
+        _expect((len(agents), len(numbers)) == (2, 1), "there are two agents and one number")
+        self._assistant(f"Two agents ({', '.join(agents)}) and one phone number, {numbers[0]['phone_number']}.")
 
     async def _agent(self) -> str:
         self._person("Make me an agent that reserves tables.")

@@ -189,6 +189,17 @@ def answering() -> Callable[..., Recorder]:
 
 
 @pytest.fixture
+def rows_of() -> Callable[[dict[str, Any]], list[dict[str, Any]]]:
+    """The rows of a table by their columns, without what a row has not."""
+
+    def rows_of(told: dict[str, Any]) -> list[dict[str, Any]]:
+        rows = [dict(zip(told["columns"], row, strict=True)) for row in told["rows"]]
+        return [{name: cell for name, cell in row.items() if cell != ""} for row in rows]
+
+    return rows_of
+
+
+@pytest.fixture
 def ledger(state: Path) -> Callable[[], list[Entry]]:
     """What the ledger has, oldest first."""
 

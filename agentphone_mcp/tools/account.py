@@ -14,7 +14,7 @@ from agentphone_mcp.tools.agents import NO_AGENTS, AgentRow, agent_rows
 from agentphone_mcp.tools.explain import Failed, explain
 from agentphone_mcp.tools.injected import Api
 from agentphone_mcp.tools.numbers import number_row
-from agentphone_mcp.tools.results import Cell, Listed, listed, shortened, table, without
+from agentphone_mcp.tools.results import Cell, Listed, ListedTable, in_columns, listed, shortened, table, without
 from agentphone_mcp.tools.toolset import reads
 from agentphone_mcp.tools.webhooks import WebhookInfo, webhook_info
 
@@ -54,7 +54,7 @@ class Overview(BaseModel):
     """The account at a glance; a part that could not be had says why in its place."""
 
     agents: Listed[AgentRow] | Failed
-    numbers: Listed[PhoneNumber] | Failed
+    numbers: ListedTable | Failed
     webhook: WebhookInfo | Failed
     usage: Used | Failed
     next_step: str | None = None
@@ -74,7 +74,7 @@ async def account_overview(api: Api) -> Overview:
     )
     return Overview(
         agents=agents if isinstance(agents, Failed) else listed(agent_rows(agents, "description"), _ROWS),
-        numbers=numbers if isinstance(numbers, Failed) else listed(_briefly(numbers), _ROWS),
+        numbers=numbers if isinstance(numbers, Failed) else in_columns(listed(_briefly(numbers), _ROWS)),
         webhook=webhook if isinstance(webhook, Failed) else without(webhook_info(webhook), "next_step"),
         usage=usage if isinstance(usage, Failed) else _at_a_glance(usage),
         next_step=_what_is_missing(agents, numbers),

@@ -25,7 +25,7 @@ from agentphone_mcp.tools.fields import (
 )
 from agentphone_mcp.tools.injected import Api, Gate, Rules
 from agentphone_mcp.tools.placing import numbers_of
-from agentphone_mcp.tools.results import Listed, ListedTable, listed, table, total_of_part, without
+from agentphone_mcp.tools.results import Listed, ListedTable, in_columns, listed, total_of_part, without
 from agentphone_mcp.tools.toolset import creates, destroys, reads, updates
 
 NO_AGENTS = "No agents yet: create_agent, then buy_number for it, then set_webhook if its voice mode is webhook."
@@ -160,11 +160,13 @@ async def list_voices(
     """Find a voice among hundreds, for an agent or a call."""
     matching = [voice for voice in (await api.agents.voices()).data if _matches(voice, search, gender, provider)]
     shown = matching[offset : offset + limit]
-    return ListedTable(
-        **dict(table(shown)),
-        total=total_of_part(len(matching), len(shown), is_part=offset > 0),
-        next_offset=offset + limit if offset + limit < len(matching) else None,
-        next_step=None if shown or offset else "No voice is like that: leave a filter out.",
+    return in_columns(
+        Listed(
+            data=shown,
+            total=total_of_part(len(matching), len(shown), is_part=offset > 0),
+            next_offset=offset + limit if offset + limit < len(matching) else None,
+            next_step=None if shown or offset else "No voice is like that: leave a filter out.",
+        )
     )
 
 

@@ -37,7 +37,7 @@ from agentphone_mcp.tools.fields import (
 from agentphone_mcp.tools.following import TURNS_AT_ONCE, Followed, FollowedOutcome, follow, follow_placed
 from agentphone_mcp.tools.injected import Api, Gate
 from agentphone_mcp.tools.placing import Words, opening_web_call, placing
-from agentphone_mcp.tools.results import Listed, listed, shortened, total_of_part, without
+from agentphone_mcp.tools.results import Listed, ListedTable, in_columns, listed, shortened, total_of_part, without
 from agentphone_mcp.tools.schemas import Linked
 from agentphone_mcp.tools.toolset import reads, spends, updates
 
@@ -96,7 +96,7 @@ async def list_calls(
     search: Annotated[str | None, Field(description="Part of a phone number")] = None,
     limit: Limit = 20,
     offset: Offset = 0,
-) -> Listed[Call]:
+) -> ListedTable:
     """List calls, newest first: who called whom, when, how it ended. Of one agent or one number, not both."""
     if agent_id and number_id:
         raise Refused("Give agent_id or number_id, not both.")
@@ -106,7 +106,7 @@ async def list_calls(
     page = await api.calls.list(
         limit, offset, agent_id=agent_id, number_id=number_id, status=status, direction=direction, search=search
     )
-    return listed(shortened(page, _row), limit, offset, if_empty="No such calls.")
+    return in_columns(listed(shortened(page, _row), limit, offset, if_empty="No such calls."))
 
 
 async def get_call(call_id: CallId, api: Api) -> CallInFull:
@@ -233,9 +233,7 @@ async def create_web_call(
     )
 
 
-async def _narrowed(
-    calls: AsyncIterator[Call], wanted: Callable[[Call], bool], limit: int, offset: int
-) -> Listed[Call]:
+async def _narrowed(calls: AsyncIterator[Call], wanted: Callable[[Call], bool], limit: int, offset: int) -> ListedTable:
     """Filter the calls of one agent or number here: the API filters the whole account's list alone."""
     found: list[Call] = []
     looked_at = 0
@@ -247,10 +245,12 @@ async def _narrowed(
             break
     shown = found[offset : offset + limit]
     only = f"Only its latest {looked_at} calls were looked at." if looked_at == _MOST_LOOKED_AT else None
-    return Listed(
-        data=[_row(call) for call in shown],
-        next_offset=offset + limit if len(found) > offset + limit else None,
-        next_step=only or (None if found else "No such calls."),
+    return in_columns(
+        Listed(
+            data=[_row(call) for call in shown],
+            next_offset=offset + limit if len(found) > offset + limit else None,
+            next_step=only or (None if found else "No such calls."),
+        )
     )
 
 

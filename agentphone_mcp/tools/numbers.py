@@ -15,7 +15,7 @@ from agentphone_mcp.tools.approving import destroying, spending
 from agentphone_mcp.tools.fields import AgentId, Confirm, ConfirmNumber, Limit, NumberId, Offset, Repeat
 from agentphone_mcp.tools.injected import Api, Gate, Rates
 from agentphone_mcp.tools.previews import also
-from agentphone_mcp.tools.results import Listed, ListedTable, listed, shortened, table, total_of_part, without
+from agentphone_mcp.tools.results import Listed, ListedTable, in_columns, listed, shortened, total_of_part, without
 from agentphone_mcp.tools.toolset import destroys, reads, spends
 
 AreaCode = Annotated[str, Field(pattern="^[0-9]{3}$", coerce_numbers_to_str=True)]
@@ -36,11 +36,11 @@ def _in_future(value: str) -> str:
 Expiry = Annotated[str, AfterValidator(_in_future), Field(description="ISO 8601; released by itself then")]
 
 
-async def list_numbers(api: Api, limit: Limit = 20, offset: Offset = 0) -> Listed[PhoneNumber]:
+async def list_numbers(api: Api, limit: Limit = 20, offset: Offset = 0) -> ListedTable:
     """List the account's numbers: ids, whose they are, whether they may send texts (10DLC)."""
     page = await api.numbers.list(limit, offset)
     nothing = "No phone number yet: find_available_numbers, then buy_number."
-    return listed(shortened(page, number_row), limit, offset, if_empty=nothing)
+    return in_columns(listed(shortened(page, number_row), limit, offset, if_empty=nothing))
 
 
 async def find_available_numbers(
@@ -59,9 +59,9 @@ async def find_available_numbers(
     nothing = "None is on offer there: try another area code or a wider search."
     is_all = page.has_more is False or page.total == len(page.data) or len(page.data) < limit
     more = None if is_all else "More are on offer: raise limit or narrow the search."
-    rows = table([without(number, "rate_center") for number in page.data])
-    total = total_of_part(page.total, len(page.data), is_part=not is_all)
-    return ListedTable(**dict(rows), total=total, next_step=more if page.data else nothing)
+    rows = [without(number, "rate_center") for number in page.data]
+    total = total_of_part(page.total, len(rows), is_part=not is_all)
+    return in_columns(Listed(data=rows, total=total, next_step=more if rows else nothing))
 
 
 async def buying(

@@ -96,7 +96,7 @@ async def test_postgresql_is_restarted_under_a_server(at_work, cluster, writes) 
             assert said.startswith("Nothing was done: this server's ledger")
             assert "hunter2" not in said
         assert (await told(client, "buy_number", area_code="415"))["status"] == "needs_confirmation"
-        assert (await told(client, "list_numbers"))["data"]
+        assert (await told(client, "list_numbers"))["rows"]
         await until_ready(server, 503)
         assert writes() == ["POST /v1/numbers"]
         cluster.start()
@@ -149,7 +149,7 @@ async def test_a_ledger_that_cannot_grow_spends_nothing(at_work, state: Path, wr
             for _ in range(3):
                 said = await refused(client, "buy_number", **ANOTHER)
                 assert said.startswith("Nothing was done: this server's ledger")
-            assert (await told(client, "list_numbers"))["data"]
+            assert (await told(client, "list_numbers"))["rows"]
             assert writes() == ["POST /v1/numbers"]
         assert (await told(client, "buy_number", **ANOTHER))["status"] == "done"
         assert (await told(client, "buy_number", **BUY))["replayed"] is True

@@ -43,7 +43,7 @@ async def test_a_call_that_nobody_took_is_not_reported_as_one(walk) -> None:
     assert "A call that was accepted has not been answered yet" in ai.text
 
 
-async def test_a_support_line_is_bought_and_answers(walk, ring, writes) -> None:
+async def test_a_support_line_is_bought_and_answers(walk, ring, writes, rows_of) -> None:
     """A caller is greeted in the words that were filled in, and handed over when they ask for a human."""
     greeting = "Acme Support, what is broken?"
     async with walk(
@@ -57,7 +57,7 @@ async def test_a_support_line_is_bought_and_answers(walk, ring, writes) -> None:
         given = ai.given
         agents, numbers = await ai.use("list_agents"), await ai.use("list_numbers")
         assert given["name"] not in {agent["name"] for agent in agents["data"]}
-        assert all(number.get("agent_id") for number in numbers["data"])
+        assert all(number.get("agent_id") for number in rows_of(numbers))
         made = await ai.use(
             "create_agent",
             name=given["name"],
@@ -71,7 +71,7 @@ async def test_a_support_line_is_bought_and_answers(walk, ring, writes) -> None:
         agent = await ai.use("get_agent", agent_id=agent_id)
         assert [number["phone_number"] for number in agent["numbers"]] == [bought["phone_number"]]
         await ring(bought["phone_number"], WANTS_A_HUMAN)
-        (call,) = (await ai.use("list_calls", agent_id=agent_id))["data"]
+        (call,) = rows_of(await ai.use("list_calls", agent_id=agent_id))
         told = await ai.use("get_transcript", call_id=call["id"])
         assert ai.is_done(but={"attach_number"})
     assert (call["status"], told["turns"][0]) == ("completed", told["turns"][0] | {"role": "agent", "text": greeting})
@@ -80,7 +80,7 @@ async def test_a_support_line_is_bought_and_answers(walk, ring, writes) -> None:
     assert writes().count("POST /v1/numbers") == 1
 
 
-async def test_a_support_line_on_a_free_number_is_answered_by_a_webhook(walk, ring, control, hook) -> None:
+async def test_a_support_line_on_a_free_number_is_answered_by_a_webhook(walk, ring, control, hook, rows_of) -> None:
     """Nothing is bought where a number is free."""
     await control.delete(f"/v1/agents/{FRONT_DESK}/numbers/num_frontdesk")
     async with walk(
@@ -92,7 +92,7 @@ async def test_a_support_line_on_a_free_number_is_answered_by_a_webhook(walk, ri
         webhook_url=hook.url,
     ) as ai:
         await ai.use("list_agents")
-        (free,) = [number for number in (await ai.use("list_numbers"))["data"] if not number.get("agent_id")]
+        (free,) = [number for number in rows_of(await ai.use("list_numbers")) if not number.get("agent_id")]
         made = await ai.use("create_agent", name=ai.given["name"], voice_mode=ai.given["answered_by"])
         agent_id = made["agent"]["id"]
         await ai.use("attach_number", agent_id=agent_id, number_id=free["id"])
@@ -100,7 +100,7 @@ async def test_a_support_line_on_a_free_number_is_answered_by_a_webhook(walk, ri
         assert (await ai.use("test_webhook", agent_id=agent_id))["success"]
         await ai.use("get_agent", agent_id=agent_id)
         await ring(free["phone_number"], says=["When do you open?", "Thank you, goodbye."])
-        (call,) = (await ai.use("list_calls", agent_id=agent_id))["data"]
+        (call,) = rows_of(await ai.use("list_calls", agent_id=agent_id))
         said = (await ai.use("get_transcript", call_id=call["id"]))["turns"]
         assert ai.is_done(but={"buy_number"})
     assert {"agent.message", "agent.call_ended"} <= {event["event"] for event in hook.events}
@@ -175,7 +175,7 @@ async def test_participants_are_reminded_by_call(walk, writes) -> None:
     assert writes() == ["POST /v1/calls"] * 2
 
 
-async def test_a_days_calls_are_reviewed_and_no_others(walk, control, ring, writes) -> None:
+async def test_a_days_calls_are_reviewed_and_no_others(walk, control, ring, writes, rows_of) -> None:
     """Those of the days before and after it are left out, and nothing is written."""
     asked = ["Please call me back about the invoice.", "Goodbye."]
     wanted = [await ring(ITS_NUMBER, says=asked), await ring(ITS_NUMBER, SAM)]
@@ -189,7 +189,7 @@ async def test_a_days_calls_are_reviewed_and_no_others(walk, control, ring, writ
             calls, offset = [], 0
             while offset is not None:
                 page = await ai.use("list_calls", limit=100, offset=offset)
-                calls += page["data"]
+                calls += rows_of(page)
                 offset = page.get("next_offset")
             for call in calls:
                 if call["started_at"].startswith(ai.given["day"]):
@@ -212,7 +212,7 @@ async def test_a_days_calls_are_reviewed_and_no_others(walk, control, ring, writ
     ],
 )
 @pytest.mark.parametrize("whose", ["agent", "project"])
-async def test_a_silent_webhook_is_found_out(walk, ring, control, hook, whose, breaks, shows, told) -> None:
+async def test_a_silent_webhook_is_found_out(walk, ring, control, hook, whose, breaks, shows, told, rows_of) -> None:
     """By what became of the deliveries, whether the webhook is the agent's own or the project's."""
     for name, value in breaks.items():
         setattr(hook, name, value)
@@ -230,7 +230,7 @@ async def test_a_silent_webhook_is_found_out(walk, ring, control, hook, whose, b
             assert (await ai.use("list_agents"))["data"]
         assert (await ai.use("get_webhook_stats", **of_it))["total"] > 0
         deliveries = (await ai.use("list_webhook_deliveries", hours=24, **of_it))["data"]
-        assert call["id"] in {row["id"] for row in (await ai.use("list_calls"))["data"]}
+        assert call["id"] in {row["id"] for row in rows_of(await ai.use("list_calls"))}
         tested = await ai.use("test_webhook", **of_it)
         again = (await ai.use("list_webhook_deliveries", hours=24, **of_it))["data"]
         assert ai.is_done()

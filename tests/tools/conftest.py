@@ -31,11 +31,6 @@ class Assistant:
         assert json.loads(text) == result.structured_content
         return result.structured_content
 
-    @staticmethod
-    def rows(told: dict[str, Any]) -> list[dict[str, Any]]:
-        """The rows of a table by their columns."""
-        return [dict(zip(told["columns"], row, strict=True)) for row in told["rows"]]
-
     async def refused(self, tool: str, /, **arguments: Any) -> str:
         """The sentence of a tool that failed."""
         result = await self.client.call_tool(tool, arguments)

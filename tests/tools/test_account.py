@@ -6,12 +6,12 @@ import httpx
 import pytest
 
 
-async def test_an_overview_shows_agents_numbers_webhook_and_usage(assistant) -> None:
+async def test_an_overview_shows_agents_numbers_webhook_and_usage(assistant, rows_of) -> None:
     """One call tells what there is and what the plan allows."""
     async with assistant() as ai:
         seen = await ai.ask("account_overview")
     assert [agent["name"] for agent in seen["agents"]["data"]] == ["Front Desk", "Order Line"]
-    assert [number["phone_number"] for number in seen["numbers"]["data"]] == ["+14155550100"]
+    assert [number["phone_number"] for number in rows_of(seen["numbers"])] == ["+14155550100"]
     assert seen["webhook"]["is_set"] is False
     assert seen["usage"] == {
         "plan": "free",
@@ -24,7 +24,7 @@ async def test_an_overview_shows_agents_numbers_webhook_and_usage(assistant) -> 
     assert "next_step" not in seen
 
 
-async def test_an_overview_says_of_each_agent_which_numbers_it_has(assistant, answering) -> None:
+async def test_an_overview_says_of_each_agent_which_numbers_it_has(assistant, answering, rows_of) -> None:
     """Without any it can neither call nor be called, and nobody should have to look that up among the numbers."""
     held = [{"id": "num_1", "phoneNumber": "+14155550100", "agentId": "agt_1", "status": "active"}]
     answers = {
@@ -35,7 +35,7 @@ async def test_an_overview_says_of_each_agent_which_numbers_it_has(assistant, an
     }
     async with assistant(answering(lambda request: httpx.Response(200, json=answers[request.url.path]))) as ai:
         seen = await ai.ask("account_overview")
-    assert seen["numbers"]["data"] == [{"id": "num_1", "phone_number": "+14155550100", "agent_id": "agt_1"}]
+    assert rows_of(seen["numbers"]) == [{"id": "num_1", "phone_number": "+14155550100", "agent_id": "agt_1"}]
     assert seen["agents"]["data"] == [{"id": "agt_1", "numbers": ["+14155550100"]}, {"id": "agt_2"}]
 
 
@@ -122,10 +122,10 @@ async def test_usage_comes_in_rows_by_period(assistant, arguments, rows) -> None
     assert told.keys() == {"columns", "rows"}
 
 
-async def test_usage_by_agent_names_the_agent_and_its_seconds(assistant) -> None:
+async def test_usage_by_agent_names_the_agent_and_its_seconds(assistant, rows_of) -> None:
     """The past call was 42 seconds of the front desk."""
     async with assistant() as ai:
-        row = ai.rows(await ai.ask("get_usage", period="by_agent"))[0]
+        row = rows_of(await ai.ask("get_usage", period="by_agent"))[0]
     assert (row["agent_name"], row["calls"], row["seconds"]) == ("Front Desk", 1, 42)
 
 

@@ -154,24 +154,24 @@ async def test_a_deleted_agent_leaves_its_numbers(assistant, sandbox) -> None:
     assert list(sandbox.world.account.numbers) == ["num_frontdesk"]
 
 
-async def test_voices_are_found_among_hundreds(assistant) -> None:
+async def test_voices_are_found_among_hundreds(assistant, rows_of) -> None:
     """Twenty at a time, with the count of all."""
     async with assistant() as ai:
         everything = await ai.ask("list_voices")
         second = await ai.ask("list_voices", offset=everything["next_offset"])
     assert len(everything["rows"]) == 20
     assert everything["total"] > 200
-    assert {voice["id"] for voice in ai.rows(everything)}.isdisjoint(voice["id"] for voice in ai.rows(second))
+    assert {voice["id"] for voice in rows_of(everything)}.isdisjoint(voice["id"] for voice in rows_of(second))
 
 
-async def test_every_voice_is_reached_by_paging(assistant) -> None:
+async def test_every_voice_is_reached_by_paging(assistant, rows_of) -> None:
     """Nobody is listed twice, nobody is left out."""
     seen: list[str] = []
     async with assistant() as ai:
         offset: int | None = 0
         while offset is not None:
             page = await ai.ask("list_voices", limit=100, offset=offset)
-            seen += [voice["id"] for voice in ai.rows(page)]
+            seen += [voice["id"] for voice in rows_of(page)]
             offset = page.get("next_offset")
     assert len(seen) == len(set(seen)) == page["total"]
 
@@ -186,13 +186,13 @@ async def test_every_voice_is_reached_by_paging(assistant) -> None:
         pytest.param({"search": "american", "gender": "female", "provider": "eleven"}, id="all-at-once"),
     ],
 )
-async def test_voices_are_narrowed(assistant, filters) -> None:
+async def test_voices_are_narrowed(assistant, rows_of, filters) -> None:
     """Each filter leaves some of them, and only those that fit."""
     async with assistant() as ai:
         every = (await ai.ask("list_voices", limit=1))["total"]
         found = await ai.ask("list_voices", limit=100, **filters)
     assert 0 < found.get("total", len(found["rows"])) < every
-    for voice in ai.rows(found):
+    for voice in rows_of(found):
         said = " ".join(voice.get(part, "") for part in ("id", "name", "accent")).casefold()
         assert filters.get("search", "").casefold() in said
         assert filters.get("gender") in (None, voice.get("gender"))

@@ -224,12 +224,12 @@ async def test_a_yes_in_a_json_text_is_none(assistant, writes) -> None:
 
 
 @pytest.mark.parametrize("area_code", ["212", 212], ids=["text", "number"])
-async def test_an_area_code_may_be_a_number(assistant, area_code) -> None:
+async def test_an_area_code_may_be_a_number(assistant, rows_of, area_code) -> None:
     """Models write it as one."""
     async with assistant() as ai:
         found = await ai.ask("find_available_numbers", area_code=area_code, limit=1)
         bought = await ai.ask("buy_number", area_code=area_code, confirm=True)
-    assert ai.rows(found)[0]["area_code"] == "212"
+    assert rows_of(found)[0]["area_code"] == "212"
     assert bought["result"]["phone_number"].startswith("+1212")
 
 
@@ -278,7 +278,7 @@ async def test_a_null_is_an_absence(assistant, sandbox) -> None:
     """Some hosts fill in every argument there is; defaults hold all the same, and nothing is agreed to."""
     nulls = dict.fromkeys(("agent_id", "number_id", "status", "direction", "search", "limit", "offset"))
     async with assistant() as ai:
-        assert len((await ai.ask("list_calls", **nulls))["data"]) == 1
+        assert len((await ai.ask("list_calls", **nulls))["rows"]) == 1
         assert (await ai.ask("get_usage", period=None, days=None))["plan"]
         assert (await ai.ask("buy_number", country=None, confirm=None))["status"] == "needs_confirmation"
     assert sandbox.requests[0].query == {"limit": "20", "offset": "0"}

@@ -137,7 +137,7 @@ async def test_calls_are_narrowed(assistant, filters, found) -> None:
     """An empty list says so in words."""
     async with assistant() as ai:
         told = await ai.ask("list_calls", **filters)
-    assert len(told["data"]) == found
+    assert len(told["rows"]) == found
     assert ("next_step" in told) is (found == 0)
 
 
@@ -153,7 +153,7 @@ async def test_a_filter_is_never_dropped_in_silence(assistant, whose, filters) -
     """The API does not filter the calls of one agent or number; a completed inbound call is no answer to these."""
     async with assistant() as ai:
         result = await ai.client.call_tool("list_calls", whose | filters)
-    assert result.is_error or result.structured_content["data"] == []
+    assert result.is_error or result.structured_content["rows"] == []
 
 
 async def test_calls_of_an_agent_and_a_number_at_once_are_refused(assistant, sandbox) -> None:
@@ -164,13 +164,13 @@ async def test_calls_of_an_agent_and_a_number_at_once_are_refused(assistant, san
     assert sandbox.requests == []
 
 
-async def test_a_page_of_calls_says_where_the_next_begins(assistant) -> None:
+async def test_a_page_of_calls_says_where_the_next_begins(assistant, rows_of) -> None:
     """The newest call is first."""
     async with assistant() as ai:
         placed = await ai.ask("place_call", agent_id="agt_frontdesk", to_number=UNANSWERED, confirm=True)
         first = await ai.ask("list_calls", limit=1)
         second = await ai.ask("list_calls", limit=1, offset=first["next_offset"])
-    assert (first["data"][0]["id"], second["data"][0]["id"]) == (placed["result"]["id"], "call_past01")
+    assert (rows_of(first)[0]["id"], rows_of(second)[0]["id"]) == (placed["result"]["id"], "call_past01")
     assert "next_offset" not in second
 
 

@@ -8,11 +8,11 @@ import pytest
 from agentphone_mcp.guard.limits import Limits
 
 
-async def test_numbers_are_listed_with_their_agent_and_whether_they_may_text(assistant) -> None:
+async def test_numbers_are_listed_with_their_agent_and_whether_they_may_text(assistant, rows_of) -> None:
     """In E.164."""
     async with assistant() as ai:
         told = await ai.ask("list_numbers")
-    row = told["data"][0]
+    row = rows_of(told)[0]
     assert (row["phone_number"], row["agent_id"], row["outbound_sms"]) == ("+14155550100", "agt_frontdesk", "enabled")
     assert "next_step" not in told
 
@@ -25,7 +25,7 @@ async def test_a_page_of_numbers_says_where_the_next_begins(assistant, sandbox) 
         first = await ai.ask("list_numbers", limit=1)
         second = await ai.ask("list_numbers", limit=1, offset=first["next_offset"])
     assert (first["next_offset"], "next_offset" in second) == (1, False)
-    assert first["data"][0]["id"] != second["data"][0]["id"]
+    assert first["rows"] != second["rows"]
 
 
 async def test_an_account_without_numbers_is_told_how_to_get_one(assistant, sandbox) -> None:
@@ -46,12 +46,12 @@ async def test_an_account_without_numbers_is_told_how_to_get_one(assistant, sand
         pytest.param({"country": "CA", "city": "Toronto"}, "area_code", "416", id="canada"),
     ],
 )
-async def test_numbers_on_offer_are_searched_by_place(assistant, search, field, value) -> None:
+async def test_numbers_on_offer_are_searched_by_place(assistant, rows_of, search, field, value) -> None:
     """Ten at a time, without reserving any."""
     async with assistant() as ai:
         told = await ai.ask("find_available_numbers", **search)
     assert len(told["rows"]) == 10
-    assert {row[field] for row in ai.rows(told)} == {value}
+    assert {row[field] for row in rows_of(told)} == {value}
 
 
 async def test_a_place_without_numbers_is_told_to_search_wider(assistant) -> None:

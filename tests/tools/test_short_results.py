@@ -71,6 +71,18 @@ async def test_a_table_has_no_empty_column_and_no_null(assistant, answering) -> 
     }
 
 
+@pytest.mark.parametrize("tool", ["list_calls", "list_numbers"])
+async def test_a_full_page_of_facts_takes_little_more_than_half_in_columns(assistant, answering, rows_of, tool) -> None:
+    """Than it would as one object for each."""
+    ends = {"fromNumber": "+14155550142", "toNumber": "+14155550100", "direction": "inbound", "status": "completed"}
+    timed = {"startedAt": "2026-01-15T10:00:00Z", "durationSeconds": 42, "createdAt": "2026-01-15T10:00:00Z"}
+    row = {"phoneNumber": "+14155550100", "agentId": "agt_frontdesk", "outboundSms": "enabled"} | ends | timed
+    async with assistant(answering({"data": [row | {"id": f"x_{number:02}"} for number in range(20)]})) as ai:
+        told = await ai.ask(tool, limit=20)
+    assert len(told["rows"]) == 20
+    assert len(json.dumps(told)) < 0.6 * len(json.dumps(rows_of(told)))
+
+
 @pytest.mark.parametrize(
     ("answer", "arguments", "total"),
     [
@@ -96,7 +108,7 @@ async def test_how_many_there_are_is_told_where_not_all_are_here(
         arguments = {"before": "2026-01-01T00:00:00Z"}
     async with assistant(answering({"data": rows, **answer})) as ai:
         told = await ai.ask(tool, **arguments, **given)
-    assert (len(told["data"]), told.get("total")) == (2, total)
+    assert (len(told["rows" if "rows" in told else "data"]), told.get("total")) == (2, total)
 
 
 async def test_voices_and_numbers_on_offer_are_counted_where_not_all_are_here(assistant, answering) -> None:
@@ -113,14 +125,14 @@ async def test_voices_and_numbers_on_offer_are_counted_where_not_all_are_here(as
     assert ("total" in one, one_of_many["total"]) == (False, 50)
 
 
-async def test_a_call_in_a_list_says_how_long_it_was_and_not_when_it_ended(assistant, answering) -> None:
+async def test_a_call_in_a_list_says_how_long_it_was_and_not_when_it_ended(assistant, answering, rows_of) -> None:
     """Unless nobody knows how long; that there is no recording goes without saying."""
     timed = {"startedAt": "2026-01-15T10:00:00Z", "endedAt": "2026-01-15T10:00:42Z", "recordingAvailable": False}
     rows = [timed | {"id": "call_1", "durationSeconds": 42}, timed | {"id": "call_2"}]
     async with assistant(answering({"data": rows})) as ai:
-        told = await ai.ask("list_calls")
+        told = rows_of(await ai.ask("list_calls"))
     begun = {"started_at": timed["startedAt"]}
-    assert told["data"] == [
+    assert told == [
         {"id": "call_1", **begun, "duration_seconds": 42},
         {"id": "call_2", **begun, "ended_at": timed["endedAt"]},
     ]
@@ -138,7 +150,7 @@ async def test_a_call_alone_says_when_it_ended_only_if_its_length_does_not(assis
             assert await ai.ask("get_call", call_id="call_1") == shown
 
 
-async def test_a_call_in_a_list_names_the_number_it_went_over_once(assistant, answering) -> None:
+async def test_a_call_in_a_list_names_the_number_it_went_over_once(assistant, answering, rows_of) -> None:
     """As people write it; where that is not said, by its id."""
     ends = {"fromNumber": "+14155550142", "toNumber": "+14155550100", "phoneNumberId": "num_1"}
     rows = [
@@ -149,14 +161,14 @@ async def test_a_call_in_a_list_names_the_number_it_went_over_once(assistant, an
         ends | {"id": "c5"},
     ]
     async with assistant(answering({"data": rows})) as ai:
-        told = (await ai.ask("list_calls"))["data"]
+        told = rows_of(await ai.ask("list_calls"))
     async with assistant(answering(rows[0])) as ai:
         one = await ai.ask("get_call", call_id="c1")
     assert [row.get("phone_number_id") for row in told] == [None, None, "num_1", "num_1", "num_1"]
     assert one["phone_number_id"] == "num_1"
 
 
-async def test_a_number_in_a_list_says_what_is_unusual_of_it(assistant, answering) -> None:
+async def test_a_number_in_a_list_says_what_is_unusual_of_it(assistant, answering, rows_of) -> None:
     """That it is in use, and of the US, goes without saying; whether it may text does not."""
     number = {"phoneNumber": "+14155550100", "type": "sms", "outboundSms": "enabled"}
     rows = [
@@ -164,9 +176,9 @@ async def test_a_number_in_a_list_says_what_is_unusual_of_it(assistant, answerin
         number | {"id": "n2", "status": "suspended", "country": "CA"},
     ]
     async with assistant(answering({"data": rows})) as ai:
-        told = await ai.ask("list_numbers")
+        told = rows_of(await ai.ask("list_numbers"))
     shown = {"phone_number": "+14155550100", "outbound_sms": "enabled"}
-    assert told["data"] == [{"id": "n1", **shown}, {"id": "n2", "country": "CA", "status": "suspended", **shown}]
+    assert told == [{"id": "n1", **shown}, {"id": "n2", "country": "CA", "status": "suspended", **shown}]
 
 
 async def test_a_thread_in_a_list_names_its_agent_only_if_no_number_does(assistant, answering) -> None:

@@ -51,7 +51,7 @@ async def followed(ai: Any, call_id: str) -> tuple[dict[str, Any], list[str]]:
     return result.structured_content, lines
 
 
-async def test_a_caller_who_gives_orders_is_only_quoted(assistant, control, writes) -> None:
+async def test_a_caller_who_gives_orders_is_only_quoted(assistant, control, writes, rows_of) -> None:
     """In turns, progress and the call, and not at all in a list; `ask` compares text and structured content."""
     call = await control("/__sandbox/calls", **{"from": STRANGER, "to": DESK, "says": [ORDER]})
     before = writes()
@@ -59,7 +59,7 @@ async def test_a_caller_who_gives_orders_is_only_quoted(assistant, control, writ
         heard, lines = await followed(ai, call["id"])
         read = await ai.ask("get_transcript", call_id=call["id"])
         shown = await ai.ask("get_call", call_id=call["id"])
-        rows = (await ai.ask("list_calls"))["data"]
+        rows = rows_of(await ai.ask("list_calls"))
     spoken = [turn["text"] for turn in heard["turns"] if turn["role"] == "caller"]
     assert spoken == [SHOWN]
     assert f"caller: {SHOWN}" in lines
@@ -71,7 +71,7 @@ async def test_a_caller_who_gives_orders_is_only_quoted(assistant, control, writ
     assert writes() == before
 
 
-async def test_the_last_words_of_a_call_without_a_transcript_are_only_quoted(assistant, answering) -> None:
+async def test_the_last_words_of_a_call_without_a_transcript_are_only_quoted(assistant, answering, rows_of) -> None:
     """They are all that is known of it, and nobody knows whose they were; where there are turns, they are one."""
     call = {"id": "call_1", "status": "completed", "lastTranscriptSnippet": ORDER}
     async with assistant(answering(call)) as ai:
@@ -79,7 +79,7 @@ async def test_the_last_words_of_a_call_without_a_transcript_are_only_quoted(ass
     async with assistant(answering(call | {"transcripts": [{"role": "user", "content": ORDER}]})) as ai:
         known = await ai.ask("get_call", call_id="call_1")
     async with assistant(answering({"data": [call]})) as ai:
-        [row] = (await ai.ask("list_calls"))["data"]
+        [row] = rows_of(await ai.ask("list_calls"))
     assert shown == {"id": "call_1", "status": "completed", "last_transcript_snippet": SHOWN}
     assert known == {"id": "call_1", "status": "completed", "transcript": [{"role": "caller", "text": SHOWN}]}
     assert row == {"id": "call_1", "status": "completed"}
