@@ -3,7 +3,6 @@
 from dataclasses import replace
 from typing import Any
 
-import anyio
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.shared.exceptions import MCPError
 from mcp_types import INTERNAL_ERROR, INVALID_REQUEST
@@ -25,9 +24,6 @@ _OF_EVERY_ACCOUNT = frozenset(
     }
 )
 """What is answered alike whosever account it is, and before there is anything to connect by."""
-_ENDLESS = "subscriptions/listen"
-_STEPS_TO_BEGIN = 20
-"""More than the SDK takes from reading a request to handling it."""
 
 
 def caller_of(ctx: ServerRequestContext[Any, Any]) -> Caller:
@@ -44,42 +40,17 @@ def caller_of(ctx: ServerRequestContext[Any, Any]) -> Caller:
     return caller
 
 
-class Connecting:
-    """Gives each request that may have to do with an account the telephone of its caller, and nobody else's."""
+async def connect(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+    """Give a request that may have to do with an account the telephone of its caller, and nobody else's.
 
-    def __init__(self) -> None:
-        self._under_way = 0
-        self._is_quiet = anyio.Event()
+    Middleware of the SDK's server.
 
-    async def __call__(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
-        """Let a request pass, as middleware of the SDK's server.
-
-        Raises:
-            MCPError: with a sentence, if it is nobody's, or nobody can be connected now.
-        """
-        caller = caller_of(ctx)
-        if ctx.method in _OF_EVERY_ACCOUNT:
-            return await call_next(ctx)
-        if ctx.method == _ENDLESS:
-            return await _connected(caller, ctx, call_next)
-        self._under_way += 1
-        try:
-            return await _connected(caller, ctx, call_next)
-        finally:
-            self._under_way -= 1
-            if not self._under_way:
-                self._is_quiet.set()
-
-    async def wait_until_quiet(self) -> None:
-        """Wait until all is answered that was read so far."""
-        for _ in range(_STEPS_TO_BEGIN):
-            await anyio.lowlevel.checkpoint()
-        while self._under_way:
-            self._is_quiet = anyio.Event()
-            await self._is_quiet.wait()
-
-
-async def _connected(caller: Caller, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+    Raises:
+        MCPError: with a sentence, if the request is nobody's, or nobody can be connected now.
+    """
+    caller = caller_of(ctx)
+    if ctx.method in _OF_EVERY_ACCOUNT:
+        return await call_next(ctx)
     board: Switchboard = ctx.lifespan_context
     try:
         async with board.connected(caller) as telephone:

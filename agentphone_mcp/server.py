@@ -39,8 +39,9 @@ from pydantic import AnyUrl
 from agentphone_mcp import __version__
 from agentphone_mcp.callers import OPERATOR, Scope, covered
 from agentphone_mcp.config import Config
-from agentphone_mcp.connecting import Connecting, caller_of
+from agentphone_mcp.connecting import caller_of, connect
 from agentphone_mcp.known import Known
+from agentphone_mcp.last_lines import UntilAnswered
 from agentphone_mcp.switchboard import Switchboard
 
 if TYPE_CHECKING:
@@ -52,8 +53,6 @@ Answer = Callable[[ServerRequestContext[Any, Any], Any], Awaitable[Any]]
 # These lists change only with the server's own settings.
 _LISTS: tuple[CacheableMethod, ...] = ("tools/list", "prompts/list", "resources/list", "resources/templates/list")
 _LISTS_ARE_GOOD_MS = 3_600_000
-_SECONDS_TO_FINISH = 1.0
-"""Hosts that end a server wait two for it."""
 _ANSWERS_ARE_READ = 86_400.0
 """Seconds for which a person's answer is at least understood, so that one that comes too late is told as such."""
 
@@ -96,24 +95,6 @@ def _request_state_security(config: Config) -> RequestStateSecurity:
     return RequestStateSecurity(keys=keys, ttl=_ANSWERS_ARE_READ, bind_principal=principal)
 
 
-class _ToTheEnd:
-    """A host's lines, which end when what they asked for is answered.
-
-    Args:
-        host: gives the lines.
-        finish: waits for the answers.
-    """
-
-    def __init__(self, host: AsyncFile[str], finish: Callable[[], Awaitable[None]]) -> None:
-        self._host = host
-        self._finish = finish
-
-    async def __aiter__(self) -> AsyncGenerator[str]:
-        async for line in self._host:
-            yield line
-        await self._finish()
-
-
 class AgentPhoneServer(MCPServer[Any]):
     """The SDK's server, whose tools and resources fail in sentences and never show a secret.
 
@@ -133,7 +114,6 @@ class AgentPhoneServer(MCPServer[Any]):
         self._known = known
         self._inside: Inside | None = None
         self._getting_ready = anyio.Lock()
-        self._connecting = Connecting()
         inside = None if known else self._made_inside()
         super().__init__(
             "agentphone",
@@ -144,7 +124,7 @@ class AgentPhoneServer(MCPServer[Any]):
             tools=inside.tools if inside else None,
             lifespan=lifespan,
             cache_hints=dict.fromkeys(_LISTS, CacheHint(_LISTS_ARE_GOOD_MS, "public" if is_for_all else "private")),
-            middleware=[self._connecting],
+            middleware=[connect],
             request_state_security=_request_state_security(config),
             log_level="WARNING",
             # Answered below, where there are calls to follow.
@@ -162,20 +142,15 @@ class AgentPhoneServer(MCPServer[Any]):
             self._furnish(inside)
 
     async def run_over(self, host: AsyncFile[str]) -> None:
-        """Serve one host until its lines end.
+        """Serve one host until its lines end and what they asked for is answered.
 
         Args:
             host: gives the lines that the host says, and takes the messages that it is told.
         """
-        lines = cast("AsyncFile[str]", _ToTheEnd(host, self._finish))
-        async with stdio_server(lines, host) as (said, told):
+        lines = UntilAnswered(host, self.get_ready)
+        self.middleware.insert(0, lines.count)
+        async with stdio_server(cast("AsyncFile[str]", lines), host) as (said, told):
             await self._lowlevel_server.run(said, told, self._lowlevel_server.create_initialization_options())
-
-    async def _finish(self) -> None:
-        """Answer what was asked before the host left, as scripts do; a call that is followed is not waited for."""
-        await self.get_ready()
-        with anyio.move_on_after(_SECONDS_TO_FINISH):
-            await self._connecting.wait_until_quiet()
 
     async def get_ready(self) -> "Inside":
         """Have the inside made, once; whoever asks for more than the list of tools waits for it."""

@@ -75,7 +75,8 @@ MAY_USE = {
         "guard.books",
     },
     "serving": {"server", "forerunner"},
-    "server": {"", "connecting", "inside", "known", "switchboard", "callers", "config"},
+    "server": {"", "connecting", "last_lines", "inside", "known", "switchboard", "callers", "config"},
+    "last_lines": set(),
     "connecting": {"switchboard", "callers", "guard.refused", "tools.telling"},
     "known": {"forerunner"},
     # Only later imported by the server, as what it takes is no part of a start.
