@@ -55,7 +55,8 @@ MAY_USE = {
     "keychain": {"api.key"},
     "key_file": set(),
     "install_command": {"hosts", "config", "options", "keychain", "api.key"},
-    "hosts": {"config", "api.key"},
+    "hosts": {"config", "api.key", "replacing"},
+    "replacing": set(),
     "token_command": {"callers", "hosting.token_file", "hosting.token_changes"},
     "doctor_command": {"", "config", "doctor", "hosts", "options", "sandbox"},
     "doctor": {"api", "config", "guard", "hosts", "keychain", "options"},
@@ -69,6 +70,7 @@ MAY_USE = {
         "server",
         "switchboard",
         "listening",
+        "replacing",
         "api.client",
         "api.errors",
         "api.key",
@@ -92,7 +94,7 @@ MAY_USE = {
     "guides": set(),
     "guard": {"api.models", "api.errors", "api.secrets"},
     "api": {""},
-    "sandbox": {"listening"},
+    "sandbox": {"listening", "replacing"},
     "listening": set(),
 }
 # What must never be imported from outside, by part.

@@ -1,8 +1,6 @@
 """Changing the file of bearer tokens: by one process at a time, all at once, and with its comments kept."""
 
 import os
-import stat
-import tempfile
 from collections.abc import Callable, MutableMapping
 from pathlib import Path
 from typing import Any, cast
@@ -13,6 +11,7 @@ from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import InlineTable
 
 from agentphone_mcp.hosting.token_file import Token, TokensUnusable, parse_tokens, read_text
+from agentphone_mcp.replacing import replace
 
 Tokens = dict[str, Token]
 _PATIENCE = 10.0
@@ -38,7 +37,8 @@ def change_tokens(path: Path, wanted: Callable[[Tokens], Tokens]) -> None:
                 # What root has locked must not stay locked for the one whose file it is.
                 os.chown(lock.lock_file, before.st_uid, before.st_gid, follow_symlinks=False)
             text = read_text(path) if before else ""
-            _put_in_place(path, _rewritten(text, wanted(parse_tokens(text))), before)
+            written = _rewritten(text, wanted(parse_tokens(text)))
+            replace(path, written.encode(), before)
     except Timeout:
         raise TokensUnusable("another process has been changing it for too long") from None
     except OSError as refused:
@@ -78,28 +78,3 @@ def _fill(table: MutableMapping[str, Any], token: Token) -> None:
         table["expires"] = token.expires
     else:
         table.pop("expires", None)
-
-
-def _put_in_place(path: Path, text: str, before: os.stat_result | None) -> None:
-    """Replace the file at once: whoever reads it, and whenever, finds the old one or the new one."""
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with open(handle, "wb") as file:
-            file.write(text.encode())
-            file.flush()
-            if before and os.name == "posix":
-                # A server could not read what root has written for it.
-                os.fchown(file.fileno(), before.st_uid, before.st_gid)
-                os.fchmod(file.fileno(), stat.S_IMODE(before.st_mode))
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
-    if os.name == "posix":
-        # Otherwise a token that was removed could be back after a power cut.
-        folder = os.open(path.parent, os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)

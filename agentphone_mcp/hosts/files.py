@@ -4,14 +4,13 @@ import contextlib
 import glob
 import itertools
 import os
-import stat
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from agentphone_mcp.hosts.texts import Broken
+from agentphone_mcp.replacing import give, replace
 
 _MARK = "\ufeff"
 """With which Notepad begins a text file; it is no part of the text, and stays."""
@@ -168,7 +167,7 @@ def _backup(file: Path, content: bytes, now: datetime) -> Path:
         with contextlib.suppress(FileExistsError):
             with open(backup, "xb", opener=_for_its_owner) as copy:
                 copy.write(content)
-                _as_before(copy.fileno(), file.stat())
+                give(copy.fileno(), file.stat())
             return backup
     raise AssertionError  # pragma: no cover - the numbers have no end
 
@@ -177,32 +176,9 @@ def _for_its_owner(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 
 
-def _as_before(handle: int, before: os.stat_result) -> None:
-    """Give a file the owner and the mode of another; a host could not read what root has written for it."""
-    if os.name == "posix":
-        # A group of which its owner is no member cannot be given on.
-        with contextlib.suppress(PermissionError):
-            os.fchown(handle, before.st_uid, before.st_gid)
-        os.fchmod(handle, stat.S_IMODE(before.st_mode))
-
-
 def _put_in_place(file: Path, before: bytes | None, content: bytes) -> bool:
-    """Replace a file at once, so that whoever reads it finds the old one or the new one; not if it was changed."""
-    handle, temporary = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
-    try:
-        with open(handle, "wb") as new:
-            new.write(content)
-            new.flush()
-            if before is not None:
-                _as_before(new.fileno(), file.stat())
-            os.fsync(new.fileno())
-        if _bytes(file) != before:
-            return False
-        os.replace(temporary, file)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
-    return True
+    owned = None if before is None else file.stat()
+    return replace(file, content, owned, is_wanted=lambda: _bytes(file) == before)
 
 
 def _refused(file: Path, wrong: OSError | Broken, verb: str) -> CannotChange:

@@ -5,7 +5,6 @@ Everything that an answer with 2xx tells of is on disk before the first byte of 
 
 import asyncio
 import json
-import os
 import threading
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,6 +14,7 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from agentphone_mcp.replacing import replace
 from agentphone_mcp.sandbox.answers import API
 from agentphone_mcp.sandbox.clock import Clock
 from agentphone_mcp.sandbox.state import Account
@@ -113,26 +113,10 @@ class Keeper:
             if covers < self._covered:
                 # A write whose request was cancelled must not undo a later one.
                 return
-            _replace(self._path, json.dumps(head).encode()[:-1] + b', "account": ' + account + b"}")
+            # It holds webhook secrets and the key, so it is for its owner's eyes.
+            replace(self._path, json.dumps(head).encode()[:-1] + b', "account": ' + account + b"}")
             self._written = account
             self._covered = covers
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Put the content in place at once: whoever reads the file, and whenever, finds the old one or the new one."""
-    temporary = path.with_name(f".{path.name}.writing")
-    # It holds webhook secrets and the key, so it is for its owner's eyes.
-    with open(temporary, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    if hasattr(os, "O_DIRECTORY"):
-        folder = os.open(path.parent, os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
 
 
 class Durable:

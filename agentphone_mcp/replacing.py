@@ -1,0 +1,62 @@
+"""Replacing a file at once: whoever reads it, and whenever, finds the old one or the new one."""
+
+import contextlib
+import os
+import stat
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+
+def _always() -> bool:
+    return True
+
+
+def replace(
+    file: Path, content: bytes, before: os.stat_result | None = None, *, is_wanted: Callable[[], bool] = _always
+) -> bool:
+    """Put a new file in the place of one, and return when it is on the disk.
+
+    Args:
+        file: which; no link.
+        content: what it is to hold.
+        before: whose owner and mode it keeps; None makes it for this user alone.
+        is_wanted: asked right before it takes its place, when it is written.
+
+    Returns:
+        Whether it was replaced.
+
+    Raises:
+        OSError: if it cannot be written; it stays as it was.
+    """
+    handle, temporary = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
+    try:
+        with open(handle, "wb") as new:
+            new.write(content)
+            new.flush()
+            if before is not None:
+                give(new.fileno(), before)
+            os.fsync(new.fileno())
+        if not is_wanted():
+            return False
+        os.replace(temporary, file)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+    if os.name == "posix":
+        # What was there before could be back after a power cut otherwise.
+        folder = os.open(file.parent, os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    return True
+
+
+def give(handle: int, before: os.stat_result) -> None:
+    """Give an open file the owner and the mode of another: they could not read what root has written for them."""
+    if os.name == "posix":
+        # A group of which its owner is no member cannot be given on.
+        with contextlib.suppress(PermissionError):
+            os.fchown(handle, before.st_uid, before.st_gid)
+        os.fchmod(handle, stat.S_IMODE(before.st_mode))
