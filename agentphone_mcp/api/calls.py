@@ -22,10 +22,12 @@ class Turn(Wire):
     role: Literal["caller", "agent"]
     text: str
     at: UtcTime = None
+    is_guess: Annotated[bool, Field(exclude=True)] = False
+    """Whether nothing but its place says who spoke."""
 
     def strangers_words(self) -> Collection[str]:
-        """What was said, unless our agent said it."""
-        return () if self.role == "agent" else ("text",)
+        """What was said, unless our agent surely said it."""
+        return () if self.role == "agent" and not self.is_guess else ("text",)
 
 
 class Call(Identified):
@@ -234,8 +236,8 @@ def read_turns(rows: Any) -> list[dict[str, Any]]:
     """Read the rows of a transcript in either shape as turns.
 
     `{role, content}` says who spoke. The older `{transcript, response}` pairs what was heard with the agent's reply;
-    there the agent's opening stands as a first row without a reply (the seeds' own example has it so), which can be
-    told from an unanswered caller only by the replies in later rows.
+    there the agent's opening stands as a first row without a reply (the seeds' own example has it so), as the first
+    words of a caller do whom nobody answered. Replies in later rows speak for the opening, and it stays a guess.
     """
     found = [row for row in rows if is_object(row)] if is_list(rows) else []
     answered = any(row.get("response") for row in found)
@@ -244,10 +246,16 @@ def read_turns(rows: Any) -> list[dict[str, Any]]:
         at = row.get("createdAt") or row.get("timestamp") or row.get("at")
         if "role" in row:
             said = [(_role(row["role"]), row.get("content") or row.get("text"))]
+            is_guess = False
         else:
-            opening = index == 0 and answered and not row.get("response")
-            said = [("agent" if opening else "caller", row.get("transcript")), ("agent", row.get("response"))]
-        turns += [{"role": role, "text": text, "at": at} for role, text in said if text and isinstance(text, str)]
+            is_guess = index == 0 and not row.get("response")
+            first = "agent" if is_guess and answered else "caller"
+            said = [(first, row.get("transcript")), ("agent", row.get("response"))]
+        turns += [
+            {"role": role, "text": text, "at": at, "is_guess": is_guess}
+            for role, text in said
+            if text and isinstance(text, str)
+        ]
     return turns
 
 

@@ -89,7 +89,7 @@ class _Listener:
         """Whether somebody picked up: accepted and `in-progress` say nothing of that."""
         if self.status in _NOBODY_THERE:
             return False
-        if any(turn.role == "caller" for turn in self.turns):
+        if any(turn.role == "caller" and not turn.is_guess for turn in self.turns):
             return True
         if not self.ended:
             return None

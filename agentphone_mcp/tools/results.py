@@ -93,7 +93,9 @@ def table(rows: Sequence[BaseModel]) -> Table:
     """Name the columns of some rows once: a year of days takes a third so. Nobody speaks of empty columns."""
     if not rows:
         return Table()
-    columns = [name for name in type(rows[0]).model_fields if any(getattr(row, name) is not None for row in rows)]
+    fields = type(rows[0]).model_fields
+    shown = [name for name, field in fields.items() if not field.exclude]
+    columns = [name for name in shown if any(getattr(row, name) is not None for row in rows)]
     return Table(columns=columns, rows=[_cells(row, columns) for row in rows])
 
 

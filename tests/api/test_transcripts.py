@@ -74,6 +74,20 @@ async def test_the_seeds_transcript_begins_with_the_agents_opening(read: Read) -
     assert [turn.at for turn in turns] == ["2025-01-15T10:32:01Z", "2025-01-15T10:32:05Z", "2025-01-15T10:32:05Z"]
 
 
+@pytest.mark.parametrize(
+    ("rows", "theirs"),
+    [
+        pytest.param(SEEDS_TRANSCRIPT["data"], [True, True, False], id="agent-or-a-caller-whom-nobody-answered"),
+        pytest.param([{"transcript": "Hi.", "response": "Hello."}], [True, False], id="whoever-was-answered"),
+        pytest.param(SPOKEN, [False, True], id="roles-are-told"),
+    ],
+)
+async def test_whoever_may_be_a_stranger_is_taken_for_one(read: Read, rows: Any, theirs: list[bool]) -> None:
+    """A caller can bring it about by speaking first while the webhook is down."""
+    turns = (await read({"data": rows}, lambda api: api.calls.transcript("call_1"))).turns
+    assert [bool(turn.strangers_words()) for turn in turns] == theirs
+
+
 async def test_the_seeds_call_has_its_transcript(read: Read) -> None:
     """Each row is what was heard and the agent's reply."""
     call = await read(SEEDS_CALL, lambda api: api.calls.get("call_ghi012"))

@@ -7,7 +7,7 @@ import pytest
 
 from agentphone_mcp.guard.untrusted import mark
 
-MOST_BYTES = 4_750
+MOST_BYTES = 4_775
 """The vendor's own server takes 6,428 for the same account and as many voices, with fewer of the ids."""
 READS: dict[str, dict[str, Any]] = {
     "account_overview": {},
