@@ -40,8 +40,8 @@ class Message(Wire):
     at: Annotated[ExactUtcTime, Field(validation_alias=AliasChoices("receivedAt", "createdAt"))] = None
 
     def strangers_words(self) -> Collection[str]:
-        """What was written, unless it went out from here."""
-        return () if self.direction == "outbound" else ("body",)
+        """What was written and sent along, unless it went out from here."""
+        return () if self.direction == "outbound" else ("body", "media_urls")
 
 
 class Conversation(Wire):

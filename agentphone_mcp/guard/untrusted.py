@@ -94,5 +94,9 @@ def _defused(words: str) -> str:
 
 def _folded(words: str) -> str:
     """Write words in the plain small letters that they look like."""
-    apart = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", words).casefold())
-    return "".join(one for one in apart if not unicodedata.combining(one)).translate(_LETTERS)
+    # Before case is folded, too, which makes a letter of a iota below.
+    return _without_accents(_without_accents(words).casefold()).translate(_LETTERS)
+
+
+def _without_accents(words: str) -> str:
+    return "".join(one for one in unicodedata.normalize("NFKD", words) if not unicodedata.combining(one))

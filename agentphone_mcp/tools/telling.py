@@ -52,11 +52,16 @@ def _fields(source: BaseModel, dumped: dict[str, Any], cut: Cut) -> dict[str, An
     strangers = source.strangers_words() if isinstance(source, Wire) else ()
     shown: dict[str, Any] = {}
     for name, value in dumped.items():
-        words = getattr(source, name)
-        if name in strangers and isinstance(words, str):
-            words = StrangersWords(words)
-        shown[name] = _value(words, value, cut)
+        found = getattr(source, name)
+        shown[name] = _value(_as_theirs(found) if name in strangers else found, value, cut)
     return shown
+
+
+def _as_theirs(found: Any) -> Any:
+    """A stranger's text, or every one of a list."""
+    if is_list(found):
+        return [_as_theirs(one) for one in found]
+    return StrangersWords(found) if isinstance(found, str) else found
 
 
 def _value(source: Any, dumped: Any, cut: Cut) -> Any:

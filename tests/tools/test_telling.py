@@ -52,6 +52,10 @@ RESULTS = {
         Conversation(id="c", last_message_preview=RAW, group_name=RAW),
         {"id": "c", "last_message_preview": MARKED, "group_name": MARKED},
     ),
+    "pictures": (
+        Message(id="m", direction="inbound", media_urls=[RAW]),
+        {"id": "m", "direction": "inbound", "media_urls": [MARKED]},
+    ),
     "contact": (Contact(id="c", name=RAW, notes=RAW), {"id": "c", "name": CLEAN, "notes": MARKED}),
     "webhook-test": (WebhookTest(success=False, error=RAW), {"success": False, "error": MARKED}),
     "delivery": (Delivery(id="d", error=RAW), {"id": "d", "error": MARKED}),
