@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, TypeVar
 
@@ -47,6 +47,7 @@ class Deed:
         clues: by what a look-up finds it, when its answer was lost.
         is_free: nothing is spent, reached or destroyed, so nobody needs to agree.
         approval: who let it pass.
+        as_it_is_now: describes it anew, by what the account holds at that moment.
     """
 
     what: str
@@ -61,6 +62,7 @@ class Deed:
     clues: Mapping[str, str | None] = field(default_factory=dict[str, str | None])
     is_free: bool = False
     approval: Approval = Approval()
+    as_it_is_now: "Callable[[], Awaitable[Deed]] | None" = field(default=None, compare=False)
 
     @property
     def fingerprint(self) -> str:

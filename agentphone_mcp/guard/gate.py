@@ -117,9 +117,7 @@ class Gate:
         if not asked.is_whole:
             raise Refused("Nothing was done: it is too long to be shown to your user as a whole. Shorten its texts.")
         if asked.essence != deed.essence:
-            raise Refused(
-                f"Nothing was done: what your user was asked about has changed since. It would be: {deed.what}"
-            )
+            raise Refused(refusals.changed(deed))
         return asked
 
     def is_too_late(self, question: Question) -> bool:
@@ -149,6 +147,10 @@ class Gate:
         """Do what was reserved. It is not given up half-way: what was sent may happen, and then its answer counts."""
         try:
             await checkpoint_if_cancelled()
+            await _check_that_nothing_changed(deed)
+        except Exception as changed:
+            await self._settle(row, "failed", reason=str(changed) or type(changed).__name__)
+            raise
         except BaseException:
             await self._settle(row, "failed", reason="cancelled before anything was sent")
             raise
@@ -199,6 +201,20 @@ class Gate:
         return Outcome[Any].model_construct(
             status="done", what=earlier.what, replayed=True, result=kept, next_step=said
         )
+
+
+async def _check_that_nothing_changed(deed: Deed) -> None:
+    """See that a deed is still what somebody agreed to: they may have been asked, or waited for, minutes ago.
+
+    Raises:
+        Refused: if it is not.
+        ApiError: if that cannot be told.
+    """
+    if deed.as_it_is_now is None or (deed.proof is None and deed.approval.answer != "yes"):
+        return
+    now = await deed.as_it_is_now()
+    if now.essence != deed.essence:
+        raise Refused(refusals.changed(now))
 
 
 async def _do_freely(deed: Deed, do: Callable[[], Awaitable[Result]]) -> Outcome[Result]:

@@ -27,7 +27,8 @@ def earlier_than(intent: Intent, connection: sa.Connection, now: float, *, repea
             entry = entry_of(row, connection, now)
             is_doubtful = entry.outcome == "unknown" or row["was_unknown"]
             is_in_the_way = entry.outcome != "done" or (intent.is_repeatable and _is_recent(entry, now))
-            if is_in_the_way and (is_doubtful or query is SAME):
+            # Of two that destroy the same, the second must see what the first has left.
+            if is_in_the_way and (is_doubtful or query is SAME or not intent.is_repeatable):
                 return entry
     return None
 

@@ -41,6 +41,11 @@ def not_approved(approval: Approval) -> str:
     return f"Nothing was done: {_UNAPPROVED[approval.answer]}"
 
 
+def changed(now: Deed) -> str:
+    """Say that a deed is another one than what somebody agreed to."""
+    return f"Nothing was done: what was agreed to has changed since. It would be: {now.what}"
+
+
 def ledger_unavailable(broken: LedgerUnavailable, *, to_operator: bool) -> str:
     """Say that without the ledger nothing is spent; why, and where it is, to whoever can mend it."""
     if not to_operator:

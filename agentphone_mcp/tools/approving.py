@@ -69,7 +69,8 @@ def _described(tool: str, describe: Describe) -> Describe:
         deed = await describe(**given)
         # What the deed itself knows better, such as the number behind an agent, wins over how it was given.
         said = {name: given[name] for name in given if name not in injected} | dict(deed.arguments)
-        return replace(deed, tool=tool, arguments=_as_meant(said))
+        again = functools.partial(describe, **given)
+        return replace(deed, tool=tool, arguments=_as_meant(said), as_it_is_now=again)
 
     return described
 

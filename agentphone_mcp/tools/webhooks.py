@@ -2,7 +2,6 @@
 
 from typing import Annotated
 
-from mcp.server.mcpserver import Resolve
 from pydantic import BaseModel, Field
 
 from agentphone_mcp.api.models import Done
@@ -43,17 +42,10 @@ async def _whose(agent_id: str | None, api: Api) -> str:
     return f"the webhook of the agent {(await api.agents.get(agent_id)).name!r}"
 
 
-async def _current(agent_id: str | None, api: Api) -> Webhook | None:
-    return await api.webhooks.get(agent_id)
-
-
-Whose = Annotated[str, Resolve(_whose)]
-Current = Annotated[Webhook | None, Resolve(_current)]
-
-
-async def get_webhook(current: Current, whose: Whose, agent_id: AgentId | None = None) -> WebhookInfo:
+async def get_webhook(api: Api, agent_id: AgentId | None = None) -> WebhookInfo:
     """Show which URL gets the events of calls and texts: the project's webhook, or an agent's own."""
-    return webhook_info(current, whose)
+    whose = await _whose(agent_id, api)
+    return webhook_info(await api.webhooks.get(agent_id), whose)
 
 
 async def replacing(
@@ -61,10 +53,10 @@ async def replacing(
     agent_id: str | None,
     context_limit: int | None,
     timeout: int | None,
-    current: Current,
-    whose: Whose,
+    api: Api,
 ) -> Deed:
     """Describe the change of a webhook; a first one replaces nothing and needs no proof."""
+    whose, current = await _whose(agent_id, api), await api.webhooks.get(agent_id)
     settings = also(str, context_limit=context_limit, timeout=timeout)
     if current is None:
         return Deed(f"Set {whose} to {url}.{settings}", look_up="get_webhook", then=_KEEP_SECRET, is_free=True)
@@ -86,7 +78,6 @@ async def replacing(
 async def set_webhook(
     url: WebhookUrl,
     deed: Annotated[Deed, destroying("set_webhook", replacing)],
-    current: Current,
     api: Api,
     gate: Gate,
     agent_id: AgentId | None = None,
@@ -95,22 +86,23 @@ async def set_webhook(
     confirm: ConfirmText = None,
 ) -> Outcome[Webhook]:
     """Set the project's webhook, or an agent's own; its new secret is shown only now. Replacing one needs confirm."""
-    # The API would fall back to its defaults for what is left out.
-    kept_limit, kept_timeout = (current.context_limit, current.timeout) if current else (None, None)
-    return await gate.carry_out(
-        deed,
-        confirm,
-        lambda: api.webhooks.set(
+
+    async def set_it() -> Webhook:
+        # The API would fall back to its defaults for what is left out.
+        kept = None if deed.is_free else await api.webhooks.get(agent_id)
+        return await api.webhooks.set(
             url,
             agent_id,
-            context_limit=kept_limit if context_limit is None else context_limit,
-            answer_within=kept_timeout if timeout is None else timeout,
-        ),
-    )
+            context_limit=kept.context_limit if kept and context_limit is None else context_limit,
+            answer_within=kept.timeout if kept and timeout is None else timeout,
+        )
+
+    return await gate.carry_out(deed, confirm, set_it)
 
 
-async def removing(agent_id: str | None, current: Current, whose: Whose) -> Deed:
+async def removing(agent_id: str | None, api: Api) -> Deed:
     """Describe the end of a webhook."""
+    whose, current = await _whose(agent_id, api), await api.webhooks.get(agent_id)
     if current is None:
         raise Refused(f"Nothing to delete: {whose} is not set.")
     after = "the project's webhook gets its events" if agent_id else "agents without their own lose their events"
