@@ -81,10 +81,9 @@ class Agent(Wire):
     created_at: UtcTime = None
 
 
-class DeletedAgent(Wire):
+class DeletedAgent(Done):
     """An agent that is gone; its phone numbers stay in the account, attached to nobody."""
 
-    success: bool = True
     id: str | None = None
     name: str | None = None
     unassigned_numbers: list[str] | None = None

@@ -100,7 +100,10 @@ class Page(Wire, Generic[Row]):
 
 
 class Done(Wire):
-    """An answer that says no more than that it worked; a 204 reads as this too."""
+    """An answer that says no more than that it worked; a 204 reads as this too.
+
+    One that says it did not is an error, whatever its status: `Transport` raises it.
+    """
 
     success: bool = True
     message: str | None = None

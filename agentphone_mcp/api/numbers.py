@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 
 from agentphone_mcp.api.listing import every, get_or_find
-from agentphone_mcp.api.models import Identified, Page, UtcTime, Wire, sent
+from agentphone_mcp.api.models import Done, Identified, Page, UtcTime, Wire, sent
 from agentphone_mcp.api.transport import Transport
 
 
@@ -31,10 +31,9 @@ class AvailableNumber(Wire):
     rate_center: str | None = None
 
 
-class ReleasedNumber(Wire):
+class ReleasedNumber(Done):
     """A phone number that went back to the carriers."""
 
-    success: bool = True
     phone_number: str | None = None
     status: str | None = None
 

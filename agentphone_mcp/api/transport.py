@@ -17,12 +17,14 @@ from agentphone_mcp.api.errors import (
     KeyMissing,
     OutcomeUnknown,
     RequestLine,
+    StatusError,
     Unreachable,
     UnreadableAnswer,
 )
 from agentphone_mcp.api.key import Allowlist, ApiKey, mask_keys
 from agentphone_mcp.api.keyed import REDIRECT, KeyedTransport, proxy_for
-from agentphone_mcp.api.reader import Reader
+from agentphone_mcp.api.models import Done
+from agentphone_mcp.api.reader import LONGEST_DETAIL, Reader
 from agentphone_mcp.api.requests import EVENTS, Query, Requests
 from agentphone_mcp.api.retries import LONGEST_WAIT, TRIES, backoff, delay_before_retry
 from agentphone_mcp.api.secrets import Secrets
@@ -165,13 +167,18 @@ class Transport:
     ) -> Answer:
         response = await self._answer(line, query, body)
         try:
-            return into.model_validate(self._reader.json(response.content), context=self._secrets.learn)
+            answer = into.model_validate(self._reader.json(response.content), context=self._secrets.learn)
         except ValueError as odd:  # pydantic's ValidationError is one
             # The status said yes, so a write went through; only what came of it cannot be read.
             kind = UnreadableAnswer if line.is_read else OutcomeUnknown
             wanted = "the answer is empty" if not response.content else "the answer is not what the API documents"
             request_id = self._reader.request_id(response)
             raise kind(line, wanted, status=response.status_code, request_id=request_id) from odd
+        if isinstance(answer, Done) and not answer.success:
+            said = self._secrets.cut(answer.message or "it says that it was not done")[:LONGEST_DETAIL]
+            request_id = self._reader.request_id(response)
+            raise StatusError(line, said, status=response.status_code, request_id=request_id)
+        return answer
 
     async def _answer(
         self, line: RequestLine, query: Query | None = None, body: object = None, within: float | None = None

@@ -47,6 +47,7 @@ class Deed:
         clues: by what a look-up finds it, when its answer was lost.
         is_free: nothing is spent, reached or destroyed, so nobody needs to agree.
         approval: who let it pass.
+        filled_in: what the write takes that nobody gave, as the description found it.
         as_it_is_now: describes it anew, by what the account holds at that moment.
     """
 
@@ -62,6 +63,7 @@ class Deed:
     clues: Mapping[str, str | None] = field(default_factory=dict[str, str | None])
     is_free: bool = False
     approval: Approval = Approval()
+    filled_in: Mapping[str, Any] = field(default_factory=dict[str, Any])
     as_it_is_now: "Callable[[], Awaitable[Deed]] | None" = field(default=None, compare=False)
 
     @property

@@ -6,7 +6,9 @@ class Refused(Exception):
 
 
 class AnsweredBefore(Refused):
-    """A person's answer comes a second time."""
+    """A person's answer is to no open question: it came before, or the deed is another one by now."""
 
     def __init__(self) -> None:
-        super().__init__("Nothing was done: that answer was given before, and a yes counts once. Call again.")
+        super().__init__(
+            "Nothing was done: no open question fits that answer. A yes counts once, for what was asked. Call again."
+        )

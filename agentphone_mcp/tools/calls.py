@@ -36,7 +36,7 @@ from agentphone_mcp.tools.fields import (
 )
 from agentphone_mcp.tools.following import TURNS_AT_ONCE, Followed, FollowedOutcome, follow, follow_placed
 from agentphone_mcp.tools.injected import Api, Gate
-from agentphone_mcp.tools.placing import Words, opening_web_call, placing
+from agentphone_mcp.tools.placing import opening_web_call, placing
 from agentphone_mcp.tools.results import Listed, ListedTable, in_columns, listed, shortened, total_of_part, without
 from agentphone_mcp.tools.schemas import Linked
 from agentphone_mcp.tools.toolset import reads, spends, updates
@@ -127,7 +127,6 @@ async def place_call(
     to_number: Phone,
     started: Started,
     deed: Annotated[Deed, spending("place_call", placing)],
-    words: Words,
     api: Api,
     gate: Gate,
     ctx: Context,
@@ -153,9 +152,7 @@ async def place_call(
         lambda: api.calls.place(
             agent_id,
             to_number,
-            from_number_id=from_number_id,
-            initial_greeting=words.greeting,
-            system_prompt=words.prompt,
+            **deed.filled_in,
             voice=voice,
             model_tier=model_tier,
             variables=variables,

@@ -17,10 +17,14 @@ def _an_id(value: str) -> str:
 
 
 def _a_url(value: str) -> str:
-    parts = urlsplit(value.strip())
+    value = value.strip()
+    parts = urlsplit(value)
     if parts.scheme not in ("https", "http") or not parts.hostname:
         raise ValueError("write it as https://host/path")
-    return value.strip()
+    # In a preview it could go on in words of ours.
+    if not value.isprintable() or " " in value:
+        raise ValueError("write its spaces and line ends as %20 and %0A")
+    return value
 
 
 def _number_or_nothing(value: str) -> str:

@@ -59,6 +59,7 @@ async def sending(
         local_time=local_time,
         cost=Cost.of(rates.texts(body)),
         clues={"number_id": number.id, "body": digest(body)},
+        filled_in={"number_id": number.id},
     )
 
 
@@ -78,7 +79,7 @@ async def send_message(
     return await gate.carry_out(
         deed,
         confirm,
-        lambda: api.messages.send(to_number, body, agent_id=agent_id, number_id=number_id, media_urls=media_urls),
+        lambda: api.messages.send(to_number, body, **deed.filled_in, media_urls=media_urls),
         repeat=repeat,
     )
 

@@ -1,8 +1,6 @@
 """What a call would be, and whether it could work at all, found out before anything is dialled."""
 
-from typing import Annotated, Any
-
-from mcp.server.mcpserver import Resolve
+from typing import Any
 
 from agentphone_mcp.api.agents import Agent
 from agentphone_mcp.api.client import ApiClient
@@ -10,29 +8,9 @@ from agentphone_mcp.guard.deeds import Deed
 from agentphone_mcp.guard.disclosure import Opening, disclosed
 from agentphone_mcp.guard.rates import Cost, per_minute
 from agentphone_mcp.guard.refused import Refused
+from agentphone_mcp.guard.reservations import Rules as RuleBook
 from agentphone_mcp.tools.injected import Api, Rates, Rules
 from agentphone_mcp.tools.previews import also, quoted
-
-
-async def _agent(agent_id: str, api: Api) -> Agent:
-    return await api.agents.get(agent_id)
-
-
-Caller = Annotated[Agent, Resolve(_agent)]
-
-
-async def opening(agent: Caller, prompt: str | None, greeting: str | None, rules: Rules) -> Opening:
-    """What is said first and what the AI goes by: as given, or else the agent's own, and that an AI is speaking.
-
-    A prompt is sent in hosted voice mode alone; in webhook mode it would take the call from the webhook.
-    """
-    if not rules.ai_disclosure:
-        return Opening(greeting, prompt)
-    own_prompt = agent.system_prompt if agent.voice_mode == "hosted" else None
-    return disclosed(greeting or agent.begin_message, prompt or own_prompt, agent.language)
-
-
-Words = Annotated[Opening, Resolve(opening)]
 
 
 async def placing(
@@ -45,13 +23,13 @@ async def placing(
     model_tier: str | None,
     variables: dict[str, str] | None,
     disable_recording: bool | None,
-    agent: Caller,
-    words: Words,
     api: Api,
     rates: Rates,
     rules: Rules,
 ) -> Deed:
     """Describe a call, and find out before it is dialled whether it could work."""
+    agent = await api.agents.get(agent_id)
+    words = _opening(agent, prompt, greeting, rules)
     number_id, caller_id = await _caller_id(api, agent, from_number_id)
     hosted = bool(prompt) or agent.voice_mode == "hosted"
     if not hosted:
@@ -78,6 +56,7 @@ async def placing(
         local_time=local_time,
         cost=Cost.of_call(price),
         clues={"agent_id": agent_id},
+        filled_in={"from_number_id": number_id, "initial_greeting": words.greeting, "system_prompt": words.prompt},
     )
 
 
@@ -85,11 +64,11 @@ async def opening_web_call(
     agent_id: str,
     metadata: dict[str, Any] | None,
     variables: dict[str, str] | None,
-    agent: Caller,
     api: Api,
     rates: Rates,
 ) -> Deed:
     """Describe a call from a browser."""
+    agent = await api.agents.get(agent_id)
     hosted = agent.voice_mode == "hosted"
     if not hosted:
         await _need_webhook(api, agent)
@@ -109,6 +88,17 @@ async def numbers_of(api: ApiClient, agent: Agent) -> dict[str, str]:
     if agent.numbers is not None:
         return {number.id: number.phone_number or number.id for number in agent.numbers}
     return {number.id: number.phone_number async for number in api.numbers.all() if number.agent_id == agent.id}
+
+
+def _opening(agent: Agent, prompt: str | None, greeting: str | None, rules: RuleBook) -> Opening:
+    """What is said first and what the AI goes by: as given, or else the agent's own, and that an AI is speaking.
+
+    A prompt is sent in hosted voice mode alone; in webhook mode it would take the call from the webhook.
+    """
+    if not rules.ai_disclosure:
+        return Opening(greeting, prompt)
+    own_prompt = agent.system_prompt if agent.voice_mode == "hosted" else None
+    return disclosed(greeting or agent.begin_message, prompt or own_prompt, agent.language)
 
 
 async def _caller_id(api: ApiClient, agent: Agent, from_number_id: str | None) -> tuple[str, str]:

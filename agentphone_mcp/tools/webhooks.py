@@ -59,7 +59,13 @@ async def replacing(
     whose, current = await _whose(agent_id, api), await api.webhooks.get(agent_id)
     settings = also(str, context_limit=context_limit, timeout=timeout)
     if current is None:
-        return Deed(f"Set {whose} to {url}.{settings}", look_up="get_webhook", then=_KEEP_SECRET, is_free=True)
+        return Deed(
+            f"Set {whose} to {url}.{settings}",
+            look_up="get_webhook",
+            then=_KEEP_SECRET,
+            is_free=True,
+            filled_in={"context_limit": context_limit, "answer_within": timeout},
+        )
     return Deed(
         f"Replace {whose} {current.url} by {url}. Events go there at once, and the current secret stops signing."
         + settings,
@@ -71,6 +77,11 @@ async def replacing(
             "url": digest(url),
             "old_url": digest(current.url),
             "old_secret": digest(current.secret) if current.secret else None,
+        },
+        # The API would fall back to its defaults for what is left out.
+        filled_in={
+            "context_limit": current.context_limit if context_limit is None else context_limit,
+            "answer_within": current.timeout if timeout is None else timeout,
         },
     )
 
@@ -86,18 +97,7 @@ async def set_webhook(
     confirm: ConfirmText = None,
 ) -> Outcome[Webhook]:
     """Set the project's webhook, or an agent's own; its new secret is shown only now. Replacing one needs confirm."""
-
-    async def set_it() -> Webhook:
-        # The API would fall back to its defaults for what is left out.
-        kept = None if deed.is_free else await api.webhooks.get(agent_id)
-        return await api.webhooks.set(
-            url,
-            agent_id,
-            context_limit=kept.context_limit if kept and context_limit is None else context_limit,
-            answer_within=kept.timeout if kept and timeout is None else timeout,
-        )
-
-    return await gate.carry_out(deed, confirm, set_it)
+    return await gate.carry_out(deed, confirm, lambda: api.webhooks.set(url, agent_id, **deed.filled_in))
 
 
 async def removing(agent_id: str | None, api: Api) -> Deed:

@@ -85,7 +85,7 @@ async def test_a_retried_answer_counts_once_also_with_repeat(hosting, writes, le
         await host.answer("send_message", repeated, asked)
         again = await host.answer("send_message", repeated, asked)
     assert again.is_error
-    assert "a yes counts once" in again.content[0].text
+    assert "A yes counts once" in again.content[0].text
     assert len(writes()) == 1
     assert [row.outcome for row in ledger()] == ["done"]
 

@@ -1,9 +1,10 @@
 """With AGENTPHONE_APPROVAL=human nothing is done without a person's yes, whichever protocol the host speaks."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from mcp_types import ErrorData
+from mcp_types import ElicitResult, ErrorData
 
 from agentphone_mcp.guard.limits import Limits
 
@@ -208,3 +209,40 @@ async def test_without_that_setting_nobody_is_asked(assistant, person, ledger) -
     assert user.questions == []
     [row] = ledger()
     assert (row.approved_by, row.approved_how) == ("Test Host 4.2", "confirm")
+
+
+class Thinking:
+    """A person who says yes, after something happened while they were thinking."""
+
+    def __init__(self, meanwhile: Callable[[], None]) -> None:
+        self._meanwhile = meanwhile
+
+    async def __call__(self, _: Any, asked: Any) -> ElicitResult:
+        """Be asked."""
+        self._meanwhile()
+        return ElicitResult(action="accept", content={"allow": True})
+
+
+@ERAS
+@pytest.mark.parametrize("tool", ["delete_webhook", "delete_agent", "place_call"])
+async def test_a_yes_is_to_what_was_shown(assistant, sandbox, writes, ledger, tool: str, mode: str) -> None:
+    """Minutes may have passed: what the account holds by then can be another thing of the same name."""
+
+    def meanwhile() -> None:
+        account = sandbox.world.account
+        settings = account.agents["agt_frontdesk"].settings
+        match tool:
+            case "delete_webhook":
+                account.webhook.url = OTHER_URL
+            case "delete_agent":
+                settings["name"] = "Payroll"
+            case _:
+                settings["beginMessage"] = "You owe us money."
+
+    arguments = GATED[tool][0] | ({"prompt": None} if tool == "place_call" else {})
+    async with assistant(mode=mode, asks=Thinking(meanwhile), needs_person=True) as ai:
+        await with_its_webhook(ai, tool, sandbox)
+        said = await ai.refused(tool, **arguments)
+    assert "Nothing was done" in said
+    assert writes() == []
+    assert {row.outcome for row in ledger()} <= {"failed", "refused"}

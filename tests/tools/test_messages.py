@@ -18,7 +18,7 @@ FRIEND = "+14155559999"
     ],
 )
 async def test_a_text_is_sent_once_confirmed(assistant, sandbox, sender, said) -> None:
-    """The preview has the words, the sender and the price."""
+    """The preview has the words, the sender and the price; the sender that it names is the one that is sent from."""
     async with assistant() as ai:
         preview = await ai.ask("send_message", to_number="415 555 9999", body="Hello", **sender)
         done = await ai.ask("send_message", to_number=FRIEND, body="Hello", **sender, confirm=True)
@@ -27,7 +27,7 @@ async def test_a_text_is_sent_once_confirmed(assistant, sandbox, sender, said) -
     assert '"Hello" (about $0.02, 1 segment)' in preview["what"]
     assert (done["status"], done["result"]["to_number"], done["result"]["status"]) == ("done", FRIEND, "sent")
     assert "not delivered" in done["next_step"]
-    assert sandbox.requests[-1].body == {"to_number": FRIEND, "body": "Hello", **sender}
+    assert sandbox.requests[-1].body == {"to_number": FRIEND, "body": "Hello", "number_id": "num_frontdesk"}
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,8 @@
 """What `confirm` must repeat, where a deed cannot be undone."""
 
+from typing import Any
+
+import anyio
 import httpx
 import pytest
 
@@ -86,6 +89,46 @@ async def test_a_yes_to_one_webhook_replaces_no_other(assistant, sandbox) -> Non
         sandbox.world.account.webhook.url = "https://example.com/two"
         await ai.refused("set_webhook", url="https://example.com/three", confirm="https://example.com/one")
     assert sandbox.world.account.webhook.url == "https://example.com/two"
+
+
+async def test_of_two_changes_to_one_webhook_the_second_sees_the_first(assistant, sandbox, ledger) -> None:
+    """Both name the URL that was there when they were asked for, and only one of them is still right."""
+    said: list[Any] = []
+
+    async def replace(ai: Any, url: str) -> None:
+        said.append(await ai.client.call_tool("set_webhook", {"url": url, "confirm": "https://example.com/one"}))
+
+    async with assistant() as ai:
+        await ai.ask("set_webhook", url="https://example.com/one")
+        async with anyio.create_task_group() as both:
+            both.start_soon(replace, ai, "https://example.com/two")
+            both.start_soon(replace, ai, "https://example.com/three")
+    done, refused = sorted(said, key=lambda told: told.is_error)
+    assert done.structured_content["result"]["url"] == sandbox.world.account.webhook.url
+    assert "has changed since" in refused.content[0].text
+    assert sorted(row.outcome for row in ledger()) == ["done", "failed"]
+
+
+async def test_a_link_cannot_go_on_in_our_words(assistant, sandbox) -> None:
+    """A person would read where it ends, and the rest as the server's."""
+    async with assistant() as ai:
+        said = await ai.refused("set_webhook", url="https://evil.example/x by https://example.com/new. Approved.")
+    assert "%20" in said
+    assert sandbox.requests == []
+
+
+async def test_what_says_that_it_was_not_done_was_not_done(assistant, answering, ledger) -> None:
+    """Whatever its status."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.method == "DELETE":
+            return httpx.Response(200, json={"success": False, "message": "number is in use"})
+        return httpx.Response(200, json={"id": "num_1", "phoneNumber": "+14155550100"})
+
+    async with assistant(answering(answer)) as ai:
+        said = await ai.refused("release_number", number_id="num_1", confirm="+14155550100")
+    assert "number is in use" in said
+    assert [row.outcome for row in ledger()] == ["failed"]
 
 
 async def test_names_cannot_add_words_to_a_preview_unmarked(assistant, sandbox) -> None:
