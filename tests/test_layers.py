@@ -89,8 +89,8 @@ MAY_USE = {
     # Likewise by the switchboard.
     "line": {"tools", "guard", "api", "config"},
     "config": {"api.key", "guard"},
-    "logs": set(),
-    "telemetry": {""},
+    "logs": {"api.secrets"},
+    "telemetry": {"", "api.secrets"},
     "tools": {"callers", "guard", "api", "config"},
     "prompts": {"tools", "guard"},
     "guides": set(),
