@@ -17,9 +17,9 @@ from starlette.routing import Route
 
 from agentphone_mcp.config import Config, read
 from agentphone_mcp.hosting.app import MCP_PATH, SSE_PATH, HostedApp, Knows, knows_nothing
-from agentphone_mcp.hosting.descriptors import most_connections
 from agentphone_mcp.hosting.doors import Door
 from agentphone_mcp.hosting.open_door import OpenDoor
+from agentphone_mcp.hosting.open_files import most_connections
 from agentphone_mcp.hosting.punctual import event_loop_options, protocol
 from agentphone_mcp.hosting.settings import HttpSettings
 from agentphone_mcp.listening import listening
