@@ -14,12 +14,11 @@ from rich.text import Text
 from agentphone_mcp.config import read_state
 from agentphone_mcp.guard.books import Books, LedgerUnavailable
 from agentphone_mcp.guard.entries import MAY_HAVE_HAPPENED, Entry
-from agentphone_mcp.guard.rates import in_dollars
+from agentphone_mcp.guard.rates import MICROS_PER_DOLLAR, in_dollars
 from agentphone_mcp.guard.untrusted import clean
 
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _STYLES = {"done": "green", "refused": "yellow", "failed": "red", "unknown": "bold red", "pending": "cyan"}
-_MICROS = 1_000_000
 _NARROW = 72
 """The width below which a table would leave no room for what was done."""
 
@@ -69,7 +68,7 @@ def ledger(since: datetime | None, as_json: bool, state: str) -> None:
 def _plain(entry: Entry) -> dict[str, Any]:
     said = asdict(entry)
     said |= {"at": _utc(entry.at), "settled_at": _utc(entry.settled_at) if entry.settled_at else None}
-    cost = entry.cost / _MICROS if entry.outcome in MAY_HAVE_HAPPENED else 0
+    cost = entry.cost / MICROS_PER_DOLLAR if entry.outcome in MAY_HAVE_HAPPENED else 0
     said |= {"cost_usd": cost, "is_estimate": bool(cost) and entry.minute_cost is not None}
     for inner in ("cost", "minute_cost", "clues", "result"):
         del said[inner]

@@ -10,8 +10,9 @@ from typing import Literal
 
 from opentelemetry.trace import format_span_id, format_trace_id, get_current_span
 
+from agentphone_mcp.api.secrets import Cut
+
 LogFormat = Literal["text", "json"]
-Cut = Callable[[str], str]
 Say = Callable[[str], None]
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 

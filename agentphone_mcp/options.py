@@ -17,7 +17,7 @@ _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
 class Amount(click.FloatRange):
-    """A number within bounds, which what is no number is not."""
+    """A number within bounds; refuses nan."""
 
     name = "number"
 

@@ -14,8 +14,8 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExport
 from opentelemetry.trace import ProxyTracerProvider, Status, get_tracer_provider, set_tracer_provider
 
 from agentphone_mcp import __version__
+from agentphone_mcp.api.secrets import Cut
 
-Cut = Callable[[str], str]
 _SECONDS_TO_LEAVE = 1.0
 """How long the last spans may take."""
 logger = logging.getLogger(__name__)

@@ -1,12 +1,14 @@
 """The house rules that no single test would notice: who imports whom, who reads the environment, who prints."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "agentphone_mcp"
+MAP = PACKAGE.parent / ".github/CONTRIBUTING.md"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 OURS = "agentphone_mcp"
 
@@ -87,8 +89,8 @@ MAY_USE = {
     # Likewise by the switchboard.
     "line": {"tools", "guard", "api", "config"},
     "config": {"api.key", "guard"},
-    "logs": set(),
-    "telemetry": {""},
+    "logs": {"api.secrets"},
+    "telemetry": {"", "api.secrets"},
     "tools": {"callers", "guard", "api", "config"},
     "prompts": {"tools", "guard"},
     "guides": set(),
@@ -179,6 +181,14 @@ def test_each_layer_knows_its_own_tools_only(module: Path) -> None:
 def test_every_part_of_the_house_has_its_rule() -> None:
     """A new folder must say where it stands."""
     assert {part_of(module) for module in MODULES} <= MAY_USE.keys()
+
+
+def test_every_part_of_the_house_stands_on_its_map() -> None:
+    """Whoever is new finds each there, and none that is gone."""
+    _, _, told = MAP.read_text(encoding="utf-8").partition("\n## The house\n")
+    rows = [line.split(" | ")[0] for line in told.partition("\n## ")[0].splitlines() if line.startswith("| `")]
+    named = [Path(name).stem for row in rows for name in re.findall("`([^`]+)`", row)]
+    assert sorted(named) == sorted({part_of(module) for module in MODULES} - {"__init__"})
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import AliasChoices, AliasPath, Field
 
-from agentphone_mcp.api.models import Page, UtcTime, Wire
+from agentphone_mcp.api.models import Page, Wire
 from agentphone_mcp.api.transport import Transport
 
 
@@ -55,8 +55,6 @@ class Usage(Wire):
     plan: Plan | None = None
     numbers: NumbersUsed | None = None
     stats: Activity | None = None
-    period_start: UtcTime = None
-    period_end: UtcTime = None
 
 
 class UsageRow(Wire):

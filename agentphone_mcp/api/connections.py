@@ -41,7 +41,7 @@ class PooledConnections(httpx.AsyncBaseTransport):
     """
 
     def __init__(self, proxy: str | None = None) -> None:
-        # It makes connections, through the proxy or not, and is told of none.
+        # Used only to open connections; the pool itself keeps none.
         self._maker = httpcore2.AsyncConnectionPool(
             ssl_context=_certificates(),
             proxy=_proxy(httpx.Proxy(proxy)) if proxy else None,

@@ -81,12 +81,9 @@ class MessagesApi:
         *,
         agent_id: str | None = None,
         number_id: str | None = None,
-        from_number: str | None = None,
         media_urls: Sequence[str] | None = None,
-        reply_to_message_id: str | None = None,
-        send_style: str | None = None,
     ) -> SentMessage:
-        """Send a text from an agent, a number id or a number; this endpoint speaks snake_case.
+        """Send a text from an agent or a number; this endpoint speaks snake_case.
 
         Raises:
             Forbidden: if a US number is not registered for 10DLC.
@@ -95,12 +92,9 @@ class MessagesApi:
         fields = {
             "agent_id": agent_id,
             "number_id": number_id,
-            "from_number": from_number,
             "to_number": to_number,
             "body": body,
             "media_urls": media_urls,
-            "reply_to_message_id": reply_to_message_id,
-            "send_style": send_style,
         }
         given = {name: value for name, value in fields.items() if value is not None}
         return await self._transport.post("/v1/messages", SentMessage, given)

@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from threading import Lock
 from typing import Annotated, NamedTuple
 
@@ -10,6 +10,8 @@ from pydantic import AfterValidator, ValidationInfo
 
 from agentphone_mcp.api.key import KEY_REMOVED, ApiKey
 
+Cut = Callable[[str], str]
+"""Removes the secrets that are known from a text."""
 SECRET_REMOVED = "[secret removed]"  # noqa: S105 - it stands in the place of one
 _SHORTEST = 8
 """Shorter values would be found in ordinary words."""

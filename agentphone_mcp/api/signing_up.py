@@ -13,7 +13,6 @@ class MailedCode(Wire):
 
     verification_id: str
     expires_at: ExactUtcTime = None
-    message: str | None = None
 
 
 class OpenedAccount(Wire):
@@ -23,9 +22,7 @@ class OpenedAccount(Wire):
     model_config = ConfigDict(hide_input_in_errors=True)
 
     api_key: Secret = Field(repr=False, min_length=1)
-    account_id: str | None = None
     agent_id: str | None = None
-    number_id: str | None = None
     phone_number: str | None = None
 
 

@@ -35,7 +35,7 @@ async def check_account(allowlist: Allowlist, found: FoundKey, sub_account: str 
     """
     watched = Watched(PooledConnections(proxy_for(allowlist)))
     api = ApiClient(
-        str(allowlist.base),
+        allowlist.base,
         found.key,
         sub_account=sub_account,
         timeout=min(within, _PATIENCE),

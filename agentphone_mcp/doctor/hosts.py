@@ -16,12 +16,12 @@ from agentphone_mcp.doctor.discreet import command_line, discreet
 from agentphone_mcp.doctor.entries import Address, Launch, NoEntry, is_switched_off, read_entry
 from agentphone_mcp.doctor.finding import Finding, failure, ok, skipped, warning
 from agentphone_mcp.doctor.starting import Answer, NoAnswer, ask, start
-from agentphone_mcp.hosts import json_editor, toml_editor, yaml_editor
 from agentphone_mcp.hosts.catalog import HOSTS, SERVER_KEY, Host
+from agentphone_mcp.hosts.editing import parse
+from agentphone_mcp.hosts.files import CannotChange, read
 from agentphone_mcp.hosts.places import Place
 from agentphone_mcp.hosts.texts import Broken, Document, table_in
 
-_PARSE = {"json": json_editor.parse, "toml": toml_editor.parse, "yaml": yaml_editor.parse}
 _AT_ONCE = 2
 """Each that starts takes a processor for a second."""
 
@@ -124,7 +124,7 @@ def _without(host: Host, said: str) -> Finding:
 def _find(host: Host, look: Look) -> tuple[Path, Mapping[str, Any]] | None:
     """The entry and the file that it is in: the user's, or else that of the project one is in."""
     for file, tables in _sources(host, look):
-        document = _read(host, file)
+        document = _parsed(host, file)
         for table in tables:
             try:
                 servers = table_in(document, table)
@@ -144,15 +144,12 @@ def _sources(host: Host, look: Look) -> Iterator[tuple[Path, list[tuple[str, ...
         yield look.project / host.project_file, [host.table]
 
 
-def _read(host: Host, file: Path) -> Document:
+def _parsed(host: Host, file: Path) -> Document:
     try:
-        return _PARSE[host.format](file.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
-        return {}
-    except OSError as cannot:
-        raise _Unreadable(f"{file} cannot be read: {cannot.strerror}", "Let that file be read by you") from None
-    except UnicodeDecodeError:
-        raise _Unreadable(f"{file} is no text in UTF-8", f"Save it as UTF-8 and restart {host.title}") from None
+        return parse(host, read(file) or "")
+    except CannotChange as cannot:
+        remedy = f"Make it a text file in UTF-8 that you may read, and restart {host.title}"
+        raise _Unreadable(str(cannot), remedy) from None
     except Broken as broken:
         raise _Unreadable(f"{file}: {broken}", _mend(host)) from None
 

@@ -55,7 +55,7 @@ def check_key(
     if key is None and keychain and allowlist:
         source = KEYCHAIN
         try:
-            key = keychain(str(allowlist.base))
+            key = keychain(allowlist.base)
         except NoKeychain as cannot:
             why = f", and the system's keychain cannot be asked: {cannot}"
     if key is None:
@@ -99,7 +99,7 @@ def _told(found: FoundKey, allowlist: Allowlist | None) -> Finding:
     if allowlist is None:
         return ok("key", said, **facts)
     try:
-        Allowlist.for_base(str(allowlist.base), found.key)
+        Allowlist.for_base(allowlist.base, found.key)
     except KeyRuleBroken as broken:
         remedy = "Unset AGENTPHONE_BASE_URL to use this key, or take the sandbox's own key"
         return failure("key", f"{said}, but {broken}", remedy, **facts)

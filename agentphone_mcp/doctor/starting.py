@@ -30,7 +30,7 @@ class Answer:
 
 
 class NoAnswer(Exception):
-    """The server did not start, or not answer.
+    """The server did not start or did not answer.
 
     Attributes:
         said: the last line that it wrote to stderr, without secrets; empty if there is none.

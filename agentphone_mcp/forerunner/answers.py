@@ -139,7 +139,7 @@ def _is_handshake(params: dict[str, Any]) -> bool:
 
 
 def _is_plain_meta(meta: Any) -> bool:
-    """Whether it says nothing that changes the answer: a token for progress that is not made, the sender's own."""
+    """Whether it has at most a progress token, which is not used here, and the sender's own keys."""
     if not is_object(meta) or any(name.startswith(_RESERVED) or name == "progress_token" for name in meta):
         return False
     return "progressToken" not in meta or is_id(meta["progressToken"])

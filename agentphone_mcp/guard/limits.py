@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from agentphone_mcp.guard.rates import in_dollars
+from agentphone_mcp.guard.rates import MICROS_PER_DOLLAR, in_dollars
 
 DEFAULT_LIMITS = (
     "calls=20/hour,calls_to_one_number=3/day,web_calls=20/hour,messages=60/hour,messages_to_one_number=20/day,"
@@ -22,7 +22,6 @@ _TOOLS = {
 }
 _SECONDS = {"minute": 60, "hour": 3_600, "day": 86_400, "week": 604_800}
 LONGEST_WINDOW = max(_SECONDS.values())
-_MICROS = 1_000_000
 _OFF = ("off", "none", "unlimited")
 
 
@@ -134,6 +133,6 @@ def _read(said: str) -> dict[str, Cap | None]:
             raise ValueError(
                 f"{part!r} is no cap: write it like {name}=20/hour (minute, hour, day, week) or {name}=off"
             )
-        most = round(float(found[1]) * _MICROS) if name == "spend" else int(found[1])
+        most = round(float(found[1]) * MICROS_PER_DOLLAR) if name == "spend" else int(found[1])
         caps[name] = Cap(name, most, found[2])
     return caps

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass, fields
 
 _GSM_SEGMENT, _UNICODE_SEGMENT = 160, 70
-_MICROS = 1_000_000
+MICROS_PER_DOLLAR = 1_000_000
 _LEAST_FOR_A_CALL = 0.01
 _MINUTES_ESTIMATED = 5
 """How long a call is taken to last until its true seconds are known."""
@@ -25,12 +25,12 @@ class Cost:
     @classmethod
     def of(cls, dollars: float) -> "Cost":
         """A cost that is known before."""
-        return cls(round(dollars * _MICROS))
+        return cls(round(dollars * MICROS_PER_DOLLAR))
 
     @classmethod
     def of_call(cls, per_minute: float) -> "Cost":
         """A call's estimate; what it costs is known when it has ended."""
-        return cls(round(per_minute * _MINUTES_ESTIMATED * _MICROS), round(per_minute * _MICROS))
+        return cls(round(per_minute * _MINUTES_ESTIMATED * MICROS_PER_DOLLAR), round(per_minute * MICROS_PER_DOLLAR))
 
 
 FREE = Cost(0)
@@ -40,12 +40,13 @@ def cost_of_seconds(minute_micros: int, seconds: float) -> int:
     """What a call cost in the end, in millionths of a dollar: by the second, at least a cent; nothing unanswered."""
     if seconds <= 0:
         return 0
-    return max(round(_LEAST_FOR_A_CALL * _MICROS), math.ceil(minute_micros * seconds / 60))
+    return max(round(_LEAST_FOR_A_CALL * MICROS_PER_DOLLAR), math.ceil(minute_micros * seconds / 60))
 
 
 def in_dollars(micros: int) -> str:
     """Write a cost for a person."""
-    return f"${micros / _MICROS:.2f}" if micros % 10_000 == 0 or micros > _MICROS else f"${micros / _MICROS:.3f}"
+    dollars = micros / MICROS_PER_DOLLAR
+    return f"${dollars:.2f}" if micros % 10_000 == 0 or dollars > 1 else f"${dollars:.3f}"
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ _PROBES = ("/healthz", "/readyz")
 _SECONDS_TO_FINISH = 20.0
 _SECONDS_TO_ANSWER = 2.0
 _SECONDS_TO_CONNECT = 0.5
-"""How long after the start whoever waits for it has asked for its first."""
+"""Clients that wait for the start have sent their first request by then."""
 _BROWSERS_SEND = (
     "Authorization",
     "X-API-Key",

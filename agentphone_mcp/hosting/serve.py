@@ -17,9 +17,9 @@ from starlette.routing import Route
 
 from agentphone_mcp.config import Config, read
 from agentphone_mcp.hosting.app import MCP_PATH, SSE_PATH, HostedApp, Knows, knows_nothing
-from agentphone_mcp.hosting.descriptors import most_connections
 from agentphone_mcp.hosting.doors import Door
 from agentphone_mcp.hosting.open_door import OpenDoor
+from agentphone_mcp.hosting.open_files import most_connections
 from agentphone_mcp.hosting.punctual import event_loop_options, protocol
 from agentphone_mcp.hosting.settings import HttpSettings
 from agentphone_mcp.listening import listening
@@ -34,7 +34,7 @@ none of their requests meets a closing door."""
 _GRACE_SECONDS = 24
 """How long open connections may go on when nobody can connect any more; what is under way is broken off before."""
 _SECONDS_TO_BE_NOTICED = 5
-"""How long everybody can, after the server was told to stop, where a load balancer asks if it is ready."""
+"""How long new connections are still taken after the signal, if a load balancer polls /readyz."""
 _A_MOMENT = 0.1
 _NAMES_SESSIONS = ("mcp.server.streamable_http", "mcp.server.streamable_http_manager", "mcp.server.sse")
 """Where the SDK writes ids of sessions and whole bodies into the log."""

@@ -57,7 +57,7 @@ def set_up(
     key, said = _token(host, wishes, place) if wishes.remote else _key(host, wishes, place, is_kept)
     setup = Setup(
         command=program.command,
-        arguments=program.arguments,
+        program_arguments=program.arguments,
         read_only=wishes.read_only,
         toolsets=wishes.toolsets,
         sandbox=wishes.sandbox,

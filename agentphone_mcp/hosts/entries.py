@@ -43,7 +43,7 @@ class Setup:
 
     Attributes:
         command: what the host starts: `uvx`, best with its absolute path, as desktop programs know no PATH of a shell.
-        arguments: what makes the command our server; our own options follow them.
+        program_arguments: what makes the command our server; our own options follow them.
         read_only: leave only the tools that change nothing.
         toolsets: which groups of tools exist; empty for all.
         sandbox: serve an AgentPhone of its own, which needs no key.
@@ -53,7 +53,7 @@ class Setup:
     """
 
     command: str = "uvx"
-    arguments: tuple[str, ...] = ("agentphone-mcp",)
+    program_arguments: tuple[str, ...] = ("agentphone-mcp",)
     read_only: bool = False
     toolsets: tuple[str, ...] = ()
     sandbox: bool = False
@@ -66,11 +66,11 @@ class Setup:
         return TOKEN_VARIABLE if self.remote else KEY_VARIABLE
 
     @property
-    def args(self) -> list[str]:
+    def all_arguments(self) -> list[str]:
         """Everything after the command."""
         options = ["--read-only"] if self.read_only else []
         options += ["--toolsets", ",".join(self.toolsets)] if self.toolsets else []
-        return [*self.arguments, *options, *(["--sandbox"] if self.sandbox else [])]
+        return [*self.program_arguments, *options, *(["--sandbox"] if self.sandbox else [])]
 
 
 def entry(host: Host, setup: Setup, file: Path | None = None) -> Entry:
@@ -82,9 +82,9 @@ def entry(host: Host, setup: Setup, file: Path | None = None) -> Entry:
     if setup.remote:
         return _remote(host, setup, setup.remote, file)
     if host.key == "goose":
-        return _for_goose({"type": "stdio", "cmd": setup.command, "args": setup.args}, _goose_secret(setup))
+        return _for_goose({"type": "stdio", "cmd": setup.command, "args": setup.all_arguments}, _goose_secret(setup))
     typed = {"type": "stdio"} if host.key in ("claude-code", "vscode") else {}
-    return typed | {"command": setup.command, "args": setup.args} | _environment(host, setup)
+    return typed | {"command": setup.command, "args": setup.all_arguments} | _environment(host, setup)
 
 
 def inputs(host: Host, setup: Setup) -> list[Entry]:

@@ -50,7 +50,9 @@ def read(file: Path) -> str | None:
     """
     try:
         return _text(_bytes(file))
-    except (OSError, Broken) as wrong:
+    except Broken as wrong:
+        raise CannotChange(f"{file} cannot be read: {wrong}") from None
+    except OSError as wrong:
         raise _refused(file, wrong, "read") from None
 
 

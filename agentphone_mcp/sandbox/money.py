@@ -36,7 +36,7 @@ def voice_charge(tariff: str, seconds: int) -> Decimal:
 
 
 def segments(body: str) -> int:
-    """How many texts a body is billed as: 160 characters each, or 70 UTF-16 units when GSM has no word for one."""
+    """How many texts a body is billed as: 160 characters each, or 70 UTF-16 units when GSM has no character for one."""
     if set(body) <= _GSM | _GSM_ESCAPED:
         size, length = GSM_SEGMENT, len(body) + sum(character in _GSM_ESCAPED for character in body)
     else:

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
-from agentphone_mcp.api.agents import Agent, AgentFields, Attachment, DeletedAgent, Voice, VoiceTuning
+from agentphone_mcp.api.agents import Agent, AgentFields, Attachment, DeletedAgent, Voice, VoiceMode, VoiceTuning
 from agentphone_mcp.api.models import Done, Page
 from agentphone_mcp.guard.deeds import Deed, Outcome
 from agentphone_mcp.guard.refused import Refused
@@ -21,7 +21,6 @@ from agentphone_mcp.tools.fields import (
     TransferNumber,
     TuningAsInUpdate,
     VoiceId,
-    VoiceMode,
 )
 from agentphone_mcp.tools.injected import Api, Gate, Rules
 from agentphone_mcp.tools.placing import numbers_of

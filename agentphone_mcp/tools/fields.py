@@ -1,6 +1,6 @@
 """The parameters that recur in tools, each described and bounded once."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, StrictBool, WithJsonSchema
@@ -75,7 +75,6 @@ WebUrl = Annotated[str, AfterValidator(_a_url)]
 TextOrNone = Annotated[str | None, AfterValidator(_text_or_none)]
 Variables = Annotated[dict[str, Annotated[str, Field(coerce_numbers_to_str=True)]], WithJsonSchema({"type": "object"})]
 AgentName = Annotated[str, Field(max_length=100), AfterValidator(_some_text)]
-VoiceMode = Literal["webhook", "hosted"]
 VoiceId = Annotated[str, Field(description="From list_voices")]
 # The same settings, described once: a host pays for every word in every conversation.
 TuningAsInUpdate = Annotated[VoiceTuning, WithJsonSchema({"type": "object", "description": "As in update_agent"})]

@@ -24,6 +24,7 @@ from mcp.server.mcpserver.resources import Resource
 from pydantic import BaseModel
 
 from agentphone_mcp.api.calls import Call, Turn
+from agentphone_mcp.api.secrets import Cut
 from agentphone_mcp.tools.account import account_overview
 from agentphone_mcp.tools.addresses import (
     ACCOUNT_URI,
@@ -38,7 +39,7 @@ from agentphone_mcp.tools.calls import get_call
 from agentphone_mcp.tools.injected import Telephone, telephone
 from agentphone_mcp.tools.messages import get_conversation
 from agentphone_mcp.tools.naming import plain_id
-from agentphone_mcp.tools.telling import Cut, compact, told
+from agentphone_mcp.tools.telling import compact, told
 
 JSON, TEXT, AUDIO = "application/json", "text/plain", "audio/wav"
 _AUDIO_TYPES = {b"RIFF": "audio/wav", b"OggS": "audio/ogg", b"ID3": "audio/mpeg", b"\xff": "audio/mpeg"}

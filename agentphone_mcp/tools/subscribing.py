@@ -92,7 +92,7 @@ async def _tell(
 
     with anyio.CancelScope() as scope, news, heard:
         async with live.following(uri):
-            # Asked for twice at once, the first one does.
+            # If it is asked for twice at once, the first subscription serves both.
             if held.setdefault(uri, scope) is scope:
                 leave = live.bus.subscribe(hear)
                 try:

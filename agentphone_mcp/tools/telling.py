@@ -1,7 +1,7 @@
 """What a result tells: strangers' words marked, everything cleaned, and no secret but where it was just made."""
 
 import json
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -10,11 +10,9 @@ from pydantic import BaseModel
 
 from agentphone_mcp.api.answers import is_list, is_object
 from agentphone_mcp.api.models import Wire
-from agentphone_mcp.api.secrets import SecretText
+from agentphone_mcp.api.secrets import Cut, SecretText
 from agentphone_mcp.guard.untrusted import StrangersWords, clean, mark
 
-Cut = Callable[[str], str]
-"""Removes the secrets that are known from a text."""
 _of_this_caller: ContextVar[Cut] = ContextVar("_of_this_caller")
 
 

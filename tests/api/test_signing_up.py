@@ -97,7 +97,7 @@ async def test_neither_the_new_key_nor_the_email_is_shown(
     async with SigningUp(DEFAULT_BASE_URL, inner=recorder.transport) as signing_up:
         opened = await signing_up.finish("ver_1", "123456")
     assert opened.api_key == NEW_KEY
-    odd = answering(OPENED | {"account_id": {"is": NEW_KEY}})
+    odd = answering(OPENED | {"phone_number": {"is": NEW_KEY}})
     async with SigningUp(DEFAULT_BASE_URL, inner=odd.transport) as signing_up:
         with pytest.raises(OutcomeUnknown) as unknown:
             await signing_up.finish("ver_1", "123456")

@@ -15,6 +15,7 @@ from agentphone_mcp.hosts.places import Place
 from tests.doctor.conftest import KEY, SERVER
 
 Write = Callable[..., Path]
+POSIX = pytest.mark.skipif(os.name != "posix", reason="Windows has no such pipes")
 FOREVER = "import time; time.sleep(600)"
 SECRET = "sk_live_not_a_real_key_0042"
 
@@ -103,6 +104,26 @@ def test_the_file_is_broken(doctor: Any, api: Any, home: Path, file: str, title:
     assert f"{Path(file).name}: line {line}" in found["said"]
     assert "Mend that place" in found["remedy"]
     assert (home / file).read_text() == text
+
+
+@POSIX
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [
+        pytest.param(lambda file: os.mkfifo(file, 0o600), "it is a device or a pipe", id="pipe"),
+        pytest.param(lambda file: file.mkdir(), "is a directory", id="folder"),
+        pytest.param(lambda file: file.write_bytes(b"{\n'\xff'"), "line 2: it is not in UTF-8", id="not-utf-8"),
+    ],
+)
+def test_the_file_is_no_text(doctor: Any, api: Any, home: Path, make: Callable[[Path], Any], why: str) -> None:
+    """Nobody waits for a pipe to which nobody writes."""
+    file = home / ".cursor/mcp.json"
+    file.parent.mkdir()
+    make(file)
+    found = doctor().fails_in("Cursor")
+    assert found["said"].startswith(f"{file} cannot be read: ")
+    assert why in found["said"]
+    assert "text file in UTF-8" in found["remedy"]
 
 
 def test_the_command_is_missing(doctor: Any, api: Any, cursor: Write) -> None:

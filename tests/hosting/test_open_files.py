@@ -7,7 +7,7 @@ import pytest
 
 LIMITED = """
 import resource
-from agentphone_mcp.hosting.descriptors import most_connections
+from agentphone_mcp.hosting.open_files import most_connections
 _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
 resource.setrlimit(resource.RLIMIT_NOFILE, ({soft}, {hard}))
 print(most_connections(), *resource.getrlimit(resource.RLIMIT_NOFILE))
