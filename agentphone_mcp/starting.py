@@ -15,12 +15,12 @@ from agentphone_mcp.callers import OPERATOR, Scope, covered
 from agentphone_mcp.config import (
     Config,
     ConfigError,
+    complete_session_bus,
     read,
     read_cache,
     read_destinations,
     read_key,
     read_request_state_keys,
-    read_session_bus,
     read_span_exporter,
     read_state,
     read_toolsets,
@@ -239,7 +239,7 @@ def _kept_key(base_url: str, warn: Callable[[str], None]) -> ApiKey | None:
     """The key that `login` kept; a keychain that fails is no more than a warning, as a server starts without a key."""
     from agentphone_mcp.keychain import INSTEAD, NoKeychain, find
 
-    read_session_bus(os.environ)
+    complete_session_bus(os.environ)
     try:
         return find(base_url)
     except NoKeychain as cannot:
