@@ -40,10 +40,11 @@ MAY_USE = {
         "logs",
         "telemetry",
         "config",
+        "reading",
         "keychain",
-        "guard",
         "api.key",
     },
+    "reading": {"hosting.settings", "config", "guard", "api.key"},
     "forerunner": {"", "callers", "instructions", "api.answers"},
     "instructions": set(),
     "options": {"config", "api.key", "http_options", "setting"},
@@ -59,7 +60,7 @@ MAY_USE = {
     "replacing": set(),
     "token_command": {"callers", "hosting.token_file", "hosting.token_changes"},
     "doctor_command": {"", "config", "doctor", "hosts", "options", "sandbox"},
-    "doctor": {"api", "config", "guard", "hosts", "keychain", "options"},
+    "doctor": {"api", "config", "guard", "hosting.settings", "hosts", "keychain", "options", "reading"},
     "demo": {"", "sandbox", "server", "config", "api.key", "guard.untrusted"},
     "callers": {"api.key"},
     "hosting": {
@@ -125,10 +126,9 @@ COMMANDS = {
 # To whom they may hand the environment.
 HANDED_THE_ENVIRONMENT = {
     "complete_session_bus",
-    "read_key",
+    "read_config",
     "read_key_variable",
     "read_place",
-    "read_request_state_keys",
     "read_span_exporter",
 }
 EVERY = pytest.mark.parametrize("module", MODULES, ids=lambda path: dotted(path) or OURS)
