@@ -81,8 +81,6 @@ def main(ctx: click.Context, **options: Any) -> None:
     if ctx.invoked_subcommand is None:
         if options["sandbox"] and "base_url" in given:
             raise click.UsageError("--sandbox has an address of its own: leave --base-url out")
-        if options["sandbox"] and options["http_auth"] == "relay":
-            raise click.UsageError("--sandbox has one key, so there is nothing to relay: run `agentphone-mcp sandbox`")
         for_http = [name for name in given if name.startswith(("host", "port", "http_"))]
         if for_http and options["transport"] == "stdio":
             # Whoever asks for credentials must not get a server that asks nobody.

@@ -108,8 +108,8 @@ def read_key_variable(environ: Mapping[str, str]) -> str:
     return next((name for name in (KEY_VARIABLE, KEY_FILE_VARIABLE) if _value(environ, name)), "")
 
 
-def read_session_bus(environ: MutableMapping[str, str], runtime: Path = Path("/run/user")) -> None:
-    """Write into the environment where this user's D-Bus is, by which Linux reaches keychains.
+def complete_session_bus(environ: MutableMapping[str, str], runtime: Path = Path("/run/user")) -> None:
+    """Write into the environment, where it is not in it, where this user's D-Bus is: by it Linux reaches keychains.
 
     Hosts pass only a few variables on to the servers they start, and this is not one of them.
     """

@@ -14,7 +14,7 @@ import click
 from rich.console import Console
 
 from agentphone_mcp import __version__
-from agentphone_mcp.config import read_session_bus
+from agentphone_mcp.config import complete_session_bus
 from agentphone_mcp.doctor.examination import Patient, examine
 from agentphone_mcp.doctor.finding import is_well
 from agentphone_mcp.doctor.hosts import Look, check_hosts, host_keys
@@ -60,7 +60,7 @@ def doctor(
     # What the SDK says of a server that writes anything but the protocol is said in the report.
     logging.getLogger("mcp").addHandler(logging.NullHandler())
     given = {"AGENTPHONE_BASE_URL": base_url, "AGENTPHONE_STATE": state, "AGENTPHONE_SANDBOX": "1" if sandbox else None}
-    read_session_bus(os.environ)
+    complete_session_bus(os.environ)
     # What hosts start gets what they have, and nothing of our own options.
     place = read_place(os.environ)
     look = Look(place, _project(place.home), start_within)

@@ -13,7 +13,7 @@ import click
 import platformdirs
 
 from agentphone_mcp.api.key import DEFAULT_BASE_URL, mask_keys
-from agentphone_mcp.config import TOOLSETS, ConfigError, read_session_bus, read_toolsets
+from agentphone_mcp.config import TOOLSETS, ConfigError, complete_session_bus, read_toolsets
 from agentphone_mcp.hosts import editing, files
 from agentphone_mcp.hosts.catalog import HOSTS, Host
 from agentphone_mcp.hosts.choosing import Wishes, set_up
@@ -76,7 +76,7 @@ def install(
     wishes = Wishes(read_only, _toolsets(toolsets), sandbox, remote, key_file, plain_key, is_shared=project is not None)
     _check(wishes, uninstall=uninstall, only_print=only_print, file=file, project=project)
     place = read_place(os.environ)
-    read_session_bus(os.environ)
+    complete_session_bus(os.environ)
     is_kept = _is_kept if keychain == "on" else lambda: False
     chosen = _chosen(host, place, uninstall=uninstall)
     if file and len(chosen) > 1:

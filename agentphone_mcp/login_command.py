@@ -12,7 +12,7 @@ from agentphone_mcp.api import errors
 from agentphone_mcp.api.account import Usage
 from agentphone_mcp.api.client import ApiClient
 from agentphone_mcp.api.key import Allowlist, ApiKey, KeyRuleBroken
-from agentphone_mcp.config import read_key_variable, read_session_bus
+from agentphone_mcp.config import complete_session_bus, read_key_variable
 from agentphone_mcp.guard.untrusted import clean
 from agentphone_mcp.key_file import KeyFile, KeyFileError
 from agentphone_mcp.keychain import INSTEAD, SERVICE, NoKeychain, account_for, forget, keep, try_out
@@ -76,7 +76,7 @@ def logout(base_url: str, keychain: str) -> None:
     """Remove your account's key from the system's keychain."""
     _check_address(base_url)
     _look_at_switch(keychain)
-    read_session_bus(os.environ)
+    complete_session_bus(os.environ)
     try:
         was_there = forget(base_url)
     except NoKeychain as cannot:
@@ -106,7 +106,7 @@ def _look_at_switch(keychain: str) -> None:
 def _look_at_keychain(keychain: str) -> None:
     """Say that there is none before anybody has pasted a key, or has got one that is shown only once."""
     _look_at_switch(keychain)
-    read_session_bus(os.environ)
+    complete_session_bus(os.environ)
     try:
         try_out()
     except NoKeychain as cannot:

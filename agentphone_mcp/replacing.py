@@ -15,7 +15,7 @@ def _always() -> bool:
 def replace(
     file: Path, content: bytes, before: os.stat_result | None = None, *, is_wanted: Callable[[], bool] = _always
 ) -> bool:
-    """Put a new file in the place of one, and return when it is on the disk.
+    """Put a new file in the place of one, and return when it is on the disk, as far as the folder lets that be known.
 
     Args:
         file: which; no link.
@@ -44,13 +44,19 @@ def replace(
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
     if os.name == "posix":
-        # What was there before could be back after a power cut otherwise.
-        folder = os.open(file.parent, os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        # Who may not read the folder, or has a file system that refuses this, has the new file all the same.
+        with contextlib.suppress(OSError):
+            _write_through(file.parent)
     return True
+
+
+def _write_through(folder: Path) -> None:
+    """Have what stands in a folder on the disk: what was there before could be back after a power cut otherwise."""
+    handle = os.open(folder, os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def give(handle: int, before: os.stat_result) -> None:

@@ -5,12 +5,11 @@ started lists its tools without it.
 """
 
 import secrets
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import anyio
-from anyio import AsyncFile
 from anyio.to_thread import run_sync
 from mcp.server.caching import CacheableMethod, CacheHint
 from mcp.server.context import ServerRequestContext
@@ -46,6 +45,7 @@ from agentphone_mcp.switchboard import Switchboard
 
 if TYPE_CHECKING:
     import httpx
+    from anyio import AsyncFile
 
     from agentphone_mcp.inside import Inside
 
@@ -55,6 +55,22 @@ _LISTS: tuple[CacheableMethod, ...] = ("tools/list", "prompts/list", "resources/
 _LISTS_ARE_GOOD_MS = 3_600_000
 _ANSWERS_ARE_READ = 86_400.0
 """Seconds for which a person's answer is at least understood, so that one that comes too late is told as such."""
+
+
+class Host(Protocol):
+    """Whoever is served over stdio."""
+
+    def __aiter__(self) -> AsyncIterator[str]:
+        """Give the lines that it says."""
+        ...
+
+    async def write(self, text: str, /) -> object:
+        """Tell it a message, in a line."""
+        ...
+
+    async def flush(self) -> None:
+        """Keep nothing back of what it is told."""
+        ...
 
 
 def create_server(
@@ -141,16 +157,18 @@ class AgentPhoneServer(MCPServer[Any]):
         if inside:
             self._furnish(inside)
 
-    async def run_over(self, host: AsyncFile[str]) -> None:
+    async def run_over(self, host: Host | None = None) -> None:
         """Serve one host until its lines end and what they asked for is answered.
 
         Args:
-            host: gives the lines that the host says, and takes the messages that it is told.
+            host: who that is; None for whoever is at the process's own stdin and stdout.
         """
-        lines = UntilAnswered(host, self.get_ready)
-        self.middleware.insert(0, lines.count)
-        async with stdio_server(cast("AsyncFile[str]", lines), host) as (said, told):
-            await self._lowlevel_server.run(said, told, self._lowlevel_server.create_initialization_options())
+        # The SDK uses no more of a file. Without one it keeps others in the process away from stdin and stdout.
+        file = cast("AsyncFile[str] | None", host)
+        async with stdio_server(file, file) as (said, told):
+            asked = UntilAnswered(said, told, self.get_ready)
+            options = self._lowlevel_server.create_initialization_options()
+            await self._lowlevel_server.run(asked, asked.answers, options)
 
     async def get_ready(self) -> "Inside":
         """Have the inside made, once; whoever asks for more than the list of tools waits for it."""

@@ -1,7 +1,5 @@
 """How a host reaches the server that it starts: over stdio."""
 
-from typing import cast
-
 import anyio
 
 from agentphone_mcp.forerunner.session import Forerunner
@@ -15,8 +13,4 @@ def serve_stdio(server: AgentPhoneServer, ahead: Forerunner | None) -> None:
         server: whoever answers.
         ahead: has read, and answered, what the host said so far; None where nobody has.
     """
-    if ahead is None:
-        server.run("stdio")
-    else:
-        # It has what the SDK uses of a file.
-        anyio.run(server.run_over, cast("anyio.AsyncFile[str]", ahead))
+    anyio.run(server.run_over, ahead)

@@ -10,28 +10,14 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from agentphone_mcp.api.key import DEFAULT_BASE_URL, ApiKey
+from agentphone_mcp.api.key import ApiKey
 from agentphone_mcp.callers import OPERATOR, Scope, covered
-from agentphone_mcp.config import (
-    Config,
-    ConfigError,
-    read,
-    read_cache,
-    read_destinations,
-    read_key,
-    read_request_state_keys,
-    read_session_bus,
-    read_span_exporter,
-    read_state,
-    read_toolsets,
-)
+from agentphone_mcp.config import Config, ConfigError, complete_session_bus, read_cache, read_span_exporter
 from agentphone_mcp.forerunner.answers import EarlyAnswers
 from agentphone_mcp.forerunner.descriptors import Wire
 from agentphone_mcp.forerunner.session import Forerunner
 from agentphone_mcp.forerunner.surface import Surface, load, note_difference
-from agentphone_mcp.guard.books import IN_MEMORY
-from agentphone_mcp.guard.limits import Limits
-from agentphone_mcp.guard.rates import Rates
+from agentphone_mcp.reading import read_config, read_http_settings
 
 if TYPE_CHECKING:
     from agentphone_mcp.hosting.settings import HttpSettings
@@ -54,14 +40,16 @@ def serve(options: dict[str, Any], stdin: TextIO | None, stdout: TextIO | None) 
         # Until all is imported, whatever is made stays: looking for garbage among it takes a twentieth of a start.
         gc.disable()
         stack.callback(gc.enable)
-        is_stdio = options["transport"] == "stdio"
         unheard: list[str] = []
         try:
-            config = _checked(options)
+            config, settings = read_config(options, os.environ), read_http_settings(options)
             surfaces = _Surfaces(config)
-            ahead = _run_ahead(surfaces, stdin, stdout, stack) if is_stdio else None
+            ahead = None if settings else _run_ahead(surfaces, stdin, stdout, stack)
             config = _with_account(config, options, stack, unheard.append)
-            settings = None if is_stdio else _http_settings(options, config)
+            if settings:
+                from agentphone_mcp.hosting.settings import check_key
+
+                check_key(config, settings)
         except ConfigError as wrong:
             raise click.UsageError(str(wrong)) from None
         # The SDK takes half a second to import: a wrong setting should not have to wait for it.
@@ -162,28 +150,6 @@ def _collect_garbage() -> None:
     gc.enable()
 
 
-def _http_settings(options: dict[str, Any], config: Config) -> "HttpSettings":
-    from agentphone_mcp.hosting.settings import HttpSettings, check_key, read_names
-
-    settings = HttpSettings(
-        transport=options["transport"],
-        host=options["host"],
-        port=options["port"],
-        auth=options["http_auth"],
-        tokens_file=options["http_tokens_file"].strip(),
-        jwt_issuer=options["http_jwt_issuer"].strip(),
-        jwks_url=options["http_jwks_url"].strip(),
-        resource_url=options["http_resource_url"].strip(),
-        allowed_hosts=read_names(options["http_allowed_hosts"]),
-        allowed_origins=read_names(options["http_allowed_origins"]),
-        max_sessions=options["http_max_sessions"],
-        max_calls=options["http_max_calls"],
-        idle_timeout=options["http_idle_timeout"],
-    )
-    check_key(config, settings)
-    return settings
-
-
 def _sending_spans(exporter: str, cut: Callable[[str], str]) -> AbstractContextManager[None]:
     try:
         from agentphone_mcp.telemetry import sending_spans
@@ -194,33 +160,6 @@ def _sending_spans(exporter: str, cut: Callable[[str], str]) -> AbstractContextM
         logging.getLogger(__name__).info("spans are not sent: %s; install agentphone-mcp[otel]", missing)
         return nullcontext()
     return sending_spans(exporter, cut)
-
-
-def _checked(options: dict[str, Any]) -> Config:
-    """Check every setting, without looking for what takes its time: the sandbox and the keychain."""
-    auth = options["http_auth"] if options["transport"] != "stdio" else "none"
-    is_sandbox = options["sandbox"]
-    return Config(
-        api_key=None if is_sandbox else read_key(os.environ),
-        base_url=DEFAULT_BASE_URL if is_sandbox else options["base_url"],
-        sub_account=(options["sub_account"] or "").strip() or None,
-        toolsets=read_toolsets(options["toolsets"]),
-        read_only=options["read_only"],
-        timeout=options["timeout"],
-        state=IN_MEMORY if is_sandbox and not options["state"] else read_state(options["state"] or ""),
-        limits=read("AGENTPHONE_LIMITS", Limits.parse, options["limits"]),
-        rates=read("AGENTPHONE_RATES", Rates.parse, options["rates"]),
-        destinations=read_destinations(
-            options["allowed_countries"], options["allowed_recipients"], options["quiet_hours"]
-        ),
-        needs_person=options["approval"] == "human",
-        approval_timeout=options["approval_timeout"],
-        ai_disclosure=options["ai_disclosure"] == "on",
-        send_traceparent=options["send_traceparent"],
-        is_shared=auth != "none",
-        relays=auth == "relay",
-        request_state_keys=read_request_state_keys(os.environ),
-    )
 
 
 def _with_account(config: Config, options: dict[str, Any], stack: ExitStack, warn: Callable[[str], None]) -> Config:
@@ -239,7 +178,7 @@ def _kept_key(base_url: str, warn: Callable[[str], None]) -> ApiKey | None:
     """The key that `login` kept; a keychain that fails is no more than a warning, as a server starts without a key."""
     from agentphone_mcp.keychain import INSTEAD, NoKeychain, find
 
-    read_session_bus(os.environ)
+    complete_session_bus(os.environ)
     try:
         return find(base_url)
     except NoKeychain as cannot:

@@ -156,6 +156,20 @@ def test_a_file_keeps_its_owner(written: Path) -> None:
         assert (file.stat().st_uid, file.stat().st_gid) == (12_345, 54_321)
 
 
+@ROOTS
+def test_an_owner_who_is_not_in_the_files_group_can_change_it(written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They could give nothing to that group; root alone leaves locks that others cannot take."""
+
+    def refusing(*_: object, **__: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    os.chown(written, 12_345, 54_321)
+    monkeypatch.setattr(os, "geteuid", lambda: 12_345)
+    for name in ("chown", "fchown"):
+        monkeypatch.setattr(os, name, refusing)
+    made(written, "alice", "--scope", "read")
+
+
 @POSIX
 def test_another_users_file_is_not_taken_over(written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who may write the folder could replace it, and its owner would have lost it."""

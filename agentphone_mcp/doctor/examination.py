@@ -62,15 +62,17 @@ async def examine(patient: Patient, hosts: HostsCheck | None = None) -> list[Fin
         hosts: looks at the hosts as well.
     """
     settings, said = check_settings(patient.environ)
-    if patient.sandbox is None:
+    if patient.sandbox is not None:
+        url, value = patient.sandbox
+        settings = replace(settings, allowlist=Allowlist.for_base(url, None))
+        key, told = FoundKey(ApiKey(value), "the sandbox"), skipped("key", "a sandbox has its own")
+    elif settings.relays:
+        key, told = None, skipped("key", "each caller brings their own")
+    else:
         keychain = find if settings.has_keychain else None
         look = partial(check_key, patient.environ, settings.allowlist, keychain=keychain, hosts=patient.host_keys)
         # A keychain may have to wait for its user.
         key, told = await run_sync(look)
-    else:
-        url, value = patient.sandbox
-        settings = replace(settings, allowlist=Allowlist.for_base(url, None))
-        key, told = FoundKey(ApiKey(value), "the sandbox"), skipped("key", "a sandbox has its own")
     checks: dict[str, Check] = {
         "installed": lambda: _installed(patient),
         "API": lambda: _api(settings, key),

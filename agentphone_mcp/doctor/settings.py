@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import partial
 from typing import Any, TypeVar
 
 import click
@@ -13,17 +14,14 @@ from agentphone_mcp.config import (
     KEY_VARIABLE,
     Config,
     ConfigError,
-    read,
-    read_destinations,
+    is_left_open,
+    read_key,
     read_request_state_keys,
-    read_state,
-    read_toolsets,
 )
 from agentphone_mcp.doctor.finding import Finding, failure, ok, warning
-from agentphone_mcp.guard.books import IN_MEMORY
-from agentphone_mcp.guard.limits import Limits
-from agentphone_mcp.guard.rates import Rates
+from agentphone_mcp.hosting.settings import check_key
 from agentphone_mcp.options import serving_options
+from agentphone_mcp.reading import read_config, read_http_settings
 
 Read = TypeVar("Read")
 _PREFIX = "AGENTPHONE_"
@@ -44,6 +42,7 @@ class Settings:
         state: where the ledger is kept: a folder, a SQLAlchemy URL, or `IN_MEMORY`.
         has_keychain: whether the system's keychain may be asked for the key.
         is_sandbox: whether the API is to be a sandbox of this process's own.
+        relays: whether each caller brings a key of their own.
     """
 
     allowlist: Allowlist | None
@@ -52,60 +51,64 @@ class Settings:
     state: str
     has_keychain: bool
     is_sandbox: bool
+    relays: bool
 
 
 def check_settings(environ: Mapping[str, str]) -> tuple[Settings, list[Finding]]:
     """Read the settings as serving does, and find all that are wrong."""
-    values, wrong = _typed(environ)
-    for reading in _readings(values, environ):
-        _try(reading, wrong)
-    url = values["base_url"]
+    defaults = _defaults()
+    given, wrong = _given(environ)
+    values = defaults | given
+
+    def read(*names: str) -> Config:
+        return read_config(defaults | {name: values[name] for name in names}, {})
+
     address: list[str] = []
-    base = _try(lambda: Config(base_url=url), address)
-    account = _try(lambda: Config(sub_account=(values["sub_account"] or "").strip() or None), wrong)
-    is_sandbox = bool(values["sandbox"])
+    # One by one, with all others at their defaults.
+    configs = {name: _try(partial(read, name), address if name == "base_url" else wrong) for name in values}
+    _try(lambda: read_request_state_keys(environ), wrong)
+    account = configs["sub_account"]
+    http = _try(lambda: read_http_settings(values), wrong)
+    if http and http.auth == "relay":
+        _try(lambda: check_key(Config(read_key(environ), sub_account=account and account.sub_account), http), wrong)
     settings = Settings(
-        allowlist=Allowlist.for_base(url, None) if base else None,
-        sub_account=account.sub_account if account else None,
+        allowlist=Allowlist.for_base(values["base_url"], None) if configs["base_url"] else None,
+        sub_account=account and account.sub_account,
         timeout=values["timeout"],
-        state=IN_MEMORY if is_sandbox and not values["state"] else read_state(values["state"] or ""),
+        state=read("state", "sandbox").state,
         has_keychain=values["keychain"] == "on",
-        is_sandbox=is_sandbox,
+        is_sandbox=values["sandbox"],
+        relays=http is not None and http.auth == "relay",
     )
     remedy = "Correct it where it is set, or unset it: then the default holds"
     found = [failure("settings", said, remedy) for said in wrong] + _strangers(environ)
-    return settings, [*(found or [ok("settings", _said(environ))]), _address(url, address, is_sandbox=is_sandbox)]
+    told = _address(values["base_url"], address, is_sandbox=settings.is_sandbox)
+    return settings, [*(found or [ok("settings", _said(environ))]), told]
 
 
-def _typed(environ: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
-    """The value of each option of serving, and what click says of those that it cannot read."""
+def _defaults() -> dict[str, Any]:
+    """What each option of serving is without a variable."""
+    with click.Context(_SERVING) as context:
+        defaults = {option.name or "": option.get_default(context) for option in _SERVING.params}
+    # What has no default has a marker of click's own.
+    return {name: value if isinstance(value, str | int | float) else None for name, value in defaults.items()}
+
+
+def _given(environ: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
+    """The value of each option of serving whose variable has one, and what click says of those that it cannot read."""
     values: dict[str, Any] = {}
     wrong: list[str] = []
     with click.Context(_SERVING) as context:
         for option in _SERVING.params:
-            variable, name = str(option.envvar), option.name or ""
-            default = option.get_default(context)
-            # What has no default has a marker of click's own.
-            values[name] = default if isinstance(default, str | int | float) else None
+            variable = str(option.envvar)
+            text = environ.get(variable, "")
+            if is_left_open(text):
+                continue
             try:
-                if given := environ.get(variable):
-                    values[name] = option.type_cast_value(context, given)
+                values[option.name or ""] = option.type_cast_value(context, text)
             except click.BadParameter as bad:
                 wrong.append(f"{variable}: {mask_keys(bad.message).rstrip('.')}")
     return values, wrong
-
-
-def _readings(values: Mapping[str, Any], environ: Mapping[str, str]) -> list[Callable[[], object]]:
-    countries, recipients, hours = (values[name] for name in ("allowed_countries", "allowed_recipients", "quiet_hours"))
-    return [
-        lambda: read_toolsets(values["toolsets"]),
-        lambda: read("AGENTPHONE_LIMITS", Limits.parse, values["limits"]),
-        lambda: read("AGENTPHONE_RATES", Rates.parse, values["rates"]),
-        lambda: read_destinations(countries, "any", "off"),
-        lambda: read_destinations("any", recipients, "off"),
-        lambda: read_destinations("any", "any", hours),
-        lambda: read_request_state_keys(environ),
-    ]
 
 
 def _try(reading: Callable[[], Read], wrong: list[str]) -> Read | None:

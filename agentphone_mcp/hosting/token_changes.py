@@ -33,7 +33,7 @@ def change_tokens(path: Path, wanted: Callable[[Tokens], Tokens]) -> None:
             raise TokensUnusable("it belongs to another user, who alone can change it")
         with FileLock(path.with_name(f".{path.name}.lock"), timeout=_PATIENCE) as lock:
             before = path.stat() if path.exists() else None
-            if before and os.name == "posix":
+            if before and os.name == "posix" and os.geteuid() == 0:
                 # What root has locked must not stay locked for the one whose file it is.
                 os.chown(lock.lock_file, before.st_uid, before.st_gid, follow_symlinks=False)
             text = read_text(path) if before else ""

@@ -3,6 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from agentphone_mcp.sandbox.account_seed import ADA_NUMBER, FRONT_DESK_NUMBER
+from agentphone_mcp.sandbox.callees import CALLEES
+
+_IN_USE = {*CALLEES, ADA_NUMBER, FRONT_DESK_NUMBER}
+
 
 @dataclass(frozen=True)
 class Place:
@@ -16,8 +21,9 @@ class Place:
 
     @property
     def phone_numbers(self) -> Iterator[str]:
-        """Its stock. Below 10 are the sandbox's callees and seeded numbers."""
-        return (f"+1{self.area_code}55501{line:02}" for line in range(10, 100))
+        """Its stock, which is none of anybody who is there from the start."""
+        all_numbers = (f"+1{self.area_code}55501{line:02}" for line in range(100))
+        return (phone_number for phone_number in all_numbers if phone_number not in _IN_USE)
 
 
 PLACES = (

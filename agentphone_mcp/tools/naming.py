@@ -46,11 +46,14 @@ def label(thing_id: str, *known_by: str | None) -> str:
 
 @dataclass(frozen=True)
 class _Known:
-    """The newest things of one kind; `total` of them there are, and `has_more` when not all of them are here."""
+    """The newest things of one kind; `total` of them there are, and `has_more` when not all of them are here.
+
+    Both are None where nobody knows.
+    """
 
     values: list[str]
     total: int | None = None
-    has_more: bool = False
+    has_more: bool | None = None
 
 
 _Row = tuple[str, Sequence[str | None]]
@@ -113,7 +116,7 @@ class Names:
         fit = [value for value in known.values if _fits(value, wanted)]
         # Those that begin with it come first; the others stay in the API's order, the newest first.
         fit.sort(key=lambda value: not _begins(value, wanted))
-        return Completion(values=fit, total=None if known.has_more else len(fit), has_more=known.has_more)
+        return Completion(values=fit, total=len(fit) if known.has_more is False else None, has_more=known.has_more)
 
     async def _newest(self, argument: str) -> _Known:
         # Whoever types while the list is being read waits for that answer; one who gave up leaves it to the next.
@@ -130,7 +133,7 @@ class Names:
                 page, rows = await _LISTS[argument](self._api)
         except (ApiError, TimeoutError):
             # A host would show an error at every keystroke; reading the resource will say what is wrong.
-            return _Known([], 0)
+            return _Known([])
         values = [label(thing_id, *map(self._shown, known_by)) for thing_id, known_by in rows if is_id(thing_id)]
         has_more = len(values) > _MOST or page.next_offset(0, _MOST) is not None
         return _Known(values[:_MOST], page.total, has_more)

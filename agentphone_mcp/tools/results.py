@@ -105,7 +105,15 @@ def shortened(page: Page[Row], shorten: Callable[[Row], Row]) -> Page[Row]:
 
 
 def without(row: Row, *names: str) -> Row:
-    """Leave fields out of what is told of a row."""
+    """Leave fields out of what is told of a row.
+
+    Raises:
+        AttributeError: if it has no such field; one that got another name would be told after all.
+    """
+    fields = type(row).model_fields
+    for name in names:
+        if name not in fields:
+            raise AttributeError(f"{type(row).__name__} has no field {name!r} to leave out", name=name, obj=row)
     return row.model_copy(update=dict.fromkeys(names))
 
 

@@ -21,7 +21,7 @@ OPENED = {
     "account_id": "acc_1",
     "agent_id": "agt_1",
     "number_id": "num_1",
-    "phone_number": "+14155550110",
+    "phone_number": "+14155550112",
     "api_key": NEW_KEY,
 }
 SIGN_UP = Allowlist.for_sign_up(DEFAULT_BASE_URL)

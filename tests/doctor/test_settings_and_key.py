@@ -132,6 +132,46 @@ def test_every_wrong_setting_is_named(doctor: Any, api: Any) -> None:
     assert all(finding["remedy"] for finding in said)
 
 
+@pytest.mark.parametrize("blank", ["", " ", "${user_config.timeout}"], ids=["empty", "blank", "unfilled-field"])
+def test_a_variable_without_a_value(doctor: Any, api: Any, blank: str) -> None:
+    """It is as good as not set, as it is to the server."""
+    report = doctor("--no-hosts", AGENTPHONE_TIMEOUT=blank, AGENTPHONE_READ_ONLY=blank, AGENTPHONE_SUB_ACCOUNT=blank)
+    assert report.of("settings")["status"] == "ok", report.text
+
+
+HTTP = {"AGENTPHONE_TRANSPORT": "streamable-http"}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        pytest.param({"AGENTPHONE_HTTP_AUTH": "token"}, "AGENTPHONE_HTTP_TOKENS_FILE is not set", id="no-tokens"),
+        pytest.param({"AGENTPHONE_HOST": "0.0.0.0"}, "AGENTPHONE_HTTP_AUTH: everybody", id="everybody"),
+        pytest.param({"AGENTPHONE_HTTP_AUTH": "relay"}, "leave AGENTPHONE_API_KEY out", id="relay-with-a-key"),
+    ],
+)
+def test_a_server_that_would_not_serve_over_http(doctor: Any, api: Any, wrong: dict[str, str], said: str) -> None:
+    """It would end at its start, with the same sentence; over stdio nobody reads these settings."""
+    report = doctor("--no-hosts", **HTTP, **wrong)
+    found = report.fails_in("settings")
+    assert said in found["said"]
+    assert doctor("--no-hosts", **wrong).of("settings")["status"] == "ok"
+
+
+def test_a_sandbox_has_nothing_to_relay(doctor: Any, home: Path) -> None:
+    """It has one key."""
+    found = doctor("--no-hosts", "--sandbox", **HTTP, AGENTPHONE_HTTP_AUTH="relay").fails_in("settings")
+    assert "nothing to relay" in found["said"]
+
+
+def test_a_relaying_server_needs_no_key(doctor: Any, api: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its callers have theirs, so that none is looked for."""
+    monkeypatch.delenv("AGENTPHONE_API_KEY")
+    report = doctor("--no-hosts", **HTTP, AGENTPHONE_HTTP_AUTH="relay")
+    assert report.checks("failure") == []
+    assert report.of("key")["status"] == "skipped"
+
+
 def test_a_misspelt_variable(doctor: Any, api: Any) -> None:
     """It would otherwise have no effect, and nobody would know why."""
     found = doctor("--no-hosts", AGENTPHONE_QUIET_HOUR="21:00-08:00").warns_in("settings")

@@ -12,7 +12,7 @@ import pytest
 from mcp.client import Client
 from mcp.client.stdio import StdioServerParameters
 
-from agentphone_mcp.config import BUS_VARIABLE, read_session_bus
+from agentphone_mcp.config import BUS_VARIABLE, complete_session_bus
 from agentphone_mcp.sandbox import Sandbox
 
 ROOT = Path(__file__).parents[2]
@@ -245,11 +245,11 @@ def test_the_session_bus_is_found_where_a_host_did_not_name_it(tmp_path: Path) -
     environ: dict[str, str] = {}
     folder = tmp_path / str(os.getuid())
     folder.mkdir()
-    read_session_bus(environ, tmp_path)
+    complete_session_bus(environ, tmp_path)
     assert environ == {}
     with socket.socket(socket.AF_UNIX) as bus:
         bus.bind(os.path.relpath(folder / "bus"))
-        read_session_bus(environ, tmp_path)
+        complete_session_bus(environ, tmp_path)
     assert environ == {BUS_VARIABLE: f"unix:path={folder / 'bus'}"}
-    read_session_bus(environ, tmp_path / "elsewhere")
+    complete_session_bus(environ, tmp_path / "elsewhere")
     assert environ == {BUS_VARIABLE: f"unix:path={folder / 'bus'}"}

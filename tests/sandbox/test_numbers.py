@@ -7,6 +7,8 @@ import httpx
 import pytest
 
 from agentphone_mcp.sandbox import Sandbox
+from agentphone_mcp.sandbox.account_seed import ADA_NUMBER, FRONT_DESK_NUMBER
+from agentphone_mcp.sandbox.callees import CALLEES
 
 
 async def test_buying_a_number_costs_three_dollars(api: httpx.AsyncClient, sandbox: Sandbox) -> None:
@@ -122,6 +124,17 @@ async def test_available_numbers_fit_the_search(api: httpx.AsyncClient, query: d
     found = (await api.get("/v1/numbers/available", params={**query, "limit": "3"})).json()["data"]
     assert [row["city"] for row in found] == [city] * 3
     assert found == (await api.get("/v1/numbers/available", params={**query, "limit": "3"})).json()["data"]
+
+
+async def test_nobodys_number_is_on_offer(api: httpx.AsyncClient) -> None:
+    """Neither the desk's nor a callee's nor Ada's, also when the desk has given its up."""
+    await api.delete("/v1/numbers/num_frontdesk")
+    found = (await api.get("/v1/numbers/available", params={"areaCode": "415", "limit": 100})).json()["data"]
+    offered = {row["phoneNumber"] for row in found}
+    assert offered
+    assert offered & {*CALLEES, ADA_NUMBER, FRONT_DESK_NUMBER} == set()
+    bought = (await api.post("/v1/numbers", json={"areaCode": "415"})).json()["phoneNumber"]
+    assert bought in offered
 
 
 async def test_a_number_in_use_is_not_on_offer(api: httpx.AsyncClient) -> None:

@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
+from agentphone_mcp.api.contacts import Contact
 from agentphone_mcp.guard.untrusted import mark
+from agentphone_mcp.tools.results import without
 
 MOST_BYTES = 4_775
 """The vendor's own server takes 6,428 for the same account and as many voices, with fewer of the ids."""
@@ -270,3 +272,11 @@ async def test_the_numbers_that_are_left_are_told_where_nothing_else_says_it(ass
     assert rest == {"plan": "pro", "limits": {"numbers": 5}, "numbers_remaining": 2}
     assert known == {"plan": "pro", "limits": {"numbers": 5}, "numbers_used": 3}
     assert unlimited == {"numbers_used": 3, "numbers_remaining": 2}
+
+
+def test_only_what_is_there_can_be_left_out() -> None:
+    """A field that got another name would otherwise be told from then on, and nobody would notice."""
+    contact = Contact(id="con_1", name="Ada", email="ada@example.com")
+    assert without(contact, "email", "notes") == Contact(id="con_1", name="Ada")
+    with pytest.raises(AttributeError, match="Contact has no field 'e_mail' to leave out"):
+        without(contact, "email", "e_mail")
