@@ -9,47 +9,31 @@ from agentphone_mcp.guard.entries import MAY_HAVE_HAPPENED
 from agentphone_mcp.guard.ledger_store import deeds
 from agentphone_mcp.guard.limits import Cap
 
-_repeats = deeds.alias("repeats")
+# Spelled out, as SQLAlchemy writes an `in_` anew each time.
+_may_have_happened = sa.or_(*(deeds.c.outcome == outcome for outcome in MAY_HAVE_HAPPENED))
+_alike = sa.and_(deeds.c.account == sa.bindparam("account"), deeds.c.tool == sa.bindparam("tool"), _may_have_happened)
+_is_same = deeds.c.fingerprint == sa.bindparam("fingerprint")
+_has_subject = deeds.c.subject == sa.bindparam("subject")
+# The row of a question is older than the deed that it becomes, so that ids tell nothing of the order.
+_happened_at = sa.func.coalesce(deeds.c.settled_at, deeds.c.at)
 
-
-def _may_have_happened(table: sa.FromClause) -> sa.ColumnElement[bool]:
-    """Whether it counts; spelled out, as SQLAlchemy writes an `in_` anew each time."""
-    return sa.or_(*(table.c.outcome == outcome for outcome in MAY_HAVE_HAPPENED))
-
-
-def _alike(table: sa.FromClause) -> sa.ColumnElement[bool]:
-    """The deeds of a tool that may have happened."""
-    mine = table.c.account == sa.bindparam("account"), table.c.tool == sa.bindparam("tool")
-    return sa.and_(*mine, _may_have_happened(table))
-
-
-SAME: sa.Select[Any] = (
-    sa.select(deeds)
-    .where(_alike(deeds), deeds.c.fingerprint == sa.bindparam("fingerprint"))
-    .order_by(deeds.c.id.desc())
-    .limit(1)
-)
-"""The latest deed with the same arguments; takes account, tool and fingerprint."""
-
-_LAST_REPEAT = (
-    sa.select(sa.func.coalesce(sa.func.max(_repeats.c.id), 0))
-    .where(_alike(_repeats), _repeats.c.subject == sa.bindparam("subject"), _repeats.c.repeated)
-    .scalar_subquery()
-)
-
-DOUBTED: sa.Select[Any] = (
+MAY_BLOCK: sa.Select[Any] = (
     sa.select(deeds)
     .where(
-        _alike(deeds),
-        deeds.c.subject == sa.bindparam("subject"),
+        _alike,
+        _is_same | _has_subject,
         # A pending one that turns out to be lost is in doubt as well.
-        deeds.c.was_unknown | (deeds.c.outcome == "pending"),
-        deeds.c.id >= _LAST_REPEAT,
+        deeds.c.was_unknown | (deeds.c.outcome == "pending") | (_is_same & (_happened_at > sa.bindparam("since"))),
     )
-    .order_by(deeds.c.id.desc())
+    .order_by(_is_same.desc(), _happened_at.desc(), deeds.c.id.desc())
 )
-"""Those on the same subject that are or were in doubt, since one was repeated; takes account, tool and subject."""
+"""Those with the same arguments that are of late, and those with these or on the same subject that are under way, or
+are or were in doubt; the same first, the latest first. Takes account, tool, fingerprint, subject and since."""
 
+REPEATS: "sa.Select[Any, Any, Any]" = sa.select(deeds.c.id, deeds.c.at, deeds.c.fingerprint).where(
+    _alike, _is_same | _has_subject, deeds.c.repeated
+)
+"""Those that were wanted although the like was done or in doubt; takes account, tool, fingerprint and subject."""
 
 WRITE = sa.insert(deeds)
 """Takes the columns of a row."""
@@ -66,7 +50,7 @@ def counted(cap: Cap, *, one_by_one: bool) -> "sa.Select[Any, Any]":
     query = sa.select(*(what if one_by_one else summed)).where(
         deeds.c.account == sa.bindparam("account"),
         deeds.c.at > sa.bindparam("since"),
-        _may_have_happened(deeds),
+        _may_have_happened,
     )
     if cap.tool:
         query = query.where(deeds.c.tool == cap.tool)

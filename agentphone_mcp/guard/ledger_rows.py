@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from agentphone_mcp.guard.entries import Entry, Intent
 from agentphone_mcp.guard.holders import is_gone
-from agentphone_mcp.guard.ledger_queries import DOUBTED, SAME, counted
+from agentphone_mcp.guard.ledger_queries import MAY_BLOCK, REPEATS, counted
 from agentphone_mcp.guard.ledger_store import deeds
 from agentphone_mcp.guard.limits import Cap, CapReached
 
@@ -21,15 +21,19 @@ def earlier_than(intent: Intent, connection: sa.Connection, now: float, *, repea
     """The deed that this one would do again: the same one of late, or one of the same subject that is in doubt."""
     if repeat and intent.is_repeatable:
         return None
-    mine = {"account": intent.account, "tool": intent.tool}
-    for query, one in ((SAME, {"fingerprint": intent.fingerprint}), (DOUBTED, {"subject": intent.subject})):
-        for row in connection.execute(query, mine | one).mappings().all():
-            entry = entry_of(row, connection, now)
-            is_doubtful = entry.outcome == "unknown" or row["was_unknown"]
-            is_in_the_way = entry.outcome != "done" or (intent.is_repeatable and _is_recent(entry, now))
-            # Of two that destroy the same, the second must see what the first has left.
-            if is_in_the_way and (is_doubtful or query is SAME or not intent.is_repeatable):
-                return entry
+    like: dict[str, Any] = {"account": intent.account, "tool": intent.tool}
+    like |= {"fingerprint": intent.fingerprint, "subject": intent.subject}
+    repeats = connection.execute(REPEATS, like).all()
+    for row in connection.execute(MAY_BLOCK, like | {"since": now - REPLAY_SECONDS}).mappings().all():
+        entry = entry_of(row, connection, now)
+        is_same = entry.fingerprint == intent.fingerprint
+        is_doubtful = entry.outcome == "unknown" or row["was_unknown"]
+        is_in_the_way = entry.outcome != "done" or (intent.is_repeatable and _is_recent(entry, now))
+        # Of two that destroy the same, the second must see what the first has left.
+        is_like = is_same or not intent.is_repeatable
+        counts = not _is_released(entry, repeats, by_the_same=is_same) if is_doubtful else is_like
+        if is_in_the_way and counts:
+            return entry
     return None
 
 
@@ -61,6 +65,17 @@ def seen(row: sa.RowMapping, now: float) -> Entry:
     if row["outcome"] == "pending" and (is_gone(row["holder"]) or now > row["doubtful_after"]):
         said |= {"outcome": "unknown", "reason": _LOST_HOLDER}
     return Entry(**said)
+
+
+def _is_released(doubt: Entry, repeats: "Sequence[sa.Row[Any, Any, Any]]", *, by_the_same: bool) -> bool:
+    """Whether somebody who could know of a doubt repeated it: both asked for it and did it later.
+
+    What was asked before a doubt arose, and was agreed to after that, has the older row.
+    """
+    return any(
+        one.id > doubt.id and one.at >= doubt.at and (one.fingerprint == doubt.fingerprint or not by_the_same)
+        for one in repeats
+    )
 
 
 def _is_recent(entry: Entry, now: float) -> bool:

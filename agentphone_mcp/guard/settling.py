@@ -21,7 +21,8 @@ LookUp = Callable[[Entry, frozenset[str]], Awaitable[Found | None]]
 LengthOf = Callable[[Entry], Awaitable[Length]]
 """Asks the API how long a call lasted."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 2.0, 300.0
-"""Seconds before the API is asked again of the same row; doubled each time, up to what an estimate covers."""
+"""Seconds before the API is asked again of the same row, or a ledger that fails is tried again; doubled each time, up
+to what an estimate covers."""
 _MOST_AT_ONCE = 10
 _HOPELESS_AFTER = 86_400
 """Seconds after which a doubt is looked into only when somebody asks for the deed again."""
@@ -48,6 +49,13 @@ class Settler:
         self._unwritten: deque[Callable[[Ledger], None]] = deque()
         self._pauses: dict[int, float] = {}
         self._due: dict[int, float] = {}
+        self._pause_of_failure = 0.0
+
+    @property
+    def pause(self) -> float:
+        """Seconds until something that is open is due, or until a ledger that fails is tried again."""
+        now = time.monotonic()
+        return self._pause_of_failure or max(0.0, min((*self._due.values(), now + _LONGEST_PAUSE)) - now)
 
     async def settle(self, entry: Entry) -> Found | None:
         """Find out whether a deed happened, and write it down; None where that still cannot be told."""
@@ -87,33 +95,42 @@ class Settler:
         """Settle what can be settled now; says whether something is open still. Failures end in the log alone."""
         if not self.books.may_exist:
             return False
+        # Of a ledger that stays broken one line is enough; what it says meanwhile is there for whoever looks closer.
+        level = logging.DEBUG if self._pause_of_failure else logging.WARNING
         try:
-            while self._unwritten:
-                await self.books.ask(self._unwritten[0])
-                self._unwritten.popleft()
-            doubts, estimates = await self.books.ask(self._doubts), await self.books.ask(self._estimates)
-            rows = {entry.id for entry in (*doubts, *estimates)}
-            self._due = {row: due for row, due in self._due.items() if row in rows}
-            self._pauses = {row: pause for row, pause in self._pauses.items() if row in rows}
-            asked, costs_asked = self._due_of(doubts), self._due_of(estimates)
-            found = [await self.settle(entry) for entry in asked]
-            is_open = await self._settle_costs(costs_asked) or None in found
-            is_open = is_open or len(asked) + len(costs_asked) < len(rows)
-            return is_open or await self.books.ask(lambda ledger: ledger.has_pending(self.account))
+            is_open = await self._settle_all()
         except LedgerUnavailable as broken:
-            logger.warning("the ledger cannot be reconciled: %s", broken)
+            logger.log(level, "the ledger cannot be reconciled: %s", broken)
         except Exception:
-            logger.exception("the ledger could not be reconciled")
+            logger.log(level, "the ledger could not be reconciled", exc_info=True)
+        else:
+            if self._pause_of_failure:
+                logger.info("the ledger can be reconciled again")
+            self._pause_of_failure = 0.0
+            return is_open
+        self._pause_of_failure = min(2 * self._pause_of_failure, _LONGEST_PAUSE) or _FIRST_PAUSE
         return True
+
+    async def _settle_all(self) -> bool:
+        while self._unwritten:
+            await self.books.ask(self._unwritten[0])
+            self._unwritten.popleft()
+        doubts, estimates = await self.books.ask(self._doubts), await self.books.ask(self._estimates)
+        rows = {entry.id for entry in (*doubts, *estimates)}
+        self._due = {row: due for row, due in self._due.items() if row in rows}
+        self._pauses = {row: pause for row, pause in self._pauses.items() if row in rows}
+        asked, costs_asked = self._due_of(doubts), self._due_of(estimates)
+        found = [await self.settle(entry) for entry in asked]
+        is_open = await self._settle_costs(costs_asked) or None in found
+        is_open = is_open or len(asked) + len(costs_asked) < len(rows)
+        return is_open or await self.books.ask(lambda ledger: ledger.has_pending(self.account))
 
     async def keep_settling(self) -> None:
         """Settle what earlier runs left open, and what this one leaves, as soon as it can be told; never ends."""
         while True:
             self._news = anyio.Event()
             if await self.settle_all():
-                longest = _FIRST_PAUSE if self._unwritten else _LONGEST_PAUSE
-                next_due = min((*self._due.values(), time.monotonic() + longest))
-                with anyio.move_on_after(max(0.0, next_due - time.monotonic())):
+                with anyio.move_on_after(self.pause):
                     await self._news.wait()
             else:
                 await self._news.wait()

@@ -55,6 +55,47 @@ def test_a_repeat_releases_what_was_in_doubt(ledger: Any, intent: Intending) -> 
     assert isinstance(ledger.begin(intent("Text three")), int)
 
 
+@pytest.mark.parametrize("what", ["Text one", "Text three"], ids=["same", "reworded"])
+def test_a_doubt_is_not_released_by_a_repeat_that_came_before_it(
+    ledger: Any, clock: Any, intent: Intending, what: str
+) -> None:
+    """The row of its question is older than the repeat; nobody knew of a doubt then."""
+    question = ledger.ask(intent("Text one"))
+    ledger.done(intent("Text one"), repeat=True)
+    ledger.done(intent("Text two"), repeat=True)
+    clock.now += 11 * MINUTE
+    lost = ledger.in_doubt(intent("Text one", question=question.id))
+    clock.now += 11 * MINUTE
+    found = ledger.begin(intent(what))
+    assert isinstance(found, Entry)
+    assert (found.id, found.outcome) == (lost, "unknown")
+
+
+def test_a_repeat_that_was_asked_about_before_the_doubt_does_not_release_it(
+    ledger: Any, clock: Any, intent: Intending
+) -> None:
+    """Whoever agreed may not have known."""
+    question = ledger.ask(intent("Text two"), repeat=True)
+    lost = ledger.in_doubt(intent("Text one"))
+    clock.now += 1
+    ledger.done(intent("Text two", question=question.id), repeat=True)
+    found = ledger.begin(intent("Text three"))
+    assert isinstance(found, Entry)
+    assert found.id == lost
+
+
+def test_a_released_doubt_of_the_same_deed_blocks_it_no_more(ledger: Any, clock: Any, intent: Intending) -> None:
+    """Also when its own time is up only after it was repeated; and whatever a look-up finds later."""
+    ledger.begin(intent())
+    ledger.in_doubt(intent(), repeat=True)
+    ledger.done(intent(), repeat=True)
+    clock.now += 11 * MINUTE
+    released, again = ledger.doubts("a" * 16)
+    ledger.settle_doubt(again, Found("done", {"id": "call_2"}))
+    assert released.outcome == "unknown"
+    assert isinstance(ledger.begin(intent()), int)
+
+
 @pytest.mark.parametrize("outcome", ["failed", "refused"])
 def test_a_repeat_that_came_to_nothing_releases_nothing(ledger: Any, intent: Intending, outcome: Any) -> None:
     """It is as if nobody had asked for it."""

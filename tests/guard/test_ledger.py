@@ -101,6 +101,45 @@ def test_a_repeat_is_done_although_the_same_was_done(ledger: Any, intent: Intend
     assert found.id == second
 
 
+def test_what_was_agreed_to_late_is_remembered_from_when_it_was_done(
+    ledger: Any, clock: Any, intent: Intending
+) -> None:
+    """The row of its question is older than that of the same deed, done while the person was thinking."""
+    question = ledger.ask(intent(), repeat=True)
+    ledger.done(intent())
+    clock.now += 5 * MINUTE
+    row = ledger.done(intent(question=question.id), repeat=True)
+    clock.now += 10 * MINUTE - 1
+    found = ledger.begin(intent())
+    assert isinstance(found, Entry)
+    assert found.id == row == question.id
+    clock.now += 1
+    assert isinstance(ledger.begin(intent()), int)
+
+
+def test_what_is_under_way_is_not_hidden_by_a_newer_row(ledger: Any, clock: Any, intent: Intending) -> None:
+    """Its question was asked before the same was done, and is answered long after."""
+    question = ledger.ask(intent(), repeat=True)
+    ledger.done(intent())
+    clock.now += 11 * MINUTE
+    row = ledger.begin(intent(question=question.id), repeat=True)
+    found = ledger.begin(intent())
+    assert isinstance(found, Entry)
+    assert (found.id, found.outcome) == (row, "pending")
+
+
+def test_the_longer_of_two_is_remembered_from_its_own_end(ledger: Any, clock: Any, intent: Intending) -> None:
+    """The second was quick, and is forgotten first."""
+    first = ledger.begin(intent())
+    ledger.done(intent(), repeat=True)
+    clock.now += 2 * MINUTE
+    ledger.settle(first, "done")
+    clock.now += 9 * MINUTE
+    found = ledger.begin(intent())
+    assert isinstance(found, Entry)
+    assert found.id == first
+
+
 def test_what_is_gone_is_gone_once(ledger: Any, intent: Intending) -> None:
     """What is destroyed is not replayed, and `repeat` opens no second way to it while the first is under way."""
     release = intent("Release it", tool="release_number", to_number=None, is_repeatable=False)
@@ -190,6 +229,7 @@ def test_nothing_is_done_twice_or_forgotten_by_any_order_of_steps(
         same = [one for one in happened if one[0] == what][-1:]
         repeats = [place for place, one in enumerate(happened) if one[3]]
         blocked = any(one[1] != "done" or clock.now - one[2] < 10 * MINUTE for one in same)
+        blocked |= any(one[:2] == (what, "pending") for one in happened)
         blocked |= any(one[1] == "unknown" for one in happened[max(repeats, default=0) :])
         found = sqlite_ledger.begin(intent(what, account=account), repeat=repeat, within=DAY)
         assert isinstance(found, int) == (repeat or not blocked)

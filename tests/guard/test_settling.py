@@ -1,6 +1,6 @@
 """Doubts and estimates are settled by what the API says now; where it says nothing they stay."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +13,10 @@ from agentphone_mcp.guard.settling import Settler
 
 FAILS = ServerError(RequestLine("GET", "/v1/calls", {}), "oops", status=500)
 CALL = Intent("account", "place_call", "f", "+14155559999", "Call.", cost=1_100_000, minute_cost=220_000)
+
+
+async def nothing(*_: Any) -> None:
+    """An API that tells nothing."""
 
 
 def _told(answer: Any) -> Any:
@@ -97,9 +101,6 @@ async def test_a_look_up_is_told_what_came_of_other_deeds(deed, books) -> None:
         seen.append(claimed)
         return Found("done", {"id": f"found_{len(seen)}"})
 
-    async def nothing(_: Entry) -> None:
-        return None
-
     await Settler("account", books, look_up, nothing).settle_all()
     assert seen == [{"id_1"}, {"id_1", "found_1"}]
 
@@ -138,6 +139,77 @@ async def test_a_ledger_that_cannot_be_read_stops_no_server(settler, books, deed
         file.write_bytes(b"no database" * 1_000)
     await settler().settle_all()
     assert "cannot be reconciled" in caplog.text
+
+
+class BrokenBooks(Books):
+    """A ledger that cannot be read until it is mended."""
+
+    is_broken = True
+
+    async def ask(self, what: Any) -> Any:
+        """Read or write, or say that it cannot be done."""
+        if self.is_broken:
+            raise LedgerUnavailable("the ledger", "the disk is gone")
+        return await super().ask(what)
+
+
+@pytest.fixture
+def broken_books(books, state) -> Generator[BrokenBooks]:
+    """A ledger in the same place, which fails for now."""
+    books.open()
+    broken = BrokenBooks(str(state))
+    yield broken
+    broken.close()
+
+
+async def test_a_ledger_that_stays_broken_is_tried_ever_more_seldom(broken_books) -> None:
+    """Also while something is open that was due before it broke, and from the start again once it worked."""
+    broken_books.is_broken = False
+    row = broken_books.open().reserve(CALL, [], repeat=False, within=60)
+    broken_books.open().settle(row, "unknown")
+    settling = Settler("account", broken_books, nothing, nothing)
+    await settling.settle_all()
+    broken_books.is_broken = True
+    pauses: list[float] = []
+    for _ in range(10):
+        assert await settling.settle_all()
+        pauses.append(settling.pause)
+    assert pauses == [2, 4, 8, 16, 32, 64, 128, 256, 300, 300]
+    broken_books.is_broken = False
+    await settling.settle_all()
+    broken_books.is_broken = True
+    await settling.settle_all()
+    assert settling.pause == 2
+
+
+async def test_what_was_not_written_yet_hurries_no_broken_ledger(broken_books) -> None:
+    """It waits for the ledger like everything else."""
+    settling = Settler("account", broken_books, nothing, nothing)
+    settling.write_later(lambda ledger: None)
+    for _ in range(3):
+        await settling.settle_all()
+    assert settling.pause == 8
+
+
+@pytest.mark.parametrize(
+    "failure", [LedgerUnavailable("the ledger", "locked"), ValueError("a bug")], ids=["unavailable", "bug"]
+)
+async def test_the_log_says_once_that_a_ledger_fails_and_once_that_it_works_again(books, caplog, failure: Any) -> None:
+    """However often it was tried in between."""
+    failures = [failure] * 3
+
+    def fail(_: Any) -> None:
+        if failures:
+            raise failures.pop()
+
+    caplog.set_level("INFO", "agentphone_mcp.guard.settling")
+    books.open()
+    settling = Settler("account", books, nothing, nothing)
+    settling.write_later(fail)
+    for _ in range(5):
+        await settling.settle_all()
+    assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
+    assert "can be reconciled again" in caplog.messages[-1]
 
 
 async def test_what_could_not_be_written_is_written_first_when_it_can_be(settler, books, state) -> None:
