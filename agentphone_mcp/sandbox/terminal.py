@@ -77,7 +77,9 @@ def _harmless(words: str) -> str:
 
 
 def _request(row: Json) -> Cells:
-    status: int = row["status"]
+    status: int | None = row["status"]
+    if status is None:
+        return (row["method"], "bold"), ("dropped", "red"), (row["path"], "")
     style = "green" if status < 300 else "yellow" if status < 500 else "red"
     return (row["method"], "bold"), (str(status), style), (row["path"], "")
 
