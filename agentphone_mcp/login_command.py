@@ -62,7 +62,10 @@ def login(
     except KeyFileError as cannot:
         raise click.ClickException(str(cannot)) from None
     if key_file:
-        click.echo(f"Set AGENTPHONE_API_KEY_FILE to {key_file} where your host starts the server.")
+        click.echo(
+            f'Next: run agentphone-mcp install HOST --key-file "{key_file}", or set AGENTPHONE_API_KEY_FILE to '
+            f"{key_file} where your host starts the server."
+        )
     elif variable := read_key_variable(os.environ):
         click.echo(
             f"{variable} is set here and wins over the keychain: remove it wherever your host sets it, too.", err=True

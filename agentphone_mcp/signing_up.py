@@ -137,7 +137,10 @@ def _into_keychain(base_url: str, key: str, file: KeyFile) -> str:
 def _in_file(file: KeyFile) -> str:
     if not file.is_written:
         return "the key could not be written to a file: make a new one in AgentPhone's console."
-    return f"the key is in {file.path}, which only you can read: set AGENTPHONE_API_KEY_FILE to that path."
+    return (
+        f"the key is in {file.path}, which only you can read: run agentphone-mcp install HOST --key-file with that "
+        "path, or set AGENTPHONE_API_KEY_FILE to it."
+    )
 
 
 def _ask(base_url: str, what: Callable[[SigningUp], Awaitable[Told]]) -> Told:

@@ -88,7 +88,8 @@ def test_a_key_can_be_kept_in_a_file(sandbox: Sandbox, kept: Kept, run: Run, tmp
     assert file.read_text() == f"{sandbox.key}\n"
     if os.name == "posix":
         assert file.stat().st_mode & 0o777 == 0o600
-    assert f"Set AGENTPHONE_API_KEY_FILE to {file}" in ended.stdout
+    assert f'agentphone-mcp install HOST --key-file "{file}"' in ended.stdout
+    assert f"set AGENTPHONE_API_KEY_FILE to {file}" in ended.stdout
     again = run(*options, told=sandbox.key)
     assert (again.returncode, kept()) == (1, {})
     assert "exists already" in again.stderr

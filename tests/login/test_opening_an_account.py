@@ -177,6 +177,7 @@ async def test_a_key_that_the_keychain_does_not_take_stays_in_a_file(
     assert (status, kept()) == (1, {})
     assert file.read_text() == f"{sandbox.key}\n"
     assert str(file) in said
+    assert "agentphone-mcp install HOST --key-file" in said
     assert sandbox.key not in said
     assert len([line for line in said.splitlines() if "Error" in line]) == 1
 
