@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import click
 import platformdirs
 
-from agentphone_mcp.api.key import DEFAULT_BASE_URL, mask_keys
+from agentphone_mcp.api.key import DEFAULT_BASE_URL, is_loopback, mask_keys
 from agentphone_mcp.config import TOOLSETS, ConfigError, read_session_bus, read_toolsets
 from agentphone_mcp.hosts import editing, files
 from agentphone_mcp.hosts.catalog import HOSTS, Host
@@ -131,8 +131,18 @@ def _check(wishes: Wishes, *, uninstall: bool, only_print: bool, file: Path | No
         return
     if wishes.read_only or wishes.toolsets or wishes.key_file:
         raise click.UsageError("a server that runs elsewhere is set up there: --remote takes --plain-key alone")
-    if not _is_address(wishes.remote):
+    _check_remote(wishes.remote)
+
+
+def _check_remote(remote: str) -> None:
+    if not _is_address(remote):
         raise click.UsageError("--remote takes a URL such as https://phone.example.com/mcp, without a password")
+    url = urlsplit(remote)
+    if url.scheme != "https" and not is_loopback(url.hostname or ""):
+        raise click.UsageError(
+            "over http anybody on the way could read the token, which can spend money: --remote takes https, or this "
+            "machine's own address"
+        )
 
 
 def _is_address(remote: str) -> bool:

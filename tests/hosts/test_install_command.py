@@ -221,6 +221,8 @@ def test_a_second_file_of_the_same_host_is_named(run: Install, home: Path) -> No
         pytest.param(["zed", "--remote", "http://[::1/mcp"], "--remote takes a URL such as https://", id="no-address"),
         pytest.param(["zed", "--remote", "https://a.b:99999"], "--remote takes a URL such as https://", id="no-port"),
         pytest.param(["zed", "--remote", "https://a.b/\nmcp"], "--remote takes a URL such as https://", id="line-end"),
+        pytest.param(["zed", "--remote", "http://phone.example.com/mcp"], "could read the token", id="in-the-clear"),
+        pytest.param(["zed", "--remote", "http://127.0.0.1.example.com/mcp"], "could read the token", id="look-alike"),
         pytest.param(["zed", "--remote", "https://me:pw@a.b"], "without a password", id="password"),
         pytest.param(["zed", "--remote", "https://a.b", "--read-only"], "is set up there", id="remote-options"),
         pytest.param(["zed", "--sandbox", "--plain-key"], "--sandbox needs neither a key", id="sandbox-key"),
@@ -239,6 +241,15 @@ def test_what_cannot_be_done_is_told_in_a_sentence(arguments: list[str], said: s
     """And nothing is written."""
     assert said in refusal(run(*arguments))
     assert [file for file in home.rglob("*") if file.is_file() and file.stem != "uvx"] == []
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:8000/mcp", "http://localhost/mcp", "HTTP://[::1]:8000/mcp"])
+def test_a_token_may_go_over_plain_http_within_this_machine(
+    url: str, run: Install, file_of: Callable[[str], Path]
+) -> None:
+    """Where nobody is on the way."""
+    assert run("cursor", "--remote", url).exit_code == 0
+    assert url in file_of("cursor").read_text(encoding="utf-8")
 
 
 @pytest.mark.skipif(any((folder / "uvx").exists() for folder in HOMEBREW), reason="everybody here has uvx")
