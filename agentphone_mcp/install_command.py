@@ -20,7 +20,7 @@ from agentphone_mcp.hosts.choosing import Wishes, set_up
 from agentphone_mcp.hosts.entries import CannotEnter, entry, inputs
 from agentphone_mcp.hosts.files import CannotChange, Change
 from agentphone_mcp.hosts.places import Place, read_place
-from agentphone_mcp.hosts.programs import ANYWHERE, NoProgram, Program, find_program
+from agentphone_mcp.hosts.programs import ANYWHERE, NoProgram, Program, find_program, shared_program
 from agentphone_mcp.options import KEYCHAIN
 
 _ALL = "all"
@@ -196,8 +196,10 @@ def _targets(host: Host, place: Place, project: Path | None, file: Path | None, 
 
 
 def _program(target: _Target, wishes: Wishes) -> Program:
-    if wishes.is_shared or wishes.remote:
+    if wishes.remote:
         return ANYWHERE
+    if wishes.is_shared:
+        return shared_program(target.place)
     return find_program(target.place, sys.argv[0])
 
 

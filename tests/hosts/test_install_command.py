@@ -254,10 +254,17 @@ def test_a_token_may_go_over_plain_http_within_this_machine(
 
 @pytest.mark.skipif(any((folder / "uvx").exists() for folder in HOMEBREW), reason="everybody here has uvx")
 def test_without_uvx_it_is_said_how_to_get_it(run: Install, uvx: Path) -> None:
-    """A project needs none here, as others have their own."""
+    """A project needs none here, as others have their own; but who works on it here is told."""
     uvx.unlink()
     assert "hosts start the server by uvx, which is not found here: get uv with" in refusal(run("cursor"))
-    assert run("cursor", "--project", "--print").exit_code == 0
+    shared = run("cursor", "--project", "--print")
+    assert shared.exit_code == 0
+    assert "There is no uvx here, by which the server is started: get uv with" in shared.stderr
+
+
+def test_with_uvx_nothing_is_said_of_it_in_a_project(run: Install, tmp_path: Path) -> None:
+    """There is nothing to do."""
+    assert "There is no uvx" not in run("cursor", "--project", str(tmp_path)).stdout
 
 
 @pytest.mark.skipif(os.name != "posix", reason="a pretended terminal is POSIX's")
