@@ -227,7 +227,7 @@ def _install(target: _Target, wishes: Wishes, is_kept: Callable[[], bool]) -> No
     host, program = target.host, _program(target, wishes)
     setup, said = set_up(host, wishes, target.place, program, is_kept)
     written, asked = entry(host, setup, target.file), inputs(host, setup)
-    done = _change(target, lambda text: editing.install(host, text or "", written, asked))
+    done = _change(target, lambda text: editing.install(host, text or "", written, asked), is_shared=wishes.is_shared)
     if not done.changed:
         click.echo(f"{host.title}: already there, unchanged: {done.file}")
     else:
@@ -262,6 +262,6 @@ def _tell_of_backup(host: Host, done: Change) -> None:
         click.echo("  It has your key in plain text: delete it when you need it no more.")
 
 
-def _change(target: _Target, edit: files.Edit) -> Change:
+def _change(target: _Target, edit: files.Edit, *, is_shared: bool = False) -> Change:
     lock = platformdirs.user_state_path("agentphone-mcp", appauthor=False) / "install.lock"
-    return files.change(target.file, edit, lock, datetime.now())
+    return files.change(target.file, edit, lock, datetime.now(), is_shared=is_shared)

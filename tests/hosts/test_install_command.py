@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import shutil
+import stat
 import subprocess
 import sys
 import tomllib
@@ -260,6 +261,17 @@ def test_without_uvx_it_is_said_how_to_get_it(run: Install, uvx: Path) -> None:
     shared = run("cursor", "--project", "--print")
     assert shared.exit_code == 0
     assert "There is no uvx here, by which the server is started: get uv with" in shared.stderr
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes are those of POSIX")
+def test_the_file_of_a_project_can_be_read_by_others(run: Install, tmp_path: Path) -> None:
+    """It holds no secret; the file in one's own home is one's own."""
+    before = os.umask(0o022)
+    try:
+        run("cursor", "--project", str(tmp_path))
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / ".cursor" / "mcp.json").stat().st_mode) == 0o644
 
 
 def test_with_uvx_nothing_is_said_of_it_in_a_project(run: Install, tmp_path: Path) -> None:
