@@ -115,10 +115,24 @@ def _opened(base_url: str, mailed: MailedCode, file: KeyFile) -> OpenedAccount:
 
 def _code() -> str:
     while True:
-        code = re.sub(r"[\s-]", "", click.prompt("The code", err=True))
+        code = re.sub(r"[\s-]", "", _typed("The code"))
         if re.fullmatch("[0-9]{6}", code):
             return code
         click.echo("A code has six digits.", err=True)
+
+
+def _typed(asked: str) -> str:
+    try:
+        return click.prompt(asked, err=True)
+    except click.Abort as stopped:
+        if not isinstance(stopped.__context__, EOFError):
+            raise
+    # Else what is wrong would stand behind the question.
+    click.echo(err=True)
+    raise click.ClickException(
+        "no code came from stdin, so no account was opened: sign up again where you can type the code that is mailed "
+        "then, or keep stdin open until you have passed it on"
+    )
 
 
 def _into_keychain(base_url: str, key: str, file: KeyFile) -> str:

@@ -248,6 +248,15 @@ async def test_no_signal_comes_between_the_answer_and_the_disk(
     assert "Your account is open" in said
 
 
+async def test_a_code_that_never_comes_is_said_to_be_missing(signing_up, kept: Kept, state: Path) -> None:
+    """One was mailed, so whoever runs it without a terminal has to know how to go on."""
+    person = signing_up()
+    await person.mailed()
+    status, _, said = person.ends()
+    assert (status, kept(), spare(state)) == (1, {}, [])
+    assert said.splitlines()[-1].startswith("Error: no code came from stdin, so no account was opened: sign up again")
+
+
 def test_a_file_takes_its_room_before_the_key_comes(tmp_path: Path) -> None:
     """A disk that is full afterwards can hold it still; without a key it goes."""
     with KeyFile(tmp_path / "key") as file:
