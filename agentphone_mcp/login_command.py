@@ -85,7 +85,9 @@ def logout(base_url: str, keychain: str) -> None:
     except NoKeychain as cannot:
         raise click.ClickException(f"the keychain could not be asked: {cannot}") from None
     if was_there:
-        click.echo("The key is no longer in the keychain; it stays valid until you revoke it in AgentPhone's console.")
+        click.echo(
+            "The key is no longer in the keychain; it stays valid until you revoke it in AgentPhone's dashboard."
+        )
     else:
         click.echo(f"There was no key for {account_for(base_url)} in the keychain.")
     if variable := read_key_variable(os.environ):
@@ -161,7 +163,7 @@ def _usage(base_url: str, key: ApiKey) -> Usage:
         return anyio.run(ask)
     except errors.Unauthorized:
         raise click.ClickException(
-            "AgentPhone does not know this key, so nothing was kept: copy it again from AgentPhone's console"
+            "AgentPhone does not know this key, so nothing was kept: copy it again from AgentPhone's dashboard"
         ) from None
     except (errors.Forbidden, errors.PaymentRequired, errors.NotFound) as refused:
         raise click.ClickException(f"AgentPhone refused the key, so nothing was kept: {said(refused)}") from None

@@ -106,7 +106,7 @@ def _opened(base_url: str, mailed: MailedCode, file: KeyFile) -> OpenedAccount:
         except errors.OutcomeUnknown as lost:
             raise click.ClickException(
                 f"the account may be open, but its key did not arrive: {said(lost)}; make a new key in AgentPhone's "
-                "console and run agentphone-mcp login with it"
+                "dashboard and run agentphone-mcp login with it"
             ) from None
         except errors.ApiError as refused:
             raise click.ClickException(f"no account was opened: {said(refused)}") from None
@@ -150,7 +150,7 @@ def _into_keychain(base_url: str, key: str, file: KeyFile) -> str:
 
 def _in_file(file: KeyFile) -> str:
     if not file.is_written:
-        return "the key could not be written to a file: make a new one in AgentPhone's console."
+        return "the key could not be written to a file: make a new one in AgentPhone's dashboard."
     return (
         f"the key is in {file.path}, which only you can read: run agentphone-mcp install HOST --key-file with that "
         "path, or set AGENTPHONE_API_KEY_FILE to it."

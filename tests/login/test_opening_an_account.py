@@ -206,6 +206,7 @@ async def test_an_answer_that_is_lost_is_said_to_be(signing_up, sandbox: Sandbox
     status, _, said = person.ends(await person.mailed())
     assert (status, kept(), spare(state)) == (1, {}, [])
     assert "the account may be open, but its key did not arrive" in said
+    assert "make a new key in AgentPhone's dashboard" in said
 
 
 async def test_an_api_that_is_busy_for_a_moment_costs_no_code(signing_up, sandbox: Sandbox, kept: Kept) -> None:
