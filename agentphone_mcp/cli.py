@@ -67,7 +67,7 @@ class _OneSentence(click.Group):
     cls=_OneSentence,
     invoke_without_command=True,
     epilog=_EPILOG,
-    context_settings={"show_default": True, "max_content_width": 110},
+    context_settings={"show_default": True, "max_content_width": 110, "help_option_names": ["-h", "--help"]},
 )
 @click.version_option(__version__, prog_name="agentphone-mcp")
 @serving_options

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import click
 import platformdirs
 
-from agentphone_mcp.api.key import DEFAULT_BASE_URL, mask_keys
+from agentphone_mcp.api.key import DEFAULT_BASE_URL, is_loopback, mask_keys
 from agentphone_mcp.config import TOOLSETS, ConfigError, complete_session_bus, read_toolsets
 from agentphone_mcp.hosts import editing, files
 from agentphone_mcp.hosts.catalog import HOSTS, Host
@@ -20,7 +20,7 @@ from agentphone_mcp.hosts.choosing import Wishes, set_up
 from agentphone_mcp.hosts.entries import CannotEnter, entry, inputs
 from agentphone_mcp.hosts.files import CannotChange, Change
 from agentphone_mcp.hosts.places import Place, read_place
-from agentphone_mcp.hosts.programs import ANYWHERE, NoProgram, Program, find_program
+from agentphone_mcp.hosts.programs import ANYWHERE, NoProgram, Program, find_program, shared_program
 from agentphone_mcp.options import KEYCHAIN
 
 _ALL = "all"
@@ -131,8 +131,18 @@ def _check(wishes: Wishes, *, uninstall: bool, only_print: bool, file: Path | No
         return
     if wishes.read_only or wishes.toolsets or wishes.key_file:
         raise click.UsageError("a server that runs elsewhere is set up there: --remote takes --plain-key alone")
-    if not _is_address(wishes.remote):
+    _check_remote(wishes.remote)
+
+
+def _check_remote(remote: str) -> None:
+    if not _is_address(remote):
         raise click.UsageError("--remote takes a URL such as https://phone.example.com/mcp, without a password")
+    url = urlsplit(remote)
+    if url.scheme != "https" and not is_loopback(url.hostname or ""):
+        raise click.UsageError(
+            "over http anybody on the way could read the token, which can spend money: --remote takes https, or this "
+            "machine's own address"
+        )
 
 
 def _is_address(remote: str) -> bool:
@@ -186,8 +196,10 @@ def _targets(host: Host, place: Place, project: Path | None, file: Path | None, 
 
 
 def _program(target: _Target, wishes: Wishes) -> Program:
-    if wishes.is_shared or wishes.remote:
+    if wishes.remote:
         return ANYWHERE
+    if wishes.is_shared:
+        return shared_program(target.place)
     return find_program(target.place, sys.argv[0])
 
 
@@ -215,7 +227,7 @@ def _install(target: _Target, wishes: Wishes, is_kept: Callable[[], bool]) -> No
     host, program = target.host, _program(target, wishes)
     setup, said = set_up(host, wishes, target.place, program, is_kept)
     written, asked = entry(host, setup, target.file), inputs(host, setup)
-    done = _change(target, lambda text: editing.install(host, text or "", written, asked))
+    done = _change(target, lambda text: editing.install(host, text or "", written, asked), is_shared=wishes.is_shared)
     if not done.changed:
         click.echo(f"{host.title}: already there, unchanged: {done.file}")
     else:
@@ -250,6 +262,6 @@ def _tell_of_backup(host: Host, done: Change) -> None:
         click.echo("  It has your key in plain text: delete it when you need it no more.")
 
 
-def _change(target: _Target, edit: files.Edit) -> Change:
+def _change(target: _Target, edit: files.Edit, *, is_shared: bool = False) -> Change:
     lock = platformdirs.user_state_path("agentphone-mcp", appauthor=False) / "install.lock"
-    return files.change(target.file, edit, lock, datetime.now())
+    return files.change(target.file, edit, lock, datetime.now(), is_shared=is_shared)

@@ -50,18 +50,23 @@ def ledger(since: datetime | None, as_json: bool, state: str) -> None:
 
     The rows are those of every account that was used from this machine or database; costs with a ~ are estimates.
     """
-    books = Books(read_state(state))
+    place = read_state(state)
+    books = Books(place)
+    is_there = books.may_exist
     try:
-        entries = books.open().entries(since.timestamp() if since else 0) if books.may_exist else []
+        entries = books.open().entries(since.timestamp() if since else 0) if is_there else []
     except LedgerUnavailable as broken:
         raise click.ClickException(f"the ledger cannot be read: {broken}") from None
     finally:
         books.close()
+    if not is_there:
+        # A slip in the path must not look like an empty history, in a pipe neither.
+        click.echo(f"There is no ledger at {place} yet; the first deed makes it.", err=as_json)
     if as_json:
         click.echo(json.dumps([_plain(entry) for entry in entries], indent=2))
     elif entries:
         _print(entries)
-    else:
+    elif is_there:
         click.echo("Nothing is in the ledger yet." if since is None else "Nothing is in the ledger since then.")
 
 

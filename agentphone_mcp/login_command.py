@@ -62,7 +62,10 @@ def login(
     except KeyFileError as cannot:
         raise click.ClickException(str(cannot)) from None
     if key_file:
-        click.echo(f"Set AGENTPHONE_API_KEY_FILE to {key_file} where your host starts the server.")
+        click.echo(
+            f'Next: run agentphone-mcp install HOST --key-file "{key_file}", or set AGENTPHONE_API_KEY_FILE to '
+            f"{key_file} where your host starts the server."
+        )
     elif variable := read_key_variable(os.environ):
         click.echo(
             f"{variable} is set here and wins over the keychain: remove it wherever your host sets it, too.", err=True
@@ -82,7 +85,9 @@ def logout(base_url: str, keychain: str) -> None:
     except NoKeychain as cannot:
         raise click.ClickException(f"the keychain could not be asked: {cannot}") from None
     if was_there:
-        click.echo("The key is no longer in the keychain; it stays valid until you revoke it in AgentPhone's console.")
+        click.echo(
+            "The key is no longer in the keychain; it stays valid until you revoke it in AgentPhone's dashboard."
+        )
     else:
         click.echo(f"There was no key for {account_for(base_url)} in the keychain.")
     if variable := read_key_variable(os.environ):
@@ -158,7 +163,7 @@ def _usage(base_url: str, key: ApiKey) -> Usage:
         return anyio.run(ask)
     except errors.Unauthorized:
         raise click.ClickException(
-            "AgentPhone does not know this key, so nothing was kept: copy it again from AgentPhone's console"
+            "AgentPhone does not know this key, so nothing was kept: copy it again from AgentPhone's dashboard"
         ) from None
     except (errors.Forbidden, errors.PaymentRequired, errors.NotFound) as refused:
         raise click.ClickException(f"AgentPhone refused the key, so nothing was kept: {said(refused)}") from None

@@ -106,7 +106,7 @@ def _opened(base_url: str, mailed: MailedCode, file: KeyFile) -> OpenedAccount:
         except errors.OutcomeUnknown as lost:
             raise click.ClickException(
                 f"the account may be open, but its key did not arrive: {said(lost)}; make a new key in AgentPhone's "
-                "console and run agentphone-mcp login with it"
+                "dashboard and run agentphone-mcp login with it"
             ) from None
         except errors.ApiError as refused:
             raise click.ClickException(f"no account was opened: {said(refused)}") from None
@@ -115,10 +115,24 @@ def _opened(base_url: str, mailed: MailedCode, file: KeyFile) -> OpenedAccount:
 
 def _code() -> str:
     while True:
-        code = re.sub(r"[\s-]", "", click.prompt("The code", err=True))
+        code = re.sub(r"[\s-]", "", _typed("The code"))
         if re.fullmatch("[0-9]{6}", code):
             return code
         click.echo("A code has six digits.", err=True)
+
+
+def _typed(asked: str) -> str:
+    try:
+        return click.prompt(asked, err=True)
+    except click.Abort as stopped:
+        if not isinstance(stopped.__context__, EOFError):
+            raise
+    # Else what is wrong would stand behind the question.
+    click.echo(err=True)
+    raise click.ClickException(
+        "no code came from stdin, so no account was opened: sign up again where you can type the code that is mailed "
+        "then, or keep stdin open until you have passed it on"
+    )
 
 
 def _into_keychain(base_url: str, key: str, file: KeyFile) -> str:
@@ -136,8 +150,11 @@ def _into_keychain(base_url: str, key: str, file: KeyFile) -> str:
 
 def _in_file(file: KeyFile) -> str:
     if not file.is_written:
-        return "the key could not be written to a file: make a new one in AgentPhone's console."
-    return f"the key is in {file.path}, which only you can read: set AGENTPHONE_API_KEY_FILE to that path."
+        return "the key could not be written to a file: make a new one in AgentPhone's dashboard."
+    return (
+        f"the key is in {file.path}, which only you can read: run agentphone-mcp install HOST --key-file with that "
+        "path, or set AGENTPHONE_API_KEY_FILE to it."
+    )
 
 
 def _ask(base_url: str, what: Callable[[SigningUp], Awaitable[Told]]) -> Told:

@@ -76,9 +76,13 @@ _FILE = click.option(
 )
 
 
-@click.group(no_args_is_help=False)
-def token() -> None:
+@click.group(invoke_without_command=True)
+@click.pass_context
+def token(ctx: click.Context) -> None:
     """Say with which tokens one may connect over HTTP."""
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help(), err=True)
+        ctx.exit(2)
 
 
 @token.command()
@@ -120,6 +124,7 @@ def remove(name: str, path: Path) -> None:
         return {other: kept for other, kept in tokens.items() if other != name}
 
     _change(path, without_it)
+    click.echo(f"The token of {name} is removed; a running server stops admitting it within a second.")
 
 
 @token.command("list")

@@ -148,6 +148,18 @@ def test_the_help_shows_every_variable() -> None:
     assert "--api-key" not in ended.stdout
 
 
+@pytest.mark.parametrize(
+    "command",
+    [[], ["demo"], ["doctor"], ["install"], ["ledger"], ["login"], ["sandbox"], ["sandbox", "call"], ["token", "add"]],
+    ids=" ".join,
+)
+def test_a_short_h_is_help(command: list[str]) -> None:
+    """As everywhere."""
+    told = run(*command, "-h")
+    assert (told.returncode, told.stderr) == (0, "")
+    assert told.stdout.startswith("Usage: ")
+
+
 def test_the_version_is_the_packages() -> None:
     """For reports of what went wrong."""
     ended = run("--version")

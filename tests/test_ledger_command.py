@@ -166,10 +166,19 @@ def test_what_is_no_moment_is_refused_with_examples(since: str) -> None:
 
 @pytest.mark.parametrize("place", ["{}/new", "sqlite:///{}/new/ledger.db"], ids=["folder", "url"])
 def test_an_empty_ledger_says_so_and_is_not_made(tmp_path: Path, place: str) -> None:
-    """Whoever looks leaves nothing behind."""
-    for wanted, said in (([], "Nothing is in the ledger yet.\n"), (["--json"], "[]\n")):
-        assert shown(*wanted, "--state", place.format(tmp_path)) == said
+    """With the place, which may be mistyped; whoever looks leaves nothing behind."""
+    place = place.format(tmp_path)
+    said = f"There is no ledger at {place} yet; the first deed makes it.\n"
+    for wanted, out, err in (([], said, ""), (["--json"], "[]\n", said)):
+        told = CliRunner().invoke(ledger_command, [*wanted, "--state", place])
+        assert (told.exit_code, told.stdout, told.stderr) == (0, out, err)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_ledger_without_rows_is_no_missing_one(state: Path) -> None:
+    """It is the right place, and nothing was done yet."""
+    Ledger(str(state)).close()
+    assert shown("--state", str(state)) == "Nothing is in the ledger yet.\n"
 
 
 @pytest.mark.usefixtures("kept")

@@ -230,6 +230,21 @@ async def test_a_strangers_host_or_origin_is_refused(transport: str, path: str) 
             assert "access-control-allow-origin" not in answer.headers
 
 
+@pytest.mark.parametrize(
+    ("transport", "told"),
+    [
+        pytest.param("streamable-http", "Serving on {}/mcp", id="http"),
+        pytest.param("sse", "Serving on {}/mcp, and for old clients on {}/sse", id="sse"),
+    ],
+)
+async def test_every_address_is_told_on_which_it_serves(transport: str, told: str) -> None:
+    """With SSE too newer clients are served, and nobody would know."""
+    log: list[bytes] = []
+    async with serving(transport, log) as port:
+        address = f"http://127.0.0.1:{port}"
+    assert told.format(address, address) in [text.decode().rstrip() for text in log]
+
+
 async def test_the_web_servers_log_goes_through_our_formatter() -> None:
     """Which cuts the key out of every line; uvicorn's own begin with `ERROR:`, as after a refusal over SSE."""
     log: list[bytes] = []

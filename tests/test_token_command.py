@@ -215,7 +215,7 @@ def test_what_people_wrote_is_kept_when_a_token_is_added(path: Path, end: str) -
 def test_a_token_is_removed_and_the_rest_is_kept(written: Path) -> None:
     """With its own comments, and no others."""
     told = invoke(written, "remove", "old.one")
-    assert (told.exit_code, told.output) == (0, "")
+    assert (told.exit_code, told.stderr) == (0, "")
     text = written.read_text(encoding="utf-8")
     assert text.startswith("# Who may connect. Ask Zoë before you change it.\n")
     assert text.endswith(WRITTEN[WRITTEN.index("[ tokens.trial ]") :])
@@ -423,10 +423,23 @@ def test_processes_that_add_at_the_same_time_lose_nothing(written: Path) -> None
     assert len(tokens(written)) == 32
 
 
+def test_the_command_alone_lists_what_it_can_do() -> None:
+    """On stderr, as nothing was done."""
+    process = start("-m", "agentphone_mcp", "token")
+    shown, said = process.communicate(timeout=60)
+    assert (process.returncode, shown) == (2, "")
+    assert all(f"\n  {command} " in said for command in ("add", "list", "remove"))
+
+
+def test_what_was_removed_is_said(written: Path) -> None:
+    """And that a server need not be started again."""
+    told = invoke(written, "remove", "trial")
+    assert told.stdout == "The token of trial is removed; a running server stops admitting it within a second.\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "said"),
     [
-        pytest.param([], 2, "Missing command.", id="nothing"),
         pytest.param(
             ["list"], 1, "the tokens file 'nowhere/tokens' cannot be used: no such file or directory", id="list"
         ),

@@ -42,7 +42,7 @@ def _look(state: str, least_free: int) -> list[Finding]:
         folder = None if is_url(state) else _nearest(Path(state).expanduser())
         full = [] if folder is None else _free(folder, least_free)
         if not books.may_exist:
-            return [_not_there_yet(state, folder), *full]
+            return _beside(full, _not_there_yet(state, folder))
         ledger = books.open()
         ledger.try_out()
         entries = ledger.entries()
@@ -52,8 +52,13 @@ def _look(state: str, least_free: int) -> list[Finding]:
     if doubtful:
         said = f"opens and can be written, but of {doubtful} of {len(entries)} deeds nobody knows the outcome"
         remedy = "Look at them with `agentphone-mcp ledger`; the assistant settles them when it looks again"
-        return [warning("ledger", said, remedy, deeds=len(entries), unknown=doubtful), *full]
-    return [ok("ledger", f"opens and can be written, {len(entries)} rows", deeds=len(entries), unknown=0), *full]
+        return _beside(full, warning("ledger", said, remedy, deeds=len(entries), unknown=doubtful))
+    return _beside(full, ok("ledger", f"opens and can be written, {len(entries)} rows", deeds=len(entries), unknown=0))
+
+
+def _beside(full: list[Finding], told: Finding) -> list[Finding]:
+    """Say nothing to be well on a disk that is full: the two lines would contradict each other."""
+    return full if full and told.status == "ok" else [told, *full]
 
 
 def _not_there_yet(state: str, folder: Path | None) -> Finding:

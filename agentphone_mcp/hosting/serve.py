@@ -75,9 +75,9 @@ def serve(server: uvicorn.Server, settings: HttpSettings, say: Callable[[str], N
         CannotListen: if the port is taken or the address is none of this machine.
     """
     with listening(settings.host, settings.port) as listener:
-        port = listener.getsockname()[1]
-        path = SSE_PATH if settings.transport == "sse" else MCP_PATH
-        say(f"Serving on http://{settings.in_url}:{port}{path}")
+        place = f"http://{settings.in_url}:{listener.getsockname()[1]}"
+        old = f", and for old clients on {place}{SSE_PATH}" if settings.transport == "sse" else ""
+        say(f"Serving on {place}{MCP_PATH}{old}")
         # uvicorn sends itself the signal once more when all is done, which would end the process before our own end.
         signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
         anyio.run(partial(server.serve, sockets=[listener]), backend_options=event_loop_options())

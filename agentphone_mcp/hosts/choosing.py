@@ -102,8 +102,8 @@ def _reference(host: Host, place: Place) -> tuple[KeyWay, str]:
     if place.environ.get(KEY_VARIABLE, "").strip():
         return "reference", f"The key comes from {KEY_VARIABLE}, which must be set wherever {host.title} is started."
     return "reference", (
-        f"There is no key yet: run `agentphone-mcp login` and install again, or set {KEY_VARIABLE} before "
-        f"{host.title} starts."
+        "There is no key yet: run `agentphone-mcp login` and install again, both with --key-file PATH where there is "
+        f"no keychain, or set {KEY_VARIABLE} before {host.title} starts."
     )
 
 

@@ -35,11 +35,13 @@ class Change:
         file: the file itself, where a link leads.
         changed: whether it was not as wanted already.
         backup: a copy of what it held before; None if there was nothing, or nothing was changed.
+        is_new: whether it was not there.
     """
 
     file: Path
     changed: bool
     backup: Path | None = None
+    is_new: bool = False
 
 
 def read(file: Path) -> str | None:
@@ -56,7 +58,7 @@ def read(file: Path) -> str | None:
         raise _refused(file, wrong, "read") from None
 
 
-def change(file: Path, edit: Edit, lock: Path, now: datetime) -> Change:
+def change(file: Path, edit: Edit, lock: Path, now: datetime, *, is_shared: bool = False) -> Change:
     """Change a host's file; while another `install` does, wait for it.
 
     A host that runs may write its file at any time. So the file is looked at again right before it is replaced, and
@@ -67,6 +69,7 @@ def change(file: Path, edit: Edit, lock: Path, now: datetime) -> Change:
         edit: makes the new text of the old, and raises `Broken` where it cannot.
         lock: the file by which installs wait for each other.
         now: the local time, for the name of the backup.
+        is_shared: a new file is for all who work on a project, and so gets the usual mode instead of its owner's alone.
 
     Raises:
         CannotChange: if it is not to be understood, read or written; it stays as it was.
@@ -82,7 +85,10 @@ def change(file: Path, edit: Edit, lock: Path, now: datetime) -> Change:
         raise _refused(lock, wrong, "written") from None
     try:
         with held:
-            return _changed(Path(os.path.realpath(file)), edit, now)
+            done = _changed(Path(os.path.realpath(file)), edit, now)
+            if is_shared and done.is_new and os.name == "posix":
+                done.file.chmod(0o666 & ~_umask())
+            return done
     except (OSError, Broken) as wrong:
         raise _refused(file, wrong, "changed") from None
 
@@ -122,7 +128,7 @@ def _changed(file: Path, edit: Edit, now: datetime) -> Change:
         backup = None if before is None else _backup(file, before, now)
         try:
             if _put_in_place(file, before, f"{mark}{wanted}".encode()):
-                return Change(file, changed=True, backup=backup)
+                return Change(file, changed=True, backup=backup, is_new=before is None)
         except BaseException:
             _discard(backup)
             raise
@@ -176,6 +182,13 @@ def _backup(file: Path, content: bytes, now: datetime) -> Path:
 
 def _for_its_owner(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
+
+
+def _umask() -> int:
+    # It can be looked at only by setting it.
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
 
 
 def _put_in_place(file: Path, before: bytes | None, content: bytes) -> bool:

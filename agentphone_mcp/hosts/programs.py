@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from agentphone_mcp.hosts.places import Place, as_text
@@ -61,6 +61,14 @@ def find_program(place: Place, running: str, homebrew: tuple[Path, ...] = HOMEBR
         return Program(_written(itself), (), remark)
     how = how_to_get_uv(place.platform)
     raise NoProgram(f"hosts start the server by uvx, which is not found here: get uv with `{how}`, and install again")
+
+
+def shared_program(place: Place, homebrew: tuple[Path, ...] = HOMEBREW) -> Program:
+    """What everybody finds for themselves; whoever has no `uvx` on their machine is told how to get it."""
+    if find_uvx(place, homebrew):
+        return ANYWHERE
+    how = how_to_get_uv(place.platform)
+    return replace(ANYWHERE, remark=f"There is no uvx here, by which the server is started: get uv with `{how}`.")
 
 
 def find_uvx(place: Place, homebrew: tuple[Path, ...] = HOMEBREW) -> Path | None:

@@ -44,6 +44,13 @@ def _number(_ctx: click.Context, _option: click.Parameter, value: float) -> floa
     return value
 
 
+def _printed(_ctx: click.Context, _option: click.Parameter, key: str | None) -> str:
+    """Say where the key is, which nobody chose."""
+    if not key:
+        raise click.UsageError("set --key, or AGENTPHONE_API_KEY, to the key that the sandbox printed when it started")
+    return key
+
+
 @click.group("sandbox", invoke_without_command=True)
 @click.option("--port", type=click.IntRange(0, 65535), default=8787, envvar="AGENTPHONE_SANDBOX_PORT", show_envvar=True)
 @click.option(
@@ -135,7 +142,13 @@ _url = click.option(
     show_envvar=True,
     help="Where the sandbox is.",
 )
-_key = click.option("--key", required=True, envvar="AGENTPHONE_API_KEY", show_envvar=True, help="The sandbox's key.")
+_key = click.option(
+    "--key",
+    callback=_printed,
+    envvar="AGENTPHONE_API_KEY",
+    show_envvar=True,
+    help="The key that the sandbox printed when it started.  [required]",
+)
 _from = click.option("--from", "from_number", required=True, help="Who it is, in E.164.")
 _to = click.option("--to", "to_number", required=True, help="One of the account's numbers, in E.164.")
 

@@ -31,7 +31,7 @@ _OPEN = ("/__sandbox/events", "/__sandbox/view", "/__sandbox/page/")
 class Recorded:
     """A request as it arrived; `status` is 0 until it is answered, `at` is the sandbox's time, `size` the body's.
 
-    `request_id` is what the answer calls it, in `X-Request-Id`.
+    `is_dropped` says that it never will be, and `request_id` is what the answer calls it, in `X-Request-Id`.
     """
 
     method: str
@@ -43,6 +43,7 @@ class Recorded:
     at: datetime
     sub_account: str | None = None
     size: int = 0
+    is_dropped: bool = False
     request_id: str = field(default_factory=lambda: f"req_{secrets.token_hex(8)}")
 
 
@@ -71,8 +72,7 @@ class Door:
             if message["type"] == "http.response.start":
                 recorded.status = message["status"]
                 message["headers"] = [*message.get("headers", []), (b"x-request-id", recorded.request_id.encode())]
-                if shown.is_from_a_client(recorded.path):
-                    self._feed.tell("request", shown.request(recorded))
+                self._show(recorded)
             await send(message)
 
         is_keyed = scope["path"].startswith(_KEYED) and not scope["path"].startswith(_OPEN)
@@ -83,12 +83,25 @@ class Door:
         try:
             await self._app(scope, _replaying(body, receive), noting)
         except ConnectionDroppedError:
+            self._show_if_dropped(recorded)
             raise
         except Exception:
             log.exception("%s %s broke the sandbox", recorded.method, recorded.path)
             if recorded.status:
                 raise
             await failure(500, "Internal server error.")(scope, receive, noting)
+        else:
+            self._show_if_dropped(recorded)
+
+    def _show_if_dropped(self, recorded: Recorded) -> None:
+        """Show a request that is over and has got no answer."""
+        if not recorded.status:
+            recorded.is_dropped = True
+            self._show(recorded)
+
+    def _show(self, recorded: Recorded) -> None:
+        if shown.is_from_a_client(recorded.path):
+            self._feed.tell("request", shown.request(recorded))
 
     def _recorded(self, scope: Scope, body: bytes) -> Recorded:
         """Read the request, and remember it unless it is one of the controls'."""

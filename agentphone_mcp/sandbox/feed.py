@@ -2,7 +2,7 @@
 
 | kind | the row says |
 |---|---|
-| request | a request of a client was answered |
+| request | a request of a client was answered, or its connection dropped |
 | call | a call began, was answered, or ended |
 | turn | somebody spoke in a call |
 | message | a text was sent or received |

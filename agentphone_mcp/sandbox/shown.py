@@ -29,7 +29,7 @@ def is_from_a_client(path: str) -> bool:
 
 
 def request(asked: Asked) -> Json:
-    """A request that was answered."""
+    """A request that was answered, or whose connection was dropped: that has no status."""
     query = "&".join(f"{name}={value}" for name, value in asked.query.items())
     body = asked.body if isinstance(asked.body, str) else json.dumps(asked.body, ensure_ascii=False, indent=1)
     return {
@@ -37,7 +37,7 @@ def request(asked: Asked) -> Json:
         "method": asked.method,
         "path": _cut(f"{asked.path}?{query}" if query else asked.path),
         "body": None if asked.body is None else _cut(body),
-        "status": asked.status,
+        "status": asked.status or None,
     }
 
 

@@ -1,7 +1,7 @@
 """Shows in a terminal what happens in a sandbox: requests, calls, turns, texts, webhooks, money; a line for each."""
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import date, datetime
 from threading import Event
 
 from rich.console import Console
@@ -22,6 +22,8 @@ Cells = tuple[tuple[str, str], tuple[str, str], tuple[str, str]]
 def show(sandbox: Sandbox, stop: Event, console: Console | None = None) -> None:
     """Print the sandbox's address and key, and then what happens, until `stop` is set.
 
+    A date stands before what happens on another day: the sandbox's clock can be moved.
+
     Args:
         sandbox: a running one.
         stop: looked at every quarter of a second.
@@ -31,20 +33,24 @@ def show(sandbox: Sandbox, stop: Event, console: Console | None = None) -> None:
     news = Event()
     with sandbox.world.feed.watching(news.set) as watcher:
         _print_head(console, sandbox)
+        day = date.today()
         while not stop.is_set():
             news.wait(_PATIENCE)
             news.clear()
             for happening in watcher.take():
+                at = _local(happening)
+                if at and at.date() != day:
+                    day = at.date()
+                    _print(console, Text(f"{day}", "dim"))
                 _print(console, line(happening))
 
 
 def line(happening: Happening) -> Text:
     """What happened, in one line: local time, kind, mark, words."""
     kind, mark, words = _CELLS[happening.kind](happening.row)
-    at = happening.row.get("at")
-    time = datetime.fromisoformat(at).astimezone().strftime("%H:%M:%S") if at else " " * 8
+    at = _local(happening)
     return Text.assemble(
-        (time, "dim"),
+        (f"{at:%H:%M:%S}" if at else " " * 8, "dim"),
         "  ",
         (f"{kind[0]:{_KIND}}", kind[1]),
         " ",
@@ -52,6 +58,11 @@ def line(happening: Happening) -> Text:
         " ",
         (_harmless(words[0]), words[1]),
     )
+
+
+def _local(happening: Happening) -> datetime | None:
+    at = happening.row.get("at")
+    return datetime.fromisoformat(at).astimezone() if at else None
 
 
 def _print_head(console: Console, sandbox: Sandbox) -> None:
@@ -77,7 +88,9 @@ def _harmless(words: str) -> str:
 
 
 def _request(row: Json) -> Cells:
-    status: int = row["status"]
+    status: int | None = row["status"]
+    if status is None:
+        return (row["method"], "bold"), ("dropped", "red"), (row["path"], "")
     style = "green" if status < 300 else "yellow" if status < 500 else "red"
     return (row["method"], "bold"), (str(status), style), (row["path"], "")
 

@@ -83,7 +83,7 @@ async def get_view(request: Request) -> Response:
     world, asked = world_of(request), request.app.state.requests
     account = world.account
     conversations = sorted(account.conversations.values(), key=lambda one: one.messages[-1].at, reverse=True)
-    clients = (one for one in reversed(asked) if one.status and shown.is_from_a_client(one.path))
+    clients = (one for one in reversed(asked) if (one.status or one.is_dropped) and shown.is_from_a_client(one.path))
     view: Json = {
         "number": world.feed.number,
         "now": stamp(world.clock.now()),

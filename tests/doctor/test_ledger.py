@@ -105,12 +105,23 @@ def test_a_broken_ledger(doctor: Any, api: Any, state: Path) -> None:
 
 
 async def test_a_full_disk(state: Path) -> None:
-    """It is told before it is full to the last byte, and beside what else there is to say."""
-    told, full = await check_ledger(str(state), least_free=2**62)
-    assert told.status == "ok"
+    """It is told before it is full to the last byte, and nothing is said to be well there."""
+    [full] = await check_ledger(str(state), least_free=2**62)
     assert (full.status, "is full" in full.said) == ("failure", True)
     assert full.remedy
     assert "Make room" in full.remedy
+
+
+async def test_a_full_disk_hides_no_doubts(kept: Path) -> None:
+    """The deeds in doubt are another trouble."""
+    doubts, full = await check_ledger(str(kept.parent), least_free=2**62)
+    assert (doubts.status, full.status) == ("warning", "failure")
+
+
+async def test_a_full_disk_of_a_ledger_that_is_there(state: Path) -> None:
+    """It opens and can be written, which is no comfort."""
+    Ledger(str(state)).close()
+    assert [found.status for found in await check_ledger(str(state), least_free=2**62)] == ["failure"]
 
 
 def test_a_database_that_is_not_there(doctor: Any, api: Any) -> None:

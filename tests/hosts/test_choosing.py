@@ -29,7 +29,7 @@ def never() -> bool:
     [
         pytest.param("cursor", WITH_KEY, True, "none", "from the system's keychain", id="kept"),
         pytest.param("cursor", WITH_KEY, False, "reference", "must be set wherever Cursor is started", id="variable"),
-        pytest.param("cursor", {}, False, "reference", "run `agentphone-mcp login`", id="nowhere"),
+        pytest.param("cursor", {}, False, "reference", "both with --key-file PATH", id="nowhere"),
         pytest.param("vscode", {}, False, "reference", "VS Code asks for the key", id="asked"),
         pytest.param("zed", WITH_KEY, False, "none", "--key-file PATH", id="no-means"),
         pytest.param("zed", WITH_KEY, True, "none", "from the system's keychain", id="no-means-and-kept"),

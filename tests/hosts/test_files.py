@@ -70,7 +70,7 @@ def test_nothing_is_left_where_nothing_changes(path: Path, edit: Callable[..., C
 def test_a_file_is_made_with_its_folders(tmp_path: Path, edit: Callable[..., Change]) -> None:
     """There is nothing to keep a copy of; and it goes again if nothing is to be left of it."""
     file = tmp_path / "a" / "b" / "mcp.json"
-    assert edit(file, lambda text: f"{text}!") == Change(file.resolve(), changed=True)
+    assert edit(file, lambda text: f"{text}!") == Change(file.resolve(), changed=True, is_new=True)
     assert file.read_text() == "None!"
     assert edit(file, lambda _: None) == Change(file.resolve(), changed=True)
     assert list(file.parent.iterdir()) == []
@@ -83,6 +83,22 @@ def test_a_file_keeps_its_mode_and_its_copy_has_it_too(path: Path, edit: Callabl
     path.chmod(mode)
     done = edit(path, lambda _: "new")
     assert [stat.S_IMODE(file.stat().st_mode) for file in (path, done.backup)] == [mode, mode]
+
+
+@POSIX
+@pytest.mark.parametrize("umask", [0o022, 0o002, 0o077], ids=oct)
+def test_a_new_file_of_a_project_is_for_all_who_work_on_it(tmp_path: Path, umask: int) -> None:
+    """As an editor would make it; one that is there keeps its mode."""
+    file, lock = tmp_path / ".mcp.json", tmp_path / "lock"
+    before = os.umask(umask)
+    try:
+        change(file, lambda _: "new", lock, NOW, is_shared=True)
+        assert stat.S_IMODE(file.stat().st_mode) == 0o666 & ~umask
+        file.chmod(0o640)
+        change(file, lambda _: "newer", lock, NOW, is_shared=True)
+    finally:
+        assert os.umask(before) == umask
+    assert stat.S_IMODE(file.stat().st_mode) == 0o640
 
 
 @POSIX

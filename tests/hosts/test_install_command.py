@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import shutil
+import stat
 import subprocess
 import sys
 import tomllib
@@ -221,6 +222,8 @@ def test_a_second_file_of_the_same_host_is_named(run: Install, home: Path) -> No
         pytest.param(["zed", "--remote", "http://[::1/mcp"], "--remote takes a URL such as https://", id="no-address"),
         pytest.param(["zed", "--remote", "https://a.b:99999"], "--remote takes a URL such as https://", id="no-port"),
         pytest.param(["zed", "--remote", "https://a.b/\nmcp"], "--remote takes a URL such as https://", id="line-end"),
+        pytest.param(["zed", "--remote", "http://phone.example.com/mcp"], "could read the token", id="in-the-clear"),
+        pytest.param(["zed", "--remote", "http://127.0.0.1.example.com/mcp"], "could read the token", id="look-alike"),
         pytest.param(["zed", "--remote", "https://me:pw@a.b"], "without a password", id="password"),
         pytest.param(["zed", "--remote", "https://a.b", "--read-only"], "is set up there", id="remote-options"),
         pytest.param(["zed", "--sandbox", "--plain-key"], "--sandbox needs neither a key", id="sandbox-key"),
@@ -241,12 +244,39 @@ def test_what_cannot_be_done_is_told_in_a_sentence(arguments: list[str], said: s
     assert [file for file in home.rglob("*") if file.is_file() and file.stem != "uvx"] == []
 
 
+@pytest.mark.parametrize("url", ["http://127.0.0.1:8000/mcp", "http://localhost/mcp", "HTTP://[::1]:8000/mcp"])
+def test_a_token_may_go_over_plain_http_within_this_machine(
+    url: str, run: Install, file_of: Callable[[str], Path]
+) -> None:
+    """Where nobody is on the way."""
+    assert run("cursor", "--remote", url).exit_code == 0
+    assert url in file_of("cursor").read_text(encoding="utf-8")
+
+
 @pytest.mark.skipif(any((folder / "uvx").exists() for folder in HOMEBREW), reason="everybody here has uvx")
 def test_without_uvx_it_is_said_how_to_get_it(run: Install, uvx: Path) -> None:
-    """A project needs none here, as others have their own."""
+    """A project needs none here, as others have their own; but who works on it here is told."""
     uvx.unlink()
     assert "hosts start the server by uvx, which is not found here: get uv with" in refusal(run("cursor"))
-    assert run("cursor", "--project", "--print").exit_code == 0
+    shared = run("cursor", "--project", "--print")
+    assert shared.exit_code == 0
+    assert "There is no uvx here, by which the server is started: get uv with" in shared.stderr
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes are those of POSIX")
+def test_the_file_of_a_project_can_be_read_by_others(run: Install, tmp_path: Path) -> None:
+    """It holds no secret; the file in one's own home is one's own."""
+    before = os.umask(0o022)
+    try:
+        run("cursor", "--project", str(tmp_path))
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / ".cursor" / "mcp.json").stat().st_mode) == 0o644
+
+
+def test_with_uvx_nothing_is_said_of_it_in_a_project(run: Install, tmp_path: Path) -> None:
+    """There is nothing to do."""
+    assert "There is no uvx" not in run("cursor", "--project", str(tmp_path)).stdout
 
 
 @pytest.mark.skipif(os.name != "posix", reason="a pretended terminal is POSIX's")

@@ -37,7 +37,7 @@ def test_a_key_is_checked_and_kept(sandbox: Sandbox, kept: Kept, run: Run) -> No
 @pytest.mark.parametrize(
     ("told", "said"),
     [
-        pytest.param(OTHER_KEY, "does not know this key", id="wrong"),
+        pytest.param(OTHER_KEY, "copy it again from AgentPhone's dashboard", id="wrong"),
         pytest.param("", "no key came from stdin", id="nothing"),
         pytest.param("\n \n", "no key came from stdin", id="blank"),
         pytest.param("${AGENTPHONE_API_KEY}", "placeholder", id="placeholder"),
@@ -88,7 +88,8 @@ def test_a_key_can_be_kept_in_a_file(sandbox: Sandbox, kept: Kept, run: Run, tmp
     assert file.read_text() == f"{sandbox.key}\n"
     if os.name == "posix":
         assert file.stat().st_mode & 0o777 == 0o600
-    assert f"Set AGENTPHONE_API_KEY_FILE to {file}" in ended.stdout
+    assert f'agentphone-mcp install HOST --key-file "{file}"' in ended.stdout
+    assert f"set AGENTPHONE_API_KEY_FILE to {file}" in ended.stdout
     again = run(*options, told=sandbox.key)
     assert (again.returncode, kept()) == (1, {})
     assert "exists already" in again.stderr
@@ -133,7 +134,7 @@ def test_logout_forgets_and_says_that_the_key_is_good_still(sandbox: Sandbox, ke
     run("login", "--base-url", NOBODY, "--no-check", told=OTHER_KEY)
     ended = run("logout", "--base-url", sandbox.url)
     assert (ended.returncode, kept()) == (0, {NOBODY: OTHER_KEY})
-    assert "stays valid until you revoke it" in ended.stdout
+    assert "stays valid until you revoke it in AgentPhone's dashboard" in ended.stdout
     ended = run("logout", "--base-url", sandbox.url)
     assert (ended.returncode, ended.stdout) == (0, f"There was no key for {sandbox.url} in the keychain.\n")
     assert run("logout", PRETEND_KEYCHAIN_MOOD="locked").stderr == (

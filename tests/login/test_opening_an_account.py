@@ -177,6 +177,7 @@ async def test_a_key_that_the_keychain_does_not_take_stays_in_a_file(
     assert (status, kept()) == (1, {})
     assert file.read_text() == f"{sandbox.key}\n"
     assert str(file) in said
+    assert "agentphone-mcp install HOST --key-file" in said
     assert sandbox.key not in said
     assert len([line for line in said.splitlines() if "Error" in line]) == 1
 
@@ -205,6 +206,7 @@ async def test_an_answer_that_is_lost_is_said_to_be(signing_up, sandbox: Sandbox
     status, _, said = person.ends(await person.mailed())
     assert (status, kept(), spare(state)) == (1, {}, [])
     assert "the account may be open, but its key did not arrive" in said
+    assert "make a new key in AgentPhone's dashboard" in said
 
 
 async def test_an_api_that_is_busy_for_a_moment_costs_no_code(signing_up, sandbox: Sandbox, kept: Kept) -> None:
@@ -245,6 +247,15 @@ async def test_no_signal_comes_between_the_answer_and_the_disk(
     status, said, wrong = person.ends()
     assert (status, kept(), spare(state)) == (0, {sandbox.url: sandbox.key}, []), wrong
     assert "Your account is open" in said
+
+
+async def test_a_code_that_never_comes_is_said_to_be_missing(signing_up, kept: Kept, state: Path) -> None:
+    """One was mailed, so whoever runs it without a terminal has to know how to go on."""
+    person = signing_up()
+    await person.mailed()
+    status, _, said = person.ends()
+    assert (status, kept(), spare(state)) == (1, {}, [])
+    assert said.splitlines()[-1].startswith("Error: no code came from stdin, so no account was opened: sign up again")
 
 
 def test_a_file_takes_its_room_before_the_key_comes(tmp_path: Path) -> None:

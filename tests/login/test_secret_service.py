@@ -54,7 +54,7 @@ def test_a_desktops_keychain_keeps_the_key_and_the_server_finds_it(tmp_path: Pat
     assert ended.stdout.splitlines() == [
         "The key ending in 0042 is in the system's keychain (agentphone-mcp, api.agentphone.to).",
         "Error: AGENTPHONE_HTTP_TOKENS_FILE: '/nowhere' cannot be used: no such file or directory",
-        "The key is no longer in the keychain; it stays valid until you revoke it in AgentPhone's console.",
+        "The key is no longer in the keychain; it stays valid until you revoke it in AgentPhone's dashboard.",
         "There was no key for api.agentphone.to in the keychain.",
         "Error: AGENTPHONE_API_KEY is not set: with AGENTPHONE_HTTP_AUTH=token it is used",
     ]

@@ -181,6 +181,18 @@ def test_only_a_sandbox_is_asked(typed: Callable[..., Result], url: str, key: st
     assert "sk_live_x" not in ended.stderr
 
 
+@pytest.mark.parametrize("command", [["call"], ["text", "--body", "Hi"]], ids=["call", "text"])
+@pytest.mark.parametrize("environment", [{}, {"AGENTPHONE_API_KEY": ""}], ids=["unset", "empty"])
+def test_without_the_key_it_is_said_where_it_is(
+    typed: Callable[..., Result], command: list[str], environment: dict[str, str]
+) -> None:
+    """The sandbox has made it up, so nobody knows it by heart."""
+    ended = typed(*command, "--from", ADA, "--to", DESK, **environment)
+    told = "set --key, or AGENTPHONE_API_KEY, to the key that the sandbox printed when it started"
+    assert (ended.exit_code, ended.stderr) == (2, f"Error: {told}\n")
+    assert "The key that the sandbox printed" in " ".join(typed(command[0], "--help").stdout.split())
+
+
 def test_whoever_only_serves_does_not_load_it() -> None:
     """The web stack takes a while."""
     source = "import sys, agentphone_mcp.cli; print([name for name in sys.modules if 'sandbox' in name])"

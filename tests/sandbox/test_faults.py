@@ -7,6 +7,7 @@ import pytest
 
 from agentphone_mcp.sandbox import BadFaultError, ConnectionDroppedError, Fault, Sandbox, running
 from agentphone_mcp.sandbox.faults import parse
+from agentphone_mcp.sandbox.terminal import line
 
 
 @pytest.mark.parametrize(
@@ -118,7 +119,7 @@ async def test_a_dropped_connection_is_an_error_of_the_network(
         await api.post("/v1/agents", json={"name": "A"})
     assert isinstance(dropped.value, ConnectionDroppedError)
     assert len(sandbox.world.account.agents) == agents
-    assert sandbox.requests[-1].status == 0
+    assert (sandbox.requests[-1].status, sandbox.requests[-1].is_dropped) == (0, True)
     assert (await api.get("/v1/agents")).json()["total"] == agents
 
 
@@ -138,6 +139,24 @@ def test_a_connection_is_really_dropped(
             assert client.get("/v1/agents").json()["total"] == agents
     assert not caplog.records
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("rule", ["POST /v1/agents drop-before", "POST /v1/agents drop-after"], ids=["before", "after"])
+async def test_a_request_that_was_dropped_is_shown(http: httpx.AsyncClient, served: Sandbox, rule: str) -> None:
+    """To those who watch and on the page: it is what they have switched the fault on for."""
+    served.faults.rules.append(parse(rule))
+    with served.world.feed.watching(lambda: None) as watcher:
+        with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
+            await http.post("/v1/agents", json={"name": "A"})
+        [row] = (await http.get("/__sandbox/view")).json()["requests"]
+        told = [happening for happening in watcher.take() if happening.kind == "request"]
+    assert (row["method"], row["path"], row["status"], row["body"]) == (
+        "POST",
+        "/v1/agents",
+        None,
+        '{\n "name": "A"\n}',
+    )
+    assert [line(happening).plain.split()[1:] for happening in told] == [["POST", "dropped", "/v1/agents"]]
 
 
 async def test_faults_are_managed_while_it_runs(api: httpx.AsyncClient) -> None:

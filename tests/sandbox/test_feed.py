@@ -110,6 +110,27 @@ def test_a_happening_is_one_aligned_line(kind: Any, row: dict[str, Any], words: 
     assert text.isprintable()
 
 
+async def test_a_terminal_shows_the_date_when_it_changes(sandbox: Sandbox, api: httpx.AsyncClient) -> None:
+    """Once for each day that the clock was moved to: a time alone would look like today's."""
+    written = io.StringIO()
+    stop = threading.Event()
+    showing = asyncio.create_task(asyncio.to_thread(show, sandbox, stop, Console(file=written, _environ={})))
+    try:
+        async with asyncio.timeout(60):
+            while "Ctrl+C" not in written.getvalue():
+                await sandbox.world.clock.sleep(1)
+            await api.post("/__sandbox/clock", json={"advance": 3 * 86_400})
+            day = sandbox.world.clock.now().astimezone().date()
+            for _ in range(2):
+                await api.get("/v1/usage")
+            while written.getvalue().count("/v1/usage") < 2:
+                await sandbox.world.clock.sleep(1)
+    finally:
+        stop.set()
+        await showing
+    assert written.getvalue().splitlines().count(f"{day}") == 1
+
+
 @pytest.mark.parametrize(
     ("is_terminal", "encoding"),
     [pytest.param(True, "utf-8", id="terminal"), pytest.param(False, "cp1252", id="piped-on-windows")],

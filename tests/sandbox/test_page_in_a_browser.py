@@ -17,6 +17,7 @@ import httpx
 import pytest
 
 from agentphone_mcp.sandbox import Sandbox, running
+from agentphone_mcp.sandbox.faults import parse
 
 fcntl = pytest.importorskip("fcntl", reason="the debugging pipe of Chromium is driven on POSIX only")
 
@@ -185,6 +186,16 @@ async def test_a_call_shows_with_its_turns_as_they_are_spoken(tab: Tab, http: ht
     ]
     assert tab.wait_for("document.querySelector('#balance').textContent !== '$5.00'")
     assert "not interested" in tab.wait_for("document.querySelector('#said').textContent")
+
+
+async def test_a_dropped_request_shows_as_such(tab: Tab, http: httpx.AsyncClient, served: Sandbox) -> None:
+    """It has no status to show."""
+    served.faults.rules.append(parse("POST /v1/contacts drop-before"))
+    with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
+        await http.post("/v1/contacts", json={})
+    told = "document.querySelector('#requests-list').innerText"
+    tab.wait_for(f"{told}.includes('/v1/contacts')")
+    assert tab.look(told).split()[-1] == "dropped"
 
 
 async def test_hostile_words_stay_words(tab: Tab, http: httpx.AsyncClient) -> None:

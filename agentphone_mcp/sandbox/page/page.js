@@ -145,11 +145,16 @@ const draw = {
         : element("details", {}, element("summary", { class: "path" }, one.path), element("pre", {}, one.body));
       row.append(
         element("td", {}, time(one.at)), element("td", {}, element("code", {}, one.method)), element("td", {}, told),
-        element("td", {}, pill(`${one.status}`, one.status < 300 ? "good" : one.status < 500 ? "warn" : "bad")),
+        element("td", {}, answered(one.status)),
       );
     },
   },
 };
+
+function answered(status) {
+  if (status === null) return pill("dropped", "bad");
+  return pill(`${status}`, status < 300 ? "good" : status < 500 ? "warn" : "bad");
+}
 
 function duration(seconds) {
   return seconds < 60 ? `${seconds} s` : `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
