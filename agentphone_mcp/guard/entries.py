@@ -1,7 +1,7 @@
 """What is written into the ledger, and what is read from it."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Settled = Literal["done", "failed", "unknown", "refused"]
@@ -50,11 +50,19 @@ class Intent:
 
 @dataclass(frozen=True)
 class Found:
-    """What a look-up made of a deed whose answer was lost."""
+    """What a look-up made of a deed whose answer was lost.
+
+    Attributes:
+        outcome: whether it happened.
+        ids: of what came of it.
+        result: what the API shows of that.
+        may_be_of: whether it could have come of another deed as well.
+    """
 
     outcome: Literal["done", "failed"]
     ids: Mapping[str, str] | None = None
     result: Mapping[str, Any] | None = None
+    may_be_of: "Callable[[Entry], bool]" = field(default=lambda _: False, compare=False)
 
 
 @dataclass(frozen=True)

@@ -9,15 +9,14 @@ import sqlalchemy as sa
 
 from agentphone_mcp.guard.entries import LONGEST_WHAT, Entry, Found, Intent, Question, Settled
 from agentphone_mcp.guard.holders import this_holder
-from agentphone_mcp.guard.ledger_queries import SETTLE, WRITE
-from agentphone_mcp.guard.ledger_rows import FOUND, cap_reached_by, earlier_than, entry_of, seen
-from agentphone_mcp.guard.ledger_store import Store, deeds
+from agentphone_mcp.guard.ledger_queries import FOUND, FOUND_AND_TOLD, SETTLE, WHOSE, WRITE
+from agentphone_mcp.guard.ledger_rows import cap_reached_by, earlier_than, entry_of, may_be_of_another, seen, take_back
+from agentphone_mcp.guard.ledger_store import Store, deeds, lock
 from agentphone_mcp.guard.limits import LONGEST_WINDOW, Cap, CapReached
 from agentphone_mcp.guard.rates import cost_of_seconds
 from agentphone_mcp.guard.refused import AnsweredBefore
 
 NOBODY_ANSWERED = "a person was asked and has not answered"
-_FOUND_AND_TOLD = "found by a look-up, and told"
 
 
 class Ledger:
@@ -102,7 +101,7 @@ class Ledger:
         ids: Mapping[str, str] | None = None,
         result: Mapping[str, Any] | None = None,
     ) -> None:
-        """Write down what came of a deed."""
+        """Write down what came of a deed; what a look-up took of it for another one is taken back."""
         settled: dict[str, Any] = {
             "outcome": outcome,
             "settled_at": self._clock(),
@@ -112,19 +111,30 @@ class Ledger:
         if outcome == "unknown":
             settled["was_unknown"] = True
         with self._store.transaction("settle") as connection:
+            account, tool = connection.execute(WHOSE, {"row": row}).one()
+            lock(connection, account)
             connection.execute(SETTLE, settled | {"row": row})
+            if outcome == "done" and ids:
+                take_back(ids, connection, {"account": account, "tool": tool, "row": row})
 
-    def settle_doubt(self, entry: Entry, found: Found) -> None:
-        """Write down what a look-up found, unless somebody else settled it in the meantime."""
+    def settle_doubt(self, entry: Entry, found: Found) -> bool:
+        """Write down what a look-up found, unless somebody else settled it in the meantime.
+
+        Returns:
+            whether it is settled; it is not where what was found may have come of another deed.
+        """
         settled = {"outcome": found.outcome, "settled_at": self._clock(), "was_unknown": True}
         settled |= {"ids": self._kept(found.ids), "result": self._kept(found.result), "reason": FOUND}
         open_still = (deeds.c.id == entry.id) & deeds.c.outcome.in_(("pending", "unknown"))
         with self._store.transaction(entry.account) as connection:
+            if may_be_of_another(found, entry, connection, self._clock()):
+                return False
             connection.execute(sa.update(deeds).where(open_still).values(settled))
+        return True
 
     def tell(self, entry: Entry) -> None:
         """Write down that somebody was told of what a look-up found; from now on it is as if it had just been done."""
-        told = {"settled_at": self._clock(), "reason": _FOUND_AND_TOLD}
+        told = {"settled_at": self._clock(), "reason": FOUND_AND_TOLD}
         untold = (deeds.c.id == entry.id) & (deeds.c.reason == FOUND)
         with self._store.transaction(entry.account) as connection:
             connection.execute(sa.update(deeds).where(untold).values(told))

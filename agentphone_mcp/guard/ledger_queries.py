@@ -9,6 +9,9 @@ from agentphone_mcp.guard.entries import MAY_HAVE_HAPPENED
 from agentphone_mcp.guard.ledger_store import deeds
 from agentphone_mcp.guard.limits import Cap
 
+FOUND = "found by a look-up"
+FOUND_AND_TOLD = "found by a look-up, and told"
+
 # Spelled out, as SQLAlchemy writes an `in_` anew each time.
 _may_have_happened = sa.or_(*(deeds.c.outcome == outcome for outcome in MAY_HAVE_HAPPENED))
 _alike = sa.and_(deeds.c.account == sa.bindparam("account"), deeds.c.tool == sa.bindparam("tool"), _may_have_happened)
@@ -34,6 +37,17 @@ REPEATS: "sa.Select[Any, Any, Any]" = sa.select(deeds.c.id, deeds.c.at, deeds.c.
     _alike, _is_same | _has_subject, deeds.c.repeated
 )
 """Those that were wanted although the like was done or in doubt; takes account, tool, fingerprint and subject."""
+
+OF_TOOL: sa.Select[Any] = sa.select(deeds).where(_alike)
+"""Those that may have happened; takes account and tool."""
+
+TAKEN: sa.Select[Any] = sa.select(deeds).where(
+    _alike, sa.or_(deeds.c.reason == FOUND, deeds.c.reason == FOUND_AND_TOLD), deeds.c.id != sa.bindparam("row")
+)
+"""The others of which a look-up said what came of them; takes account, tool and row."""
+
+WHOSE: "sa.Select[Any, Any]" = sa.select(deeds.c.account, deeds.c.tool).where(deeds.c.id == sa.bindparam("row"))
+"""Takes row."""
 
 WRITE = sa.insert(deeds)
 """Takes the columns of a row."""

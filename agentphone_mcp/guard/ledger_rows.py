@@ -1,19 +1,18 @@
 """What stands in the ledger already, within a transaction: the same deed, one in doubt, caps that are reached."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
-from agentphone_mcp.guard.entries import Entry, Intent
+from agentphone_mcp.guard.entries import Entry, Found, Intent
 from agentphone_mcp.guard.holders import is_gone
-from agentphone_mcp.guard.ledger_queries import MAY_BLOCK, REPEATS, counted
+from agentphone_mcp.guard.ledger_queries import FOUND, MAY_BLOCK, OF_TOOL, REPEATS, SETTLE, TAKEN, counted
 from agentphone_mcp.guard.ledger_store import deeds
 from agentphone_mcp.guard.limits import Cap, CapReached
 
 REPLAY_SECONDS = 600
 """How long the same deed answers with the first one's outcome."""
-FOUND = "found by a look-up"
 _LOST_HOLDER = "the process that did it ended before the answer came"
 
 
@@ -50,6 +49,36 @@ def cap_reached_by(intent: Intent, connection: sa.Connection, now: float, caps: 
     return None
 
 
+def may_be_of_another(found: Found, doubt: Entry, connection: sa.Connection, now: float) -> bool:
+    """Whether what a look-up found for a deed has come, or may have come, of another one.
+
+    As every deed is written down before it is done, whatever was found is of one that stands here by now: it is claimed
+    by its id once that deed is settled, and until then it is anybody's who could have done it. Of two in doubt that are
+    the same either may have it.
+    """
+    for row in connection.execute(OF_TOOL, {"account": doubt.account, "tool": doubt.tool}).mappings().all():
+        other = seen(row, now)
+        if other.id == doubt.id:
+            continue
+        if other.outcome == "done":
+            is_theirs = _share_an_id(found.ids, other.ids)
+        else:
+            is_same_doubt = other.outcome == "unknown" and other.fingerprint == doubt.fingerprint
+            is_theirs = not is_same_doubt and found.may_be_of(other)
+        if is_theirs:
+            return True
+    return False
+
+
+def take_back(ids: Mapping[str, str], connection: sa.Connection, deed: Mapping[str, Any]) -> None:
+    """Put in doubt again what a look-up took these ids for, as it is known now of which deed they came."""
+    for other in connection.execute(TAKEN, deed).mappings().all():
+        if _share_an_id(ids, other["ids"]):
+            reason = f"what a look-up found came of row {deed['row']}"
+            in_doubt = {"outcome": "unknown", "reason": reason, "ids": None, "result": None}
+            connection.execute(SETTLE, in_doubt | {"row": other["id"]})
+
+
 def entry_of(row: sa.RowMapping, connection: sa.Connection, now: float) -> Entry:
     """Read a row; a pending one that is lost becomes unknown here and for good."""
     entry = seen(row, now)
@@ -65,6 +94,10 @@ def seen(row: sa.RowMapping, now: float) -> Entry:
     if row["outcome"] == "pending" and (is_gone(row["holder"]) or now > row["doubtful_after"]):
         said |= {"outcome": "unknown", "reason": _LOST_HOLDER}
     return Entry(**said)
+
+
+def _share_an_id(ids: Mapping[str, str] | None, others: Mapping[str, str] | None) -> bool:
+    return not {*(ids or {}).values()}.isdisjoint((others or {}).values())
 
 
 def _is_released(doubt: Entry, repeats: "Sequence[sa.Row[Any, Any, Any]]", *, by_the_same: bool) -> bool:

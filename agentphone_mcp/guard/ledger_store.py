@@ -105,10 +105,7 @@ class Store:
         """
         try:
             with self._engine.begin() as connection:
-                if connection.dialect.name == "postgresql":
-                    lock = int.from_bytes(account.encode()[:7].ljust(7, b"."))
-                    connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{_BUSY_SECONDS}s'")
-                    connection.execute(sa.text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": lock})
+                lock(connection, account)
                 yield connection
         except SQLAlchemyError as broken:
             raise LedgerUnavailable(self.shown, _why(broken)) from broken
@@ -116,6 +113,14 @@ class Store:
     def close(self) -> None:
         """Close the connections."""
         self._engine.dispose()
+
+
+def lock(connection: sa.Connection, account: str) -> None:
+    """Let no other transaction of an account run until this one ends; in SQLite there is but one of all."""
+    if connection.dialect.name == "postgresql":
+        number = int.from_bytes(account.encode()[:7].ljust(7, b"."))
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{_BUSY_SECONDS}s'")
+        connection.execute(sa.text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": number})
 
 
 def _url(place: str) -> URL:

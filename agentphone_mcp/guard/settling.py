@@ -58,15 +58,18 @@ class Settler:
         return self._pause_of_failure or max(0.0, min((*self._due.values(), now + _LONGEST_PAUSE)) - now)
 
     async def settle(self, entry: Entry) -> Found | None:
-        """Find out whether a deed happened, and write it down; None where that still cannot be told."""
+        """Find out whether a deed happened, and write it down; None where that still cannot be told.
+
+        While it asks, others do their deeds: the ledger has the last word on whose it is that was found.
+        """
         claimed = await self.books.ask(lambda ledger: ledger.claimed(self.account, entry.tool))
         try:
             found = await self._look_up(entry, claimed)
         except ApiError as cannot:
             logger.info("cannot tell yet whether row %d of the ledger happened: %s", entry.id, cannot)
             return None
-        if found is not None:
-            await self.books.ask(lambda ledger: ledger.settle_doubt(entry, found))
+        if found is None or not await self.books.ask(lambda ledger: ledger.settle_doubt(entry, found)):
+            return None
         return found
 
     async def settle_costs(self) -> None:

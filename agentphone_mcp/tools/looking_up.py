@@ -4,11 +4,15 @@ import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import TypeVar
 
 from agentphone_mcp.api.calls import Call
 from agentphone_mcp.api.client import ApiClient
 from agentphone_mcp.api.errors import NotFound
+from agentphone_mcp.api.messages import Message
 from agentphone_mcp.api.models import Wire
+from agentphone_mcp.api.numbers import PhoneNumber
 from agentphone_mcp.guard.entries import Entry, Found, Length
 
 _BEFORE, _AFTER = timedelta(minutes=2), timedelta(minutes=15)
@@ -17,6 +21,9 @@ _ROWS = 100
 _UNANSWERED = ("failed", "busy", "no-answer")
 
 Claimed = frozenset[str]
+Thing = TypeVar("Thing", bound=Wire)
+IsOf = Callable[[Thing, Entry], bool]
+"""Whether something can have come of a deed."""
 
 
 async def look_up(api: ApiClient, entry: Entry, claimed: Claimed) -> Found | None:
@@ -55,43 +62,57 @@ def digest(body: str) -> str:
 
 
 async def _call(api: ApiClient, entry: Entry, claimed: Claimed) -> Found | None:
-    page = await api.calls.list(_ROWS, search=entry.to_number)
-    theirs = [call for call in page.data if call.to_number == entry.to_number and call.direction in (None, "outbound")]
-    return _nearest(theirs, entry, claimed)
+    return _nearest((await api.calls.list(_ROWS, search=entry.to_number)).data, _is_call_of, entry, claimed)
+
+
+def _is_call_of(call: Call, entry: Entry) -> bool:
+    is_to_them = call.to_number == entry.to_number and call.direction in (None, "outbound")
+    return is_to_them and _is_of_agent(call, entry)
 
 
 async def _web_call(api: ApiClient, entry: Entry, claimed: Claimed) -> Found | None:
-    found = _nearest((await api.calls.list(_ROWS, direction="web")).data, entry, claimed)
+    found = _nearest((await api.calls.list(_ROWS, direction="web")).data, _is_of_agent, entry, claimed)
     # Its token was in the answer alone.
     return replace(found, result=None) if found else None
 
 
-def _nearest(calls: list[Call], entry: Entry, claimed: Claimed) -> Found | None:
-    mine = [call for call in calls if call.agent_id == _clue(entry, "agent_id") and call.id not in claimed]
-    near = sorted((_distance(call.started_at, entry), call.id) for call in mine if _is_near(call.started_at, entry))
-    return next((_done(call.id, call) for call in mine if near and call.id == near[0][1]), None)
+def _is_of_agent(call: Call, entry: Entry) -> bool:
+    return call.agent_id == _clue(entry, "agent_id") and _is_near(call.started_at, entry)
+
+
+def _nearest(calls: list[Call], is_of: IsOf[Call], entry: Entry, claimed: Claimed) -> Found | None:
+    mine = [call for call in calls if is_of(call, entry) and call.id not in claimed]
+    nearest = min(mine, key=lambda call: (_distance(call.started_at, entry), call.id), default=None)
+    return _done(nearest.id, nearest, is_of) if nearest else None
 
 
 async def _message(api: ApiClient, entry: Entry, claimed: Claimed) -> Found | None:
     for text in (await api.messages.of_number(_clue(entry, "number_id"), _ROWS)).data:
-        is_it = text.to_number == entry.to_number and digest(text.body or "") == _clue(entry, "body")
-        if is_it and text.id not in claimed and _is_near(text.at, entry):
-            return _done(text.id, text)
+        if _is_text_of(text, entry) and text.id not in claimed:
+            return _done(text.id, text, _is_text_of)
     return None
+
+
+def _is_text_of(text: Message, entry: Entry) -> bool:
+    is_it = text.to_number == entry.to_number and digest(text.body or "") == _clue(entry, "body")
+    return is_it and _is_near(text.at, entry)
 
 
 async def _number(api: ApiClient, entry: Entry, claimed: Claimed) -> Found | None:
-    area_code = _clue(entry, "area_code")
     async for number in api.numbers.all():
-        is_it = (
-            number.phone_number.startswith(f"+1{area_code}")
-            and number.country in (None, _clue(entry, "country"))
-            # Whoever it was bought for may have been left out of the answer, but it is nobody else's.
-            and number.agent_id in (None, _clue(entry, "agent_id") or number.agent_id)
-        )
-        if is_it and number.id not in claimed and _is_near(number.created_at, entry):
-            return _done(number.id, number)
+        if _is_number_of(number, entry) and number.id not in claimed:
+            return _done(number.id, number, _is_number_of)
     return None
+
+
+def _is_number_of(number: PhoneNumber, entry: Entry) -> bool:
+    return (
+        number.phone_number.startswith(f"+1{_clue(entry, 'area_code')}")
+        and number.country in (None, _clue(entry, "country"))
+        # Whoever it was bought for may have been left out of the answer, but it is nobody else's.
+        and number.agent_id in (None, _clue(entry, "agent_id") or number.agent_id)
+        and _is_near(number.created_at, entry)
+    )
 
 
 async def _number_gone(api: ApiClient, entry: Entry, _: Claimed) -> Found:
@@ -136,11 +157,10 @@ def _clue(entry: Entry, name: str) -> str:
     return (entry.clues or {}).get(name) or ""
 
 
-def _done(one: str, found: Wire) -> Found:
+def _done(one: str, found: Thing, is_of: IsOf[Thing]) -> Found:
     # What was said in the meantime is no part of the deed's outcome.
-    return Found(
-        "done", {"id": one}, found.model_dump(mode="json", exclude_none=True, exclude={*found.strangers_words()})
-    )
+    shown = found.model_dump(mode="json", exclude_none=True, exclude={*found.strangers_words()})
+    return Found("done", {"id": one}, shown, may_be_of=partial(is_of, found))
 
 
 def _distance(at: str | None, entry: Entry) -> float:

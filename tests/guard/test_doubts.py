@@ -5,6 +5,8 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ import pytest
 from agentphone_mcp.guard import ledger as ledger_module
 from agentphone_mcp.guard import ledger_rows
 from agentphone_mcp.guard.entries import Entry, Found, Intent
+from agentphone_mcp.guard.ledger_store import Store
 
 Intending = Callable[..., Intent]
 MINUTE, DAY = 60, 86_400
@@ -144,6 +147,35 @@ def test_a_doubt_that_was_settled_meanwhile_stays_as_it_is(ledger: Any, intent: 
     ledger.settle(row, "done", ids={"id": "call_1"})
     ledger.settle_doubt(doubt, Found("failed"))
     assert [(entry.outcome, entry.ids) for entry in ledger.entries()] == [("done", {"id": "call_1"})]
+
+
+def test_what_came_of_a_deed_is_found_for_no_other(ledger: Any, intent: Intending) -> None:
+    """Nor may it stay with the other when the deed is settled only after that."""
+    ledger.in_doubt(intent())
+    late = ledger.begin(intent(), repeat=True, within=-1)
+    first, _ = ledger.doubts("a" * 16)
+    assert ledger.settle_doubt(first, Found("done", {"id": "call_1"}))
+    ledger.settle(late, "done", ids={"call_id": "call_1"})
+    assert [(entry.outcome, entry.ids) for entry in ledger.entries()] == [
+        ("unknown", None),
+        ("done", {"call_id": "call_1"}),
+    ]
+    assert not ledger.settle_doubt(first, Found("done", {"id": "call_1"}))
+    assert [entry.outcome for entry in ledger.entries()] == ["unknown", "done"]
+
+
+def test_a_settlement_waits_for_whoever_decides_what_was_found(
+    ledger: Any, ledger_place: str, intent: Intending
+) -> None:
+    """Otherwise neither would see what the other writes, and both deeds would have the same id."""
+    row = ledger.begin(intent())
+    settling = Thread(target=ledger.settle, args=(row, "done"), kwargs={"ids": {"id": "call_1"}})
+    with closing(Store(ledger_place)) as elsewhere, elsewhere.transaction("a" * 16):
+        settling.start()
+        settling.join(0.3)
+        assert settling.is_alive()
+    settling.join(20)
+    assert [entry.outcome for entry in ledger.entries()] == ["done"]
 
 
 def test_a_deed_that_was_never_settled_is_in_doubt_in_the_end(ledger: Any, clock: Any, intent: Intending) -> None:

@@ -12,7 +12,8 @@ from agentphone_mcp.guard.entries import Entry, Found, Intent, Length
 from agentphone_mcp.guard.settling import Settler
 
 FAILS = ServerError(RequestLine("GET", "/v1/calls", {}), "oops", status=500)
-CALL = Intent("account", "place_call", "f", "+14155559999", "Call.", cost=1_100_000, minute_cost=220_000)
+TO = "+14155559999"
+CALL = Intent("account", "place_call", "f", TO, "Call.", cost=1_100_000, minute_cost=220_000, to_number=TO)
 
 
 async def nothing(*_: Any) -> None:
@@ -103,6 +104,82 @@ async def test_a_look_up_is_told_what_came_of_other_deeds(deed, books) -> None:
 
     await Settler("account", books, look_up, nothing).settle_all()
     assert seen == [{"id_1"}, {"id_1", "found_1"}]
+
+
+OTHER = replace(CALL, fingerprint="other words")
+THEIRS = Found("done", {"id": "call_1"}, may_be_of=lambda other: other.to_number == CALL.to_number)
+
+
+@pytest.fixture
+def looking(books) -> Callable[..., Any]:
+    """Look up the first deed in doubt, while something happens; it finds a call."""
+
+    async def looking(meanwhile: Callable[[], object] = lambda: None) -> Found | None:
+        async def look_up(*_: Any) -> Found:
+            meanwhile()
+            return THEIRS
+
+        return await Settler("account", books, look_up, nothing).settle(books.open().doubts("account")[0])
+
+    return looking
+
+
+async def test_what_may_be_of_a_deed_under_way_is_given_to_no_other(looking, deed, books) -> None:
+    """Whether that began before the look-up or meanwhile; once it is settled, what is left can be told."""
+    deed("unknown")
+    row: list[int] = []
+    assert await looking(lambda: row.append(books.open().reserve(OTHER, [], repeat=True, within=60))) is None
+    assert await looking() is None
+    books.open().settle(row[0], "failed")
+    assert await looking() == THEIRS
+    assert [entry.outcome for entry in shown(books)] == ["done", "failed"]
+
+
+async def test_what_came_of_a_deed_meanwhile_is_given_to_no_other(looking, deed, books) -> None:
+    """It was done and settled after the look-up had read which ids are claimed."""
+    deed("unknown")
+
+    def other() -> None:
+        row = books.open().reserve(OTHER, [], repeat=True, within=60)
+        books.open().settle(row, "done", ids={"call_id": "call_1"})
+
+    assert await looking(other) is None
+    assert [entry.outcome for entry in shown(books)] == ["unknown", "done"]
+
+
+@pytest.mark.parametrize(
+    ("other", "outcome"),
+    [
+        pytest.param(OTHER, "unknown", id="other-words"),
+        pytest.param(CALL, "done", id="the-same"),
+        pytest.param(replace(OTHER, to_number="+14155550101"), "done", id="cannot-be-its"),
+        pytest.param(replace(OTHER, tool="send_message"), "done", id="another-tool"),
+        pytest.param(replace(OTHER, account="another"), "done", id="another-account"),
+    ],
+)
+async def test_of_two_doubts_neither_is_given_what_may_be_the_others(
+    looking, deed, books, other: Intent, outcome: str
+) -> None:
+    """But it does not matter which of two that are the same."""
+    deed("unknown")
+    deed("unknown", other)
+    await looking()
+    assert [entry.outcome for entry in shown(books)] == [outcome, "unknown"]
+
+
+@pytest.mark.parametrize("is_told", [True, False], ids=["told", "untold"])
+async def test_what_was_given_to_another_deed_is_taken_back(looking, deed, books, is_told: bool) -> None:
+    """When the one that did it is settled at last; the other is in doubt again, and blocks."""
+    deed("unknown")
+    late = books.open().reserve(CALL, [], repeat=True, within=-1)
+    await looking()
+    if is_told:
+        books.open().tell(shown(books)[0])
+    books.open().settle(late, "done", ids={"id": "call_1"})
+    doubt, done = shown(books)
+    assert (doubt.outcome, doubt.ids, doubt.reason) == ("unknown", None, "what a look-up found came of row 2")
+    assert (done.outcome, done.ids) == ("done", {"id": "call_1"})
+    assert [entry.id for entry in books.open().doubts("account")] == [doubt.id]
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Whether a deed happened, by what the API shows now: found only where nothing else can be meant."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -161,6 +162,29 @@ async def test_a_number_on_a_later_page_is_found(api_over, answering) -> None:
     async with api_over(answering(answer)) as api:
         found = await look_up(api, deed, NOBODY)
     assert found is not None
+
+
+@pytest.mark.parametrize(
+    ("tool", "other", "may_be"),
+    [
+        pytest.param("place_call", {"what": "Other words."}, True, id="call"),
+        pytest.param("place_call", {"to_number": OTHER}, False, id="call-to-another"),
+        pytest.param("place_call", {"clues": {"agent_id": "agt_2"}}, False, id="call-of-another-agent"),
+        pytest.param("create_web_call", {}, True, id="web-call"),
+        pytest.param("create_web_call", {"clues": {"agent_id": "agt_2"}}, False, id="web-call-of-another-agent"),
+        pytest.param("send_message", {}, True, id="text"),
+        pytest.param("send_message", {"clues": {"body": digest("Hi!")}}, False, id="another-text"),
+        pytest.param("buy_number", {"clues": {"country": "US", "agent_id": "agt_2"}}, True, id="any"),
+        pytest.param("buy_number", {"clues": {"country": "US", "area_code": "415"}}, False, id="another-area"),
+        *(pytest.param(tool, {"at": NOW.timestamp() + 3_600}, False, id=f"{tool}-much-later") for tool in LOST),
+    ],
+)
+async def test_what_is_found_tells_whose_it_may_be_as_well(looking, tool: str, other: Any, may_be: bool) -> None:
+    """Another deed under way may have done it."""
+    deed, thing = LOST[tool]
+    found = await looking(deed, thing)
+    assert found is not None
+    assert found.may_be_of(replace(deed, id=2, **other)) is may_be
 
 
 GONE = {
