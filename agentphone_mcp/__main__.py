@@ -1,5 +1,15 @@
 """`python -m agentphone_mcp` is the same command as `agentphone-mcp`."""
 
-from agentphone_mcp.cli import main
 
-main()
+def run() -> None:
+    """Run the command; Ctrl+C ends it without a traceback also while it is still being imported."""
+    try:
+        from agentphone_mcp.cli import main
+
+        main()
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+
+
+if __name__ == "__main__":
+    run()

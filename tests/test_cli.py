@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,19 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
 
 
 HTTP = ["--transport=streamable-http", "--port=0"]
+INTERRUPTED = """
+import sys
+from importlib.metadata import EntryPoint
+
+class CtrlC:
+    def find_spec(self, name, *_):
+        if name == "agentphone_mcp.config":
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, CtrlC())
+EntryPoint("agentphone-mcp", sys.argv[1], "console_scripts").load()()
+"""
+"""Ctrl+C while the command is being imported."""
 WRONG: dict[str, tuple[list[str], dict[str, str], str]] = {
     "everybody-may-connect": ([*HTTP, "--host=0.0.0.0"], {}, "AGENTPHONE_HTTP_AUTH: everybody"),
     "no-names-for-others": (
@@ -170,6 +184,23 @@ def test_without_a_host_it_ends_in_silence() -> None:
     """stdin is closed at once: no output, no error, no key needed."""
     ended = run()
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+
+
+def test_ctrl_c_at_the_very_start_ends_it_in_silence() -> None:
+    """Before there is anything that could take notice of it; as it ends later, too."""
+    script = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["scripts"][
+        "agentphone-mcp"
+    ]
+    ended = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED, script],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "")
 
 
 def test_a_flag_wins_over_the_environment() -> None:
