@@ -20,6 +20,7 @@ from agentphone_mcp.config import (
 )
 from agentphone_mcp.doctor.finding import Finding, failure, ok, warning
 from agentphone_mcp.hosting.settings import check_key
+from agentphone_mcp.hosts.entries import TOKEN_VARIABLE
 from agentphone_mcp.options import serving_options
 from agentphone_mcp.reading import read_config, read_http_settings
 
@@ -27,7 +28,11 @@ Read = TypeVar("Read")
 _PREFIX = "AGENTPHONE_"
 # The options of `agentphone-mcp sandbox` have variables of their own, and these no option.
 _OF_OTHERS = ("AGENTPHONE_SANDBOX_",)
-_WITHOUT_OPTION = (KEY_VARIABLE, KEY_FILE_VARIABLE, "AGENTPHONE_HTTP_STATE_KEY", "AGENTPHONE_HTTP_STATE_KEY_FILE")
+_WITHOUT_OPTION = (
+    *(KEY_VARIABLE, KEY_FILE_VARIABLE, "AGENTPHONE_HTTP_STATE_KEY", "AGENTPHONE_HTTP_STATE_KEY_FILE"),
+    # Hosts read it, for the entry of a server elsewhere.
+    TOKEN_VARIABLE,
+)
 _DEFAULT_IS_RIGHT = "Unset AGENTPHONE_BASE_URL: without it the vendor's host is asked"
 
 

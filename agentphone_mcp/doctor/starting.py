@@ -100,4 +100,6 @@ async def _ask(client: Client, within: float) -> Answer:
 def _last_line(errors: IO[str], launch: Launch) -> str:
     errors.seek(0)
     lines = [line.strip() for line in errors.read().splitlines() if line.strip()]
+    # uv ends with what might help, after what is wrong.
+    lines = [line for line in lines if not line.startswith("hint:")] or lines
     return without_secrets_of(launch, lines[-1])[:_LONGEST_LINE] if lines else ""

@@ -147,6 +147,12 @@ def test_the_command_is_only_on_the_path_of_a_shell(doctor: Any, api: Any, home:
     assert "whole path" in found["remedy"]
 
 
+def test_the_command_ends_with_a_hint(doctor: Any, api: Any, cursor: Write) -> None:
+    """What is wrong is shown, and not what might help where something else is wrong."""
+    cursor(python("import sys; sys.exit('error: no such package\\nhint: another certificate')"))
+    assert "it said: error: no such package" in doctor().fails_in("Cursor")["said"]
+
+
 def test_the_command_crashes(doctor: Any, api: Any, cursor: Write) -> None:
     """Its last words are shown, without secrets, and how to hear more."""
     code = f"import sys; sys.exit('no good: {SECRET} ' + __import__('os').environ['MY_TOKEN'])"

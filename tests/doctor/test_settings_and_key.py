@@ -179,6 +179,11 @@ def test_a_misspelt_variable(doctor: Any, api: Any) -> None:
     assert found["remedy"] == "Did you mean AGENTPHONE_QUIET_HOURS?"
 
 
+def test_the_token_of_a_server_elsewhere_is_no_slip(doctor: Any, api: Any) -> None:
+    """`install --remote` has users set it, and hosts read it."""
+    assert doctor("--no-hosts", AGENTPHONE_MCP_TOKEN="apmcp_example").of("settings")["status"] == "ok"
+
+
 @pytest.mark.skipif(any((folder / "uvx").exists() for folder in HOMEBREW), reason="this machine has one for everybody")
 def test_uvx_is_missing(doctor: Any, api: Any, uvx: Path) -> None:
     """What is running runs without, so it is a warning."""
