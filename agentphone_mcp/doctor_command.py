@@ -98,6 +98,9 @@ def _stopped_like_ctrl_c() -> Generator[None]:
     # Whoever started us with `nohup` wants it to go on.
     kinds = [kind for kind in kinds if signal.getsignal(kind) is not signal.SIG_IGN]
     before = [(kind, signal.signal(kind, _interrupt)) for kind in kinds]
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # As in what a script has started in the background: asyncio ends in order by this signal alone.
+        before.append((signal.SIGINT, signal.signal(signal.SIGINT, signal.default_int_handler)))
     try:
         yield
     finally:
@@ -106,7 +109,4 @@ def _stopped_like_ctrl_c() -> Generator[None]:
 
 
 def _interrupt(*_: object) -> None:
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        # As in what a script has started in the background.
-        raise KeyboardInterrupt
     signal.raise_signal(signal.SIGINT)
