@@ -12,7 +12,7 @@ from agentphone_mcp.api.key import ApiKey, mask_keys
 from agentphone_mcp.api.retries import retry_after
 from agentphone_mcp.api.secrets import Secrets
 
-LONGEST_DETAIL = 1_000
+_LONGEST_DETAIL = 1_000
 _LONGEST_ID = 64
 _UNSAFE_IN_AN_ID = re.compile(r"[^A-Za-z0-9._:=+-]")
 
@@ -51,7 +51,7 @@ class Reader:
             detail, code = read_error(found)
         except ValueError:
             detail, code = "the answer was a web page or plain text, not the API's JSON", None
-        detail = self._secrets.cut(detail)[:LONGEST_DETAIL]
+        detail = self._secrets.cut(detail)[:_LONGEST_DETAIL]
         error = error_for(line, response.status_code, detail, self._secrets.cut(code) if code else None)
         error.request_id = self.request_id(response, found)
         if isinstance(error, RateLimited):

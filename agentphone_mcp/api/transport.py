@@ -17,14 +17,13 @@ from agentphone_mcp.api.errors import (
     KeyMissing,
     OutcomeUnknown,
     RequestLine,
-    StatusError,
     Unreachable,
     UnreadableAnswer,
 )
 from agentphone_mcp.api.key import Allowlist, ApiKey, mask_keys
 from agentphone_mcp.api.keyed import REDIRECT, KeyedTransport, proxy_for
 from agentphone_mcp.api.models import Done
-from agentphone_mcp.api.reader import LONGEST_DETAIL, Reader
+from agentphone_mcp.api.reader import Reader
 from agentphone_mcp.api.requests import EVENTS, Query, Requests
 from agentphone_mcp.api.retries import LONGEST_WAIT, TRIES, backoff, delay_before_retry
 from agentphone_mcp.api.secrets import Secrets
@@ -175,9 +174,9 @@ class Transport:
             request_id = self._reader.request_id(response)
             raise kind(line, wanted, status=response.status_code, request_id=request_id) from odd
         if isinstance(answer, Done) and not answer.success:
-            said = self._secrets.cut(answer.message or "it says that it was not done")[:LONGEST_DETAIL]
-            request_id = self._reader.request_id(response)
-            raise StatusError(line, said, status=response.status_code, request_id=request_id)
+            refused = self._reader.error(line, response)
+            refused.detail = refused.detail or "it says that it was not done"
+            raise refused
         return answer
 
     async def _answer(

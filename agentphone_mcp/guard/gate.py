@@ -149,7 +149,7 @@ class Gate:
             await checkpoint_if_cancelled()
             await _check_that_nothing_changed(deed)
         except Exception as changed:
-            await self._settle(row, "failed", reason=str(changed) or type(changed).__name__)
+            await self._settle(row, "failed", reason=_reason_of(changed))
             raise
         except BaseException:
             await self._settle(row, "failed", reason="cancelled before anything was sent")
@@ -169,7 +169,7 @@ class Gate:
         except BaseException as failure:
             # What the API refused did not happen; of a bug of ours nobody knows when it struck.
             outcome = "failed" if isinstance(failure, ApiError) else "unknown"
-            await self._settle(row, outcome, reason=str(failure) or type(failure).__name__)
+            await self._settle(row, outcome, reason=_reason_of(failure))
             raise
         ids = {name: str(value) for name, value in result if name in _NAMES_OF_IDS and value}
         await self._settle(row, "done", ids=ids, result=_kept(result))
@@ -239,6 +239,10 @@ def _lost(deed: Deed, said: str) -> Outcome[Any]:
         next_step=f"It may or may not have happened ({said}). Look with {deed.look_up} before anything else; do not "
         "just repeat it.",
     )
+
+
+def _reason_of(failure: BaseException) -> str:
+    return str(failure) or type(failure).__name__
 
 
 def _said_by(lost: OutcomeUnknown) -> str:

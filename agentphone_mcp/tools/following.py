@@ -16,8 +16,9 @@ from agentphone_mcp.api.errors import (
     Unauthorized,
     Unreachable,
 )
+from agentphone_mcp.api.secrets import Cut
 from agentphone_mcp.guard.deeds import Outcome, Result
-from agentphone_mcp.tools.telling import Cut, told
+from agentphone_mcp.tools.telling import told
 
 TURNS_AT_ONCE = 200
 """How many turns one answer holds; a transcript goes on from there."""
