@@ -26,6 +26,7 @@ MEASURES: dict[str, Callable[[bool], Iterable[Figure]]] = {
     "http-start": starting.over_http,
     "memory": calling.memories,
     "calls": calling.calls,
+    "stdio": calling.over_stdio,
     "overview": calling.overview,
     "hosting": hosting.measure,
     "following": following.measure,

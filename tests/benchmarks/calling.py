@@ -1,66 +1,135 @@
-"""What a call costs over stdio beside the bare request, and the memory of whoever answers it."""
+"""What a call costs beside the bare request, in one process and over stdio, and the memory of whoever answers it."""
 
+import asyncio
 import itertools
 import sqlite3
 import tempfile
-from collections.abc import Callable, Generator
+from collections.abc import Awaitable, Callable, Generator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-from figures import Budget, Figure, p95, paired, timed, turn_about
-from processes import NO_CAPS, ONE_TOOL, OURS, Host, host_of, memory, sandbox
+import httpx
+from figures import Budget, Figure, p95, paired, timed, turn_about, turn_about_in_loop
+from near_host import near, serve_by_the_sdk
+from one_tool import one_tool_server
+from processes import NO_CAPS, ONE_TOOL, OURS, Account, host_of, memory, sandbox
+
+from agentphone_mcp.api.key import ApiKey
+from agentphone_mcp.config import Config
+from agentphone_mcp.guard.limits import Limits
+from agentphone_mcp.server import create_server
 
 FRIEND, FROM = "+14155559999", "num_frontdesk"
 LATENCY = 0.2
+_HIGH_CAPS = "messages=9999/hour,messages_to_one_number=9999/day,spend=9999/day"
+"""Every cap is counted and none is reached."""
+_BARE, _NO_OP = "bare httpx request", "one-tool server, no-op"
+_BOTH = "its two bare requests"
+"""A text is first described by the number that it goes out from."""
 _AIM_IN_NO_OPS = 1.61
 """One millisecond, where the aim was set: a no-op of the SDK took 0.62 there. How fast a machine is does not count."""
 
 
 def calls(quick: bool) -> Generator[Figure]:
-    """A read, a text through the gate, and a call that does nothing, beside the bare requests."""
-    # Every cap is counted and none is reached.
-    caps = {"AGENTPHONE_LIMITS": "messages=9999/hour,messages_to_one_number=9999/day,spend=9999/day"}
+    """A read and a text through the gate, beside the bare requests of an asynchronous client.
+
+    All are in one event loop, the host too: between two processes a good half of what a call takes is how long they
+    take to wake each other up, which is the machine's and not ours.
+    """
+    with sandbox() as account, tempfile.TemporaryDirectory() as state:
+        took = asyncio.run(_in_one_loop(account, Path(state), 20 if quick else 300))
+    yield paired("calls", "get_call", "ms", took["read"], took["bare read"], _BARE, Budget("more", 1.0))
+    yield _slowest("calls", "get_call", took["read"], took["bare read"], _BARE)
+    yield _less_its_request("calls", took)
+    # A call's own millisecond, and five for the gate and the ledger.
+    yield paired("calls", "gated send_message", "ms", took["text"], took["bare text"], _BOTH, Budget("more", 6.0))
+    yield _slowest("calls", "gated send_message", took["text"], took["bare text"], _BOTH)
+    yield paired("calls", "gated send_message, again", "ms", took["text"], took["commits"], "two empty commits")
+
+
+async def _in_one_loop(account: Account, state: Path, rounds: int) -> dict[str, list[float]]:
+    config = Config(
+        api_key=ApiKey(account.key), base_url=account.url, state=str(state), limits=Limits.parse(_HIGH_CAPS)
+    )
+    number, commits = itertools.count(), _Commits(state)
+    async with (
+        near(create_server(config).run_over) as ours,
+        near(partial(serve_by_the_sdk, one_tool_server())) as least,
+        httpx.AsyncClient(base_url=account.url, headers=account.credentials, trust_env=False) as http,
+    ):
+
+        async def bare_read() -> None:
+            (await http.get(f"/v1/calls/{account.call_id}")).raise_for_status()
+
+        async def bare_text() -> None:
+            (await http.get(f"/v1/numbers/{FROM}")).raise_for_status()
+            (await http.post("/v1/messages", json=_text(f"bare {next(number)}"))).raise_for_status()
+
+        async def gated_text() -> None:
+            await ours.call("send_message", **_gated_text(f"gated {next(number)}"))
+
+        async def two_commits() -> None:
+            commits.two()
+
+        sides: dict[str, Callable[[], Awaitable[object]]] = {
+            "bare read": bare_read,
+            "read": partial(ours.call, "get_call", call_id=account.call_id),
+            "nothing": partial(least.call, "nothing"),
+            "bare text": bare_text,
+            "text": gated_text,
+            "commits": two_commits,
+        }
+        return await turn_about_in_loop(sides, rounds, warm=20)
+
+
+def over_stdio(quick: bool) -> Generator[Figure]:
+    """The same between two processes, beside the requests of a synchronous client, which is the least there is."""
     with sandbox() as account, account.asked_directly() as http, tempfile.TemporaryDirectory() as state:
-        told = account.told | caps | {"AGENTPHONE_STATE": state}
-        path, number = f"/v1/calls/{account.call_id}", itertools.count()
+        told = account.told | {"AGENTPHONE_LIMITS": _HIGH_CAPS, "AGENTPHONE_STATE": state}
+        number = itertools.count()
 
         def bare_text() -> None:
-            text = {"number_id": FROM, "to_number": FRIEND, "body": f"bare {next(number)}"}
-            http.post("/v1/messages", json=text).raise_for_status()
-
-        def gated_text(host: Host) -> None:
-            host.call("send_message", to_number=FRIEND, number_id=FROM, body=f"gated {next(number)}", confirm=True)
+            http.get(f"/v1/numbers/{FROM}").raise_for_status()
+            http.post("/v1/messages", json=_text(f"bare {next(number)}")).raise_for_status()
 
         with host_of("ours", *OURS, told=told) as ours, host_of("one tool", *ONE_TOOL, told=told) as least:
             ours.shake_hands(), least.shake_hands()
             sides: dict[str, Callable[[], object]] = {
-                "bare read": lambda: http.get(path).raise_for_status(),
+                "bare read": lambda: http.get(f"/v1/calls/{account.call_id}").raise_for_status(),
                 "read": partial(ours.call, "get_call", call_id=account.call_id),
                 "nothing": partial(least.call, "nothing"),
                 "bare text": bare_text,
-                "text": partial(gated_text, ours),
-                "commits": _Commits(Path(state)).two,
+                "text": lambda: ours.call("send_message", **_gated_text(f"gated {next(number)}")),
             }
             rounds = 20 if quick else 300
             took = turn_about({name: timed(deed) for name, deed in sides.items()}, rounds, warm=5)
-    beside = "bare httpx request"
-    yield paired("calls", "get_call", "ms", took["read"], took["bare read"], beside, Budget("more", 1.0))
-    yield _slowest("get_call", took["read"], took["bare read"], beside)
-    yield paired("calls", "get_call, again", "ms", took["read"], took["nothing"], "one-tool server, no-op")
+    yield paired("stdio", "get_call", "ms", took["read"], took["bare read"], _BARE)
+    yield _slowest("stdio", "get_call", took["read"], took["bare read"], _BARE)
+    yield paired("stdio", "get_call, again", "ms", took["read"], took["nothing"], _NO_OP)
+    yield _less_its_request("stdio", took)
+    yield paired("stdio", "gated send_message", "ms", took["text"], took["bare text"], _BOTH)
+
+
+def _text(body: str) -> dict[str, str]:
+    return {"number_id": FROM, "to_number": FRIEND, "body": body}
+
+
+def _gated_text(body: str) -> dict[str, Any]:
+    return {**_text(body), "confirm": True}
+
+
+def _less_its_request(measure: str, took: dict[str, list[float]]) -> Figure:
+    """What a read adds to its request, in no-ops of the SDK's."""
     more = [read - bare for read, bare in zip(took["read"], took["bare read"], strict=True)]
-    yield paired(
-        *("calls", "get_call, less its request", "ms", more, took["nothing"], "one-tool server, no-op"),
-        Budget("ratio", _AIM_IN_NO_OPS),
+    return paired(
+        measure, "get_call, less its request", "ms", more, took["nothing"], _NO_OP, Budget("ratio", _AIM_IN_NO_OPS)
     )
-    # A call's own millisecond, and five for the gate and the ledger.
-    yield paired("calls", "gated send_message", "ms", took["text"], took["bare text"], beside, Budget("more", 6.0))
-    yield _slowest("gated send_message", took["text"], took["bare text"], beside)
-    yield paired("calls", "gated send_message, again", "ms", took["text"], took["commits"], "two empty commits")
 
 
-def _slowest(name: str, ours: list[float], floors: list[float], beside: str) -> Figure:
+def _slowest(measure: str, name: str, ours: list[float], floors: list[float], beside: str) -> Figure:
     one, other = p95(ours), p95(floors)
-    return Figure("calls", f"{name}, p95", "ms", one, other, beside, one / other)
+    return Figure(measure, f"{name}, p95", "ms", one, other, beside, one / other)
 
 
 class _Commits:

@@ -1,7 +1,7 @@
 """What is measured: figures beside their floors, in samples that two sides take turn and turn about."""
 
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Literal, TypeVar
@@ -92,24 +92,30 @@ def paired(
     return Figure(measure, name, unit, statistics.median(ours), statistics.median(floors), beside, ratio, budget)
 
 
-def turn_about(sides: Mapping[str, Callable[[], Took]], rounds: int, *, warm: int = 0) -> dict[str, list[Took]]:
-    """Let all sides do their deed once in each round, and collect what they give.
+def turns(sides: Iterable[str], rounds: int, *, warm: int = 0) -> Generator[tuple[str, bool]]:
+    """Name the side whose turn it is, and say whether what it does counts; each has one in every round.
 
     Whoever comes first in a round comes last in the next: a machine may get slower meanwhile.
 
     Args:
-        sides: what each side does.
-        rounds: how often.
-        warm: how often before that, unseen: connections open and caches fill.
+        sides: their names.
+        rounds: how many rounds count.
+        warm: how many do not, and come first: connections open and caches fill.
     """
-    found: dict[str, list[Took]] = {name: [] for name in sides}
     names = list(sides)
     for number in range(-warm, rounds):
         first = number % len(names)
         for name in names[first:] + names[:first]:
-            took = sides[name]()
-            if number >= 0:
-                found[name].append(took)
+            yield name, number >= 0
+
+
+def turn_about(sides: Mapping[str, Callable[[], Took]], rounds: int, *, warm: int = 0) -> dict[str, list[Took]]:
+    """Let all sides do their deed, as `turns` has it, and collect what they give."""
+    found: dict[str, list[Took]] = {name: [] for name in sides}
+    for name, counts in turns(sides, rounds, warm=warm):
+        took = sides[name]()
+        if counts:
+            found[name].append(took)
     return found
 
 
@@ -122,6 +128,19 @@ def timed(deed: Callable[[], object]) -> Callable[[], float]:
         return (perf_counter() - started) * 1000
 
     return timed
+
+
+async def turn_about_in_loop(
+    sides: Mapping[str, Callable[[], Awaitable[object]]], rounds: int, *, warm: int
+) -> dict[str, list[float]]:
+    """Let all sides do their deed in one event loop, as `turns` has it, and collect the milliseconds that each took."""
+    took: dict[str, list[float]] = {name: [] for name in sides}
+    for name, counts in turns(sides, rounds, warm=warm):
+        started = perf_counter()
+        await sides[name]()
+        if counts:
+            took[name].append((perf_counter() - started) * 1000)
+    return took
 
 
 def p95(samples: Sequence[float]) -> float:

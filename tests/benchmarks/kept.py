@@ -33,7 +33,8 @@ ROWS = {
     ("start", "tools/list"): "start to `tools/list`, stdio",
     ("http-start", "streamable-http"): "start to `tools/list`, HTTP",
     ("memory", "after 100 calls"): "memory after 100 calls",
-    ("calls", "get_call"): "`get_call`",
+    ("calls", "get_call"): "`get_call`, but for the pipe",
+    ("stdio", "get_call"): "`get_call`, stdio",
     ("overview", "account_overview"): "`account_overview`, 200 ms away",
     ("hosting", "sessions: 32"): "over HTTP, 32 sessions",
 }

@@ -10,6 +10,13 @@ def nothing() -> str:
     return "nothing"
 
 
+def one_tool_server() -> MCPServer:
+    """Make it."""
+    server = MCPServer("one-tool", log_level="WARNING")
+    server.tool()(nothing)
+    return server
+
+
 def serve(server: MCPServer, transport: str) -> None:
     """Serve over `stdio`, or over `streamable-http` or `sse` on a free port of loopback, and say where on stderr."""
     if transport == "stdio":
@@ -33,6 +40,4 @@ def serve(server: MCPServer, transport: str) -> None:
 
 
 if __name__ == "__main__":
-    least = MCPServer("one-tool", log_level="WARNING")
-    least.tool()(nothing)
-    serve(least, sys.argv[1] if sys.argv[1:] else "stdio")
+    serve(one_tool_server(), sys.argv[1] if sys.argv[1:] else "stdio")

@@ -51,11 +51,15 @@ class Account:
         """What a server needs to know to ask it."""
         return {"AGENTPHONE_API_KEY": self.key, "AGENTPHONE_BASE_URL": self.url}
 
+    @property
+    def credentials(self) -> dict[str, str]:
+        """The headers of whoever asks it directly."""
+        return {"Authorization": f"Bearer {self.key}"}
+
     @contextmanager
     def asked_directly(self) -> Generator[httpx.Client]:
         """A bare client of it, whose connection is kept."""
-        headers = {"Authorization": f"Bearer {self.key}"}
-        with httpx.Client(base_url=self.url, headers=headers, trust_env=False, timeout=PATIENCE) as http:
+        with httpx.Client(base_url=self.url, headers=self.credentials, trust_env=False, timeout=PATIENCE) as http:
             yield http
 
 

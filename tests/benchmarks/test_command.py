@@ -11,7 +11,7 @@ import pytest
 FOLDER = Path(__file__).parent
 LATEST = FOLDER / "latest.json"
 ROOT = FOLDER.parents[1]
-ANYWHERE = ("start", "http-start", "calls", "overview", "bytes", "results")
+ANYWHERE = ("start", "http-start", "calls", "stdio", "overview", "bytes", "results")
 WITH_PROC = ("memory", "hosting", "following")
 """What reads memory and processor time where Linux tells them."""
 PATIENCE = 600
