@@ -91,7 +91,7 @@ def over_http(quick: bool) -> Generator[Figure]:
             ours = (*OURS, "--transport", transport, "--port", "0")
             commands = {"ours": ours, "one tool": (*ONE_TOOL, transport)}
             sides = {name: _started_and_listed(command, told, listed) for name, command in commands.items()}
-            took = turn_about(sides, 1 if quick else 15, warm=0 if quick else 1)
+            took = turn_about(sides, 1 if quick else 31, warm=0 if quick else 1)
             beside, budget = "one-tool server", Budget("ratio", 1.1)
             yield paired("http-start", transport, "ms", took["ours"], took["one tool"], beside, budget)
 
