@@ -44,8 +44,8 @@ class _OneSentence(click.Group):
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
     ) -> click.Context:
-        # The doctor names every wrong setting by itself, and so must not stop at the first.
-        lenient = {"resilient_parsing": True} if args[:1] == ["doctor"] else {}
+        # What is wrong with a setting of serving stops nobody who does something else; the doctor names each by itself.
+        lenient = {"resilient_parsing": True} if args and args[0] in self.list_commands(click.Context(self)) else {}
         return super().make_context(info_name, args, parent, **extra | lenient)
 
     def main(self, *args: Any, **extra: Any) -> NoReturn:

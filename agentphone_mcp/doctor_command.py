@@ -14,6 +14,7 @@ import click
 from rich.console import Console
 
 from agentphone_mcp import __version__
+from agentphone_mcp.amounts import Amount
 from agentphone_mcp.config import complete_session_bus
 from agentphone_mcp.doctor.examination import Patient, examine
 from agentphone_mcp.doctor.finding import is_well
@@ -22,7 +23,6 @@ from agentphone_mcp.doctor.report import as_json, show
 from agentphone_mcp.doctor.settings import check_settings
 from agentphone_mcp.hosts.catalog import HOSTS
 from agentphone_mcp.hosts.places import read_place
-from agentphone_mcp.options import Amount
 
 _STOPPING = ("SIGTERM", "SIGHUP", "SIGBREAK")
 

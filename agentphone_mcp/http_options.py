@@ -2,6 +2,7 @@
 
 import click
 
+from agentphone_mcp.amounts import PORT, Count
 from agentphone_mcp.setting import setting
 
 HTTP_OPTIONS = [
@@ -13,7 +14,7 @@ HTTP_OPTIONS = [
     ),
     setting(
         "--port",
-        type=click.IntRange(0, 65535),
+        type=PORT,
         default=8000,
         envvar="AGENTPHONE_PORT",
         help="On which port; 0 takes any that is free.",
@@ -63,21 +64,21 @@ HTTP_OPTIONS = [
     ),
     setting(
         "--http-max-sessions",
-        type=click.IntRange(1),
+        type=Count(1),
         default=100,
         envvar="AGENTPHONE_HTTP_MAX_SESSIONS",
         help="How many sessions one caller may have.",
     ),
     setting(
         "--http-max-calls",
-        type=click.IntRange(1),
+        type=Count(1),
         default=100,
         envvar="AGENTPHONE_HTTP_MAX_CALLS",
         help="How many requests of one caller may be under way.",
     ),
     setting(
         "--http-idle-timeout",
-        type=click.IntRange(1, 86_400),
+        type=Count(1, 86_400),
         default=1800,
         envvar="AGENTPHONE_HTTP_IDLE_TIMEOUT",
         help="Seconds after which a session that nobody uses ends.",

@@ -1,12 +1,12 @@
 """The options of serving: flag, then environment, then default."""
 
-import math
 from collections.abc import Callable
 from functools import reduce
 from typing import Any, TypeVar
 
 import click
 
+from agentphone_mcp.amounts import Amount
 from agentphone_mcp.api.key import DEFAULT_BASE_URL
 from agentphone_mcp.config import TOOLSETS
 from agentphone_mcp.http_options import HTTP_OPTIONS
@@ -14,19 +14,6 @@ from agentphone_mcp.setting import setting
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
-
-
-class Amount(click.FloatRange):
-    """A number within bounds; refuses nan."""
-
-    name = "number"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Read it, and refuse `nan`, which compares with nothing."""
-        number = super().convert(value, param, ctx)
-        if math.isnan(number):
-            self.fail(f"{value!r} is no number", param, ctx)
-        return number
 
 
 BASE_URL = setting(

@@ -263,3 +263,10 @@ def test_the_sandbox_alone_says_where_it_is_and_stops_when_told() -> None:
     assert any(line.startswith("AGENTPHONE_BASE_URL=http://127.0.0.1:") for line in said)
     assert "AGENTPHONE_API_KEY=sk_sandbox_mine" in said
     assert (process.returncode, wrong) == (0, ""), rest
+
+
+@pytest.mark.parametrize("command", ["demo", "doctor", "install", "ledger", "login", "logout", "sandbox", "token"])
+def test_a_wrong_setting_of_serving_stops_no_other_command(command: str) -> None:
+    """Who looks at the ledger listens at no port."""
+    told = run(command, "-h", AGENTPHONE_PORT="abc", AGENTPHONE_LOG_LEVEL="loud")
+    assert (told.returncode, told.stderr) == (0, "")

@@ -1,7 +1,6 @@
 """The command `agentphone-mcp sandbox`: serves a sandbox, and makes somebody call or text it."""
 
 import json
-import math
 import signal
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import click
 import httpx
 
+from agentphone_mcp.amounts import PORT, Amount
 from agentphone_mcp.listening import CannotListen
 from agentphone_mcp.sandbox.addresses import is_loopback
 from agentphone_mcp.sandbox.faults import BadFaultError, Fault, parse
@@ -37,13 +37,6 @@ def _faults(_ctx: click.Context, _option: click.Parameter, rules: Sequence[str])
         raise click.BadParameter(f"{bad}.") from None
 
 
-def _number(_ctx: click.Context, _option: click.Parameter, value: float) -> float:
-    """Refuse `nan`, which no range does."""
-    if math.isnan(value):
-        raise click.BadParameter(f"{value} is no number.")
-    return value
-
-
 def _printed(_ctx: click.Context, _option: click.Parameter, key: str | None) -> str:
     """Say where the key is, which nobody chose."""
     if not key:
@@ -52,11 +45,10 @@ def _printed(_ctx: click.Context, _option: click.Parameter, key: str | None) -> 
 
 
 @click.group("sandbox", invoke_without_command=True)
-@click.option("--port", type=click.IntRange(0, 65535), default=8787, envvar="AGENTPHONE_SANDBOX_PORT", show_envvar=True)
+@click.option("--port", type=PORT, default=8787, envvar="AGENTPHONE_SANDBOX_PORT", show_envvar=True)
 @click.option(
     "--speed",
-    type=click.FloatRange(0.1, 1000),
-    callback=_number,
+    type=Amount(0.1, 1000),
     default=1.0,
     envvar="AGENTPHONE_SANDBOX_SPEED",
     show_envvar=True,

@@ -103,7 +103,7 @@ def test_variables_set_it_up(start: Callable[..., tuple[subprocess.Popen[str], s
         pytest.param(["--fault", "GET /v1/agents explode"], "'explode' is no effect", id="fault"),
         pytest.param(["--wire", "telegraph"], "telegraph", id="wire"),
         pytest.param(["--speed", "0"], "--speed", id="speed"),
-        pytest.param(["--speed", "nan"], "nan is no number", id="speed-that-is-none"),
+        pytest.param(["--speed", "nan"], "'nan' is no number", id="speed-that-is-none"),
         pytest.param(["--state", "/nowhere/at/all.json"], "/nowhere/at/all.json cannot be written", id="state"),
     ],
 )
