@@ -41,6 +41,7 @@ from agentphone_mcp.config import Config
 from agentphone_mcp.connecting import caller_of, connect
 from agentphone_mcp.known import Known
 from agentphone_mcp.last_lines import UntilAnswered
+from agentphone_mcp.overriding import overriding
 from agentphone_mcp.switchboard import Switchboard
 
 if TYPE_CHECKING:
@@ -243,6 +244,7 @@ class AgentPhoneServer(MCPServer[Any]):
             raise MCPError(INVALID_PARAMS, f"There is no such prompt here; there is {', '.join(known) or 'none'}.")
         return await super().get_prompt(name, arguments, context)
 
+    @overriding(MCPServer)
     def _tool_input_schema(self, name: str) -> dict[str, Any] | None:
         # The SDK asks before it knows who is calling, and must not wait.
         return self._known.arguments_of(name) if self._known else super()._tool_input_schema(name)

@@ -74,6 +74,7 @@ MAY_USE = {
         "server",
         "switchboard",
         "listening",
+        "overriding",
         "replacing",
         "api.client",
         "api.errors",
@@ -81,7 +82,7 @@ MAY_USE = {
         "guard.books",
     },
     "serving": {"server", "forerunner"},
-    "server": {"", "connecting", "last_lines", "inside", "known", "switchboard", "callers", "config"},
+    "server": {"", "connecting", "last_lines", "inside", "known", "overriding", "switchboard", "callers", "config"},
     "last_lines": set(),
     "connecting": {"switchboard", "callers", "guard.refused", "tools.telling"},
     "known": {"forerunner"},
@@ -100,6 +101,7 @@ MAY_USE = {
     "api": {""},
     "sandbox": {"amounts", "listening", "replacing"},
     "listening": set(),
+    "overriding": set(),
 }
 # What must never be imported from outside, by part.
 NEVER = {

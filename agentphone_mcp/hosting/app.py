@@ -27,6 +27,7 @@ from agentphone_mcp.hosting.health import Health
 from agentphone_mcp.hosting.settings import HttpSettings
 from agentphone_mcp.hosting.traffic import Traffic
 from agentphone_mcp.known import Known
+from agentphone_mcp.overriding import overriding
 from agentphone_mcp.server import AgentPhoneServer
 from agentphone_mcp.switchboard import Switchboard
 
@@ -67,6 +68,7 @@ class _Sessions(StreamableHTTPSessionManager):
         )
         self._most = most
 
+    @overriding(StreamableHTTPSessionManager)
     def _admit_session(self, requestor: AuthorizationContext | None) -> StreamableHTTPServerTransport | None:
         if sum(owner == requestor for owner in self._session_owners.values()) >= self._most:
             return None
