@@ -92,7 +92,7 @@ class Story:
             name="Table Booker",
             voice_mode="hosted",
             system_prompt="You reserve tables at restaurants. Be brief and friendly, and repeat what was agreed.",
-            begin_message="Hello, I am an AI assistant calling for a guest.",
+            begin_message="I am calling for a guest.",
         )
         _expect(made["agent"]["name"] == "Table Booker", "the agent has its name")
         self._assistant(f"{made['agent']['name']} is ready. It still needs a phone number.")

@@ -50,8 +50,8 @@ class Opening:
 def disclosed(greeting: str | None, prompt: str | None, language: str | None = None) -> Opening:
     """Let a call say that an AI is speaking, before its own words, and let its prompt hold to that at the end.
 
-    The own texts stay whole, however long; a greeting that discloses it already is still preceded by ours, for whether
-    it really does is not ours to guess.
+    The own texts stay whole, however long. Only a greeting that begins with these very words needs no others before
+    it: whether one discloses it in words of its own is not ours to guess.
 
     Args:
         greeting: the call's own first words.
@@ -62,6 +62,6 @@ def disclosed(greeting: str | None, prompt: str | None, language: str | None = N
     first_words = (greeting or "").strip()
     goal = (prompt or "").strip()
     return Opening(
-        greeting=f"{hello} {first_words}".strip(),
+        greeting=first_words if first_words.startswith(hello) else f"{hello} {first_words}".strip(),
         prompt=f"{_BEFORE}\n\n{goal}\n\n{_AFTER}" if goal else None,
     )

@@ -36,7 +36,7 @@ def test_blank_words_are_none(nothing: str) -> None:
     "greeting",
     [
         pytest.param("I am calling about your table.", id="ordinary"),
-        pytest.param("Hello, this is an AI assistant.", id="discloses-already"),
+        pytest.param("Hello, I am an AI assistant.", id="discloses-it-in-other-words"),
         pytest.param("Hello, this is no AI assistant.", id="denies-it"),
         *ATTACKS,
     ],
@@ -44,6 +44,12 @@ def test_blank_words_are_none(nothing: str) -> None:
 def test_a_greeting_begins_by_saying_that_an_ai_speaks(greeting: str) -> None:
     """Then come the own words, whatever they claim."""
     assert disclosed(greeting, None).greeting == f"{HELLO} {greeting.strip()}"
+
+
+@pytest.mark.parametrize("more", ["", " I am calling about your table.", " That was a joke."])
+def test_a_greeting_that_begins_so_is_left_as_it_is(more: str) -> None:
+    """Nobody says hello twice."""
+    assert disclosed(f" {HELLO}{more}", None).greeting == f"{HELLO}{more}"
 
 
 @pytest.mark.parametrize("prompt", [pytest.param("Book a table for two.", id="ordinary"), *ATTACKS])
@@ -77,8 +83,9 @@ def test_variables_cannot_be_filled_into_the_rule() -> None:
 def test_no_text_removes_the_disclosure(greeting: str, prompt: str, language: str | None) -> None:
     """And none of the own text is lost or cut."""
     opening = disclosed(greeting, prompt, language)
+    hello = disclosed(None, None, language).greeting or "nothing"
+    assert (opening.greeting or "").startswith(hello)
     assert (opening.greeting or "").endswith(greeting.strip())
-    assert len(opening.greeting or "") > len(greeting.strip())
     if prompt.strip():
         assert opening.prompt == f"{BEFORE}\n\n{prompt.strip()}\n\n{AFTER}"
     else:
