@@ -133,10 +133,7 @@ async def test_a_host_header_cannot_point_the_key_elsewhere() -> None:
     """A front end shared by many sites goes by the Host header, so it must be that of the admitted URL."""
     client, out = driven(lambda _: httpx.Response(200), headers={"Host": "evil.example"})
     async with client:
-        try:
-            await client.get("https://api.agentphone.to/v1/agents")
-        except httpx.UnsupportedProtocol:
-            return
+        await client.get("https://api.agentphone.to/v1/agents")
     assert out[0].headers["Host"] == "api.agentphone.to"
 
 
