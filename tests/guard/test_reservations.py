@@ -1,6 +1,7 @@
 """A place in the ledger is had once everything in its way is told: rules, caps, the same deed, doubts."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import anyio
@@ -111,3 +112,15 @@ async def test_a_cap_on_deeds_looks_for_no_costs(reservations, books) -> None:
     with pytest.raises(Refused, match="the cap calls=1/day is reached"):
         await ours.make(CALL, repeat=True)
     assert books.open().entries()[0].minute_cost == CALL.cost.minute_micros
+
+
+async def test_a_yes_to_what_was_done_meanwhile_is_used_up(reservations, books) -> None:
+    """It must not carry another one later; its row says what became of it."""
+    ours = reservations(needs_person=True)
+    first, second = [await ours.ask(CALL, repeat=False) for _ in range(2)]
+    row = await ours.make(replace(CALL, approval=Approval("Host 1", "yes", first.id)), repeat=False)
+    books.open().settle(row, "done", ids={"id": "call_1"})
+    found = await ours.make(replace(CALL, approval=Approval("Host 1", "yes", second.id)), repeat=False)
+    assert isinstance(found, Entry)
+    assert books.open().entries()[-1].reason == f"agreed to, but row {row} is the same and done"
+    assert await ours.asked(CALL) is None
