@@ -75,7 +75,7 @@ class Deed:
     @property
     def essence(self) -> str:
         """The same as long as a person would read the same, but for the clock; nothing can be read from it."""
-        timeless = self.what.replace(self.local_time, "") if self.local_time else self.what
+        timeless = self.what.replace(self.local_time, "")
         return hashlib.sha256(timeless.encode("utf-8", "surrogatepass")).hexdigest()
 
     @property

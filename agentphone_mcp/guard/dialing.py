@@ -14,7 +14,6 @@ _REASONS = {
     phonenumbers.ValidationResult.TOO_SHORT: "it is too short",
     phonenumbers.ValidationResult.TOO_LONG: "it is too long",
     phonenumbers.ValidationResult.IS_POSSIBLE_LOCAL_ONLY: "the area code is missing",
-    phonenumbers.ValidationResult.INVALID_COUNTRY_CODE: "there is no such country code",
     phonenumbers.ValidationResult.INVALID_LENGTH: "no number of that country has this length",
 }
 

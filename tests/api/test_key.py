@@ -186,8 +186,14 @@ def test_a_key_is_stripped_and_shows_four_characters() -> None:
     assert not ApiKey("sk_sandbox_0001").is_live
 
 
-def test_a_client_does_not_repeat_a_key_that_stands_in_the_base_url() -> None:
+@pytest.mark.parametrize("key", [LIVE, "another_form_of_key_0042"], ids=["live", "of-another-form"])
+def test_a_client_does_not_repeat_a_key_that_stands_in_the_base_url(key: str) -> None:
     """Somebody pasted the key into the URL; the refusal does not print it."""
     with pytest.raises(KeyRuleBroken) as refused:
-        ApiClient(f"{DEFAULT_BASE_URL}/{LIVE}", ApiKey(LIVE))
-    assert LIVE not in str(refused.value)
+        ApiClient(f"{DEFAULT_BASE_URL}/{key}", ApiKey(key))
+    assert key not in str(refused.value)
+
+
+def test_the_port_of_a_scheme_need_not_be_named() -> None:
+    """With it and without, it is one origin."""
+    assert Allowlist.for_base("http://127.0.0.1:80", None) == Allowlist.for_base("http://127.0.0.1", None)

@@ -115,14 +115,25 @@ async def test_another_authorization_is_replaced_by_the_key() -> None:
     assert out[0].headers.get_list("Authorization") == [f"Bearer {LIVE}"]
 
 
+async def test_without_a_key_no_credentials_go_along() -> None:
+    """Who signs up has none, and what a client holds is meant for somebody else."""
+    out: list[httpx.Request] = []
+
+    def network(request: httpx.Request) -> httpx.Response:
+        out.append(request)
+        return httpx.Response(200)
+
+    transport = KeyedTransport(httpx.MockTransport(network), None, Allowlist.for_sign_up(DEFAULT_BASE_URL))
+    async with httpx.AsyncClient(transport=transport, trust_env=False, auth=("user", "pass")) as client:
+        await client.get("https://api.agentphone.to/v0/agent/sign-up")
+    assert [request.headers.get("Authorization") for request in out] == [None]
+
+
 async def test_a_host_header_cannot_point_the_key_elsewhere() -> None:
     """A front end shared by many sites goes by the Host header, so it must be that of the admitted URL."""
     client, out = driven(lambda _: httpx.Response(200), headers={"Host": "evil.example"})
     async with client:
-        try:
-            await client.get("https://api.agentphone.to/v1/agents")
-        except httpx.UnsupportedProtocol:
-            return
+        await client.get("https://api.agentphone.to/v1/agents")
     assert out[0].headers["Host"] == "api.agentphone.to"
 
 

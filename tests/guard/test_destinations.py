@@ -293,6 +293,7 @@ def test_recipients_are_read(text: str, recipients: set[str] | None) -> None:
         pytest.param(f"{LOS_ANGELES} or {LONDON}", "is no phone number", id="words"),
         pytest.param(f"{LOS_ANGELES},911", "emergency numbers", id="emergency"),
         pytest.param("+1 900 555 1234", "premium-rate numbers", id="premium"),
+        pytest.param(" , ", "names nobody", id="none"),
     ],
 )
 def test_a_recipient_that_cannot_be_dialled_is_an_error(text: str, why: str) -> None:

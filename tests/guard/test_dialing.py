@@ -77,6 +77,7 @@ def test_a_number_is_written_as_e164(written: str, number: str) -> None:
         pytest.param("＊7241555599", id="fullwidth-star"),
         pytest.param("4155559999*", id="star-at-the-end"),
         pytest.param("#31#4155559999", id="hash-code"),
+        pytest.param("#4155559999", id="hash-before-a-number"),
         pytest.param("+14155559999, +14155558888", id="two-numbers"),
         pytest.param("+14155559999 or +14155558888", id="either-of-two"),
         pytest.param("+1415555\x009999", id="nul"),
@@ -201,6 +202,14 @@ def test_a_premium_rate_number_is_refused(written: str) -> None:
     """It bills whoever calls it."""
     with pytest.raises(ValueError, match="premium-rate numbers"):
         to_e164(written)
+
+
+@pytest.mark.parametrize(
+    "number", [pytest.param("+34900123456", id="spain-toll-free"), pytest.param("+33140976123", id="paris")]
+)
+def test_only_in_north_america_900_and_976_bill_the_caller(number: str) -> None:
+    """Other plans have them for whatever they like."""
+    assert to_e164(number) == number
 
 
 @pytest.mark.parametrize(

@@ -243,3 +243,12 @@ def test_a_question_that_was_declined_is_one_refused_row(ledger: Any, intent: In
     ledger.refuse(intent(question=question.id), "the user said no")
     assert [(entry.outcome, entry.reason) for entry in ledger.entries()] == [("refused", "the user said no")]
     assert ledger.asked(intent()) is None
+
+
+def test_only_what_is_under_way_in_an_account_is_pending_there(ledger: Any, intent: Intending) -> None:
+    """What is settled is not, and another account's is its own affair."""
+    ledger.begin(intent(account="b" * 16))
+    row = ledger.begin(intent())
+    assert ledger.has_pending("a" * 16)
+    ledger.settle(row, "failed")
+    assert not ledger.has_pending("a" * 16)

@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from anyio import CancelScope
+from pydantic import BaseModel
 
 from agentphone_mcp.api.errors import Conflict, OutcomeUnknown, RequestLine, Unreachable
 from agentphone_mcp.api.models import Done
+from agentphone_mcp.api.secrets import Secret
 from agentphone_mcp.guard.books import Books
 from agentphone_mcp.guard.deeds import Deed
 from agentphone_mcp.guard.gate import Gate
@@ -38,6 +40,89 @@ async def test_what_came_of_it_is_written_down(
     with suppress(type(failure)):
         await gate.carry_out(CALL, True, writing(failure))
     assert [row.outcome for row in books.open().entries()] == [outcome]
+
+
+@pytest.mark.parametrize(
+    ("failure", "reason"),
+    [
+        pytest.param(Conflict(LINE, "in use", status=409), "in use", id="by-the-api"),
+        pytest.param(RuntimeError("a bug"), "a bug", id="bug"),
+        pytest.param(RuntimeError(), "RuntimeError", id="nothing-said"),
+    ],
+)
+async def test_why_it_failed_is_written_down(
+    writing, gate: Gate, books: Books, failure: Exception, reason: str
+) -> None:
+    """In its words, or else by its kind."""
+    with suppress(type(failure)):
+        await gate.carry_out(CALL, True, writing(failure))
+    [row] = books.open().entries()
+    assert reason in (row.reason or "")
+
+
+class Told(BaseModel):
+    """What an API could answer."""
+
+    id: str | None = None
+    call_id: str | None = None
+    secret: Secret | None = None
+    status: str = "ringing"
+
+
+@pytest.mark.parametrize(
+    ("told", "ids", "is_kept", "named"),
+    [
+        pytest.param(Told(id="call_1"), {"id": "call_1"}, True, False, id="all"),
+        pytest.param(Told(call_id="call_1", secret="s"), {"call_id": "call_1"}, False, True, id="a-secret"),
+        pytest.param(Told(secret="s"), None, False, False, id="a-secret-without-an-id"),
+    ],
+)
+async def test_a_replay_names_the_ids_where_the_result_was_not_kept(
+    gate: Gate, books: Books, told: Told, ids: Any, is_kept: bool, named: bool
+) -> None:
+    """What holds a secret is shown once; of the rest only ids are kept as such."""
+
+    async def do() -> Told:
+        return told
+
+    await gate.carry_out(CALL, True, do)
+    [row] = books.open().entries()
+    assert (row.ids, row.result is not None) == (ids, is_kept)
+    again = await gate.carry_out(CALL, True, do)
+    assert (again.replayed, again.result is not None) == (True, is_kept)
+    assert (again.next_step or "").startswith("It has the id call_1. This was done" if named else "This was done")
+
+
+async def test_a_preview_tells_of_what_is_under_way(gate: Gate, write) -> None:
+    """Whoever is asked knows that the same may just be happening."""
+    told: list[str | None] = []
+
+    async def do() -> Done:
+        told.append((await gate.carry_out(CALL, None, write)).next_step)
+        return await write()
+
+    await gate.carry_out(CALL, True, do)
+    [step] = told
+    assert "still under way" in (step or "")
+    assert "Ask your user" in (step or "")
+
+
+@pytest.mark.parametrize(
+    ("deed", "confirm"),
+    [
+        pytest.param(CALL, None, id="a-preview"),
+        pytest.param(RELEASE, "+14155551235", id="another-proof"),
+        pytest.param(replace(CALL, is_free=True), True, id="free"),
+        pytest.param(replace(CALL, to_number="+442079460000"), True, id="forbidden"),
+    ],
+)
+async def test_nobody_is_asked_for_what_the_gate_would_not_do(
+    books: Books, gate: Gate, deed: Deed, confirm: Any
+) -> None:
+    """What stands against it is told when it is carried out, and written down then."""
+    asking = Gate(replace(gate.rules, needs_person=True), gate._settler)
+    assert await asking.question(deed, confirm, repeat=False, is_answering=False) is None
+    assert books.open().entries() == []
 
 
 @pytest.mark.parametrize(
@@ -112,7 +197,7 @@ async def test_without_a_ledger_nothing_is_done(gate: Gate, write) -> None:
 
 
 async def test_a_ledger_that_breaks_in_between_hides_no_answer(gate: Gate, books: Books, write) -> None:
-    """What was done is told; the row is in doubt later."""
+    """What was done is told, and written down as soon as that can be done."""
 
     async def do() -> Done:
         sa.event.listen(books.open()._store._engine, "begin", broken)
@@ -124,6 +209,8 @@ async def test_a_ledger_that_breaks_in_between_hides_no_answer(gate: Gate, books
     assert (await gate.carry_out(CALL, True, do)).status == "done"
     sa.event.remove(books.open()._store._engine, "begin", broken)
     assert [row.outcome for row in books.open().entries()] == ["pending"]
+    await gate._settler.settle_all()
+    assert [row.outcome for row in books.open().entries()] == ["done"]
 
 
 async def test_who_gives_up_before_it_is_sent_can_try_again(gate: Gate, books: Books, write) -> None:

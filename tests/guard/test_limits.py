@@ -171,6 +171,7 @@ def test_what_did_not_happen_does_not_count(ledger: Any, intent: Intending, outc
     [
         pytest.param("calls", {"account": "b" * 16}, True, id="account"),
         pytest.param("spend", {"account": "b" * 16}, True, id="money-of-another-account"),
+        pytest.param("messages", {"tool": "send_message"}, True, id="tool"),
         pytest.param("spend", {"tool": "buy_number"}, False, id="money-of-another-tool"),
         pytest.param("calls", {"to_number": "+14155550101"}, False, id="calls-to-anybody"),
         pytest.param("calls_to_one_number", {"to_number": "+14155550101"}, True, id="one-number"),

@@ -42,12 +42,13 @@ def test_a_text_costs_by_its_segments(body: str, said: str) -> None:
 
 def test_prices_can_be_others() -> None:
     """Rates change, and stand in one place."""
-    rates = Rates.parse("number_per_30_days=4, hosted_minute=$0.3,webhook_minute=.1,,text=0.05,")
+    rates = Rates.parse("number_per_30_days=4, hosted_minute = $0.3,webhook_minute=.1,,text=0.05,")
     assert rates == Rates(number_per_30_days=4, hosted_minute=0.3, webhook_minute=0.1, text=0.05)
     assert rates.number().startswith("about $4.00 ")
     assert per_minute(rates.minute(hosted=True)).startswith("about $0.30 ")
     assert per_minute(rates.minute(hosted=False)).startswith("about $0.10 ")
     assert rates.message("a" * 200) == "about $0.10, 2 segments"
+    assert Rates.parse("text=0").message("Hello!") == "about $0.00, 1 segment"
     assert Rates.parse("") == Rates()
 
 

@@ -1,6 +1,7 @@
 """A place in the ledger is had once everything in its way is told: rules, caps, the same deed, doubts."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import anyio
@@ -79,6 +80,8 @@ async def test_a_doubt_is_looked_up_first(reservations, books, found: Any, outco
     books.open().settle(await ours.make(CALL, repeat=False), "unknown", reason="timed out")
     made = await ours.make(CALL, repeat=False)
     assert (made.outcome if isinstance(made, Entry) else None) == outcome
+    told = "found by a look-up, and told" if outcome == "done" else "found by a look-up" if found else "timed out"
+    assert books.open().entries()[0].reason == told
 
 
 @NO
@@ -100,3 +103,24 @@ async def test_a_cap_on_money_looks_for_true_costs_once(reservations, books) -> 
     with pytest.raises(Refused, match=r"spend=\$1.50/day is reached \(about \$1.32 so far"):
         await ours.make(other, repeat=True)
     assert [row.outcome for row in books.open().entries()] == ["done", "pending", "refused"]
+
+
+async def test_a_cap_on_deeds_looks_for_no_costs(reservations, books) -> None:
+    """They would make no room."""
+    ours = reservations(seconds=60, limits="calls=1/day")
+    books.open().settle(await ours.make(CALL, repeat=False), "done", ids={"id": "call_1"})
+    with pytest.raises(Refused, match="the cap calls=1/day is reached"):
+        await ours.make(CALL, repeat=True)
+    assert books.open().entries()[0].minute_cost == CALL.cost.minute_micros
+
+
+async def test_a_yes_to_what_was_done_meanwhile_is_used_up(reservations, books) -> None:
+    """It must not carry another one later; its row says what became of it."""
+    ours = reservations(needs_person=True)
+    first, second = [await ours.ask(CALL, repeat=False) for _ in range(2)]
+    row = await ours.make(replace(CALL, approval=Approval("Host 1", "yes", first.id)), repeat=False)
+    books.open().settle(row, "done", ids={"id": "call_1"})
+    found = await ours.make(replace(CALL, approval=Approval("Host 1", "yes", second.id)), repeat=False)
+    assert isinstance(found, Entry)
+    assert books.open().entries()[-1].reason == f"agreed to, but row {row} is the same and done"
+    assert await ours.asked(CALL) is None

@@ -1,17 +1,20 @@
 """Doubts and estimates are settled by what the API says now; where it says nothing they stay."""
 
+import time
 from collections.abc import Callable, Generator
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from agentphone_mcp.api.errors import RequestLine, ServerError
+from agentphone_mcp.api.errors import NotFound, RequestLine, ServerError
 from agentphone_mcp.guard.books import Books, LedgerUnavailable
 from agentphone_mcp.guard.entries import Entry, Found, Intent, Length
+from agentphone_mcp.guard.ledger import Ledger
 from agentphone_mcp.guard.settling import Settler
 
 FAILS = ServerError(RequestLine("GET", "/v1/calls", {}), "oops", status=500)
+GONE = NotFound(RequestLine("GET", "/v1/calls/{call_id}", {"call_id": "call_1"}), "gone", status=404)
 TO = "+14155559999"
 CALL = Intent("account", "place_call", "f", TO, "Call.", cost=1_100_000, minute_cost=220_000, to_number=TO)
 
@@ -72,8 +75,27 @@ def shown(books: Books) -> list[Entry]:
 async def test_a_doubt_becomes_what_the_look_up_says(settler, deed, books, answer: Any, outcome: str) -> None:
     """And stays one where it says nothing."""
     deed("unknown")
-    await settler(answer).settle_all()
+    assert await settler(answer).settle_all() is (outcome == "unknown")
     assert [row.outcome for row in shown(books)] == [outcome]
+
+
+async def test_a_doubt_of_yesterday_is_not_looked_into(settler, books) -> None:
+    """Only who asks for the deed again has it looked up."""
+    yesterday = Ledger(books._place, clock=lambda: time.time() - 86_401)
+    row = yesterday.reserve(CALL, [], repeat=True, within=60)
+    yesterday.settle(row, "unknown")
+    yesterday.close()
+    assert not await settler(AssertionError("nobody need ask")).settle_all()
+
+
+async def test_what_stays_open_is_asked_for_soon_and_what_is_settled_is_not_waited_for(settler, deed, books) -> None:
+    """The next look is the earliest that is due, or else far away."""
+    row, settling = deed("unknown"), settler()
+    await settling.settle_all()
+    assert settling.pause <= 4
+    books.open().settle(row, "failed")
+    await settling.settle_all()
+    assert settling.pause == pytest.approx(300)
 
 
 async def test_one_failure_keeps_no_other_doubt_from_being_settled(settler, deed, books) -> None:
@@ -190,6 +212,7 @@ async def test_what_was_given_to_another_deed_is_taken_back(looking, deed, books
         pytest.param(0, 0, True, id="unanswered"),
         pytest.param(None, 1_100_000, False, id="going-on"),
         pytest.param(FAILS, 1_100_000, False, id="api-down"),
+        pytest.param(GONE, 1_100_000, True, id="call-gone"),
     ],
 )
 async def test_an_estimate_becomes_the_cost_when_the_call_is_over(
@@ -197,14 +220,14 @@ async def test_an_estimate_becomes_the_cost_when_the_call_is_over(
 ) -> None:
     """Until then it counts as it is."""
     deed("done")
-    await settler(seconds=seconds).settle_costs()
+    assert await settler(seconds=seconds).settle_all() is not is_settled
     [row] = shown(books)
     assert (row.cost, row.minute_cost is None) == (cost, is_settled)
 
 
 async def test_without_a_ledger_there_is_nothing_to_settle(settler, state) -> None:
     """A start makes none."""
-    await settler().settle_all()
+    assert not await settler().settle_all()
     assert not state.exists()
 
 

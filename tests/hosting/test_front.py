@@ -12,6 +12,9 @@ from typing import Any
 import httpx
 import pytest
 
+from agentphone_mcp.callers import OPERATOR
+from agentphone_mcp.hosting.front import Front
+from agentphone_mcp.hosting.open_door import OpenDoor
 from agentphone_mcp.hosting.settings import HttpSettings
 
 ALICE, BOB = "apmcp_alice_0123456789abcdef", "apmcp_bob_0123456789abcdef"
@@ -314,3 +317,26 @@ async def test_jwt_metadata_is_for_everybody_and_names_the_issuer(hosting) -> No
     assert told["resource"] == "http://127.0.0.1:8000/mcp"
     assert told["authorization_servers"] == ["https://issuer.example"]
     assert told["scopes_supported"] == ["read", "write", "spend"]
+
+
+async def test_who_is_not_served_now_is_told_when_to_come_again() -> None:
+    """Too much of theirs is under way, or the server is being stopped; what is under way is answered."""
+    begun, done = asyncio.Event(), asyncio.Event()
+
+    async def inside(scope: Any, receive: Any, send: Any) -> None:
+        begun.set()
+        await done.wait()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    front = Front(OpenDoor(), {OPERATOR.scope: inside}, most_requests=1, most_streams=1, idle_timeout=60)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(front), base_url="http://front") as http:
+        first = asyncio.create_task(http.post("/mcp"))
+        await begun.wait()
+        refused = [await http.post("/mcp")]
+        front.is_closed = True
+        refused.append(await http.post("/mcp"))
+        done.set()
+        assert (await first).status_code == 200
+    assert [answer.status_code for answer in refused] == [429, 503]
+    assert all(answer.headers["Retry-After"] for answer in refused)

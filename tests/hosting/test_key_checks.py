@@ -129,10 +129,14 @@ async def test_an_invented_key_is_refused_like_none(hosting, sandbox: Sandbox) -
     assert "Send your own AgentPhone key" in invented.text
 
 
-@pytest.mark.parametrize("trouble", [429, 503], ids=["busy", "down"])
-async def test_a_new_key_has_to_wait_while_agentphone_cannot_be_asked(hosting, sandbox: Sandbox, trouble: int) -> None:
+@pytest.mark.parametrize(
+    "trouble",
+    ["status=429 retry-after=9", "status=503 retry-after=9", "drop-before"],
+    ids=["busy", "down", "not-reached"],
+)
+async def test_a_new_key_has_to_wait_while_agentphone_cannot_be_asked(hosting, sandbox: Sandbox, trouble: str) -> None:
     """It is not called wrong."""
-    sandbox.faults.rules.append(parse(f"GET /v1/usage status={trouble} retry-after=9 always"))
+    sandbox.faults.rules.append(parse(f"GET /v1/usage {trouble} always"))
     async with hosting(HttpSettings(auth="relay"), api_key=None, relays=True) as url:
         answer = await ask(url, sandbox.key)
     assert answer.status_code == 503

@@ -4,7 +4,9 @@ import re
 
 import pytest
 
+from agentphone_mcp.api.agents import Agent
 from agentphone_mcp.guard.untrusted import mark
+from agentphone_mcp.tools.placing import numbers_of
 
 FRIEND = "+14155559999"
 UNANSWERED = "+14155550102"
@@ -299,3 +301,11 @@ async def test_a_blank_prompt_is_none(assistant, sandbox, prompt) -> None:
             "place_call", {"agent_id": "agt_frontdesk", "to_number": FRIEND, "prompt": prompt, "confirm": True}
         )
     assert result.is_error or "systemPrompt" not in sandbox.requests[-1].body
+
+
+async def test_the_numbers_of_an_agent_are_looked_up_where_it_names_none(answering, api_over) -> None:
+    """The API may leave them out; those of other agents are not taken."""
+    mine = {"id": "num_1", "phoneNumber": "+14155550100", "agentId": "agt_1"}
+    others = mine | {"id": "num_2", "agentId": "agt_2"}, mine | {"id": "num_3", "agentId": None}
+    async with api_over(answering({"data": [*others, mine], "hasMore": False})) as api:
+        assert await numbers_of(api, Agent.model_validate({"id": "agt_1", "name": "Ada"})) == {"num_1": "+14155550100"}
