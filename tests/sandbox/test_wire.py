@@ -88,6 +88,8 @@ async def test_our_client_follows_calls_on_every_wire(client: ApiClient) -> None
     assert (await client.calls.transcript(placed.id)).turns == turns
     call = await client.calls.get(placed.id)
     assert [turn.text for turn in call.transcript or []] == [turn.text for turn in turns]
+    listed = (await client.calls.list(status="completed")).data
+    assert [(call.id, call.direction) for call in listed] == [(placed.id, "outbound"), ("call_past01", "inbound")]
     assert (await client.calls.list(status="completed", search="9999")).data[0].id == placed.id
     assert (await client.calls.create_web("agt_frontdesk")).access_token
     with pytest.raises(BadRequest) as bad:
