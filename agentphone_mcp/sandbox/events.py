@@ -83,7 +83,9 @@ class Events:
             "numberId": message.number_id,
             "from": message.from_number,
             "to": message.to_number,
+            # The seeds' handlers read either.
             "message": message.body,
+            "body": message.body,
             "mediaUrl": message.media_urls[0] if message.media_urls else None,
             "mediaUrls": message.media_urls,
             "direction": message.direction,
