@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import AliasChoices, AliasPath, Field
 
-from agentphone_mcp.api.models import Page, Wire
+from agentphone_mcp.api.models import Page, UtcTime, Wire
 from agentphone_mcp.api.transport import Transport
 
 
@@ -73,6 +73,13 @@ class UsageRow(Wire):
     webhooks: int | None = None
 
 
+class UsagePage(Page[UsageRow]):
+    """Rows of usage, and where the API says so, from when to when they count."""
+
+    period_start: UtcTime = None
+    period_end: UtcTime = None
+
+
 class AccountApi:
     """`/v1/usage` and what is below it."""
 
@@ -83,21 +90,21 @@ class AccountApi:
         """The plan, its limits and the activity so far."""
         return await self._transport.get("/v1/usage", Usage)
 
-    async def daily(self, days: int) -> Page[UsageRow]:
+    async def daily(self, days: int) -> UsagePage:
         """A row for each of the last `days` days (1 to 365)."""
         return await self._rows("/v1/usage/daily", days=days)
 
-    async def monthly(self, months: int) -> Page[UsageRow]:
+    async def monthly(self, months: int) -> UsagePage:
         """A row for each of the last `months` months (1 to 24)."""
         return await self._rows("/v1/usage/monthly", months=months)
 
-    async def by_number(self) -> Page[UsageRow]:
+    async def by_number(self) -> UsagePage:
         """A row for each phone number."""
         return await self._rows("/v1/usage/by-number")
 
-    async def by_agent(self) -> Page[UsageRow]:
+    async def by_agent(self) -> UsagePage:
         """A row for each agent."""
         return await self._rows("/v1/usage/by-agent")
 
-    async def _rows(self, path: str, **query: Any) -> Page[UsageRow]:
-        return await self._transport.get(path, Page[UsageRow], query)
+    async def _rows(self, path: str, **query: Any) -> UsagePage:
+        return await self._transport.get(path, UsagePage, query)

@@ -31,7 +31,10 @@ class Turn(Wire):
 
 
 class Call(Identified):
-    """A call, inbound, outbound or from a browser (`web`); numbers are E.164, or `web`."""
+    """A call, inbound, outbound or from a browser (`web`); numbers are E.164, or `web`.
+
+    The newer API does not say the direction, but which number is the account's: that one called, or was called.
+    """
 
     status: str | None = None
     direction: str | None = None
@@ -59,6 +62,18 @@ class Call(Identified):
     def strangers_words(self) -> Collection[str]:
         """The snippet; nothing says who spoke it."""
         return ("last_transcript_snippet",)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _direction_by_its_ends(cls, answer: Any) -> Any:
+        if not is_object(answer) or answer.get("direction") is not None:
+            return answer
+        ours, caller, called = (answer.get(name) for name in ("phoneNumber", "fromNumber", "toNumber"))
+        if "web" in (caller, called):
+            return {**answer, "direction": "web"}
+        if ours is None or caller == called or ours not in (caller, called):
+            return answer
+        return {**answer, "direction": "outbound" if ours == caller else "inbound"}
 
 
 class Transcript(Wire):

@@ -12,7 +12,8 @@ from agentphone_mcp.api.errors import RequestLine
 TRIES = 3
 LONGEST_WAIT = 8.0
 """Seconds: a longer Retry-After is reported to the caller instead of being waited for."""
-BUSY = (502, 503, 504)
+BUSY = (500, 502, 503, 504)
+"""Statuses of trouble that may be over in a moment."""
 
 
 def delay_before_retry(response: httpx.Response, line: RequestLine, tries_left: int) -> float | None:

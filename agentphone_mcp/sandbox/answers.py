@@ -56,6 +56,12 @@ async def invalid(_: Request, error: Exception) -> Response:
     return JSONResponse({"detail": cast(InvalidError, error).problems}, 422)
 
 
+async def invalid_to_the_seeds(_: Request, error: Exception) -> Response:
+    """The same as the seeds' API does: a bad request like any other, in a sentence."""
+    problems = cast(InvalidError, error).problems
+    return failure(400, "; ".join(f"{problem['loc'][-1]}: {problem['msg']}" for problem in problems))
+
+
 def failure(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:
     """An error without a code: 401, 404 and 405 of the router, 500."""
     return JSONResponse({"detail": detail}, status, headers=dict(headers or {}))

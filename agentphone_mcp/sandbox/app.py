@@ -27,7 +27,7 @@ from agentphone_mcp.sandbox import (
     webhooks,
 )
 from agentphone_mcp.sandbox.account_seed import seeded_account
-from agentphone_mcp.sandbox.answers import InvalidError, RefusalError, failure, invalid, refused
+from agentphone_mcp.sandbox.answers import InvalidError, RefusalError, failure, invalid, invalid_to_the_seeds, refused
 from agentphone_mcp.sandbox.clock import Clock
 from agentphone_mcp.sandbox.courier import Courier
 from agentphone_mcp.sandbox.door import Door, Recorded
@@ -110,7 +110,11 @@ class Sandbox:
                 Middleware(Breaking, faults=self.faults),
                 *([Middleware(Durable, keeper=self._keeper)] if self._keeper else []),
             ],
-            exception_handlers={RefusalError: refused, InvalidError: invalid, HTTPException: _unrouted},
+            exception_handlers={
+                RefusalError: refused,
+                InvalidError: invalid_to_the_seeds if wire == "seeds" else invalid,
+                HTTPException: _unrouted,
+            },
             lifespan=self._lifespan,
         )
         self.app.router.redirect_slashes = False

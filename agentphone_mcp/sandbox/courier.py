@@ -16,7 +16,9 @@ from agentphone_mcp.sandbox.feed import Feed
 from agentphone_mcp.sandbox.postman import Postman, UndeliverableError, whole
 from agentphone_mcp.sandbox.state import Account, Delivery, Webhook
 
-Reader = Callable[[Delivery, httpx.Response], Awaitable[None]]
+Renew = Callable[[], None]
+"""Gives a webhook all of its time again."""
+Reader = Callable[[Delivery, httpx.Response, Renew], Awaitable[None]]
 
 # After a failure: 5 min, 30 min, 2 h, 6 h, 12 h (API.md, "Webhooks that AgentPhone sends").
 RETRIES_AFTER = (300, 1_800, 7_200, 21_600, 43_200)
@@ -96,7 +98,8 @@ class Courier:
     async def exchange(self, delivery: Delivery, webhook: Webhook, read: Reader, seconds: float) -> bool:
         """One attempt: `read` takes the answer in, as it arrives. Records how it went and tells whether it was taken.
 
-        The webhook has `seconds` of the sandbox's time, but never less than the least patience.
+        The webhook has `seconds` of the sandbox's time, but never less than the least patience, and again as much
+        whenever `read` says that it has answered in part.
         """
         started = time.monotonic()
         delivery.attempts += 1
@@ -106,16 +109,16 @@ class Courier:
         try:
             with self._clock.working():
                 async with (
-                    self._patience(seconds),
+                    self._patience(seconds) as renew,
                     self._postman.posting(webhook.url, webhook.secret, delivery.id, delivery.payload) as answer,
                 ):
                     delivery.status_code = answer.status_code
                     if answer.is_success:
-                        await read(delivery, answer)
+                        await read(delivery, answer, renew)
                         is_taken = True
                     else:
                         delivery.error = f"The webhook answered {answer.status_code}."
-                        await _record_body(delivery, answer)
+                        await _record_body(delivery, answer, renew)
         except TimeoutError:
             delivery.error = f"The webhook did not answer within {seconds:g} s."
         except UndeliverableError as failed:
@@ -133,7 +136,7 @@ class Courier:
         return is_taken
 
     @asynccontextmanager
-    async def _patience(self, seconds: float) -> AsyncGenerator[None, None]:
+    async def _patience(self, seconds: float) -> AsyncGenerator[Renew, None]:
         async def watch(limit: asyncio.Timeout) -> None:
             due = self._clock.now() + timedelta(seconds=seconds)
             await asyncio.sleep(self.least_patience)
@@ -142,8 +145,14 @@ class Courier:
 
         async with asyncio.timeout(None) as limit:
             watching = asyncio.create_task(watch(limit))
+
+            def renew() -> None:
+                nonlocal watching
+                watching.cancel()
+                watching = asyncio.create_task(watch(limit))
+
             try:
-                yield
+                yield renew
             finally:
                 watching.cancel()
 
@@ -184,7 +193,7 @@ class Courier:
                 delivery.next_retry_at = self._clock.now() + pause
 
 
-async def _record_body(delivery: Delivery, answer: httpx.Response) -> None:
+async def _record_body(delivery: Delivery, answer: httpx.Response, _: Renew) -> None:
     delivery.response_body = noted(await whole(answer))
 
 

@@ -15,7 +15,8 @@ _CROSS = ("not interested", "don't call me", "can't hear anybody", "fine, be lik
 class Events:
     """Words each event as API.md has it ("Webhooks that AgentPhone sends") and gives it to the courier.
 
-    `call.started` is sent when a call is answered, `call.ended` and `agent.call_ended` also when nobody answered.
+    `call.started` is sent when an inbound call is answered, `call.ended` and `agent.call_ended` also when nobody
+    answered.
     """
 
     def __init__(self, account: Account, clock: Clock, courier: Courier, wire: Wire = "union") -> None:
@@ -26,7 +27,8 @@ class Events:
 
     def call_started(self, call: Call) -> None:
         """A call was answered."""
-        self._send(call, "call.started", _call_data(call, self._wire))
+        if call.direction == "inbound":
+            self._send(call, "call.started", _call_data(call, self._wire))
 
     def call_ended(self, call: Call) -> None:
         """A call is over."""
@@ -35,10 +37,10 @@ class Events:
             "durationSeconds": call.seconds,
             "endedAt": stamp_or_null(call.ended_at),
             "transferredTo": call.transferred_to,
+            "transcript": [{"role": turn.role, "content": turn.content} for turn in call.turns],
         }
         self._send(call, "call.ended", ended)
-        transcript = [{"role": turn.role, "content": turn.content} for turn in call.turns]
-        self._send(call, "agent.call_ended", {**ended, "transcript": transcript, **_analysis(call)})
+        self._send(call, "agent.call_ended", {**ended, **_analysis(call)})
 
     def voice_turn(self, call: Call, heard: str, context_limit: int) -> Json:
         """The agent.message of a voice call: what the other party just said, and what was said before."""
@@ -81,7 +83,9 @@ class Events:
             "numberId": message.number_id,
             "from": message.from_number,
             "to": message.to_number,
+            # The seeds' handlers read either.
             "message": message.body,
+            "body": message.body,
             "mediaUrl": message.media_urls[0] if message.media_urls else None,
             "mediaUrls": message.media_urls,
             "direction": message.direction,

@@ -1,9 +1,10 @@
 """A webhook speaks for the agent: each turn of the other party is POSTed to it, and its answer is spoken.
 
 An answer is a JSON object, or NDJSON whose chunks are spoken as they arrive, each as a turn of its own. An answer that
-is no object, an error status and a time-out are silence for that turn: its delivery says `failed` and why. What could
-not be followed in an answer that was taken, such as a transfer without a number, stands in the delivery's
-`errorMessage` too. Turns are never delivered a second time.
+is no object, an error status and a time-out are silence for that turn: its delivery says `failed` and why. The time-out
+is for the beginning of an answer, and anew for each further chunk. What could not be followed in an answer that was
+taken, such as a transfer without a number, stands in the delivery's `errorMessage` too. Turns are never delivered a
+second time.
 """
 
 import asyncio
@@ -15,7 +16,7 @@ from typing import Any, cast
 import httpx
 
 from agentphone_mcp.sandbox.answers import Json
-from agentphone_mcp.sandbox.courier import MOST_KEPT, Courier, noted
+from agentphone_mcp.sandbox.courier import MOST_KEPT, Courier, Renew, noted
 from agentphone_mcp.sandbox.events import Events
 from agentphone_mcp.sandbox.postman import UndeliverableError, lines_of, whole
 from agentphone_mcp.sandbox.replies import Replies, Reply, Script
@@ -78,8 +79,8 @@ class _Turn:
             self.delivery.error = f"{self.delivery.error} The caller heard {heard}."
         self._parts.put_nowait(None)
 
-    async def read(self, delivery: Delivery, answer: httpx.Response) -> None:
-        """Take in the answer, part by part if it is NDJSON."""
+    async def read(self, delivery: Delivery, answer: httpx.Response, renew: Renew) -> None:
+        """Take in the answer, part by part if it is NDJSON; each part gives the next one its time."""
         if answer.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/x-ndjson":
             body = await whole(answer)
             delivery.response_body = noted(body)
@@ -92,6 +93,7 @@ class _Turn:
                 delivery.response_body = noted(read)
                 if not self._take(line):
                     return
+                renew()
 
     def _take(self, written: bytes) -> bool:
         """Pass one object on; tells whether it announces another."""

@@ -103,12 +103,13 @@ async def delete_webhook(request: Request) -> Response:
 async def test_webhook(request: Request) -> Response:
     """POST …/test: one synthetic event, really sent when the URL is on this machine."""
     world, owner, agent_id = _owner(request)
+    words = "This is a test of your webhook."
     event: Json = {
         "event": "agent.message",
         "channel": "sms",
         "timestamp": stamp(world.clock.now()),
         "agentId": agent_id,
-        "data": {"from": "+14155550142", "to": "+14155550100", "message": "This is a test of your webhook."},
+        "data": {"from": "+14155550142", "to": "+14155550100", "message": words, "body": words},
         "recentHistory": [],
         "conversationState": None,
         "test": True,

@@ -44,9 +44,7 @@ _CALL = (
 )
 _SEEDS_CALL = f"{_CALL} direction recordingUrl recordingAvailable"
 _CONVERSATION = "id agentId phoneNumber participant messageCount lastMessageAt metadata"
-_NEW_CONVERSATION = (
-    f"{_CONVERSATION} phoneNumberId isGroup groupId groupName groupIconUrl participants lastMessagePreview createdAt"
-)
+_NEW_CONVERSATION = f"{_CONVERSATION} phoneNumberId isGroup groupId groupName groupIconUrl participants createdAt"
 _TEXT = "id body direction receivedAt"
 _STATS = "total success failed pending successRate"
 
@@ -93,7 +91,12 @@ SHAPES: dict[str, tuple[str, str]] = {
     "Texts": ("data:Text total", "data:Text hasMore"),
     "Text": (f"{_TEXT} from to status", f"{_TEXT} from_ to channel"),
     "Conversations": ("data:Conversation total", "data:Conversation hasMore total"),
-    "Conversation": (f"{_CONVERSATION} lastMessagePreview", _NEW_CONVERSATION),
+    "Conversation": (f"{_CONVERSATION} lastMessagePreview", f"{_NEW_CONVERSATION} lastMessagePreview"),
+    "AgentsConversations": ("data:AgentsConversation total", "data:AgentsConversation hasMore total"),
+    "AgentsConversation": (
+        f"{_CONVERSATION} lastMessagePreview",
+        "id agentId phoneNumberId phoneNumber participant messageCount lastMessageAt lastMessagePreview createdAt",
+    ),
     "ConversationWithTexts": (
         f"{_CONVERSATION} lastMessagePreview messages:Text",
         f"{_NEW_CONVERSATION} messages:TextInConversation",
@@ -127,7 +130,7 @@ ANSWERS = {
     "DELETE /v1/agents/{agent_id}": "DeletedAgent",
     "POST /v1/agents/{agent_id}/numbers": "Attachment",
     "GET /v1/agents/{agent_id}/calls": "Calls",
-    "GET /v1/agents/{agent_id}/conversations": "Conversations",
+    "GET /v1/agents/{agent_id}/conversations": "AgentsConversations",
     "GET /v1/agents/{agent_id}/webhook": "Webhook",
     "POST /v1/agents/{agent_id}/webhook": "Webhook",
     "GET /v1/agents/{agent_id}/webhook/deliveries": "Delivery",
@@ -199,7 +202,7 @@ def fitted(value: Any, shape: str, wire: Wire) -> Any:
 
 
 def fitted_error(body: Json, status: int, wire: Wire) -> Json:
-    """An error as the age tells it; a 422 is alike in both."""
+    """An error as the age tells it; wrong fields (422) are alike in the union and the new one."""
     if wire == "seeds" or isinstance(body["detail"], list):
         return {"detail": body["detail"]}
     unnamed = {"message": body["detail"], "code": _CODES.get(status, f"HTTP_{status}"), "type": "api_error"}

@@ -65,6 +65,8 @@ class UsageReport(Used):
 
     columns: list[str] | None = None
     rows: list[list[Cell]] | None = None
+    since: str | None = None
+    until: str | None = None
 
 
 async def account_overview(api: Api) -> Overview:
@@ -100,7 +102,7 @@ async def get_usage(
         case "by_agent":
             page = await api.account.by_agent()
     rows = table(page.data)
-    return UsageReport(columns=rows.columns, rows=rows.rows)
+    return UsageReport(columns=rows.columns, rows=rows.rows, since=page.period_start, until=page.period_end)
 
 
 def _used(usage: Usage) -> Used:

@@ -48,6 +48,10 @@ async def _now() -> float:
 
 Started = Annotated[float, Resolve(_now)]
 _MOST_LOOKED_AT = 1_000
+_WITHOUT_URL = {
+    True: "The recording is kept, but the add-on is not active: its audio may be out of reach until it is.",
+    None: "AgentPhone does not say whether it was recorded: the uri has the audio if it was.",
+}
 
 # In the order of the sandbox's own: `typing` caches a Literal whatever its order, and the first one made would win.
 Status = Literal["ringing", "in-progress", "completed", "failed", "busy", "no-answer"]
@@ -75,7 +79,7 @@ class RecordingInfo(Linked):
     """Whether a call was recorded and where the audio is; a host reads it by its uri."""
 
     call_id: str
-    recording_available: bool
+    recording_available: Annotated[bool | None, Field(description="Absent where the API does not say")] = None
     uri: str | None = None
     recording_url: str | None = None
     next_step: str | None = None
@@ -195,14 +199,15 @@ async def get_transcript(call_id: CallId, api: Api, after_turn: AfterTurn = 0) -
 async def get_recording(call_id: CallId, api: Api) -> RecordingInfo:
     """Say whether a call's audio exists and link to it."""
     call = await api.calls.get(call_id)
-    if not call.recording_available:
-        later = "The call has not ended yet." if not call.has_ended else "Recording is an add-on, off by default."
+    if not call.recording_available and (not call.has_ended or call.recording_available is False):
+        later = "Recording is an add-on, off by default." if call.has_ended else "The call has not ended yet."
         return RecordingInfo(call_id=call_id, recording_available=False, next_step=later)
     return RecordingInfo(
         call_id=call_id,
-        recording_available=True,
+        recording_available=call.recording_available,
         uri=RECORDING_URI.format(call_id=call_id),
         recording_url=call.recording_url,
+        next_step=None if call.recording_url else _WITHOUT_URL[call.recording_available],
     )
 
 

@@ -13,6 +13,20 @@ _LISTS = {
     "conversation_id": "list_conversations",
     "contact_id": "list_contacts",
 }
+_CARRIER = "The carrier did not take it; try again later, and tell your user if it goes on."
+_NO_WEBHOOK = {
+    "/v1/webhooks/test": "set_webhook makes the project's webhook.",
+    "/v1/agents/{agent_id}/webhook/test": "list_agents gives a valid agent_id; set_webhook with it makes a webhook.",
+}
+_BY_CODE = {
+    "VALIDATION_ERROR_NUMBER_LIMIT": (
+        "Nothing was bought; the account may have no more numbers. Ask your user to release one, or to have AgentPhone "
+        "raise the limit."
+    ),
+    "CARRIER_ERROR": _CARRIER,
+    "TWILIO_ERROR": _CARRIER,
+}
+"""Refusals that say less by their status than by their code."""
 _HOUR = 3600
 _LONGEST_DETAIL = 500
 
@@ -76,6 +90,8 @@ def _bounded(said: str) -> str:
 
 def _next_step(error: errors.ApiError) -> str:  # noqa: C901, PLR0911, PLR0912 - one row for each error is the point of it
     match error:
+        case errors.StatusError(code=str(code)) if code in _BY_CODE:
+            return _BY_CODE[code]
         case errors.KeyMissing():
             return (
                 "Ask your user to run `agentphone-mcp login` (with uvx: `uvx agentphone-mcp login`), or to set "
@@ -118,5 +134,9 @@ def _when(seconds: float | None) -> str:
 
 
 def _where_ids_are(error: errors.ApiError) -> str:
+    if error.request.path in _NO_WEBHOOK:
+        return _NO_WEBHOOK[error.request.path]
+    if error.request.is_read and not error.request.ids:
+        return "This account's API does not have that: do without it, and tell your user."
     lists = [f"{_LISTS[name]} gives a valid {name}" for name in error.request.ids if name in _LISTS]
     return f"{' and '.join(lists)}." if lists else "The list tools give valid ids."

@@ -41,7 +41,7 @@ def _text_or_none(value: str | None) -> str | None:
     return (value or "").strip() or None
 
 
-def _without_default(schema: dict[str, Any]) -> None:
+def without_default(schema: dict[str, Any]) -> None:
     """How many rows come when nothing is said is seen with the first answer."""
     schema.pop("default", None)
 
@@ -53,7 +53,7 @@ AgentId = NumberId = CallId = ConversationId = ContactId = Id
 Phone = Annotated[str, AfterValidator(to_e164), Field(description="E.164")]
 TransferNumber = Annotated[str, AfterValidator(_number_or_nothing)]
 
-Limit = Annotated[int, Field(ge=1, le=100, json_schema_extra=_without_default)]
+Limit = Annotated[int, Field(ge=1, le=100, json_schema_extra=without_default)]
 Offset = Annotated[int, Field(ge=0)]
 Hours = Annotated[int, Field(ge=1, le=720)]
 MaxSeconds = Annotated[int, Field(ge=1, le=600)]

@@ -22,6 +22,7 @@ from agentphone_mcp.tools.fields import (
     Repeat,
     Text,
     WebUrl,
+    without_default,
 )
 from agentphone_mcp.tools.injected import Api, Gate, Rates, Rules
 from agentphone_mcp.tools.looking_up import digest
@@ -30,6 +31,8 @@ from agentphone_mcp.tools.previews import quoted
 from agentphone_mcp.tools.results import Listed, listed, shortened, total_of_part, without
 from agentphone_mcp.tools.toolset import reads, spends, updates
 
+# The texts of a number are the one list that gives more than 100 rows at once.
+MessageLimit = Annotated[int, Field(ge=1, le=200, json_schema_extra=without_default)]
 _NOT_REGISTERED = ("registration_required", "activating")
 
 
@@ -87,7 +90,7 @@ async def send_message(
 async def list_messages(
     number_id: NumberId,
     api: Api,
-    limit: Limit = 50,
+    limit: MessageLimit = 50,
     before: Annotated[str | None, Field(description="ISO 8601")] = None,
     after: Annotated[str | None, Field(description="ISO 8601")] = None,
 ) -> Listed[Message]:

@@ -122,5 +122,8 @@ async def test_months_numbers_and_agents_are_read(read: Callable[..., Awaitable[
     (by_number,) = (await read({"data": [number]}, lambda api: api.account.by_number())).data
     assert (by_number.number_id, by_number.phone_number, by_number.agent_id) == ("num_1", "+14155551234", None)
     agent = {"agentId": None, "agentName": "Gone", "messages": 1, "calls": 2, "totalSeconds": 90, "isOrphan": True}
-    (by_agent,) = (await read({"data": [agent], "period": "30d"}, lambda api: api.account.by_agent())).data
+    period = {"period": "30d", "periodStart": "2025-01-01T00:00:00.000Z", "periodEnd": "2025-01-31T00:00:00.000Z"}
+    page = await read({"data": [agent], **period}, lambda api: api.account.by_agent())
+    assert (page.period_start, page.period_end) == ("2025-01-01T00:00:00Z", "2025-01-31T00:00:00Z")
+    (by_agent,) = page.data
     assert (by_agent.agent_name, by_agent.seconds) == ("Gone", 90)

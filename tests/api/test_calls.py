@@ -9,6 +9,7 @@ import pytest
 from agentphone_mcp.api.errors import NotFound, UnreadableAnswer
 
 Read = Callable[..., Awaitable[Any]]
+OURS, THEIRS = "+14155551234", "+14155559999"
 
 SEEDS_PLACED = {
     "id": "call_def456",
@@ -150,6 +151,26 @@ async def test_a_newer_call_full_of_nulls_is_read(read: Read) -> None:
     }
     call = await read(told, lambda api: api.calls.get("call_1"))
     assert (call.from_number, call.agent_id, call.transcript) == ("web", None, [])
+
+
+@pytest.mark.parametrize(
+    ("ends", "direction", "other"),
+    [
+        pytest.param((OURS, OURS, THEIRS), "outbound", THEIRS, id="we-called"),
+        pytest.param((OURS, THEIRS, OURS), "inbound", THEIRS, id="they-called"),
+        pytest.param((None, "web", "web"), "web", None, id="a-browser"),
+        pytest.param((OURS, OURS, OURS), None, OURS, id="one-number-twice"),
+        pytest.param((None, THEIRS, None), None, None, id="nothing-of-ours"),
+        pytest.param(("+14155550001", THEIRS, OURS), None, OURS, id="another-of-ours"),
+    ],
+)
+async def test_the_newer_api_tells_the_direction_by_the_accounts_number(
+    read: Read, ends: tuple[str | None, ...], direction: str | None, other: str | None
+) -> None:
+    """It says which number is the account's and nothing more; where that says nothing, it stays unknown."""
+    told = {"id": "call_1", **dict(zip(("phoneNumber", "fromNumber", "toNumber"), ends, strict=True))}
+    call = await read(told, lambda api: api.calls.get("call_1"))
+    assert (call.direction, call.other_number) == (direction, other)
 
 
 @pytest.mark.parametrize(

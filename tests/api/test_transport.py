@@ -55,6 +55,7 @@ PAGE = httpx.Response(200, json={"data": []})
     "trouble",
     [
         pytest.param(busy(429), id="rate-limited"),
+        pytest.param(busy(500), id="server-error"),
         pytest.param(busy(502), id="bad-gateway"),
         pytest.param(busy(503), id="unavailable"),
         pytest.param(busy(504), id="gateway-time-out"),
@@ -87,7 +88,6 @@ async def test_a_read_is_given_up_after_three_tries(answering: Network, api_over
 @pytest.mark.parametrize(
     ("trouble", "error"),
     [
-        pytest.param(busy(500), ServerError, id="server-error"),
         pytest.param(busy(501), ServerError, id="not-implemented"),
         pytest.param(busy(418), StatusError, id="teapot"),
         pytest.param(httpx.ReadTimeout("slow"), Unreachable, id="read-time-out"),

@@ -102,7 +102,8 @@ async def test_a_text_extends_its_conversation_and_reaches_the_agent(
     assert sandbox.world.account.purse.balance == Decimal("4.98")
     event = await hook.until("agent.message")
     assert (event["channel"], event["agentId"]) == ("sms", "agt_frontdesk")
-    wanted = {"from": ADA, "to": DESK, "message": "Am I late?", "direction": "inbound", "messageId": text["id"]}
+    words = dict.fromkeys(("message", "body"), "Am I late?")
+    wanted = {"from": ADA, "to": DESK, **words, "direction": "inbound", "messageId": text["id"]}
     assert wanted.items() <= event["data"].items()
     assert [item["content"] for item in event["recentHistory"]] == [
         "It is at 10:00 on Friday, Ada. See you then!",

@@ -50,7 +50,7 @@ async def text(api: httpx.AsyncClient, hook: Any, set_hook: SetHook) -> Any:
     return next(each for each in hook.received if each.event["event"] == "agent.message")
 
 
-@pytest.mark.parametrize("name", ["call.started", "agent.message", "call.ended", "agent.call_ended"])
+@pytest.mark.parametrize("name", ["agent.message", "call.ended", "agent.call_ended"])
 async def test_the_sdk_reads_the_events_of_a_call(name: str, order: Order, hook: Any) -> None:
     """Each belongs to the call, and its data are where the SDK's model has them."""
     hook.speak(lambda data: {"text": f"You said: {data['transcript']}"})
@@ -66,11 +66,21 @@ async def test_the_sdk_reads_the_events_of_a_call(name: str, order: Order, hook:
         assert [turn.content for turn in events[1].recent_history] == [
             turn["content"] for event, turn in call["events"] if event == "turn"
         ][:2]
-    if name == "agent.call_ended":
+    else:
         (ended,) = events
         assert ended.data.status == call["status"] == "completed"
         assert ended.data.raw["durationSeconds"] == call["durationSeconds"]
         assert [turn["role"] for turn in ended.data.raw["transcript"]] == ["user", "agent"] * 4
+
+
+async def test_the_sdk_reads_the_beginning_of_a_call(api: httpx.AsyncClient, hook: Any, set_hook: SetHook) -> None:
+    """Of one that comes in."""
+    await set_hook()
+    call = (await api.post("/__sandbox/calls", json={"from": ADA, "to": DESK})).json()
+    await hook.until("call.started")
+    event = next(read(each, hook.secret) for each in hook.received if each.event["event"] == "call.started")
+    assert (event.channel, event.agent_id, event.data.direction) == ("voice", "agt_frontdesk", "inbound")
+    assert (event.data.call_id, event.data.from_number, event.data.to_number) == (call["id"], ADA, DESK)
 
 
 @pytest.mark.parametrize("name", ["message.received", "agent.message"])

@@ -187,6 +187,32 @@ async def test_a_webhook_that_hangs_is_silence(
     assert "did not answer within 30 s" in (await voice_deliveries(api))[0]["errorMessage"]
 
 
+@pytest.mark.parametrize(
+    ("pause", "heard", "status"),
+    [
+        pytest.param(20, ["One moment.", "Still looking.", "Here it is. Goodbye!"], "success", id="in-time"),
+        pytest.param(90, ["One moment.", "Goodbye."], "failed", id="stalled"),
+    ],
+)
+@pytest.mark.parametrize("speed", [40])
+async def test_an_answer_that_has_begun_may_take_longer_than_the_time_out(
+    order: Place, hook: Any, sandbox: Sandbox, api: httpx.AsyncClient, pause: float, heard: list[str], status: str
+) -> None:
+    """The seeds' own cure for slow work is to begin at once; only a stream that stalls is cut off."""
+    sandbox.world.courier.least_patience = 0.1
+
+    async def working() -> AsyncIterator[dict[str, Any]]:
+        yield {"text": "One moment.", "interim": True}
+        await sandbox.world.clock.sleep(pause)
+        yield {"text": "Still looking.", "interim": True}
+        await sandbox.world.clock.sleep(pause)
+        yield {"text": "Here it is. Goodbye!", "hangup": True}
+
+    hook.speak(lambda data: working() if "Hello" in data["transcript"] else {"text": "Goodbye.", "hangup": True})
+    assert said(await order(), "agent") == heard
+    assert (await voice_deliveries(api))[0]["status"] == status
+
+
 async def test_turns_are_never_delivered_twice(
     order: Place, hook: Any, api: httpx.AsyncClient, sandbox: Sandbox
 ) -> None:

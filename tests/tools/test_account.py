@@ -1,5 +1,6 @@
 """The account at a glance, and what it used."""
 
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 import httpx
@@ -119,7 +120,17 @@ async def test_usage_comes_in_rows_by_period(assistant, arguments, rows) -> None
     async with assistant() as ai:
         told = await ai.ask("get_usage", **arguments)
     assert len(told["rows"]) == rows
-    assert told.keys() == {"columns", "rows"}
+    assert told.keys() - {"since", "until"} == {"columns", "rows"}
+
+
+async def test_usage_by_agent_says_from_when_to_when_it_counts(assistant) -> None:
+    """Days and months say so themselves; the calls of an agent are those of a month, and not all."""
+    async with assistant() as ai:
+        told = await ai.ask("get_usage", period="by_agent")
+        days = await ai.ask("get_usage", period="daily")
+    since, until = (datetime.fromisoformat(told[name]) for name in ("since", "until"))
+    assert until - since == timedelta(days=30)
+    assert "since" not in days
 
 
 async def test_usage_by_agent_names_the_agent_and_its_seconds(assistant, rows_of) -> None:

@@ -84,7 +84,7 @@ async def test_what_is_no_id_never_reaches_a_path(assistant, answering, tool) ->
         pytest.param("list_agents", {"limit": 101}, "limit", id="too-high-a-limit"),
         pytest.param("list_calls", {"offset": -1}, "offset", id="negative-offset"),
         pytest.param("list_voices", {"limit": 0}, "limit", id="no-voices"),
-        pytest.param("list_messages", {"number_id": "num_1", "limit": 101}, "limit", id="too-many-texts"),
+        pytest.param("list_messages", {"number_id": "num_1", "limit": 201}, "limit", id="too-many-texts"),
         pytest.param("get_conversation", {"conversation_id": "c", "message_limit": 0}, "message_limit", id="no-texts"),
         pytest.param("get_transcript", {"call_id": "c", "after_turn": -1}, "after_turn", id="negative-turn"),
         pytest.param("wait_for_call", {"call_id": "c", "max_seconds": 0}, "max_seconds", id="no-time"),

@@ -253,6 +253,24 @@ async def test_a_call_without_a_recording_says_why(assistant, sandbox) -> None:
     assert "uri" not in live | ended
 
 
+@pytest.mark.parametrize(
+    ("told_by_the_api", "available", "words"),
+    [
+        pytest.param({"recordingAvailable": True, "recordingUrl": None}, True, "add-on is not active", id="add-on-off"),
+        pytest.param({}, None, "does not say whether", id="newer-api"),
+    ],
+)
+async def test_a_recording_without_an_address_is_not_denied(
+    assistant, answering, told_by_the_api, available, words
+) -> None:
+    """It may be there though the add-on is off, and the newer API says nothing of it."""
+    ended = {"id": "call_1", "status": "completed", **told_by_the_api}
+    async with assistant(answering(ended)) as ai:
+        told = await ai.ask("get_recording", call_id="call_1")
+    assert (told.get("recording_available"), told["uri"]) == (available, "agentphone://calls/call_1/recording")
+    assert words in told["next_step"]
+
+
 async def test_a_call_is_hung_up_once(assistant) -> None:
     """A second time the API says that it is over."""
     async with assistant() as ai:

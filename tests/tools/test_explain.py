@@ -27,6 +27,7 @@ NEW_ERROR = {
     }
 }
 BROKE = {"error": {"code": "INSUFFICIENT_BALANCE", "message": "You need $3.00"}}
+LIMIT = {"error": {"code": "VALIDATION_ERROR_NUMBER_LIMIT", "message": "Number limit of 10 reached."}}
 SAID_NO: dict[str, tuple[int, Any, tuple[str, ...]]] = {
     "bad-request": (400, {"detail": "No such voice."}, ("400", "No such voice", "Correct the argument")),
     "unauthorized": (401, {"detail": "Invalid key."}, ("401", "AGENTPHONE_API_KEY", "wrong or revoked", "user")),
@@ -34,6 +35,9 @@ SAID_NO: dict[str, tuple[int, Any, tuple[str, ...]]] = {
     "forbidden": (403, {"detail": "Restricted."}, ("403", "Restricted", "Do not try again")),
     "not-found": (404, {"detail": "Agent not found."}, ("404", "list_agents gives a valid agent_id")),
     "conflict": (409, {"detail": "Taken."}, ("409", "Taken", "Nothing was done")),
+    "number-limit": (400, LIMIT, ("400 VALIDATION_ERROR_NUMBER_LIMIT", "release one", "AgentPhone raise the limit")),
+    "carrier": (400, {"detail": "No route.", "code": "CARRIER_ERROR"}, ("No route", "carrier did not take it")),
+    "carrier-before": (400, {"detail": "No route.", "code": "TWILIO_ERROR"}, ("No route", "carrier did not take it")),
     "field-list": (422, {"detail": FIELD_ERRORS}, ("422", "name: String should", "voice: No such voice", "Correct")),
     "new-shape": (422, NEW_ERROR, ("422 VALIDATION_ERROR", "Wrong", "name: too short")),
     "teapot": (418, {"detail": "Short and stout."}, ("418", "Short and stout")),
@@ -53,6 +57,24 @@ async def test_a_no_of_the_api_says_what_to_do(
     for word in words:
         assert word in said
     assert len(recorder.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "next_step"),
+    [
+        pytest.param("test_webhook", {}, "set_webhook makes the project's webhook.", id="no-webhook"),
+        pytest.param(
+            "test_webhook", {"agent_id": "agt_1"}, "set_webhook with it makes a webhook.", id="none-of-its-own"
+        ),
+        pytest.param("get_usage", {"period": "by_agent"}, "do without it, and tell your user.", id="older-api"),
+    ],
+)
+async def test_what_is_not_there_and_has_no_id_is_not_looked_for_in_lists(
+    assistant, answering, tool, arguments, next_step
+) -> None:
+    """No list gives a webhook that is not set, or an endpoint that the account's API lacks."""
+    async with assistant(answering({"detail": "Not Found"}, 404)) as ai:
+        assert (await ai.refused(tool, **arguments)).endswith(next_step)
 
 
 @BOTH

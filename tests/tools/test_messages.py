@@ -137,6 +137,13 @@ async def test_older_texts_are_reached_by_time_and_each_once(assistant) -> None:
     ]
 
 
+async def test_two_hundred_texts_may_be_asked_for_at_once(assistant, sandbox) -> None:
+    """As many as the API gives."""
+    async with assistant() as ai:
+        assert len((await ai.ask("list_messages", number_id="num_frontdesk", limit=200))["data"]) == 3
+    assert sandbox.requests[-1].query["limit"] == "200"
+
+
 async def test_texts_of_one_second_are_all_reached_by_paging(assistant, sandbox) -> None:
     """Times are shown to the second; going on from one must not skip what else arrived in it."""
     at = sandbox.world.clock.now().replace(microsecond=0) - timedelta(hours=1)
