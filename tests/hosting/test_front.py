@@ -140,6 +140,18 @@ async def test_a_strange_name_is_refused_before_anything_else(
             assert "access-control-allow-origin" not in answer.headers
 
 
+@pytest.mark.parametrize("transport", ["streamable-http", "sse"])
+async def test_nobody_is_sent_elsewhere_with_their_token(hosting, tokens, transport: str) -> None:
+    """Behind TLS the server would send them to plain http, where clients bring an `X-API-Key` along."""
+    settings = HttpSettings(auth="token", tokens_file=tokens.tokens_file, transport=transport)
+    async with hosting(settings) as url, web() as http:
+        answer = await http.post(f"{url}/mcp/", json=HANDSHAKE, headers=bearing(ALICE))
+        assert answer.status_code == 200
+        for path in ("/sse/", "/messages", "/healthz/", "/mcp//", "//mcp/"):
+            lost = await http.get(f"{url}{path}", headers=bearing(ALICE))
+            assert (lost.status_code, lost.headers.get("Location")) == (404, None), path
+
+
 async def test_a_page_may_use_it_when_its_origin_was_named(hosting, tokens) -> None:
     """No other gets a word across, and nobody a preflight without a name."""
     named, other = {"Origin": "https://chat.example"}, {"Origin": "https://other.example"}
