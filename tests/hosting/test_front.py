@@ -108,6 +108,24 @@ async def test_who_may_read_finds_only_what_reads(hosting, tokens, dial, sandbox
     assert [request.method for request in sandbox.requests if request.method != "GET"] == []
 
 
+@pytest.mark.parametrize("mode", ["auto", "legacy"], ids=["modern", "legacy"])
+async def test_who_may_write_sets_a_webhook_and_replaces_none(hosting, tokens, dial, sandbox, mode: str) -> None:
+    """To replace one cannot be undone, and takes a confirm that only those who may spend can give."""
+    changed(tokens, 'scope = "read"', 'scope = "write"')
+    mine, other = "https://example.com/mine", "https://example.com/other"
+    async with hosting(tokens) as url, dial(url, bearing(BOB), mode=mode) as bob, dial(url, bearing(ALICE)) as alice:
+        assert not (await bob.call_tool("set_webhook", {"url": mine})).is_error
+        for confirm in ({}, {"confirm": mine}):
+            refused = await bob.call_tool("set_webhook", {"url": other} | confirm)
+            assert refused.is_error
+            assert "takes the scope spend, and this connection has write" in refused.content[0].text
+        kept = await bob.call_tool("get_webhook", {})
+        assert kept.structured_content["url"] == mine
+        replaced = await alice.call_tool("set_webhook", {"url": other, "confirm": mine})
+    assert replaced.structured_content["status"] == "done"
+    assert [request.method for request in sandbox.requests if request.path == "/v1/webhooks"].count("POST") == 2
+
+
 async def test_what_a_caller_did_is_written_down_with_their_name(hosting, tokens, dial, ledger) -> None:
     """The operator pays, and can see who spent."""
     async with hosting(tokens) as url, dial(url, bearing(ALICE)) as alice:
