@@ -241,6 +241,58 @@ async def test_a_caller_has_their_share_of_calls_at_once(hosting, tokens, dial, 
     assert "4 requests of yours are under way" in refused.content[0].text
 
 
+@pytest.mark.parametrize("mode", ["auto", "legacy"], ids=["modern", "legacy"])
+async def test_a_caller_has_their_share_of_memory(hosting, tokens, dial, eventually, monkeypatch, mode: str) -> None:
+    """What a request brings is held while it is under way, which may be minutes; others' share stays theirs."""
+    monkeypatch.setattr("agentphone_mcp.hosting.traffic._MOST_BYTES", 100_000)
+    placing = {"agent_id": "agt_frontdesk", "to_number": "+14155550109", "confirm": True}
+    large: Any = {"example.com/much": "x" * 90_000}
+    async with (
+        hosting(tokens) as url,
+        dial(url, bearing(ALICE), mode=mode) as alice,
+        dial(url, bearing(BOB), mode=mode) as bob,
+    ):
+        placed = (await alice.call_tool("place_call", placing)).structured_content["result"]["id"]
+        told: list[Any] = []
+        following = asyncio.create_task(
+            alice.call_tool("wait_for_call", {"call_id": placed}, progress_callback=lambda *_: _note(told), meta=large)
+        )
+        await eventually(lambda: bool(told))
+        refused = await alice.call_tool("list_agents", {}, meta=large)
+        assert not (await alice.call_tool("list_agents", {})).is_error
+        assert not (await bob.call_tool("list_agents", {}, meta=large)).is_error
+        await alice.call_tool("end_call", {"call_id": placed})
+        await following
+        assert not (await alice.call_tool("list_agents", {}, meta=large)).is_error
+    assert refused.is_error
+    assert "too large together" in refused.content[0].text
+
+
+async def test_a_client_that_says_too_much_of_itself_gets_no_session_of_it(hosting, tokens) -> None:
+    """It would be kept for half an hour, a hundred times for each caller."""
+    named = {"name": "x" * 70_000, "version": "1"}
+    much = HANDSHAKE | {"params": HANDSHAKE["params"] | {"clientInfo": named}}
+    async with hosting(tokens) as url, web() as http:
+        refused = await http.post(f"{url}/mcp", json=much, headers=bearing(ALICE))
+        session = {"Mcp-Session-Id": refused.headers["Mcp-Session-Id"]}
+        listed = await http.post(f"{url}/mcp", json=LIST, headers=bearing(ALICE) | session)
+    assert "has to be shorter than 65536 bytes" in refused.text
+    assert '"error"' in listed.text
+
+
+@pytest.mark.parametrize("levels", [300, 900, 960, 980], ids=lambda levels: f"{levels}-levels")
+async def test_what_is_nested_deeply_is_refused_without_a_fault(hosting, tokens, caplog, levels: int) -> None:
+    """JSON that can just be read may be too deep for whatever looks at it afterwards."""
+    deep = "[" * levels + "]" * levels
+    envelope = '"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}'
+    body = f'{{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{{"_meta":{{{envelope},"x/y":{deep}}}}}}}'
+    modern = {"Content-Type": "application/json", "MCP-Protocol-Version": "2026-07-28", "Mcp-Method": "tools/list"}
+    async with hosting(tokens) as url, web() as http:
+        answer = await http.post(f"{url}/mcp", content=body, headers=bearing(BOB) | modern)
+    assert answer.status_code in (200, 400)
+    assert "Traceback" not in caplog.text
+
+
 async def _note(told: list[Any]) -> None:
     told.append(None)
 
