@@ -93,7 +93,7 @@ WRONG: dict[str, tuple[list[str], dict[str, str], str]] = {
     "unsafe-issuer": (
         [*HTTP, "--http-auth=jwt", "--http-resource-url=https://phone.example/mcp"],
         {"AGENTPHONE_HTTP_JWT_ISSUER": "http://issuer.example", "AGENTPHONE_API_KEY": LIVE_KEY},
-        "AGENTPHONE_HTTP_AUTH=jwt: the issuer",
+        "AGENTPHONE_HTTP_AUTH=jwt: AGENTPHONE_HTTP_JWT_ISSUER must be https",
     ),
     "tokens-of-nobody": (
         [*HTTP, "--http-auth=token", "--http-tokens-file=~nobody-is-called-so/tokens.toml"],

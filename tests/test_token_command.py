@@ -355,7 +355,7 @@ def test_a_broken_file_is_left_as_it_is(path: Path, command: list[str]) -> None:
 @pytest.mark.parametrize(
     ("place", "command", "said"),
     [
-        pytest.param("nowhere/tokens", ["add", "a", "--scope", "read"], "there is no such folder", id="no-folder"),
+        pytest.param("nowhere/tokens", ["add", "a", "--scope", "read"], "folder: make it first", id="no-folder"),
         pytest.param("", ["add", "a", "--scope", "read"], "it is not a file", id="folder"),
         pytest.param("missing", ["list"], "no such file or directory", id="nothing-to-list"),
         pytest.param("missing", ["remove", "a"], "there is no token of a", id="nothing-to-remove"),

@@ -33,6 +33,8 @@ from agentphone_mcp.switchboard import Switchboard
 
 Knows = Callable[[Scope], Known | None]
 MCP_PATH, SSE_PATH, MESSAGES_PATH = "/mcp", "/sse", "/messages/"
+_TYPED_PATH = f"{MCP_PATH}/"
+"""What many people type, and is served as it is."""
 _PROBES = ("/healthz", "/readyz")
 _SECONDS_TO_FINISH = 20.0
 _SECONDS_TO_ANSWER = 2.0
@@ -124,7 +126,7 @@ class HostedApp:
         mcp: dict[Scope, ASGIApp] = {
             scope: WholeBodies(sessions.handle_request) for scope, sessions in self._sessions.items()
         }
-        self._fronts = {MCP_PATH: front(mcp)}
+        self._fronts = dict.fromkeys((MCP_PATH, _TYPED_PATH), front(mcp))
         if settings.transport == "sse":
             sse: dict[Scope, ASGIApp] = {
                 scope: WholeBodies(server.sse_app(transport_security=_CHECKED_BEFORE))
@@ -176,7 +178,10 @@ class HostedApp:
                     expose_headers=["Mcp-Session-Id", "WWW-Authenticate"],
                 )
             )
-        return Starlette(routes=routes, middleware=edges, lifespan=self._lifespan)
+        app = Starlette(routes=routes, middleware=edges, lifespan=self._lifespan)
+        # It would say http, as TLS has ended before it is known of here: clients would send keys there in clear text.
+        app.router.redirect_slashes = False
+        return app
 
     @asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncGenerator[None]:

@@ -3,8 +3,9 @@
 from mcp.server.transport_security import RequestBodyLimitMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-LARGEST_BODY = 1024 * 1024
-"""Bytes; the longest prompt and a hundred people are a small part of it."""
+LARGEST_BODY = 256 * 1024
+"""Bytes; the longest prompt and a hundred people are a small part. Tiny values take twenty times as much memory, and
+the SDK keeps what came last in each session."""
 _RESUMES = b"last-event-id"
 
 

@@ -108,8 +108,8 @@ class KeySet:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.issuer = issuer
-        self._issuer_url = identifying_url(issuer, "the issuer")
-        self._jwks_url = None if jwks_url is None else safe_url(jwks_url, "the JWKS URL")
+        self._issuer_url = identifying_url(issuer, "AGENTPHONE_HTTP_JWT_ISSUER")
+        self._jwks_url = None if jwks_url is None else safe_url(jwks_url, "AGENTPHONE_HTTP_JWKS_URL")
         self._inner = inner
         self._clock = clock
         self._keys: list[dict[str, Any]] = []

@@ -129,7 +129,7 @@ class JwtDoor:
 
     def __init__(self, verifier: JwtVerifier, resource_url: str, *, clock: Callable[[], float] = time.time) -> None:
         self._verifier = verifier
-        self._resource = identifying_url(resource_url, "the URL of this server")
+        self._resource = identifying_url(resource_url, "AGENTPHONE_HTTP_RESOURCE_URL")
         self._clock = clock
         metadata = f'resource_metadata="{build_resource_metadata_url(self._resource)}"'
         self.challenge = f'Bearer realm="agentphone-mcp", {metadata}'

@@ -124,7 +124,10 @@ def check_key(config: Config, settings: HttpSettings) -> None:
             raise ConfigError(f"AGENTPHONE_API_KEY is not set: with AGENTPHONE_HTTP_AUTH={settings.auth} it is used")
         return
     if config.api_key is not None:
-        raise ConfigError("AGENTPHONE_HTTP_AUTH=relay: each caller brings a key, so leave AGENTPHONE_API_KEY out")
+        raise ConfigError(
+            "AGENTPHONE_HTTP_AUTH=relay: each caller brings a key, so leave AGENTPHONE_API_KEY out, and "
+            "AGENTPHONE_API_KEY_FILE"
+        )
     if config.sub_account is not None:
         raise ConfigError("AGENTPHONE_HTTP_AUTH=relay: leave AGENTPHONE_SUB_ACCOUNT out, it is of one account")
 

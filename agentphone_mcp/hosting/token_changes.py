@@ -28,7 +28,7 @@ def change_tokens(path: Path, wanted: Callable[[Tokens], Tokens]) -> None:
     path = Path(os.path.realpath(path))
     try:
         if not path.parent.is_dir():
-            raise TokensUnusable("there is no such folder")
+            raise TokensUnusable("there is no such folder: make it first")
         if path.exists() and os.name == "posix" and os.geteuid() not in (0, path.stat().st_uid):
             raise TokensUnusable("it belongs to another user, who alone can change it")
         with FileLock(path.with_name(f".{path.name}.lock"), timeout=_PATIENCE) as lock:

@@ -22,6 +22,7 @@ from pydantic import BaseModel, Field, StrictBool, ValidationError
 from agentphone_mcp.callers import OPERATOR
 from agentphone_mcp.guard.deeds import Answer, Approval, Deed
 from agentphone_mcp.guard.entries import Question
+from agentphone_mcp.guard.refused import Refused
 from agentphone_mcp.guard.untrusted import clean
 from agentphone_mcp.tools.injected import Gate, telephone
 
@@ -43,6 +44,7 @@ def spending(tool: str, describe: Describe) -> Resolve:
     async def question(
         deed: Annotated[Deed, Resolve(described)], confirm: bool | None, repeat: bool, gate: Gate, ctx: Context
     ) -> Question | None:
+        _check_scope(deed, ctx)
         return await gate.question(deed, confirm, repeat=repeat, is_answering=ctx.request_state is not None)
 
     return _approved(described, question)
@@ -55,6 +57,7 @@ def destroying(tool: str, describe: Describe) -> Resolve:
     async def question(
         deed: Annotated[Deed, Resolve(described)], confirm: str | None, gate: Gate, ctx: Context
     ) -> Question | None:
+        _check_scope(deed, ctx)
         return await gate.question(deed, confirm, repeat=False, is_answering=ctx.request_state is not None)
 
     return _approved(described, question)
@@ -114,6 +117,16 @@ def _approved(described: Describe, question: Callable[..., Awaitable[Question | 
         return replace(deed, approval=Approval(_by(ctx), answer, asked.id if asked else None))
 
     return Resolve(approved)
+
+
+def _check_scope(deed: Deed, ctx: Context) -> None:
+    """Hold back the deed of a tool that asks for `confirm` only now and then, and so is open to who may not spend."""
+    scope = telephone(ctx).caller.scope
+    if not deed.is_free and scope != "spend":
+        raise Refused(
+            f"Nothing was done: what asks for confirm takes the scope spend, and this connection has {scope}. It would "
+            f"have been: {deed.what}"
+        )
 
 
 async def _ask_now(asked: Question, ctx: Context, seconds: float) -> Answer:

@@ -4,7 +4,8 @@
     resources/subscribe    older ones: until resources/unsubscribe, or until the connection closes
 
 A subscription to anything else is refused (older clients), or left out of what is acknowledged (newer ones), as the
-protocol has it: accepted, it would promise updates that never come.
+protocol has it: accepted, it would promise updates that never come. So is one too many: each takes memory for as long
+as the connection lasts.
 """
 
 from contextlib import AsyncExitStack
@@ -34,6 +35,8 @@ from agentphone_mcp.tools.watching import LiveTranscripts
 
 _UNSENT = 64
 """How many updates wait for a client that is slow to take them; one more would be no news to it."""
+_MOST = 100
+"""To how many addresses a connection, or one request to listen, may be subscribed."""
 _HELD = "agentphone_mcp.subscriptions"
 
 Asked = ServerRequestContext[Telephone, Any]
@@ -46,7 +49,8 @@ async def listen(ctx: Asked, params: SubscriptionsListenRequestParams) -> Subscr
     live = ctx.lifespan_context.live
     async with AsyncExitStack() as held:
         honored: list[str] = []
-        for uri in dict.fromkeys(params.notifications.resource_subscriptions or ()):
+        # As many are looked at, too: the API is asked about each.
+        for uri in [*dict.fromkeys(params.notifications.resource_subscriptions or ())][:_MOST]:
             try:
                 await held.enter_async_context(live.following(uri))
             except (Refused, ApiError):
@@ -60,10 +64,13 @@ async def subscribe(ctx: Asked, params: SubscribeRequestParams) -> EmptyResult:
     """Answer `resources/subscribe`.
 
     Raises:
-        MCPError: with a sentence, if there is nothing to follow.
+        MCPError: with a sentence, if there is nothing to follow, or too much is followed already.
     """
     live, held = ctx.lifespan_context.live, _held(ctx.session)
     if params.uri not in held:
+        if len(held) >= _MOST:
+            why = f"This connection has {_MOST} subscriptions, as many as it may: unsubscribe from one first."
+            raise MCPError(INVALID_PARAMS, why, {"uri": params.uri})
         try:
             await live.tasks.start(_tell, live, ctx.session, params.uri, held)
         except (Refused, ApiError) as failure:

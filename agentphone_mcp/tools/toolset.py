@@ -38,7 +38,10 @@ class Declared:
 
     @property
     def scope(self) -> Scope:
-        """How far a caller must be allowed to go: what needs `confirm` always is for those who may spend."""
+        """How far a caller must be allowed to go: what needs `confirm` always is for those who may spend.
+
+        What needs it now and then is refused to others when it does, in `approving.py`.
+        """
         if self.hints.read_only_hint:
             return "read"
         return "spend" if self.mark else "write"

@@ -137,7 +137,7 @@ def syntax(at: Attacker) -> Attack:
 
 def sizes(at: Attacker) -> Attack:
     """Bodies of several megabytes, up to the limit and beyond it."""
-    size = at.pick(100_000, 1_000_000, 3_900_000, 4_300_000, 8_000_000)
+    size = at.pick(100_000, 250_000, 270_000, 1_000_000, 4_300_000)
     filler = at.pick(
         "x" * size, [0] * (size // 3), {str(number): 1 for number in range(size // 13)}, "\0" * (size // 6)
     )

@@ -111,6 +111,24 @@ async def test_who_may_read_finds_only_what_reads(hosting, tokens, dial, sandbox
     assert [request.method for request in sandbox.requests if request.method != "GET"] == []
 
 
+@pytest.mark.parametrize("mode", ["auto", "legacy"], ids=["modern", "legacy"])
+async def test_who_may_write_sets_a_webhook_and_replaces_none(hosting, tokens, dial, sandbox, mode: str) -> None:
+    """To replace one cannot be undone, and takes a confirm that only those who may spend can give."""
+    changed(tokens, 'scope = "read"', 'scope = "write"')
+    mine, other = "https://example.com/mine", "https://example.com/other"
+    async with hosting(tokens) as url, dial(url, bearing(BOB), mode=mode) as bob, dial(url, bearing(ALICE)) as alice:
+        assert not (await bob.call_tool("set_webhook", {"url": mine})).is_error
+        for confirm in ({}, {"confirm": mine}):
+            refused = await bob.call_tool("set_webhook", {"url": other} | confirm)
+            assert refused.is_error
+            assert "takes the scope spend, and this connection has write" in refused.content[0].text
+        kept = await bob.call_tool("get_webhook", {})
+        assert kept.structured_content["url"] == mine
+        replaced = await alice.call_tool("set_webhook", {"url": other, "confirm": mine})
+    assert replaced.structured_content["status"] == "done"
+    assert [request.method for request in sandbox.requests if request.path == "/v1/webhooks"].count("POST") == 2
+
+
 async def test_what_a_caller_did_is_written_down_with_their_name(hosting, tokens, dial, ledger) -> None:
     """The operator pays, and can see who spent."""
     async with hosting(tokens) as url, dial(url, bearing(ALICE)) as alice:
@@ -141,6 +159,18 @@ async def test_a_strange_name_is_refused_before_anything_else(
             answer = await http.get(f"{url}{path}", headers=headers)
             assert answer.status_code == status, path
             assert "access-control-allow-origin" not in answer.headers
+
+
+@pytest.mark.parametrize("transport", ["streamable-http", "sse"])
+async def test_nobody_is_sent_elsewhere_with_their_token(hosting, tokens, transport: str) -> None:
+    """Behind TLS the server would send them to plain http, where clients bring an `X-API-Key` along."""
+    settings = HttpSettings(auth="token", tokens_file=tokens.tokens_file, transport=transport)
+    async with hosting(settings) as url, web() as http:
+        answer = await http.post(f"{url}/mcp/", json=HANDSHAKE, headers=bearing(ALICE))
+        assert answer.status_code == 200
+        for path in ("/sse/", "/messages", "/healthz/", "/mcp//", "//mcp/"):
+            lost = await http.get(f"{url}{path}", headers=bearing(ALICE))
+            assert (lost.status_code, lost.headers.get("Location")) == (404, None), path
 
 
 async def test_a_page_may_use_it_when_its_origin_was_named(hosting, tokens) -> None:
@@ -214,6 +244,58 @@ async def test_a_caller_has_their_share_of_calls_at_once(hosting, tokens, dial, 
     assert "4 requests of yours are under way" in refused.content[0].text
 
 
+@pytest.mark.parametrize("mode", ["auto", "legacy"], ids=["modern", "legacy"])
+async def test_a_caller_has_their_share_of_memory(hosting, tokens, dial, eventually, monkeypatch, mode: str) -> None:
+    """What a request brings is held while it is under way, which may be minutes; others' share stays theirs."""
+    monkeypatch.setattr("agentphone_mcp.hosting.traffic._MOST_BYTES", 100_000)
+    placing = {"agent_id": "agt_frontdesk", "to_number": "+14155550109", "confirm": True}
+    large: Any = {"example.com/much": "x" * 90_000}
+    async with (
+        hosting(tokens) as url,
+        dial(url, bearing(ALICE), mode=mode) as alice,
+        dial(url, bearing(BOB), mode=mode) as bob,
+    ):
+        placed = (await alice.call_tool("place_call", placing)).structured_content["result"]["id"]
+        told: list[Any] = []
+        following = asyncio.create_task(
+            alice.call_tool("wait_for_call", {"call_id": placed}, progress_callback=lambda *_: _note(told), meta=large)
+        )
+        await eventually(lambda: bool(told))
+        refused = await alice.call_tool("list_agents", {}, meta=large)
+        assert not (await alice.call_tool("list_agents", {})).is_error
+        assert not (await bob.call_tool("list_agents", {}, meta=large)).is_error
+        await alice.call_tool("end_call", {"call_id": placed})
+        await following
+        assert not (await alice.call_tool("list_agents", {}, meta=large)).is_error
+    assert refused.is_error
+    assert "too large together" in refused.content[0].text
+
+
+async def test_a_client_that_says_too_much_of_itself_gets_no_session_of_it(hosting, tokens) -> None:
+    """It would be kept for half an hour, a hundred times for each caller."""
+    named = {"name": "x" * 70_000, "version": "1"}
+    much = HANDSHAKE | {"params": HANDSHAKE["params"] | {"clientInfo": named}}
+    async with hosting(tokens) as url, web() as http:
+        refused = await http.post(f"{url}/mcp", json=much, headers=bearing(ALICE))
+        session = {"Mcp-Session-Id": refused.headers["Mcp-Session-Id"]}
+        listed = await http.post(f"{url}/mcp", json=LIST, headers=bearing(ALICE) | session)
+    assert "has to be shorter than 65536 bytes" in refused.text
+    assert '"error"' in listed.text
+
+
+@pytest.mark.parametrize("levels", [300, 900, 960, 980], ids=lambda levels: f"{levels}-levels")
+async def test_what_is_nested_deeply_is_refused_without_a_fault(hosting, tokens, caplog, levels: int) -> None:
+    """JSON that can just be read may be too deep for whatever looks at it afterwards."""
+    deep = "[" * levels + "]" * levels
+    envelope = '"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}'
+    body = f'{{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{{"_meta":{{{envelope},"x/y":{deep}}}}}}}'
+    modern = {"Content-Type": "application/json", "MCP-Protocol-Version": "2026-07-28", "Mcp-Method": "tools/list"}
+    async with hosting(tokens) as url, web() as http:
+        answer = await http.post(f"{url}/mcp", content=body, headers=bearing(BOB) | modern)
+    assert answer.status_code in (200, 400)
+    assert "Traceback" not in caplog.text
+
+
 async def _note(told: list[Any]) -> None:
     told.append(None)
 
@@ -267,14 +349,14 @@ async def test_probes_need_no_name_and_tell_nothing(hosting, tokens, eventually)
 
 
 async def test_a_body_has_an_end(hosting, tokens) -> None:
-    """What is announced or sent beyond a megabyte is not taken in."""
+    """What is announced or sent beyond a quarter of a megabyte is not taken in."""
 
     async def endless() -> AsyncGenerator[bytes]:
-        for _ in range(2_000):
+        for _ in range(300):
             yield b" " * 1024
 
     async with hosting(tokens) as url, web() as http:
-        for body in (b" " * 2_000_000, endless()):
+        for body in (b" " * 300_000, endless()):
             kind = {"Content-Type": "application/json"}
             answer = await http.post(f"{url}/mcp", content=body, headers=bearing(ALICE) | kind)
             assert answer.status_code == 413

@@ -343,9 +343,9 @@ async def test_a_place_that_no_request_can_name_is_a_failure_like_others(discove
 )
 def test_a_place_that_is_not_safe_is_refused_at_the_start(url: str) -> None:
     """Keys that somebody in between can change are worth nothing, and no place is shown with its password."""
-    with pytest.raises(ConfigError, match=r"^the JWKS URL ") as jwks:
+    with pytest.raises(ConfigError, match=r"^AGENTPHONE_HTTP_JWKS_URL ") as jwks:
         KeySet("https://issuer.example", url)
-    with pytest.raises(ConfigError, match=r"^the issuer "):
+    with pytest.raises(ConfigError, match=r"^AGENTPHONE_HTTP_JWT_ISSUER "):
         KeySet(url)
     assert "secret" not in str(jwks.value)
 

@@ -386,7 +386,7 @@ async def test_the_metadata_says_whose_tokens_are_good_here(resource: str, path:
 @pytest.mark.parametrize("url", ["http://phone.example/mcp", "https://phone.example/mcp?a=b", "phone.example"])
 def test_a_server_that_tokens_cannot_safely_reach_is_refused(url: str, verifier: JwtVerifier) -> None:
     """Over plain http anybody in between could take them."""
-    with pytest.raises(ConfigError, match=r"^the URL of this server "):
+    with pytest.raises(ConfigError, match=r"^AGENTPHONE_HTTP_RESOURCE_URL "):
         JwtDoor(verifier, url)
 
 

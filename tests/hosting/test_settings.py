@@ -79,7 +79,7 @@ def test_relaying_has_no_key_of_the_operators() -> None:
     """So that it can never be lent by mistake."""
     relay = HttpSettings(auth="relay")
     check_key(Config(relays=True), relay)
-    with pytest.raises(ConfigError, match="leave AGENTPHONE_API_KEY out"):
+    with pytest.raises(ConfigError, match="leave AGENTPHONE_API_KEY out, and AGENTPHONE_API_KEY_FILE"):
         check_key(Config(ApiKey("sk_live_not_a_real_key_0042")), relay)
     with pytest.raises(ConfigError, match="leave AGENTPHONE_SUB_ACCOUNT out"):
         check_key(Config(sub_account="acc_1"), relay)

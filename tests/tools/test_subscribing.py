@@ -249,6 +249,36 @@ async def test_a_call_that_is_over_opens_no_stream(connect_to, answering, mode) 
     assert (line.streams, ear.updates.empty()) == (0, True)
 
 
+async def test_an_older_client_has_its_share_of_subscriptions_and_no_more(connect_to, answering, monkeypatch) -> None:
+    """One too many is told what to do, and asks nothing of the API."""
+    monkeypatch.setattr("agentphone_mcp.tools.subscribing._MOST", 2)
+    line = Line()
+    line.status = "completed"
+    recorder = answering(line)
+    first, second, third = (CALL_1.replace("call_1", f"call_1%20%28{name}%29") for name in ("Sam", "Ann", "Bob"))
+    async with connect_to(recorder, "legacy") as client:
+        for uri in (first, second, first):
+            await client.subscribe_resource(uri)
+        asked = len(recorder.requests)
+        with pytest.raises(MCPError, match="has 2 subscriptions, as many as it may: unsubscribe from one first"):
+            await client.subscribe_resource(third)
+        assert len(recorder.requests) == asked
+        await client.unsubscribe_resource(first)
+        await client.subscribe_resource(third)
+
+
+async def test_a_newer_client_is_told_where_its_share_ends(connect_to, answering, monkeypatch) -> None:
+    """What is beyond it is left out, and the API not asked about it."""
+    monkeypatch.setattr("agentphone_mcp.tools.subscribing._MOST", 2)
+    line = Line()
+    line.status = "completed"
+    recorder = answering(line)
+    uris = [CALL_1.replace("call_1", f"call_{number}") for number in range(1, 9)]
+    async with connect_to(recorder) as client, client.listen(resource_subscriptions=uris) as listening:
+        assert listening.honored.resource_subscriptions == uris[:2]
+    assert len(recorder.requests) == 2
+
+
 @ERAS
 async def test_one_call_is_one_stream_under_all_its_addresses(connect, streams, sandbox, mode) -> None:
     """A host may write an id with its name; each is told under the address that it asked for."""
