@@ -61,6 +61,11 @@ class _OneSentence(click.Group):
             sys.exit(wrong.exit_code)
         except click.Abort:
             sys.exit(130)
+        except OSError as failed:
+            # What was not written, on a full disk perhaps, is not tried again at the end.
+            sys.stdout = None
+            click.echo(f"Error: {mask_keys(str(failed))}", err=True)
+            sys.exit(1)
 
 
 @click.group(

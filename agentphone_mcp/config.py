@@ -185,13 +185,24 @@ def read_toolsets(text: str) -> tuple[str, ...]:
 
 
 def read_state(place: str) -> str:
-    """Say where the ledger is kept: the folder or database that was named, or else this user's state folder."""
-    return place.strip() or str(platformdirs.user_state_path("agentphone-mcp", appauthor=False))
+    """Say where the ledger is kept: the folder or database that was named, or else this user's state folder.
+
+    Raises:
+        ConfigError: if none was named, and this user has no home folder.
+    """
+    try:
+        # Not every version says by itself that there is no home; some leave the ~ to us.
+        return place.strip() or str(platformdirs.user_state_path("agentphone-mcp", appauthor=False).expanduser())
+    except RuntimeError:
+        raise ConfigError("this user has no home folder: set HOME to one") from None
 
 
 def read_cache() -> Path:
-    """Say where is kept what may be lost: this user's cache folder."""
-    return platformdirs.user_cache_path("agentphone-mcp", appauthor=False)
+    """Say where is kept what may be lost: this user's cache folder, or nowhere for one without a home folder."""
+    try:
+        return platformdirs.user_cache_path("agentphone-mcp", appauthor=False).expanduser()
+    except RuntimeError:
+        return Path(os.devnull)
 
 
 def read_destinations(countries: str, recipients: str, quiet_hours: str) -> Destinations:

@@ -3,6 +3,7 @@
 import sys
 import textwrap
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, cast
 
 import anyio
@@ -12,6 +13,7 @@ from mcp_types import CallToolResult, TextContent
 from rich.console import Console
 from rich.markup import escape
 
+import agentphone_mcp
 from agentphone_mcp.guard.untrusted import CLOSING, OPENING
 
 # A call of half a minute then takes about four seconds: long enough to be read as it is spoken.
@@ -48,7 +50,12 @@ def run_demo(*, server_options: Sequence[str] = ("--sandbox", "--sandbox-speed",
 async def _show(console: Console, server_options: Sequence[str]) -> None:
     console.print("[bold]A telephone for an AI assistant[/]")
     console.print("What follows runs on a make-believe account: nothing is spent, nobody is rung.")
-    server = StdioServerParameters(command=sys.executable, args=["-m", "agentphone_mcp", *server_options])
+    # Started from elsewhere, it would take a `mcp.py` that lies there for the package.
+    server = StdioServerParameters(
+        command=sys.executable,
+        args=["-m", "agentphone_mcp", *server_options],
+        cwd=Path(agentphone_mcp.__file__).parents[1],
+    )
     async with Client(stdio_client(server)) as client:
         tools = (await client.list_tools()).tools
         console.print(f"A script plays the assistant; it is connected and found {len(tools)} tools.")

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from agentphone_mcp import __version__
 from agentphone_mcp.amounts import Amount
-from agentphone_mcp.config import complete_session_bus
+from agentphone_mcp.config import ConfigError, complete_session_bus, read_state
 from agentphone_mcp.doctor.examination import Patient, examine
 from agentphone_mcp.doctor.finding import is_well
 from agentphone_mcp.doctor.hosts import Look, check_hosts, host_keys
@@ -61,6 +61,10 @@ def doctor(
     logging.getLogger("mcp").addHandler(logging.NullHandler())
     given = {"AGENTPHONE_BASE_URL": base_url, "AGENTPHONE_STATE": state, "AGENTPHONE_SANDBOX": "1" if sandbox else None}
     complete_session_bus(os.environ)
+    try:
+        read_state("")
+    except ConfigError as wrong:
+        raise click.ClickException(str(wrong)) from None
     # What hosts start gets what they have, and nothing of our own options.
     place = read_place(os.environ)
     look = Look(place, _project(place.home), start_within)

@@ -10,10 +10,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import click
-import platformdirs
 
 from agentphone_mcp.api.key import DEFAULT_BASE_URL, is_loopback, mask_keys
-from agentphone_mcp.config import TOOLSETS, ConfigError, complete_session_bus, read_toolsets
+from agentphone_mcp.config import TOOLSETS, ConfigError, complete_session_bus, read_state, read_toolsets
 from agentphone_mcp.hosts import editing, files
 from agentphone_mcp.hosts.catalog import HOSTS, Host
 from agentphone_mcp.hosts.choosing import Wishes, set_up
@@ -186,7 +185,7 @@ def _asked(found: list[Host], *, uninstall: bool) -> list[Host]:
 
 def _targets(host: Host, place: Place, project: Path | None, file: Path | None, *, uninstall: bool) -> list[_Target]:
     if file:
-        return [_Target(host, file.expanduser(), place)]
+        return [_Target(host, Path(os.path.expanduser(file)), place)]
     if project:
         if host.project_file is None:
             raise CannotEnter(f"{host.title} has no files of projects: leave --project out")
@@ -263,5 +262,5 @@ def _tell_of_backup(host: Host, done: Change) -> None:
 
 
 def _change(target: _Target, edit: files.Edit, *, is_shared: bool = False) -> Change:
-    lock = platformdirs.user_state_path("agentphone-mcp", appauthor=False) / "install.lock"
+    lock = Path(read_state("")) / "install.lock"
     return files.change(target.file, edit, lock, datetime.now(), is_shared=is_shared)

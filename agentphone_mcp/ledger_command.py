@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from agentphone_mcp.config import read_state
+from agentphone_mcp.config import ConfigError, read_state
 from agentphone_mcp.guard.books import Books, LedgerUnavailable
 from agentphone_mcp.guard.entries import MAY_HAVE_HAPPENED, Entry
 from agentphone_mcp.guard.rates import MICROS_PER_DOLLAR, in_dollars
@@ -50,7 +50,10 @@ def ledger(since: datetime | None, as_json: bool, state: str) -> None:
 
     The rows are those of every account that was used from this machine or database; costs with a ~ are estimates.
     """
-    place = read_state(state)
+    try:
+        place = read_state(state)
+    except ConfigError as wrong:
+        raise click.ClickException(str(wrong)) from None
     books = Books(place)
     is_there = books.may_exist
     try:

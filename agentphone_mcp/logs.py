@@ -5,6 +5,7 @@ import logging
 import re
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -74,7 +75,9 @@ def log_to_stderr(level: str, cut: Cut, log_format: LogFormat = "text") -> Say:
     def say(sentence: str) -> None:
         if log_format == "json":
             handler.handle(logging.LogRecord(__name__, logging.INFO, __file__, 0, sentence, None, None))
-        else:
-            sys.stderr.write(f"{sentence}\n")
+        elif sys.stderr:
+            # Nobody need listen: it serves all the same.
+            with suppress(OSError):
+                sys.stderr.write(f"{sentence}\n")
 
     return say

@@ -15,7 +15,7 @@ import click
 from agentphone_mcp.api import errors
 from agentphone_mcp.api.key import ApiKey, KeyRuleBroken
 from agentphone_mcp.api.signing_up import MailedCode, OpenedAccount, SigningUp
-from agentphone_mcp.config import read_state
+from agentphone_mcp.config import ConfigError, read_state
 from agentphone_mcp.guard.untrusted import clean
 from agentphone_mcp.key_file import KeyFile, KeyFileError
 from agentphone_mcp.keychain import SERVICE, NoKeychain, account_for, find, keep
@@ -70,7 +70,10 @@ def _refuse_to_replace(base_url: str) -> None:
 
 def _spare_place() -> Path:
     """Where the key of a new account is until the keychain has it, and stays if that fails."""
-    folder = Path(read_state(""))
+    try:
+        folder = Path(read_state(""))
+    except ConfigError as homeless:
+        raise KeyFileError(str(homeless)) from None
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as cannot:

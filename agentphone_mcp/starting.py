@@ -126,7 +126,14 @@ def _serve_stdio(config: Config, board: "Switchboard", surfaces: _Surfaces, ahea
 
     server = create_server(config, board, known=surfaces.known())
     _collect_garbage()
-    serve_stdio(server, ahead)
+    try:
+        serve_stdio(server, ahead)
+    except BaseExceptionGroup as failed:
+        broken, others = failed.split(OSError)
+        if broken is None or others:
+            raise
+        reason = getattr(broken.exceptions[0], "strerror", None) or "it was closed"
+        raise click.ClickException(f"the connection to the host broke: {reason}") from None
 
 
 def _serve_http(

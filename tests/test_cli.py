@@ -1,5 +1,7 @@
 """The command as a person or a host starts it."""
 
+import errno
+import json
 import os
 import socket
 import subprocess
@@ -13,6 +15,7 @@ from agentphone_mcp import __version__
 
 ROOT = Path(__file__).parents[1]
 LIVE_KEY = "sk_live_not_a_real_key_0042"
+FULL = "/dev/full"
 VARIABLES = (
     "AGENTPHONE_API_KEY",
     "AGENTPHONE_API_KEY_FILE",
@@ -270,3 +273,25 @@ def test_a_wrong_setting_of_serving_stops_no_other_command(command: str) -> None
     """Who looks at the ledger listens at no port."""
     told = run(command, "-h", AGENTPHONE_PORT="abc", AGENTPHONE_LOG_LEVEL="loud")
     assert (told.returncode, told.stderr) == (0, "")
+
+
+@pytest.mark.skipif(not os.path.exists(FULL), reason="no disk here is always full")
+@pytest.mark.parametrize("command", [["--version"], ["-h"], ["ledger"], ["demo"], ["--sandbox"]], ids=" ".join)
+def test_what_cannot_be_written_is_said_in_one_sentence(command: list[str]) -> None:
+    """Here on a full disk."""
+    asked = {"jsonrpc": "2.0", "id": 1, "method": "server/unknown"}
+    with open(FULL, "w", encoding="utf-8") as full:
+        told = subprocess.run(
+            [sys.executable, "-m", "agentphone_mcp", *command],
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            input=json.dumps(asked) + "\n",
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert told.returncode == 1
+    assert told.stderr.startswith("Error: ")
+    assert told.stderr.endswith(f"{os.strerror(errno.ENOSPC)}\n")
+    assert told.stderr.count("\n") == 1

@@ -1,5 +1,6 @@
 """What a server is told at its start: keys, key files, toolsets and addresses, checked and frozen."""
 
+import os
 import traceback
 from dataclasses import FrozenInstanceError
 from pathlib import Path
@@ -7,7 +8,17 @@ from pathlib import Path
 import pytest
 
 from agentphone_mcp.api.key import DEFAULT_BASE_URL, ApiKey
-from agentphone_mcp.config import TOOLSETS, Config, ConfigError, read_key, read_span_exporter, read_toolsets
+from agentphone_mcp.config import (
+    TOOLSETS,
+    Config,
+    ConfigError,
+    read_cache,
+    read_key,
+    read_span_exporter,
+    read_state,
+    read_toolsets,
+)
+from agentphone_mcp.hosts.places import read_place
 
 LIVE = "sk_live_not_a_real_key_0042"
 KEY, FILE = "AGENTPHONE_API_KEY", "AGENTPHONE_API_KEY_FILE"
@@ -266,3 +277,16 @@ def test_an_unknown_toolset_is_named_with_those_there_are() -> None:
 def test_where_spans_go_is_read_from_the_standard_variables(environ: dict[str, str], exporter: str | None) -> None:
     """Nobody who has not set one of them sends any."""
     assert read_span_exporter(environ) == exporter
+
+
+def test_who_has_no_home_folder_is_told_so_only_where_one_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container may run us as a user that its system does not know."""
+    pwd = pytest.importorskip("pwd")
+    monkeypatch.setattr(pwd, "getpwuid", {}.__getitem__)
+    for variable in ("HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(variable, raising=False)
+    with pytest.raises(ConfigError, match=r"^this user has no home folder: set HOME to one$"):
+        read_state("")
+    assert read_state("/var/ledger") == "/var/ledger"
+    assert read_cache() == Path(os.devnull)
+    assert read_place({}).home == Path("/")

@@ -41,6 +41,14 @@ def test_a_person_sees_what_an_assistant_can_do() -> None:
     assert "Phone numbers: 2 of 10." in shown.stdout
 
 
+def test_files_where_it_is_shown_are_taken_for_no_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server that it starts takes the packages of the demo."""
+    (tmp_path / "mcp.py").write_text("raise SystemExit", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    shown = demo(PYTHONSAFEPATH="1")
+    assert shown.returncode == 0, shown.stdout
+
+
 def test_a_demo_that_fails_says_so_with_its_exit_status() -> None:
     """Here half of the tools are missing."""
     options = ["--sandbox", "--toolsets", "account"]

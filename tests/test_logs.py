@@ -13,7 +13,7 @@ from opentelemetry.trace import get_tracer
 
 from agentphone_mcp.api.key import ApiKey
 from agentphone_mcp.api.secrets import Secrets
-from agentphone_mcp.logs import Say, log_to_stderr
+from agentphone_mcp.logs import LogFormat, Say, log_to_stderr
 
 LIVE = "sk_live_not_a_real_key_0042"
 HOOK = 'whsec_"quoted"\\0123456789'
@@ -127,3 +127,11 @@ def test_what_a_stranger_sent_writes_no_line_of_its_own(capsys: pytest.CaptureFi
     first, second, *_, last = capsys.readouterr().err.splitlines()
     assert first.endswith(r"ERROR calls: invalid id: x\r\n2026 forged\x1b[31m\x85\u2028")
     assert (second, last) == ("Traceback (most recent call last):", "ValueError: no id")
+
+
+@pytest.mark.usefixtures("lines")
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_a_server_whose_stderr_is_closed_says_nothing(monkeypatch: pytest.MonkeyPatch, log_format: LogFormat) -> None:
+    """Nor does it stop for that."""
+    monkeypatch.setattr(sys, "stderr", None)
+    log_to_stderr("DEBUG", str, log_format)("Serving.")

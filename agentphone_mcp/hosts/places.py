@@ -59,8 +59,12 @@ def as_text(path: str | Path) -> str:
 
 
 def read_place(environ: Mapping[str, str]) -> Place:
-    """Say on what system we are, and whose home this is."""
-    return Place(sys.platform, Path.home(), environ)
+    """Say on what system we are, and whose home this is; of a user who has none, `/`, as containers have it."""
+    try:
+        home = Path.home()
+    except RuntimeError:
+        home = Path("/")
+    return Place(sys.platform, home, environ)
 
 
 def claude_desktop(place: Place) -> tuple[Path, ...]:
