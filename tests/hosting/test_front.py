@@ -218,16 +218,22 @@ async def test_a_caller_has_their_share_of_sessions_and_no_more(hosting, tokens)
         assert (await opened(http, url, ALICE)).status_code == 200
 
 
-@pytest.mark.parametrize("mode", ["auto", "legacy"], ids=["modern", "legacy"])
-async def test_a_caller_has_their_share_of_calls_at_once(hosting, tokens, dial, eventually, mode: str) -> None:
-    """The next one is told to wait in words that a model reads, and other callers notice nothing."""
+@asynccontextmanager
+async def on_the_phone(hosting: Any, tokens: Any, dial: Any, mode: str) -> AsyncGenerator[tuple[Any, Any, str]]:
+    """Connect Alice and Bob to one server, and give them with the id of a long call that Alice has placed."""
     placing = {"agent_id": "agt_frontdesk", "to_number": "+14155550109", "confirm": True}
     async with (
         hosting(tokens) as url,
         dial(url, bearing(ALICE), mode=mode) as alice,
         dial(url, bearing(BOB), mode=mode) as bob,
     ):
-        placed = (await alice.call_tool("place_call", placing)).structured_content["result"]["id"]
+        yield alice, bob, (await alice.call_tool("place_call", placing)).structured_content["result"]["id"]
+
+
+@pytest.mark.parametrize("mode", ["auto", "legacy"], ids=["modern", "legacy"])
+async def test_a_caller_has_their_share_of_calls_at_once(hosting, tokens, dial, eventually, mode: str) -> None:
+    """The next one is told to wait in words that a model reads, and other callers notice nothing."""
+    async with on_the_phone(hosting, tokens, dial, mode) as (alice, bob, placed):
         told: list[Any] = []
         following = [
             asyncio.create_task(
@@ -248,14 +254,8 @@ async def test_a_caller_has_their_share_of_calls_at_once(hosting, tokens, dial, 
 async def test_a_caller_has_their_share_of_memory(hosting, tokens, dial, eventually, monkeypatch, mode: str) -> None:
     """What a request brings is held while it is under way, which may be minutes; others' share stays theirs."""
     monkeypatch.setattr("agentphone_mcp.hosting.traffic._MOST_BYTES", 100_000)
-    placing = {"agent_id": "agt_frontdesk", "to_number": "+14155550109", "confirm": True}
     large: Any = {"example.com/much": "x" * 90_000}
-    async with (
-        hosting(tokens) as url,
-        dial(url, bearing(ALICE), mode=mode) as alice,
-        dial(url, bearing(BOB), mode=mode) as bob,
-    ):
-        placed = (await alice.call_tool("place_call", placing)).structured_content["result"]["id"]
+    async with on_the_phone(hosting, tokens, dial, mode) as (alice, bob, placed):
         told: list[Any] = []
         following = asyncio.create_task(
             alice.call_tool("wait_for_call", {"call_id": placed}, progress_callback=lambda *_: _note(told), meta=large)
