@@ -4,7 +4,7 @@
 def run() -> None:
     """Run the command; Ctrl+C ends it without a traceback also while it is still being imported."""
     try:
-        from agentphone_mcp.cli import main
+        from agentphone_mcp.commands.main import main
 
         main()
     except KeyboardInterrupt:

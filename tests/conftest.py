@@ -24,13 +24,14 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import set_tracer_provider
 
+from agentphone_mcp.api.allowlist import DEFAULT_BASE_URL
+from agentphone_mcp.api.api_key import ApiKey
 from agentphone_mcp.api.client import ApiClient
-from agentphone_mcp.api.key import DEFAULT_BASE_URL, ApiKey
-from agentphone_mcp.config import Config
-from agentphone_mcp.guard.entries import Entry
-from agentphone_mcp.guard.ledger import Ledger
+from agentphone_mcp.config.config import Config
+from agentphone_mcp.policy.ledger.ledger import Ledger
+from agentphone_mcp.policy.ledger.records import Entry
 from agentphone_mcp.sandbox import Sandbox, running
-from agentphone_mcp.server import create_server
+from agentphone_mcp.server.server import create_server
 
 PATIENCE = 30
 """Seconds for what takes a moment, on whichever machine."""

@@ -67,7 +67,7 @@ from importlib.metadata import EntryPoint
 
 class CtrlC:
     def find_spec(self, name, *_):
-        if name == "agentphone_mcp.config":
+        if name == "agentphone_mcp.config.config":
             raise KeyboardInterrupt
 
 sys.meta_path.insert(0, CtrlC())

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from agentphone_mcp.demo import StepFailed, Story
+from agentphone_mcp.commands.demo import StepFailed, Story
 
 ROOT = Path(__file__).parents[1]
 
@@ -52,7 +52,9 @@ def test_files_where_it_is_shown_are_taken_for_no_package(tmp_path: Path, monkey
 def test_a_demo_that_fails_says_so_with_its_exit_status() -> None:
     """Here half of the tools are missing."""
     options = ["--sandbox", "--toolsets", "account"]
-    shown = demo(f"import sys; from agentphone_mcp.demo import run_demo; sys.exit(run_demo(server_options={options}))")
+    shown = demo(
+        f"import sys; from agentphone_mcp.commands.demo import run_demo; sys.exit(run_demo(server_options={options}))"
+    )
     assert shown.returncode == 1
     assert "The demo failed: create_agent answered: The tool 'create_agent'" in shown.stdout
     assert "Traceback" not in shown.stdout + shown.stderr

@@ -13,7 +13,7 @@ from mcp.client import Client
 from mcp.client.stdio import StdioServerParameters
 
 from agentphone_mcp.sandbox import Sandbox
-from agentphone_mcp.sandbox.state import Turn
+from agentphone_mcp.sandbox.data.models import Turn
 
 ROOT = Path(__file__).parents[1]
 WORDS = "こんにちは、田中です。👋🏽 Grüße — ok? 😀"

@@ -7,11 +7,12 @@ import anyio
 import pytest
 from mcp.client import Client
 
-from agentphone_mcp.callers import SCOPES, Scope
-from agentphone_mcp.config import TOOLSETS, Config
-from agentphone_mcp.forerunner.surface import SURFACE, Surface, select
-from agentphone_mcp.known import Known
-from agentphone_mcp.server import AgentPhoneServer, create_server
+from agentphone_mcp.config.config import Config
+from agentphone_mcp.policy.access import SCOPES, Scope
+from agentphone_mcp.server.server import AgentPhoneServer, create_server
+from agentphone_mcp.server.stdio.known_surface import Known
+from agentphone_mcp.server.stdio.surface import SURFACE, Surface, select
+from agentphone_mcp.variables import TOOLSETS
 
 GOLDEN = json.loads(SURFACE.read_text(encoding="utf-8"))
 SCOPED = pytest.mark.parametrize("scope", SCOPES)

@@ -14,10 +14,11 @@ import pytest
 from mcp.shared.message import SessionMessage
 from mcp_types import JSONRPCNotification, JSONRPCRequest
 
-from agentphone_mcp.config import TOOLSETS, Config
-from agentphone_mcp.forerunner.surface import load, note_difference
-from agentphone_mcp.last_lines import UntilAnswered
-from agentphone_mcp.server import create_server
+from agentphone_mcp.config.config import Config
+from agentphone_mcp.server.server import create_server
+from agentphone_mcp.server.stdio.drain import UntilAnswered
+from agentphone_mcp.server.stdio.surface import load, note_difference
+from agentphone_mcp.variables import TOOLSETS
 
 ROOT = Path(__file__).parents[1]
 PATIENCE = 60

@@ -207,11 +207,13 @@ def test_every_part_of_the_house_stands_on_its_map() -> None:
     ("source", "found"),
     [
         pytest.param(
-            "def late():\n    from ..tools import fields as harmless", "agentphone_mcp.tools.fields", id="late"
+            "def late():\n    from ..tools import fields as harmless",
+            "agentphone_mcp.features.tools.parameters",
+            id="late",
         ),
-        pytest.param("import agentphone_mcp.guard.gate as g", "agentphone_mcp.guard.gate", id="renamed"),
+        pytest.param("import agentphone_mcp.policy.gate as g", "agentphone_mcp.policy.gate", id="renamed"),
         pytest.param("if True:\n    from mcp.client import Client", "mcp.client", id="nested"),
-        pytest.param("from .. import server", "agentphone_mcp.server", id="relative"),
+        pytest.param("from .. import server", "agentphone_mcp.server.server", id="relative"),
         pytest.param("from . import calls", "agentphone_mcp.api.calls", id="sibling"),
     ],
 )

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from agentphone_mcp.config import TOOLSETS
-from agentphone_mcp.forerunner.surface import load
+from agentphone_mcp.server.stdio.surface import load
+from agentphone_mcp.variables import TOOLSETS
 
 ROOT = Path(__file__).parents[1]
 HEAVY = {
@@ -19,7 +19,7 @@ HEAVY = {
 
 # What only calls need, and a server that lists its tools does not.
 LATER = {
-    "agentphone_mcp.api.client", "agentphone_mcp.inside", "agentphone_mcp.line", "agentphone_mcp.tools.catalog",
+    "agentphone_mcp.api.client", "agentphone_mcp.server.feature_set", "agentphone_mcp.server.account_connection", "agentphone_mcp.features.tools.catalog",
     "httpx", "keyring", "phonenumbers", "sqlalchemy", "tomlkit",
 }  # fmt: skip
 
@@ -40,7 +40,7 @@ def test_checking_the_settings_imports_nothing_large() -> None:
     *lines, error = ran.stderr.splitlines()
     assert error.startswith("Error: AGENTPHONE_SUB_ACCOUNT")
     imported = {line.rpartition("|")[2].strip() for line in lines}
-    assert "agentphone_mcp.forerunner.session" in imported
+    assert "agentphone_mcp.server.stdio.early_session" in imported
     assert HEAVY & imported == set()
 
 
@@ -62,5 +62,5 @@ def test_a_server_that_can_be_reached_has_imported_nothing_that_only_calls_need(
         lines = list(takewhile(lambda line: not line.startswith("Serving on"), process.stderr))
         process.kill()
     imported = {line.rpartition("|")[2].strip() for line in lines}
-    assert "agentphone_mcp.hosting.app" in imported
+    assert "agentphone_mcp.server.http.app" in imported
     assert LATER & imported == set()

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from agentphone_mcp.guard.entries import Intent
-from agentphone_mcp.guard.ledger import Ledger
-from agentphone_mcp.ledger_command import ledger as ledger_command
-from agentphone_mcp.tools.catalog import CATALOG
+from agentphone_mcp.commands.ledger import ledger as ledger_command
+from agentphone_mcp.features.tools.catalog import CATALOG
+from agentphone_mcp.policy.ledger.ledger import Ledger
+from agentphone_mcp.policy.ledger.records import Intent
 
 ROOT = Path(__file__).parents[1]
 NOON = 1_790_000_000.0

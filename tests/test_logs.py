@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from opentelemetry.trace import get_tracer
 
-from agentphone_mcp.api.key import ApiKey
-from agentphone_mcp.api.secrets import Secrets
-from agentphone_mcp.logs import LogFormat, Say, log_to_stderr
+from agentphone_mcp.api.api_key import ApiKey
+from agentphone_mcp.api.redaction import Secrets
+from agentphone_mcp.server.logs import LogFormat, Say, log_to_stderr
 
 LIVE = "sk_live_not_a_real_key_0042"
 HOOK = 'whsec_"quoted"\\0123456789'

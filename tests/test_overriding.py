@@ -3,7 +3,7 @@
 import pytest
 from mcp.server.mcpserver import MCPServer
 
-from agentphone_mcp.overriding import overriding
+from agentphone_mcp.server.sdk_overrides import overriding
 
 
 def test_a_hook_that_the_sdk_has_is_taken() -> None:

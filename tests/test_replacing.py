@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from agentphone_mcp.replacing import replace
+from agentphone_mcp.system.atomic_files import replace
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="elsewhere no folder is opened")
 

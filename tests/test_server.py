@@ -8,8 +8,8 @@ from mcp.client import Client
 from mcp.shared.exceptions import MCPError
 
 from agentphone_mcp import __version__
-from agentphone_mcp.config import Config
-from agentphone_mcp.server import create_server
+from agentphone_mcp.config.config import Config
+from agentphone_mcp.server.server import create_server
 
 LIVE_KEY = "sk_live_not_a_real_key_0042"
 RECORDING = "agentphone://calls/call_past01/recording"

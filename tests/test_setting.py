@@ -5,8 +5,8 @@ from typing import Any
 import click
 import pytest
 
-from agentphone_mcp.cli import main
-from agentphone_mcp.config import read_key
+from agentphone_mcp.commands.main import main
+from agentphone_mcp.config.environment import read_key
 
 BLANKS = pytest.mark.parametrize(
     "blank", ["", " \t", "${user_config.whatever}"], ids=["empty", "spaces", "unfilled-field"]

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from agentphone_mcp import switchboard
+from agentphone_mcp.api.api_key import ApiKey
 from agentphone_mcp.api.errors import KeyMissing
-from agentphone_mcp.api.key import ApiKey
-from agentphone_mcp.callers import OPERATOR, Caller
-from agentphone_mcp.config import Config
-from agentphone_mcp.guard.refused import Refused
-from agentphone_mcp.switchboard import Switchboard
+from agentphone_mcp.config.config import Config
+from agentphone_mcp.policy.access import OPERATOR, Caller
+from agentphone_mcp.policy.errors import Refused
+from agentphone_mcp.server import accounts as switchboard
+from agentphone_mcp.server.accounts import Switchboard
 
 RELAYS = Config(relays=True)
 

@@ -18,9 +18,9 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import StatusCode
 
-from agentphone_mcp.api.key import ApiKey
-from agentphone_mcp.api.secrets import Secrets
-from agentphone_mcp.telemetry import CuttingExporter
+from agentphone_mcp.api.api_key import ApiKey
+from agentphone_mcp.api.redaction import Secrets
+from agentphone_mcp.server.telemetry import CuttingExporter
 
 ROOT = Path(__file__).parents[1]
 LIVE = "sk_live_not_a_real_key_0042"

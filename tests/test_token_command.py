@@ -15,11 +15,11 @@ from click.testing import CliRunner, Result
 from filelock import FileLock
 from starlette.datastructures import Headers
 
-from agentphone_mcp.callers import Caller
-from agentphone_mcp.hosting import token_changes
-from agentphone_mcp.hosting.token_file import digest_of
-from agentphone_mcp.hosting.tokens import TokenDoor
-from agentphone_mcp.token_command import token
+from agentphone_mcp.commands.token import token
+from agentphone_mcp.policy.access import Caller
+from agentphone_mcp.server.http.auth import token_edits as token_changes
+from agentphone_mcp.server.http.auth.token_file import digest_of
+from agentphone_mcp.server.http.auth.tokens import TokenDoor
 
 ROOT = Path(__file__).parents[1]
 POSIX = pytest.mark.skipif(os.name != "posix", reason="modes and owners are those of POSIX")

@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, Field, model_validator
 
-from agentphone_mcp.api.answers import is_list, is_object
 from agentphone_mcp.api.models import Done, Identified, Page, UtcTime, Wire, sent
-from agentphone_mcp.api.secrets import Secret
+from agentphone_mcp.api.parsing import is_list, is_object
+from agentphone_mcp.api.redaction import Secret
 from agentphone_mcp.api.transport import Event, Transport
 
 ENDED = frozenset({"completed", "failed", "busy", "no-answer"})

@@ -4,13 +4,13 @@ import httpx
 
 from agentphone_mcp.api.account import AccountApi
 from agentphone_mcp.api.agents import AgentsApi
+from agentphone_mcp.api.api_key import ApiKey
 from agentphone_mcp.api.calls import CallsApi
 from agentphone_mcp.api.contacts import ContactsApi
-from agentphone_mcp.api.key import ApiKey
 from agentphone_mcp.api.messages import MessagesApi
 from agentphone_mcp.api.numbers import NumbersApi
+from agentphone_mcp.api.redaction import Secrets
 from agentphone_mcp.api.retries import TRIES
-from agentphone_mcp.api.secrets import Secrets
 from agentphone_mcp.api.transport import Transport
 from agentphone_mcp.api.webhooks import WebhooksApi
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Collection
 
-from agentphone_mcp.api.listing import get_or_find
 from agentphone_mcp.api.models import Done, Identified, Page, UtcTime, sent
+from agentphone_mcp.api.pagination import get_or_find
 from agentphone_mcp.api.transport import Transport
 
 

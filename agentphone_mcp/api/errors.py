@@ -18,7 +18,7 @@
         ├── RateLimited         429
         └── ServerError         500 and up, to a read
 
-They carry data, not prose: `agentphone_mcp.tools.explain` writes the sentence that a model reads.
+They carry data, not prose: `agentphone_mcp.features.presentation.error_messages` writes the sentence that a model reads.
 """
 
 from collections.abc import Mapping

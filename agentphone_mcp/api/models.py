@@ -9,7 +9,7 @@ from typing import Annotated, Any, Generic, TypeVar
 from pydantic import AliasChoices, AliasGenerator, BaseModel, BeforeValidator, ConfigDict, model_validator
 from pydantic.alias_generators import to_camel
 
-from agentphone_mcp.api.answers import is_list, is_object
+from agentphone_mcp.api.parsing import is_list, is_object
 
 Row = TypeVar("Row")
 

@@ -2,8 +2,8 @@
 
 from collections.abc import AsyncIterator
 
-from agentphone_mcp.api.listing import every, get_or_find
 from agentphone_mcp.api.models import Done, Identified, Page, UtcTime, Wire, sent
+from agentphone_mcp.api.pagination import every, get_or_find
 from agentphone_mcp.api.transport import Transport
 
 

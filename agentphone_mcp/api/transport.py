@@ -10,7 +10,9 @@ import httpx
 from httpx_sse import EventSource, SSEError
 from pydantic import BaseModel
 
-from agentphone_mcp.api.connections import PooledConnections
+from agentphone_mcp.api.allowlist import Allowlist
+from agentphone_mcp.api.api_key import ApiKey, mask_keys
+from agentphone_mcp.api.auth import REDIRECT, KeyedTransport, proxy_for
 from agentphone_mcp.api.errors import (
     ApiError,
     DestinationRefused,
@@ -20,13 +22,12 @@ from agentphone_mcp.api.errors import (
     Unreachable,
     UnreadableAnswer,
 )
-from agentphone_mcp.api.key import Allowlist, ApiKey, mask_keys
-from agentphone_mcp.api.keyed import REDIRECT, KeyedTransport, proxy_for
 from agentphone_mcp.api.models import Done
-from agentphone_mcp.api.reader import Reader
+from agentphone_mcp.api.pool import PooledConnections
+from agentphone_mcp.api.redaction import Secrets
 from agentphone_mcp.api.requests import EVENTS, Query, Requests
+from agentphone_mcp.api.responses import Reader
 from agentphone_mcp.api.retries import LONGEST_WAIT, TRIES, backoff, delay_before_retry
-from agentphone_mcp.api.secrets import Secrets
 from agentphone_mcp.api.tracing import RequestSpan, Tracing
 
 Answer = TypeVar("Answer", bound=BaseModel)

@@ -6,10 +6,10 @@ from typing import Annotated, Any
 
 from pydantic import AliasChoices, Field, RootModel, model_validator
 
-from agentphone_mcp.api.answers import is_object
 from agentphone_mcp.api.errors import NotFound
 from agentphone_mcp.api.models import Done, Page, UtcTime, Wire, sent
-from agentphone_mcp.api.secrets import Secret
+from agentphone_mcp.api.parsing import is_object
+from agentphone_mcp.api.redaction import Secret
 from agentphone_mcp.api.transport import Transport
 
 _PAGE = 100

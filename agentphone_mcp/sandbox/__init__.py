@@ -7,10 +7,10 @@ Nothing leaves the machine: nobody is called or texted, and webhooks are deliver
 """
 
 from agentphone_mcp.sandbox.app import Sandbox
-from agentphone_mcp.sandbox.door import Recorded
-from agentphone_mcp.sandbox.faults import BadFaultError, ConnectionDroppedError, Fault
-from agentphone_mcp.sandbox.persistence import StateFileError
-from agentphone_mcp.sandbox.serving import running
+from agentphone_mcp.sandbox.authentication import Recorded
+from agentphone_mcp.sandbox.data.persistence import StateFileError
+from agentphone_mcp.sandbox.http.faults import BadFaultError, ConnectionDroppedError, Fault
+from agentphone_mcp.sandbox.serve import running
 
 __all__ = [
     "BadFaultError",

@@ -12,7 +12,17 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 
-from agentphone_mcp.sandbox import (
+from agentphone_mcp.sandbox.authentication import Door, Recorded
+from agentphone_mcp.sandbox.calls.engine import Engine
+from agentphone_mcp.sandbox.clock import Clock
+from agentphone_mcp.sandbox.context import World
+from agentphone_mcp.sandbox.data.persistence import Durable, Keeper, load
+from agentphone_mcp.sandbox.data.seed import seeded_account
+from agentphone_mcp.sandbox.feed import Feed
+from agentphone_mcp.sandbox.http.api_versions import Fitting, Wire, offered
+from agentphone_mcp.sandbox.http.faults import Breaking, Fault, Faults
+from agentphone_mcp.sandbox.responses import InvalidError, RefusalError, failure, invalid, invalid_to_the_seeds, refused
+from agentphone_mcp.sandbox.routes import (
     account,
     agents,
     calls,
@@ -21,24 +31,14 @@ from agentphone_mcp.sandbox import (
     inbound,
     messages,
     numbers,
-    signing_up,
     transcripts,
     view,
     webhooks,
 )
-from agentphone_mcp.sandbox.account_seed import seeded_account
-from agentphone_mcp.sandbox.answers import InvalidError, RefusalError, failure, invalid, invalid_to_the_seeds, refused
-from agentphone_mcp.sandbox.clock import Clock
-from agentphone_mcp.sandbox.courier import Courier
-from agentphone_mcp.sandbox.door import Door, Recorded
-from agentphone_mcp.sandbox.engine import Engine
-from agentphone_mcp.sandbox.events import Events
-from agentphone_mcp.sandbox.faults import Breaking, Fault, Faults
-from agentphone_mcp.sandbox.feed import Feed
-from agentphone_mcp.sandbox.persistence import Durable, Keeper, load
-from agentphone_mcp.sandbox.postman import Postman
-from agentphone_mcp.sandbox.wire import Fitting, Wire, offered
-from agentphone_mcp.sandbox.world import World
+from agentphone_mcp.sandbox.routes import sign_up as signing_up
+from agentphone_mcp.sandbox.webhooks.deliveries import Courier
+from agentphone_mcp.sandbox.webhooks.events import Events
+from agentphone_mcp.sandbox.webhooks.sender import Postman
 
 
 class Sandbox:

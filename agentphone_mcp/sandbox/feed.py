@@ -24,9 +24,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Literal, cast
 
-from agentphone_mcp.sandbox import shown
-from agentphone_mcp.sandbox.answers import Json
-from agentphone_mcp.sandbox.state import Call
+from agentphone_mcp.sandbox import rows as shown
+from agentphone_mcp.sandbox.data.models import Call
+from agentphone_mcp.sandbox.responses import Json
 
 Kind = Literal["request", "call", "turn", "message", "delivery", "mail", "balance", "reset", "dropped"]
 

@@ -7,9 +7,9 @@ from threading import Event
 from rich.console import Console
 from rich.text import Text
 
-from agentphone_mcp.sandbox.answers import Json
 from agentphone_mcp.sandbox.app import Sandbox
 from agentphone_mcp.sandbox.feed import Happening
+from agentphone_mcp.sandbox.responses import Json
 
 _PATIENCE = 0.25
 _KIND, _MARK = 8, 11

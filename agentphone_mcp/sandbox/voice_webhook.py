@@ -15,13 +15,13 @@ from typing import Any, cast
 
 import httpx
 
-from agentphone_mcp.sandbox.answers import Json
-from agentphone_mcp.sandbox.courier import MOST_KEPT, Courier, Renew, noted
-from agentphone_mcp.sandbox.events import Events
-from agentphone_mcp.sandbox.postman import UndeliverableError, lines_of, whole
-from agentphone_mcp.sandbox.replies import Replies, Reply, Script
-from agentphone_mcp.sandbox.state import Call, Delivery
-from agentphone_mcp.sandbox.world import World
+from agentphone_mcp.sandbox.calls.replies import Replies, Reply, Script
+from agentphone_mcp.sandbox.context import World
+from agentphone_mcp.sandbox.data.models import Call, Delivery
+from agentphone_mcp.sandbox.responses import Json
+from agentphone_mcp.sandbox.webhooks.deliveries import MOST_KEPT, Courier, Renew, noted
+from agentphone_mcp.sandbox.webhooks.events import Events
+from agentphone_mcp.sandbox.webhooks.sender import UndeliverableError, lines_of, whole
 
 _DIGITS = re.compile(r"[0-9A-D*#wW,]{1,64}")
 

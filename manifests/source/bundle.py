@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from agentphone_mcp.config import KEY_VARIABLE, TOOLSETS
+from agentphone_mcp.variables import KEY_VARIABLE, TOOLSETS
 from manifests.source.project import DESCRIPTION, NAME, PROJECT, ROOT, TITLE, VERSION
 
 _AUTHOR = "The agentphone-mcp developers"

@@ -5,8 +5,8 @@ from base64 import b64encode
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from agentphone_mcp.hosts.catalog import HOSTS, SERVER_KEY
-from agentphone_mcp.hosts.entries import Setup, entry, inputs
+from agentphone_mcp.commands.install.entries import Setup, entry, inputs
+from agentphone_mcp.commands.install.hosts import HOSTS, SERVER_KEY
 
 _AFTER_LOGIN = Setup(key="none")
 """Cursor hands on a reference to a variable that is not set as it stands, which would hide the keychain."""

@@ -6,8 +6,8 @@ from typing import Any
 import tomlkit
 import yaml
 
-from agentphone_mcp.hosts.catalog import HOSTS, Host
-from agentphone_mcp.hosts.entries import Setup, document
+from agentphone_mcp.commands.install.entries import Setup, document
+from agentphone_mcp.commands.install.hosts import HOSTS, Host
 
 LOCAL = Setup()
 REMOTE = Setup(remote="https://phone.example.com/mcp")

@@ -4,8 +4,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from agentphone_mcp.hosts.catalog import HOSTS, Host
-from agentphone_mcp.hosts.places import Place
+from agentphone_mcp.commands.install.hosts import HOSTS, Host
+from agentphone_mcp.commands.install.locations import Place
 from manifests.source.buttons import links
 from manifests.source.entries import local_name, remote_name
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import click
 
-from agentphone_mcp.cli import main
-from agentphone_mcp.config import KEY_FILE_VARIABLE, KEY_VARIABLE
+from agentphone_mcp.commands.main import main
+from agentphone_mcp.variables import KEY_FILE_VARIABLE, KEY_VARIABLE
 
 NOT_OPTIONS = {
     KEY_VARIABLE: "The key of your AgentPhone account; not needed with AGENTPHONE_SANDBOX.",

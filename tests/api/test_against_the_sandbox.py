@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator
 import pytest
 
 from agentphone_mcp.api.agents import AgentFields
+from agentphone_mcp.api.api_key import ApiKey
 from agentphone_mcp.api.client import ApiClient
 from agentphone_mcp.api.errors import BadRequest, Conflict, Forbidden, NotFound, Unauthorized
-from agentphone_mcp.api.key import ApiKey
 from agentphone_mcp.sandbox import Sandbox
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from agentphone_mcp.api import connections
+from agentphone_mcp.api import pool as connections
+from agentphone_mcp.api.api_key import ApiKey
 from agentphone_mcp.api.client import ApiClient
-from agentphone_mcp.api.key import ApiKey
 
 
 async def test_many_requests_share_one_connection(loopback: Callable[..., Any]) -> None:

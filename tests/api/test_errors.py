@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 from agentphone_mcp.api import errors
-from agentphone_mcp.api.answers import read_json
 from agentphone_mcp.api.errors import ApiError, RequestLine, error_for
+from agentphone_mcp.api.parsing import read_json
 
 READ, WRITE = RequestLine("GET", "/v1/agents"), RequestLine("POST", "/v1/agents")
 

@@ -2,8 +2,9 @@
 
 import pytest
 
+from agentphone_mcp.api.allowlist import DEFAULT_BASE_URL, Allowlist
+from agentphone_mcp.api.api_key import ApiKey, KeyRuleBroken
 from agentphone_mcp.api.client import ApiClient
-from agentphone_mcp.api.key import DEFAULT_BASE_URL, Allowlist, ApiKey, KeyRuleBroken
 
 LIVE = "sk_live_not_a_real_key_0042"
 

@@ -7,8 +7,9 @@ from typing import Any
 import httpx
 import pytest
 
-from agentphone_mcp.api.key import DEFAULT_BASE_URL, Allowlist, ApiKey
-from agentphone_mcp.api.keyed import KeyedTransport, proxy_for
+from agentphone_mcp.api.allowlist import DEFAULT_BASE_URL, Allowlist
+from agentphone_mcp.api.api_key import ApiKey
+from agentphone_mcp.api.auth import KeyedTransport, proxy_for
 
 LIVE = "sk_live_not_a_real_key_0042"
 VENDOR = Allowlist.for_base(DEFAULT_BASE_URL, None)

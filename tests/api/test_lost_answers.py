@@ -8,9 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
+from agentphone_mcp.api.api_key import ApiKey
 from agentphone_mcp.api.client import ApiClient
 from agentphone_mcp.api.errors import ApiError, OutcomeUnknown, Unreachable, UnreadableAnswer
-from agentphone_mcp.api.key import ApiKey
 
 Read = Callable[..., Awaitable[Any]]
 DEEP = b"[" * 100_000

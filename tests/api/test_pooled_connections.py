@@ -6,7 +6,7 @@ import httpcore2
 import httpx
 import pytest
 
-from agentphone_mcp.api.connections import PooledConnections
+from agentphone_mcp.api.pool import PooledConnections
 
 ERRORS = [
     kind

@@ -10,11 +10,12 @@ from typing import Any
 import httpx
 import pytest
 
+from agentphone_mcp.api.allowlist import Allowlist
+from agentphone_mcp.api.api_key import ApiKey
 from agentphone_mcp.api.client import ApiClient
 from agentphone_mcp.api.errors import ApiError
-from agentphone_mcp.api.key import Allowlist, ApiKey
-from agentphone_mcp.api.secrets import Secrets
-from agentphone_mcp.logs import log_to_stderr
+from agentphone_mcp.api.redaction import Secrets
+from agentphone_mcp.server.logs import log_to_stderr
 
 LIVE = "sk_live_not_a_real_key_0042"
 READS = {

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agentphone_mcp.api.api_key import ApiKey
 from agentphone_mcp.api.client import ApiClient
 from agentphone_mcp.api.errors import BadRequest
-from agentphone_mcp.api.key import ApiKey
-from agentphone_mcp.api.secrets import SECRET_REMOVED, Secrets
+from agentphone_mcp.api.redaction import SECRET_REMOVED, Secrets
 from agentphone_mcp.api.webhooks import Webhook
 
 KEY = "sk_live_not_a_real_key_0042"

@@ -8,9 +8,10 @@ from typing import Any
 import httpx
 import pytest
 
+from agentphone_mcp.api.allowlist import DEFAULT_BASE_URL, Allowlist
+from agentphone_mcp.api.api_key import ApiKey, KeyRuleBroken
 from agentphone_mcp.api.errors import ApiError, BadRequest, Conflict, OutcomeUnknown, Unreachable
-from agentphone_mcp.api.key import DEFAULT_BASE_URL, Allowlist, ApiKey, KeyRuleBroken
-from agentphone_mcp.api.signing_up import OpenedAccount, SigningUp
+from agentphone_mcp.api.sign_up import OpenedAccount, SigningUp
 from agentphone_mcp.api.transport import Transport
 from agentphone_mcp.sandbox import Sandbox
 

@@ -11,10 +11,11 @@ from opentelemetry.context import attach, detach, get_value
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanKind, StatusCode, format_trace_id, get_tracer
 
+from agentphone_mcp.api.allowlist import DEFAULT_BASE_URL, VENDOR_HOSTS, Allowlist
+from agentphone_mcp.api.api_key import ApiKey
+from agentphone_mcp.api.auth import KeyedTransport
 from agentphone_mcp.api.client import ApiClient
 from agentphone_mcp.api.errors import ApiError
-from agentphone_mcp.api.key import DEFAULT_BASE_URL, VENDOR_HOSTS, Allowlist, ApiKey
-from agentphone_mcp.api.keyed import KeyedTransport
 from agentphone_mcp.sandbox import Sandbox
 
 LIVE = "sk_live_not_a_real_key_0042"

@@ -10,6 +10,8 @@ import httpx
 import pytest
 
 from agentphone_mcp.api.agents import AgentFields
+from agentphone_mcp.api.allowlist import DEFAULT_BASE_URL
+from agentphone_mcp.api.api_key import ApiKey
 from agentphone_mcp.api.client import ApiClient
 from agentphone_mcp.api.errors import (
     KeyMissing,
@@ -20,7 +22,6 @@ from agentphone_mcp.api.errors import (
     Unreachable,
     UnreadableAnswer,
 )
-from agentphone_mcp.api.key import DEFAULT_BASE_URL, ApiKey
 from agentphone_mcp.api.transport import TRIES
 
 LIVE = "sk_live_not_a_real_key_0042"

@@ -2,12 +2,12 @@
 
 import os
 
-from agentphone_mcp.api.key import ApiKey
-from agentphone_mcp.callers import OPERATOR
-from agentphone_mcp.config import Config, read_cache
-from agentphone_mcp.forerunner.surface import load
-from agentphone_mcp.known import Known
-from agentphone_mcp.server import create_server
+from agentphone_mcp.api.api_key import ApiKey
+from agentphone_mcp.config.config import Config, read_cache
+from agentphone_mcp.policy.access import OPERATOR
+from agentphone_mcp.server.server import create_server
+from agentphone_mcp.server.stdio.known_surface import Known
+from agentphone_mcp.server.stdio.surface import load
 
 
 def differs(method: str) -> None:

@@ -15,10 +15,10 @@ from near_host import near, serve_by_the_sdk
 from one_tool import one_tool_server
 from processes import NO_CAPS, ONE_TOOL, OURS, Account, host_of, memory, sandbox
 
-from agentphone_mcp.api.key import ApiKey
-from agentphone_mcp.config import Config
-from agentphone_mcp.guard.limits import Limits
-from agentphone_mcp.server import create_server
+from agentphone_mcp.api.api_key import ApiKey
+from agentphone_mcp.config.config import Config
+from agentphone_mcp.policy.limits import Limits
+from agentphone_mcp.server.server import create_server
 
 FRIEND, FROM = "+14155559999", "num_frontdesk"
 LATENCY = 0.2

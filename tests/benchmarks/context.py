@@ -9,10 +9,11 @@ from typing import Any
 from figures import Budget, Figure, Odd
 from mcp.client import Client
 
-from agentphone_mcp.api.key import ApiKey
-from agentphone_mcp.config import TOOLSETS, Config
+from agentphone_mcp.api.api_key import ApiKey
+from agentphone_mcp.config.config import Config
 from agentphone_mcp.sandbox import running
-from agentphone_mcp.server import create_server
+from agentphone_mcp.server.server import create_server
+from agentphone_mcp.variables import TOOLSETS
 
 MOST, MOST_OF_ONE, MOST_RESULTS = 13_000, 900, 4_775
 SETTINGS_OF_AGENTS = {"place_call": 1_400, "create_agent": 1_400, "update_agent": 1_400}

@@ -14,7 +14,7 @@ import httpx_sse
 from figures import Budget, Figure, Odd, paired, turn_about
 from processes import FOLDER, HELLO, LEGACY, ONE_TOOL, OURS, PATIENCE, child, host_of, sandbox, serving
 
-from agentphone_mcp.forerunner.surface import note_difference
+from agentphone_mcp.server.stdio.surface import note_difference
 
 IMPORT = (sys.executable, "-c", "import mcp.server")
 BY_THE_SDK = (sys.executable, str(FOLDER / "by_the_sdk.py"))

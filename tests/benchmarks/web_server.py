@@ -20,9 +20,9 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from agentphone_mcp.hosting.punctual import event_loop_options
-from agentphone_mcp.hosting.punctual_h11 import PunctualH11
-from agentphone_mcp.hosting.punctual_httptools import PunctualHttpTools
+from agentphone_mcp.server.http.serve import event_loop_options
+from agentphone_mcp.server.http.uvicorn_protocols.timeouts_h11 import PunctualH11
+from agentphone_mcp.server.http.uvicorn_protocols.timeouts_httptools import PunctualHttpTools
 
 CONNECTIONS = 32
 ROUNDS = 7

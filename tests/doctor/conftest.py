@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from agentphone_mcp.cli import main
+from agentphone_mcp.commands.main import main
 
 ROOT = Path(__file__).parents[2]
 KEY = "sk_test_not_a_real_key_0042"

@@ -8,7 +8,7 @@ import httpx
 import pytest
 import trustme
 
-from agentphone_mcp.doctor.network import reach
+from agentphone_mcp.commands.doctor.network import reach
 
 PORTAL = "<html><title>Welcome to the hotel</title></html>"
 HOUR = 3_600

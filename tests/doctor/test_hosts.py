@@ -10,8 +10,8 @@ from typing import Any
 import anyio
 import pytest
 
-from agentphone_mcp.doctor.hosts import Look, check_hosts
-from agentphone_mcp.hosts.places import Place
+from agentphone_mcp.commands.doctor.hosts import Look, check_hosts
+from agentphone_mcp.commands.install.locations import Place
 from tests.doctor.conftest import KEY, SERVER
 
 Write = Callable[..., Path]

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from agentphone_mcp.doctor.ledger import check_ledger
-from agentphone_mcp.guard.books import LEDGER_FILE
-from agentphone_mcp.guard.entries import Intent
-from agentphone_mcp.guard.ledger import Ledger
+from agentphone_mcp.commands.doctor.ledger import check_ledger
+from agentphone_mcp.policy.ledger.ledger import Ledger
+from agentphone_mcp.policy.ledger.location import LEDGER_FILE
+from agentphone_mcp.policy.ledger.records import Intent
 
 WRITE_VERSION = 18
 """The byte of SQLite's header that says who may write; above 2 nobody may, not even root."""

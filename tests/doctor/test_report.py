@@ -12,10 +12,10 @@ from zoneinfo import ZoneInfoNotFoundError
 
 import pytest
 
-from agentphone_mcp.doctor.examination import Patient, examine
-from agentphone_mcp.doctor.finding import Finding
-from agentphone_mcp.doctor.installed import check_packages, check_python, check_time_zones
-from agentphone_mcp.hosts.places import Place
+from agentphone_mcp.commands.doctor.finding import Finding
+from agentphone_mcp.commands.doctor.installation import check_packages, check_python, check_time_zones
+from agentphone_mcp.commands.doctor.run import Patient, examine
+from agentphone_mcp.commands.install.locations import Place
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 120
@@ -161,7 +161,7 @@ async def test_a_check_that_breaks_down_hides_no_other(home: Path) -> None:
 
 def test_serving_does_not_wait_for_it() -> None:
     """A host's user waits for the server alone."""
-    code = "import sys, agentphone_mcp.cli; print([m for m in sys.modules if 'doctor' in m or m == 'mcp'])"
+    code = "import sys, agentphone_mcp.commands.main; print([m for m in sys.modules if 'doctor' in m or m == 'mcp'])"
     told = subprocess.run(
         [sys.executable, "-c", code],
         env=os.environ | {"PYTHONPATH": str(ROOT)},

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from agentphone_mcp.api.key import Allowlist, ApiKey
-from agentphone_mcp.config import KEY_FILE_VARIABLE, KEY_VARIABLE
-from agentphone_mcp.doctor.key import check_key
-from agentphone_mcp.hosts.programs import HOMEBREW
-from agentphone_mcp.keychain import NoKeychain
+from agentphone_mcp.api.allowlist import Allowlist
+from agentphone_mcp.api.api_key import ApiKey
+from agentphone_mcp.commands.doctor.key import check_key
+from agentphone_mcp.commands.install.programs import HOMEBREW
+from agentphone_mcp.config.keychain import NoKeychain
+from agentphone_mcp.variables import KEY_FILE_VARIABLE, KEY_VARIABLE
 from tests.doctor.conftest import KEY as TEST_KEY
 
 VENDOR = Allowlist.for_base("https://api.agentphone.to", None)

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from agentphone_mcp.config import TOOLSETS
-from agentphone_mcp.forerunner.surface import load
+from agentphone_mcp.server.stdio.surface import load
+from agentphone_mcp.variables import TOOLSETS
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 60

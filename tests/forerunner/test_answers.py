@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
 
-from agentphone_mcp.config import TOOLSETS
-from agentphone_mcp.forerunner.answers import EarlyAnswers
-from agentphone_mcp.forerunner.surface import SURFACE, select
+from agentphone_mcp.server.stdio.early_answers import EarlyAnswers
+from agentphone_mcp.server.stdio.surface import SURFACE, select
+from agentphone_mcp.variables import TOOLSETS
 
 GOLDEN = runpy.run_path(str(Path(__file__).parents[1] / "golden" / "regenerate.py"))
 told_by_the_sdk, request, MODERN = GOLDEN["told_by_the_sdk"], GOLDEN["request"], GOLDEN["MODERN"]

@@ -8,7 +8,7 @@ from contextlib import suppress
 
 import pytest
 
-from agentphone_mcp.forerunner.descriptors import Ear
+from agentphone_mcp.server.stdio.descriptors import Ear
 
 PATIENCE = 60
 ONLY_WHERE_PIPES_TELL = pytest.mark.skipif(not hasattr(select, "PIPE_BUF"), reason="here no pipe says if it has room")

@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 
 from agentphone_mcp import __version__
-from agentphone_mcp.config import TOOLSETS, Config
-from agentphone_mcp.forerunner.answers import EarlyAnswers
-from agentphone_mcp.forerunner.session import Forerunner
-from agentphone_mcp.forerunner.surface import SURFACE, load, note_difference, select
-from agentphone_mcp.server import create_server
+from agentphone_mcp.config.config import Config
+from agentphone_mcp.server.server import create_server
+from agentphone_mcp.server.stdio.early_answers import EarlyAnswers
+from agentphone_mcp.server.stdio.early_session import Forerunner
+from agentphone_mcp.server.stdio.surface import SURFACE, load, note_difference, select
+from agentphone_mcp.variables import TOOLSETS
 
 PATIENCE = 60
 HELLO = {

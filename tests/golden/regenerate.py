@@ -28,8 +28,8 @@ MODERN = {
 
 def surface() -> str:
     """All tools in their order, as pretty JSON."""
-    from agentphone_mcp.config import Config
-    from agentphone_mcp.server import create_server
+    from agentphone_mcp.config.config import Config
+    from agentphone_mcp.server.server import create_server
 
     tools = asyncio.run(create_server(Config()).list_tools())
     shown = [
@@ -73,8 +73,8 @@ class Host:
 
 async def told_by_the_sdk(messages: list[dict[str, Any]], **settings: Any) -> list[dict[str, Any]]:
     """What a server with these settings answers to these messages, one after the other."""
-    from agentphone_mcp.config import Config
-    from agentphone_mcp.server import create_server
+    from agentphone_mcp.config.config import Config
+    from agentphone_mcp.server.server import create_server
 
     host = Host([json.dumps(message) for message in messages])
     await create_server(Config(**settings)).run_over(host)
@@ -90,8 +90,8 @@ async def spoken() -> dict[str, Any]:
     """What surface.json holds: results as the SDK gives them, without what depends on the settings and the version."""
     from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, LATEST_MODERN_VERSION
 
-    from agentphone_mcp.instructions import INSTRUCTIONS
-    from agentphone_mcp.tools.catalog import CATALOG
+    from agentphone_mcp.features.instructions import INSTRUCTIONS
+    from agentphone_mcp.features.tools.catalog import CATALOG
 
     hello = {"protocolVersion": HANDSHAKE_PROTOCOL_VERSIONS[-1], "capabilities": {}}
     hello["clientInfo"] = {"name": "golden", "version": "1"}
@@ -132,8 +132,8 @@ def wire() -> str:
 
 def readme() -> str:
     """The README with its tables as they should be."""
-    from agentphone_mcp.sandbox import callees
-    from agentphone_mcp.tools.catalog import CATALOG
+    from agentphone_mcp.features.tools.catalog import CATALOG
+    from agentphone_mcp.sandbox.data import callees
 
     tools = ["| toolset | tools |", "|---|---|"]
     tools += [
@@ -148,7 +148,7 @@ def readme() -> str:
 
 
 if __name__ == "__main__":
-    from agentphone_mcp.forerunner.surface import SURFACE
+    from agentphone_mcp.server.stdio.surface import SURFACE
 
     GOLDEN.write_text(surface(), encoding="utf-8")
     SURFACE.write_text(wire(), encoding="utf-8")

@@ -24,8 +24,8 @@ def requests() -> list[dict[str, Any]]:
 
 def context() -> dict[str, Any]:
     """What a host puts into its model's context."""
-    from agentphone_mcp.config import Config
-    from agentphone_mcp.server import create_server
+    from agentphone_mcp.config.config import Config
+    from agentphone_mcp.server.server import create_server
 
     server = create_server(Config())
     tools = asyncio.run(server.list_tools())
@@ -38,7 +38,7 @@ def misread(wanted: dict[str, Any], answer: dict[str, Any]) -> str | None:
 
     Arguments are compared as the tool takes them, so that a phone number may be written in any way.
     """
-    from agentphone_mcp.tools.catalog import CATALOG
+    from agentphone_mcp.features.tools.catalog import CATALOG
 
     if answer["tool"] != wanted["tool"]:
         return f"{answer['tool']} instead of {wanted['tool']}"

@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 
 from agentphone_mcp.api.models import Done
-from agentphone_mcp.guard.books import Books
-from agentphone_mcp.guard.destinations import Destinations
-from agentphone_mcp.guard.entries import Entry, Intent
-from agentphone_mcp.guard.gate import Gate
-from agentphone_mcp.guard.ledger import Ledger
-from agentphone_mcp.guard.limits import Limits
-from agentphone_mcp.guard.reservations import Rules
-from agentphone_mcp.guard.settling import Settler
+from agentphone_mcp.policy.destinations import Destinations
+from agentphone_mcp.policy.gate import Gate
+from agentphone_mcp.policy.ledger.handle import Books
+from agentphone_mcp.policy.ledger.ledger import Ledger
+from agentphone_mcp.policy.ledger.records import Entry, Intent
+from agentphone_mcp.policy.limits import Limits
+from agentphone_mcp.policy.reconciliation import Settler
+from agentphone_mcp.policy.rules import Rules
 
 
 class Clock:

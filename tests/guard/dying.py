@@ -9,9 +9,9 @@ from collections.abc import AsyncIterator
 import httpx
 from mcp.client import Client
 
-from agentphone_mcp.api.key import ApiKey
-from agentphone_mcp.config import Config
-from agentphone_mcp.server import create_server
+from agentphone_mcp.api.api_key import ApiKey
+from agentphone_mcp.config.config import Config
+from agentphone_mcp.server.server import create_server
 
 
 def die() -> None:

@@ -5,9 +5,10 @@ from typing import Any
 
 import anyio
 
-from agentphone_mcp.guard.books import IN_MEMORY, Books
-from agentphone_mcp.guard.entries import Intent
-from agentphone_mcp.guard.ledger import Ledger
+from agentphone_mcp.policy.ledger.handle import Books
+from agentphone_mcp.policy.ledger.ledger import Ledger
+from agentphone_mcp.policy.ledger.location import IN_MEMORY
+from agentphone_mcp.policy.ledger.records import Intent
 
 TEXT = Intent(account="a" * 16, tool="send_message", fingerprint="f" * 64, subject="+14155559999", what="Text Ada")
 

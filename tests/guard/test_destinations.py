@@ -19,8 +19,8 @@ from phonenumbers import (
 )
 from phonenumbers.phonenumberutil import COUNTRY_CODES_FOR_NON_GEO_REGIONS
 
-from agentphone_mcp.guard.destinations import Destinations, QuietHours, read_countries, read_recipients
-from agentphone_mcp.guard.refused import Refused
+from agentphone_mcp.policy.destinations import Destinations, QuietHours, read_countries, read_recipients
+from agentphone_mcp.policy.errors import Refused
 
 LOS_ANGELES = "+14155559999"
 TORONTO = "+14165551234"
@@ -304,5 +304,5 @@ def test_a_recipient_that_cannot_be_dialled_is_an_error(text: str, why: str) -> 
 
 def test_the_table_of_time_zones_is_loaded_when_it_is_needed() -> None:
     """Most starts never call anybody."""
-    script = "import sys, agentphone_mcp.guard.destinations; sys.exit('phonenumbers.tzdata' in sys.modules)"
+    script = "import sys, agentphone_mcp.policy.destinations; sys.exit('phonenumbers.tzdata' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

@@ -20,7 +20,7 @@ from phonenumbers import (
     region_codes_for_country_code,
 )
 
-from agentphone_mcp.guard.dialing import to_e164
+from agentphone_mcp.policy.phone_numbers import to_e164
 
 
 @pytest.mark.parametrize(

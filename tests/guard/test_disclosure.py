@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentphone_mcp.guard.disclosure import Opening, disclosed
+from agentphone_mcp.policy.disclosure import Opening, disclosed
 
 HELLO = "Hello, this is an AI assistant."
 EMPTY = disclosed(None, "x").prompt or ""

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from agentphone_mcp.guard import ledger as ledger_module
-from agentphone_mcp.guard import ledger_rows
-from agentphone_mcp.guard.entries import Entry, Found, Intent
-from agentphone_mcp.guard.ledger_store import Store
+from agentphone_mcp.policy.ledger import checks as ledger_rows
+from agentphone_mcp.policy.ledger import ledger as ledger_module
+from agentphone_mcp.policy.ledger.records import Entry, Found, Intent
+from agentphone_mcp.policy.ledger.store import Store
 
 Intending = Callable[..., Intent]
 MINUTE, DAY = 60, 86_400

@@ -17,9 +17,9 @@ from agentphone_mcp.api.errors import (
     Unreachable,
 )
 from agentphone_mcp.api.models import Done
-from agentphone_mcp.guard.deeds import Deed
-from agentphone_mcp.guard.gate import Gate
-from agentphone_mcp.guard.refused import Refused
+from agentphone_mcp.policy.actions import Deed
+from agentphone_mcp.policy.errors import Refused
+from agentphone_mcp.policy.gate import Gate
 
 LINE = RequestLine("DELETE", "/v1/numbers/{number_id}", {"number_id": "pn_1"})
 CALL = Deed("Call +14155559999 from +14155551234.", look_up="list_calls", then="wait_for_call follows it.")

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from agentphone_mcp.guard.deeds import Deed
-from agentphone_mcp.guard.entries import Entry, Intent
-from agentphone_mcp.guard.ledger import Ledger
+from agentphone_mcp.policy.actions import Deed
+from agentphone_mcp.policy.ledger.ledger import Ledger
+from agentphone_mcp.policy.ledger.records import Entry, Intent
 
 Intending = Callable[..., Intent]
 MINUTE, DAY = 60, 86_400

@@ -14,10 +14,11 @@ import pytest
 from mcp.client import Client
 from sqlalchemy.engine import make_url
 
-from agentphone_mcp.guard.books import LEDGER_FILE, Books, LedgerUnavailable
-from agentphone_mcp.guard.entries import Entry, Intent
-from agentphone_mcp.guard.ledger import Ledger
-from agentphone_mcp.guard.ledger_store import Store
+from agentphone_mcp.policy.ledger.handle import Books
+from agentphone_mcp.policy.ledger.ledger import Ledger
+from agentphone_mcp.policy.ledger.location import LEDGER_FILE, LedgerUnavailable
+from agentphone_mcp.policy.ledger.records import Entry, Intent
+from agentphone_mcp.policy.ledger.store import Store
 from agentphone_mcp.sandbox import Sandbox
 
 SECRET = "hunter2"
@@ -231,7 +232,7 @@ async def test_what_was_done_is_told_although_the_ledger_broke_meanwhile(
 
 def test_who_cannot_get_a_turn_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another process holds the ledger for ever; the wait has an end."""
-    monkeypatch.setattr("agentphone_mcp.guard.ledger_store._BUSY_SECONDS", 0.1)
+    monkeypatch.setattr("agentphone_mcp.policy.ledger.store._BUSY_SECONDS", 0.1)
     store = Store(str(tmp_path))
     with closing(sqlite3.connect(tmp_path / LEDGER_FILE, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")

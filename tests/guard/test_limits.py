@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from agentphone_mcp.guard.entries import Intent
-from agentphone_mcp.guard.ledger import Ledger
-from agentphone_mcp.guard.limits import DEFAULT_LIMITS, Cap, CapReached, Limits
+from agentphone_mcp.policy.ledger.ledger import Ledger
+from agentphone_mcp.policy.ledger.records import Intent
+from agentphone_mcp.policy.limits import DEFAULT_LIMITS, Cap, CapReached, Limits
 
 Intending = Callable[..., Intent]
 HOUR, DAY = 3_600, 86_400

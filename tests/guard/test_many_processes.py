@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from agentphone_mcp.guard.ledger import Ledger
+from agentphone_mcp.policy.ledger.ledger import Ledger
 from agentphone_mcp.sandbox import Sandbox
 
 WORKER = Path(__file__).with_name("worker.py")

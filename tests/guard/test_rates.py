@@ -2,7 +2,7 @@
 
 import pytest
 
-from agentphone_mcp.guard.rates import Cost, Rates, cost_of_seconds, in_dollars, per_minute
+from agentphone_mcp.policy.pricing import Cost, Rates, cost_of_seconds, in_dollars, per_minute
 
 CLEAR = "noise-and-background-speech-cancellation"
 

@@ -4,11 +4,11 @@ import math
 
 import pytest
 
-from agentphone_mcp.guard import refusals
-from agentphone_mcp.guard.books import LedgerUnavailable
-from agentphone_mcp.guard.deeds import Answer, Approval, Deed
-from agentphone_mcp.guard.entries import Entry, LedgerOutcome
-from agentphone_mcp.guard.limits import Cap, CapReached
+from agentphone_mcp.policy import refusal_messages as refusals
+from agentphone_mcp.policy.actions import Answer, Approval, Deed
+from agentphone_mcp.policy.ledger.location import LedgerUnavailable
+from agentphone_mcp.policy.ledger.records import Entry, LedgerOutcome
+from agentphone_mcp.policy.limits import Cap, CapReached
 
 NOW = 1_790_000_000.25
 TEXT = Deed("Text Ada", "list_messages", tool="send_message", to_number="+14155550100")

@@ -7,15 +7,16 @@ from typing import Any
 import anyio
 import pytest
 
-from agentphone_mcp.guard.books import Books
-from agentphone_mcp.guard.deeds import Approval, Deed
-from agentphone_mcp.guard.destinations import Destinations
-from agentphone_mcp.guard.entries import Entry, Found, Length
-from agentphone_mcp.guard.limits import Limits
-from agentphone_mcp.guard.rates import Cost
-from agentphone_mcp.guard.refused import Refused
-from agentphone_mcp.guard.reservations import Reservations, Rules
-from agentphone_mcp.guard.settling import Settler
+from agentphone_mcp.policy.actions import Approval, Deed
+from agentphone_mcp.policy.destinations import Destinations
+from agentphone_mcp.policy.errors import Refused
+from agentphone_mcp.policy.ledger.handle import Books
+from agentphone_mcp.policy.ledger.records import Entry, Found, Length
+from agentphone_mcp.policy.limits import Limits
+from agentphone_mcp.policy.pricing import Cost
+from agentphone_mcp.policy.reconciliation import Settler
+from agentphone_mcp.policy.reservations import Reservations
+from agentphone_mcp.policy.rules import Rules
 
 CALL = Deed(
     "Call.", "list_calls", tool="place_call", to_number="+14155559999", cost=Cost.of_call(0.22), arguments={"a": 1}

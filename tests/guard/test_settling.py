@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from agentphone_mcp.api.errors import NotFound, RequestLine, ServerError
-from agentphone_mcp.guard.books import Books, LedgerUnavailable
-from agentphone_mcp.guard.entries import Entry, Found, Intent, Length
-from agentphone_mcp.guard.ledger import Ledger
-from agentphone_mcp.guard.settling import Settler
+from agentphone_mcp.policy.ledger.handle import Books
+from agentphone_mcp.policy.ledger.ledger import Ledger
+from agentphone_mcp.policy.ledger.location import LedgerUnavailable
+from agentphone_mcp.policy.ledger.records import Entry, Found, Intent, Length
+from agentphone_mcp.policy.reconciliation import Settler
 
 FAILS = ServerError(RequestLine("GET", "/v1/calls", {}), "oops", status=500)
 GONE = NotFound(RequestLine("GET", "/v1/calls/{call_id}", {"call_id": "call_1"}), "gone", status=404)
@@ -302,7 +303,7 @@ async def test_the_log_says_once_that_a_ledger_fails_and_once_that_it_works_agai
         if failures:
             raise failures.pop()
 
-    caplog.set_level("INFO", "agentphone_mcp.guard.settling")
+    caplog.set_level("INFO", "agentphone_mcp.policy.reconciliation")
     books.open()
     settling = Settler("account", books, nothing, nothing)
     settling.write_later(fail)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from agentphone_mcp.guard.untrusted import MOST, clean, mark
+from agentphone_mcp.policy.untrusted import MOST, clean, mark
 
 PLAIN = [
     "Hi, what time is my appointment on Friday?",

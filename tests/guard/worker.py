@@ -7,19 +7,19 @@ from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any
 
+from agentphone_mcp.api.api_key import ApiKey
 from agentphone_mcp.api.client import ApiClient
 from agentphone_mcp.api.errors import ApiError
-from agentphone_mcp.api.key import ApiKey
-from agentphone_mcp.guard.books import Books
-from agentphone_mcp.guard.deeds import Deed
-from agentphone_mcp.guard.destinations import Destinations
-from agentphone_mcp.guard.gate import Gate
-from agentphone_mcp.guard.limits import Limits
-from agentphone_mcp.guard.rates import Cost
-from agentphone_mcp.guard.refused import Refused
-from agentphone_mcp.guard.reservations import Rules
-from agentphone_mcp.guard.settling import Settler
-from agentphone_mcp.tools.looking_up import length_of, look_up
+from agentphone_mcp.features.tools.lookups import length_of, look_up
+from agentphone_mcp.policy.actions import Deed
+from agentphone_mcp.policy.destinations import Destinations
+from agentphone_mcp.policy.errors import Refused
+from agentphone_mcp.policy.gate import Gate
+from agentphone_mcp.policy.ledger.handle import Books
+from agentphone_mcp.policy.limits import Limits
+from agentphone_mcp.policy.pricing import Cost
+from agentphone_mcp.policy.reconciliation import Settler
+from agentphone_mcp.policy.rules import Rules
 
 
 def buying(api: ApiClient, arguments: dict[str, Any]) -> tuple[Deed, Any]:

@@ -20,12 +20,12 @@ from click.testing import CliRunner
 from mcp.client import Client
 from mcp.client.stdio import StdioServerParameters
 
-from agentphone_mcp.cli import main
-from agentphone_mcp.guides import GUIDES
+from agentphone_mcp.commands.main import main
+from agentphone_mcp.features.guides import GUIDES
+from agentphone_mcp.features.tools.catalog import CATALOG
 from agentphone_mcp.sandbox import Sandbox
-from agentphone_mcp.sandbox.postman import signed
 from agentphone_mcp.sandbox.voice_webhook import understand
-from agentphone_mcp.tools.catalog import CATALOG
+from agentphone_mcp.sandbox.webhooks.sender import signed
 
 ROOT = Path(__file__).parents[2]
 TOOLS = {tool.name for declared in CATALOG.values() for tool in declared}

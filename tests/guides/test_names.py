@@ -8,11 +8,12 @@ from typing import Any
 import click
 import pytest
 
-from agentphone_mcp.cli import main
-from agentphone_mcp.config import KEY_FILE_VARIABLE, KEY_VARIABLE, Config
-from agentphone_mcp.guard.limits import Limits
-from agentphone_mcp.guides import GUIDES, Guide
-from agentphone_mcp.server import create_server
+from agentphone_mcp.commands.main import main
+from agentphone_mcp.config.config import Config
+from agentphone_mcp.features.guides import GUIDES, Guide
+from agentphone_mcp.policy.limits import Limits
+from agentphone_mcp.server.server import create_server
+from agentphone_mcp.variables import KEY_FILE_VARIABLE, KEY_VARIABLE
 
 ERAS = pytest.mark.parametrize("mode", ["auto", "legacy"], ids=["modern", "legacy"])
 EVERY = pytest.mark.parametrize("guide", GUIDES, ids=lambda guide: guide.name)

@@ -20,13 +20,13 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from mcp.client import Client
 from mcp.client.streamable_http import streamable_http_client
 
-from agentphone_mcp.api.key import ApiKey
-from agentphone_mcp.config import Config
-from agentphone_mcp.hosting.serve import web_server
-from agentphone_mcp.hosting.settings import HttpSettings
-from agentphone_mcp.listening import listening
+from agentphone_mcp.api.api_key import ApiKey
+from agentphone_mcp.config.config import Config
+from agentphone_mcp.config.http import HttpSettings
 from agentphone_mcp.sandbox import Sandbox
-from agentphone_mcp.switchboard import Switchboard
+from agentphone_mcp.server.accounts import Switchboard
+from agentphone_mcp.server.http.serve import web_server
+from agentphone_mcp.system.sockets import listening
 
 Hosting = Callable[..., AbstractAsyncContextManager[str]]
 """Serves while the context lasts, and gives the server's address without a path."""

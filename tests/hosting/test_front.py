@@ -12,10 +12,10 @@ from typing import Any
 import httpx
 import pytest
 
-from agentphone_mcp.callers import OPERATOR
-from agentphone_mcp.hosting.front import Front
-from agentphone_mcp.hosting.open_door import OpenDoor
-from agentphone_mcp.hosting.settings import HttpSettings
+from agentphone_mcp.config.http import HttpSettings
+from agentphone_mcp.policy.access import OPERATOR
+from agentphone_mcp.server.http.auth.loopback import OpenDoor
+from agentphone_mcp.server.http.middleware.admission import Front
 
 ALICE, BOB = "apmcp_alice_0123456789abcdef", "apmcp_bob_0123456789abcdef"
 ACCEPT = {"Accept": "application/json, text/event-stream"}
@@ -253,7 +253,7 @@ async def test_a_caller_has_their_share_of_calls_at_once(hosting, tokens, dial, 
 @pytest.mark.parametrize("mode", ["auto", "legacy"], ids=["modern", "legacy"])
 async def test_a_caller_has_their_share_of_memory(hosting, tokens, dial, eventually, monkeypatch, mode: str) -> None:
     """What a request brings is held while it is under way, which may be minutes; others' share stays theirs."""
-    monkeypatch.setattr("agentphone_mcp.hosting.traffic._MOST_BYTES", 100_000)
+    monkeypatch.setattr("agentphone_mcp.server.http.middleware.concurrency._MOST_BYTES", 100_000)
     large: Any = {"example.com/much": "x" * 90_000}
     async with on_the_phone(hosting, tokens, dial, mode) as (alice, bob, placed):
         told: list[Any] = []
@@ -321,7 +321,7 @@ def changed(tokens: HttpSettings, old: str, new: str) -> None:
 
 async def test_a_token_that_is_taken_back_ends_what_lasts(hosting, tokens, monkeypatch) -> None:
     """A stream that was opened with it is closed, and its session is nobody's."""
-    monkeypatch.setattr("agentphone_mcp.hosting.front._LOOK_AFTER_SECONDS", 0.05)
+    monkeypatch.setattr("agentphone_mcp.server.http.middleware.admission._LOOK_AFTER_SECONDS", 0.05)
     async with hosting(tokens) as url, web() as http, asyncio.timeout(60):
         session = {"Mcp-Session-Id": (await opened(http, url, ALICE)).headers["Mcp-Session-Id"]}
         async with http.stream("GET", f"{url}/mcp", headers=bearing(ALICE) | session) as stream:

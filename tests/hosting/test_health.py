@@ -7,10 +7,10 @@ import anyio
 import pytest
 from starlette.requests import Request
 
-from agentphone_mcp.guard.books import Books
-from agentphone_mcp.hosting import health
-from agentphone_mcp.hosting.health import Health
-from agentphone_mcp.hosting.open_door import OpenDoor
+from agentphone_mcp.policy.ledger.handle import Books
+from agentphone_mcp.server.http import health
+from agentphone_mcp.server.http.auth.loopback import OpenDoor
+from agentphone_mcp.server.http.health import Health
 
 PROBE = Request({"type": "http", "method": "GET", "path": "/readyz", "headers": []})
 

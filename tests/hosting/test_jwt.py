@@ -11,8 +11,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from agentphone_mcp.hosting.settings import HttpSettings
-from agentphone_mcp.listening import listening
+from agentphone_mcp.config.http import HttpSettings
+from agentphone_mcp.system.sockets import listening
 
 ACCEPT = {"Accept": "application/json, text/event-stream"}
 LIST = {"jsonrpc": "2.0", "id": 2, "method": "tools/list"}

@@ -5,13 +5,13 @@ import asyncio
 import httpx
 import pytest
 
-from agentphone_mcp.api.key import ApiKey
-from agentphone_mcp.hosting import key_checks
-from agentphone_mcp.hosting.doors import CannotTell
-from agentphone_mcp.hosting.key_checks import KeyChecks
-from agentphone_mcp.hosting.settings import HttpSettings
+from agentphone_mcp.api.api_key import ApiKey
+from agentphone_mcp.config.http import HttpSettings
 from agentphone_mcp.sandbox import Sandbox
-from agentphone_mcp.sandbox.faults import parse
+from agentphone_mcp.sandbox.http.faults import parse
+from agentphone_mcp.server.http.auth import key_checks
+from agentphone_mcp.server.http.auth.base import CannotTell
+from agentphone_mcp.server.http.auth.key_checks import KeyChecks
 
 LIST = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
 HEADERS = {"Accept": "application/json, text/event-stream", "MCP-Protocol-Version": "2025-06-18"}

@@ -9,8 +9,8 @@ import httpx
 import jwt
 import pytest
 
-from agentphone_mcp.config import ConfigError
-from agentphone_mcp.hosting.key_set import ALGORITHMS, KeySet
+from agentphone_mcp.config.config import ConfigError
+from agentphone_mcp.server.http.auth.jwks import ALGORITHMS, KeySet
 
 JWKS = "https://issuer.example/jwks"
 RFC_8414 = "/.well-known/oauth-authorization-server"
@@ -228,7 +228,7 @@ async def test_an_endless_answer_is_not_read_to_its_end(issuer: Any, clock: Any)
 
 async def test_an_answer_that_never_comes_is_given_up(issuer: Any, clock: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """However slowly it drips, so that requests do not pile up behind it."""
-    monkeypatch.setattr("agentphone_mcp.hosting.key_set._FETCH_SECONDS", 0)
+    monkeypatch.setattr("agentphone_mcp.server.http.auth.jwks._FETCH_SECONDS", 0)
 
     async def never(_: httpx.Request) -> httpx.Response:
         await anyio.sleep_forever()

@@ -13,7 +13,7 @@ from mcp.client import Client
 from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolResult, ElicitResult, InputRequiredResult
 
-from agentphone_mcp.guard.ledger import Ledger
+from agentphone_mcp.policy.ledger.ledger import Ledger
 
 CLIENTS = 16
 KEY, NEW_KEY = "first " * 8, "second " * 8

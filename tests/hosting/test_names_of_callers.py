@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from mcp.server.auth.provider import AccessToken
 from starlette.datastructures import Headers
 
-from agentphone_mcp.callers import OPERATOR, Caller
-from agentphone_mcp.hosting.key_set import KeySet
-from agentphone_mcp.hosting.resource_server import JwtDoor, JwtVerifier
+from agentphone_mcp.policy.access import OPERATOR, Caller
+from agentphone_mcp.server.http.auth.jwks import KeySet
+from agentphone_mcp.server.http.auth.jwt import JwtDoor, JwtVerifier
 
 RESOURCE = "https://phone.example/mcp"
 

@@ -20,15 +20,10 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from agentphone_mcp.hosting.punctual import (
-    Patience,
-    Punctual,
-    UvicornProtocol,
-    event_loop_options,
-    protocol,
-)
-from agentphone_mcp.hosting.punctual_h11 import PunctualH11
-from agentphone_mcp.hosting.punctual_httptools import PunctualHttpTools
+from agentphone_mcp.server.http.serve import event_loop_options, protocol
+from agentphone_mcp.server.http.uvicorn_protocols.timeouts import Patience, Punctual, UvicornProtocol
+from agentphone_mcp.server.http.uvicorn_protocols.timeouts_h11 import PunctualH11
+from agentphone_mcp.server.http.uvicorn_protocols.timeouts_httptools import PunctualHttpTools
 
 QUICK = Patience(head_seconds=0.4, body_seconds=0.4, stalled_seconds=0.4)
 KEPT_SECONDS = 2

@@ -17,9 +17,9 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from agentphone_mcp.guard.ledger import Ledger
-from agentphone_mcp.hosting.settings import HttpSettings
-from agentphone_mcp.listening import listening
+from agentphone_mcp.config.http import HttpSettings
+from agentphone_mcp.policy.ledger.ledger import Ledger
+from agentphone_mcp.system.sockets import listening
 
 RELAY = HttpSettings(auth="relay")
 CALLERS = 50

@@ -22,11 +22,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from agentphone_mcp.callers import Caller
-from agentphone_mcp.config import ConfigError
-from agentphone_mcp.hosting.doors import OutOfScope
-from agentphone_mcp.hosting.key_set import ALGORITHMS, KeySet
-from agentphone_mcp.hosting.resource_server import JwtDoor, JwtVerifier
+from agentphone_mcp.config.config import ConfigError
+from agentphone_mcp.policy.access import Caller
+from agentphone_mcp.server.http.auth.base import OutOfScope
+from agentphone_mcp.server.http.auth.jwks import ALGORITHMS, KeySet
+from agentphone_mcp.server.http.auth.jwt import JwtDoor, JwtVerifier
 
 RESOURCE = "https://phone.example/mcp"
 METADATA = "https://phone.example/.well-known/oauth-protected-resource/mcp"

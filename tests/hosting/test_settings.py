@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from agentphone_mcp.api.key import ApiKey
-from agentphone_mcp.config import Config, ConfigError, read_request_state_keys
-from agentphone_mcp.hosting.settings import HttpSettings, check_key, read_names
+from agentphone_mcp.api.api_key import ApiKey
+from agentphone_mcp.config.config import Config, ConfigError
+from agentphone_mcp.config.environment import read_request_state_keys
+from agentphone_mcp.config.http import HttpSettings, check_key, read_names
 
 JWT = {"auth": "jwt", "jwt_issuer": "https://issuer.example", "resource_url": "https://phone.example/mcp"}
 

@@ -14,9 +14,9 @@ import pytest
 from mcp.client import Client
 from mcp.client.sse import sse_client
 
-from agentphone_mcp.hosting.settings import HttpSettings
+from agentphone_mcp.config.http import HttpSettings
 from agentphone_mcp.sandbox import Sandbox, running
-from agentphone_mcp.sandbox.faults import Fault
+from agentphone_mcp.sandbox.http.faults import Fault
 
 WAYS = pytest.mark.parametrize(
     ("transport", "mode"),
@@ -67,7 +67,7 @@ def sandbox() -> Generator[Sandbox]:
 @WAYS
 async def test_what_takes_too_long_is_told_so(hosting, sandbox, monkeypatch, caplog, transport: str, mode: str) -> None:
     """A call that is followed for minutes goes on, and the model learns how to follow it again."""
-    monkeypatch.setattr("agentphone_mcp.hosting.app._SECONDS_TO_FINISH", 0.3)
+    monkeypatch.setattr("agentphone_mcp.server.http.app._SECONDS_TO_FINISH", 0.3)
     placing = {"agent_id": "agt_frontdesk", "to_number": TALKATIVE, "confirm": True}
     heard = asyncio.Event()
 

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 from starlette.datastructures import Headers
 
-from agentphone_mcp.callers import Caller
-from agentphone_mcp.config import ConfigError
-from agentphone_mcp.hosting.token_file import TokensUnusable, parse_tokens
-from agentphone_mcp.hosting.tokens import TokenDoor
+from agentphone_mcp.config.config import ConfigError
+from agentphone_mcp.policy.access import Caller
+from agentphone_mcp.server.http.auth.token_file import TokensUnusable, parse_tokens
+from agentphone_mcp.server.http.auth.tokens import TokenDoor
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC).timestamp()
 ALICE, BOB, CAROL = (f"apmcp_{name}-{'x' * 36}" for name in ("alice", "bobby", "carol"))

@@ -12,8 +12,8 @@ import httpx
 import pytest
 from mcp.client import Client
 
-from agentphone_mcp.guard.entries import Entry
-from agentphone_mcp.guard.ledger import Ledger
+from agentphone_mcp.policy.ledger.ledger import Ledger
+from agentphone_mcp.policy.ledger.records import Entry
 from agentphone_mcp.sandbox import Fault, Sandbox
 
 PATIENCE = 60

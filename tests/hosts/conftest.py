@@ -9,8 +9,8 @@ import pytest
 from click.testing import CliRunner, Result
 from keyring.backends.null import Keyring
 
-from agentphone_mcp.hosts.places import Place
-from agentphone_mcp.install_command import install
+from agentphone_mcp.commands.install.command import install
+from agentphone_mcp.commands.install.locations import Place
 
 Install = Callable[..., Result]
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from agentphone_mcp.hosts.catalog import HOSTS
-from agentphone_mcp.hosts.places import Place
+from agentphone_mcp.commands.install.hosts import HOSTS
+from agentphone_mcp.commands.install.locations import Place
 
 MAC = "Library/Application Support"
 WHERE = {

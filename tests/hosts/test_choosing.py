@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from agentphone_mcp.config import ConfigError
-from agentphone_mcp.hosts.catalog import HOSTS
-from agentphone_mcp.hosts.choosing import Wishes, set_up
-from agentphone_mcp.hosts.entries import CannotEnter, KeyFile, PlainText
-from agentphone_mcp.hosts.places import Place
-from agentphone_mcp.hosts.programs import ANYWHERE, NoProgram, Program, find_program
+from agentphone_mcp.commands.install.entries import CannotEnter, KeyFile, PlainText
+from agentphone_mcp.commands.install.hosts import HOSTS
+from agentphone_mcp.commands.install.locations import Place
+from agentphone_mcp.commands.install.programs import ANYWHERE, NoProgram, Program, find_program
+from agentphone_mcp.commands.install.setup import Wishes, set_up
+from agentphone_mcp.config.config import ConfigError
 
 KEY = "sk_live_not_a_real_key_0042"
 URL = "https://phone.example.com/mcp"

@@ -5,10 +5,10 @@ import re
 
 import pytest
 
-from agentphone_mcp.hosts.catalog import HOSTS
-from agentphone_mcp.hosts.editing import find, install, parse, uninstall
-from agentphone_mcp.hosts.entries import Entry, PlainText, Setup, entry, inputs
-from agentphone_mcp.hosts.texts import BY_HAND, Broken
+from agentphone_mcp.commands.install.documents import BY_HAND, Broken
+from agentphone_mcp.commands.install.editing import find, install, parse, uninstall
+from agentphone_mcp.commands.install.entries import Entry, PlainText, Setup, entry, inputs
+from agentphone_mcp.commands.install.hosts import HOSTS
 
 JSON = """\
 {

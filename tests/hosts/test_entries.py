@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from agentphone_mcp.hosts.catalog import HOSTS
-from agentphone_mcp.hosts.entries import CannotEnter, Entry, KeyFile, PlainText, Setup, document, entry
+from agentphone_mcp.commands.install.entries import CannotEnter, Entry, KeyFile, PlainText, Setup, document, entry
+from agentphone_mcp.commands.install.hosts import HOSTS
 
 URL = "https://phone.example.com/mcp"
 COMMAND = {"command": "uvx", "args": ["agentphone-mcp"]}

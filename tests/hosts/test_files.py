@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from agentphone_mcp.hosts.files import CannotChange, Change, change, former, read
+from agentphone_mcp.commands.install.files import CannotChange, Change, change, former, read
 
 ROOT = Path(__file__).parents[2]
 NOW = datetime(2026, 11, 21, 15, 30)

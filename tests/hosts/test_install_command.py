@@ -16,11 +16,11 @@ import pytest
 from click.testing import CliRunner, Result
 from keyring.backends.null import Keyring
 
-from agentphone_mcp.cli import main
-from agentphone_mcp.hosts.catalog import HOSTS
-from agentphone_mcp.hosts.editing import find
-from agentphone_mcp.hosts.places import Place, read_place
-from agentphone_mcp.hosts.programs import HOMEBREW
+from agentphone_mcp.commands.install.editing import find
+from agentphone_mcp.commands.install.hosts import HOSTS
+from agentphone_mcp.commands.install.locations import Place, read_place
+from agentphone_mcp.commands.install.programs import HOMEBREW
+from agentphone_mcp.commands.main import main
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 60

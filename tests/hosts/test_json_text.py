@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agentphone_mcp.hosts import json_editor
-from agentphone_mcp.hosts.texts import Broken
+from agentphone_mcp.commands.install import json_editor
+from agentphone_mcp.commands.install.documents import Broken
 
 TABLE, KEY = ("mcpServers",), "agentphone"
 ENTRY = {"command": "uvx", "args": ["agentphone-mcp"]}

@@ -12,7 +12,7 @@ import keyring
 import pytest
 from keyring.core import load_keyring
 
-from agentphone_mcp.keychain import SERVICE
+from agentphone_mcp.config.keychain import SERVICE
 from agentphone_mcp.sandbox import Sandbox, running
 
 HERE = Path(__file__).parent

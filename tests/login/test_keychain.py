@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from agentphone_mcp.api.key import ApiKey, KeyRuleBroken
-from agentphone_mcp.keychain import NoKeychain, account_for, find, forget, keep, try_out
+from agentphone_mcp.api.api_key import ApiKey, KeyRuleBroken
+from agentphone_mcp.config.keychain import NoKeychain, account_for, find, forget, keep, try_out
 
 VENDOR, OTHER_HOST = "https://api.agentphone.to", "https://api.agentphone.ai"
 SANDBOX, OTHER_SANDBOX = "http://127.0.0.1:8787", "http://127.0.0.1:8788"
@@ -156,7 +156,7 @@ def test_a_keychain_that_keeps_nothing_is_none() -> None:
 
 def test_a_system_without_one_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     """As a Linux server without a desktop."""
-    code = "from agentphone_mcp.keychain import find\nfind('https://api.agentphone.to')"
+    code = "from agentphone_mcp.config.keychain import find\nfind('https://api.agentphone.to')"
     monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.fail.Keyring")
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert "NoKeychain: this system has none that is running" in ended.stderr
@@ -164,6 +164,6 @@ def test_a_system_without_one_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_asking_imports_keyring_and_nothing_else_does() -> None:
     """It takes a tenth of a second that a server with a variable need not wait for."""
-    code = "import sys, agentphone_mcp.cli, agentphone_mcp.keychain; print('keyring' in sys.modules)"
+    code = "import sys, agentphone_mcp.commands.main, agentphone_mcp.config.keychain; print('keyring' in sys.modules)"
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert (ended.stdout, ended.stderr) == ("False\n", "")

@@ -12,8 +12,9 @@ import pytest
 from mcp.client import Client
 from mcp.client.stdio import StdioServerParameters
 
-from agentphone_mcp.config import BUS_VARIABLE, complete_session_bus
+from agentphone_mcp.config.environment import complete_session_bus
 from agentphone_mcp.sandbox import Sandbox
+from agentphone_mcp.variables import BUS_VARIABLE
 
 ROOT = Path(__file__).parents[2]
 LIVE_KEY = "sk_live_not_a_real_key_0042"

@@ -10,9 +10,9 @@ from pathlib import Path
 import anyio
 import pytest
 
-from agentphone_mcp.key_file import KeyFile, KeyFileError
 from agentphone_mcp.sandbox import Sandbox
-from agentphone_mcp.sandbox.faults import parse
+from agentphone_mcp.sandbox.http.faults import parse
+from agentphone_mcp.system.secret_files import KeyFile, KeyFileError
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]

@@ -20,7 +20,7 @@ from mcp.client import Client
 from mcp.client.stdio import StdioServerParameters
 
 from agentphone_mcp import __version__
-from agentphone_mcp.cli import main
+from agentphone_mcp.commands.main import main
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "manifests" / "mcpb"

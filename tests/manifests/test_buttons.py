@@ -8,8 +8,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from agentphone_mcp.hosts.catalog import HOSTS
-from agentphone_mcp.hosts.entries import Setup, document, entry
+from agentphone_mcp.commands.install.entries import Setup, document, entry
+from agentphone_mcp.commands.install.hosts import HOSTS
 
 README = Path(__file__).parents[2] / "README.md"
 

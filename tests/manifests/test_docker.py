@@ -10,7 +10,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from agentphone_mcp.cli import main
+from agentphone_mcp.commands.main import main
 
 FOLDER = Path(__file__).parents[2] / "manifests" / "docker"
 REPLICAS = ("phone-1", "phone-2")

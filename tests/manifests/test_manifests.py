@@ -12,8 +12,8 @@ import yaml
 from jsonschema import Draft7Validator, FormatChecker
 
 from agentphone_mcp import __version__
-from agentphone_mcp.cli import main
-from agentphone_mcp.hosts.catalog import HOSTS
+from agentphone_mcp.commands.install.hosts import HOSTS
+from agentphone_mcp.commands.main import main
 
 ROOT = Path(__file__).parents[2]
 MANIFESTS = ROOT / "manifests"

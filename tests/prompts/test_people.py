@@ -2,7 +2,7 @@
 
 import pytest
 
-from agentphone_mcp.prompts.arguments import Person, read_people
+from agentphone_mcp.features.prompts.arguments import Person, read_people
 
 ADA, SAM = Person("Ada Byron", "+14155550142"), Person("Sam", "+14155550143")
 

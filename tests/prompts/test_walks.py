@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from agentphone_mcp.guard.untrusted import OPENING
+from agentphone_mcp.policy.untrusted import OPENING
 
 FRIEND, BUSY, ABRUPT, WANTS_A_HUMAN = "+14155559999", "+14155550101", "+14155550104", "+14155550106"
 ADA, SAM, LIN = "+14155550142", "+14155550143", "+14155550144"

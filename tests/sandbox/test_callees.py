@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx
 
-from agentphone_mcp.sandbox.callees import Party, at_number
+from agentphone_mcp.sandbox.data.callees import Party, at_number
 
 Place = Callable[..., Awaitable[dict[str, Any]]]
 

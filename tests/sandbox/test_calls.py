@@ -9,7 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
-from agentphone_mcp.sandbox import Sandbox, callees
+from agentphone_mcp.sandbox import Sandbox
+from agentphone_mcp.sandbox.data import callees
 
 Place = Callable[..., Awaitable[dict[str, Any]]]
 

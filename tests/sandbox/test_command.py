@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from agentphone_mcp.cli import main
+from agentphone_mcp.commands.main import main
 from agentphone_mcp.sandbox import Sandbox
 
 ROOT = Path(__file__).parents[2]
@@ -195,7 +195,7 @@ def test_without_the_key_it_is_said_where_it_is(
 
 def test_whoever_only_serves_does_not_load_it() -> None:
     """The web stack takes a while."""
-    source = "import sys, agentphone_mcp.cli; print([name for name in sys.modules if 'sandbox' in name])"
+    source = "import sys, agentphone_mcp.commands.main; print([name for name in sys.modules if 'sandbox' in name])"
     ended = subprocess.run(
         [sys.executable, "-c", source], env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, check=True
     )

@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 from agentphone_mcp.sandbox import Sandbox
-from agentphone_mcp.sandbox.door import LOG_BYTES, LOG_LIMIT
-from agentphone_mcp.sandbox.world import REGISTRATION_TAKES
+from agentphone_mcp.sandbox.authentication import LOG_BYTES, LOG_LIMIT
+from agentphone_mcp.sandbox.context import REGISTRATION_TAKES
 
 ADA = "+14155550142"
 

@@ -8,11 +8,11 @@ from decimal import Decimal
 
 import pytest
 
-from agentphone_mcp.sandbox.callees import at_number
+from agentphone_mcp.sandbox.calls.engine import Engine
+from agentphone_mcp.sandbox.calls.replies import Replies, Reply, Script
 from agentphone_mcp.sandbox.clock import Clock
-from agentphone_mcp.sandbox.engine import Engine
-from agentphone_mcp.sandbox.replies import Replies, Reply, Script
-from agentphone_mcp.sandbox.state import Account, Call
+from agentphone_mcp.sandbox.data.callees import at_number
+from agentphone_mcp.sandbox.data.models import Account, Call
 
 FRIEND = "+14155559999"
 

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from agentphone_mcp.sandbox import BadFaultError, ConnectionDroppedError, Fault, Sandbox, running
-from agentphone_mcp.sandbox.faults import parse
+from agentphone_mcp.sandbox.http.faults import parse
 from agentphone_mcp.sandbox.terminal import line
 
 

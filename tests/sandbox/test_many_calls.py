@@ -8,7 +8,7 @@ import httpx_sse
 import pytest
 
 from agentphone_mcp.sandbox import Sandbox
-from agentphone_mcp.sandbox.callees import CALLEES
+from agentphone_mcp.sandbox.data.callees import CALLEES
 
 ENDS = {number: callee.unanswered or "completed" for number, callee in CALLEES.items()}
 EACH = 5

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from agentphone_mcp.sandbox import Sandbox
-from agentphone_mcp.sandbox.money import Purse, segments, text_charge, voice_charge
+from agentphone_mcp.sandbox.data.billing import Purse, segments, text_charge, voice_charge
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ import httpx
 import pytest
 
 from agentphone_mcp.sandbox import Sandbox
-from agentphone_mcp.sandbox.account_seed import ADA_NUMBER, FRONT_DESK_NUMBER
-from agentphone_mcp.sandbox.callees import CALLEES
+from agentphone_mcp.sandbox.data.callees import CALLEES
+from agentphone_mcp.sandbox.data.seed import ADA_NUMBER, FRONT_DESK_NUMBER
 
 
 async def test_buying_a_number_costs_three_dollars(api: httpx.AsyncClient, sandbox: Sandbox) -> None:

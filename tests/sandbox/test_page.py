@@ -9,7 +9,8 @@ import httpx
 import httpx_sse
 import pytest
 
-from agentphone_mcp.sandbox import Sandbox, view
+from agentphone_mcp.sandbox import Sandbox
+from agentphone_mcp.sandbox.routes import view
 
 OPEN = ("/", "/__sandbox/page/page.css", "/__sandbox/page/page.js", "/__sandbox/view")
 HOSTILE = "<img src=x onerror=alert(1)>"

@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from agentphone_mcp.sandbox import Sandbox, running
-from agentphone_mcp.sandbox.faults import parse
+from agentphone_mcp.sandbox.http.faults import parse
 
 fcntl = pytest.importorskip("fcntl", reason="the debugging pipe of Chromium is driven on POSIX only")
 

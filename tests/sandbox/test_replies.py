@@ -2,7 +2,7 @@
 
 import pytest
 
-from agentphone_mcp.sandbox.replies import gist
+from agentphone_mcp.sandbox.calls.replies import gist
 
 
 @pytest.mark.parametrize(

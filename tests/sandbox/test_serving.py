@@ -8,8 +8,8 @@ import httpx
 import httpx_sse
 import pytest
 
-from agentphone_mcp.listening import CannotListen, listening
 from agentphone_mcp.sandbox import Sandbox, running
+from agentphone_mcp.system.sockets import CannotListen, listening
 
 
 def test_a_running_sandbox_answers_on_loopback_only(served: Sandbox) -> None:

@@ -9,11 +9,11 @@ import httpx
 import pytest
 
 from agentphone_mcp.sandbox import Sandbox
-from agentphone_mcp.sandbox.faults import parse
+from agentphone_mcp.sandbox.data.persistence import load
 from agentphone_mcp.sandbox.feed import Happening
-from agentphone_mcp.sandbox.numbers import NUMBER_LIMIT
-from agentphone_mcp.sandbox.persistence import load
-from agentphone_mcp.sandbox.signing_up import GOOD_FOR, OWNERS_EMAIL, TRIES
+from agentphone_mcp.sandbox.http.faults import parse
+from agentphone_mcp.sandbox.routes.numbers import NUMBER_LIMIT
+from agentphone_mcp.sandbox.routes.sign_up import GOOD_FOR, OWNERS_EMAIL, TRIES
 from agentphone_mcp.sandbox.terminal import line
 
 NEW = "grace@example.com"

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from agentphone_mcp.sandbox import Sandbox
-from agentphone_mcp.sandbox.postman import signed
+from agentphone_mcp.sandbox.webhooks.sender import signed
 
 Order = Callable[..., Awaitable[dict[str, Any]]]
 SetHook = Callable[..., Awaitable[None]]

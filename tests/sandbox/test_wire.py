@@ -9,11 +9,11 @@ import httpx
 import pytest
 
 from agentphone_mcp.api.agents import AgentFields
+from agentphone_mcp.api.api_key import ApiKey
 from agentphone_mcp.api.client import ApiClient
 from agentphone_mcp.api.errors import BadRequest, Conflict, Forbidden, NotFound, PaymentRequired, StatusError
-from agentphone_mcp.api.key import ApiKey
 from agentphone_mcp.sandbox import Sandbox, running
-from agentphone_mcp.sandbox.wire import ANSWERS, SHAPES, WIRES, Wire
+from agentphone_mcp.sandbox.http.api_versions import ANSWERS, SHAPES, WIRES, Wire
 
 ADA = "+14155550142"
 GROUPS = {"groupId", "groupName", "groupIconUrl", "participants"}

@@ -7,7 +7,7 @@ import pytest
 from mcp.shared.exceptions import MCPError
 from mcp_types import ElicitResult, InputRequiredResult
 
-from agentphone_mcp.guard.destinations import Destinations
+from agentphone_mcp.policy.destinations import Destinations
 
 TEXT = {"agent_id": "agt_frontdesk", "to_number": "+14155559999", "body": "See you.", "confirm": True}
 YES = ElicitResult(action="accept", content={"allow": True})

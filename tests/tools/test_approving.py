@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from mcp_types import ElicitResult, ErrorData
 
-from agentphone_mcp.guard.limits import Limits
+from agentphone_mcp.policy.limits import Limits
 
 URL, OTHER_URL = "https://example.com/hook", "https://example.org/hook"
 CALL = {"agent_id": "agt_frontdesk", "to_number": "+14155559999", "prompt": "Confirm the visit.", "confirm": True}

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from agentphone_mcp.guard.untrusted import mark
+from agentphone_mcp.policy.untrusted import mark
 
 NO_IDS = {
     "dots": "../agents/x",

@@ -5,8 +5,8 @@ import re
 import pytest
 
 from agentphone_mcp.api.agents import Agent
-from agentphone_mcp.guard.untrusted import mark
-from agentphone_mcp.tools.placing import numbers_of
+from agentphone_mcp.features.tools.call_previews import numbers_of
+from agentphone_mcp.policy.untrusted import mark
 
 FRIEND = "+14155559999"
 UNANSWERED = "+14155550102"

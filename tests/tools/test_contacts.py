@@ -2,7 +2,7 @@
 
 import pytest
 
-from agentphone_mcp.guard.untrusted import mark
+from agentphone_mcp.policy.untrusted import mark
 
 
 async def test_contacts_are_listed(assistant) -> None:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from agentphone_mcp.guard.limits import Limits
-from agentphone_mcp.guard.rates import Rates, cost_of_seconds
+from agentphone_mcp.policy.limits import Limits
+from agentphone_mcp.policy.pricing import Rates, cost_of_seconds
 
 CALL = {"agent_id": "agt_frontdesk", "confirm": True}
 SAM, BUSY = "+14155559999", "+14155550101"

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from agentphone_mcp.guard.destinations import Destinations, read_countries, read_recipients
+from agentphone_mcp.policy.destinations import Destinations, read_countries, read_recipients
 
 LONDON, SAM, ADA = "+442079460958", "+14155559999", "+14155550142"
 CALL = ("place_call", {"agent_id": "agt_frontdesk", "prompt": "Ask."})

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from agentphone_mcp.sandbox.faults import parse
+from agentphone_mcp.sandbox.http.faults import parse
 
 LIVE_KEY = "sk_live_not_a_real_key_0042"
 READ = ("get_agent", {"agent_id": "agt_1"}, "GET /v1/agents/agt_1")

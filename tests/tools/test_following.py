@@ -7,8 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
-from agentphone_mcp.guard.untrusted import mark
-from agentphone_mcp.sandbox.faults import parse
+from agentphone_mcp.policy.untrusted import mark
+from agentphone_mcp.sandbox.http.faults import parse
 
 CALL = {"agent_id": "agt_frontdesk", "confirm": True}
 FRIEND, TALKATIVE, UNANSWERED, BUSY = "+14155559999", "+14155550109", "+14155550102", "+14155550101"

@@ -6,8 +6,8 @@ from typing import Any
 import httpx
 import pytest
 
+from agentphone_mcp.features.tools.catalog import CATALOG
 from agentphone_mcp.sandbox import Sandbox
-from agentphone_mcp.tools.catalog import CATALOG
 
 URL = "https://example.com/hook"
 

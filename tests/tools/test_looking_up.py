@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 from agentphone_mcp.api.errors import ApiError
-from agentphone_mcp.guard.entries import Entry, Found, Length
-from agentphone_mcp.tools.looking_up import digest, length_of, look_up
+from agentphone_mcp.features.tools.lookups import digest, length_of, look_up
+from agentphone_mcp.policy.ledger.records import Entry, Found, Length
 
 NOW = datetime(2026, 11, 20, 20, 0, tzinfo=UTC)
 SAM, OTHER = "+14155559999", "+14155559998"

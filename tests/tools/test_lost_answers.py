@@ -7,7 +7,7 @@ import anyio
 import pytest
 
 from agentphone_mcp.sandbox import Fault
-from agentphone_mcp.sandbox.state import Account
+from agentphone_mcp.sandbox.data.models import Account
 
 BUY = {"area_code": "212", "confirm": True}
 CALL = {"agent_id": "agt_frontdesk", "to_number": "+14155559999", "prompt": "Confirm the visit.", "confirm": True}

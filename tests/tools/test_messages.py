@@ -5,7 +5,7 @@ from datetime import timedelta
 import httpx
 import pytest
 
-from agentphone_mcp.guard.untrusted import mark
+from agentphone_mcp.policy.untrusted import mark
 
 FRIEND = "+14155559999"
 

@@ -9,7 +9,7 @@ import pytest
 from mcp.client import Client
 from mcp_types import Completion, PromptReference, ResourceTemplateReference
 
-from agentphone_mcp.tools.naming import Names, label, plain_id
+from agentphone_mcp.features.completion import Names, label, plain_id
 
 LIVE_KEY = "sk_live_not_a_real_key_0042"
 ERAS = pytest.mark.parametrize("mode", ["auto", "legacy"], ids=["modern", "legacy"])

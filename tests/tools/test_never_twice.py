@@ -13,12 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mcp.client import Client
 
-from agentphone_mcp.api.key import ApiKey
-from agentphone_mcp.config import Config
-from agentphone_mcp.guard.entries import Entry
-from agentphone_mcp.guard.ledger import Ledger
-from agentphone_mcp.guard.limits import Limits
-from agentphone_mcp.server import create_server
+from agentphone_mcp.api.api_key import ApiKey
+from agentphone_mcp.config.config import Config
+from agentphone_mcp.policy.ledger.ledger import Ledger
+from agentphone_mcp.policy.ledger.records import Entry
+from agentphone_mcp.policy.limits import Limits
+from agentphone_mcp.server.server import create_server
 
 NO_LIMITS = Limits.parse(
     "calls=off,calls_to_one_number=off,web_calls=off,messages=off,messages_to_one_number=off,numbers=off,spend=off"

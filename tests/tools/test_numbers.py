@@ -5,7 +5,7 @@ from datetime import timedelta
 import httpx
 import pytest
 
-from agentphone_mcp.guard.limits import Limits
+from agentphone_mcp.policy.limits import Limits
 
 
 async def test_numbers_are_listed_with_their_agent_and_whether_they_may_text(assistant, rows_of) -> None:

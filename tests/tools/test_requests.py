@@ -7,7 +7,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from agentphone_mcp.tools.catalog import ALL_NAMES, CATALOG
+from agentphone_mcp.features.tools.catalog import ALL_NAMES, CATALOG
 
 TRIAL = runpy.run_path(str(Path(__file__).parents[1] / "golden" / "trial.py"))
 REQUESTS: list[dict[str, Any]] = TRIAL["requests"]()

@@ -14,9 +14,10 @@ from mcp.client.stdio import StdioServerParameters
 from mcp.shared.exceptions import MCPError
 from mcp_types import ResourceTemplateReference
 
-from agentphone_mcp.config import TOOLSETS, Config
-from agentphone_mcp.guard.untrusted import mark
-from agentphone_mcp.server import create_server
+from agentphone_mcp.config.config import Config
+from agentphone_mcp.policy.untrusted import mark
+from agentphone_mcp.server.server import create_server
+from agentphone_mcp.variables import TOOLSETS
 
 LIVE_KEY = "sk_live_not_a_real_key_0042"
 ERAS = pytest.mark.parametrize("mode", ["auto", "legacy"], ids=["modern", "legacy"])

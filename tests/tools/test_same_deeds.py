@@ -6,8 +6,8 @@ from typing import Any
 import httpx
 import pytest
 
-from agentphone_mcp.guard.limits import Limits
-from agentphone_mcp.sandbox.faults import parse
+from agentphone_mcp.policy.limits import Limits
+from agentphone_mcp.sandbox.http.faults import parse
 
 CALL = {"agent_id": "agt_frontdesk", "to_number": "+14155559999", "confirm": True}
 TEXT = {"agent_id": "agt_frontdesk", "to_number": "+14155559999", "body": "A table at the café.", "confirm": True}

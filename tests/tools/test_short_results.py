@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from agentphone_mcp.api.contacts import Contact
-from agentphone_mcp.guard.untrusted import mark
-from agentphone_mcp.tools.results import without
+from agentphone_mcp.features.presentation.lists import without
+from agentphone_mcp.policy.untrusted import mark
 
 MOST_BYTES = 4_775
 """The vendor's own server takes 6,428 for the same account and as many voices, with fewer of the ids."""

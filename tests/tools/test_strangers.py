@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from agentphone_mcp.guard.untrusted import mark
+from agentphone_mcp.policy.untrusted import mark
 from agentphone_mcp.sandbox import Sandbox
 
 ORDER = (

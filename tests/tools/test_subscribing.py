@@ -16,13 +16,13 @@ from mcp.client.subscriptions import ListenNotSupportedError
 from mcp.shared.exceptions import MCPDeprecationWarning, MCPError
 from mcp_types import ResourceUpdatedNotification
 
-from agentphone_mcp.api.key import ApiKey
-from agentphone_mcp.config import Config
-from agentphone_mcp.hosting.serve import web_server
-from agentphone_mcp.hosting.settings import HttpSettings
-from agentphone_mcp.listening import listening
+from agentphone_mcp.api.api_key import ApiKey
+from agentphone_mcp.config.config import Config
+from agentphone_mcp.config.http import HttpSettings
 from agentphone_mcp.sandbox import Sandbox
-from agentphone_mcp.switchboard import Switchboard
+from agentphone_mcp.server.accounts import Switchboard
+from agentphone_mcp.server.http.serve import web_server
+from agentphone_mcp.system.sockets import listening
 
 # The older era's methods are deprecated, and served all the same.
 pytestmark = pytest.mark.filterwarnings(f"ignore::{MCPDeprecationWarning.__module__}.MCPDeprecationWarning")
@@ -251,7 +251,7 @@ async def test_a_call_that_is_over_opens_no_stream(connect_to, answering, mode) 
 
 async def test_an_older_client_has_its_share_of_subscriptions_and_no_more(connect_to, answering, monkeypatch) -> None:
     """One too many is told what to do, and asks nothing of the API."""
-    monkeypatch.setattr("agentphone_mcp.tools.subscribing._MOST", 2)
+    monkeypatch.setattr("agentphone_mcp.features.subscriptions._MOST", 2)
     line = Line()
     line.status = "completed"
     recorder = answering(line)
@@ -269,7 +269,7 @@ async def test_an_older_client_has_its_share_of_subscriptions_and_no_more(connec
 
 async def test_a_newer_client_is_told_where_its_share_ends(connect_to, answering, monkeypatch) -> None:
     """What is beyond it is left out, and the API not asked about it."""
-    monkeypatch.setattr("agentphone_mcp.tools.subscribing._MOST", 2)
+    monkeypatch.setattr("agentphone_mcp.features.subscriptions._MOST", 2)
     line = Line()
     line.status = "completed"
     recorder = answering(line)

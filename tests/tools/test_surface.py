@@ -11,8 +11,9 @@ import jsonschema
 import pytest
 from mcp.client import Client
 
-from agentphone_mcp.config import TOOLSETS, Config
-from agentphone_mcp.server import create_server
+from agentphone_mcp.config.config import Config
+from agentphone_mcp.server.server import create_server
+from agentphone_mcp.variables import TOOLSETS
 
 REGENERATE = Path(__file__).parents[1] / "golden" / "regenerate.py"
 MOST_BYTES = 13_000

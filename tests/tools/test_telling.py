@@ -10,15 +10,15 @@ from agentphone_mcp.api.calls import Call, CallWithTranscript, Turn, WebCall
 from agentphone_mcp.api.contacts import Contact
 from agentphone_mcp.api.messages import Conversation, ConversationWithMessages, Message
 from agentphone_mcp.api.models import Wire
-from agentphone_mcp.api.secrets import Secrets
+from agentphone_mcp.api.redaction import Secrets
 from agentphone_mcp.api.webhooks import Delivery, Webhook, WebhookTest
-from agentphone_mcp.guard.gate import Outcome
-from agentphone_mcp.guard.untrusted import mark
-from agentphone_mcp.tools.calls import TranscriptPage
-from agentphone_mcp.tools.explain import Failed
-from agentphone_mcp.tools.following import Followed
-from agentphone_mcp.tools.results import Cell, Listed, ListedTable, Table, table
-from agentphone_mcp.tools.telling import told
+from agentphone_mcp.features.live.following import Followed
+from agentphone_mcp.features.presentation.error_messages import Failed
+from agentphone_mcp.features.presentation.lists import Cell, Listed, ListedTable, Table, table
+from agentphone_mcp.features.presentation.serialization import told
+from agentphone_mcp.features.tools.calls import TranscriptPage
+from agentphone_mcp.policy.gate import Outcome
+from agentphone_mcp.policy.untrusted import mark
 
 SECRET = "whsec_0123456789abcdef"
 RAW, CLEAN = "Hi\u200b\x1b[31m there", "Hi there"

@@ -1,0 +1,131 @@
+"""allowlist."""
+
+import ipaddress
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from agentphone_mcp.api.api_key import ApiKey, KeyRuleBroken, mask_keys
+
+if TYPE_CHECKING:
+    import httpx
+
+
+VENDOR_HOSTS = ("api.agentphone.to", "api.agentphone.ai")
+
+
+DEFAULT_BASE_URL = f"https://{VENDOR_HOSTS[0]}"
+
+
+API_ROOT = "/v1/"
+
+
+SIGN_UP_ROOT = "/v0/agent/"
+"""What is asked without a key, by whoever has none yet."""
+
+
+# httpx resolves a plain `..` itself; these would be resolved by some server on the way.
+_PATH_TRICKS = (b"..", b"%2e", b"%2f", b"%5c", b"%25", b"\\")
+
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+_ORIGIN = re.compile(r"((?i:https?))://((?i:[a-z0-9.-]+|\[[0-9a-f:.]+\]))(?::([0-9]*))?(?:/|/v1|/v1/)?")
+"""An origin and nothing more, but for the `/v1` that many write."""
+
+
+@dataclass(frozen=True)
+class Allowlist:
+    """Where requests of one server may go: the vendor's two hosts, or one loopback origin, and there below `root`.
+
+    Attributes:
+        scheme: http or https.
+        host: the base URL's, in lower case; of an IPv6 address without brackets.
+        port: None for the scheme's own.
+        root: what every path begins with.
+    """
+
+    scheme: str
+    host: str
+    port: int | None = None
+    root: str = API_ROOT
+
+    @classmethod
+    def for_base(cls, base_url: str, key: ApiKey | None) -> "Allowlist":
+        """Check a configured base URL and the key that would go with it.
+
+        Raises:
+            KeyRuleBroken: if the URL is neither of the vendor's hosts over https on port 443, nor a loopback address
+                whose key does not begin with `sk_live_`.
+        """
+        shown = mask_keys(key.cut_from(base_url) if key else base_url)
+        scheme, host, port = _plain_origin(base_url, shown)
+        if host in VENDOR_HOSTS and (scheme, port) == ("https", None):
+            return cls(scheme, host)
+        if not is_loopback(host):
+            raise KeyRuleBroken(
+                f"the base URL must be https on {' or '.join(VENDOR_HOSTS)}, or a loopback address: not {shown!r}"
+            )
+        if key is not None and key.is_live:
+            raise KeyRuleBroken("a key that begins with sk_live_ goes to the vendor's hosts only, not to loopback")
+        return cls(scheme, host, port)
+
+    @classmethod
+    def for_sign_up(cls, base_url: str) -> "Allowlist":
+        """Check a configured base URL for requests without a key, which may go to sign-up alone.
+
+        Raises:
+            KeyRuleBroken: as for requests with one: the answer brings a key.
+        """
+        return replace(cls.for_base(base_url, None), root=SIGN_UP_ROOT)
+
+    @property
+    def base(self) -> str:
+        """The base URL: an origin and a slash."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.scheme}://{host}{'' if self.port is None else f':{self.port}'}/"
+
+    @property
+    def is_local(self) -> bool:
+        """Whether this is a sandbox on this machine and not the vendor."""
+        return self.host not in VENDOR_HOSTS
+
+    def admits(self, url: "httpx.URL") -> bool:
+        """Whether a request may be sent to this URL."""
+        path = url.raw_path.partition(b"?")[0]
+        tricked = any(trick in path.lower() for trick in _PATH_TRICKS)
+        if url.userinfo or tricked or not path.startswith(self.root.encode()):
+            return False
+        # As it goes over the wire: httpx's `host` decodes punycode, and fails on what is none.
+        host = url.raw_host.decode("ascii")
+        if self.is_local:
+            return (url.scheme, host, url.port) == (self.scheme, self.host, self.port)
+        return url.scheme == "https" and host in VENDOR_HOSTS and url.port in (None, 443)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host, by its name or its address, is this very machine."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _plain_origin(base_url: str, shown: str) -> tuple[str, str, int | None]:
+    """Read scheme, host and port, and nothing else: what could mislead a reader or a parser is refused."""
+    try:
+        parts = urlsplit(base_url)
+        port = parts.port
+    except ValueError as broken:
+        raise KeyRuleBroken(f"the base URL {shown!r} cannot be read") from broken
+    # Two readings must agree on an ASCII URL that is an origin and nothing more.
+    written = _ORIGIN.fullmatch(base_url) if base_url.isascii() else None
+    if not written or (parts.scheme, parts.hostname) != (written[1].lower(), written[2].lower().strip("[]")):
+        raise KeyRuleBroken(f"the base URL must be only https and a host: not {shown!r}")
+    if port != (int(written[3]) if written[3] else None):
+        raise KeyRuleBroken(f"the base URL must be only https and a host: not {shown!r}")
+    return parts.scheme, parts.hostname or "", None if port == _DEFAULT_PORTS[parts.scheme] else port

@@ -1,0 +1,159 @@
+"""What the API says to this key: whether it answers, how fast, by which clock, and what the plan has left."""
+
+from collections.abc import Iterable
+from statistics import median
+
+from agentphone_mcp.api import errors
+from agentphone_mcp.api.account import Usage
+from agentphone_mcp.api.allowlist import Allowlist
+from agentphone_mcp.api.api_key import mask_keys
+from agentphone_mcp.api.auth import proxy_for
+from agentphone_mcp.api.client import ApiClient
+from agentphone_mcp.api.pool import PooledConnections
+from agentphone_mcp.commands.doctor.finding import Finding, failure, ok, skipped, warning
+from agentphone_mcp.commands.doctor.key import FoundKey
+from agentphone_mcp.commands.doctor.network_errors import cause_of
+from agentphone_mcp.commands.doctor.probe import Watched
+from agentphone_mcp.commands.doctor.webhooks import check_webhooks
+
+_SAMPLES = 3
+_A_MINUTE = 60.0
+_FIVE_MINUTES = 300.0
+_PATIENCE = 15.0
+NEEDS_THE_API = ("account", "limits", "clock", "webhooks")
+_NEEDS_AN_ANSWER = ("account", "limits", "webhooks")
+_NO_API = "Sign in to the network if it asks for that in a browser, and check the proxy and AGENTPHONE_BASE_URL"
+
+
+async def check_account(allowlist: Allowlist, found: FoundKey, sub_account: str | None, within: float) -> list[Finding]:
+    """Ask the API a few questions that change nothing, each once.
+
+    Args:
+        allowlist: where the API is.
+        found: the key, and where it comes from for whoever has to correct it.
+        sub_account: the child account that requests are scoped to.
+        within: seconds that one answer may take.
+    """
+    watched = Watched(PooledConnections(proxy_for(allowlist)))
+    api = ApiClient(
+        allowlist.base,
+        found.key,
+        sub_account=sub_account,
+        timeout=min(within, _PATIENCE),
+        inner=watched,
+        tries=1,
+    )
+    async with api:
+        try:
+            usage = [await api.account.usage() for _ in range(_SAMPLES)][-1]
+        except errors.ApiError as error:
+            said = _refused(error, watched, found, is_local=allowlist.is_local)
+            named = {finding.check for finding in said}
+            rest = [skipped(check, "the API has to answer first") for check in _NEEDS_AN_ANSWER if check not in named]
+            return [*said, *rest, *_clock(watched)]
+        told = [_answers(watched), ok("account", f"the key is accepted{_plan(usage)}"), *_limits(usage)]
+        return [*told, *_clock(watched), *await check_webhooks(api)]
+
+
+def _answers(watched: Watched) -> Finding:
+    ms = round(median(watched.seconds) * 1000)
+    return ok("API", f"answers in {ms} ms, the median of {len(watched.seconds)}", ms=ms)
+
+
+def _refused(error: errors.ApiError, watched: Watched, found: FoundKey, *, is_local: bool) -> list[Finding]:
+    """Tell an API that says no from one that is not there, and from something else in its place."""
+    if watched.lost is not None or error.status is None:
+        cause = cause_of(watched.lost or error, is_local=is_local)
+        return [failure("API", f"the API {cause.said}", cause.remedy)]
+    status = error.status
+    if isinstance(error, errors.DestinationRefused):
+        return [failure("API", f"something answers in its place: {error.detail}", _NO_API, http_status=status)]
+    if "json" not in watched.kind:
+        kind = mask_keys(watched.kind.partition(";")[0]) or "nothing"
+        said = f"something answers in its place: status {status} with {kind} and no JSON"
+        return [failure("API", said, _NO_API, http_status=status)]
+    detail = f": {mask_keys(error.detail)}" if error.detail else ""
+    if isinstance(error, errors.UnreadableAnswer):
+        said = f"it answered {status}, but the JSON is not what AgentPhone documents"
+        return [
+            failure("API", said, "Check AGENTPHONE_BASE_URL, and look for a newer agentphone-mcp", http_status=status)
+        ]
+    if remedy := _of_the_account(error, found):
+        said = f"the API answers {status}{detail}"
+        return [_answers(watched), failure("account", said, remedy, http_status=status)]
+    said = f"it answered {status}{detail}"
+    when = "Try again in a moment, and ask AgentPhone's support if it goes on"
+    if isinstance(error, errors.RateLimited):
+        wait = f"{error.retry_after:.0f} seconds" if error.retry_after else "a minute"
+        when = f"Wait {wait} and try again: too much was asked with this key"
+    return [failure("API", said, when, http_status=status)]
+
+
+def _of_the_account(error: errors.ApiError, found: FoundKey) -> str | None:
+    match error:
+        case errors.Unauthorized():
+            ends = f" (it ends in {found.key.last_four})" if found.key.last_four else ""
+            return (
+                f"The key from {found.source}{ends} is wrong or revoked: put the one from AgentPhone's dashboard there"
+            )
+        case errors.PaymentRequired():
+            return "Top up the balance or add a payment method in AgentPhone's dashboard"
+        case errors.Forbidden():
+            return "Check what the key and AGENTPHONE_SUB_ACCOUNT may use in AgentPhone's dashboard"
+        case errors.NotFound():
+            return "Check AGENTPHONE_BASE_URL and AGENTPHONE_SUB_ACCOUNT"
+        case _:
+            return None
+
+
+def _plan(usage: Usage) -> str:
+    return f", the plan is {usage.plan.name}" if usage.plan and usage.plan.name else ""
+
+
+def _limits(usage: Usage) -> list[Finding]:
+    """What is used up, and otherwise how many numbers are."""
+    spent = list(_used_up(usage))
+    if spent:
+        remedy = "Release a number that nobody needs, or ask AgentPhone for a larger plan, before you want more"
+        return [warning("limits", said, remedy) for said in spent]
+    numbers = usage.numbers
+    if numbers is None or numbers.used is None:
+        return [ok("limits", "the API names none")]
+    of = f" of {numbers.limit}" if numbers.limit is not None else ""
+    return [ok("limits", f"{numbers.used}{of} numbers are used", numbers=numbers.used, limit=numbers.limit)]
+
+
+def _used_up(usage: Usage) -> Iterable[str]:
+    numbers, plan, stats = usage.numbers, usage.plan, usage.stats
+    used: list[tuple[float | None, int | None, str]] = []
+    used.append((numbers.used if numbers else None, _number_limit(usage), "numbers"))
+    if plan and stats:
+        used.append((stats.messages_30d, plan.messages_per_month, "messages of 30 days"))
+        used.append((stats.minutes_30d, plan.voice_minutes_per_month, "voice minutes of 30 days"))
+    for count, limit, what in used:
+        if count is not None and limit is not None and count >= limit:
+            yield f"{count:g} of {limit} {what} are used"
+
+
+def _number_limit(usage: Usage) -> int | None:
+    if usage.numbers and usage.numbers.limit is not None:
+        return usage.numbers.limit
+    return usage.plan.number_limit if usage.plan else None
+
+
+def _clock(watched: Watched) -> list[Finding]:
+    """Compare the clocks by the answer that took least: half of that is how wrong this can be."""
+    if not watched.ahead:
+        return [skipped("clock", "no answer told the time")]
+    ahead = min(zip(watched.seconds, watched.ahead, strict=False))[1]
+    said = f"this machine's is {_duration(abs(ahead))} {'ahead of' if ahead > 0 else 'behind'} the API's"
+    remedy = "Let the system set its clock by the network: webhook signatures and tokens are good for minutes only"
+    if abs(ahead) > _FIVE_MINUTES:
+        return [failure("clock", said, remedy, ahead_seconds=round(ahead, 1))]
+    if abs(ahead) > _A_MINUTE:
+        return [warning("clock", said, remedy, ahead_seconds=round(ahead, 1))]
+    return [ok("clock", "agrees with the API's", ahead_seconds=round(ahead, 1))]
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds / 60:.0f} minutes" if seconds >= 2 * _A_MINUTE else f"{seconds:.0f} seconds"

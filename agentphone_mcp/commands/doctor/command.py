@@ -1,0 +1,117 @@
+"""`agentphone-mcp doctor`: what is wrong when it is not working, for the person who wants it to."""
+
+import logging
+import os
+import signal
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import anyio
+import click
+from rich.console import Console
+
+from agentphone_mcp import __version__
+from agentphone_mcp.commands.doctor.finding import is_well
+from agentphone_mcp.commands.doctor.hosts import Look, check_hosts, host_keys
+from agentphone_mcp.commands.doctor.report import as_json, show
+from agentphone_mcp.commands.doctor.run import Patient, examine
+from agentphone_mcp.commands.doctor.settings import check_settings
+from agentphone_mcp.commands.install.hosts import HOSTS
+from agentphone_mcp.commands.install.locations import read_place
+from agentphone_mcp.commands.option_types import Amount
+from agentphone_mcp.config.config import ConfigError, read_state
+from agentphone_mcp.config.environment import complete_session_bus
+
+_STOPPING = ("SIGTERM", "SIGHUP", "SIGBREAK")
+
+
+@click.command()
+@click.option("--json", "is_json", is_flag=True, help="One JSON object.")
+@click.option("--base-url", help="Where the API is asked, instead of AGENTPHONE_BASE_URL.")
+@click.option("--state", help="Where the ledger is kept, instead of AGENTPHONE_STATE.")
+@click.option(
+    "--sandbox", is_flag=True, help="Ask an AgentPhone of its own on this machine, as AGENTPHONE_SANDBOX does."
+)
+@click.option("--hosts/--no-hosts", "with_hosts", default=True, help="Start what the hosts here would start, too.")
+@click.option("--host", type=click.Choice(list(HOSTS)), help="Of the hosts only this one, which must have an entry.")
+@click.option(
+    "--start-within",
+    type=Amount(1, 300),
+    default=30.0,
+    show_default=True,
+    help="Seconds in which the server of a host has to start and answer.",
+)
+def doctor(
+    is_json: bool,
+    base_url: str | None,
+    state: str | None,
+    sandbox: bool,
+    with_hosts: bool,
+    host: str | None,
+    start_within: float,
+) -> None:
+    """Say what is wrong when it is not working, and what to do about it.
+
+    It takes the settings of the server from the environment, asks the API only questions that change nothing, and ends
+    with status 1 when something failed.
+    """
+    # What the SDK says of a server that writes anything but the protocol is said in the report.
+    logging.getLogger("mcp").addHandler(logging.NullHandler())
+    given = {"AGENTPHONE_BASE_URL": base_url, "AGENTPHONE_STATE": state, "AGENTPHONE_SANDBOX": "1" if sandbox else None}
+    complete_session_bus(os.environ)
+    try:
+        read_state("")
+    except ConfigError as wrong:
+        raise click.ClickException(str(wrong)) from None
+    # What hosts start gets what they have, and nothing of our own options.
+    place = read_place(os.environ)
+    look = Look(place, _project(place.home), start_within)
+    hosts = partial(check_hosts, look, host) if with_hosts or host else None
+    environ = dict(place.environ) | {name: value for name, value in given.items() if value}
+    patient = Patient(environ, place, host_keys(look) if hosts else {})
+    with ExitStack() as stack:
+        if check_settings(patient.environ)[0].is_sandbox:
+            from agentphone_mcp.sandbox import running
+
+            box = stack.enter_context(running())
+            patient = replace(patient, sandbox=(box.url, box.key))
+        with _stopped_like_ctrl_c():
+            found = anyio.run(examine, patient, hosts)
+    if is_json:
+        click.echo(as_json(found, __version__))
+    else:
+        show(found, Console())
+    if not is_well(found):
+        click.get_current_context().exit(1)
+
+
+def _project(home: Path) -> Path:
+    """The folder one is in; a shell may stand in one that is gone."""
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        return home
+
+
+@contextmanager
+def _stopped_like_ctrl_c() -> Generator[None]:
+    """Let whoever ends us, or closes the terminal, end with us what we started: that is in sessions of its own."""
+    kinds = [getattr(signal, name) for name in _STOPPING if hasattr(signal, name)]
+    # Whoever started us with `nohup` wants it to go on.
+    kinds = [kind for kind in kinds if signal.getsignal(kind) is not signal.SIG_IGN]
+    before = [(kind, signal.signal(kind, _interrupt)) for kind in kinds]
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # As in what a script has started in the background: asyncio ends in order by this signal alone.
+        before.append((signal.SIGINT, signal.signal(signal.SIGINT, signal.default_int_handler)))
+    try:
+        yield
+    finally:
+        for kind, handler in before:
+            signal.signal(kind, handler)
+
+
+def _interrupt(*_: object) -> None:
+    signal.raise_signal(signal.SIGINT)

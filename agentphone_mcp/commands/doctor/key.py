@@ -1,0 +1,144 @@
+"""The key that the server would use here: where it comes from, and what is odd about it; never the key itself."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from agentphone_mcp.api.allowlist import Allowlist
+from agentphone_mcp.api.api_key import ApiKey, KeyRuleBroken
+from agentphone_mcp.commands.doctor.finding import Finding, failure, ok, warning
+from agentphone_mcp.config.config import ConfigError
+from agentphone_mcp.config.environment import read_key
+from agentphone_mcp.config.keychain import NoKeychain
+from agentphone_mcp.variables import KEY_FILE_VARIABLE, KEY_VARIABLE
+
+Keychain = Callable[[str], ApiKey | None]
+KEYCHAIN = "the system's keychain"
+_GET_ONE = (
+    f"Run `agentphone-mcp login`, or set {KEY_VARIABLE} to the key from AgentPhone's dashboard; --sandbox needs none"
+)
+_NOT_OF_THE_VENDOR = ("sk_sandbox_", "sk_test_")
+_QUOTES = "\"'`“”‘’„«»"
+
+
+@dataclass(frozen=True)
+class FoundKey:
+    """A key and the place where it was found, such as `AGENTPHONE_API_KEY`."""
+
+    key: ApiKey
+    source: str
+
+
+def check_key(
+    environ: Mapping[str, str],
+    allowlist: Allowlist | None,
+    *,
+    keychain: Keychain | None = None,
+    hosts: Mapping[str, str | None] | None = None,
+) -> tuple[FoundKey | None, Finding]:
+    """Find the key as serving does, and say where it comes from with its last four characters.
+
+    Args:
+        environ: the variables.
+        allowlist: where the key would go; None where the base URL is refused.
+        keychain: finds the key that `login` kept for a base URL; None where it is to be left alone.
+        hosts: the key that stands in the entry of a host, by its title; None where the host keeps it by itself.
+
+    Returns:
+        the key, if it may be used, and what is said of it.
+    """
+    source = KEY_FILE_VARIABLE if environ.get(KEY_FILE_VARIABLE, "").strip() else KEY_VARIABLE
+    try:
+        key = read_key(environ)
+    except ConfigError as wrong:
+        odd = _oddity(_text(environ))
+        said = f"{source}: {odd}" if odd else str(wrong)
+        return None, failure("key", said, _how_to_mend(source, said))
+    why = ""
+    if key is None and keychain and allowlist:
+        source = KEYCHAIN
+        try:
+            key = keychain(allowlist.base)
+        except NoKeychain as cannot:
+            why = f", and the system's keychain cannot be asked: {cannot}"
+    if key is None:
+        return _of_a_host(hosts or {}, allowlist, _why_not_set(environ) + why)
+    return _judged(FoundKey(key, source), allowlist)
+
+
+def _of_a_host(
+    hosts: Mapping[str, str | None], allowlist: Allowlist | None, why: str
+) -> tuple[FoundKey | None, Finding]:
+    """Where this shell has none: a host's entry may have brought its own, which then is the one to look at."""
+    for title, text in hosts.items():
+        try:
+            if text:
+                return _judged(FoundKey(ApiKey(text), f"the entry of {title}"), allowlist)
+        except KeyRuleBroken as broken:
+            remedy = f"Correct it in the file of {title}, or run `agentphone-mcp login` and take it out of there"
+            return None, failure("key", f"the entry of {title}: {_oddity(text or '') or broken}", remedy)
+    if hosts:
+        said = f"there is none in this shell; {', '.join(hosts)} keeps one by itself, which is not looked at"
+        return None, warning("key", said, f"Set {KEY_VARIABLE} here and run this again to have it looked at")
+    return None, failure("key", f"there is none: {why}", _GET_ONE)
+
+
+def _why_not_set(environ: Mapping[str, str]) -> str:
+    """What the server takes for no key: nothing, or what a host or a shell left of a reference."""
+    for name in (KEY_VARIABLE, KEY_FILE_VARIABLE):
+        if environ.get(name, "").strip():
+            return f"{name} holds a placeholder that was not filled in"
+    return f"{KEY_VARIABLE} and {KEY_FILE_VARIABLE} are not set"
+
+
+def _judged(found: FoundKey, allowlist: Allowlist | None) -> tuple[FoundKey | None, Finding]:
+    judged = _told(found, allowlist)
+    return None if judged.status == "failure" else found, judged
+
+
+def _told(found: FoundKey, allowlist: Allowlist | None) -> Finding:
+    facts = {"source": found.source, "last_four": found.key.last_four}
+    said = f"from {found.source}, ends in {found.key.last_four or 'too few characters to show'}"
+    if allowlist is None:
+        return ok("key", said, **facts)
+    try:
+        Allowlist.for_base(allowlist.base, found.key)
+    except KeyRuleBroken as broken:
+        remedy = "Unset AGENTPHONE_BASE_URL to use this key, or take the sandbox's own key"
+        return failure("key", f"{said}, but {broken}", remedy, **facts)
+    if not allowlist.is_local and found.key.reveal().startswith(_NOT_OF_THE_VENDOR):
+        remedy = "Take the sk_live_ key from AgentPhone's dashboard, or practise with --sandbox, which needs none"
+        return warning("key", f"{said}, but it is a sandbox's or a test key and the real API is asked", remedy, **facts)
+    return ok("key", said, **facts)
+
+
+def _oddity(text: str) -> str | None:
+    """What is wrong with a text that is no key, more closely than the rule that it breaks."""
+    if not text:
+        return None
+    if text[0] in _QUOTES or text[-1] in _QUOTES:
+        return "the key stands in quotes, which are no part of it"
+    if text.casefold().startswith("bearer"):
+        return "the key begins with the word Bearer, which is no part of it"
+    if any(character.isspace() for character in text):
+        return "there is a space or a line break within the key"
+    return None
+
+
+def _text(environ: Mapping[str, str]) -> str:
+    """What stands where the key should be; read_key has said already why it cannot be read, if so."""
+    file = environ.get(KEY_FILE_VARIABLE, "").strip()
+    try:
+        text = Path(file).expanduser().read_text(encoding="utf-8-sig") if file else environ.get(KEY_VARIABLE, "")
+    except (OSError, ValueError, RuntimeError):
+        return ""
+    return text.strip()
+
+
+def _how_to_mend(source: str, said: str) -> str:
+    if "both set" in said:
+        return f"Unset {KEY_FILE_VARIABLE}, or {KEY_VARIABLE}"
+    if "cannot be read" in said or "is empty" in said:
+        return f"Write the key into that file and let it be read by you alone, or unset {KEY_FILE_VARIABLE}"
+    where = "that file" if source == KEY_FILE_VARIABLE else KEY_VARIABLE
+    return f"Copy the key from AgentPhone's dashboard into {where} as it is, without quotes, spaces or Bearer"

@@ -1,0 +1,95 @@
+"""Whether the ledger can be written: without it no call is placed and no text is sent."""
+
+import os
+import shutil
+from functools import partial
+from pathlib import Path
+
+import anyio
+from anyio.to_thread import run_sync
+
+from agentphone_mcp.commands.doctor.finding import Finding, failure, ok, warning
+from agentphone_mcp.policy.ledger.handle import Books
+from agentphone_mcp.policy.ledger.location import IN_MEMORY, LedgerUnavailable, is_url
+
+_PATIENCE = 30.0
+_LEAST_FREE = 10 * 2**20
+"""Bytes on its disk below which the ledger is about to fail."""
+_ELSEWHERE = "Let AGENTPHONE_STATE name a folder in which you may write"
+
+
+async def check_ledger(state: str, least_free: int = _LEAST_FREE) -> list[Finding]:
+    """Open the ledger as the server would, and count what is in doubt; where there is none yet, none is made.
+
+    Args:
+        state: a folder, a SQLAlchemy URL, or `IN_MEMORY`.
+        least_free: bytes that its disk must have free.
+    """
+    if state == IN_MEMORY:
+        return [ok("ledger", "in memory only, as with every sandbox")]
+    try:
+        with anyio.fail_after(_PATIENCE):
+            return await run_sync(partial(_look, state, least_free), abandon_on_cancel=True)
+    except TimeoutError:
+        remedy = "Check that the database is reached from here, and that no other process holds it"
+        return [failure("ledger", f"it does not answer within {_PATIENCE:.0f} seconds", remedy)]
+    except LedgerUnavailable as broken:
+        return [failure("ledger", f"{broken.place}: {broken.reason}", _remedy(broken, state))]
+
+
+def _look(state: str, least_free: int) -> list[Finding]:
+    books = Books(state)
+    try:
+        folder = None if is_url(state) else _nearest(Path(state).expanduser())
+        full = [] if folder is None else _free(folder, least_free)
+        if not books.may_exist:
+            return _beside(full, _not_there_yet(state, folder))
+        ledger = books.open()
+        ledger.try_out()
+        entries = ledger.entries()
+    finally:
+        books.close()
+    doubtful = sum(entry.outcome == "unknown" for entry in entries)
+    if doubtful:
+        said = f"opens and can be written, but of {doubtful} of {len(entries)} deeds nobody knows the outcome"
+        remedy = "Look at them with `agentphone-mcp ledger`; the assistant settles them when it looks again"
+        return _beside(full, warning("ledger", said, remedy, deeds=len(entries), unknown=doubtful))
+    return _beside(full, ok("ledger", f"opens and can be written, {len(entries)} rows", deeds=len(entries), unknown=0))
+
+
+def _beside(full: list[Finding], told: Finding) -> list[Finding]:
+    """Say nothing to be well on a disk that is full: the two lines would contradict each other."""
+    return full if full and told.status == "ok" else [told, *full]
+
+
+def _not_there_yet(state: str, folder: Path | None) -> Finding:
+    if folder is None:
+        return ok("ledger", "none yet; the first deed makes it")
+    if not folder.is_dir():
+        return failure("ledger", f"{state} cannot be made: {folder} is a file and no folder", _ELSEWHERE)
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return failure("ledger", f"{state} cannot be made: you may not write in {folder}", _ELSEWHERE)
+    return ok("ledger", f"none yet; the first deed makes it in {state}")
+
+
+def _free(folder: Path, least_free: int) -> list[Finding]:
+    free = shutil.disk_usage(folder).free
+    if free >= least_free:
+        return []
+    remedy = "Make room on that disk, or let AGENTPHONE_STATE name a folder on another"
+    return [failure("ledger", f"the disk of {folder} is full: {free // 2**20} MB are free", remedy, free_bytes=free)]
+
+
+def _nearest(folder: Path) -> Path:
+    """The folder, or what is there of the way to it."""
+    return folder if folder.exists() or folder.parent == folder else _nearest(folder.parent)
+
+
+def _remedy(broken: LedgerUnavailable, state: str) -> str:
+    if "not a database" in broken.reason or "malformed" in broken.reason:
+        return "Move that file away, which loses what it knows, and the next deed makes a new one"
+    if "not installed" in broken.reason:
+        return "Install it, or let AGENTPHONE_STATE name a folder"
+    if is_url(state):
+        return "Check AGENTPHONE_STATE and whether the database runs and is reached from here"
+    return _ELSEWHERE

@@ -1,0 +1,153 @@
+"""The settings that a server would start with here, each looked at by itself: one that is wrong hides no other."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import partial
+from typing import Any, TypeVar
+
+import click
+
+from agentphone_mcp.api.allowlist import DEFAULT_BASE_URL, Allowlist
+from agentphone_mcp.api.api_key import mask_keys
+from agentphone_mcp.commands.doctor.finding import Finding, failure, ok, warning
+from agentphone_mcp.commands.install.entries import TOKEN_VARIABLE
+from agentphone_mcp.commands.options import serving_options
+from agentphone_mcp.config.config import Config, ConfigError
+from agentphone_mcp.config.environment import is_left_open, read_key, read_request_state_keys
+from agentphone_mcp.config.from_options import read_config, read_http_settings
+from agentphone_mcp.config.http import check_key
+from agentphone_mcp.variables import KEY_FILE_VARIABLE, KEY_VARIABLE
+
+Read = TypeVar("Read")
+_PREFIX = "AGENTPHONE_"
+# The options of `agentphone-mcp sandbox` have variables of their own, and these no option.
+_OF_OTHERS = ("AGENTPHONE_SANDBOX_",)
+_WITHOUT_OPTION = (
+    *(KEY_VARIABLE, KEY_FILE_VARIABLE, "AGENTPHONE_HTTP_STATE_KEY", "AGENTPHONE_HTTP_STATE_KEY_FILE"),
+    # Hosts read it, for the entry of a server elsewhere.
+    TOKEN_VARIABLE,
+)
+_DEFAULT_IS_RIGHT = "Unset AGENTPHONE_BASE_URL: without it the vendor's host is asked"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the checks need to know; a setting that is wrong stands at its default.
+
+    Attributes:
+        allowlist: where the API is; None where the base URL is refused.
+        sub_account: the child account that requests are scoped to.
+        timeout: seconds that one answer of the API may take.
+        state: where the ledger is kept: a folder, a SQLAlchemy URL, or `IN_MEMORY`.
+        has_keychain: whether the system's keychain may be asked for the key.
+        is_sandbox: whether the API is to be a sandbox of this process's own.
+        relays: whether each caller brings a key of their own.
+    """
+
+    allowlist: Allowlist | None
+    sub_account: str | None
+    timeout: float
+    state: str
+    has_keychain: bool
+    is_sandbox: bool
+    relays: bool
+
+
+def check_settings(environ: Mapping[str, str]) -> tuple[Settings, list[Finding]]:
+    """Read the settings as serving does, and find all that are wrong."""
+    defaults = _defaults()
+    given, wrong = _given(environ)
+    values = defaults | given
+
+    def read(*names: str) -> Config:
+        return read_config(defaults | {name: values[name] for name in names}, {})
+
+    address: list[str] = []
+    # One by one, with all others at their defaults.
+    configs = {name: _try(partial(read, name), address if name == "base_url" else wrong) for name in values}
+    _try(lambda: read_request_state_keys(environ), wrong)
+    account = configs["sub_account"]
+    http = _try(lambda: read_http_settings(values), wrong)
+    if http and http.auth == "relay":
+        _try(lambda: check_key(Config(read_key(environ), sub_account=account and account.sub_account), http), wrong)
+    settings = Settings(
+        allowlist=Allowlist.for_base(values["base_url"], None) if configs["base_url"] else None,
+        sub_account=account and account.sub_account,
+        timeout=values["timeout"],
+        state=read("state", "sandbox").state,
+        has_keychain=values["keychain"] == "on",
+        is_sandbox=values["sandbox"],
+        relays=http is not None and http.auth == "relay",
+    )
+    remedy = "Correct it where it is set, or unset it: then the default holds"
+    found = [failure("settings", said, remedy) for said in wrong] + _strangers(environ)
+    told = _address(values["base_url"], address, is_sandbox=settings.is_sandbox)
+    return settings, [*(found or [ok("settings", _said(environ))]), told]
+
+
+def _defaults() -> dict[str, Any]:
+    """What each option of serving is without a variable."""
+    with click.Context(_SERVING) as context:
+        defaults = {option.name or "": option.get_default(context) for option in _SERVING.params}
+    # What has no default has a marker of click's own.
+    return {name: value if isinstance(value, str | int | float) else None for name, value in defaults.items()}
+
+
+def _given(environ: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
+    """The value of each option of serving whose variable has one, and what click says of those that it cannot read."""
+    values: dict[str, Any] = {}
+    wrong: list[str] = []
+    with click.Context(_SERVING) as context:
+        for option in _SERVING.params:
+            variable = str(option.envvar)
+            text = environ.get(variable, "")
+            if is_left_open(text):
+                continue
+            try:
+                values[option.name or ""] = option.type_cast_value(context, text)
+            except click.BadParameter as bad:
+                wrong.append(f"{variable}: {mask_keys(bad.message).rstrip('.')}")
+    return values, wrong
+
+
+def _try(reading: Callable[[], Read], wrong: list[str]) -> Read | None:
+    try:
+        return reading()
+    except ConfigError as broken:
+        wrong.append(mask_keys(str(broken)))
+        return None
+
+
+def _strangers(environ: Mapping[str, str]) -> list[Finding]:
+    """Variables that look like ours and are none: a slip of the pen is otherwise not noticed at all."""
+    known = {str(option.envvar) for option in _SERVING.params} | set(_WITHOUT_OPTION)
+    found: list[Finding] = []
+    for name in sorted(environ):
+        if name.startswith(_PREFIX) and name not in known and not name.startswith(_OF_OTHERS):
+            near = get_close_matches(name, known, n=1)
+            remedy = f"Did you mean {near[0]}?" if near else "Unset it, or look for the right name in the README"
+            found.append(warning("settings", f"{name} is no setting, so nobody reads it", remedy))
+    return found
+
+
+def _address(url: str, wrong: list[str], *, is_sandbox: bool) -> Finding:
+    if is_sandbox:
+        return ok("base URL", "that of a sandbox on this machine")
+    if wrong:
+        return failure("base URL", wrong[0], _DEFAULT_IS_RIGHT)
+    if url == DEFAULT_BASE_URL:
+        return ok("base URL", url, base_url=url)
+    return ok("base URL", f"{url}, as AGENTPHONE_BASE_URL has it", base_url=url)
+
+
+def _said(environ: Mapping[str, str]) -> str:
+    ours = sorted(name for name in environ if name.startswith(_PREFIX))
+    return f"all can be read: {', '.join(ours)}" if ours else "all at their defaults"
+
+
+def _nothing(**_: object) -> None:
+    """Stands in for serving: only its options are read."""
+
+
+_SERVING = click.command()(serving_options(_nothing))

@@ -1,0 +1,269 @@
+"""`agentphone-mcp install`: our server in the hosts of this machine, for the person who uses them."""
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import click
+
+from agentphone_mcp.api.allowlist import DEFAULT_BASE_URL, is_loopback
+from agentphone_mcp.api.api_key import mask_keys
+from agentphone_mcp.commands.install import editing, files
+from agentphone_mcp.commands.install.entries import CannotEnter, entry, inputs
+from agentphone_mcp.commands.install.files import CannotChange, Change
+from agentphone_mcp.commands.install.hosts import HOSTS, Host
+from agentphone_mcp.commands.install.locations import Place, read_place
+from agentphone_mcp.commands.install.programs import ANYWHERE, NoProgram, Program, find_program, shared_program
+from agentphone_mcp.commands.install.setup import Wishes, set_up
+from agentphone_mcp.commands.options import KEYCHAIN
+from agentphone_mcp.config.config import ConfigError, read_state, read_toolsets
+from agentphone_mcp.config.environment import complete_session_bus
+from agentphone_mcp.variables import TOOLSETS
+
+_ALL = "all"
+
+
+@dataclass(frozen=True)
+class _Target:
+    """In which file of which host, and on whose machine."""
+
+    host: Host
+    file: Path
+    place: Place
+
+
+@click.command(epilog=f"Hosts: {', '.join(HOSTS)}.")
+@click.argument("host", required=False, metavar="[HOST]", type=click.Choice([*HOSTS, _ALL]))
+@click.option("--print", "only_print", is_flag=True, help="Show what would stand in the file, and change nothing.")
+@click.option(
+    "--project",
+    is_flag=False,
+    flag_value=".",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="[DIR]",
+    help="In the project in DIR, the current folder if left out, for all who work on it.",
+)
+@click.option("--file", type=click.Path(dir_okay=False, path_type=Path), help="In this file instead of the host's own.")
+@click.option("--read-only", is_flag=True, help="Only tools that change nothing.")
+@click.option("--toolsets", default="", help=f"Comma-separated: {', '.join(TOOLSETS)}; all if left out.")
+@click.option("--sandbox", is_flag=True, help="With an AgentPhone of its own: no account, no key, no money.")
+@click.option("--remote", metavar="URL", help="A server that runs elsewhere, by the URL of its /mcp.")
+@click.option("--key-file", metavar="PATH", help="Read the key from this file.")
+@click.option("--plain-key", is_flag=True, help="Write the key itself into the file, for whoever can read it.")
+@KEYCHAIN
+@click.option("--uninstall", is_flag=True, help="Take the server out again, and nothing else.")
+def install(
+    host: str | None,
+    only_print: bool,
+    project: Path | None,
+    file: Path | None,
+    read_only: bool,
+    toolsets: str,
+    sandbox: bool,
+    remote: str | None,
+    key_file: str | None,
+    plain_key: bool,
+    keychain: str,
+    uninstall: bool,
+) -> None:
+    """Install the server in HOST, or `all` that are found here; without HOST, choose from a menu.
+
+    Everything else in the host's file stays as it is, and a copy of the file is kept beside it.
+    """
+    wishes = Wishes(read_only, _toolsets(toolsets), sandbox, remote, key_file, plain_key, is_shared=project is not None)
+    _check(wishes, uninstall=uninstall, only_print=only_print, file=file, project=project)
+    place = read_place(os.environ)
+    complete_session_bus(os.environ)
+    is_kept = _is_kept if keychain == "on" else lambda: False
+    chosen = _chosen(host, place, uninstall=uninstall)
+    if file and len(chosen) > 1:
+        raise click.UsageError("--file is one host's: name that host")
+    failed = False
+    for one in chosen:
+        try:
+            targets = _targets(one, place, project, file, uninstall=uninstall)
+            for target in targets:
+                if uninstall:
+                    _uninstall(target)
+                elif only_print:
+                    _print(target, wishes, is_kept)
+                else:
+                    _install(target, wishes, is_kept)
+        except (CannotChange, CannotEnter, ConfigError, NoProgram) as cannot:
+            if len(chosen) == 1:
+                raise click.ClickException(str(cannot)) from None
+            click.echo(f"{one.title}: {cannot}.", err=True)
+            failed = True
+    if failed:
+        sys.exit(1)
+
+
+def _toolsets(text: str) -> tuple[str, ...]:
+    try:
+        chosen = read_toolsets(text)
+    except ConfigError as wrong:
+        raise click.BadParameter(str(wrong).partition(": ")[2], param_hint="'--toolsets'") from None
+    return () if chosen == TOOLSETS else chosen
+
+
+def _check(wishes: Wishes, *, uninstall: bool, only_print: bool, file: Path | None, project: Path | None) -> None:
+    """Refuse what does not go together.
+
+    Raises:
+        click.UsageError: with one sentence on it.
+    """
+    if uninstall and (only_print or wishes != Wishes(is_shared=wishes.is_shared)):
+        raise click.UsageError("--uninstall takes HOST, --project and --file alone")
+    if file and project:
+        raise click.UsageError("--file and --project are two places: keep one")
+    if wishes.is_shared and (wishes.plain_key or wishes.key_file):
+        raise click.UsageError("a project's file is shared, so no key and no path of yours belongs in it")
+    if only_print and wishes.plain_key:
+        raise click.UsageError("--print shows no key: leave --plain-key out")
+    if wishes.plain_key and wishes.key_file:
+        raise click.UsageError("--plain-key and --key-file are two ways: keep one")
+    if wishes.sandbox and (wishes.plain_key or wishes.key_file or wishes.remote):
+        raise click.UsageError("--sandbox needs neither a key nor a server elsewhere")
+    if wishes.remote is None:
+        return
+    if wishes.read_only or wishes.toolsets or wishes.key_file:
+        raise click.UsageError("a server that runs elsewhere is set up there: --remote takes --plain-key alone")
+    _check_remote(wishes.remote)
+
+
+def _check_remote(remote: str) -> None:
+    if not _is_address(remote):
+        raise click.UsageError("--remote takes a URL such as https://phone.example.com/mcp, without a password")
+    url = urlsplit(remote)
+    if url.scheme != "https" and not is_loopback(url.hostname or ""):
+        raise click.UsageError(
+            "over http anybody on the way could read the token, which can spend money: --remote takes https, or this "
+            "machine's own address"
+        )
+
+
+def _is_address(remote: str) -> bool:
+    try:
+        url = urlsplit(remote)
+        # Looking at the port finds out whether it is one.
+        is_whole = bool(url.hostname) and url.port != 0
+    except ValueError:
+        return False
+    has_blanks = any(letter.isspace() or not letter.isprintable() for letter in remote)
+    return url.scheme in ("http", "https") and is_whole and not has_blanks and not (url.username or url.password)
+
+
+def _chosen(named: str | None, place: Place, *, uninstall: bool) -> list[Host]:
+    found = [host for host in HOSTS.values() if host.is_installed(place)]
+    if named == _ALL:
+        if not found:
+            raise click.ClickException(f"no host was found here: name one of {', '.join(HOSTS)}")
+        return found
+    if named:
+        return [HOSTS[named]]
+    if not sys.stdin.isatty():
+        here = f"; found here: {', '.join(host.key for host in found)}" if found else ""
+        raise click.UsageError(f"name a host: one of {', '.join(HOSTS)}, or {_ALL}{here}")
+    return _asked(found, uninstall=uninstall)
+
+
+def _asked(found: list[Host], *, uninstall: bool) -> list[Host]:
+    listed = found + [host for host in HOSTS.values() if host not in found]
+    click.echo("From which host should AgentPhone be removed?" if uninstall else "Which host should have AgentPhone?")
+    wide = max(len(host.title) for host in listed)
+    for number, host in enumerate(listed, start=1):
+        click.echo(f"  {number}  {host.title:<{wide}}  {'found here' if host in found else ''}".rstrip())
+    numbers = [str(number) for number in range(1, len(listed) + 1)]
+    if len(found) > 1:
+        click.echo(f"  a  all {len(found)} that were found here")
+        numbers.append("a")
+    picked = click.prompt("Number", type=click.Choice(numbers), show_choices=False)
+    return found if picked == "a" else [listed[int(picked) - 1]]
+
+
+def _targets(host: Host, place: Place, project: Path | None, file: Path | None, *, uninstall: bool) -> list[_Target]:
+    if file:
+        return [_Target(host, Path(os.path.expanduser(file)), place)]
+    if project:
+        if host.project_file is None:
+            raise CannotEnter(f"{host.title} has no files of projects: leave --project out")
+        return [_Target(host, project / host.project_file, place)]
+    there = [each for each in host.user_files(place) if os.path.isfile(each)] if uninstall else []
+    return [_Target(host, each, place) for each in there or [host.user_file(place)]]
+
+
+def _program(target: _Target, wishes: Wishes) -> Program:
+    if wishes.remote:
+        return ANYWHERE
+    if wishes.is_shared:
+        return shared_program(target.place)
+    return find_program(target.place, sys.argv[0])
+
+
+def _is_kept() -> bool:
+    from agentphone_mcp.config.keychain import NoKeychain, find
+
+    try:
+        return find(DEFAULT_BASE_URL) is not None
+    except NoKeychain:
+        return False
+
+
+def _print(target: _Target, wishes: Wishes, is_kept: Callable[[], bool]) -> None:
+    program = _program(target, wishes)
+    setup, said = set_up(target.host, wishes, target.place, program, is_kept)
+    written = entry(target.host, setup, target.file)
+    text = editing.install(target.host, "", written, inputs(target.host, setup))
+    # Hosts read UTF-8, whatever the code page of a pipe; a terminal is written to in its own.
+    click.echo(text if sys.stdout.isatty() else text.encode(), nl=False)
+    for sentence in filter(None, (f"This belongs in {target.file}.", program.remark, said)):
+        click.echo(sentence, err=True)
+
+
+def _install(target: _Target, wishes: Wishes, is_kept: Callable[[], bool]) -> None:
+    host, program = target.host, _program(target, wishes)
+    setup, said = set_up(host, wishes, target.place, program, is_kept)
+    written, asked = entry(host, setup, target.file), inputs(host, setup)
+    done = _change(target, lambda text: editing.install(host, text or "", written, asked), is_shared=wishes.is_shared)
+    if not done.changed:
+        click.echo(f"{host.title}: already there, unchanged: {done.file}")
+    else:
+        click.echo(f"{host.title}: installed in {done.file}")
+    _tell_of_backup(host, done)
+    others = [file for file in host.user_files(target.place) if os.path.isdir(file.parent) and file != target.file]
+    is_own = target.file in host.user_files(target.place)
+    remarks = [f"There is also {file}, which is left alone: --file installs there." for file in others if is_own]
+    for sentence in filter(None, (*remarks, program.remark, said)):
+        click.echo(f"  {sentence}")
+    click.echo(f"  Next: restart {host.title}; `agentphone-mcp doctor` says whether it works.")
+
+
+def _uninstall(target: _Target) -> None:
+    host = target.host
+    before = files.former(target.file, lambda text: editing.find(host, text) is None)
+    done = _change(target, lambda text: None if text is None else editing.uninstall(host, text, before))
+    if not done.changed:
+        click.echo(f"{host.title}: it was not there: {done.file}")
+        return
+    click.echo(f"{host.title}: removed from {done.file}")
+    _tell_of_backup(host, done)
+    click.echo(f"  Next: restart {host.title}.")
+
+
+def _tell_of_backup(host: Host, done: Change) -> None:
+    if done.backup is None:
+        return
+    click.echo(f"  What it held before is kept in {done.backup.name}, beside it.")
+    ours = json.dumps(editing.find(host, files.read(done.backup) or ""), default=str)
+    if mask_keys(ours) != ours:
+        click.echo("  It has your key in plain text: delete it when you need it no more.")
+
+
+def _change(target: _Target, edit: files.Edit, *, is_shared: bool = False) -> Change:
+    lock = Path(read_state("")) / "install.lock"
+    return files.change(target.file, edit, lock, datetime.now(), is_shared=is_shared)

@@ -1,0 +1,186 @@
+"""What stands in a host's file for our server: the same set-up, written as each host wants it."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from agentphone_mcp.commands.install.hosts import SERVER_KEY, Host
+from agentphone_mcp.variables import KEY_FILE_VARIABLE, KEY_VARIABLE
+
+TOKEN_VARIABLE = "AGENTPHONE_MCP_TOKEN"  # noqa: S105 - the name of a variable
+"""Holds the bearer token with which a host connects to a server that runs elsewhere."""
+_TITLES = {KEY_VARIABLE: "AgentPhone API key", TOKEN_VARIABLE: "Bearer token of the AgentPhone MCP server"}
+_GOOSE_TIMEOUT = 300
+"""Seconds that Goose waits for an answer; what it writes itself."""
+
+Entry = dict[str, Any]
+
+
+class CannotEnter(ValueError):
+    """A host cannot have this set-up; the message is one sentence that says what to do instead."""
+
+
+@dataclass(frozen=True)
+class KeyFile:
+    """The key is in a file of its own, which the entry names."""
+
+    path: str
+
+
+@dataclass(frozen=True)
+class PlainText:
+    """The key, or the bearer token of a remote server, stands in the host's file for all to see who can read it."""
+
+    value: str = field(repr=False)
+
+
+KeyWay = Literal["reference", "none"] | KeyFile | PlainText
+
+
+@dataclass(frozen=True)
+class Setup:
+    """How our server is to run.
+
+    Attributes:
+        command: what the host starts: `uvx`, best with its absolute path, as desktop programs know no PATH of a shell.
+        program_arguments: what makes the command our server; our own options follow them.
+        read_only: leave only the tools that change nothing.
+        toolsets: which groups of tools exist; empty for all.
+        sandbox: serve an AgentPhone of its own, which needs no key.
+        remote: the URL of a server that runs elsewhere, instead of a command.
+        key: how the key, or the token of a remote server, gets there. `reference` is the host's own means; `none`
+            says nothing, as the server finds the key in the keychain, or needs none.
+    """
+
+    command: str = "uvx"
+    program_arguments: tuple[str, ...] = ("agentphone-mcp",)
+    read_only: bool = False
+    toolsets: tuple[str, ...] = ()
+    sandbox: bool = False
+    remote: str | None = None
+    key: KeyWay = "reference"
+
+    @property
+    def variable(self) -> str:
+        """The variable that holds what is secret."""
+        return TOKEN_VARIABLE if self.remote else KEY_VARIABLE
+
+    @property
+    def all_arguments(self) -> list[str]:
+        """Everything after the command."""
+        options = ["--read-only"] if self.read_only else []
+        options += ["--toolsets", ",".join(self.toolsets)] if self.toolsets else []
+        return [*self.program_arguments, *options, *(["--sandbox"] if self.sandbox else [])]
+
+
+def entry(host: Host, setup: Setup, file: Path | None = None) -> Entry:
+    """Write the entry of our server as the host wants it; in which of its files matters to Windsurf alone.
+
+    Raises:
+        CannotEnter: if the host has no way to do this.
+    """
+    if setup.remote:
+        return _remote(host, setup, setup.remote, file)
+    if host.key == "goose":
+        return _for_goose({"type": "stdio", "cmd": setup.command, "args": setup.all_arguments}, _goose_secret(setup))
+    typed = {"type": "stdio"} if host.key in ("claude-code", "vscode") else {}
+    return typed | {"command": setup.command, "args": setup.all_arguments} | _environment(host, setup)
+
+
+def inputs(host: Host, setup: Setup) -> list[Entry]:
+    """What VS Code is to ask its user for, once; it then keeps it in the keychain. Nothing for other hosts."""
+    if host.reference != "prompt" or not _refers(setup):
+        return []
+    title = _TITLES[setup.variable]
+    return [{"type": "promptString", "id": setup.variable.lower(), "description": title, "password": True}]
+
+
+def input_ids() -> tuple[str, ...]:
+    """The ids of every input that may be ours."""
+    return tuple(variable.lower() for variable in _TITLES)
+
+
+def document(host: Host, setup: Setup, file: Path | None = None) -> Entry:
+    """A whole document with our entry alone, as it would stand in the host's file.
+
+    Raises:
+        CannotEnter: if the host has no way to do this.
+    """
+    written: Entry = {SERVER_KEY: entry(host, setup, file)}
+    for name in reversed(host.table):
+        written = {name: written}
+    asked = inputs(host, setup)
+    return {"inputs": asked} | written if asked else written
+
+
+def _refers(setup: Setup) -> bool:
+    return setup.key == "reference" and not setup.sandbox
+
+
+def _reference(host: Host, variable: str) -> str | None:
+    """How the host's file names a variable of its user in a text; None if it has no such way."""
+    if host.reference == "prompt":
+        return f"${{input:{variable.lower()}}}"
+    if host.reference in (None, "names"):
+        return None
+    return host.reference.format(variable)
+
+
+def _environment(host: Host, setup: Setup) -> Entry:
+    if setup.sandbox or setup.key == "none":
+        return {}
+    if isinstance(setup.key, KeyFile):
+        return {"env": {KEY_FILE_VARIABLE: setup.key.path}}
+    if isinstance(setup.key, PlainText):
+        return {"env": {KEY_VARIABLE: setup.key.value}}
+    if host.reference == "names":
+        return {"env_vars": [KEY_VARIABLE]}
+    reference = _reference(host, KEY_VARIABLE)
+    if host.key == "claude-code":
+        # A variable that is not set becomes empty, and empty is as good as not set: the keychain is still asked.
+        reference = f"${{{KEY_VARIABLE}:-}}"
+    return {"env": {KEY_VARIABLE: reference}} if reference else {}
+
+
+def _remote(host: Host, setup: Setup, url: str, file: Path | None) -> Entry:
+    if host.no_remote:
+        raise CannotEnter(host.no_remote)
+    if isinstance(setup.key, KeyFile):
+        raise CannotEnter("a server that runs elsewhere has a key of its own: leave the key file out")
+    if host.key == "codex":
+        return {"url": url} | _codex_token(setup)
+    if host.key == "goose":
+        keys = {"env_keys": [TOKEN_VARIABLE]} if _refers(setup) else {}
+        headers = _headers(setup, f"${{{TOKEN_VARIABLE}}}")
+        return _for_goose({"type": "streamable_http", "uri": url}, headers | keys)
+    address = {
+        "claude-code": {"type": "http", "url": url},
+        "vscode": {"type": "http", "url": url},
+        "gemini": {"httpUrl": url},
+        # Devin Desktop, which Windsurf became, reads another file and calls it like the others.
+        "windsurf": {"url": url} if file and "devin" in file.parent.name else {"serverUrl": url},
+    }
+    return address.get(host.key, {"url": url}) | _headers(setup, _reference(host, TOKEN_VARIABLE))
+
+
+def _headers(setup: Setup, reference: str | None) -> Entry:
+    token = setup.key.value if isinstance(setup.key, PlainText) else reference if _refers(setup) else None
+    return {"headers": {"Authorization": f"Bearer {token}"}} if token else {}
+
+
+def _codex_token(setup: Setup) -> Entry:
+    if isinstance(setup.key, PlainText):
+        return {"http_headers": {"Authorization": f"Bearer {setup.key.value}"}}
+    return {"bearer_token_env_var": TOKEN_VARIABLE} if _refers(setup) else {}
+
+
+def _for_goose(server: Entry, secret: Entry) -> Entry:
+    return {"enabled": True, "name": "AgentPhone"} | server | secret | {"timeout": _GOOSE_TIMEOUT}
+
+
+def _goose_secret(setup: Setup) -> Entry:
+    if isinstance(setup.key, KeyFile):
+        return {"envs": {KEY_FILE_VARIABLE: setup.key.path}}
+    if isinstance(setup.key, PlainText) and not setup.sandbox:
+        return {"envs": {KEY_VARIABLE: setup.key.value}}
+    return {"env_keys": [KEY_VARIABLE]} if _refers(setup) else {}

@@ -1,0 +1,145 @@
+"""The hosts that our server is installed in: what each calls its things, and what it cannot do."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from agentphone_mcp.commands.install import locations as places
+from agentphone_mcp.commands.install.locations import Place
+
+SERVER_KEY = "agentphone"
+"""What hosts know our server by; they put it before the names of the tools, and Gemini allows no underscore in it."""
+
+
+@dataclass(frozen=True)
+class Host:
+    """A program that starts MCP servers.
+
+    Attributes:
+        key: what it is called on our command line.
+        title: what people call it.
+        format: how its file is written; `json` may have comments and trailing commas.
+        table: where in the document its servers are, from the outside in.
+        user_files: the files that it may read for one user, most likely first.
+        project_file: the file within a project that it reads, with slashes; None if there is none.
+        reference: how its entries refer to a variable of its user, so that no key has to stand in its file: `prompt`
+            asks for it, `names` lists the variable by its name, None has no way; else a pattern for `str.format`.
+        no_remote: what to do instead where its file takes no server that runs elsewhere; None where it does.
+        signs: what lies in the home folder of those who use it, besides the folders of `user_files`.
+    """
+
+    key: str
+    title: str
+    format: Literal["json", "toml", "yaml"]
+    table: tuple[str, ...]
+    user_files: Callable[[Place], tuple[Path, ...]]
+    project_file: str | None = None
+    reference: str | None = None
+    no_remote: str | None = None
+    signs: tuple[str, ...] = ()
+
+    def user_file(self, place: Place) -> Path:
+        """The file to write: the first that is there, or else the first whose folder is, or else the likeliest."""
+        files = self.user_files(place)
+        # The functions of os.path say no, and raise nothing, where a folder cannot be looked into.
+        there = [file for file in files if os.path.isfile(file)] or [
+            file for file in files if os.path.isdir(file.parent)
+        ]
+        return (there or files)[0]
+
+    def is_installed(self, place: Place) -> bool:
+        """Whether somebody uses it here: one of its files is there, or a folder that nobody else makes."""
+        marks = [place.home / sign for sign in self.signs]
+        for file in self.user_files(place):
+            marks += [file] if file.parent == place.home else [file, file.parent]
+        return any(os.path.exists(mark) for mark in marks)
+
+
+_HOSTS = (
+    Host(
+        key="claude-desktop",
+        title="Claude Desktop",
+        format="json",
+        table=("mcpServers",),
+        user_files=places.claude_desktop,
+        no_remote=(
+            "Claude Desktop takes no URL in its file: add the server in its settings under Connectors as a custom "
+            "connector, or bridge it with the third-party `npx mcp-remote URL`"
+        ),
+    ),
+    Host(
+        key="claude-code",
+        title="Claude Code",
+        format="json",
+        table=("mcpServers",),
+        user_files=places.claude_code,
+        project_file=".mcp.json",
+        reference="${{{}}}",
+        signs=(".claude",),
+    ),
+    Host(
+        key="cursor",
+        title="Cursor",
+        format="json",
+        table=("mcpServers",),
+        user_files=places.cursor,
+        project_file=".cursor/mcp.json",
+        reference="${{env:{}}}",
+    ),
+    Host(
+        key="windsurf",
+        title="Windsurf",
+        format="json",
+        table=("mcpServers",),
+        user_files=places.windsurf,
+        project_file=".devin/mcp_config.json",
+        reference="${{env:{}}}",
+    ),
+    Host(
+        key="vscode",
+        title="VS Code",
+        format="json",
+        table=("servers",),
+        user_files=places.vscode,
+        project_file=".vscode/mcp.json",
+        reference="prompt",
+    ),
+    Host(
+        key="zed",
+        title="Zed",
+        format="json",
+        table=("context_servers",),
+        user_files=places.zed,
+        project_file=".zed/settings.json",
+    ),
+    Host(
+        key="codex",
+        title="Codex CLI",
+        format="toml",
+        table=("mcp_servers",),
+        user_files=places.codex,
+        project_file=".codex/config.toml",
+        reference="names",
+    ),
+    Host(
+        key="gemini",
+        title="Gemini CLI",
+        format="json",
+        table=("mcpServers",),
+        user_files=places.gemini,
+        project_file=".gemini/settings.json",
+        reference="${}",
+    ),
+    Host(
+        key="goose",
+        title="Goose",
+        format="yaml",
+        table=("extensions",),
+        user_files=places.goose,
+        reference="names",
+    ),
+)
+HOSTS: dict[str, Host] = {host.key: host for host in _HOSTS}
+"""Every host by its key, in the order in which they are shown."""

@@ -1,0 +1,215 @@
+"""JSON with comments and trailing commas, changed as text: what is not ours keeps every byte.
+
+There is no well-kept library for this in Python, so only this much is our own: comments and trailing commas are blanked
+out, which leaves plain JSON whose every character stands where it stood. The standard library reads that and says where
+each value ends. Something new goes in front of its neighbours, in one piece, so that no comma of others is touched and
+the same piece can be taken out again.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, cast
+
+from agentphone_mcp.commands.install.documents import BY_HAND, Broken, Document, newline_of
+
+_STRING = r'"[^"\\]*(?:\\.[^"\\]*)*"'
+_COMMENT = r"//[^\r\n]*|/\*.*?\*/"
+_STRINGS_AND_COMMENTS = re.compile(f"({_STRING})|{_COMMENT}", re.DOTALL)
+_STRINGS_AND_LAST_COMMAS = re.compile(rf"({_STRING})|,(?=\s*[}}\]])", re.DOTALL)
+_REST_OF_LINE = re.compile(f"(?:[ \t]|{_COMMENT})*", re.DOTALL)
+_BLANK = re.compile(r"[ \t\r\n]*")
+_DECODER = json.JSONDecoder(strict=False)
+
+
+@dataclass(frozen=True)
+class Item:
+    """A member of an object or an item of an array, by its places in the text; an item has no name."""
+
+    name: str | None
+    start: int
+    value_start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Container:
+    """An object or an array: where its first and its last bracket are, and what is between them."""
+
+    start: int
+    end: int
+    items: list[Item]
+
+
+def plain(text: str) -> str:
+    """The text with blanks instead of comments and trailing commas; every other character stays in its place."""
+    return _STRINGS_AND_LAST_COMMAS.sub(_blanked, _without_comments(text))
+
+
+def _without_comments(text: str) -> str:
+    return _STRINGS_AND_COMMENTS.sub(_blanked, text)
+
+
+def _blanked(found: re.Match[str]) -> str:
+    return found[1] or re.sub(r"[^\r\n]", " ", found[0])
+
+
+def parse(text: str) -> Document:
+    """Read a document; an empty one is no mistake.
+
+    Raises:
+        Broken: with line and column, if it is no JSON with comments, or no object.
+    """
+    bare = plain(text)
+    if not bare.strip():
+        return {}
+    try:
+        document = json.loads(bare, strict=False)
+        # Read a second time by somebody else, unless it is plain JSON and nobody's view differs.
+        agreed = bare == text or _read_by_another(text) == document
+    except json.JSONDecodeError as wrong:
+        raise Broken.at(wrong.lineno, wrong.colno, wrong.msg[:1].lower() + wrong.msg[1:]) from None
+    except RecursionError:
+        raise Broken("it is nested too deep") from None
+    if not isinstance(document, dict):
+        raise Broken.at(1, 1, "it is not an object in braces")
+    if not agreed:
+        raise Broken(BY_HAND)
+    return cast("Document", document)
+
+
+@lru_cache(maxsize=4)
+def _read_by_another(text: str) -> Any:
+    """Read by the library json5, which takes a second for fifty kilobytes; so the same text is not read twice."""
+    import json5
+
+    try:
+        return json5.loads(text, strict=False)
+    except ValueError:
+        return None
+
+
+def container_at(text: str, path: tuple[str, ...]) -> Container | None:
+    """Find the object or array at a path of names in a text that `parse` accepts; None if there is none.
+
+    Of a name that stands there twice the last one counts, as it does for those who read the file.
+    """
+    bare = plain(text)
+    start = _BLANK.match(bare, 0).end()  # pyright: ignore[reportOptionalMemberAccess] - it fits everywhere
+    for name in path:
+        named = [item for item in _items(bare, start) if item.name == name]
+        if not named or bare[named[-1].value_start] not in "{[":
+            return None
+        start = named[-1].value_start
+    if start == len(bare):
+        return None
+    return Container(start, _DECODER.raw_decode(bare, start)[1], list(_items(bare, start)))
+
+
+def _items(bare: str, start: int) -> Iterator[Item]:
+    is_object = bare[start] == "{"
+    at = _after_blanks(bare, start + 1)
+    while bare[at] not in "}]":
+        first, name = at, None
+        if is_object:
+            name, at = _DECODER.raw_decode(bare, at)
+            at = _after_blanks(bare, _after_blanks(bare, at) + 1)
+        _, end = _DECODER.raw_decode(bare, at)
+        yield Item(name, first, at, end)
+        at = _after_blanks(bare, end)
+        if bare[at] == ",":
+            at = _after_blanks(bare, at + 1)
+
+
+def _after_blanks(bare: str, at: int) -> int:
+    found = _BLANK.match(bare, at)
+    return found.end() if found else at
+
+
+def insert(text: str, within: Container, name: str | None, value: Any) -> str:
+    """Put a member, or an item if it has no name, in front of all others, written as they are."""
+    label = "" if name is None else f"{json.dumps(name)}: "
+    inside, outer = within.start + 1, _indent_at(text, within.start)
+    first = within.items[0].start if within.items else None
+    line_end = _line_end(text, inside)
+    if line_end is not None:
+        own = outer + _unit(text) if first is None else _indent_at(text, first)
+        piece = f"{newline_of(text)}{own}{label}{_in_lines(text, value, own)}"
+        return _spliced(text, line_end, line_end, piece if first is None else f"{piece},")
+    if first is not None:
+        return _spliced(text, first, first, f"{label}{_in_one_line(value)}, ")
+    last = within.end - 1
+    if text[inside:last].strip():
+        # A remark is all there is.
+        return _spliced(text, inside, inside, f"{label}{_in_one_line(value)}")
+    if within.start != _after_blanks(text, 0) and "\n" not in text.strip():
+        return _spliced(text, inside, last, f"{label}{_in_one_line(value)}")
+    newline, own = newline_of(text), outer + _unit(text)
+    return _spliced(text, inside, last, f"{newline}{own}{label}{_in_lines(text, value, own)}{newline}{outer}")
+
+
+def replace(text: str, item: Item, value: Any) -> str:
+    """Write another value for a member, where it stands."""
+    is_one_line = "\n" not in text.strip()
+    written = _in_one_line(value) if is_one_line else _in_lines(text, value, _indent_at(text, item.start))
+    return _spliced(text, item.value_start, item.end, written)
+
+
+def remove(text: str, within: Container, item: Item) -> str:
+    """Take out a member or an item, with its line and a comma; what others said beside it stays."""
+    bare = _without_comments(text)
+    index = within.items.index(item)
+    line = len(text[: item.start].rstrip(" \t"))
+    has_line = text[line - 1] == "\n"
+    start, end = line if has_line else item.start, item.end
+    if has_line:
+        start -= 2 if text[line - 2] == "\r" else 1
+    comma = _after_blanks(bare, item.end)
+    if bare[comma] == ",":
+        kept = text[item.end : comma]
+        end = comma + 1 if has_line else _after_blanks(text, comma + 1)
+        text = _spliced(text, start, end, kept.rstrip() if kept.strip() else "")
+    elif index:
+        comma = _after_blanks(bare, within.items[index - 1].end)
+        text = _spliced(text, start if has_line else line, end, "")
+        text = _spliced(text, comma, comma + 1, "")
+    else:
+        text = _spliced(text, start, end, "")
+    end = _after_blanks(text, within.start + 1)
+    return _spliced(text, within.start + 1, end, "") if text[end] in "}]" else text
+
+
+def _spliced(text: str, start: int, end: int, piece: str) -> str:
+    return text[:start] + piece + text[end:]
+
+
+def _in_one_line(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _in_lines(text: str, value: Any, indent: str) -> str:
+    return json.dumps(value, indent=_unit(text), ensure_ascii=False).replace("\n", newline_of(text) + indent)
+
+
+def _line_end(text: str, at: int) -> int | None:
+    """Where the line ends, if nothing but comments follows on it."""
+    found = _REST_OF_LINE.match(text, at)
+    end = found.end() if found else at
+    return end if text[end : end + 1] in ("\r", "\n") else None
+
+
+def _indent_at(text: str, at: int) -> str:
+    """The blanks at the beginning of the line in which a place is."""
+    line = text[text.rfind("\n", 0, at) + 1 : at]
+    return line[: len(line) - len(line.lstrip(" \t"))]
+
+
+def _unit(text: str) -> str:
+    """By how much the lines of a document are indented: as its first member is."""
+    root = container_at(text, ())
+    first = (
+        _indent_at(text, root.items[0].start).removeprefix(_indent_at(text, root.start)) if root and root.items else ""
+    )
+    return "\t" if first.startswith("\t") else first or "  "

@@ -1,0 +1,64 @@
+"""What people added to our entry by hand, which stays when it is written anew: caps, approval, time-outs."""
+
+import re
+from typing import Any, cast
+
+from agentphone_mcp.commands.install.entries import Entry
+from agentphone_mcp.commands.install.programs import PACKAGE
+from agentphone_mcp.variables import KEY_FILE_VARIABLE, KEY_VARIABLE
+
+_COMMANDS = {"command", "cmd"}
+_VARIABLES = {"env", "envs"}
+_LISTS = {"env_vars", "env_keys"}
+_WRITTEN_ANEW = (
+    {"type", "url", "serverUrl", "httpUrl", "uri", "headers", "http_headers", "bearer_token_env_var"}
+    | {"args", "enabled", "name", "timeout"}
+    | _COMMANDS
+    | _VARIABLES
+    | _LISTS
+)
+_KEYS = {KEY_VARIABLE, KEY_FILE_VARIABLE}
+_FLAGS = {"--read-only", "--sandbox"}
+_WITH_VALUE = "--toolsets"
+
+
+def with_what_was_added(entry: Entry, old: Any) -> Entry:
+    """A new entry for a server on this machine, with what its user had added to the old one.
+
+    What `install` itself writes, above all about the key, is as it says now. Nothing is taken over from or to a server
+    that runs elsewhere: a header that is meant for one server must not be sent to another.
+    """
+    if not isinstance(old, dict) or not (_COMMANDS & entry.keys() and _COMMANDS & old.keys()):
+        return entry
+    known = cast("Entry", old)
+    kept = entry | {name: value for name, value in known.items() if name not in _WRITTEN_ANEW}
+    for name in _VARIABLES & known.keys():
+        more = {variable: value for variable, value in _table(known[name]).items() if variable not in _KEYS}
+        kept |= {name: more | _table(entry.get(name))} if more else {}
+    for name in _LISTS & known.keys():
+        more = [variable for variable in _list(known[name]) if variable not in _KEYS]
+        kept |= {name: [*_list(entry.get(name)), *more]} if more else {}
+    return kept | {"args": [*entry["args"], *_added_arguments(known)]}
+
+
+def _added_arguments(old: Entry) -> list[Any]:
+    """What follows our name in the old command, without the options that `install` writes."""
+    words = [re.split(r"[/\\]", str(old.get(name)))[-1].removesuffix(".exe") for name in _COMMANDS & old.keys()]
+    words += _list(old.get("args"))
+    if PACKAGE not in words:
+        return []
+    rest, added = iter(words[words.index(PACKAGE) + 1 :]), list[Any]()
+    for argument in rest:
+        if argument == _WITH_VALUE:
+            next(rest, None)
+        elif argument not in _FLAGS and not str(argument).startswith(f"{_WITH_VALUE}="):
+            added.append(argument)
+    return added
+
+
+def _table(value: Any) -> Entry:
+    return cast("Entry", value) if isinstance(value, dict) else {}
+
+
+def _list(value: Any) -> list[Any]:
+    return cast("list[Any]", value) if isinstance(value, list) else []

@@ -1,0 +1,143 @@
+"""How our server is set up in a host, from what its user wants and from what is there; above all, where its key is."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from agentphone_mcp.api.allowlist import is_loopback
+from agentphone_mcp.commands.install.entries import TOKEN_VARIABLE, CannotEnter, KeyFile, KeyWay, PlainText, Setup
+from agentphone_mcp.commands.install.hosts import Host
+from agentphone_mcp.commands.install.locations import Place, as_text
+from agentphone_mcp.commands.install.programs import Program
+from agentphone_mcp.config.environment import read_key
+from agentphone_mcp.variables import KEY_FILE_VARIABLE, KEY_VARIABLE
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What the user asked for.
+
+    Attributes:
+        read_only: leave only the tools that change nothing.
+        toolsets: which groups of tools exist; empty for all.
+        sandbox: serve an AgentPhone of its own.
+        remote: the URL of a server that runs elsewhere.
+        key_file: the path of a file that holds the key.
+        plain_key: write the key itself.
+        is_shared: the file is a project's, which others have too.
+    """
+
+    read_only: bool = False
+    toolsets: tuple[str, ...] = ()
+    sandbox: bool = False
+    remote: str | None = None
+    key_file: str | None = None
+    plain_key: bool = False
+    is_shared: bool = False
+
+
+def set_up(
+    host: Host, wishes: Wishes, place: Place, program: Program, is_kept: Callable[[], bool]
+) -> tuple[Setup, str]:
+    """Choose how our server is to run in a host; gives a sentence on the key too, which may be empty.
+
+    Args:
+        host: where.
+        wishes: what the user asked for.
+        place: whose variables are looked at.
+        program: what the host is to start.
+        is_kept: whether the keychain has the key; it is asked only where that matters, as it may ask its user.
+
+    Raises:
+        CannotEnter: if the host cannot have this.
+        ConfigError: if the key, or the file that holds it, is none.
+    """
+    if wishes.remote and host.no_remote:
+        raise CannotEnter(host.no_remote)
+    key, said = _token(host, wishes, place) if wishes.remote else _key(host, wishes, place, is_kept)
+    setup = Setup(
+        command=program.command,
+        program_arguments=program.arguments,
+        read_only=wishes.read_only,
+        toolsets=wishes.toolsets,
+        sandbox=wishes.sandbox,
+        remote=wishes.remote,
+        key=key,
+    )
+    return setup, said
+
+
+def _key(host: Host, wishes: Wishes, place: Place, is_kept: Callable[[], bool]) -> tuple[KeyWay, str]:
+    if wishes.sandbox:
+        return "none", ""
+    if wishes.plain_key:
+        key = read_key(place.environ)
+        if key is None:
+            raise CannotEnter(f"there is no key to write: set {KEY_VARIABLE} first, or leave --plain-key out")
+        shown = f", which ends in {key.last_four}," if key.last_four else ""
+        warning = f"The key{shown} stands in the file in plain text: whoever can read the file has it."
+        return PlainText(key.reveal()), warning
+    file = wishes.key_file or _key_file(wishes, place)
+    if file:
+        path = os.path.abspath(os.path.expanduser(file))
+        read_key({KEY_FILE_VARIABLE: path})
+        try:
+            return KeyFile(as_text(path)), f"The key comes from {path}."
+        except UnicodeDecodeError:
+            raise CannotEnter("the path of the key file is not in UTF-8, so no host could be told it") from None
+    if wishes.is_shared:
+        return "reference", _for_all(host)
+    if is_kept():
+        return "none", "The key comes from the system's keychain."
+    return _reference(host, place)
+
+
+def _reference(host: Host, place: Place) -> tuple[KeyWay, str]:
+    if host.reference == "prompt":
+        return "reference", f"{host.title} asks for the key when it starts the server."
+    if not host.reference:
+        return "none", (
+            f"{host.title} has no place for secrets: run `agentphone-mcp login`, or install again with --key-file PATH."
+        )
+    if place.environ.get(KEY_VARIABLE, "").strip():
+        return "reference", f"The key comes from {KEY_VARIABLE}, which must be set wherever {host.title} is started."
+    return "reference", (
+        "There is no key yet: run `agentphone-mcp login` and install again, both with --key-file PATH where there is "
+        f"no keychain, or set {KEY_VARIABLE} before {host.title} starts."
+    )
+
+
+def _key_file(wishes: Wishes, place: Place) -> str:
+    return "" if wishes.is_shared else place.environ.get(KEY_FILE_VARIABLE, "").strip()
+
+
+def _for_all(host: Host) -> str:
+    if host.reference == "prompt":
+        return f"{host.title} asks everyone for a key of their own."
+    way = f"set {KEY_VARIABLE}" if host.reference else "run `agentphone-mcp login`"
+    return f"The file holds no key: everyone who uses it has to {way}."
+
+
+def _token(host: Host, wishes: Wishes, place: Place) -> tuple[KeyWay, str]:
+    token = place.environ.get(TOKEN_VARIABLE, "").strip()
+    if wishes.plain_key:
+        if not token:
+            raise CannotEnter(f"there is no token to write: set {TOKEN_VARIABLE} first, or leave --plain-key out")
+        return PlainText(token), "The token stands in the file in plain text: whoever can read the file has it."
+    if not token and is_loopback(urlsplit(wishes.remote or "").hostname or ""):
+        return (
+            "none",
+            f"No token is sent to this machine; if its server wants one, set {TOKEN_VARIABLE} and install again.",
+        )
+    if host.reference == "prompt":
+        return "reference", f"{host.title} asks for the server's bearer token when it connects."
+    if not host.reference:
+        return "none", (
+            f"{host.title} takes no token from a variable: set {TOKEN_VARIABLE} and install again with --plain-key, "
+            "unless the server wants none."
+        )
+    return (
+        "reference",
+        f"The bearer token comes from {TOKEN_VARIABLE}, which must be set wherever {host.title} is started.",
+    )

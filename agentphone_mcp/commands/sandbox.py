@@ -1,0 +1,202 @@
+"""The command `agentphone-mcp sandbox`: serves a sandbox, and makes somebody call or text it."""
+
+import json
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import click
+import httpx
+
+from agentphone_mcp.commands.option_types import PORT, Amount
+from agentphone_mcp.sandbox.data.persistence import StateFileError
+from agentphone_mcp.sandbox.http.addresses import is_loopback
+from agentphone_mcp.sandbox.http.api_versions import WIRES, Wire
+from agentphone_mcp.sandbox.http.faults import BadFaultError, Fault, parse
+from agentphone_mcp.sandbox.serve import running
+from agentphone_mcp.sandbox.terminal import show
+from agentphone_mcp.system.sockets import CannotListen
+
+_PATIENCE = 120.0
+
+
+class _Rule(click.types.StringParamType):
+    """A fault in words; several of them in an environment variable are separated by semicolons."""
+
+    name = "rule"
+    envvar_list_splitter = ";"
+
+
+def _faults(_ctx: click.Context, _option: click.Parameter, rules: Sequence[str]) -> list[Fault]:
+    """Read the rules, or say what is wrong with one."""
+    try:
+        return [parse(rule) for rule in rules if rule.strip()]
+    except BadFaultError as bad:
+        raise click.BadParameter(f"{bad}.") from None
+
+
+def _printed(_ctx: click.Context, _option: click.Parameter, key: str | None) -> str:
+    """Say where the key is, which nobody chose."""
+    if not key:
+        raise click.UsageError("set --key, or AGENTPHONE_API_KEY, to the key that the sandbox printed when it started")
+    return key
+
+
+@click.group("sandbox", invoke_without_command=True)
+@click.option("--port", type=PORT, default=8787, envvar="AGENTPHONE_SANDBOX_PORT", show_envvar=True)
+@click.option(
+    "--speed",
+    type=Amount(0.1, 1000),
+    default=1.0,
+    envvar="AGENTPHONE_SANDBOX_SPEED",
+    show_envvar=True,
+    help="How much faster than real time calls go.",
+)
+@click.option(
+    "--key",
+    envvar="AGENTPHONE_SANDBOX_KEY",
+    show_envvar=True,
+    help="The key to accept; the state file's, or a random one, if left out.",
+)
+@click.option(
+    "--wire",
+    type=click.Choice(WIRES),
+    default="union",
+    envvar="AGENTPHONE_SANDBOX_WIRE",
+    show_envvar=True,
+    help="Which age of the API answers.",
+)
+@click.option(
+    "--state",
+    type=click.Path(dir_okay=False, path_type=Path),
+    envvar="AGENTPHONE_SANDBOX_STATE",
+    show_envvar=True,
+    help="A file that keeps the account across restarts; in memory if left out.",
+)
+@click.option(
+    "--fault",
+    "faults",
+    type=_Rule(),
+    callback=_faults,
+    multiple=True,
+    envvar="AGENTPHONE_SANDBOX_FAULTS",
+    show_envvar=True,
+    help="Break an answer, for example 'POST /v1/numbers drop-after', 'GET /v1/* status=503 times=2',"
+    " '* /v1/calls delay=2', 'GET /v1/agents status=429 retry-after=1', 'GET /v1/agents malformed always'."
+    " Repeatable; separated by ; in the environment.",
+)
+@click.option(
+    "--allow-remote-webhooks",
+    is_flag=True,
+    envvar="AGENTPHONE_SANDBOX_ALLOW_REMOTE_WEBHOOKS",
+    show_envvar=True,
+    help="Deliver webhooks to addresses beyond this machine too.",
+)
+@click.pass_context
+def sandbox(
+    ctx: click.Context,
+    port: int,
+    speed: float,
+    key: str | None,
+    wire: Wire,
+    state: Path | None,
+    faults: Sequence[Fault],
+    allow_remote_webhooks: bool,
+) -> None:
+    """Run the sandbox alone, for any client of the AgentPhone API."""
+    if ctx.invoked_subcommand is not None:
+        return
+    stop = Event()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, lambda _number, _frame: stop.set())
+    try:
+        with running(
+            speed=speed,
+            port=port,
+            key=key,
+            wire=wire,
+            faults=faults,
+            state=state,
+            allow_remote_webhooks=allow_remote_webhooks,
+        ) as box:
+            show(box, stop)
+    except (CannotListen, StateFileError) as refused:
+        raise click.ClickException(str(refused)) from None
+
+
+_url = click.option(
+    "--url",
+    default="http://127.0.0.1:8787",
+    show_default=True,
+    envvar="AGENTPHONE_BASE_URL",
+    show_envvar=True,
+    help="Where the sandbox is.",
+)
+_key = click.option(
+    "--key",
+    callback=_printed,
+    envvar="AGENTPHONE_API_KEY",
+    show_envvar=True,
+    help="The key that the sandbox printed when it started.  [required]",
+)
+_from = click.option("--from", "from_number", required=True, help="Who it is, in E.164.")
+_to = click.option("--to", "to_number", required=True, help="One of the account's numbers, in E.164.")
+
+
+@sandbox.command()
+@_from
+@_to
+@click.option("--says", multiple=True, help="What the caller says, line by line. Repeatable.")
+@_url
+@_key
+def call(from_number: str, to_number: str, says: Sequence[str], url: str, key: str) -> None:
+    """Make somebody call one of the account's numbers."""
+    wanted: dict[str, Any] = {"from": from_number, "to": to_number}
+    if says:
+        wanted["says"] = list(says)
+    _tell(_post(url, "/__sandbox/calls", key, wanted))
+
+
+@sandbox.command()
+@_from
+@_to
+@click.option("--body", required=True, help="What the text says.")
+@_url
+@_key
+def text(from_number: str, to_number: str, body: str, url: str, key: str) -> None:
+    """Make somebody text one of the account's numbers."""
+    _tell(_post(url, "/__sandbox/messages", key, {"from": from_number, "to": to_number, "body": body}))
+
+
+def _post(url: str, path: str, key: str, wanted: dict[str, Any]) -> Any:
+    """Ask the sandbox, and only a sandbox: nobody's live key may leave here by a forgotten setting."""
+    try:
+        if not is_loopback(url):
+            raise click.UsageError(f"{url} is not on this machine, and so no sandbox; see --url.")
+        if key.startswith("sk_live_"):
+            raise click.UsageError("That is a live key; the sandbox printed one of its own when it started.")
+        headers = {"Authorization": f"Bearer {key}"}
+        answer = httpx.post(url.rstrip("/") + path, json=wanted, headers=headers, timeout=_PATIENCE, trust_env=False)
+    except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as wrong:
+        raise click.ClickException(f"No sandbox answered at {url}: {wrong or type(wrong).__name__}") from None
+    if answer.is_success:
+        return answer.json()
+    raise click.ClickException(f"The sandbox answered {answer.status_code}: {_why(answer)}")
+
+
+def _why(answer: httpx.Response) -> str:
+    """What an error says, in one line, in either age of the API."""
+    try:
+        body = answer.json()
+        detail = body.get("detail") or body["error"]["message"]
+        if isinstance(detail, str):
+            return detail
+        return "; ".join(f"{row['loc'][-1]}: {row['msg']}" for row in detail)
+    except (ValueError, LookupError, AttributeError, TypeError):
+        return answer.text[:200]
+
+
+def _tell(answer: Any) -> None:
+    click.echo(json.dumps(answer, indent=2, ensure_ascii=False))

@@ -1,0 +1,209 @@
+"""How a host reaches the server that it starts: over stdio."""
+
+import anyio
+
+from agentphone_mcp.server.server import AgentPhoneServer
+from agentphone_mcp.server.stdio.early_session import Forerunner
+
+
+def serve_stdio(server: AgentPhoneServer, ahead: Forerunner | None) -> None:
+    """Serve until the host goes away or the process is told to stop.
+
+    Args:
+        server: whoever answers.
+        ahead: has read, and answered, what the host said so far; None where nobody has.
+    """
+    anyio.run(server.run_over, ahead)
+
+
+import gc
+import os
+import signal
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TextIO
+
+import click
+
+from agentphone_mcp.api.api_key import ApiKey
+from agentphone_mcp.config.config import Config, ConfigError, read_cache
+from agentphone_mcp.config.environment import complete_session_bus, read_span_exporter
+from agentphone_mcp.config.from_options import read_config, read_http_settings
+from agentphone_mcp.policy.access import OPERATOR, Scope, covered
+from agentphone_mcp.server.stdio.descriptors import Wire
+from agentphone_mcp.server.stdio.early_answers import EarlyAnswers
+from agentphone_mcp.server.stdio.early_session import Forerunner
+from agentphone_mcp.server.stdio.surface import Surface, load, note_difference
+
+if TYPE_CHECKING:
+    from agentphone_mcp.config.http import HttpSettings
+    from agentphone_mcp.server.accounts import Switchboard
+    from agentphone_mcp.server.stdio.known_surface import Known
+
+
+def serve(options: dict[str, Any], stdin: TextIO | None, stdout: TextIO | None) -> None:
+    """Serve until the host goes away or the process is told to stop.
+
+    Args:
+        options: those of `agentphone_mcp.commands.options`, by name.
+        stdin: the process's.
+        stdout: the process's.
+
+    Raises:
+        click.ClickException: with one sentence, if a setting is wrong or nobody can be served.
+    """
+    with ExitStack() as stack:
+        # Until all is imported, whatever is made stays: looking for garbage among it takes a twentieth of a start.
+        gc.disable()
+        stack.callback(gc.enable)
+        unheard: list[str] = []
+        try:
+            config, settings = read_config(options, os.environ), read_http_settings(options)
+            surfaces = _Surfaces(config)
+            ahead = None if settings else _run_ahead(surfaces, stdin, stdout, stack)
+            config = _with_account(config, options, stack, unheard.append)
+            if settings:
+                from agentphone_mcp.config.http import check_key
+
+                check_key(config, settings)
+        except ConfigError as wrong:
+            raise click.UsageError(str(wrong)) from None
+        # The SDK takes half a second to import: a wrong setting should not have to wait for it.
+        import logging
+
+        from agentphone_mcp.server.accounts import Switchboard
+        from agentphone_mcp.server.logs import log_to_stderr
+
+        board = Switchboard(config)
+        say = log_to_stderr(options["log_level"].upper(), board.cut, options["log_format"])
+        for warning in unheard:
+            logging.getLogger(__name__).warning(warning)
+        if exporter := read_span_exporter(os.environ):
+            stack.enter_context(_sending_spans(exporter, board.cut))
+        if settings is None:
+            _serve_stdio(config, board, surfaces, ahead)
+        else:
+            _serve_http(config, settings, board, surfaces, say)
+
+
+class _Surfaces:
+    """What servers with these settings say of themselves, as far as that is known before they are made."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._cache = read_cache()
+        self._loaded: dict[Scope, Surface | None] = {}
+
+    def load(self, scope: Scope = OPERATOR.scope) -> Surface | None:
+        """What one for callers of a scope says; None where that is not known for sure."""
+        *_, most = covered(scope, read_only=self._config.read_only)
+        # The first answers and the server must go by the same, so it is read once.
+        if most not in self._loaded:
+            self._loaded[most] = load(self._config.toolsets, most, cache=self._cache)
+        return self._loaded[most]
+
+    def known(self, scope: Scope = OPERATOR.scope) -> "Known | None":
+        """The same for the server itself."""
+        from agentphone_mcp.server.stdio.known_surface import Known
+
+        surface = self.load(scope)
+        return surface and Known(surface, self.differs)
+
+    def differs(self, method: str) -> None:
+        """Have the next starts wait for the SDK, which answers otherwise."""
+        note_difference(self._cache, method)
+
+
+def _run_ahead(surfaces: _Surfaces, stdin: TextIO | None, stdout: TextIO | None, stack: ExitStack) -> Forerunner | None:
+    """Answer the host's first questions from now on; None where it has to wait for the SDK."""
+    if stdin is None or stdout is None:
+        raise click.ClickException("stdin or stdout is closed: a host talks to this server over them")
+    if stdin.isatty():
+        # Whoever sits at a terminal is told what this is; a host never sees it.
+        click.echo("Waiting for an MCP host on stdin; for a look at it, try: agentphone-mcp demo", err=True)
+    # Python would wait for the thread that reads stdin, which a terminal never closes: Ctrl+C would do nothing.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    surface = surfaces.load()
+    if surface is None:
+        return None
+    try:
+        wire = Wire(stdin, stdout)
+    except OSError:
+        return None
+    stack.callback(wire.release)
+    ahead = Forerunner(wire, EarlyAnswers(surface), surfaces.differs)
+    ahead.start()
+    return ahead
+
+
+def _serve_stdio(config: Config, board: "Switchboard", surfaces: _Surfaces, ahead: Forerunner | None) -> None:
+    from agentphone_mcp.server.server import create_server
+
+    server = create_server(config, board, known=surfaces.known())
+    _collect_garbage()
+    try:
+        serve_stdio(server, ahead)
+    except BaseExceptionGroup as failed:
+        broken, others = failed.split(OSError)
+        if broken is None or others:
+            raise
+        reason = getattr(broken.exceptions[0], "strerror", None) or "it was closed"
+        raise click.ClickException(f"the connection to the host broke: {reason}") from None
+
+
+def _serve_http(
+    config: Config, settings: "HttpSettings", board: "Switchboard", surfaces: _Surfaces, say: Callable[[str], None]
+) -> None:
+    from agentphone_mcp.server.http.serve import serve, web_server
+    from agentphone_mcp.system.sockets import CannotListen
+
+    try:
+        server = web_server(config, settings, board, surfaces.known)
+        _collect_garbage()
+        serve(server, settings, say)
+    except ConfigError as wrong:
+        raise click.UsageError(str(wrong)) from None
+    except CannotListen as cannot:
+        raise click.ClickException(str(cannot)) from None
+
+
+def _collect_garbage() -> None:
+    gc.freeze()
+    gc.enable()
+
+
+def _sending_spans(exporter: str, cut: Callable[[str], str]) -> AbstractContextManager[None]:
+    try:
+        from agentphone_mcp.server.telemetry import sending_spans
+    except ImportError as missing:
+        import logging
+
+        # The variables may be meant for other programs of this user, so it is no mistake.
+        logging.getLogger(__name__).info("spans are not sent: %s; install agentphone-mcp[otel]", missing)
+        return nullcontext()
+    return sending_spans(exporter, cut)
+
+
+def _with_account(config: Config, options: dict[str, Any], stack: ExitStack, warn: Callable[[str], None]) -> Config:
+    """Add whose account it is, where the settings alone do not say so."""
+    if options["sandbox"]:
+        from agentphone_mcp.sandbox import running
+
+        box = stack.enter_context(running(speed=options["sandbox_speed"]))
+        return replace(config, api_key=ApiKey(box.key), base_url=box.url)
+    if config.api_key is None and not config.relays and options["keychain"] == "on":
+        return replace(config, api_key=_kept_key(config.base_url, warn))
+    return config
+
+
+def _kept_key(base_url: str, warn: Callable[[str], None]) -> ApiKey | None:
+    """The key that `login` kept; a keychain that fails is no more than a warning, as a server starts without a key."""
+    from agentphone_mcp.config.keychain import INSTEAD, NoKeychain, find
+
+    complete_session_bus(os.environ)
+    try:
+        return find(base_url)
+    except NoKeychain as cannot:
+        warn(f"no key was found in the keychain: {cannot}; run agentphone-mcp login and start again, or {INSTEAD}")
+        return None

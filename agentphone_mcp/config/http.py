@@ -1,0 +1,137 @@
+"""What a server that is reached over HTTP is told, and what it refuses to start with."""
+
+from dataclasses import dataclass
+from typing import Literal
+from urllib.parse import urlsplit
+
+from agentphone_mcp.api.allowlist import is_loopback
+from agentphone_mcp.config.config import Config, ConfigError
+
+HttpTransport = Literal["streamable-http", "sse"]
+HttpAuth = Literal["none", "token", "relay", "jwt"]
+_LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
+
+
+@dataclass(frozen=True)
+class HttpSettings:
+    """Where a server listens, who may connect, and how much each may have at once.
+
+    Attributes:
+        transport: `streamable-http` serves /mcp; `sse` serves /sse and /messages/ for old clients beside it.
+        host: the address to listen on; another than loopback needs an `auth` and `allowed_hosts`.
+        port: where; 0 for any that is free.
+        auth: how it is found out who is calling.
+        tokens_file: the named tokens, for `token`.
+        jwt_issuer: the authorization server, for `jwt`.
+        jwks_url: where its keys are; found through its metadata when this is left out.
+        resource_url: the address of /mcp as clients know it, for `jwt`: the audience of their tokens.
+        allowed_hosts: the names under which clients reach it, besides loopback's own.
+        allowed_origins: the origins of web pages that may use it, such as https://chat.example.com.
+        max_sessions: how many sessions one caller may have open.
+        max_calls: how many requests of one caller may be under way.
+        idle_timeout: seconds after which a session that nobody uses ends.
+    """
+
+    transport: HttpTransport = "streamable-http"
+    host: str = "127.0.0.1"
+    port: int = 8000
+    auth: HttpAuth = "none"
+    tokens_file: str = ""
+    jwt_issuer: str = ""
+    jwks_url: str = ""
+    resource_url: str = ""
+    allowed_hosts: tuple[str, ...] = ()
+    allowed_origins: tuple[str, ...] = ()
+    max_sessions: int = 100
+    max_calls: int = 100
+    idle_timeout: float = 1800.0
+
+    def __post_init__(self) -> None:
+        self._check_names()
+        self._check_auth()
+        if not self.is_loopback and not self.allowed_hosts:
+            raise ConfigError(
+                f"AGENTPHONE_HTTP_ALLOWED_HOSTS: others can reach {self.host}, so name the hosts that clients ask for, "
+                "such as phone.example.com"
+            )
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can connect."""
+        return is_loopback(self.host)
+
+    @property
+    def in_url(self) -> str:
+        """The host as it stands in an address."""
+        return f"[{self.host}]" if ":" in self.host else self.host
+
+    @property
+    def known_hosts(self) -> list[str]:
+        """The values of the Host header that are admitted; with `:*` at any port."""
+        return [form for name in (*self._local_names, *self.allowed_hosts) for form in (name, f"{name}:*")]
+
+    @property
+    def known_origins(self) -> list[str]:
+        """The values of the Origin header that are admitted."""
+        local = [f"http://{name}" for name in self._local_names]
+        return [form for name in local for form in (name, f"{name}:*")] + list(self.allowed_origins)
+
+    @property
+    def _local_names(self) -> tuple[str, ...]:
+        """All of loopback is this machine, by whichever of its addresses."""
+        return tuple(dict.fromkeys((*_LOOPBACK_NAMES, self.in_url))) if self.is_loopback else ()
+
+    def _check_names(self) -> None:
+        for name in self.allowed_hosts:
+            if not name or any(mark in name for mark in "/*@ \\"):
+                raise ConfigError(f"AGENTPHONE_HTTP_ALLOWED_HOSTS: {name!r} is no host, such as phone.example.com")
+        for origin in self.allowed_origins:
+            parts = urlsplit(origin)
+            if parts.scheme not in ("http", "https") or origin != f"{parts.scheme}://{parts.netloc}" or "*" in origin:
+                raise ConfigError(
+                    f"AGENTPHONE_HTTP_ALLOWED_ORIGINS: {origin!r} is no origin, such as https://chat.example.com"
+                )
+
+    def _check_auth(self) -> None:
+        needed = {
+            "token": {"AGENTPHONE_HTTP_TOKENS_FILE": self.tokens_file},
+            "jwt": {"AGENTPHONE_HTTP_JWT_ISSUER": self.jwt_issuer, "AGENTPHONE_HTTP_RESOURCE_URL": self.resource_url},
+        }
+        optional = {"jwt": {"AGENTPHONE_HTTP_JWKS_URL": self.jwks_url}}
+        for variable, value in needed.get(self.auth, {}).items():
+            if not value:
+                raise ConfigError(f"{variable} is not set, which AGENTPHONE_HTTP_AUTH={self.auth} needs")
+        for auth in ("token", "jwt"):
+            for variable, value in (needed[auth] | optional.get(auth, {})).items():
+                # Whoever set it believes that strangers are kept out by it.
+                if value and auth != self.auth:
+                    raise ConfigError(f"{variable} is set, but AGENTPHONE_HTTP_AUTH is {self.auth} and not {auth}")
+        if self.auth == "none" and (not self.is_loopback or self.allowed_hosts):
+            raise ConfigError(
+                "AGENTPHONE_HTTP_AUTH: everybody who can connect could spend your money; set it to token, relay or jwt "
+                "to be reached from elsewhere than this machine"
+            )
+
+
+def check_key(config: Config, settings: HttpSettings) -> None:
+    """Refuse a server that would use the wrong key, or none.
+
+    Raises:
+        ConfigError: with the variable to change.
+    """
+    if settings.auth != "relay":
+        if config.api_key is None and settings.auth != "none":
+            raise ConfigError(f"AGENTPHONE_API_KEY is not set: with AGENTPHONE_HTTP_AUTH={settings.auth} it is used")
+        return
+    if config.api_key is not None:
+        raise ConfigError(
+            "AGENTPHONE_HTTP_AUTH=relay: each caller brings a key, so leave AGENTPHONE_API_KEY out, and "
+            "AGENTPHONE_API_KEY_FILE"
+        )
+    if config.sub_account is not None:
+        raise ConfigError("AGENTPHONE_HTTP_AUTH=relay: leave AGENTPHONE_SUB_ACCOUNT out, it is of one account")
+
+
+def read_names(text: str) -> tuple[str, ...]:
+    """Read comma-separated names; case means nothing in them."""
+    return tuple(name.strip().lower().rstrip("/") for name in text.split(",") if name.strip())

@@ -1,0 +1,65 @@
+"""What tools are given by the server and a model can never supply."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from mcp.server.elicitation import AcceptedElicitation
+from mcp.server.mcpserver import Context, Resolve
+
+from agentphone_mcp.api.client import ApiClient
+from agentphone_mcp.features.completion import Names
+from agentphone_mcp.features.live.transcripts import LiveTranscripts
+from agentphone_mcp.policy.access import OPERATOR, Caller
+from agentphone_mcp.policy.gate import Gate as GateKeeper
+from agentphone_mcp.policy.pricing import Rates as RateTable
+from agentphone_mcp.policy.rules import Rules as RuleBook
+
+
+@dataclass(frozen=True)
+class Telephone:
+    """What a tool is given for one request: the caller, and what belongs to their account.
+
+    Attributes:
+        api: the account, as the API has it.
+        gate: what stands between a model and the account.
+        rates: what things cost.
+        names: what a person may mean by what they typed.
+        live: follows calls for whoever subscribed to them.
+        caller: whose request it is.
+    """
+
+    api: ApiClient
+    gate: GateKeeper
+    rates: RateTable
+    names: Names
+    live: LiveTranscripts
+    caller: Caller = OPERATOR
+
+
+def telephone(ctx: Context[Any, Any]) -> Telephone:
+    """Find what this request may use; the server puts the caller's telephone where the SDK has its lifespan's state."""
+    return ctx.request_context.lifespan_context
+
+
+async def _api(ctx: Context[Telephone]) -> ApiClient:
+    return telephone(ctx).api
+
+
+async def _gate(ctx: Context[Telephone]) -> GateKeeper:
+    return telephone(ctx).gate
+
+
+async def _rates(ctx: Context[Telephone]) -> RateTable:
+    return telephone(ctx).rates
+
+
+async def _rules(ctx: Context[Telephone]) -> RuleBook:
+    return telephone(ctx).gate.rules
+
+
+_KEPT = AcceptedElicitation[Any]
+"""The SDK wraps what is injected in this class, which pydantic would forget and make anew, for 0.1 ms, now and then."""
+Api = Annotated[ApiClient, Resolve(_api)]
+Gate = Annotated[GateKeeper, Resolve(_gate)]
+Rates = Annotated[RateTable, Resolve(_rates)]
+Rules = Annotated[RuleBook, Resolve(_rules)]

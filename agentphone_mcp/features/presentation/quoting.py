@@ -1,0 +1,32 @@
+"""How a deed is shown to the person who decides: every argument that matters, and none able to pose as our words."""
+
+import json
+from typing import Any
+
+from agentphone_mcp.api.redaction import Cut
+from agentphone_mcp.policy.untrusted import clean
+
+_MOST = 2_000
+
+
+def quoted(words: str, cut: Cut = str) -> str:
+    """Show words as words: on one line, in quotes they cannot end themselves, and how much of them is not shown.
+
+    Secrets are cut before it is bounded, so that no half of one is left at the end.
+    """
+    words = cut(clean(words))
+    if len(words) <= _MOST:
+        return json.dumps(words, ensure_ascii=False)
+    return f"{json.dumps(words[:_MOST], ensure_ascii=False)} and {len(words) - _MOST} more characters"
+
+
+def also(cut: Cut, **given: Any) -> str:
+    """Name the further arguments that were given, for the end of a preview; nothing where there are none."""
+    named = [f"{name} {_shown(value, cut)}" for name, value in given.items() if value is not None]
+    return f" Also: {', '.join(named)}." if named else ""
+
+
+def _shown(value: Any, cut: Cut) -> str:
+    if isinstance(value, dict | list):
+        return quoted(json.dumps(value, ensure_ascii=False), cut)
+    return quoted(value, cut) if isinstance(value, str) else json.dumps(value)

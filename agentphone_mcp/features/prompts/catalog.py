@@ -1,0 +1,26 @@
+"""All workflows, in the one order in which every host sees them."""
+
+from collections.abc import Iterable
+
+from mcp.server.mcpserver.prompts import Prompt
+
+from agentphone_mcp.features.prompts.answering import SET_UP_SUPPORT_LINE
+from agentphone_mcp.features.prompts.looking_back import REVIEW_CALLS, SILENT_WEBHOOK
+from agentphone_mcp.features.prompts.reaching import CALL_AND_REPORT, QUALIFY_LEADS, REMIND_PARTICIPANTS
+from agentphone_mcp.features.prompts.workflow import Workflow
+from agentphone_mcp.features.tools.declaration import Declared
+
+WORKFLOWS: tuple[Workflow, ...] = (
+    CALL_AND_REPORT,
+    SET_UP_SUPPORT_LINE,
+    QUALIFY_LEADS,
+    REMIND_PARTICIPANTS,
+    REVIEW_CALLS,
+    SILENT_WEBHOOK,
+)
+
+
+def prompts_for(tools: Iterable[Declared]) -> list[Prompt]:
+    """Make the prompts whose tools are all there."""
+    names = {tool.name for tool in tools}
+    return [workflow.prompt for workflow in WORKFLOWS if workflow.uses <= names]

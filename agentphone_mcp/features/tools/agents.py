@@ -1,0 +1,225 @@
+"""The AI personas that hold calls and texts."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, Field
+
+from agentphone_mcp.api.agents import Agent, AgentFields, Attachment, DeletedAgent, Voice, VoiceMode, VoiceTuning
+from agentphone_mcp.api.models import Done, Page
+from agentphone_mcp.features.context import Api, Gate, Rules
+from agentphone_mcp.features.presentation.lists import Listed, ListedTable, in_columns, listed, total_of_part, without
+from agentphone_mcp.features.tools.approval import destroying
+from agentphone_mcp.features.tools.call_previews import numbers_of
+from agentphone_mcp.features.tools.declaration import creates, destroys, reads, updates
+from agentphone_mcp.features.tools.parameters import (
+    AgentId,
+    AgentName,
+    ConfirmText,
+    Limit,
+    NumberId,
+    Offset,
+    TransferNumber,
+    TuningAsInUpdate,
+    VoiceId,
+)
+from agentphone_mcp.policy.actions import Deed, Outcome
+from agentphone_mcp.policy.errors import Refused
+from agentphone_mcp.policy.rules import Rules as RuleBook
+from agentphone_mcp.policy.untrusted import clean
+
+NO_AGENTS = "No agents yet: create_agent, then buy_number for it, then set_webhook if its voice mode is webhook."
+
+
+class AgentRow(BaseModel):
+    """An agent in a list; get_agent has its prompt and settings."""
+
+    id: str
+    name: str | None = None
+    description: str | None = None
+    voice_mode: str | None = None
+    numbers: Annotated[list[str] | None, Field(description="E.164")] = None
+
+
+class SavedAgent(BaseModel):
+    """An agent as it is now, and what it still needs."""
+
+    agent: Agent
+    next_step: str | None = None
+
+
+async def list_agents(api: Api, limit: Limit = 20, offset: Offset = 0) -> Listed[AgentRow]:
+    """List the agents: ids, voice mode, numbers."""
+    return listed(agent_rows(await api.agents.list(limit, offset)), limit, offset, if_empty=NO_AGENTS)
+
+
+async def get_agent(agent_id: AgentId, api: Api) -> Agent:
+    """Show one agent: prompt, voice settings, numbers."""
+    return without(await api.agents.get(agent_id), "created_at")
+
+
+async def create_agent(
+    name: AgentName,
+    api: Api,
+    rules: Rules,
+    voice_mode: Annotated[
+        VoiceMode,
+        Field(description="hosted: the built-in AI talks by system_prompt; webhook: your server answers each turn"),
+    ] = "webhook",
+    system_prompt: Annotated[str | None, Field(description="Who the agent is, what to achieve; for hosted")] = None,
+    begin_message: Annotated[str | None, Field(description="First words on each call")] = None,
+    voice: VoiceId | None = None,
+    description: str | None = None,
+    transfer_number: Annotated[TransferNumber | None, Field(description="A human to hand calls to, E.164")] = None,
+    voicemail_message: Annotated[str | None, Field(description="Said to an answering machine")] = None,
+    tuning: TuningAsInUpdate | None = None,
+) -> SavedAgent:
+    """Create an agent. It needs a number (buy_number, attach_number) before it can call."""
+    if voice_mode == "hosted" and not system_prompt:
+        raise Refused("Nothing was created: voice_mode hosted needs a system_prompt.")
+    _check_transfer(rules, transfer_number)
+    fields = _fields(
+        tuning,
+        name=name,
+        voice_mode=voice_mode,
+        system_prompt=system_prompt,
+        begin_message=begin_message,
+        voice=voice,
+        description=description,
+        transfer_number=transfer_number,
+        voicemail_message=voicemail_message,
+    )
+    agent = await api.agents.create(fields)
+    server = ", then set_webhook: its voice mode is webhook" if voice_mode == "webhook" else ""
+    return SavedAgent(agent=agent, next_step=f"Give it a number (buy_number or attach_number){server}.")
+
+
+async def update_agent(
+    agent_id: AgentId,
+    api: Api,
+    rules: Rules,
+    name: AgentName | None = None,
+    voice_mode: VoiceMode | None = None,
+    system_prompt: str | None = None,
+    begin_message: str | None = None,
+    voice: str | None = None,
+    description: str | None = None,
+    transfer_number: Annotated[TransferNumber | None, Field(description="'' clears it")] = None,
+    voicemail_message: str | None = None,
+    tuning: Annotated[VoiceTuning | None, Field(description="How it listens and speaks")] = None,
+) -> SavedAgent:
+    """Change an agent: prompt, voice, transfer number and more, as in create_agent. What is left out stays."""
+    _check_transfer(rules, transfer_number)
+    fields = _fields(
+        tuning,
+        name=name,
+        voice_mode=voice_mode,
+        system_prompt=system_prompt,
+        begin_message=begin_message,
+        voice=voice,
+        description=description,
+        transfer_number=transfer_number,
+        voicemail_message=voicemail_message,
+    )
+    if not fields.body():
+        raise Refused("Nothing was changed: give at least one field besides agent_id.")
+    return SavedAgent(agent=await api.agents.update(agent_id, fields))
+
+
+async def deleting(agent_id: str, api: Api) -> Deed:
+    """Describe the end of an agent."""
+    agent = await api.agents.get(agent_id)
+    numbers = ", ".join((await numbers_of(api, agent)).values()) or "none"
+    return Deed(
+        f"Delete the agent {agent.name!r}. It cannot be undone; its numbers ({numbers}) stay, attached to nobody.",
+        look_up="list_agents",
+        proof=clean(agent.name or "").strip() or agent.id,
+        clues={"agent_id": agent_id},
+    )
+
+
+async def delete_agent(
+    agent_id: AgentId,
+    deed: Annotated[Deed, destroying("delete_agent", deleting)],
+    api: Api,
+    gate: Gate,
+    confirm: ConfirmText = None,
+) -> Outcome[DeletedAgent]:
+    """Delete an agent for good; its numbers are kept."""
+    return await gate.carry_out(deed, confirm, lambda: api.agents.delete(agent_id))
+
+
+async def list_voices(
+    api: Api,
+    search: Annotated[str | None, Field(description="Part of name, accent or id")] = None,
+    gender: Literal["female", "male", "neutral"] | None = None,
+    provider: str | None = None,
+    limit: Limit = 20,
+    offset: Offset = 0,
+) -> ListedTable:
+    """Find a voice among hundreds, for an agent or a call."""
+    matching = [voice for voice in (await api.agents.voices()).data if _matches(voice, search, gender, provider)]
+    shown = matching[offset : offset + limit]
+    return in_columns(
+        Listed(
+            data=shown,
+            total=total_of_part(len(matching), len(shown), is_part=offset > 0),
+            next_offset=offset + limit if offset + limit < len(matching) else None,
+            next_step=None if shown or offset else "No voice is like that: leave a filter out.",
+        )
+    )
+
+
+async def attach_number(agent_id: AgentId, number_id: NumberId, api: Api) -> Attachment:
+    """Give an agent a number that the account has; a number has one agent."""
+    return await api.agents.attach_number(agent_id, number_id)
+
+
+async def detach_number(agent_id: AgentId, number_id: NumberId, api: Api) -> Done:
+    """Take a number from its agent; the account keeps it and pays on."""
+    return await api.agents.detach_number(agent_id, number_id)
+
+
+def agent_rows(page: Page[Agent], *left_out: str) -> Page[AgentRow]:
+    """Shorten a page of agents to what a list shows, or to even less."""
+    rows = [
+        AgentRow(
+            id=agent.id,
+            name=agent.name,
+            description=agent.description,
+            voice_mode=agent.voice_mode,
+            numbers=[number.phone_number or number.id for number in agent.numbers or []] or None,
+        )
+        for agent in page.data
+    ]
+    return Page[AgentRow](data=[without(row, *left_out) for row in rows], total=page.total, has_more=page.has_more)
+
+
+def _check_transfer(rules: RuleBook, number: str | None) -> None:
+    """Hold the number that calls go on to by the rules for those that are dialled; it may be stored at any hour."""
+    if number:
+        rules.destinations.check(number, rings=False)
+
+
+def _fields(tuning: VoiceTuning | None, **given: str | None) -> AgentFields:
+    return AgentFields.model_validate({**(tuning.model_dump(exclude_none=True) if tuning else {}), **given})
+
+
+def _matches(voice: Voice, search: str | None, gender: str | None, provider: str | None) -> bool:
+    text = " ".join(part for part in (voice.id, voice.name, voice.accent) if part).casefold()
+    return (
+        (search is None or search.casefold() in text)
+        and (gender is None or voice.gender == gender)
+        and (provider is None or provider.casefold() in (voice.provider or "").casefold())
+    )
+
+
+TOOLS = [
+    reads(list_agents),
+    reads(get_agent),
+    creates(create_agent),
+    updates(update_agent),
+    destroys(delete_agent),
+    reads(list_voices),
+    updates(attach_number),
+    updates(detach_number),
+]

@@ -1,0 +1,122 @@
+"""What a call would be, and whether it could work at all, found out before anything is dialled."""
+
+from typing import Any
+
+from agentphone_mcp.api.agents import Agent
+from agentphone_mcp.api.client import ApiClient
+from agentphone_mcp.features.context import Api, Rates, Rules
+from agentphone_mcp.features.presentation.quoting import also, quoted
+from agentphone_mcp.policy.actions import Deed
+from agentphone_mcp.policy.disclosure import Opening, disclosed
+from agentphone_mcp.policy.errors import Refused
+from agentphone_mcp.policy.pricing import Cost, per_minute
+from agentphone_mcp.policy.rules import Rules as RuleBook
+
+
+async def placing(
+    agent_id: str,
+    to_number: str,
+    prompt: str | None,
+    greeting: str | None,
+    from_number_id: str | None,
+    voice: str | None,
+    model_tier: str | None,
+    variables: dict[str, str] | None,
+    disable_recording: bool | None,
+    api: Api,
+    rates: Rates,
+    rules: Rules,
+) -> Deed:
+    """Describe a call, and find out before it is dialled whether it could work."""
+    agent = await api.agents.get(agent_id)
+    words = _opening(agent, prompt, greeting, rules)
+    number_id, caller_id = await _caller_id(api, agent, from_number_id)
+    hosted = bool(prompt) or agent.voice_mode == "hosted"
+    if not hosted:
+        await _need_webhook(api, agent, "give place_call a prompt")
+    who = "the built-in AI" if hosted else "your webhook"
+    price = rates.minute(hosted=hosted, denoising=agent.denoising_mode)
+    said = f"; its goal: {quoted(prompt, api.secrets.cut)}" if prompt else ""
+    said += f"; it begins with {quoted(words.greeting, api.secrets.cut)}" if words.greeting else ""
+    local_time = rules.destinations.local_time(to_number)
+    return Deed(
+        f"Call {to_number}, local time {local_time}, from {caller_id} as the agent "
+        f"{agent.name!r}, with {who} talking: {per_minute(price)}{said}."
+        + also(
+            api.secrets.cut,
+            voice=voice,
+            model_tier=model_tier,
+            variables=variables,
+            disable_recording=disable_recording,
+        ),
+        look_up=f"list_calls with search={to_number}",
+        then="Accepted is not answered: wait_for_call follows it as it is spoken, get_transcript reads it later.",
+        arguments={"from_number_id": number_id},
+        to_number=to_number,
+        local_time=local_time,
+        cost=Cost.of_call(price),
+        clues={"agent_id": agent_id},
+        filled_in={"from_number_id": number_id, "initial_greeting": words.greeting, "system_prompt": words.prompt},
+    )
+
+
+async def opening_web_call(
+    agent_id: str,
+    metadata: dict[str, Any] | None,
+    variables: dict[str, str] | None,
+    api: Api,
+    rates: Rates,
+) -> Deed:
+    """Describe a call from a browser."""
+    agent = await api.agents.get(agent_id)
+    hosted = agent.voice_mode == "hosted"
+    if not hosted:
+        await _need_webhook(api, agent)
+    price = rates.minute(hosted=hosted, denoising=agent.denoising_mode)
+    return Deed(
+        f"Open a browser call with the agent {agent.name!r}: {per_minute(price)} once joined."
+        + also(api.secrets.cut, metadata=metadata, variables=variables),
+        look_up="list_calls with direction=web",
+        then="Join with agentphone-web-sdk within 30 seconds; the token works once.",
+        cost=Cost.of_call(price),
+        clues={"agent_id": agent_id},
+    )
+
+
+async def numbers_of(api: ApiClient, agent: Agent) -> dict[str, str]:
+    """The phone numbers of an agent by their ids; looked up where the API leaves them out of the agent."""
+    if agent.numbers is not None:
+        return {number.id: number.phone_number or number.id for number in agent.numbers}
+    return {number.id: number.phone_number async for number in api.numbers.all() if number.agent_id == agent.id}
+
+
+def _opening(agent: Agent, prompt: str | None, greeting: str | None, rules: RuleBook) -> Opening:
+    """What is said first and what the AI goes by: as given, or else the agent's own, and that an AI is speaking.
+
+    A prompt is sent in hosted voice mode alone; in webhook mode it would take the call from the webhook.
+    """
+    if not rules.ai_disclosure:
+        return Opening(greeting, prompt)
+    own_prompt = agent.system_prompt if agent.voice_mode == "hosted" else None
+    return disclosed(greeting or agent.begin_message, prompt or own_prompt, agent.language)
+
+
+async def _caller_id(api: ApiClient, agent: Agent, from_number_id: str | None) -> tuple[str, str]:
+    """The id and the number a call would come from; a call without one would be refused by the API after all."""
+    numbers = await numbers_of(api, agent)
+    if not numbers:
+        raise Refused(f"Nothing was dialled: the agent {agent.name!r} has no number. Use buy_number or attach_number.")
+    if from_number_id is None:
+        return next(iter(numbers.items()))
+    if from_number_id not in numbers:
+        raise Refused(f"Nothing was dialled: from_number_id is none of this agent's numbers: {', '.join(numbers)}.")
+    return from_number_id, numbers[from_number_id]
+
+
+async def _need_webhook(api: ApiClient, agent: Agent, *ways_out: str) -> None:
+    if await api.webhooks.get(agent.id) is None and await api.webhooks.get() is None:
+        ways = ", or ".join(["use set_webhook", "update_agent with voice_mode hosted and a system_prompt", *ways_out])
+        raise Refused(
+            f"No call was made: the agent {agent.name!r} is in webhook mode and no webhook is set, so the caller would "
+            f"hear silence. Instead {ways}."
+        )

@@ -1,0 +1,76 @@
+"""The account's address book."""
+
+from typing import Annotated
+
+from pydantic import AfterValidator
+
+from agentphone_mcp.api.contacts import Contact
+from agentphone_mcp.api.models import Done
+from agentphone_mcp.features.context import Api, Gate
+from agentphone_mcp.features.presentation.lists import Listed, listed, shortened, without
+from agentphone_mcp.features.tools.approval import destroying
+from agentphone_mcp.features.tools.declaration import creates, destroys, reads
+from agentphone_mcp.features.tools.parameters import ConfirmText, ContactId, Limit, Offset, Phone, Text
+from agentphone_mcp.policy.actions import Deed, Outcome
+from agentphone_mcp.policy.errors import Refused
+from agentphone_mcp.policy.phone_numbers import same_number
+from agentphone_mcp.policy.untrusted import clean
+
+ConfirmContact = Annotated[
+    ConfirmText,
+    AfterValidator(lambda text: text and same_number(text)),
+]
+
+
+async def list_contacts(api: Api, search: str | None = None, limit: Limit = 20, offset: Offset = 0) -> Listed[Contact]:
+    """Find people and their numbers in the address book."""
+    page = await api.contacts.list(limit, offset, search=search)
+    return listed(shortened(page, _row), limit, offset, if_empty="No such contact: save_contact adds one.")
+
+
+async def save_contact(
+    api: Api,
+    name: Text | None = None,
+    phone_number: Phone | None = None,
+    email: str | None = None,
+    notes: str | None = None,
+    contact_id: ContactId | None = None,
+) -> Contact:
+    """Add a contact (name and phone_number), or change one by contact_id."""
+    if contact_id is not None:
+        if (name, phone_number, email, notes) == (None, None, None, None):
+            raise Refused("Nothing was changed: give at least one field besides contact_id.")
+        return await api.contacts.update(contact_id, name=name, phone_number=phone_number, email=email, notes=notes)
+    if name is None or phone_number is None:
+        raise Refused("Nothing was saved: a new contact needs name and phone_number; to change one, give contact_id.")
+    return await api.contacts.create(name, phone_number, email=email, notes=notes)
+
+
+async def erasing(contact_id: str, api: Api) -> Deed:
+    """Describe the end of a contact."""
+    contact = await api.contacts.get(contact_id)
+    return Deed(
+        f"Delete the contact {contact.name!r}, {contact.phone_number}. It cannot be undone.",
+        look_up="list_contacts",
+        proof=same_number(clean(contact.phone_number or contact.name or contact.id)),
+        clues={"contact_id": contact_id},
+    )
+
+
+async def delete_contact(
+    contact_id: ContactId,
+    deed: Annotated[Deed, destroying("delete_contact", erasing)],
+    api: Api,
+    gate: Gate,
+    confirm: ConfirmContact = None,
+) -> Outcome[Done]:
+    """Delete a contact for good."""
+    return await gate.carry_out(deed, confirm, lambda: api.contacts.delete(contact_id))
+
+
+def _row(contact: Contact) -> Contact:
+    """Leave out of a list when a contact was changed, unless it ever was since it was added."""
+    return without(contact, "updated_at") if contact.updated_at == contact.created_at else contact
+
+
+TOOLS = [reads(list_contacts), creates(save_contact), destroys(delete_contact)]

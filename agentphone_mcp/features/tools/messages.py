@@ -1,0 +1,189 @@
+"""Texts and conversations."""
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from agentphone_mcp.api.client import ApiClient
+from agentphone_mcp.api.messages import Conversation, ConversationWithMessages, Message, SentMessage
+from agentphone_mcp.api.numbers import PhoneNumber
+from agentphone_mcp.features.context import Api, Gate, Rates, Rules
+from agentphone_mcp.features.presentation.lists import Listed, listed, shortened, total_of_part, without
+from agentphone_mcp.features.presentation.quoting import quoted
+from agentphone_mcp.features.tools.approval import spending
+from agentphone_mcp.features.tools.call_previews import numbers_of
+from agentphone_mcp.features.tools.declaration import reads, spends, updates
+from agentphone_mcp.features.tools.lookups import digest
+from agentphone_mcp.features.tools.parameters import (
+    AgentId,
+    Confirm,
+    ConversationId,
+    Limit,
+    NumberId,
+    Offset,
+    Phone,
+    Repeat,
+    Text,
+    WebUrl,
+    without_default,
+)
+from agentphone_mcp.policy.actions import Deed, Outcome
+from agentphone_mcp.policy.errors import Refused
+from agentphone_mcp.policy.pricing import Cost
+
+# The texts of a number are the one list that gives more than 100 rows at once.
+MessageLimit = Annotated[int, Field(ge=1, le=200, json_schema_extra=without_default)]
+_NOT_REGISTERED = ("registration_required", "activating")
+
+
+async def sending(
+    to_number: str,
+    body: str,
+    agent_id: str | None,
+    number_id: str | None,
+    media_urls: list[str] | None,
+    api: Api,
+    rates: Rates,
+    rules: Rules,
+) -> Deed:
+    """Describe a text, and find out before it is sent whether its number may send."""
+    if (agent_id is None) == (number_id is None):
+        raise Refused("Nothing was sent: give agent_id or number_id, one of them, as the sender.")
+    number, whose = await (_of_agent(api, agent_id) if agent_id else _of_number(api, number_id or ""))
+    pictures = f" with {', '.join(quoted(url, api.secrets.cut) for url in media_urls)}" if media_urls else ""
+    local_time = rules.destinations.local_time(to_number)
+    return Deed(
+        f"Text {to_number}, local time {local_time}, from {number.phone_number}{whose}: "
+        f"{quoted(body, api.secrets.cut)}{pictures} ({rates.message(body)}).",
+        look_up="list_messages or list_conversations",
+        then="Queued is not delivered: list_messages shows what became of it.",
+        arguments={"agent_id": None, "number_id": number.id},
+        to_number=to_number,
+        local_time=local_time,
+        cost=Cost.of(rates.texts(body)),
+        clues={"number_id": number.id, "body": digest(body)},
+        filled_in={"number_id": number.id},
+    )
+
+
+async def send_message(
+    to_number: Phone,
+    body: Text,
+    deed: Annotated[Deed, spending("send_message", sending)],
+    api: Api,
+    gate: Gate,
+    agent_id: AgentId | None = None,
+    number_id: NumberId | None = None,
+    media_urls: list[WebUrl] | None = None,
+    confirm: Confirm = None,
+    repeat: Repeat = False,
+) -> Outcome[SentMessage]:
+    """Text a person from agent_id or number_id, one of them."""
+    return await gate.carry_out(
+        deed,
+        confirm,
+        lambda: api.messages.send(to_number, body, **deed.filled_in, media_urls=media_urls),
+        repeat=repeat,
+    )
+
+
+async def list_messages(
+    number_id: NumberId,
+    api: Api,
+    limit: MessageLimit = 50,
+    before: Annotated[str | None, Field(description="ISO 8601")] = None,
+    after: Annotated[str | None, Field(description="ISO 8601")] = None,
+) -> Listed[Message]:
+    """List single texts of one number, newest first."""
+    page = await api.messages.of_number(number_id, limit, before=before, after=after)
+    # The endpoint pages by time and takes no offset.
+    goes_on = page.next_offset(0, limit) is not None
+    total = total_of_part(page.total, len(page.data), is_part=goes_on)
+    if not page.data:
+        return Listed(data=[], total=total, next_step="No texts.")
+    oldest = page.data[-1].at
+    more = f"For older ones pass before={oldest}." if goes_on and oldest else None
+    return Listed(data=[_row(text) for text in page.data], total=total, next_step=more)
+
+
+async def list_conversations(
+    api: Api, agent_id: AgentId | None = None, limit: Limit = 20, offset: Offset = 0
+) -> Listed[Conversation]:
+    """List text threads, latest first: with whom, how many texts, the last one."""
+    page = await api.messages.conversations(limit, offset, agent_id=agent_id)
+    return listed(shortened(page, _thread), limit, offset, if_empty="No conversations.")
+
+
+async def get_conversation(
+    conversation_id: ConversationId, api: Api, message_limit: Limit = 50
+) -> ConversationWithMessages:
+    """Read one text thread: its latest texts, its metadata."""
+    thread = await api.messages.conversation(conversation_id, message_limit)
+    if not thread.messages:
+        return thread
+    ends = {thread.phone_number, thread.participant}
+
+    def row(text: Message) -> Message:
+        # In a group, others than the participant write as well; and without a direction the numbers say who wrote.
+        is_plain = text.direction in ("inbound", "outbound") and {text.from_number, text.to_number} <= ends
+        return without(_row(text), "from_number", "to_number") if is_plain else _row(text)
+
+    texts = [row(one) for one in thread.messages]
+    count = total_of_part(thread.message_count, len(texts))
+    return without(thread, "last_message_at", "last_message_preview").model_copy(
+        update={"messages": texts, "message_count": count}
+    )
+
+
+async def update_conversation(
+    conversation_id: ConversationId,
+    api: Api,
+    metadata: Annotated[dict[str, Any] | None, Field(description="Replaces all; {} clears")],
+) -> Conversation:
+    """Set a thread's metadata, which webhooks get as conversationState."""
+    return await api.messages.set_metadata(conversation_id, metadata)
+
+
+def _thread(thread: Conversation) -> Conversation:
+    """Leave the agent out of a list: our number says whose thread it is, and get_conversation names both."""
+    return without(thread, "agent_id") if thread.phone_number else thread
+
+
+def _row(text: Message) -> Message:
+    """Leave out of a list the number whose list it is, and what goes without saying of a text that came in."""
+    plain = ["channel"] if text.channel == "sms" else []
+    match text.direction:
+        case "inbound":
+            return without(text, *plain, "to_number", *(["status"] if text.status == "received" else []))
+        case "outbound":
+            return without(text, *plain, "from_number")
+        case _:
+            return without(text, *plain)
+
+
+async def _of_agent(api: ApiClient, agent_id: str) -> tuple[PhoneNumber, str]:
+    agent = await api.agents.get(agent_id)
+    number_id = next(iter(await numbers_of(api, agent)), None)
+    if number_id is None:
+        raise Refused(f"Nothing was sent: the agent {agent.name!r} has no number. Use buy_number or attach_number.")
+    number, _ = await _of_number(api, number_id)
+    return number, f" as the agent {agent.name!r}"
+
+
+async def _of_number(api: ApiClient, number_id: str) -> tuple[PhoneNumber, str]:
+    number = await api.numbers.get(number_id)
+    if number.outbound_sms in _NOT_REGISTERED:
+        raise Refused(
+            f"Nothing was sent: {number.phone_number} may not send texts yet (10DLC: {number.outbound_sms}). "
+            "AgentPhone registers US numbers on request; receiving and calling work without it."
+        )
+    return number, ""
+
+
+TOOLS = [
+    spends(send_message),
+    reads(list_messages, open_world=True),
+    reads(list_conversations, open_world=True),
+    reads(get_conversation, open_world=True),
+    updates(update_conversation),
+]

@@ -1,0 +1,168 @@
+"""Where calls and texts are sent: the project's webhook, or one agent's own."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, Field
+
+from agentphone_mcp.api.models import Done
+from agentphone_mcp.api.webhooks import Delivery, DeliveryStats, Webhook, WebhookTest
+from agentphone_mcp.features.context import Api, Gate
+from agentphone_mcp.features.presentation.lists import Listed, listed
+from agentphone_mcp.features.presentation.quoting import also
+from agentphone_mcp.features.tools.approval import destroying
+from agentphone_mcp.features.tools.declaration import creates, destroys, reads, updates
+from agentphone_mcp.features.tools.lookups import digest
+from agentphone_mcp.features.tools.parameters import AgentId, ConfirmText, Hours, Limit, Offset, WebUrl
+from agentphone_mcp.policy.actions import Deed, Outcome
+from agentphone_mcp.policy.errors import Refused
+
+_KEEP_SECRET = "Have your user keep the secret now, it is not shown again; then test_webhook."  # noqa: S105 - no secret
+
+
+WebhookUrl = Annotated[WebUrl, Field(description="Public https")]
+
+
+class WebhookInfo(BaseModel):
+    """A webhook without its secret, of which the last four characters are shown."""
+
+    is_set: bool
+    id: str | None = None
+    url: str | None = None
+    status: str | None = None
+    secret_ends_in: str | None = None
+    context_limit: int | None = None
+    timeout: float | None = None
+    next_step: str | None = None
+
+
+async def _whose(agent_id: str | None, api: Api) -> str:
+    """Name the owner of the webhook in question; an agent that does not exist is found out here."""
+    if agent_id is None:
+        return "the project's webhook"
+    return f"the webhook of the agent {(await api.agents.get(agent_id)).name!r}"
+
+
+async def get_webhook(api: Api, agent_id: AgentId | None = None) -> WebhookInfo:
+    """Show which URL gets the events of calls and texts: the project's webhook, or an agent's own."""
+    whose = await _whose(agent_id, api)
+    return webhook_info(await api.webhooks.get(agent_id), whose)
+
+
+async def replacing(
+    url: str,
+    agent_id: str | None,
+    context_limit: int | None,
+    timeout: int | None,
+    api: Api,
+) -> Deed:
+    """Describe the change of a webhook; a first one replaces nothing and needs no proof."""
+    whose, current = await _whose(agent_id, api), await api.webhooks.get(agent_id)
+    settings = also(str, context_limit=context_limit, timeout=timeout)
+    if current is None:
+        return Deed(
+            f"Set {whose} to {url}.{settings}",
+            look_up="get_webhook",
+            then=_KEEP_SECRET,
+            is_free=True,
+            filled_in={"context_limit": context_limit, "answer_within": timeout},
+        )
+    return Deed(
+        f"Replace {whose} {current.url} by {url}. Events go there at once, and the current secret stops signing."
+        + settings,
+        look_up="get_webhook",
+        proof=current.url,
+        then=_KEEP_SECRET,
+        clues={
+            "agent_id": agent_id,
+            "url": digest(url),
+            "old_url": digest(current.url),
+            "old_secret": digest(current.secret) if current.secret else None,
+        },
+        # The API would fall back to its defaults for what is left out.
+        filled_in={
+            "context_limit": current.context_limit if context_limit is None else context_limit,
+            "answer_within": current.timeout if timeout is None else timeout,
+        },
+    )
+
+
+async def set_webhook(
+    url: WebhookUrl,
+    deed: Annotated[Deed, destroying("set_webhook", replacing)],
+    api: Api,
+    gate: Gate,
+    agent_id: AgentId | None = None,
+    context_limit: Annotated[int | None, Field(ge=0, le=50, description="Recent messages in each event")] = None,
+    timeout: Annotated[int | None, Field(ge=5, le=120, description="Seconds to answer a voice turn")] = None,
+    confirm: ConfirmText = None,
+) -> Outcome[Webhook]:
+    """Set the project's webhook, or an agent's own; its new secret is shown only now. Replacing one needs confirm."""
+    return await gate.carry_out(deed, confirm, lambda: api.webhooks.set(url, agent_id, **deed.filled_in))
+
+
+async def removing(agent_id: str | None, api: Api) -> Deed:
+    """Describe the end of a webhook."""
+    whose, current = await _whose(agent_id, api), await api.webhooks.get(agent_id)
+    if current is None:
+        raise Refused(f"Nothing to delete: {whose} is not set.")
+    after = "the project's webhook gets its events" if agent_id else "agents without their own lose their events"
+    return Deed(
+        f"Delete {whose} {current.url}. It cannot be undone; {after}.",
+        look_up="get_webhook",
+        proof=current.url,
+        clues={"agent_id": agent_id},
+    )
+
+
+async def delete_webhook(
+    deed: Annotated[Deed, destroying("delete_webhook", removing)],
+    api: Api,
+    gate: Gate,
+    agent_id: AgentId | None = None,
+    confirm: ConfirmText = None,
+) -> Outcome[Done]:
+    """Delete a webhook for good."""
+    return await gate.carry_out(deed, confirm, lambda: api.webhooks.delete(agent_id))
+
+
+async def test_webhook(api: Api, agent_id: AgentId | None = None) -> WebhookTest:  # noqa: PT028 - it tests a webhook
+    """Send a test event to the webhook and show how it answered."""
+    return await api.webhooks.test(agent_id)
+
+
+async def list_webhook_deliveries(
+    api: Api, agent_id: AgentId | None = None, hours: Hours | None = None, limit: Limit = 10, offset: Offset = 0
+) -> Listed[Delivery]:
+    """List events that were sent to a webhook, latest first, with status and error: why it is silent."""
+    page = await api.webhooks.deliveries(agent_id, limit=limit, offset=offset, hours=hours)
+    return listed(page, limit, offset, if_empty="Nothing was delivered.")
+
+
+async def get_webhook_stats(api: Api, agent_id: AgentId | None = None, hours: Hours = 24) -> DeliveryStats:
+    """Count a webhook's deliveries: delivered, failed, pending."""
+    return await api.webhooks.stats(agent_id, hours=hours)
+
+
+def webhook_info(webhook: Webhook | None, whose: str = "the project's webhook") -> WebhookInfo:
+    """Describe a webhook without giving its secret away."""
+    if webhook is None:
+        return WebhookInfo(is_set=False, next_step=f"set_webhook makes {whose}.")
+    return WebhookInfo(
+        is_set=True,
+        id=webhook.id,
+        url=webhook.url,
+        status=webhook.status,
+        secret_ends_in=webhook.secret[-4:] if webhook.secret else None,
+        context_limit=webhook.context_limit,
+        timeout=webhook.timeout,
+    )
+
+
+TOOLS = [
+    reads(get_webhook),
+    creates(set_webhook, may_replace=True),
+    destroys(delete_webhook),
+    updates(test_webhook, idempotent=False, open_world=True),
+    reads(list_webhook_deliveries),
+    reads(get_webhook_stats),
+]

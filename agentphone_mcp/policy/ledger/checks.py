@@ -1,0 +1,214 @@
+"""What is asked of the ledger before every deed; built once, as building a query takes longer than answering it."""
+
+from functools import cache
+from typing import Any
+
+import sqlalchemy as sa
+
+from agentphone_mcp.policy.ledger.records import MAY_HAVE_HAPPENED
+from agentphone_mcp.policy.ledger.store import deeds
+from agentphone_mcp.policy.limits import Cap
+
+FOUND = "found by a look-up"
+FOUND_AND_TOLD = "found by a look-up, and told"
+
+# Spelled out, as SQLAlchemy writes an `in_` anew each time.
+_may_have_happened = sa.or_(*(deeds.c.outcome == outcome for outcome in MAY_HAVE_HAPPENED))
+_alike = sa.and_(deeds.c.account == sa.bindparam("account"), deeds.c.tool == sa.bindparam("tool"), _may_have_happened)
+_is_same = deeds.c.fingerprint == sa.bindparam("fingerprint")
+_has_subject = deeds.c.subject == sa.bindparam("subject")
+# The row of a question is older than the deed that it becomes, so that ids tell nothing of the order.
+_happened_at = sa.func.coalesce(deeds.c.settled_at, deeds.c.at)
+
+MAY_BLOCK: sa.Select[Any] = (
+    sa.select(deeds)
+    .where(
+        _alike,
+        _is_same | _has_subject,
+        # A pending one that turns out to be lost is in doubt as well.
+        deeds.c.was_unknown | (deeds.c.outcome == "pending") | (_is_same & (_happened_at > sa.bindparam("since"))),
+    )
+    .order_by(_is_same.desc(), _happened_at.desc(), deeds.c.id.desc())
+)
+"""Those with the same arguments that are of late, and those with these or on the same subject that are under way, or
+are or were in doubt; the same first, the latest first. Takes account, tool, fingerprint, subject and since."""
+
+REPEATS: "sa.Select[Any, Any, Any]" = sa.select(deeds.c.id, deeds.c.at, deeds.c.fingerprint).where(
+    _alike, _is_same | _has_subject, deeds.c.repeated
+)
+"""Those that were wanted although the like was done or in doubt; takes account, tool, fingerprint and subject."""
+
+OF_TOOL: sa.Select[Any] = sa.select(deeds).where(_alike)
+"""Those that may have happened; takes account and tool."""
+
+TAKEN: sa.Select[Any] = sa.select(deeds).where(
+    _alike, sa.or_(deeds.c.reason == FOUND, deeds.c.reason == FOUND_AND_TOLD), deeds.c.id != sa.bindparam("row")
+)
+"""The others of which a look-up said what came of them; takes account, tool and row."""
+
+WHOSE: "sa.Select[Any, Any]" = sa.select(deeds.c.account, deeds.c.tool).where(deeds.c.id == sa.bindparam("row"))
+"""Takes row."""
+
+WRITE = sa.insert(deeds)
+"""Takes the columns of a row."""
+
+SETTLE = sa.update(deeds).where(deeds.c.id == sa.bindparam("row"))
+"""Takes row, and the columns that change."""
+
+
+@cache
+def counted(cap: Cap, *, one_by_one: bool) -> "sa.Select[Any, Any]":
+    """What counts against a cap: how many and how much, or each with its time; takes account, since and to_number."""
+    what = (deeds.c.at, deeds.c.cost)
+    summed = (sa.func.count().label("deeds"), sa.func.coalesce(sa.func.sum(deeds.c.cost), 0).label("cost"))
+    query = sa.select(*(what if one_by_one else summed)).where(
+        deeds.c.account == sa.bindparam("account"),
+        deeds.c.at > sa.bindparam("since"),
+        _may_have_happened,
+    )
+    if cap.tool:
+        query = query.where(deeds.c.tool == cap.tool)
+    if cap.for_one_number:
+        query = query.where(deeds.c.to_number == sa.bindparam("to_number"))
+    return query.order_by(deeds.c.at) if one_by_one else query
+
+
+import os
+import socket
+
+
+def this_holder() -> str:
+    """This process, in a way that another can look it up."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def is_gone(holder: str | None) -> bool:
+    """Whether a process has certainly ended: it was one of this machine, and no process has its number now.
+
+    Only a hint that saves waiting: where it cannot be told (another machine, Windows, a number in use again), the
+    deed's own time decides.
+    """
+    host, _, pid = (holder or "").rpartition(":")
+    if os.name != "posix" or host != socket.gethostname() or not pid.isdecimal():
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from agentphone_mcp.policy.ledger.records import Entry, Found, Intent
+from agentphone_mcp.policy.ledger.store import deeds
+from agentphone_mcp.policy.limits import Cap, CapReached
+
+REPLAY_SECONDS = 600
+"""How long the same deed answers with the first one's outcome."""
+_LOST_HOLDER = "the process that did it ended before the answer came"
+
+
+def earlier_than(intent: Intent, connection: sa.Connection, now: float, *, repeat: bool) -> Entry | None:
+    """The deed that this one would do again: the same one of late, or one of the same subject that is in doubt."""
+    if repeat and intent.is_repeatable:
+        return None
+    like: dict[str, Any] = {"account": intent.account, "tool": intent.tool}
+    like |= {"fingerprint": intent.fingerprint, "subject": intent.subject}
+    repeats = connection.execute(REPEATS, like).all()
+    for row in connection.execute(MAY_BLOCK, like | {"since": now - REPLAY_SECONDS}).mappings().all():
+        entry = entry_of(row, connection, now)
+        is_same = entry.fingerprint == intent.fingerprint
+        is_doubtful = entry.outcome == "unknown" or row["was_unknown"]
+        is_in_the_way = entry.outcome != "done" or (intent.is_repeatable and _is_recent(entry, now))
+        # Of two that destroy the same, the second must see what the first has left.
+        is_like = is_same or not intent.is_repeatable
+        counts = not _is_released(entry, repeats, by_the_same=is_same) if is_doubtful else is_like
+        if is_in_the_way and counts:
+            return entry
+    return None
+
+
+def cap_reached_by(intent: Intent, connection: sa.Connection, now: float, caps: Sequence[Cap]) -> CapReached | None:
+    """The first cap that one more deed would pass."""
+    for cap in caps:
+        given: dict[str, Any] = {"account": intent.account, "since": now - cap.seconds}
+        given |= {"to_number": intent.to_number} if cap.for_one_number else {}
+        used = connection.execute(counted(cap, one_by_one=False), given).one()
+        if not cap.is_over(int(used.deeds), int(used.cost), intent.cost):
+            continue
+        rows = [(row.at, row.cost) for row in connection.execute(counted(cap, one_by_one=True), given)]
+        return CapReached(cap, cap.frees_at(rows, intent.cost), int(used.cost))
+    return None
+
+
+def may_be_of_another(found: Found, doubt: Entry, connection: sa.Connection, now: float) -> bool:
+    """Whether what a look-up found for a deed has come, or may have come, of another one.
+
+    As every deed is written down before it is done, whatever was found is of one that stands here by now: it is claimed
+    by its id once that deed is settled, and until then it is anybody's who could have done it. Of two in doubt that are
+    the same either may have it.
+    """
+    for row in connection.execute(OF_TOOL, {"account": doubt.account, "tool": doubt.tool}).mappings().all():
+        other = seen(row, now)
+        if other.id == doubt.id:
+            continue
+        if other.outcome == "done":
+            is_theirs = _share_an_id(found.ids, other.ids)
+        else:
+            is_same_doubt = other.outcome == "unknown" and other.fingerprint == doubt.fingerprint
+            is_theirs = not is_same_doubt and found.may_be_of(other)
+        if is_theirs:
+            return True
+    return False
+
+
+def take_back(ids: Mapping[str, str], connection: sa.Connection, deed: Mapping[str, Any]) -> None:
+    """Put in doubt again what a look-up took these ids for, as it is known now of which deed they came."""
+    for other in connection.execute(TAKEN, deed).mappings().all():
+        if _share_an_id(ids, other["ids"]):
+            reason = f"what a look-up found came of row {deed['row']}"
+            in_doubt = {"outcome": "unknown", "reason": reason, "ids": None, "result": None}
+            connection.execute(SETTLE, in_doubt | {"row": other["id"]})
+
+
+def entry_of(row: sa.RowMapping, connection: sa.Connection, now: float) -> Entry:
+    """Read a row; a pending one that is lost becomes unknown here and for good."""
+    entry = seen(row, now)
+    if entry.outcome != row["outcome"]:
+        doubted = sa.update(deeds).where(deeds.c.id == entry.id, deeds.c.outcome == "pending")
+        connection.execute(doubted.values(outcome=entry.outcome, reason=entry.reason, was_unknown=True))
+    return entry
+
+
+def seen(row: sa.RowMapping, now: float) -> Entry:
+    """Read a row; one whose process ended, or took too long, is seen as unknown."""
+    said = {name: row[name] for name in Entry.__dataclass_fields__}
+    if row["outcome"] == "pending" and (is_gone(row["holder"]) or now > row["doubtful_after"]):
+        said |= {"outcome": "unknown", "reason": _LOST_HOLDER}
+    return Entry(**said)
+
+
+def _share_an_id(ids: Mapping[str, str] | None, others: Mapping[str, str] | None) -> bool:
+    return not {*(ids or {}).values()}.isdisjoint((others or {}).values())
+
+
+def _is_released(doubt: Entry, repeats: "Sequence[sa.Row[Any, Any, Any]]", *, by_the_same: bool) -> bool:
+    """Whether somebody who could know of a doubt repeated it: both asked for it and did it later.
+
+    What was asked before a doubt arose, and was agreed to after that, has the older row.
+    """
+    return any(
+        one.id > doubt.id and one.at >= doubt.at and (one.fingerprint == doubt.fingerprint or not by_the_same)
+        for one in repeats
+    )
+
+
+def _is_recent(entry: Entry, now: float) -> bool:
+    """Whether whoever asks again may not know; of what was found beside the server nobody heard yet."""
+    return entry.reason == FOUND or now - (entry.settled_at or entry.at) < REPLAY_SECONDS

@@ -1,0 +1,281 @@
+"""Written before a deed and settled after it: the audit, the caps and the memory of what must not be done twice."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, cast
+
+import sqlalchemy as sa
+
+from agentphone_mcp.policy.errors import AnsweredBefore
+from agentphone_mcp.policy.ledger.checks import (
+    FOUND,
+    FOUND_AND_TOLD,
+    SETTLE,
+    WHOSE,
+    WRITE,
+    cap_reached_by,
+    earlier_than,
+    entry_of,
+    may_be_of_another,
+    seen,
+    take_back,
+    this_holder,
+)
+from agentphone_mcp.policy.ledger.records import LONGEST_WHAT, Entry, Found, Intent, Question, Settled
+from agentphone_mcp.policy.ledger.store import Store, deeds, lock
+from agentphone_mcp.policy.limits import LONGEST_WINDOW, Cap, CapReached
+from agentphone_mcp.policy.pricing import cost_of_seconds
+
+NOBODY_ANSWERED = "a person was asked and has not answered"
+
+
+class Ledger:
+    """What was done, refused and left in doubt; every method is one transaction and raises `LedgerUnavailable`.
+
+    Args:
+        place: a folder, a SQLAlchemy URL, or `IN_MEMORY`.
+        clock: seconds since the epoch.
+        cut: removes what must not be written down.
+    """
+
+    def __init__(self, place: str, clock: Callable[[], float] = time.time, cut: Callable[[str], str] = str) -> None:
+        self._store = Store(place)
+        self._clock = clock
+        self._cut = cut
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._store.close()
+
+    def try_out(self) -> None:
+        """Write a deed and take it back, to see that it can be done; a database may open well and be read-only."""
+        nothing = Intent(account="", tool="", fingerprint="", subject="", what="")
+        with self._store.transaction("settle") as connection:
+            taken_back = connection.begin_nested()
+            self._write(connection, nothing, {"outcome": "refused", "reason": None})
+            taken_back.rollback()
+
+    def reserve(self, intent: Intent, caps: Sequence[Cap], *, repeat: bool, within: float) -> int | Entry:
+        """Write down what is about to be done, or find what stands in its way.
+
+        Args:
+            intent: the deed.
+            caps: the caps it meets.
+            repeat: whether it is wanted although the same was done.
+            within: seconds after which, unsettled, it counts as unknown.
+
+        Returns:
+            the row to settle, or the earlier deed that this one repeats.
+
+        Raises:
+            CapReached: if it would be too much.
+            AnsweredBefore: if the question that was asked about it is not open any more.
+        """
+        now, intent = self._clock(), self._without_secrets(intent)
+        with self._store.transaction(intent.account) as connection:
+            # A yes counts once: whoever comes second with it learns what came of the first.
+            is_fresh = intent.question is None or _is_open(connection, intent.question)
+            earlier = earlier_than(intent, connection, now, repeat=repeat and is_fresh)
+            if earlier is not None:
+                return earlier
+            if not is_fresh:
+                raise AnsweredBefore
+            reached = cap_reached_by(intent, connection, now, caps)
+            if reached is not None:
+                raise reached
+            reserved = {
+                "at": now,
+                "repeated": repeat,
+                "outcome": "pending",
+                "holder": this_holder(),
+                "doubtful_after": now + within,
+                "reason": None,
+                "approved_by": intent.approved_by,
+                "approved_how": intent.approved_how,
+            }
+            return self._write(connection, intent, reserved)
+
+    def stands_in_the_way(self, intent: Intent, caps: Sequence[Cap], *, repeat: bool) -> Entry | CapReached | None:
+        """What `reserve` would find; nothing is written."""
+        intent = self._without_secrets(intent)
+        with self._store.transaction(intent.account) as connection:
+            earlier = earlier_than(intent, connection, self._clock(), repeat=repeat)
+            return earlier or cap_reached_by(intent, connection, self._clock(), caps)
+
+    def settle(
+        self,
+        row: int,
+        outcome: Settled,
+        *,
+        reason: str | None = None,
+        ids: Mapping[str, str] | None = None,
+        result: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Write down what came of a deed; what a look-up took of it for another one is taken back."""
+        settled: dict[str, Any] = {
+            "outcome": outcome,
+            "settled_at": self._clock(),
+            "reason": reason and self._cut(reason),
+        }
+        settled |= {"ids": self._kept(ids), "result": self._kept(result)}
+        if outcome == "unknown":
+            settled["was_unknown"] = True
+        with self._store.transaction("settle") as connection:
+            account, tool = connection.execute(WHOSE, {"row": row}).one()
+            lock(connection, account)
+            connection.execute(SETTLE, settled | {"row": row})
+            if outcome == "done" and ids:
+                take_back(ids, connection, {"account": account, "tool": tool, "row": row})
+
+    def settle_doubt(self, entry: Entry, found: Found) -> bool:
+        """Write down what a look-up found, unless somebody else settled it in the meantime.
+
+        Returns:
+            whether it is settled; it is not where what was found may have come of another deed.
+        """
+        settled = {"outcome": found.outcome, "settled_at": self._clock(), "was_unknown": True}
+        settled |= {"ids": self._kept(found.ids), "result": self._kept(found.result), "reason": FOUND}
+        open_still = (deeds.c.id == entry.id) & deeds.c.outcome.in_(("pending", "unknown"))
+        with self._store.transaction(entry.account) as connection:
+            if may_be_of_another(found, entry, connection, self._clock()):
+                return False
+            connection.execute(sa.update(deeds).where(open_still).values(settled))
+        return True
+
+    def tell(self, entry: Entry) -> None:
+        """Write down that somebody was told of what a look-up found; from now on it is as if it had just been done."""
+        told = {"settled_at": self._clock(), "reason": FOUND_AND_TOLD}
+        untold = (deeds.c.id == entry.id) & (deeds.c.reason == FOUND)
+        with self._store.transaction(entry.account) as connection:
+            connection.execute(sa.update(deeds).where(untold).values(told))
+
+    def settle_seconds(self, entry: Entry, seconds: float | None, *, is_over: bool = True) -> None:
+        """Write down what a call cost in the end, or costs at least so far; without seconds its estimate stands."""
+        cost = entry.cost if seconds is None else cost_of_seconds(entry.minute_cost or 0, seconds)
+        known = {"cost": cost, "minute_cost": None} if is_over else {"cost": max(cost, entry.cost)}
+        with self._store.transaction(entry.account) as connection:
+            connection.execute(SETTLE, known | {"row": entry.id})
+
+    def refuse(self, intent: Intent, reason: str) -> None:
+        """Write down what was not done, and why."""
+        intent = self._without_secrets(intent)
+        state = {"outcome": "refused", "reason": self._cut(reason), "approved_by": intent.approved_by}
+        with self._store.transaction(intent.account) as connection:
+            self._write(connection, intent, state)
+
+    def close_question(self, question: int, reason: str) -> None:
+        """Write down what became of an answer that had no deed of its own."""
+        with self._store.transaction("settle") as connection:
+            if _is_open(connection, question):
+                connection.execute(SETTLE, {"row": question, "reason": reason})
+
+    def ask(self, intent: Intent, *, repeat: bool = False) -> Question:
+        """Write down that a person is asked; until they agree it counts as refused."""
+        intent = self._without_secrets(intent)
+        state = {"outcome": "refused", "reason": NOBODY_ANSWERED, "repeated": repeat, "approved_by": intent.approved_by}
+        with self._store.transaction(intent.account) as connection:
+            row = self._write(connection, intent, state)
+        return Question(row, _bounded(intent.what), intent.essence, self._clock(), is_again=repeat)
+
+    def asked(self, intent: Intent) -> Question | None:
+        """The latest question about this deed that nobody has answered."""
+        query = _of(intent).where(
+            deeds.c.fingerprint == intent.fingerprint,
+            deeds.c.outcome == "refused",
+            deeds.c.reason == NOBODY_ANSWERED,
+        )
+        with self._store.transaction(intent.account) as connection:
+            row = connection.execute(query.limit(1)).mappings().first()
+        return Question(row["id"], row["what"], row["essence"], row["at"], row["repeated"]) if row else None
+
+    def doubts(self, account: str) -> list[Entry]:
+        """The deeds of an account of which nobody knows whether they happened, oldest first.
+
+        Those whose process ended meanwhile become unknown here.
+        """
+        unsettled = sa.select(deeds).where(deeds.c.account == account, deeds.c.outcome.in_(("pending", "unknown")))
+        with self._store.transaction(account) as connection:
+            rows = connection.execute(unsettled.order_by(deeds.c.id)).mappings().all()
+            found = [entry_of(row, connection, self._clock()) for row in rows]
+        return [entry for entry in found if entry.outcome == "unknown"]
+
+    def has_pending(self, account: str) -> bool:
+        """Whether a deed of an account is under way, here or elsewhere."""
+        pending = sa.select(deeds.c.id).where(deeds.c.account == account, deeds.c.outcome == "pending")
+        with self._store.transaction(account) as connection:
+            return connection.execute(pending.limit(1)).first() is not None
+
+    def estimates(self, account: str) -> list[Entry]:
+        """The deeds of late whose cost is still an estimate; no cap looks further back."""
+        query = sa.select(deeds).where(
+            deeds.c.account == account,
+            deeds.c.outcome == "done",
+            deeds.c.minute_cost.is_not(None),
+            deeds.c.at > self._clock() - LONGEST_WINDOW,
+        )
+        return self._read(account, query)
+
+    def claimed(self, account: str, tool: str) -> frozenset[str]:
+        """The ids of what is known to have come of other deeds."""
+        query = sa.select(deeds).where(deeds.c.account == account, deeds.c.tool == tool, deeds.c.outcome == "done")
+        return frozenset(one for entry in self._read(account, query) for one in (entry.ids or {}).values())
+
+    def entries(self, since: float = 0) -> list[Entry]:
+        """Every deed of every account since a time, oldest first."""
+        return self._read("settle", sa.select(deeds).where(deeds.c.at >= since).order_by(deeds.c.id))
+
+    def _read(self, account: str, query: sa.Select[Any]) -> list[Entry]:
+        with self._store.transaction(account) as connection:
+            return [seen(row, self._clock()) for row in connection.execute(query).mappings().all()]
+
+    def _write(self, connection: sa.Connection, intent: Intent, state: Mapping[str, Any]) -> int:
+        """Write a deed: into the row of the question that was asked about it, where that is still open."""
+        if intent.question is not None and _is_open(connection, intent.question):
+            connection.execute(SETTLE, dict(state) | {"row": intent.question})
+            return intent.question
+        row = {
+            "at": self._clock(),
+            "account": intent.account,
+            "tool": intent.tool,
+            "fingerprint": intent.fingerprint,
+            "essence": intent.essence,
+            "subject": intent.subject,
+            "to_number": intent.to_number,
+            "what": _bounded(intent.what),
+            "cost": intent.cost,
+            "minute_cost": intent.minute_cost,
+            "was_unknown": False,
+            "repeated": False,
+            "clues": self._kept(intent.clues),
+        }
+        inserted = connection.execute(WRITE, row | dict(state)).inserted_primary_key
+        return int(inserted[0]) if inserted else 0
+
+    def _without_secrets(self, intent: Intent) -> Intent:
+        said = {"what": self._cut(intent.what), "subject": self._cut(intent.subject)}
+        return replace(intent, **said, approved_by=intent.approved_by and self._cut(intent.approved_by))
+
+    def _kept(self, value: Any) -> Any:
+        """The same JSON without secrets."""
+        if isinstance(value, str):
+            return self._cut(value)
+        if isinstance(value, Mapping):
+            return {name: self._kept(one) for name, one in cast("Mapping[str, Any]", value).items()} or None
+        return [self._kept(one) for one in cast("list[Any]", value)] if isinstance(value, list) else value
+
+
+def _is_open(connection: sa.Connection, question: int) -> bool:
+    """Whether nobody has answered a question yet."""
+    unanswered = (deeds.c.id == question) & (deeds.c.outcome == "refused") & (deeds.c.reason == NOBODY_ANSWERED)
+    return connection.execute(sa.select(deeds.c.id).where(unanswered)).first() is not None
+
+
+def _of(intent: Intent) -> sa.Select[Any]:
+    """The deeds of the same account and tool, latest first."""
+    mine = (deeds.c.account == intent.account) & (deeds.c.tool == intent.tool)
+    return sa.select(deeds).where(mine).order_by(deeds.c.id.desc())
+
+
+def _bounded(what: str) -> str:
+    return what if len(what) <= LONGEST_WHAT else f"{what[:LONGEST_WHAT]}… (cut here)"

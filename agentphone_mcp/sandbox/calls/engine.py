@@ -1,0 +1,191 @@
+"""The call engine: lets calls ring, be answered, speak turn by turn and end, each in a task of its own."""
+
+import asyncio
+import logging
+from collections.abc import Coroutine, Generator
+from contextlib import contextmanager
+from typing import Any, Literal, Protocol
+
+from agentphone_mcp.sandbox.calls.replies import Replies, Reply, VoicemailMessage
+from agentphone_mcp.sandbox.clock import Clock
+from agentphone_mcp.sandbox.data.billing import voice_charge
+from agentphone_mcp.sandbox.data.callees import Callee, Party
+from agentphone_mcp.sandbox.data.models import Account, Call, CallStatus, Role, Turn
+from agentphone_mcp.sandbox.feed import Feed
+
+log = logging.getLogger(__name__)
+
+WEB_TOKEN_SECONDS = 30
+_SILENCES_BORNE = 2
+
+
+class Witness(Protocol):
+    """Who is told that a call was answered and that it ended."""
+
+    def call_started(self, call: Call) -> None:
+        """It was answered."""
+
+    def call_ended(self, call: Call) -> None:
+        """It is over, answered or not."""
+
+
+class _OutOfMoneyError(Exception):
+    """The balance has paid for as much of the call as it can."""
+
+
+class Engine:
+    """Runs the account's live calls and tells those who listen when something was said."""
+
+    def __init__(
+        self, account: Account, clock: Clock, witness: Witness | None = None, feed: Feed | None = None
+    ) -> None:
+        self._account = account
+        self._feed = feed or Feed()
+        self._clock = clock
+        self._witness = witness
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._listeners: dict[str, set[asyncio.Event]] = {}
+        self.is_closed = False
+
+    def dial(self, call: Call, callee: Callee, replies: Replies) -> None:
+        """Let the call ring at the callee's and go on from there."""
+        self._start(call, self._conduct(call, callee, replies))
+
+    def await_browser(self, call: Call) -> None:
+        """Let a web call wait for a browser, which never joins here, until its token is stale."""
+        self._start(call, self._conduct(call, Callee(rings=WEB_TOKEN_SECONDS, unanswered="no-answer"), None))
+
+    def hang_up(self, call: Call) -> None:
+        """End a live call at once."""
+        task = self._tasks.get(call.id)
+        if task:
+            task.cancel()
+        self._finish(call, "no-answer" if call.answered_at is None else "completed")
+
+    @contextmanager
+    def listening(self, call: Call) -> Generator[asyncio.Event, None, None]:
+        """An event that is set whenever the call moved on, or the sandbox closes."""
+        news = asyncio.Event()
+        listeners = self._listeners.setdefault(call.id, set())
+        listeners.add(news)
+        try:
+            yield news
+        finally:
+            listeners.discard(news)
+
+    def listeners(self, call_id: str) -> int:
+        """How many listen to the call right now."""
+        return len(self._listeners.get(call_id, ()))
+
+    async def aclose(self) -> None:
+        """Stop all calls where they are and let the listeners go."""
+        self.is_closed = True
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        for call_id in self._listeners:
+            self._wake(call_id)
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _start(self, call: Call, course: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(course, name=call.id)
+        self._tasks[call.id] = task
+        self._feed.follow(call)
+        task.add_done_callback(lambda _: self._tasks.pop(call.id, None))
+
+    async def _conduct(self, call: Call, callee: Callee, replies: Replies | None) -> None:
+        try:
+            await self._clock.sleep(callee.rings)
+            if callee.unanswered or replies is None:
+                self._finish(call, callee.unanswered or "no-answer")
+                return
+            call.answered_at = self._clock.now()
+            call.status = "in-progress"
+            self._wake(call.id)
+            if self._witness:
+                self._witness.call_started(call)
+            await self._converse(call, callee, VoicemailMessage() if callee.is_machine else replies)
+            self._finish(call, "completed")
+        except _OutOfMoneyError:
+            log.warning("call %s ended: the balance ran out", call.id)
+            self._finish(call, "completed")
+        except Exception:
+            # Whatever a Replies raises ends this call alone.
+            log.exception("call %s broke", call.id)
+            self._finish(call, "failed")
+
+    async def _converse(self, call: Call, callee: Callee, replies: Replies) -> None:
+        party = Party(callee)
+        if call.greeting and not callee.is_machine:
+            await self._say(call, "agent", call.greeting, party)
+        silences = 0
+        while (line := party.next_line()) is not None:
+            await self._say(call, "user", line)
+            if party.hangs_up:
+                return
+            outcome = await self._answer(call, party, await replies.reply(call, line))
+            if outcome == "over":
+                return
+            silences = 0 if outcome == "heard" or party.bears_silence else silences + 1
+            if silences == _SILENCES_BORNE:
+                await self._say(call, "user", "Hello? I can't hear anybody. I am hanging up.")
+                return
+
+    async def _answer(self, call: Call, party: Party, reply: Reply) -> Literal["heard", "silent", "over"]:
+        """Speak, press and act as the reply says, and go on with what follows, unless somebody barges in."""
+        outcome: Literal["heard", "silent"] = "silent"
+        while True:
+            is_cut = bool(reply.text) and await self._say(call, "agent", reply.text or "", party)
+            if reply.digits:
+                await self._say(call, "agent", f"[pressed {reply.digits}]")
+                party.press(reply.digits)
+            if reply.text or reply.digits:
+                outcome = "heard"
+            if reply.transfer:
+                call.transferred_to = call.transfer_number
+            if reply.hangup or reply.transfer:
+                return "over"
+            if is_cut or reply.then is None:
+                return outcome
+            reply = await reply.then()
+
+    async def _say(self, call: Call, role: Role, content: str, listener: Party | None = None) -> bool:
+        """Let one party speak, and tell whether the listener cut it off."""
+        cut = listener.cut(content) if listener else None
+        content = cut or content
+        # Three to five seconds: longer sentences take longer, and every run takes the same time.
+        pause = 3 + min(len(content), 80) / 40
+        left = self._seconds_left(call)
+        await self._clock.sleep(min(pause, left))
+        if left <= pause:
+            raise _OutOfMoneyError
+        confidence = 0.9 + len(content) % 10 / 100
+        turn = Turn(self._account.ids.new("tr"), role, content, self._clock.now(), confidence, is_cut=cut is not None)
+        call.turns.append(turn)
+        self._wake(call.id)
+        return turn.is_cut
+
+    def _seconds_left(self, call: Call) -> float:
+        """How long the balance lasts if all the calls that run now go on."""
+        now = self._clock.now()
+        live = [other for other in self._account.calls.values() if other.is_live and other is not call]
+        running = [
+            (each.tariff, (now - each.answered_at).total_seconds()) for each in (call, *live) if each.answered_at
+        ]
+        return self._account.purse.seconds_left(running)
+
+    def _finish(self, call: Call, status: CallStatus) -> None:
+        call.status = status
+        call.ended_at = self._clock.now()
+        if call.answered_at:
+            amount = voice_charge(call.tariff, call.seconds or 0)
+            self._account.purse.charge(amount, f"call {call.id}", call.ended_at)
+        self._wake(call.id)
+        if self._witness:
+            self._witness.call_ended(call)
+
+    def _wake(self, call_id: str) -> None:
+        if call_id in self._account.calls:
+            self._feed.follow(self._account.calls[call_id])
+        for news in self._listeners.get(call_id, ()):
+            news.set()

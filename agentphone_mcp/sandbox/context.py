@@ -1,0 +1,94 @@
+"""What a request handler reaches: the account, the clock, the call engine, and look-ups that answer 404."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TypeVar, cast
+
+from starlette.requests import Request
+
+from agentphone_mcp.sandbox.calls.engine import Engine
+from agentphone_mcp.sandbox.clock import Clock
+from agentphone_mcp.sandbox.data.models import Account, Agent, Call, Contact, Conversation, Number
+from agentphone_mcp.sandbox.feed import Feed
+from agentphone_mcp.sandbox.http.api_versions import Wire
+from agentphone_mcp.sandbox.responses import RefusalError
+from agentphone_mcp.sandbox.webhooks.deliveries import Courier
+from agentphone_mcp.sandbox.webhooks.events import Events
+
+T = TypeVar("T")
+REGISTRATION_TAKES = timedelta(minutes=1)
+
+
+@dataclass
+class World:
+    """One sandbox's account and all that moves in it. `heartbeat` is in real seconds."""
+
+    account: Account
+    clock: Clock
+    engine: Engine
+    courier: Courier
+    events: Events
+    heartbeat: float = 15.0
+    wire: Wire = "union"
+    feed: Feed = field(default_factory=Feed)
+
+    def agent(self, agent_id: str) -> Agent:
+        """The agent of that id, or 404."""
+        return _found(self.account.agents, agent_id, "Agent", "AGENT_NOT_FOUND")
+
+    def number(self, number_id: str) -> Number:
+        """The number of that id, or 404; released and expired ones are gone."""
+        self.release_expired()
+        return _found(self.account.numbers, number_id, "Phone number", "PHONE_NUMBER_NOT_FOUND")
+
+    def number_at(self, phone_number: str) -> Number:
+        """The account's number that is written so in E.164, or 404."""
+        self.release_expired()
+        for number in self.account.numbers.values():
+            if number.phone_number == phone_number:
+                return number
+        raise RefusalError(404, f"Phone number '{phone_number}' not found.", "PHONE_NUMBER_NOT_FOUND")
+
+    def call(self, call_id: str) -> Call:
+        """The call of that id, or 404."""
+        return _found(self.account.calls, call_id, "Call", "CALL_NOT_FOUND")
+
+    def conversation(self, conversation_id: str) -> Conversation:
+        """The conversation of that id, or 404."""
+        return _found(self.account.conversations, conversation_id, "Conversation", "CONVERSATION_NOT_FOUND")
+
+    def contact(self, contact_id: str) -> Contact:
+        """The contact of that id, or 404."""
+        return _found(self.account.contacts, contact_id, "Contact", "CONTACT_NOT_FOUND")
+
+    def numbers_of(self, agent_id: str) -> list[Number]:
+        """An agent's numbers, the one attached first (its caller ID) first."""
+        self.release_expired()
+        attached = [number for number in self.account.numbers.values() if number.agent_id == agent_id]
+        return sorted(attached, key=lambda number: number.attached_at or number.created_at)
+
+    def release_expired(self) -> None:
+        """Let go of the numbers whose `expiresAt` has passed, and let those text whose registration came through."""
+        now = self.clock.now()
+        for number in list(self.account.numbers.values()):
+            if number.registered_at and now - number.registered_at >= REGISTRATION_TAKES:
+                number.outbound_sms = "enabled"
+            if number.expires_at and number.expires_at <= now:
+                self.release(number)
+
+    def release(self, number: Number) -> None:
+        """Give a number back to the carriers, for good."""
+        del self.account.numbers[number.id]
+        self.account.released.add(number.phone_number)
+
+
+def world_of(request: Request) -> World:
+    """The world that a request came into."""
+    return cast(World, request.app.state.world)
+
+
+def _found(things: Mapping[str, T], thing_id: str, kind: str, code: str) -> T:
+    if thing_id not in things:
+        raise RefusalError(404, f"{kind} '{thing_id}' not found.", code)
+    return things[thing_id]

@@ -1,0 +1,88 @@
+"""What things cost, and the prepaid balance that pays for them. All rates stand here (API.md, "Money")."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import ROUND_HALF_UP, Decimal
+
+from agentphone_mcp.sandbox.responses import RefusalError
+
+STARTING_BALANCE = Decimal("5.00")
+NUMBER = Decimal("3.00")
+MESSAGE = Decimal("0.02")
+_DENOISING = Decimal("0.005")
+VOICE_PER_MINUTE = {
+    "webhook": Decimal("0.13"),
+    "hosted": Decimal("0.22"),
+    "webhook+denoising": Decimal("0.13") + _DENOISING,
+    "hosted+denoising": Decimal("0.22") + _DENOISING,
+}
+"""By the tariff of a call: its voice mode, and whether the aggressive denoising is on."""
+LEAST_VOICE_CHARGE = Decimal("0.01")
+GSM_SEGMENT = 160
+UNICODE_SEGMENT = 70
+
+_GSM = set(
+    "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿"
+    "abcdefghijklmnopqrstuvwxyzäöñüà"
+)
+_GSM_ESCAPED = set("^{}\\[~]|€\f")
+
+
+def voice_charge(tariff: str, seconds: int) -> Decimal:
+    """What an answered call costs in dollars: by the second, at least a cent."""
+    exact = VOICE_PER_MINUTE[tariff] * seconds / 60
+    return max(LEAST_VOICE_CHARGE, exact.quantize(Decimal("0.0001"), ROUND_HALF_UP))
+
+
+def segments(body: str) -> int:
+    """How many texts a body is billed as: 160 characters each, or 70 UTF-16 units when GSM has no character for one."""
+    if set(body) <= _GSM | _GSM_ESCAPED:
+        size, length = GSM_SEGMENT, len(body) + sum(character in _GSM_ESCAPED for character in body)
+    else:
+        size, length = UNICODE_SEGMENT, len(body.encode("utf-16-le")) // 2
+    return max(1, -(-length // size))
+
+
+def text_charge(body: str) -> Decimal:
+    """What a text costs in dollars, in either direction; one without words (a picture) is one segment."""
+    return MESSAGE * segments(body)
+
+
+@dataclass(frozen=True)
+class Charge:
+    """One debit, for whoever wants to see where the balance went."""
+
+    at: datetime
+    reason: str
+    amount: Decimal
+
+
+@dataclass
+class Purse:
+    """The prepaid balance in US dollars. It is never below zero: what it cannot pay in full takes what is left."""
+
+    balance: Decimal = STARTING_BALANCE
+    charges: list[Charge] = field(default_factory=list[Charge])
+
+    def require(self, amount: Decimal, purpose: str) -> None:
+        """Refuse with 402 what the balance does not cover."""
+        if self.balance < amount:
+            raise RefusalError(
+                402,
+                f"Insufficient balance: {purpose} needs ${amount:.2f}, the balance is ${self.balance:.2f}.",
+                "INSUFFICIENT_BALANCE",
+            )
+
+    def charge(self, amount: Decimal, reason: str, at: datetime) -> None:
+        """Debit what was used."""
+        amount = min(amount, self.balance)
+        self.balance -= amount
+        self.charges.append(Charge(at, reason, amount))
+
+    def seconds_left(self, running: Iterable[tuple[str, float]]) -> float:
+        """How long the balance lasts for the calls that run, each given as its tariff and its answered seconds."""
+        calls = [(float(VOICE_PER_MINUTE[tariff]) / 60, seconds) for tariff, seconds in running]
+        owed = sum(rate * seconds for rate, seconds in calls)
+        burnt = sum(rate for rate, _ in calls)
+        return max(0.0, float(self.balance) - owed) / burnt if burnt else float("inf")

@@ -1,0 +1,177 @@
+"""Validation of bodies and queries: a table of fields in, clean values or one 422 with every problem out."""
+
+import json
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, cast
+
+from starlette.requests import Request
+
+from agentphone_mcp.sandbox.responses import InvalidError, Json, problem
+
+Check = Callable[[Any], Any]
+
+
+class BadValueError(Exception):
+    """What a check raises: the message and pydantic-like type of the 422 entry."""
+
+    def __init__(self, message: str, kind: str = "value_error") -> None:
+        super().__init__(message)
+        self.message = message
+        self.kind = kind
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field of a body or query."""
+
+    check: Check
+    required: bool = False
+    nullable: bool = True
+    default: Any = None
+
+
+async def read_body(request: Request, fields: Mapping[str, Field]) -> Json:
+    """The given fields of a JSON object, checked; unknown ones are ignored and missing ones stay missing."""
+    try:
+        body: Any = json.loads(await request.body() or b"{}")
+        # What cannot be written as strict UTF-8 JSON (NaN, lone surrogates) could not be answered with later.
+        json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
+    except (ValueError, RecursionError) as error:
+        raise InvalidError([problem("body", None, f"JSON decode error: {error}", "json_invalid")]) from None
+    if not isinstance(body, dict):
+        raise InvalidError([problem("body", None, "Input should be an object", "dict_type")])
+    return _checked("body", cast(Json, body), fields)
+
+
+def read_query(request: Request, fields: Mapping[str, Field]) -> Json:
+    """The query's fields, checked, with their defaults filled in."""
+    given = {name: value for name, value in request.query_params.items() if value != ""}
+    return {name: field.default for name, field in fields.items()} | _checked("query", given, fields)
+
+
+def paging(limit: int = 20, most: int = 100) -> dict[str, Field]:
+    """The `limit` and `offset` of a list."""
+    return {"limit": Field(integer(1, most), default=limit), "offset": Field(integer(0), default=0)}
+
+
+def _checked(where: str, given: Mapping[str, Any], fields: Mapping[str, Field]) -> Json:
+    clean: Json = {}
+    problems: list[Json] = []
+    for name, field in fields.items():
+        if name not in given:
+            if field.required:
+                problems.append(problem(where, name, "Field required", "missing"))
+        elif given[name] is None and field.nullable and not field.required:
+            clean[name] = None
+        else:
+            try:
+                clean[name] = field.check(given[name])
+            except BadValueError as bad:
+                problems.append(problem(where, name, bad.message, bad.kind))
+    if problems:
+        raise InvalidError(problems)
+    return clean
+
+
+def text(least: int = 0, most: int = 20_000) -> Check:
+    """A string of a bounded length."""
+
+    def check(value: Any) -> str:
+        if not isinstance(value, str):
+            raise BadValueError("Input should be a valid string", "string_type")
+        if len(value.strip()) < least:
+            raise BadValueError(f"String should have at least {least} character", "string_too_short")
+        if len(value) > most:
+            raise BadValueError(f"String should have at most {most} characters", "string_too_long")
+        return value
+
+    return check
+
+
+def one_of(*choices: str) -> Check:
+    """One of the documented words."""
+
+    def check(value: Any) -> str:
+        if value not in choices:
+            raise BadValueError(f"Input should be one of: {', '.join(choices)}", "enum")
+        return value
+
+    return check
+
+
+def integer(least: int, most: int | None = None) -> Check:
+    """A whole number in a range; a query's digits count as one."""
+
+    def check(value: Any) -> int:
+        if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,18}", value):
+            value = int(value)
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise BadValueError("Input should be a valid integer", "int_type")
+        _in_range(value, least, most)
+        return value
+
+    return check
+
+
+def number(least: float, most: float) -> Check:
+    """A number in a range."""
+
+    def check(value: Any) -> float:
+        if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+            raise BadValueError("Input should be a valid number", "float_type")
+        _in_range(value, least, most)
+        return value
+
+    return check
+
+
+def _in_range(value: float, least: float, most: float | None) -> None:
+    if value < least:
+        raise BadValueError(f"Input should be greater than or equal to {least}", "greater_than_equal")
+    if most is not None and value > most:
+        raise BadValueError(f"Input should be less than or equal to {most}", "less_than_equal")
+
+
+def boolean(value: Any) -> bool:
+    """true or false, and no string that looks like it."""
+    if not isinstance(value, bool):
+        raise BadValueError("Input should be a valid boolean", "bool_type")
+    return value
+
+
+def mapping(value: Any) -> Json:
+    """A JSON object of any keys, such as metadata or variables."""
+    if not isinstance(value, dict):
+        raise BadValueError("Input should be a valid object", "dict_type")
+    return cast(Json, value)
+
+
+def texts(value: Any) -> list[str]:
+    """A list of strings, such as media URLs."""
+    if not isinstance(value, list):
+        raise BadValueError("Input should be a valid list", "list_type")
+    return [text()(item) for item in cast(list[Any], value)]
+
+
+def matching(pattern: str, hint: str) -> Check:
+    """A string of a fixed form, such as a three-digit area code."""
+
+    def check(value: Any) -> str:
+        if not isinstance(value, str) or not re.fullmatch(pattern, value):
+            raise BadValueError(hint, "string_pattern_mismatch")
+        return value
+
+    return check
+
+
+def moment(value: Any) -> datetime:
+    """An ISO 8601 time; one without a zone is UTC."""
+    try:
+        parsed = datetime.fromisoformat(value)
+        return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).astimezone(UTC)
+    except (TypeError, ValueError, OverflowError):
+        raise BadValueError("Input should be a valid ISO 8601 datetime", "datetime_parsing") from None

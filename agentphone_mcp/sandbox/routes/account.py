@@ -1,0 +1,171 @@
+"""Usage of the account: counts of what really happened, by period, number and agent."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from agentphone_mcp.sandbox.context import World, world_of
+from agentphone_mcp.sandbox.data.models import Account
+from agentphone_mcp.sandbox.http.validation import Field, integer, one_of, read_query
+from agentphone_mcp.sandbox.responses import Json, ok, stamp
+from agentphone_mcp.sandbox.routes.numbers import NUMBER_LIMIT, attached_json
+
+_PERIODS = {"24h": 1, "7d": 7, "30d": 30, "90d": 90}
+_PLAN: Json = {
+    "name": "free",
+    "numberLimit": NUMBER_LIMIT,
+    "limits": {
+        "numbers": NUMBER_LIMIT,
+        "messagesPerMonth": 1000,
+        "voiceMinutesPerMonth": 500,
+        "maxCallDurationMinutes": 30,
+        "concurrentCalls": 5,
+    },
+}
+
+
+def _counts(account: Account, counts_at: Callable[[datetime], bool]) -> Json:
+    """Messages, calls, webhook deliveries and voice minutes at the times that count."""
+    calls = [call for call in account.calls.values() if counts_at(call.started_at)]
+    seconds = sum(call.seconds or 0 for call in calls)
+    return {
+        "messages": sum(counts_at(message.at) for message in account.messages),
+        "calls": len(calls),
+        "webhooks": sum(counts_at(delivery.created_at) for delivery in account.deliveries),
+        "voiceMinutes": round(seconds / 60, 2),
+    }
+
+
+async def get_usage(request: Request) -> Response:
+    """GET /v1/usage."""
+    world = world_of(request)
+    world.release_expired()
+    account, now = world.account, world.clock.now()
+    used = len(account.numbers)
+    day, week, month = (_last(account, now, days) for days in (1, 7, 30))
+    successes = sum(delivery.success for delivery in account.deliveries)
+    return ok(
+        {
+            "plan": _PLAN,
+            "numbers": {"used": used, "limit": NUMBER_LIMIT, "remaining": NUMBER_LIMIT - used},
+            "stats": {
+                "totalMessages": len(account.messages),
+                "messagesLast24h": day["messages"],
+                "messagesLast7d": week["messages"],
+                "messagesLast30d": month["messages"],
+                "totalCalls": len(account.calls),
+                "callsLast24h": day["calls"],
+                "callsLast7d": week["calls"],
+                "callsLast30d": month["calls"],
+                "minutesLast30d": month["voiceMinutes"],
+                "totalWebhookDeliveries": len(account.deliveries),
+                "successfulWebhookDeliveries": successes,
+                "failedWebhookDeliveries": sum(delivery.status == "failed" for delivery in account.deliveries),
+            },
+            "periodStart": stamp(now - timedelta(days=30)),
+            "periodEnd": stamp(now),
+        }
+    )
+
+
+def _last(account: Account, now: datetime, days: int) -> Json:
+    return _counts(account, lambda at: at > now - timedelta(days=days))
+
+
+async def get_daily_usage(request: Request) -> Response:
+    """GET /v1/usage/daily: one row a day, the oldest first, today last."""
+    world = world_of(request)
+    days: int = read_query(request, {"days": Field(integer(1, 365), default=7)})["days"]
+    today = world.clock.now().date()
+    dates = [today - timedelta(days=ago) for ago in reversed(range(days))]
+    data = [
+        {"date": date.isoformat(), **_counts(world.account, lambda at, date=date: at.date() == date)} for date in dates
+    ]
+    return ok({"data": data, "days": days})
+
+
+async def get_monthly_usage(request: Request) -> Response:
+    """GET /v1/usage/monthly: one row a month, the oldest first, this month last."""
+    world = world_of(request)
+    months: int = read_query(request, {"months": Field(integer(1, 24), default=3)})["months"]
+    now = world.clock.now()
+    this_month = now.year * 12 + now.month - 1
+    names = [f"{count // 12}-{count % 12 + 1:02}" for count in range(this_month - months + 1, this_month + 1)]
+    data = [
+        {"month": name, **_counts(world.account, lambda at, name=name: at.strftime("%Y-%m") == name)} for name in names
+    ]
+    return ok({"data": data, "months": months})
+
+
+async def get_usage_by_number(request: Request) -> Response:
+    """GET /v1/usage/by-number: all-time counts of each number the account has."""
+    world = world_of(request)
+    world.release_expired()
+    account = world.account
+    data: list[Json] = []
+    for number in account.numbers.values():
+        agent = account.agents.get(number.agent_id or "")
+        data.append(
+            {
+                "numberId": number.id,
+                "phoneNumber": number.phone_number,
+                "country": number.country,
+                "status": attached_json(number)["status"],
+                "agentId": number.agent_id,
+                "agentName": agent.name if agent else None,
+                "messages": sum(message.number_id == number.id for message in account.messages),
+                "calls": sum(call.number_id == number.id for call in account.calls.values()),
+            }
+        )
+    return ok({"data": data})
+
+
+async def get_usage_by_agent(request: Request) -> Response:
+    """GET /v1/usage/by-agent: counts of a period (30 days by default), deleted agents' marked as orphans."""
+    world = world_of(request)
+    period: str = read_query(request, {"period": Field(one_of(*_PERIODS), default="30d")})["period"]
+    now = world.clock.now()
+    start = now - timedelta(days=_PERIODS[period])
+    return ok(
+        {
+            "data": _by_agent(world, start),
+            "period": period,
+            "periodStart": stamp(start),
+            "periodEnd": stamp(now),
+        }
+    )
+
+
+def _by_agent(world: World, start: datetime) -> list[Json]:
+    account = world.account
+    calls = [call for call in account.calls.values() if call.started_at > start]
+    texted = [
+        conversation.agent_id
+        for conversation in account.conversations.values()
+        for message in conversation.messages
+        if message.at > start and conversation.agent_id
+    ]
+    agent_ids = dict.fromkeys([*account.agents, *texted, *(call.agent_id for call in calls)])
+    return [
+        {
+            "agentId": agent_id,
+            "agentName": account.agents[agent_id].name if agent_id in account.agents else "Deleted agent",
+            "messages": texted.count(agent_id),
+            "calls": sum(call.agent_id == agent_id for call in calls),
+            "totalSeconds": sum(call.seconds or 0 for call in calls if call.agent_id == agent_id),
+            "isOrphan": agent_id not in account.agents,
+        }
+        for agent_id in agent_ids
+    ]
+
+
+routes = [
+    Route("/v1/usage", get_usage, methods=["GET"]),
+    Route("/v1/usage/daily", get_daily_usage, methods=["GET"]),
+    Route("/v1/usage/monthly", get_monthly_usage, methods=["GET"]),
+    Route("/v1/usage/by-number", get_usage_by_number, methods=["GET"]),
+    Route("/v1/usage/by-agent", get_usage_by_agent, methods=["GET"]),
+]

@@ -1,0 +1,116 @@
+"""What others do, made to happen: a person calls or texts one of the account's numbers. And time that moves on."""
+
+from dataclasses import replace
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from agentphone_mcp.sandbox.context import world_of
+from agentphone_mcp.sandbox.data import billing as money
+from agentphone_mcp.sandbox.data.callees import FRIENDLY, Callee, at_number
+from agentphone_mcp.sandbox.data.models import Call, Message
+from agentphone_mcp.sandbox.http.addresses import e164
+from agentphone_mcp.sandbox.http.validation import BadValueError, Field, read_body, text, texts
+from agentphone_mcp.sandbox.http.validation import number as amount
+from agentphone_mcp.sandbox.responses import RefusalError, created, ok, stamp
+from agentphone_mcp.sandbox.routes.calls import call_json
+from agentphone_mcp.sandbox.routes.messages import conversation_of, keep, message_json
+from agentphone_mcp.sandbox.voice_webhook import speaking_for
+
+_ANSWERED_AFTER = 2.0
+_MOST_LINES = 200
+_LONGEST_JUMP = 366 * 24 * 3600
+
+
+def _lines(value: Any) -> list[str]:
+    lines = [text(1, 2_000)(line) for line in texts(value)]
+    if not 1 <= len(lines) <= _MOST_LINES:
+        raise BadValueError(f"List should have 1 to {_MOST_LINES} items", "list_length")
+    return lines
+
+
+async def call_in(request: Request) -> Response:
+    """POST /__sandbox/calls: who calls is who picks up at that number, or says the lines of `says`."""
+    world = world_of(request)
+    fields = {
+        "from": Field(e164, required=True),
+        "to": Field(e164, required=True),
+        "says": Field(_lines),
+    }
+    wanted = await read_body(request, fields)
+    number = world.number_at(wanted["to"])
+    if number.agent_id is None:
+        raise RefusalError(400, f"No agent answers at {number.phone_number}.", "VALIDATION_ERROR")
+    agent = world.agent(number.agent_id)
+    world.account.purse.require(money.LEAST_VOICE_CHARGE, "a call")
+    call = Call(
+        id=world.account.ids.new("call"),
+        agent_id=agent.id,
+        number_id=number.id,
+        phone_number=number.phone_number,
+        from_number=wanted["from"],
+        to_number=number.phone_number,
+        direction="inbound",
+        mode=agent.settings["voiceMode"],
+        is_denoised=agent.denoises,
+        started_at=world.clock.now(),
+        greeting=agent.settings["beginMessage"],
+        prompt=agent.settings["systemPrompt"] or "",
+        voicemail_message=agent.settings["voicemailMessage"],
+        transfer_number=agent.settings["transferNumber"],
+    )
+    world.account.calls[call.id] = call
+    world.engine.dial(call, _caller(call.from_number, wanted.get("says")), speaking_for(world, call))
+    return created(call_json(request, call))
+
+
+def _caller(phone_number: str, says: list[str] | None) -> Callee:
+    """Who calls. An agent answers at once; who would not be reached rings off before that."""
+    who = replace(FRIENDLY, lines=tuple(says)) if says else at_number(phone_number)
+    return who if who.unanswered else replace(who, rings=_ANSWERED_AFTER)
+
+
+async def text_in(request: Request) -> Response:
+    """POST /__sandbox/messages: a text arrives; it costs what any text costs."""
+    world = world_of(request)
+    fields = {
+        "from": Field(e164, required=True),
+        "to": Field(e164, required=True),
+        "body": Field(text(1, 1_600), required=True),
+    }
+    wanted = await read_body(request, fields)
+    number = world.number_at(wanted["to"])
+    cost = money.text_charge(wanted["body"])
+    world.account.purse.require(cost, "a message")
+    conversation = conversation_of(world, number, wanted["from"])
+    message = Message(
+        id=world.account.ids.new("msg"),
+        conversation_id=conversation.id,
+        number_id=number.id,
+        from_number=wanted["from"],
+        to_number=number.phone_number,
+        body=wanted["body"],
+        direction="inbound",
+        status="received",
+        at=world.clock.now(),
+    )
+    keep(world, conversation, message, cost)
+    world.events.message_received(conversation, message)
+    return created(message_json(message))
+
+
+async def move_clock(request: Request) -> Response:
+    """POST /__sandbox/clock: lets `advance` seconds pass at once; what falls due in them happens in its order."""
+    world = world_of(request)
+    wanted = await read_body(request, {"advance": Field(amount(0, _LONGEST_JUMP), required=True)})
+    await world.clock.advance(wanted["advance"])
+    return ok({"now": stamp(world.clock.now())})
+
+
+routes = [
+    Route("/__sandbox/calls", call_in, methods=["POST"]),
+    Route("/__sandbox/messages", text_in, methods=["POST"]),
+    Route("/__sandbox/clock", move_clock, methods=["POST"]),
+]

@@ -1,0 +1,203 @@
+"""Texts, and the conversations they belong to."""
+
+from decimal import Decimal
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from agentphone_mcp.sandbox import rows as shown
+from agentphone_mcp.sandbox.context import World, world_of
+from agentphone_mcp.sandbox.data import billing as money
+from agentphone_mcp.sandbox.data.models import Conversation, Message, Number
+from agentphone_mcp.sandbox.http.addresses import e164
+from agentphone_mcp.sandbox.http.validation import Field, integer, mapping, paging, read_body, read_query, text, texts
+from agentphone_mcp.sandbox.responses import InvalidError, Json, RefusalError, ok, page, problem, stamp
+
+_MESSAGE_FIELDS = {
+    "agent_id": Field(text(1)),
+    "number_id": Field(text(1)),
+    "from_number": Field(e164),
+    "to_number": Field(e164, required=True),
+    "body": Field(text(most=1_600)),
+    "media_url": Field(text(1, 2_000)),
+    "media_urls": Field(texts),
+    "reply_to_message_id": Field(text(1)),
+    "send_style": Field(text(1)),
+}
+
+
+def message_json(message: Message) -> Json:
+    """A text, with both generations of names for its ends."""
+    return {
+        "id": message.id,
+        "conversationId": message.conversation_id,
+        "from": message.from_number,
+        "from_": message.from_number,
+        "to": message.to_number,
+        "fromNumber": message.from_number,
+        "toNumber": message.to_number,
+        "body": message.body,
+        "direction": message.direction,
+        "status": message.status,
+        "channel": "sms",
+        "mediaUrl": message.media_urls[0] if message.media_urls else None,
+        "mediaUrls": message.media_urls,
+        "senderIdentifier": message.from_number,
+        "reactions": [],
+        "receivedAt": stamp(message.at),
+    }
+
+
+def conversation_json(conversation: Conversation) -> Json:
+    """A conversation as the lists show it."""
+    last = conversation.messages[-1]
+    return {
+        "id": conversation.id,
+        "agentId": conversation.agent_id,
+        "phoneNumberId": conversation.number_id,
+        "phoneNumber": conversation.phone_number,
+        "participant": conversation.participant,
+        "channel": "sms",
+        "isGroup": False,
+        "messageCount": len(conversation.messages),
+        "lastMessageAt": stamp(last.at),
+        "lastMessagePreview": last.body[:100],
+        "metadata": conversation.metadata,
+        "createdAt": stamp(conversation.created_at),
+    }
+
+
+def newest_conversations(world: World) -> list[Conversation]:
+    """All conversations, the one with the latest text first."""
+    return sorted(world.account.conversations.values(), key=lambda each: each.messages[-1].at, reverse=True)
+
+
+def _detail_json(conversation: Conversation, limit: int) -> Json:
+    """A conversation with its latest texts, the oldest of them first."""
+    found = {message.id: message for message in conversation.messages}
+    messages: list[Json] = []
+    for message in conversation.messages[-limit:]:
+        parent = found.get(message.reply_to or "")
+        quoted = parent and {"messageId": parent.id, "message": parent.body, "mediaUrls": parent.media_urls}
+        messages.append({**message_json(message), "replyTo": quoted})
+    return {**conversation_json(conversation), "messages": messages}
+
+
+async def send_message(request: Request) -> Response:
+    """POST /v1/messages: a text from one of the account's numbers."""
+    world = world_of(request)
+    wanted = await read_body(request, _MESSAGE_FIELDS)
+    media: list[str] = list(wanted.get("media_urls") or [])
+    if wanted.get("media_url"):
+        media.append(wanted["media_url"])
+    if not (wanted.get("body") or "").strip() and not media:
+        raise InvalidError([problem("body", "body", "body or media_urls is required", "missing")])
+    number = _sender(world, wanted)
+    if number.outbound_sms != "enabled":
+        raise RefusalError(
+            403,
+            f"{number.phone_number} cannot send texts before 10DLC registration (outboundSms: {number.outbound_sms}).",
+            "SMS_REGISTRATION_REQUIRED",
+        )
+    cost = money.text_charge(wanted.get("body") or "")
+    world.account.purse.require(cost, "a message")
+    conversation = conversation_of(world, number, wanted["to_number"])
+    reply_to = wanted.get("reply_to_message_id")
+    message = Message(
+        id=world.account.ids.new("msg"),
+        conversation_id=conversation.id,
+        number_id=number.id,
+        from_number=number.phone_number,
+        to_number=conversation.participant,
+        body=wanted.get("body") or "",
+        direction="outbound",
+        status="sent",
+        at=world.clock.now(),
+        media_urls=media,
+        reply_to=reply_to,
+    )
+    keep(world, conversation, message, cost)
+    world.events.message_sent(conversation, message)
+    return ok(
+        {
+            "id": message.id,
+            "status": message.status,
+            "channel": "sms",
+            "from_number": message.from_number,
+            "to_number": message.to_number,
+            "conversation_id": conversation.id,
+            "media_urls": media,
+            "reply_to_message_id": reply_to,
+            "reply_parent_unresolved": reply_to is not None
+            and all(reply_to != earlier.id for earlier in conversation.messages),
+        }
+    )
+
+
+def keep(world: World, conversation: Conversation, message: Message, cost: Decimal) -> None:
+    """Add a text to its thread, pay for it, and tell those who watch."""
+    conversation.messages.append(message)
+    world.account.purse.charge(cost, f"message {message.id}", message.at)
+    world.feed.tell("message", shown.message(message) | {"conversation": shown.conversation(conversation)})
+
+
+def _sender(world: World, wanted: Json) -> Number:
+    """The number to send from: named by id, by itself, or the agent's first."""
+    if wanted.get("number_id"):
+        return world.number(wanted["number_id"])
+    if wanted.get("from_number"):
+        return world.number_at(wanted["from_number"])
+    if not wanted.get("agent_id"):
+        message = "one of agent_id, number_id and from_number is required"
+        raise InvalidError([problem("body", "agent_id", message, "missing")])
+    agent = world.agent(wanted["agent_id"])
+    numbers = world.numbers_of(agent.id)
+    if not numbers:
+        raise RefusalError(400, f"Agent '{agent.id}' has no phone number to send from.", "VALIDATION_ERROR")
+    return numbers[0]
+
+
+def conversation_of(world: World, number: Number, participant: str) -> Conversation:
+    """The thread of the pair; each pair of numbers has one."""
+    for conversation in world.account.conversations.values():
+        if (conversation.number_id, conversation.participant) == (number.id, participant):
+            return conversation
+    conversation = Conversation(
+        id=world.account.ids.new("conv"),
+        agent_id=number.agent_id,
+        number_id=number.id,
+        phone_number=number.phone_number,
+        participant=participant,
+        created_at=world.clock.now(),
+    )
+    world.account.conversations[conversation.id] = conversation
+    return conversation
+
+
+async def list_conversations(request: Request) -> Response:
+    """GET /v1/conversations, the latest first."""
+    return ok(page(newest_conversations(world_of(request)), read_query(request, paging()), conversation_json))
+
+
+async def get_conversation(request: Request) -> Response:
+    """GET /v1/conversations/{id}, with its latest texts."""
+    conversation = world_of(request).conversation(request.path_params["conversation_id"])
+    query = read_query(request, {"messageLimit": Field(integer(1, 100)), "message_limit": Field(integer(1, 100))})
+    return ok(_detail_json(conversation, query["messageLimit"] or query["message_limit"] or 50))
+
+
+async def update_conversation(request: Request) -> Response:
+    """PATCH /v1/conversations/{id}: replaces the metadata; null clears it."""
+    conversation = world_of(request).conversation(request.path_params["conversation_id"])
+    given = await read_body(request, {"metadata": Field(mapping)})
+    conversation.metadata = given.get("metadata", conversation.metadata)
+    return ok(_detail_json(conversation, 50))
+
+
+routes = [
+    Route("/v1/messages", send_message, methods=["POST"]),
+    Route("/v1/conversations", list_conversations, methods=["GET"]),
+    Route("/v1/conversations/{conversation_id}", get_conversation, methods=["GET"]),
+    Route("/v1/conversations/{conversation_id}", update_conversation, methods=["PATCH"]),
+]

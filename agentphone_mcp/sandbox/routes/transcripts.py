@@ -1,0 +1,115 @@
+"""What was said in a call: the transcript, its live stream (SSE), and the recording."""
+
+import asyncio
+import io
+import json
+import math
+import struct
+import wave
+from collections.abc import AsyncIterator
+
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from agentphone_mcp.sandbox.context import World, world_of
+from agentphone_mcp.sandbox.data.models import Call, Turn
+from agentphone_mcp.sandbox.responses import Json, RefusalError, ok, stamp
+
+_SAMPLE_RATE = 8000
+_LONGEST_RECORDING = 5
+
+
+def rows(call: Call) -> list[Json]:
+    """The transcript as exchanges: what the other party said and the agent's reply.
+
+    What the agent says unasked, such as its greeting, is a row of its own without a response. What it says in several
+    turns, such as the chunks of a stream or a key pressed, is one response.
+    """
+    found: list[Json] = []
+    is_asked = False
+    for turn in call.turns:
+        if turn.role == "agent" and is_asked:
+            found[-1]["response"] = " ".join(filter(None, (found[-1]["response"], turn.content)))
+        else:
+            found.append(
+                {
+                    "id": turn.id,
+                    "transcript": turn.content,
+                    "response": None,
+                    "confidence": turn.confidence,
+                    "createdAt": stamp(turn.at),
+                }
+            )
+            is_asked = turn.role == "user"
+    return found
+
+
+def _turn_json(turn: Turn) -> Json:
+    told = {"role": turn.role, "content": turn.content, "createdAt": stamp(turn.at), "id": turn.id}
+    return told | {"interrupted": True} if turn.is_cut else told
+
+
+async def get_transcript(request: Request) -> Response:
+    """GET /v1/calls/{id}/transcript, as exchanges (`data`) and as single turns (`transcript`)."""
+    call = world_of(request).call(request.path_params["call_id"])
+    turns = [_turn_json(turn) for turn in call.turns]
+    return ok({"callId": call.id, "status": call.status, "data": rows(call), "transcript": turns})
+
+
+async def stream_transcript(request: Request) -> Response:
+    """GET /v1/calls/{id}/transcript/stream: past turns, then live ones, until the call has ended."""
+    world = world_of(request)
+    call = world.call(request.path_params["call_id"])
+    headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+    return StreamingResponse(_events(world, call), media_type="text/event-stream", headers=headers)
+
+
+async def _events(world: World, call: Call) -> AsyncIterator[str]:
+    yield _event("connected", {"callId": call.id, "status": call.status})
+    told = 0
+    with world.engine.listening(call) as news:
+        while not world.engine.is_closed:
+            # Cleared before looking, so that what is said while we send wakes us again.
+            news.clear()
+            while told < len(call.turns):
+                told += 1
+                yield _event("turn", _turn_json(call.turns[told - 1]))
+            if not call.is_live:
+                yield _event("ended", {"callId": call.id, "durationSeconds": call.seconds, "status": call.status})
+                return
+            try:
+                await asyncio.wait_for(news.wait(), world.heartbeat)
+            except TimeoutError:
+                yield ": heartbeat\n\n"
+
+
+def _event(name: str, data: Json) -> str:
+    return f"event: {name}\ndata: {json.dumps(data)}\n\n"
+
+
+async def get_recording(request: Request) -> Response:
+    """GET /v1/calls/{id}/recording: a WAV, or 404 when nothing was recorded."""
+    call = world_of(request).call(request.path_params["call_id"])
+    if not call.has_recording:
+        raise RefusalError(404, f"Call '{call.id}' has no recording.", "RECORDING_NOT_FOUND")
+    return Response(_tone(min(max(call.seconds or 0, 1), _LONGEST_RECORDING)), media_type="audio/wav")
+
+
+def _tone(seconds: int) -> bytes:
+    """A soft 440 Hz, in place of voices."""
+    samples = (round(3000 * math.sin(2 * math.pi * 440 * n / _SAMPLE_RATE)) for n in range(seconds * _SAMPLE_RATE))
+    audio = io.BytesIO()
+    with wave.open(audio, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(_SAMPLE_RATE)
+        file.writeframes(b"".join(struct.pack("<h", sample) for sample in samples))
+    return audio.getvalue()
+
+
+routes = [
+    Route("/v1/calls/{call_id}/transcript", get_transcript, methods=["GET"]),
+    Route("/v1/calls/{call_id}/transcript/stream", stream_transcript, methods=["GET"]),
+    Route("/v1/calls/{call_id}/recording", get_recording, methods=["GET"]),
+]

@@ -1,0 +1,180 @@
+"""What the account's webhooks are told: texts, turns of voice calls, and how calls begin and end."""
+
+from typing import Any
+
+from agentphone_mcp.sandbox.clock import Clock
+from agentphone_mcp.sandbox.data.models import Account, Call, Conversation, Message
+from agentphone_mcp.sandbox.http.api_versions import Wire, call_status
+from agentphone_mcp.sandbox.responses import Json, stamp, stamp_or_null
+from agentphone_mcp.sandbox.webhooks.deliveries import Courier
+
+_GLAD = ("thank you", "perfect", "sounds fine", "works for me")
+_CROSS = ("not interested", "don't call me", "can't hear anybody", "fine, be like that", "stop, stop")
+
+
+class Events:
+    """Words each event as API.md has it ("Webhooks that AgentPhone sends") and gives it to the courier.
+
+    `call.started` is sent when an inbound call is answered, `call.ended` and `agent.call_ended` also when nobody
+    answered.
+    """
+
+    def __init__(self, account: Account, clock: Clock, courier: Courier, wire: Wire = "union") -> None:
+        self._wire: Wire = wire
+        self._account = account
+        self._clock = clock
+        self._courier = courier
+
+    def call_started(self, call: Call) -> None:
+        """A call was answered."""
+        if call.direction == "inbound":
+            self._send(call, "call.started", _call_data(call, self._wire))
+
+    def call_ended(self, call: Call) -> None:
+        """A call is over."""
+        ended = {
+            **_call_data(call, self._wire),
+            "durationSeconds": call.seconds,
+            "endedAt": stamp_or_null(call.ended_at),
+            "transferredTo": call.transferred_to,
+            "transcript": [{"role": turn.role, "content": turn.content} for turn in call.turns],
+        }
+        self._send(call, "call.ended", ended)
+        self._send(call, "agent.call_ended", {**ended, **_analysis(call)})
+
+    def voice_turn(self, call: Call, heard: str, context_limit: int) -> Json:
+        """The agent.message of a voice call: what the other party just said, and what was said before."""
+        said = [*call.turns]
+        if said and said[-1].content == heard:
+            said.pop()
+        history = [
+            _past(turn.content, "inbound" if turn.role == "user" else "outbound", "voice", stamp(turn.at))
+            for turn in said
+        ]
+        conversation = self._conversation(call)
+        texts = [message for message in conversation.messages if message.at <= call.started_at] if conversation else []
+        return self._event(
+            "agent.message",
+            "voice",
+            agent_id=call.agent_id,
+            data={**_call_data(call, self._wire), "transcript": heard},
+            history=_last([*map(_past_text, texts), *history], context_limit),
+            conversation=conversation,
+        )
+
+    def message_received(self, conversation: Conversation, message: Message) -> None:
+        """A text came in: told as such and, if the number has an agent, as a message to answer."""
+        self._send_text("message.received", conversation, message)
+        if self._agent_id(message):
+            self._send_text("agent.message", conversation, message)
+
+    def message_sent(self, conversation: Conversation, message: Message) -> None:
+        """A text went out."""
+        self._send_text("message.sent", conversation, message)
+
+    def _send_text(self, event: str, conversation: Conversation, message: Message) -> None:
+        agent_id = self._agent_id(message)
+        endpoint = self._courier.endpoint(agent_id)
+        if endpoint is None:
+            return
+        data: Json = {
+            "messageId": message.id,
+            "conversationId": conversation.id,
+            "numberId": message.number_id,
+            "from": message.from_number,
+            "to": message.to_number,
+            # The seeds' handlers read either.
+            "message": message.body,
+            "body": message.body,
+            "mediaUrl": message.media_urls[0] if message.media_urls else None,
+            "mediaUrls": message.media_urls,
+            "direction": message.direction,
+            "receivedAt": stamp(message.at),
+        }
+        before = conversation.messages[: conversation.messages.index(message)]
+        told = self._event(
+            event,
+            "sms",
+            agent_id=agent_id,
+            data=data,
+            history=_last([_past_text(earlier) for earlier in before], endpoint.webhook.context_limit),
+            conversation=conversation,
+        )
+        self._courier.send(told, message.id)
+
+    def _agent_id(self, message: Message) -> str | None:
+        """Whose number it is now; a conversation may be older than that."""
+        number = self._account.numbers.get(message.number_id)
+        return number.agent_id if number else None
+
+    def _send(self, call: Call, event: str, data: Json) -> None:
+        conversation = self._conversation(call)
+        self._courier.send(
+            self._event(event, "voice", agent_id=call.agent_id, data=data, history=[], conversation=conversation)
+        )
+
+    def _event(
+        self,
+        event: str,
+        channel: str,
+        *,
+        agent_id: str | None,
+        data: Json,
+        history: list[Json],
+        conversation: Conversation | None,
+    ) -> Json:
+        return {
+            "event": event,
+            "channel": channel,
+            "timestamp": stamp(self._clock.now()),
+            "agentId": agent_id,
+            "data": data,
+            "recentHistory": history,
+            "conversationState": conversation.metadata if conversation else None,
+        }
+
+    def _conversation(self, call: Call) -> Conversation | None:
+        """The thread of texts of the two who speak."""
+        other = call.from_number if call.direction == "inbound" else call.to_number
+        for conversation in self._account.conversations.values():
+            if (conversation.number_id, conversation.participant) == (call.number_id, other):
+                return conversation
+        return None
+
+
+def _call_data(call: Call, wire: Wire) -> Json:
+    return {
+        "callId": call.id,
+        "numberId": call.number_id,
+        "from": call.from_number,
+        "to": call.to_number,
+        "direction": call.direction,
+        "status": call_status(call.status, wire),
+        "startedAt": stamp(call.started_at),
+    }
+
+
+def _analysis(call: Call) -> dict[str, Any]:
+    """A summary and a sentiment, where anything was said; found by words, not by a model."""
+    heard = " ".join(turn.content for turn in call.turns if turn.role == "user").lower()
+    if not heard:
+        return {}
+    sentiment = "Neutral"
+    if any(word in heard for word in _CROSS):
+        sentiment = "Negative"
+    elif any(word in heard for word in _GLAD):
+        sentiment = "Positive"
+    summary = f"The call ended {call.status} after {len(call.turns)} turns in {call.seconds} s."
+    return {"summary": summary, "userSentiment": sentiment}
+
+
+def _past_text(message: Message) -> Json:
+    return _past(message.body, message.direction, "sms", stamp(message.at))
+
+
+def _past(content: str, direction: str, channel: str, at: str) -> Json:
+    return {"content": content, "direction": direction, "channel": channel, "at": at}
+
+
+def _last(history: list[Json], limit: int) -> list[Json]:
+    return history[-limit:] if limit else []

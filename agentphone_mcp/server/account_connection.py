@@ -1,0 +1,88 @@
+"""The connection to one account, from its first request on: what its callers are given, and who uses it."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+
+import anyio
+import httpx
+
+from agentphone_mcp.api.api_key import ApiKey
+from agentphone_mcp.api.client import ApiClient
+from agentphone_mcp.api.redaction import Secrets
+from agentphone_mcp.api.transport import slowest_write
+from agentphone_mcp.config.config import Config
+from agentphone_mcp.features.completion import Names
+from agentphone_mcp.features.context import Telephone
+from agentphone_mcp.features.live.transcripts import LiveTranscripts
+from agentphone_mcp.features.tools.lookups import length_of, look_up
+from agentphone_mcp.policy.gate import Gate
+from agentphone_mcp.policy.ledger.handle import Books
+from agentphone_mcp.policy.reconciliation import Settler
+from agentphone_mcp.policy.rules import Rules
+
+
+@dataclass
+class Line:
+    """The connection to one account, and how many requests use it now."""
+
+    telephone: Telephone
+    users: int = 0
+    idle_since: float = field(default_factory=anyio.current_time)
+    hung_up: anyio.Event = field(default_factory=anyio.Event)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nobody uses it, and nobody is told of a call on it."""
+        return not self.users and self.telephone.live.is_idle
+
+
+@asynccontextmanager
+async def connected(
+    config: Config,
+    account: str,
+    secrets: Secrets,
+    key: ApiKey | None,
+    books: Books,
+    inner: httpx.AsyncBaseTransport | None,
+) -> AsyncGenerator[Line]:
+    """Connect an account for as long as the block lasts.
+
+    Args:
+        config: what the server is told.
+        account: what tells it from other accounts.
+        secrets: learns what must not be shown.
+        key: the account's; without one every request says that it is missing.
+        books: where what is done is written down.
+        inner: what really sends requests; None for the network.
+    """
+    api = ApiClient(
+        config.base_url,
+        key,
+        sub_account=config.sub_account,
+        timeout=config.timeout,
+        inner=inner,
+        secrets=secrets,
+        send_traceparent=config.send_traceparent,
+    )
+    async with api, anyio.create_task_group() as beside:
+        settler = Settler(account, books, partial(look_up, api), partial(length_of, api))
+        if key and not config.read_only:
+            # What an earlier run left in doubt, and what this one will; nobody waits for it.
+            beside.start_soon(settler.keep_settling)
+        live = LiveTranscripts(api, beside)
+        yield Line(Telephone(api, Gate(_rules(config), settler), config.rates, Names(api), live))
+        beside.cancel_scope.cancel()
+
+
+def _rules(config: Config) -> Rules:
+    return Rules(
+        limits=config.limits,
+        destinations=config.destinations,
+        ai_disclosure=config.ai_disclosure,
+        needs_person=config.needs_person,
+        seconds_to_answer=config.approval_timeout,
+        seconds_to_write=slowest_write(config.timeout),
+        is_shared=config.is_shared,
+    )

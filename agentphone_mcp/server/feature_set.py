@@ -1,0 +1,132 @@
+"""What a server has inside, besides the protocol: tools, resources, prompts, and words for what fails.
+
+It takes a third of a second to import, which those who only ask for the list of tools need not wait for: `server.py`
+imports it when somebody asks for more.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from mcp.server.lowlevel.helper_types import ReadResourceContents
+from mcp.server.mcpserver import MCPServer
+from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError, ToolError, UnexpectedToolError
+from mcp.server.mcpserver.tools import Tool
+from pydantic import ValidationError
+
+from agentphone_mcp.api.errors import ApiError, BadPathValue, NotFound
+from agentphone_mcp.features.completion import complete
+from agentphone_mcp.features.guides import GUIDES
+from agentphone_mcp.features.instructions import INSTRUCTIONS, without_lines_on
+from agentphone_mcp.features.presentation.error_messages import explain, explain_arguments
+from agentphone_mcp.features.presentation.serialization import cut_secrets
+from agentphone_mcp.features.prompts.catalog import prompts_for
+from agentphone_mcp.features.resources import add_resources, reading, with_true_type
+from agentphone_mcp.features.subscriptions import listen, subscribe, unsubscribe
+from agentphone_mcp.features.tools.catalog import ALL_NAMES, select
+from agentphone_mcp.policy.access import Scope
+from agentphone_mcp.policy.errors import Refused
+from agentphone_mcp.policy.untrusted import clean
+
+_LONGEST_NAME = 64
+
+
+class Inside:
+    """The inside of a server of some toolsets for callers of some scope.
+
+    Args:
+        toolsets: which groups of tools there are.
+        scope: how far callers may go.
+    """
+
+    complete = staticmethod(complete)
+    listen = staticmethod(listen)
+    subscribe = staticmethod(subscribe)
+    unsubscribe = staticmethod(unsubscribe)
+    reading = staticmethod(reading)
+
+    def __init__(self, toolsets: Iterable[str], scope: Scope) -> None:
+        self._toolsets = tuple(toolsets)
+        self._declared = {declared.name: declared for declared in select(self._toolsets, scope)}
+
+    @property
+    def instructions(self) -> str:
+        """The seeds' rules for the tools that are there: a line that names another one is left out."""
+        return without_lines_on(ALL_NAMES - self._declared.keys(), INSTRUCTIONS)
+
+    @property
+    def tools(self) -> list[Tool]:
+        """All tools, in their order."""
+        return [declared.tool for declared in self._declared.values()]
+
+    def tool(self, name: str) -> Tool:
+        """The tool of a name; it takes some milliseconds to make it the first time.
+
+        Raises:
+            ToolError: with a sentence, if it is not there.
+        """
+        if name in self._declared:
+            return self._declared[name].tool
+        why = "is not open to this connection" if name in ALL_NAMES else "does not exist"
+        # Cut before it is bounded, so that no half of a secret is left at the end.
+        raise ToolError(f"The tool {_shown(name)[:_LONGEST_NAME]!r} {why}: look at the list of tools.")
+
+    def furnish(self, server: MCPServer[Any]) -> None:
+        """Give a server its resources and prompts."""
+        add_resources(server, self._toolsets)
+        for guide in GUIDES:
+            server.resource(
+                guide.uri,
+                name=guide.name,
+                title=guide.title,
+                description=guide.description,
+                mime_type="text/markdown",
+            )(guide.read)
+        for prompt in prompts_for(self._declared.values()):
+            server.add_prompt(prompt)
+
+    def in_words(self, name: str, failure: ToolError) -> ToolError:
+        """Say why a tool failed: what was asked, what happened, what to do next."""
+        match failure.__cause__:
+            case ApiError() as cause:
+                said = explain(cause)
+            case Refused() as cause:
+                said = str(cause)
+            case ValidationError() as cause if not isinstance(failure, UnexpectedToolError):
+                said = explain_arguments(name, cause)
+            case _ if isinstance(failure, UnexpectedToolError):
+                return UnexpectedToolError(
+                    f"{name} failed inside agentphone-mcp; its log says why. If it changes something, look before you "
+                    "repeat it."
+                )
+            case _:
+                said = str(failure)
+        return ToolError(_shown(said))
+
+    def resource_error_in_words(self, failure: ResourceError) -> ResourceError:
+        """Say why a resource cannot be read."""
+        cause = _api_error_in(failure)
+        kind = type(failure) if cause is None else _resource_error_for(cause)
+        return kind(_shown(explain(cause) if cause else str(failure)))
+
+    def readable(self, content: ReadResourceContents) -> ReadResourceContents:
+        """Make a resource fit to be shown."""
+        if isinstance(content.content, bytes):
+            return with_true_type(content.content, content)
+        return ReadResourceContents(content=_shown(content.content), mime_type=content.mime_type, meta=content.meta)
+
+
+def _shown(text: str) -> str:
+    return cut_secrets(clean(text))
+
+
+def _api_error_in(failure: BaseException) -> ApiError | None:
+    """Find what the API said below the SDK's wrappers."""
+    cause: BaseException | None = failure
+    while cause is not None and not isinstance(cause, ApiError):
+        cause = cause.__cause__
+    return cause
+
+
+def _resource_error_for(cause: ApiError) -> type[ResourceError]:
+    """What is not there has an error of its own in the protocol."""
+    return ResourceNotFoundError if isinstance(cause, NotFound | BadPathValue) else ResourceError

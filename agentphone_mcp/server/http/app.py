@@ -1,0 +1,205 @@
+"""The whole of a hosted server as one ASGI application: health, the edges, and the protocol behind its front."""
+
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from typing import Any
+
+import anyio
+from mcp.server.auth.middleware.bearer_auth import AuthorizationContext
+from mcp.server.lowlevel.server import Server
+from mcp.server.streamable_http import StreamableHTTPServerTransport
+from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+from mcp.server.transport_security import TransportSecuritySettings
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp
+
+from agentphone_mcp.config.config import Config
+from agentphone_mcp.config.http import HttpSettings
+from agentphone_mcp.policy.access import OPERATOR, SCOPES, Scope
+from agentphone_mcp.server.accounts import Switchboard
+from agentphone_mcp.server.http.auth.base import Door
+from agentphone_mcp.server.http.health import Health
+from agentphone_mcp.server.http.middleware.access_log import AccessLog
+from agentphone_mcp.server.http.middleware.admission import Front
+from agentphone_mcp.server.http.middleware.bodies import LARGEST_BODY, WholeBodies
+from agentphone_mcp.server.http.middleware.concurrency import Traffic
+from agentphone_mcp.server.http.middleware.trusted_hosts import Edges
+from agentphone_mcp.server.sdk_overrides import overriding
+from agentphone_mcp.server.server import AgentPhoneServer
+from agentphone_mcp.server.stdio.known_surface import Known
+
+Knows = Callable[[Scope], Known | None]
+MCP_PATH, SSE_PATH, MESSAGES_PATH = "/mcp", "/sse", "/messages/"
+_TYPED_PATH = f"{MCP_PATH}/"
+"""What many people type, and is served as it is."""
+_PROBES = ("/healthz", "/readyz")
+_SECONDS_TO_FINISH = 20.0
+_SECONDS_TO_ANSWER = 2.0
+_SECONDS_TO_CONNECT = 0.5
+"""Clients that wait for the start have sent their first request by then."""
+_BROWSERS_SEND = (
+    "Authorization",
+    "X-API-Key",
+    "Content-Type",
+    "Last-Event-ID",
+    "MCP-Protocol-Version",
+    "Mcp-Session-Id",
+    "Mcp-Method",
+    "Mcp-Name",
+)
+_CHECKED_BEFORE = TransportSecuritySettings(enable_dns_rebinding_protection=False)
+"""The SDK need not look at Host and Origin again: `Edges` has, for every path."""
+
+
+def knows_nothing(_: Scope) -> None:
+    """Have everything made before anybody can connect."""
+
+
+class _Sessions(StreamableHTTPSessionManager):
+    """The SDK's sessions, of which one caller has a number at most."""
+
+    def __init__(self, server: Server[Any], *, most: int, idle_timeout: float) -> None:
+        super().__init__(
+            server,
+            security_settings=_CHECKED_BEFORE,
+            session_idle_timeout=idle_timeout,
+            max_request_body_size=LARGEST_BODY,
+        )
+        self._most = most
+
+    @overriding(StreamableHTTPSessionManager)
+    def _admit_session(self, requestor: AuthorizationContext | None) -> StreamableHTTPServerTransport | None:
+        if sum(owner == requestor for owner in self._session_owners.values()) >= self._most:
+            return None
+        return super()._admit_session(requestor)
+
+
+class HostedApp:
+    """Serves the callers of one process.
+
+    Args:
+        config: what the server is told.
+        settings: how it is reached.
+        board: connects callers to accounts; opened and closed with the application.
+        door: finds out who is calling.
+        routes: what else is served, to everybody.
+        known: what is known of the server for callers of each scope, so that its inside may come later.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        settings: HttpSettings,
+        board: Switchboard,
+        door: Door,
+        routes: Sequence[Route] = (),
+        known: Knows = knows_nothing,
+    ) -> None:
+        self._board = board
+        self._more_routes = routes
+        self._traffic = Traffic(settings.max_calls)
+        self.health = Health(board.books, door)
+        # Where nobody has a scope of their own, all have the operator's.
+        is_for_all = settings.auth in ("none", "relay")
+        self._servers: dict[Scope, AgentPhoneServer] = {
+            scope: self._server(config, scope, known(scope), is_for_all=is_for_all)
+            for scope in ((OPERATOR.scope,) if is_for_all else SCOPES)
+        }
+        self._sessions: dict[Scope, _Sessions] = {
+            scope: _Sessions(
+                server._lowlevel_server,  # pyright: ignore[reportPrivateUsage] - the SDK counts no sessions by caller
+                most=settings.max_sessions,
+                idle_timeout=settings.idle_timeout,
+            )
+            for scope, server in self._servers.items()
+        }
+        front = partial(
+            Front,
+            door,
+            most_requests=settings.max_sessions + settings.max_calls,
+            most_streams=settings.max_sessions,
+            idle_timeout=settings.idle_timeout,
+        )
+        mcp: dict[Scope, ASGIApp] = {
+            scope: WholeBodies(sessions.handle_request) for scope, sessions in self._sessions.items()
+        }
+        self._fronts = dict.fromkeys((MCP_PATH, _TYPED_PATH), front(mcp))
+        if settings.transport == "sse":
+            sse: dict[Scope, ASGIApp] = {
+                scope: WholeBodies(server.sse_app(transport_security=_CHECKED_BEFORE))
+                for scope, server in self._servers.items()
+            }
+            self._fronts |= dict.fromkeys((SSE_PATH, MESSAGES_PATH), front(sse))
+        self.asgi = self._application(settings)
+
+    async def finish(self) -> None:
+        """Take no more requests, and let those under way finish or be told; half a minute at most."""
+        self.health.is_leaving = True
+        await self._traffic.finish(_SECONDS_TO_FINISH)
+        async with anyio.create_task_group() as closing:
+            for front in set(self._fronts.values()):
+                closing.start_soon(front.close, _SECONDS_TO_ANSWER)
+
+    def _server(self, config: Config, scope: Scope, known: Known | None, *, is_for_all: bool) -> AgentPhoneServer:
+        @asynccontextmanager
+        async def lifespan(_: object) -> AsyncGenerator[Switchboard]:
+            # One for all, which is open for as long as the application is.
+            yield self._board
+
+        server = AgentPhoneServer(config, scope, lifespan, known=known, is_for_all=is_for_all)
+        server.middleware.append(self._traffic.regulate)
+        return server
+
+    def _application(self, settings: HttpSettings) -> Starlette:
+        routes: list[BaseRoute] = [
+            Route(_PROBES[0], self.health.live),
+            Route(_PROBES[1], self.health.ready),
+            *(Route(path, front) for path, front in self._fronts.items()),
+            *self._more_routes,
+        ]
+        edges = [
+            Middleware(
+                AccessLog, paths=frozenset((*self._fronts, *_PROBES, *(route.path for route in self._more_routes)))
+            ),
+            Middleware(
+                Edges, hosts=settings.known_hosts, origins=settings.known_origins, open_paths=frozenset(_PROBES)
+            ),
+        ]
+        if settings.allowed_origins:
+            edges.append(
+                Middleware(
+                    CORSMiddleware,
+                    allow_origins=settings.allowed_origins,
+                    allow_methods=["GET", "POST", "DELETE"],
+                    allow_headers=_BROWSERS_SEND,
+                    expose_headers=["Mcp-Session-Id", "WWW-Authenticate"],
+                )
+            )
+        app = Starlette(routes=routes, middleware=edges, lifespan=self._lifespan)
+        # It would say http, as TLS has ended before it is known of here: clients would send keys there in clear text.
+        app.router.redirect_slashes = False
+        return app
+
+    @asynccontextmanager
+    async def _lifespan(self, _: Starlette) -> AsyncGenerator[None]:
+        async with AsyncExitStack() as opened:
+            await opened.enter_async_context(self._board)
+            for sessions in self._sessions.values():
+                await opened.enter_async_context(sessions.run())
+            beside = await opened.enter_async_context(anyio.create_task_group())
+            for front in set(self._fronts.values()):
+                beside.start_soon(front.look_after)
+            beside.start_soon(self._get_ready)
+            yield
+            beside.cancel_scope.cancel()
+
+    async def _get_ready(self) -> None:
+        """Have everything there before it is asked for, but let whoever waits for the start come first."""
+        await anyio.sleep(_SECONDS_TO_CONNECT)
+        await self._board.get_ready()
+        for server in self._servers.values():
+            await server.get_ready()

@@ -1,0 +1,186 @@
+"""An OAuth 2.1 resource server: one issuer's access tokens say who is calling, and how far they may go.
+
+Sources: RFC 9068 and RFC 8725 for the tokens, RFC 9728 for the metadata that tells clients where to get one.
+"""
+
+import hashlib
+import logging
+import time
+from collections.abc import Callable
+from typing import Annotated
+from urllib.parse import quote, urlsplit
+
+import jwt
+from mcp.server.auth.handlers.metadata import ProtectedResourceMetadataHandler
+from mcp.server.auth.provider import AccessToken
+from mcp.server.auth.routes import build_resource_metadata_url
+from mcp.shared.auth import ProtectedResourceMetadata
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from starlette.datastructures import Headers
+from starlette.routing import Route
+
+from agentphone_mcp.policy.access import SCOPES, Caller
+from agentphone_mcp.server.http.auth.base import OutOfScope, bearer_of
+from agentphone_mcp.server.http.auth.jwks import ALGORITHMS, KeySet, identifying_url
+
+_LONGEST_TOKEN = 16 * 1024
+_LONGEST_NAME = 128
+_LEEWAY_SECONDS = 30
+"""How far the issuer's clock may be from ours."""
+
+logger = logging.getLogger(__name__)
+
+
+class _Claims(BaseModel):
+    """What a token says of its bearer, in the spellings of RFC 9068, OpenID Connect, Okta and Entra."""
+
+    model_config = ConfigDict(strict=True)
+
+    sub: Annotated[str, Field(min_length=1)]
+    exp: float
+    client_id: str | None = None
+    azp: str | None = None
+    scope: str | list[str] | None = None
+    scp: str | list[str] | None = None
+
+    @property
+    def scopes(self) -> list[str]:
+        """The scopes, whichever way they are spelled."""
+        given = self.scp if self.scope is None else self.scope
+        return given if isinstance(given, list) else [scope for scope in (given or "").split(" ") if scope]
+
+
+class JwtVerifier:
+    """Checks access tokens as the SDK's `TokenVerifier`: issuer, audience, times and signature.
+
+    Args:
+        keys: the issuer's.
+        audience: for whom a token must be: the URL of this server, unless the issuer calls it otherwise.
+    """
+
+    def __init__(self, keys: KeySet, audience: str) -> None:
+        self.keys = keys
+        self._audience = audience
+
+    async def verify_token(self, token: str) -> AccessToken | None:
+        """Say what a token allows to whom; None if it is not good here, whatever is wrong with it."""
+        try:
+            return self._read(token, await self._key_for(token))
+        except (jwt.PyJWTError, ValidationError) as wrong:
+            # Only its name: the text may quote the token.
+            logger.debug("an access token was refused: %s", type(wrong).__name__)
+            return None
+
+    async def _key_for(self, token: str) -> jwt.PyJWK:
+        """Choose the issuer's key by the two words of the header that count; `jku`, `x5u` and `jwk` are for others."""
+        if len(token) > _LONGEST_TOKEN or not token.isascii():
+            raise jwt.DecodeError
+        header = jwt.get_unverified_header(token)
+        kid, algorithm = header.get("kid"), header.get("alg")
+        if not isinstance(algorithm, str) or algorithm not in ALGORITHMS:
+            raise jwt.InvalidAlgorithmError
+        # What is critical must be understood, and we understand no extension.
+        if not isinstance(kid, str) or "crit" in header:
+            raise jwt.InvalidTokenError
+        key = await self.keys.find(kid, algorithm)
+        if key is None:
+            raise jwt.InvalidKeyError
+        return key
+
+    def _read(self, token: str, key: jwt.PyJWK) -> AccessToken:
+        decoded = jwt.decode(
+            token,
+            key,
+            algorithms=[key.algorithm_name],
+            issuer=self.keys.issuer,
+            audience=self._audience,
+            leeway=_LEEWAY_SECONDS,
+            options={"require": ["exp", "iss", "aud", "sub"], "enforce_minimum_key_length": True},
+        )
+        claims = _Claims.model_validate(decoded)
+        return AccessToken(
+            # Whoever keeps or logs this must not be able to use it.
+            token=hashlib.sha256(token.encode()).hexdigest(),
+            client_id=claims.client_id or claims.azp or claims.sub,
+            scopes=claims.scopes,
+            expires_at=int(claims.exp),
+            resource=self._audience,
+            subject=claims.sub,
+            claims={"iss": self.keys.issuer},
+        )
+
+
+class JwtDoor:
+    """Admits whoever brings an access token of the issuer, as far as its scopes go.
+
+    Args:
+        verifier: checks the tokens.
+        resource_url: where clients reach this server, path included.
+        clock: seconds since the epoch.
+
+    Attributes:
+        challenge: says where a client finds out how to get a token.
+        challenge_for_scope: the same for whom `OutOfScope` was raised.
+        asks_for: the sentence for whom it does not admit.
+
+    Raises:
+        ConfigError: if the URL is not safe.
+    """
+
+    def __init__(self, verifier: JwtVerifier, resource_url: str, *, clock: Callable[[], float] = time.time) -> None:
+        self._verifier = verifier
+        self._resource = identifying_url(resource_url, "AGENTPHONE_HTTP_RESOURCE_URL")
+        self._clock = clock
+        metadata = f'resource_metadata="{build_resource_metadata_url(self._resource)}"'
+        self.challenge = f'Bearer realm="agentphone-mcp", {metadata}'
+        self.challenge_for_scope = (
+            f'Bearer realm="agentphone-mcp", error="insufficient_scope", scope="{" ".join(SCOPES)}", {metadata}'
+        )
+        issuer = verifier.keys.issuer
+        self.asks_for = f"Send a valid access token of {issuer} for this server as Authorization: Bearer TOKEN."
+
+    async def admit(self, headers: Headers) -> Caller | None:
+        """Find out whose token it is; None without one that is good here.
+
+        Raises:
+            OutOfScope: if it has none of our scopes.
+        """
+        token = bearer_of(headers)
+        access = await self._verifier.verify_token(token) if token else None
+        if access is None:
+            return None
+        scope = max(set(SCOPES).intersection(access.scopes), key=SCOPES.index, default=None)
+        if scope is None:
+            raise OutOfScope(f"The access token has none of the scopes {', '.join(SCOPES)}.", self.challenge_for_scope)
+        return Caller(_name(access.client_id, access.subject or ""), scope, expires_at=access.expires_at)
+
+    def still_admits(self, caller: Caller) -> bool:
+        """Whether the token would be good now, as far as that can be known without it."""
+        has_time = caller.expires_at is None or self._clock() < caller.expires_at + _LEEWAY_SECONDS
+        return has_time and self._verifier.keys.is_good
+
+    async def trouble(self) -> str | None:
+        """Why no token can be checked right now, after trying to fetch the issuer's keys; None if they can."""
+        return await self._verifier.keys.trouble()
+
+    def routes(self) -> list[Route]:
+        """The metadata that tells clients whose tokens are good here, for everybody to read (RFC 9728)."""
+        # Without the SDK's own route: that lets the pages of any origin read it, and which may is for the operator.
+        metadata = ProtectedResourceMetadata(
+            resource=self._resource,
+            authorization_servers=[identifying_url(self._verifier.keys.issuer, "the issuer")],
+            scopes_supported=list(SCOPES),
+            resource_name="AgentPhone",
+        )
+        path = urlsplit(str(build_resource_metadata_url(self._resource))).path
+        return [Route(path, ProtectedResourceMetadataHandler(metadata).handle, methods=["GET"])]
+
+
+def _name(client: str, subject: str) -> str:
+    """Name a client's user `client:subject` in printable ASCII, no two of them alike, and none like the operator."""
+    # Quoted, neither part holds a colon or a number sign, so both mean what they are put here for.
+    name = ":".join(quote(part, safe="@|+", errors="surrogatepass") for part in (client, subject))
+    if len(name) <= _LONGEST_NAME:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()
+    return f"{name[: _LONGEST_NAME - len(digest) - 1]}#{digest}"

@@ -1,0 +1,213 @@
+"""The file of bearer tokens, which holds their hashes and never a token.
+
+    [tokens.ci-bot]
+    sha256 = "9f86d0…"        # 64 hex digits
+    scope = "write"           # read, write or spend
+    expires = 2027-01-31      # optional: until the end of that day in UTC, or a time with its offset
+
+Tokens are made by `agentphone-mcp token add` with 256 random bits. Nobody guesses those, so a plain SHA-256 hides them
+as well as a slow hash would, and a request that brings a wrong one costs next to nothing.
+"""
+
+import hashlib
+import os
+import re
+import stat
+import tomllib
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Annotated, Any, cast
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
+
+from agentphone_mcp.policy.access import SCOPES, Scope
+
+TOKEN_PREFIX = "apmcp_"  # noqa: S105 - it tells people and secret scanners what they have found
+_DAY = 86_400
+_LARGEST = 250_000
+"""Bytes; it is read while requests wait."""
+_WRONG = {
+    "[key]": f"a name is 1 to 64 of A-Z a-z 0-9 . _ - and does not begin with {TOKEN_PREFIX}",
+    "sha256": "sha256 is not 64 hex digits",
+    "scope": f"scope is none of {', '.join(SCOPES)}",
+    "expires": "expires is neither a date nor a time with its offset, without quotes",
+}
+
+
+class TokensUnusable(Exception):
+    """The file cannot be used; the message is a few words that repeat nothing of it."""
+
+
+@dataclass(frozen=True)
+class Token:
+    """What is known of a token.
+
+    Attributes:
+        name: whose it is.
+        scope: how far they may go.
+        digest: its SHA-256.
+        expires: the last day in UTC, or the moment, until which it is good; None for ever.
+    """
+
+    name: str
+    scope: Scope
+    digest: bytes = field(repr=False)
+    expires: date | None = None
+
+    @property
+    def expires_at(self) -> float | None:
+        """The moment from which it is good for nothing, in seconds since the epoch."""
+        if self.expires is None:
+            return None
+        if isinstance(self.expires, datetime):
+            return self.expires.timestamp()
+        return datetime(self.expires.year, self.expires.month, self.expires.day, tzinfo=UTC).timestamp() + _DAY
+
+    def is_over(self, now: float) -> bool:
+        """Whether it has expired."""
+        return self.expires_at is not None and now >= self.expires_at
+
+
+def digest_of(token: str) -> bytes:
+    """The hash by which a token is known."""
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
+
+
+def is_name(text: str) -> bool:
+    """Whether a token may be called so; a token itself, pasted in the wrong place, is no name."""
+    return bool(re.fullmatch(r"[A-Za-z0-9._-]{1,64}", text)) and not text.lower().startswith(TOKEN_PREFIX)
+
+
+def _named(name: str) -> str:
+    if not is_name(name):
+        raise ValueError(_WRONG["[key]"])
+    return name
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    sha256: Annotated[str, Field(pattern="^[0-9a-fA-F]{64}$")]
+    scope: Scope
+    expires: AwareDatetime | date | None = None
+
+
+class _File(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    tokens: dict[Annotated[str, AfterValidator(_named)], _Entry] = {}
+
+
+def look_at(path: Path) -> tuple[int, ...]:
+    """Say in numbers how the file lies there; they change whenever it does.
+
+    Raises:
+        TokensUnusable: if it is not there, or not as such a file should be.
+    """
+    try:
+        found = path.stat()
+    except OSError as lost:
+        raise TokensUnusable(_told(lost)) from None
+    if not stat.S_ISREG(found.st_mode):
+        raise TokensUnusable("it is not a file")
+    if found.st_size > _LARGEST:
+        raise TokensUnusable("it is too large")
+    if os.name == "posix" and found.st_mode & stat.S_IWOTH:
+        raise TokensUnusable("everybody on this machine may write it, which chmod o-w mends")
+    return found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino, found.st_mode
+
+
+def read_text(path: Path) -> str:
+    """Read the file as it is, line ends included.
+
+    Raises:
+        TokensUnusable: if it cannot be read.
+    """
+    look_at(path)
+    try:
+        # Notepad begins a text file with a mark that is no part of it.
+        return path.read_bytes().decode("utf-8-sig")
+    except (OSError, ValueError) as unreadable:
+        raise TokensUnusable(_told(unreadable)) from None
+
+
+def parse_tokens(text: str) -> dict[str, Token]:
+    """Read the tokens in a text, by name; there may be none.
+
+    Raises:
+        TokensUnusable: if any part of it is wrong, with its line.
+    """
+    try:
+        entries = _File.model_validate(tomllib.loads(text)).tokens
+    except ValidationError as wrong:
+        raise _located(text, *_first(wrong.errors())) from None
+    except (ValueError, RecursionError) as broken:
+        line = re.search(r"at line (\d+)", str(broken))
+        where = f"line {line[1]}: " if line else ""
+        raise TokensUnusable(f"{where}it is not TOML, or says something twice") from None
+    tokens: dict[str, Token] = {}
+    known: set[bytes] = set()
+    for name, entry in entries.items():
+        token = Token(name, entry.scope, bytes.fromhex(entry.sha256), entry.expires)
+        if token.digest in known:
+            raise _located(text, "another token has the same sha256", ("tokens", name, "sha256"))
+        known.add(token.digest)
+        tokens[name] = token
+    return tokens
+
+
+def read_tokens(path: Path) -> tuple[Token, ...]:
+    """Read the tokens of a server.
+
+    Raises:
+        TokensUnusable: if the file cannot be read, is wrong in any part, or holds no token.
+    """
+    tokens = tuple(parse_tokens(read_text(path)).values())
+    if not tokens:
+        raise TokensUnusable("it holds no token")
+    return tokens
+
+
+def _told(error: OSError | ValueError) -> str:
+    return (getattr(error, "strerror", None) or "it is not a text file").lower()
+
+
+def _first(errors: list[ErrorDetails]) -> tuple[str, tuple[str, ...]]:
+    """What is wrong first, and with what; a key that is misspelled is rather told than the one that it should be."""
+    error = next((error for error in errors if error["type"] == "extra_forbidden"), errors[0])
+    *tables, last = map(str, error["loc"][:3])
+    if error["type"] == "extra_forbidden":
+        belongs = "sha256, scope and expires belong in a token; a name with a dot has quotes"
+        return f"only {belongs if tables else '[tokens.NAME] belongs in it'}", (*tables, last)
+    if error["type"] == "missing":
+        return f"{last} is missing", tuple(tables)
+    if last == "[key]":
+        return _WRONG[last], tuple(tables)
+    return _WRONG[last] if len(tables) == 2 else "[tokens.NAME] has to be a table", (*tables, last)
+
+
+def _located(text: str, reason: str, parts: tuple[str, ...]) -> TokensUnusable:
+    """Put the line before the reason, unless what is wrong has no line of its own."""
+    table: tuple[str, ...] = ()
+    for number, line in enumerate(text.split("\n"), start=1):
+        try:
+            here = _parts_of(tomllib.loads(line.rstrip("\r")))
+        except ValueError:
+            continue
+        if line.lstrip().startswith("["):
+            table = here
+        else:
+            here = table + here
+        if here[: len(parts)] == parts:
+            return TokensUnusable(f"line {number}: {reason}")
+    return TokensUnusable(reason)
+
+
+def _parts_of(table: dict[str, Any]) -> tuple[str, ...]:
+    """The names in a line of TOML, from the outermost to the innermost."""
+    if len(table) != 1:
+        return ()
+    ((name, inner),) = table.items()
+    return (name, *(_parts_of(cast("dict[str, Any]", inner)) if isinstance(inner, dict) else ()))

@@ -1,0 +1,62 @@
+"""Whose a request is, and the telephone that they are given for as long as it is under way."""
+
+from dataclasses import replace
+from typing import Any
+
+from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
+from mcp.shared.exceptions import MCPError
+from mcp_types import INTERNAL_ERROR, INVALID_REQUEST
+
+from agentphone_mcp.policy.access import CALLER, OPERATOR, Caller
+from agentphone_mcp.policy.errors import Refused
+from agentphone_mcp.server.accounts import Switchboard
+
+_OF_EVERY_ACCOUNT = frozenset(
+    {
+        "initialize",
+        "server/discover",
+        "ping",
+        "tools/list",
+        "prompts/list",
+        "resources/list",
+        "resources/templates/list",
+        "notifications/initialized",
+    }
+)
+"""What is answered alike whosever account it is, and before there is anything to connect by."""
+
+
+def caller_of(ctx: ServerRequestContext[Any, Any]) -> Caller:
+    """Find whose request it is: over HTTP whoever the door let in with this very request, else the operator.
+
+    Raises:
+        MCPError: if it came over HTTP and past the door.
+    """
+    if ctx.request is None:
+        return OPERATOR
+    caller = ctx.request.scope.get(CALLER)
+    if not isinstance(caller, Caller):
+        raise MCPError(INVALID_REQUEST, "Nobody said who is calling.")
+    return caller
+
+
+async def connect(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+    """Give a request that may have to do with an account the telephone of its caller, and nobody else's.
+
+    Middleware of the SDK's server.
+
+    Raises:
+        MCPError: with a sentence, if the request is nobody's, or nobody can be connected now.
+    """
+    caller = caller_of(ctx)
+    if ctx.method in _OF_EVERY_ACCOUNT:
+        return await call_next(ctx)
+    board: Switchboard = ctx.lifespan_context
+    try:
+        async with board.connected(caller) as telephone:
+            from agentphone_mcp.features.presentation.serialization import without_secrets
+
+            with without_secrets(telephone.api.secrets.cut):
+                return await call_next(replace(ctx, lifespan_context=telephone))
+    except Refused as refused:
+        raise MCPError(INTERNAL_ERROR, str(refused)) from refused

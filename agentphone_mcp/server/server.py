@@ -1,0 +1,266 @@
+"""The MCP server of one configuration: what it says of itself, and its inside, which is there when it is asked for.
+
+The inside takes longer to import than all else that a start needs. Where the surface is known, a server that was just
+started lists its tools without it.
+"""
+
+import secrets
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+import anyio
+from anyio.to_thread import run_sync
+from mcp.server.caching import CacheableMethod, CacheHint
+from mcp.server.context import ServerRequestContext
+from mcp.server.lowlevel.helper_types import ReadResourceContents
+from mcp.server.mcpserver import Context, MCPServer
+from mcp.server.mcpserver.exceptions import ResourceError, ToolError
+from mcp.server.request_state import RequestStateSecurity
+from mcp.server.stdio import stdio_server
+from mcp.shared.exceptions import MCPError
+from mcp_types import (
+    INVALID_PARAMS,
+    CallToolResult,
+    CompleteRequestParams,
+    GetPromptResult,
+    InputRequiredResult,
+    Prompt,
+    Resource,
+    ResourceTemplate,
+    SubscribeRequestParams,
+    SubscriptionsListenRequestParams,
+    UnsubscribeRequestParams,
+)
+from mcp_types import Tool as ShownTool
+from pydantic import AnyUrl
+
+from agentphone_mcp import __version__
+from agentphone_mcp.config.config import Config
+from agentphone_mcp.policy.access import OPERATOR, Scope, covered
+from agentphone_mcp.server.accounts import Switchboard
+from agentphone_mcp.server.middleware import caller_of, connect
+from agentphone_mcp.server.sdk_overrides import overriding
+from agentphone_mcp.server.stdio.drain import UntilAnswered
+from agentphone_mcp.server.stdio.known_surface import Known
+
+if TYPE_CHECKING:
+    import httpx
+    from anyio import AsyncFile
+
+    from agentphone_mcp.server.feature_set import Inside
+
+Answer = Callable[[ServerRequestContext[Any, Any], Any], Awaitable[Any]]
+# These lists change only with the server's own settings.
+_LISTS: tuple[CacheableMethod, ...] = ("tools/list", "prompts/list", "resources/list", "resources/templates/list")
+_LISTS_ARE_GOOD_MS = 3_600_000
+_ANSWERS_ARE_READ = 86_400.0
+"""Seconds for which a person's answer is at least understood, so that one that comes too late is told as such."""
+
+
+class Host(Protocol):
+    """Whoever is served over stdio."""
+
+    def __aiter__(self) -> AsyncIterator[str]:
+        """Give the lines that it says."""
+        ...
+
+    async def write(self, text: str, /) -> object:
+        """Tell it a message, in a line."""
+        ...
+
+    async def flush(self) -> None:
+        """Keep nothing back of what it is told."""
+        ...
+
+
+def create_server(
+    config: Config,
+    board: Switchboard | None = None,
+    *,
+    known: Known | None = None,
+    inner: "httpx.AsyncBaseTransport | None" = None,
+) -> "AgentPhoneServer":
+    """Make a server that is ready to be served to its operator, who starts it.
+
+    Args:
+        config: what it is told.
+        board: connects the operator to the account; one of its own unless somebody else, such as the log, uses it too.
+        known: what is known of it, so that its inside may come later.
+        inner: what really sends requests; tests inject theirs, below the key's rule.
+    """
+
+    @asynccontextmanager
+    async def lifespan(_: MCPServer[Any]) -> AsyncGenerator[Switchboard]:
+        async with board or Switchboard(config, inner=inner) as opened, anyio.create_task_group() as beside:
+            beside.start_soon(opened.get_ready)
+            beside.start_soon(server.get_ready)
+            yield opened
+            beside.cancel_scope.cancel()
+
+    server = AgentPhoneServer(config, OPERATOR.scope, lifespan, known=known)
+    return server
+
+
+def _request_state_security(config: Config) -> RequestStateSecurity:
+    """How questions to a person are sealed on their way through the host, each for the caller it was asked."""
+
+    def principal(ctx: ServerRequestContext[Any, Any]) -> str:
+        return caller_of(ctx).name
+
+    keys = config.request_state_keys or (secrets.token_bytes(32),)
+    return RequestStateSecurity(keys=keys, ttl=_ANSWERS_ARE_READ, bind_principal=principal)
+
+
+class AgentPhoneServer(MCPServer[Any]):
+    """The SDK's server, whose tools and resources fail in sentences and never show a secret.
+
+    Args:
+        config: what it is told.
+        scope: how far those may go who connect to it.
+        lifespan: gives the switchboard that they are connected by.
+        known: what is known of it; without, its inside is made first.
+        is_for_all: whether everybody who connects has that scope, so that all are told the same.
+    """
+
+    def __init__(
+        self, config: Config, scope: Scope, lifespan: Any, *, known: Known | None = None, is_for_all: bool = True
+    ) -> None:
+        self._toolsets = config.toolsets
+        self._scope: Scope = covered(scope, read_only=config.read_only)[-1]
+        self._known = known
+        self._inside: Inside | None = None
+        self._getting_ready = anyio.Lock()
+        inside = None if known else self._made_inside()
+        super().__init__(
+            "agentphone",
+            title="AgentPhone",
+            version=__version__,
+            instructions=known.instructions if known else inside and inside.instructions,
+            website_url="https://agentphone.to",
+            tools=inside.tools if inside else None,
+            lifespan=lifespan,
+            cache_hints=dict.fromkeys(_LISTS, CacheHint(_LISTS_ARE_GOOD_MS, "public" if is_for_all else "private")),
+            middleware=[connect],
+            request_state_security=_request_state_security(config),
+            log_level="WARNING",
+            # Answered below, where there are calls to follow.
+            subscriptions=False,
+        )
+        answer = self._lowlevel_server.add_request_handler
+        answer("completion/complete", CompleteRequestParams, self._inside_answers(lambda inside: inside.complete))
+        if "calls" in config.toolsets:
+            listen, subscribe = SubscriptionsListenRequestParams, SubscribeRequestParams
+            answer("subscriptions/listen", listen, self._inside_answers(lambda inside: inside.listen))
+            answer("resources/subscribe", subscribe, self._inside_answers(lambda inside: inside.subscribe))
+            unsubscribe = self._inside_answers(lambda inside: inside.unsubscribe)
+            answer("resources/unsubscribe", UnsubscribeRequestParams, unsubscribe)
+        if inside:
+            self._furnish(inside)
+
+    async def run_over(self, host: Host | None = None) -> None:
+        """Serve one host until its lines end and what they asked for is answered.
+
+        Args:
+            host: who that is; None for whoever is at the process's own stdin and stdout.
+        """
+        # The SDK uses no more of a file. Without one it keeps others in the process away from stdin and stdout.
+        file = cast("AsyncFile[str] | None", host)
+        async with stdio_server(file, file) as (said, told):
+            asked = UntilAnswered(said, told, self.get_ready)
+            options = self._lowlevel_server.create_initialization_options()
+            await self._lowlevel_server.run(asked, asked.answers, options)
+
+    async def get_ready(self) -> "Inside":
+        """Have the inside made, once; whoever asks for more than the list of tools waits for it."""
+        if self._inside:
+            return self._inside
+        async with self._getting_ready:
+            # On a thread, so that others are answered meanwhile.
+            return self._inside or self._furnish(await run_sync(self._made_inside))
+
+    async def list_tools(self) -> list[ShownTool]:
+        """List the tools."""
+        return self._known.tools if self._known else await super().list_tools()
+
+    async def list_resources(self) -> list[Resource]:
+        """List the resources at fixed addresses."""
+        await self.get_ready()
+        return await super().list_resources()
+
+    async def list_resource_templates(self) -> list[ResourceTemplate]:
+        """List the kinds of resources that have ids in their addresses."""
+        await self.get_ready()
+        return await super().list_resource_templates()
+
+    async def list_prompts(self) -> list[Prompt]:
+        """List the prompts."""
+        await self.get_ready()
+        return await super().list_prompts()
+
+    async def call_tool(
+        self, name: str, arguments: dict[str, Any], context: Context[Any, Any] | None = None
+    ) -> CallToolResult | InputRequiredResult:
+        """Call a tool.
+
+        Raises:
+            ToolError: with a sentence that the model reads: what was asked, what happened, what to do next.
+        """
+        inside = await self.get_ready()
+        tool = inside.tool(name)
+        if self._known:
+            self._known.check(tool)
+        try:
+            return await tool.run(arguments, context or Context(mcp_server=self), convert_result=True)
+        except ToolError as failure:
+            raise inside.in_words(name, failure) from failure.__cause__
+
+    async def read_resource(
+        self, uri: AnyUrl | str, context: Context[Any, Any] | None = None
+    ) -> Iterable[ReadResourceContents] | InputRequiredResult:
+        """Read a resource.
+
+        Raises:
+            ResourceError: with a sentence.
+        """
+        inside = await self.get_ready()
+        try:
+            with inside.reading(context):
+                contents = await super().read_resource(uri, context)
+        except ResourceError as failure:
+            raise inside.resource_error_in_words(failure) from failure.__cause__
+        return contents if isinstance(contents, InputRequiredResult) else [*map(inside.readable, contents)]
+
+    async def get_prompt(
+        self, name: str, arguments: dict[str, Any] | None = None, context: Context[Any, Any] | None = None
+    ) -> GetPromptResult | InputRequiredResult:
+        """Write a prompt's text.
+
+        Raises:
+            MCPError: with a sentence for the person who picked it.
+        """
+        known = [prompt.name for prompt in await self.list_prompts()]
+        if name not in known:
+            raise MCPError(INVALID_PARAMS, f"There is no such prompt here; there is {', '.join(known) or 'none'}.")
+        return await super().get_prompt(name, arguments, context)
+
+    @overriding(MCPServer)
+    def _tool_input_schema(self, name: str) -> dict[str, Any] | None:
+        # The SDK asks before it knows who is calling, and must not wait.
+        return self._known.arguments_of(name) if self._known else super()._tool_input_schema(name)
+
+    def _inside_answers(self, how: "Callable[[Inside], Answer]") -> "Answer":
+        async def answer(ctx: ServerRequestContext[Any, Any], params: Any) -> Any:
+            return await how(await self.get_ready())(ctx, params)
+
+        return answer
+
+    def _made_inside(self) -> "Inside":
+        from agentphone_mcp.server.feature_set import Inside
+
+        return Inside(self._toolsets, self._scope)
+
+    def _furnish(self, inside: "Inside") -> "Inside":
+        inside.furnish(self)
+        self._inside = inside
+        return inside
