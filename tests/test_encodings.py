@@ -14,8 +14,8 @@ from mcp.client.stdio import StdioServerParameters
 
 from agentphone_mcp.sandbox import Sandbox
 from agentphone_mcp.sandbox.data.models import Turn
+from tests.support import ROOT
 
-ROOT = Path(__file__).parents[1]
 WORDS = "こんにちは、田中です。👋🏽 Grüße — ok? 😀"
 TRANSCRIPT = ("get_transcript", {"call_id": "call_past01"})
 EACH = pytest.mark.parametrize("encoding", ["cp1252", "cp932", "ascii"])

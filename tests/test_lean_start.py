@@ -10,8 +10,8 @@ import pytest
 
 from agentphone_mcp.server.stdio.surface import load
 from agentphone_mcp.variables import TOOLSETS
+from tests.support import ROOT
 
-ROOT = Path(__file__).parents[1]
 HEAVY = {
     "anyio", "asyncio", "http.client", "httpx", "hashlib", "keyring", "logging", "mcp", "mcp_types", "opentelemetry",
     "phonenumbers", "pydantic", "rich", "sqlalchemy", "ssl", "starlette", "tomlkit", "urllib.request", "uvicorn",
@@ -19,7 +19,8 @@ HEAVY = {
 
 # What only calls need, and a server that lists its tools does not.
 LATER = {
-    "agentphone_mcp.api.client", "agentphone_mcp.server.feature_set", "agentphone_mcp.server.account_connection", "agentphone_mcp.features.tools.catalog",
+    "agentphone_mcp.api.client", "agentphone_mcp.features.tools.catalog", "agentphone_mcp.server.account_connection",
+    "agentphone_mcp.server.feature_set",
     "httpx", "keyring", "phonenumbers", "sqlalchemy", "tomlkit",
 }  # fmt: skip
 

@@ -13,8 +13,8 @@ from mcp.client.sse import sse_client
 from mcp.client.stdio import StdioServerParameters
 
 from agentphone_mcp.sandbox import Sandbox
+from tests.support import ROOT
 
-ROOT = Path(__file__).parents[1]
 CALL = {"agent_id": "agt_frontdesk", "to_number": "+14155550109", "confirm": True}
 ERAS = pytest.mark.parametrize("mode", ["auto", "legacy"], ids=["modern", "legacy"])
 

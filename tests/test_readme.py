@@ -3,12 +3,12 @@
 import runpy
 import sys
 from collections.abc import Generator
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from tests.support import ROOT
+
 REGENERATE = ROOT / "tests/golden/regenerate.py"
 BENCHMARKS = ROOT / "tests/benchmarks"
 

@@ -1,4 +1,8 @@
-"""allowlist."""
+"""Decide where the key may go: AgentPhone's two hosts over https, or a sandbox on loopback.
+
+`agentphone_mcp.api.auth` holds every request to this rule. No HTTP library is imported here: every start checks its
+settings by the rule, and need not wait for one. Source: API.md, "Base".
+"""
 
 import ipaddress
 import re

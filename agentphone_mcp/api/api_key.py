@@ -1,16 +1,9 @@
-"""The key, and the only places where it may go.
-
-`agentphone_mcp.api.auth` holds every request to this rule. Here is no HTTP library: every start checks its settings by
-the rule, and need not wait for one. Source: API.md, "Base".
-"""
+"""Hold an API key so that it cannot be shown, and mask what looks like one in a text."""
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from agentphone_mcp.api.parsing import is_list, is_object
-
-if TYPE_CHECKING:
-    pass
 
 KEY_REMOVED = "[key removed]"
 _LONG_ENOUGH_TO_SHOW = 16

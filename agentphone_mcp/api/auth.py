@@ -1,7 +1,7 @@
 """The last thing that a request passes on its way out, where the key is put on it, or it is not sent at all.
 
-Whatever a caller, a redirect, a base URL or a client option asks for: what breaks the rule of `agentphone_mcp.api.api_key`
-goes nowhere. Source: API.md, "Base".
+Whatever a caller, a redirect, a base URL or a client option asks for: what breaks the rule of
+`agentphone_mcp.api.allowlist` goes nowhere. Source: API.md, "Base".
 """
 
 from collections.abc import Mapping

@@ -18,7 +18,7 @@
         ├── RateLimited         429
         └── ServerError         500 and up, to a read
 
-They carry data, not prose: `agentphone_mcp.features.presentation.error_messages` writes the sentence that a model reads.
+They carry data, not prose; `agentphone_mcp.features.presentation.error_messages` writes the sentence for a model.
 """
 
 from collections.abc import Mapping

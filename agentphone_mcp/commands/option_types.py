@@ -1,9 +1,12 @@
 """Numbers that options take, and the words for what is none."""
 
 import math
+from functools import partial
 from typing import Any
 
 import click
+
+from agentphone_mcp.config.environment import is_left_open
 
 
 class Amount(click.FloatRange):
@@ -27,13 +30,6 @@ class Count(click.IntRange):
 
 PORT = Count(0, 65_535)
 """A port to listen at; 0 takes any that is free."""
-
-
-from functools import partial
-
-import click
-
-from agentphone_mcp.config.environment import is_left_open
 
 
 class Setting(click.Option):

@@ -1,20 +1,4 @@
-"""How a host reaches the server that it starts: over stdio."""
-
-import anyio
-
-from agentphone_mcp.server.server import AgentPhoneServer
-from agentphone_mcp.server.stdio.early_session import Forerunner
-
-
-def serve_stdio(server: AgentPhoneServer, ahead: Forerunner | None) -> None:
-    """Serve until the host goes away or the process is told to stop.
-
-    Args:
-        server: whoever answers.
-        ahead: has read, and answered, what the host said so far; None where nobody has.
-    """
-    anyio.run(server.run_over, ahead)
-
+"""Serve over stdio or HTTP: the settings are checked first, and the SDK is imported last."""
 
 import gc
 import os
@@ -138,12 +122,15 @@ def _run_ahead(surfaces: _Surfaces, stdin: TextIO | None, stdout: TextIO | None,
 
 
 def _serve_stdio(config: Config, board: "Switchboard", surfaces: _Surfaces, ahead: Forerunner | None) -> None:
+    # The first answers are given before the SDK and its event loop are imported.
+    import anyio
+
     from agentphone_mcp.server.server import create_server
 
     server = create_server(config, board, known=surfaces.known())
     _collect_garbage()
     try:
-        serve_stdio(server, ahead)
+        anyio.run(server.run_over, ahead)
     except BaseExceptionGroup as failed:
         broken, others = failed.split(OSError)
         if broken is None or others:

@@ -1,1 +1,1 @@
-"""config."""
+"""What the server is told: options, environment variables, secrets from files and the keychain."""

@@ -1,4 +1,4 @@
-"""environment."""
+"""Read what may stand on no command line: keys and secrets, from variables or the files that they name."""
 
 import os
 import re

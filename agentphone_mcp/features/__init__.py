@@ -1,1 +1,1 @@
-"""features."""
+"""The server features that a client sees: tools, resources, prompts and completion."""

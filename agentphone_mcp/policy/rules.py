@@ -1,13 +1,9 @@
-"""rules."""
+"""Hold the policy of one server: limits, destinations, disclosure and approval."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from agentphone_mcp.policy.destinations import Destinations
 from agentphone_mcp.policy.limits import Limits
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True)

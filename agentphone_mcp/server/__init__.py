@@ -1,1 +1,1 @@
-"""server."""
+"""The MCP server: one for many accounts, over stdio or HTTP."""

@@ -21,8 +21,8 @@ from mcp.client.stdio import StdioServerParameters
 
 from agentphone_mcp import __version__
 from agentphone_mcp.commands.main import main
+from tests.support import ROOT
 
-ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "manifests" / "mcpb"
 PATIENCE = 300
 """Seconds for what fetches packages first, on whichever machine."""

@@ -3,15 +3,15 @@
 import json
 import re
 from base64 import b64decode
-from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from agentphone_mcp.commands.install.entries import Setup, document, entry
 from agentphone_mcp.commands.install.hosts import HOSTS
+from tests.support import ROOT
 
-README = Path(__file__).parents[2] / "README.md"
+README = ROOT / "README.md"
 
 
 def asked_of(host: str) -> dict[str, str]:

@@ -11,8 +11,9 @@ import yaml
 from click.testing import CliRunner
 
 from agentphone_mcp.commands.main import main
+from tests.support import ROOT
 
-FOLDER = Path(__file__).parents[2] / "manifests" / "docker"
+FOLDER = ROOT / "manifests" / "docker"
 REPLICAS = ("phone-1", "phone-2")
 NOT_OPTIONS = {"AGENTPHONE_API_KEY_FILE", "AGENTPHONE_HTTP_STATE_KEY_FILE"}
 """Variables that no option has: secrets are not for command lines."""

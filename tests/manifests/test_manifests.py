@@ -14,8 +14,8 @@ from jsonschema import Draft7Validator, FormatChecker
 from agentphone_mcp import __version__
 from agentphone_mcp.commands.install.hosts import HOSTS
 from agentphone_mcp.commands.main import main
+from tests.support import ROOT
 
-ROOT = Path(__file__).parents[2]
 MANIFESTS = ROOT / "manifests"
 HOST = pytest.mark.parametrize("host", HOSTS.values(), ids=HOSTS)
 

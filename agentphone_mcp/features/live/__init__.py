@@ -1,1 +1,1 @@
-"""live."""
+"""Follow calls while they are spoken."""

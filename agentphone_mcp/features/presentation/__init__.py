@@ -1,1 +1,1 @@
-"""presentation."""
+"""Write results and errors as a model reads them."""

@@ -1,13 +1,16 @@
 """What is asked of the ledger before every deed; built once, as building a query takes longer than answering it."""
 
+import os
+import socket
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
 
-from agentphone_mcp.policy.ledger.records import MAY_HAVE_HAPPENED
+from agentphone_mcp.policy.ledger.records import MAY_HAVE_HAPPENED, Entry, Found, Intent
 from agentphone_mcp.policy.ledger.store import deeds
-from agentphone_mcp.policy.limits import Cap
+from agentphone_mcp.policy.limits import Cap, CapReached
 
 FOUND = "found by a look-up"
 FOUND_AND_TOLD = "found by a look-up, and told"
@@ -73,10 +76,6 @@ def counted(cap: Cap, *, one_by_one: bool) -> "sa.Select[Any, Any]":
     return query.order_by(deeds.c.at) if one_by_one else query
 
 
-import os
-import socket
-
-
 def this_holder() -> str:
     """This process, in a way that another can look it up."""
     return f"{socket.gethostname()}:{os.getpid()}"
@@ -99,15 +98,6 @@ def is_gone(holder: str | None) -> bool:
         return False
     return False
 
-
-from collections.abc import Mapping, Sequence
-from typing import Any
-
-import sqlalchemy as sa
-
-from agentphone_mcp.policy.ledger.records import Entry, Found, Intent
-from agentphone_mcp.policy.ledger.store import deeds
-from agentphone_mcp.policy.limits import Cap, CapReached
 
 REPLAY_SECONDS = 600
 """How long the same deed answers with the first one's outcome."""

@@ -1,12 +1,7 @@
-"""location."""
+"""Tell where a ledger is kept: in a folder, in a database, or in memory."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import unquote
-
-if TYPE_CHECKING:
-    pass
-
 
 LEDGER_FILE = "ledger.sqlite3"
 
@@ -29,7 +24,7 @@ def is_url(place: str) -> bool:
     return "://" in place
 
 
-def _file_of(place: str) -> Path | None:
+def file_of(place: str) -> Path | None:
     """The file that a place names; None for a database elsewhere."""
     if not is_url(place):
         return Path(place).expanduser() / LEDGER_FILE

@@ -1,1 +1,1 @@
-"""calls."""
+"""Simulate calls, turn by turn."""

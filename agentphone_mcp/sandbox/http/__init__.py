@@ -1,1 +1,1 @@
-"""http."""
+"""Check requests, and shape or break their answers."""

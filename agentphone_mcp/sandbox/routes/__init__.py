@@ -1,1 +1,1 @@
-"""routes."""
+"""Answer the endpoints, one module for each resource of the API."""

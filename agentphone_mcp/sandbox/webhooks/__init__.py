@@ -1,1 +1,1 @@
-"""webhooks."""
+"""Deliver events to webhooks, signed and retried."""

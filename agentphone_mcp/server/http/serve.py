@@ -7,8 +7,9 @@ import socket
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import uvicorn
@@ -21,11 +22,13 @@ from agentphone_mcp.server.accounts import Switchboard
 from agentphone_mcp.server.http.app import MCP_PATH, SSE_PATH, HostedApp, Knows, knows_nothing
 from agentphone_mcp.server.http.auth.base import Door
 from agentphone_mcp.server.http.auth.loopback import OpenDoor
+from agentphone_mcp.server.http.uvicorn_protocols.timeouts import Punctual
 from agentphone_mcp.system.open_file_limit import most_connections
 from agentphone_mcp.system.sockets import listening
 
 if TYPE_CHECKING:
     from agentphone_mcp.server.http.auth.jwt import JwtDoor
+
 
 _KEPT_SECONDS = 75
 """How long an idle connection stays open: longer than clients and balancers keep theirs, so that they close first and
@@ -145,12 +148,6 @@ def _jwt_door(settings: HttpSettings, resource: str) -> "JwtDoor":
     from agentphone_mcp.server.http.auth.jwt import JwtDoor, JwtVerifier
 
     return JwtDoor(JwtVerifier(KeySet(settings.jwt_issuer, settings.jwks_url or None), resource), resource)
-
-
-from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
-
-from agentphone_mcp.server.http.uvicorn_protocols.timeouts import Punctual
 
 
 def protocol() -> type[Punctual]:

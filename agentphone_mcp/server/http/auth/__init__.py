@@ -1,1 +1,1 @@
-"""auth."""
+"""Find out who sends a request, in one of four ways."""

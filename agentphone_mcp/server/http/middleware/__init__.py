@@ -1,1 +1,1 @@
-"""middleware."""
+"""ASGI middleware: trusted hosts, bodies, admission, concurrency and the access log."""

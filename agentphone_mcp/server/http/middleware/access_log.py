@@ -1,4 +1,4 @@
-"""access_log."""
+"""Log each HTTP request: who asked for what, and how it went."""
 
 import logging
 import time

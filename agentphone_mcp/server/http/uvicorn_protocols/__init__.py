@@ -1,1 +1,1 @@
-"""uvicorn_protocols."""
+"""Uvicorn's HTTP protocols with time limits for slow clients."""

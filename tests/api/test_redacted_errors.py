@@ -1,0 +1,195 @@
+"""The key is seen by the network alone: in no repr, log line, traceback, error or result."""
+
+import asyncio
+import json
+import logging
+import traceback
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from agentphone_mcp.api.allowlist import Allowlist
+from agentphone_mcp.api.api_key import ApiKey
+from agentphone_mcp.api.client import ApiClient
+from agentphone_mcp.api.errors import ApiError
+from agentphone_mcp.api.redaction import Secrets
+from agentphone_mcp.server.logs import log_to_stderr
+
+LIVE = "sk_live_not_a_real_key_0042"
+READS = {
+    "read": lambda api: api.agents.list(),
+    "write": lambda api: api.calls.end("call_1"),
+    "file": lambda api: api.calls.recording("call_1"),
+}
+ECHOES = {
+    "detail": json.dumps({"detail": f"No such key: {LIVE}"}),
+    "nested": json.dumps({"error": {"message": f"Bearer {LIVE}", "details": [{"field": LIVE, "message": LIVE}]}}),
+    "code": json.dumps({"error": {"message": "no", "code": LIVE}}),
+    "field-errors": json.dumps({"detail": [{"loc": ["header", LIVE], "msg": f"{LIVE} is wrong"}]}),
+    "json-escapes": json.dumps({"detail": f"No such key: {LIVE}"}).replace("_", "\\u005f"),
+    "web-page": f"<html>{LIVE}</html>",
+}
+
+
+def shown(error: BaseException) -> str:
+    """Everything that somebody might print of an error."""
+    fields = [repr(vars(each)) for each in (error, error.__cause__, error.__context__) if each is not None]
+    return f"{error} {error!r} {error.args} {fields} {''.join(traceback.format_exception(error))}"
+
+
+@pytest.mark.parametrize("ask", [pytest.param(ask, id=name) for name, ask in READS.items()])
+@pytest.mark.parametrize("status", [pytest.param(401, id="refused"), pytest.param(500, id="broken")])
+@pytest.mark.parametrize("echo", [pytest.param(body, id=name) for name, body in ECHOES.items()])
+async def test_an_error_that_echoes_the_key_does_not_show_it(
+    read: Callable[..., Awaitable[Any]], echo: str, status: int, ask: Any
+) -> None:
+    """Whatever the API repeats in its explanation, the error has it cut out."""
+    with pytest.raises(ApiError) as refused:
+        await read(lambda _: httpx.Response(status, text=echo), ask)
+    assert LIVE not in shown(refused.value)
+
+
+async def test_an_echo_in_utf_16_is_cut_as_well(read: Callable[..., Awaitable[Any]]) -> None:
+    """JSON may come in another encoding, in which the key has other bytes."""
+    body = json.dumps({"detail": LIVE}).encode("utf-16")
+    with pytest.raises(ApiError) as refused:
+        await read(lambda _: httpx.Response(401, content=body), lambda api: api.agents.list())
+    assert LIVE not in shown(refused.value)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(json.dumps({"id": "agent_1", "systemPrompt": f"Use {LIVE} wisely."}), id="plain"),
+        pytest.param(
+            json.dumps({"id": "agent_1", "systemPrompt": f"Use {LIVE} wisely."}).replace("_", "\\u005f"), id="escaped"
+        ),
+    ],
+)
+async def test_a_result_that_echoes_the_key_has_it_cut_out(read: Callable[..., Awaitable[Any]], body: str) -> None:
+    """Somebody wrote the key into a prompt; a model that reads the agent does not get it."""
+    body = body.replace('"id": "agent\\u005f1"', '"id": "agent_1"')
+    agent = await read(lambda _: httpx.Response(200, text=body), lambda api: api.agents.get("agent_1"))
+    assert agent.system_prompt == "Use [key removed] wisely."
+
+
+async def test_a_live_transcript_that_echoes_the_key_has_it_cut_out(read: Callable[..., Awaitable[Any]]) -> None:
+    """An event stream is an answer too."""
+    stream = f'event: turn\ndata: {{"role": "agent", "content": "my key is {LIVE}"}}\n\n'
+    headers = {"Content-Type": "text/event-stream"}
+
+    async def listen(api: ApiClient) -> list[Any]:
+        async with api.calls.follow("call_1") as events:
+            return [event async for event in events]
+
+    (event,) = await read(lambda _: httpx.Response(200, headers=headers, text=stream), listen)
+    assert event.turn.text == "my key is [key removed]"
+
+
+async def test_a_redirect_that_spells_the_key_does_not_show_it(read: Callable[..., Awaitable[Any]]) -> None:
+    """The host of a refused redirect is told, and the key in it is cut."""
+    location = {"Location": f"https://{LIVE}.evil.example/v1/agents"}
+    with pytest.raises(ApiError) as refused:
+        await read(lambda _: httpx.Response(302, headers=location), lambda api: api.agents.list())
+    assert LIVE not in shown(refused.value)
+
+
+@pytest.mark.parametrize(
+    "lost",
+    [
+        pytest.param(httpx.ConnectError(f"cannot connect with {LIVE}"), id="no-connection"),
+        pytest.param(httpx.ReadTimeout("timed out"), id="time-out"),
+    ],
+)
+async def test_a_lost_connection_does_not_show_the_key(
+    answering: Callable[..., Any], api_over: Callable[..., ApiClient], lost: httpx.HTTPError
+) -> None:
+    """Our own words say what happened, and the request of the cause has no key."""
+
+    def broken(request: httpx.Request) -> httpx.Response:
+        lost.request = request
+        raise lost
+
+    async with api_over(answering(broken)) as api:
+        with pytest.raises(ApiError) as refused:
+            await api.calls.end("call_1")
+    assert LIVE not in f"{refused.value} {refused.value!r}"
+    assert "authorization" not in lost.request.headers
+
+
+def test_nothing_that_holds_the_key_shows_it() -> None:
+    """Reprs of the key, the client and the allowlist are safe to print."""
+    key = ApiKey(LIVE)
+    client = ApiClient("https://api.agentphone.to", key)
+    allowlist = Allowlist.for_base("https://api.agentphone.to", key)
+    assert LIVE not in f"{key} {key!r} {[key]} {client} {client!r} {vars(client)} {allowlist!r}"
+
+
+async def _echoing_server(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n[]")
+    await writer.drain()
+
+
+async def test_no_log_line_shows_the_key(loopback: Callable[..., Any], caplog: pytest.LogCaptureFixture) -> None:
+    """With every library at DEBUG, over a real connection."""
+    caplog.set_level(logging.DEBUG)
+    key = "sk_sandbox_not_to_be_logged"
+    async with loopback(_echoing_server) as url, ApiClient(url, ApiKey(key)) as api:
+        await api.agents.list()
+    assert any(record.name.startswith("httpcore") for record in caplog.records)
+    assert key not in caplog.text + "".join(str(record.args) for record in caplog.records)
+
+
+@pytest.fixture
+def own_logging() -> Iterator[None]:
+    """Puts the process's logging back as it was."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    root.handlers = []
+    yield
+    root.handlers, root.level = handlers, level
+
+
+@pytest.mark.usefixtures("own_logging")
+def test_the_formatter_cuts_the_key_out_of_every_part_of_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """Message, arguments, exception and stack are covered alike."""
+    log_to_stderr("DEBUG", Secrets(ApiKey(LIVE)).cut)
+    logger = logging.getLogger("somebody.elses")
+    logger.info("the key is %s and %r", LIVE, {"key": LIVE})
+    try:
+        raise RuntimeError(LIVE)
+    except RuntimeError:
+        logger.exception("broken", stack_info=True)
+    out, said = capsys.readouterr()
+    assert not out
+    assert LIVE not in said
+    assert said.count("[key removed]") == 3
+    assert "RuntimeError" in said
+
+
+@pytest.mark.usefixtures("own_logging")
+def test_a_log_line_shows_no_secret_that_was_learned_since(capsys: pytest.CaptureFixture[str]) -> None:
+    """A request line has it URL-encoded, and what a library quotes has it in JSON."""
+    secrets = Secrets(ApiKey(LIVE))
+    log_to_stderr("DEBUG", secrets.cut)
+    secrets.learn("whsec_a/b+c=1234")
+    url = f"/v1/hooks?secret=whsec%5Fa%2fb%2Bc%3d1234&key={LIVE.replace('_', '%5f')}"
+    logging.getLogger("requests").info("GET %s", url)
+    logging.getLogger("answers").info("%r", '{"secret": "whsec_a\\/b\\u002bc=1234"}')
+    said = capsys.readouterr().err
+    assert "GET /v1/hooks?secret=[secret removed]&key=[key removed]" in said
+    assert '{"secret": "[secret removed]"}' in said
+
+
+@pytest.mark.usefixtures("own_logging")
+def test_logging_keeps_what_is_no_key(capsys: pytest.CaptureFixture[str]) -> None:
+    """Without a key nothing is cut, and the level is kept to."""
+    log_to_stderr("WARNING", lambda text: text)
+    logging.getLogger("quiet").info("not shown")
+    logging.getLogger("loud").warning("shown")
+    said = capsys.readouterr().err
+    assert said.endswith("WARNING loud: shown\n")
+    assert "not shown" not in said
