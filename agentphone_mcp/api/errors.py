@@ -151,7 +151,7 @@ _BY_STATUS: dict[int, type[StatusError]] = {
 def error_for(request: RequestLine, status: int, detail: str, code: str | None) -> ApiError:
     """Turn an error status into the error of its kind; the one place where that is decided.
 
-    A 5xx in answer to a write may have come after the deed (API.md: there is no idempotency key), and the API's
+    A 5xx in answer to a write may have come after the action (API.md: there is no idempotency key), and the API's
     own `DELIVERY_UNCONFIRMED` says as much of a message, so both are unknown outcomes and not failures. A redirect
     in answer to a write is unknown too: nobody followed it.
     """

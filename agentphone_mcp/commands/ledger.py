@@ -65,7 +65,7 @@ def ledger(since: datetime | None, as_json: bool, state: str) -> None:
         books.close()
     if not is_there:
         # A slip in the path must not look like an empty history, in a pipe neither.
-        click.echo(f"There is no ledger at {place} yet; the first deed makes it.", err=as_json)
+        click.echo(f"There is no ledger at {place} yet; the first action makes it.", err=as_json)
     if as_json:
         click.echo(json.dumps([_plain(entry) for entry in entries], indent=2))
     elif entries:
@@ -75,11 +75,12 @@ def ledger(since: datetime | None, as_json: bool, state: str) -> None:
 
 
 def _plain(entry: Entry) -> dict[str, Any]:
-    said = asdict(entry)
+    # The names of this output are public; the summary is its `what`.
+    said = {"what" if name == "summary" else name: value for name, value in asdict(entry).items()}
     said |= {"at": _utc(entry.at), "settled_at": _utc(entry.settled_at) if entry.settled_at else None}
     cost = entry.cost / MICROS_PER_DOLLAR if entry.outcome in MAY_HAVE_HAPPENED else 0
     said |= {"cost_usd": cost, "is_estimate": bool(cost) and entry.minute_cost is not None}
-    for inner in ("cost", "minute_cost", "clues", "result"):
+    for inner in ("cost", "minute_cost", "match_on", "result"):
         del said[inner]
     return said
 
@@ -116,7 +117,7 @@ def _cells(entry: Entry, encoding: str) -> list[Text]:
 
 
 def _told(entry: Entry) -> str:
-    said = [f"{entry.tool}: {entry.what}"]
+    said = [f"{entry.tool}: {entry.summary}"]
     if entry.reason:
         said.append(f"  {entry.reason}")
     if entry.ids:

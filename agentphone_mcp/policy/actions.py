@@ -17,7 +17,7 @@ Answer = Literal["not asked", "yes", "declined", "cancelled", "timed out", "cann
 
 @dataclass(frozen=True)
 class Approval:
-    """Who let a deed pass, and how.
+    """Who let an action pass, and how.
 
     Attributes:
         by: the host, as it names itself.
@@ -31,40 +31,40 @@ class Approval:
 
 
 @dataclass(frozen=True)
-class Deed:
+class Action:
     """What a gated tool would do, said so that a person can decide.
 
     Attributes:
-        what: the deed as a sentence, with the names and numbers behind the ids.
+        what: the action as a sentence, with the names and numbers behind the ids.
         look_up: the tool that shows whether it happened, for when the answer is lost.
         proof: for what cannot be undone: the number, name or URL that `confirm` must repeat.
         then: what to do when it is done.
         tool: the tool that does it.
-        arguments: what makes two deeds of one tool the same; a description names those that it knows better.
+        arguments: what makes two actions of one tool the same; a description names those that it knows better.
         to_number: whom it reaches, in E.164.
         local_time: what the clock there shows, as `what` says it.
         cost: what it costs, as far as that is known before.
-        clues: by what a look-up finds it, when its answer was lost.
+        match_on: what a look-up finds it by, when its answer was lost.
         is_free: nothing is spent, reached or destroyed, so nobody needs to agree.
         approval: who let it pass.
         filled_in: what the write takes that nobody gave, as the description found it.
         as_it_is_now: describes it anew, by what the account holds at that moment.
     """
 
-    what: str
-    look_up: str
-    proof: str | None = None
-    then: str | None = None
+    summary: str
+    verify_with: str
+    confirmation: str | None = None
+    next_step: str | None = None
     tool: str = ""
     arguments: Mapping[str, Any] = field(default_factory=dict[str, Any])
     to_number: str | None = None
     local_time: str = ""
     cost: Cost = FREE
-    clues: Mapping[str, str | None] = field(default_factory=dict[str, str | None])
+    match_on: Mapping[str, str | None] = field(default_factory=dict[str, str | None])
     is_free: bool = False
     approval: Approval = Approval()
-    filled_in: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    as_it_is_now: "Callable[[], Awaitable[Deed]] | None" = field(default=None, compare=False)
+    resolved: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    refresh: "Callable[[], Awaitable[Action]] | None" = field(default=None, compare=False)
 
     @property
     def fingerprint(self) -> str:
@@ -73,25 +73,25 @@ class Deed:
         return hashlib.sha256(said.encode()).hexdigest()
 
     @property
-    def essence(self) -> str:
+    def preview_hash(self) -> str:
         """The same as long as a person would read the same, but for the clock; nothing can be read from it."""
-        timeless = self.what.replace(self.local_time, "")
+        timeless = self.summary.replace(self.local_time, "")
         return hashlib.sha256(timeless.encode("utf-8", "surrogatepass")).hexdigest()
 
     @property
-    def subject(self) -> str:
+    def target(self) -> str:
         """What an unknown outcome blocks: whoever words a text or a purchase anew may still do it twice."""
-        return self.to_number or self.proof or ""
+        return self.to_number or self.confirmation or ""
 
     def is_confirmed(self, confirm: bool | str | None) -> bool:
-        """Whether `confirm` is this deed's yes: exactly True, or its proof where it has one."""
-        if self.proof is None:
+        """Whether `confirm` is this action's yes: exactly True, or its proof where it has one."""
+        if self.confirmation is None:
             return confirm is True
-        return bool(self.proof) and confirm == self.proof
+        return bool(self.confirmation) and confirm == self.confirmation
 
     def how_to_confirm(self) -> str:
-        """The step from the preview to the deed."""
-        value = "true" if self.proof is None else json.dumps(self.proof, ensure_ascii=False)
+        """The step from the preview to the action."""
+        value = "true" if self.confirmation is None else json.dumps(self.confirmation, ensure_ascii=False)
         return f"Ask your user. Only if they agree, call this again with the same arguments and confirm={value}."
 
 
@@ -100,7 +100,7 @@ class Outcome(BaseModel, Generic[Result]):
 
     Attributes:
         status: how far it got.
-        what: the deed, in a sentence.
+        what: the action, in a sentence.
         replayed: done before and not again, so this is the first outcome.
         result: what the API answered.
         next_step: what to do now.

@@ -6,7 +6,7 @@ class Refused(Exception):
 
 
 class AnsweredBefore(Refused):
-    """A person's answer is to no open question: it came before, or the deed is another one by now."""
+    """A person's answer is to no open question: it came before, or the action is another one by now."""
 
     def __init__(self) -> None:
         super().__init__(

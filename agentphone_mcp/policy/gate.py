@@ -13,7 +13,7 @@ from agentphone_mcp.api.errors import ApiError, OutcomeUnknown
 from agentphone_mcp.api.models import Wire
 from agentphone_mcp.api.redaction import SecretText
 from agentphone_mcp.policy import refusal_messages as refusals
-from agentphone_mcp.policy.actions import Deed, Outcome, Result
+from agentphone_mcp.policy.actions import Action, Outcome, Result
 from agentphone_mcp.policy.errors import AnsweredBefore, Refused
 from agentphone_mcp.policy.ledger.location import LedgerUnavailable
 from agentphone_mcp.policy.ledger.records import Entry, Question, Settled
@@ -36,7 +36,7 @@ class Earlier(BaseModel):
 
 
 class Gate:
-    """Carries out confirmed deeds, once, and explains the others.
+    """Carries out confirmed actions, once, and explains the others.
 
     Args:
         rules: what is allowed.
@@ -52,13 +52,13 @@ class Gate:
         self._clock = clock
 
     async def carry_out(
-        self, deed: Deed, confirm: bool | str | None, do: Callable[[], Awaitable[Result]], *, repeat: bool = False
+        self, action: Action, confirm: bool | str | None, do: Callable[[], Awaitable[Result]], *, repeat: bool = False
     ) -> Outcome[Result]:
         """Do it if it was confirmed and nothing stands in its way; say what would happen if not.
 
         Args:
-            deed: what it is.
-            confirm: the tool's argument: exactly True, or the deed's proof where it has one.
+            action: what it is.
+            confirm: the tool's argument: exactly True, or the action's proof where it has one.
             do: the write; called once at most, and never before the confirmation.
             repeat: whether it is wanted although the same was done.
 
@@ -70,45 +70,45 @@ class Gate:
             Refused: when a rule forbids it, `confirm` names another thing than the one that would be destroyed, the
                 same is still under way, or the ledger cannot be written.
         """
-        if deed.is_free:
-            return await _do_freely(deed, do)
+        if action.is_free:
+            return await _do_freely(action, do)
         if confirm is None or confirm is False:
-            self._reservations.check_destination(deed)
-            return await self._preview(deed, repeat=repeat)
-        if not deed.is_confirmed(confirm):
-            await self._note_refusal(deed, "confirm does not match")
-            raise Refused(f"Nothing was done: confirm does not match. {deed.what} {deed.how_to_confirm()}")
+            self._reservations.check_destination(action)
+            return await self._preview(action, repeat=repeat)
+        if not action.is_confirmed(confirm):
+            await self._note_refusal(action, "confirm does not match")
+            raise Refused(f"Nothing was done: confirm does not match. {action.summary} {action.how_to_confirm()}")
         try:
-            reserved = await self._reservations.make(deed, repeat=repeat)
+            reserved = await self._reservations.make(action, repeat=repeat)
         except LedgerUnavailable as broken:
             logger.error("nothing is spent, as the ledger cannot be written: %s", broken)
             raise Refused(refusals.ledger_unavailable(broken, to_operator=not self.rules.is_shared)) from broken
         if isinstance(reserved, Entry):
-            return self._as_before(reserved, deed)
-        return await self._do(deed, reserved, do)
+            return self._as_before(reserved, action)
+        return await self._do(action, reserved, do)
 
     async def question(
-        self, deed: Deed, confirm: bool | str | None, *, repeat: bool, is_answering: bool
+        self, action: Action, confirm: bool | str | None, *, repeat: bool, is_answering: bool
     ) -> Question | None:
-        """What a person must be asked before a confirmed deed; None where nothing would come of it anyway.
+        """What a person must be asked before a confirmed action; None where nothing would come of it anyway.
 
         Args:
-            deed: what it is.
+            action: what it is.
             confirm: the tool's argument.
             repeat: whether it is wanted although the same was done.
             is_answering: whether the host comes back with an answer: then it is the question that was asked.
 
         Raises:
-            Refused: when that question was answered before, or the deed is not any more what it was about.
+            Refused: when that question was answered before, or the action is not any more what it was about.
         """
-        if not self.rules.needs_person or deed.is_free or not deed.is_confirmed(confirm):
+        if not self.rules.needs_person or action.is_free or not action.is_confirmed(confirm):
             return None
         try:
-            self._reservations.check_destination(deed)
-            if await self._reservations.in_the_way(deed, repeat=repeat):
+            self._reservations.check_destination(action)
+            if await self._reservations.in_the_way(action, repeat=repeat):
                 return None
             asked = await (
-                self._reservations.asked(deed) if is_answering else self._reservations.ask(deed, repeat=repeat)
+                self._reservations.asked(action) if is_answering else self._reservations.ask(action, repeat=repeat)
             )
         except (Refused, LedgerUnavailable):
             # `carry_out` meets the same, and says so.
@@ -117,38 +117,38 @@ class Gate:
             raise AnsweredBefore
         if not asked.is_whole:
             raise Refused("Nothing was done: it is too long to be shown to your user as a whole. Shorten its texts.")
-        if asked.essence != deed.essence:
-            raise Refused(refusals.changed(deed))
+        if asked.preview_hash != action.preview_hash:
+            raise Refused(refusals.changed(action))
         return asked
 
     def is_too_late(self, question: Question) -> bool:
         """Whether an answer to it counts no more."""
         return self._clock() - question.at > self.rules.seconds_to_answer
 
-    async def _note_refusal(self, deed: Deed, reason: str) -> None:
+    async def _note_refusal(self, action: Action, reason: str) -> None:
         try:
-            await self._reservations.refuse(deed, reason)
+            await self._reservations.refuse(action, reason)
         except LedgerUnavailable as broken:
             logger.warning("a refusal could not be written down: %s", broken)
 
-    async def _preview(self, deed: Deed, *, repeat: bool) -> Outcome[Any]:
-        how = deed.how_to_confirm()
+    async def _preview(self, action: Action, *, repeat: bool) -> Outcome[Any]:
+        how = action.how_to_confirm()
         try:
-            met = await self._reservations.in_the_way(deed, repeat=repeat)
+            met = await self._reservations.in_the_way(action, repeat=repeat)
         except LedgerUnavailable as broken:
             logger.warning("a preview could not look into the ledger: %s", broken)
             met = None
         if isinstance(met, Entry):
-            how = f"{_said_of(met, deed, self._clock())} {how}"
+            how = f"{_said_of(met, action, self._clock())} {how}"
         elif met is not None:
-            how = f"As things stand it would be refused. {refusals.cap_reached(met, deed.cost.micros, self._clock())}"
-        return Outcome(status="needs_confirmation", what=deed.what, next_step=how)
+            how = f"As things stand it would be refused. {refusals.cap_reached(met, action.cost.micros, self._clock())}"
+        return Outcome(status="needs_confirmation", what=action.summary, next_step=how)
 
-    async def _do(self, deed: Deed, row: int, do: Callable[[], Awaitable[Result]]) -> Outcome[Result]:
+    async def _do(self, action: Action, row: int, do: Callable[[], Awaitable[Result]]) -> Outcome[Result]:
         """Do what was reserved. It is not given up half-way: what was sent may happen, and then its answer counts."""
         try:
             await checkpoint_if_cancelled()
-            await _check_that_nothing_changed(deed)
+            await _check_that_nothing_changed(action)
         except Exception as changed:
             await self._settle(row, "failed", reason=_reason_of(changed))
             raise
@@ -156,17 +156,17 @@ class Gate:
             await self._settle(row, "failed", reason="cancelled before anything was sent")
             raise
         with CancelScope(shield=True):
-            return await self._do_and_settle(deed, row, do)
+            return await self._do_and_settle(action, row, do)
         raise AssertionError("unreachable: nothing is cancelled in there")
 
-    async def _do_and_settle(self, deed: Deed, row: int, do: Callable[[], Awaitable[Result]]) -> Outcome[Result]:
+    async def _do_and_settle(self, action: Action, row: int, do: Callable[[], Awaitable[Result]]) -> Outcome[Result]:
         try:
             result = await do()
         except OutcomeUnknown as lost:
             said = _said_by(lost)
             await self._settle(row, "unknown", reason=said)
             self._settler.hear()
-            return _lost(deed, said)
+            return _lost(action, said)
         except BaseException as failure:
             # What the API refused did not happen; of a bug of ours nobody knows when it struck.
             outcome = "failed" if isinstance(failure, ApiError) else "unknown"
@@ -174,9 +174,9 @@ class Gate:
             raise
         ids = {name: str(value) for name, value in result if name in _NAMES_OF_IDS and value}
         await self._settle(row, "done", ids=ids, result=_kept(result))
-        if deed.cost.minute_micros is not None:
+        if action.cost.minute_micros is not None:
             self._settler.hear()
-        return Outcome(status="done", what=deed.what, result=result, next_step=deed.then)
+        return Outcome(status="done", what=action.summary, result=result, next_step=action.next_step)
 
     async def _settle(self, row: int, outcome: Settled, **came_of_it: Any) -> None:
         """Write down what came of it; that this fails must not hide it from whoever waits for the answer."""
@@ -191,38 +191,38 @@ class Gate:
             logger.error("row %d of the ledger is not settled yet, although it is %s: %s", row, outcome, broken)
             self._settler.write_later(settle)
 
-    def _as_before(self, earlier: Entry, deed: Deed) -> Outcome[Any]:
-        said = _said_of(earlier, deed, self._clock())
+    def _as_before(self, earlier: Entry, action: Action) -> Outcome[Any]:
+        said = _said_of(earlier, action, self._clock())
         if earlier.outcome != "done":
-            return Outcome(status="unknown", what=deed.what, replayed=True, next_step=said)
+            return Outcome(status="unknown", what=action.summary, replayed=True, next_step=said)
         if earlier.ids and not earlier.result:
             said = f"It has the id {', '.join(earlier.ids.values())}. {said}"
         # Sent as it was, whichever model it once had.
         kept = Earlier.model_validate(earlier.result) if earlier.result else None
         return Outcome[Any].model_construct(
-            status="done", what=earlier.what, replayed=True, result=kept, next_step=said
+            status="done", what=earlier.summary, replayed=True, result=kept, next_step=said
         )
 
 
-async def _check_that_nothing_changed(deed: Deed) -> None:
-    """See that a deed is still what somebody agreed to: they may have been asked, or waited for, minutes ago.
+async def _check_that_nothing_changed(action: Action) -> None:
+    """See that an action is still what somebody agreed to: they may have been asked, or waited for, minutes ago.
 
     Raises:
         Refused: if it is not.
         ApiError: if that cannot be told.
     """
-    if deed.as_it_is_now is None or (deed.proof is None and deed.approval.answer != "yes"):
+    if action.refresh is None or (action.confirmation is None and action.approval.answer != "yes"):
         return
-    now = await deed.as_it_is_now()
-    if now.essence != deed.essence:
+    now = await action.refresh()
+    if now.preview_hash != action.preview_hash:
         raise Refused(refusals.changed(now))
 
 
-async def _do_freely(deed: Deed, do: Callable[[], Awaitable[Result]]) -> Outcome[Result]:
+async def _do_freely(action: Action, do: Callable[[], Awaitable[Result]]) -> Outcome[Result]:
     try:
-        return Outcome(status="done", what=deed.what, result=await do(), next_step=deed.then)
+        return Outcome(status="done", what=action.summary, result=await do(), next_step=action.next_step)
     except OutcomeUnknown as lost:
-        return _lost(deed, _said_by(lost))
+        return _lost(action, _said_by(lost))
 
 
 def _kept(result: BaseModel) -> dict[str, Any] | None:
@@ -233,11 +233,11 @@ def _kept(result: BaseModel) -> dict[str, Any] | None:
     return result.model_dump(mode="json", exclude_none=True, exclude=strangers)
 
 
-def _lost(deed: Deed, said: str) -> Outcome[Any]:
+def _lost(action: Action, said: str) -> Outcome[Any]:
     return Outcome(
         status="unknown",
-        what=deed.what,
-        next_step=f"It may or may not have happened ({said}). Look with {deed.look_up} before anything else; do not "
+        what=action.summary,
+        next_step=f"It may or may not have happened ({said}). Look with {action.verify_with} before anything else; do not "
         "just repeat it.",
     )
 
@@ -251,11 +251,11 @@ def _said_by(lost: OutcomeUnknown) -> str:
     return f"{said}, request id {lost.request_id}" if lost.request_id else said
 
 
-def _said_of(earlier: Entry, deed: Deed, now: float) -> str:
+def _said_of(earlier: Entry, action: Action, now: float) -> str:
     match earlier.outcome:
         case "done":
-            return refusals.replayed(earlier, deed, now)
+            return refusals.replayed(earlier, action, now)
         case "pending":
             return refusals.under_way(earlier, now)
         case _:
-            return refusals.still_unknown(earlier, deed, now)
+            return refusals.still_unknown(earlier, action, now)

@@ -41,17 +41,17 @@ class Cap:
 
     @property
     def tool(self) -> str | None:
-        """The tool whose deeds count; None counts every tool's."""
+        """The tool whose actions count; None counts every tool's."""
         return _TOOLS[self.name]
 
     @property
     def is_money(self) -> bool:
-        """Whether dollars are counted and not deeds."""
+        """Whether dollars are counted and not actions."""
         return self.name == "spend"
 
     @property
     def for_one_number(self) -> bool:
-        """Whether only the deeds that reach the same number count."""
+        """Whether only the actions that reach the same number count."""
         return self.name.endswith("_to_one_number")
 
     @property
@@ -59,15 +59,15 @@ class Cap:
         """The length of the window."""
         return _SECONDS[self.per]
 
-    def is_over(self, deeds: int, spent: int, micros: int) -> bool:
-        """Whether one more deed that costs so much is too much beside those in the window, and what they cost."""
-        return spent + micros > self.most if self.is_money else deeds + 1 > self.most
+    def is_over(self, actions: int, spent: int, micros: int) -> bool:
+        """Whether one more action that costs so much is too much beside those in the window, and what they cost."""
+        return spent + micros > self.most if self.is_money else actions + 1 > self.most
 
     def frees_at(self, counted: Sequence[tuple[float, int]], micros: int) -> float:
-        """Say when there is room for one more deed, where there is none now.
+        """Say when there is room for one more action, where there is none now.
 
         Args:
-            counted: when each deed in the window was done, in seconds since the epoch, oldest first, and what it cost.
+            counted: when each action in the window was done, in seconds since the epoch, oldest first, and what it cost.
             micros: what one more costs.
 
         Returns:
@@ -113,7 +113,7 @@ class Limits:
         return cls(tuple(cap for cap in caps.values() if cap is not None))
 
     def on(self, tool: str, micros: int) -> list[Cap]:
-        """The caps that a deed of this tool and cost meets."""
+        """The caps that an action of this tool and cost meets."""
         return [cap for cap in self.caps if cap.tool == tool or (cap.is_money and micros)]
 
 

@@ -1,4 +1,4 @@
-"""Deeds whose answer was lost, and calls whose cost was an estimate: settled by what the API says of them now."""
+"""Actions whose answer was lost, and calls whose cost was an estimate: settled by what the API says of them now."""
 
 import logging
 import time
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from agentphone_mcp.policy.ledger.ledger import Ledger
 
 LookUp = Callable[[Entry, frozenset[str]], Awaitable[Found | None]]
-"""Asks the API whether a deed happened, among what no other deed claims; None where it still cannot be told."""
+"""Asks the API whether an action happened, among what no other action claims; None where it still cannot be told."""
 LengthOf = Callable[[Entry], Awaitable[Length]]
 """Asks the API how long a call lasted."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 2.0, 300.0
@@ -26,7 +26,7 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 2.0, 300.0
 to what an estimate covers."""
 _MOST_AT_ONCE = 10
 _HOPELESS_AFTER = 86_400
-"""Seconds after which a doubt is looked into only when somebody asks for the deed again."""
+"""Seconds after which a doubt is looked into only when somebody asks for the action again."""
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ class Settler:
     Args:
         account: a hash of the key.
         books: the ledger.
-        look_up: tells whether a deed happened.
+        look_up: tells whether an action happened.
         length_of: tells how long a call lasted.
     """
 
@@ -59,9 +59,9 @@ class Settler:
         return self._pause_of_failure or max(0.0, min((*self._due.values(), now + _LONGEST_PAUSE)) - now)
 
     async def settle(self, entry: Entry) -> Found | None:
-        """Find out whether a deed happened, and write it down; None where that still cannot be told.
+        """Find out whether an action happened, and write it down; None where that still cannot be told.
 
-        While it asks, others do their deeds: the ledger has the last word on whose it is that was found.
+        While it asks, others do their actions: the ledger has the last word on whose it is that was found.
         """
         claimed = await self.books.ask(lambda ledger: ledger.claimed(self.account, entry.tool))
         try:
@@ -142,7 +142,7 @@ class Settler:
             await anyio.sleep(_FIRST_PAUSE)
 
     def hear(self) -> None:
-        """Take in that a deed was done whose outcome or cost is open."""
+        """Take in that an action was done whose outcome or cost is open."""
         self._news.set()
 
     def write_later(self, what: "Callable[[Ledger], None]") -> None:

@@ -1,9 +1,9 @@
-"""What is said when a deed is not done, or not done again: which rule, until when, and what changes it."""
+"""What is said when an action is not done, or not done again: which rule, until when, and what changes it."""
 
 import math
 from datetime import UTC, datetime
 
-from agentphone_mcp.policy.actions import Approval, Deed
+from agentphone_mcp.policy.actions import Approval, Action
 from agentphone_mcp.policy.ledger.location import LedgerUnavailable
 from agentphone_mcp.policy.ledger.records import Entry
 from agentphone_mcp.policy.limits import CapReached
@@ -41,9 +41,9 @@ def not_approved(approval: Approval) -> str:
     return f"Nothing was done: {_UNAPPROVED[approval.answer]}"
 
 
-def changed(now: Deed) -> str:
-    """Say that a deed is another one than what somebody agreed to."""
-    return f"Nothing was done: what was agreed to has changed since. It would be: {now.what}"
+def changed(now: Action) -> str:
+    """Say that an action is another one than what somebody agreed to."""
+    return f"Nothing was done: what was agreed to has changed since. It would be: {now.summary}"
 
 
 def ledger_unavailable(broken: LedgerUnavailable, *, to_operator: bool) -> str:
@@ -67,33 +67,33 @@ def under_way(earlier: Entry, now: float) -> str:
     )
 
 
-def replayed(earlier: Entry, deed: Deed, now: float) -> str:
+def replayed(earlier: Entry, action: Action, now: float) -> str:
     """Say that this was done before, and how to have it twice."""
-    if earlier.fingerprint != deed.fingerprint:
+    if earlier.fingerprint != action.fingerprint:
         return reworded(earlier, now)
-    return f"This was done {_span(now - earlier.at)} ago and not again. {_twice(deed)}"
+    return f"This was done {_span(now - earlier.at)} ago and not again. {_twice(action)}"
 
 
 def reworded(earlier: Entry, now: float) -> str:
-    """Say that another deed like it, whose answer was lost, was done after all."""
+    """Say that another action like it, whose answer was lost, was done after all."""
     ids = f", {', '.join(earlier.ids.values())}" if earlier.ids else ""
     return (
         f"Nothing was done now: something like it was done {_span(now - earlier.at)} ago, though its answer was lost "
-        f"({earlier.what}{ids}). Only if your user wants this one besides, add repeat=true."
+        f"({earlier.summary}{ids}). Only if your user wants this one besides, add repeat=true."
     )
 
 
-def still_unknown(earlier: Entry, deed: Deed, now: float) -> str:
+def still_unknown(earlier: Entry, action: Action, now: float) -> str:
     """Say that nobody knows, and what settles it."""
-    was = "this" if earlier.fingerprint == deed.fingerprint else f"something like it ({earlier.what})"
+    was = "this" if earlier.fingerprint == action.fingerprint else f"something like it ({earlier.summary})"
     return (
         f"Nothing was done now: {was} was tried {_span(now - earlier.at)} ago and its answer was lost "
-        f"({earlier.reason}). It may have happened: look with {deed.look_up}. {_twice(deed)}"
+        f"({earlier.reason}). It may have happened: look with {action.verify_with}. {_twice(action)}"
     )
 
 
-def _twice(deed: Deed) -> str:
-    return "" if deed.proof else "Only if your user wants it nevertheless, add repeat=true."
+def _twice(action: Action) -> str:
+    return "" if action.confirmation else "Only if your user wants it nevertheless, add repeat=true."
 
 
 def _span(seconds: float) -> str:

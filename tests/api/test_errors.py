@@ -164,7 +164,7 @@ def test_a_refusal_becomes_the_error_of_its_status(line: RequestLine, status: in
 
 @pytest.mark.parametrize("status", [500, 501, 502, 503, 504, 599], ids=lambda status: f"status-{status}")
 def test_a_servers_failure_is_certain_for_a_read_alone(status: int) -> None:
-    """After a write it may have come too late to stop the deed."""
+    """After a write it may have come too late to stop the action."""
     assert type(error_for(READ, status, "", None)) is errors.ServerError
     assert type(error_for(WRITE, status, "", None)) is errors.OutcomeUnknown
 

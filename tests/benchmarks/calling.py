@@ -103,7 +103,7 @@ def over_stdio(quick: bool) -> Generator[Figure]:
                 "text": lambda: ours.call("send_message", **_gated_text(f"gated {next(number)}")),
             }
             rounds = 20 if quick else 300
-            took = turn_about({name: timed(deed) for name, deed in sides.items()}, rounds, warm=5)
+            took = turn_about({name: timed(action) for name, action in sides.items()}, rounds, warm=5)
     yield paired("stdio", "get_call", "ms", took["read"], took["bare read"], _BARE)
     yield _slowest("stdio", "get_call", took["read"], took["bare read"], _BARE)
     yield paired("stdio", "get_call, again", "ms", took["read"], took["nothing"], _NO_OP)
@@ -133,7 +133,7 @@ def _slowest(measure: str, name: str, ours: list[float], floors: list[float], be
 
 
 class _Commits:
-    """Durable commits of SQLite to the disk that the ledger is on, which makes two: before and after a deed."""
+    """Durable commits of SQLite to the disk that the ledger is on, which makes two: before and after an action."""
 
     def __init__(self, folder: Path) -> None:
         self._connection = sqlite3.connect(folder / "floor.sqlite3", isolation_level=None)
@@ -157,7 +157,7 @@ def overview(quick: bool) -> Generator[Figure]:
                 "bare": lambda: http.get("/v1/usage").raise_for_status(),
                 "ours": partial(ours.call, "account_overview"),
             }
-            took = turn_about({name: timed(deed) for name, deed in sides.items()}, 3 if quick else 15, warm=1)
+            took = turn_about({name: timed(action) for name, action in sides.items()}, 3 if quick else 15, warm=1)
     beside = f"one request of {LATENCY * 1000:.0f} ms"
     yield paired("overview", "account_overview", "ms", took["ours"], took["bare"], beside, Budget("ratio", 1.3))
 

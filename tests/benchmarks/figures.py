@@ -110,7 +110,7 @@ def turns(sides: Iterable[str], rounds: int, *, warm: int = 0) -> Generator[tupl
 
 
 def turn_about(sides: Mapping[str, Callable[[], Took]], rounds: int, *, warm: int = 0) -> dict[str, list[Took]]:
-    """Let all sides do their deed, as `turns` has it, and collect what they give."""
+    """Let all sides do their action, as `turns` has it, and collect what they give."""
     found: dict[str, list[Took]] = {name: [] for name in sides}
     for name, counts in turns(sides, rounds, warm=warm):
         took = sides[name]()
@@ -119,12 +119,12 @@ def turn_about(sides: Mapping[str, Callable[[], Took]], rounds: int, *, warm: in
     return found
 
 
-def timed(deed: Callable[[], object]) -> Callable[[], float]:
-    """Make a deed that gives how long it took, in milliseconds."""
+def timed(action: Callable[[], object]) -> Callable[[], float]:
+    """Make an action that gives how long it took, in milliseconds."""
 
     def timed() -> float:
         started = perf_counter()
-        deed()
+        action()
         return (perf_counter() - started) * 1000
 
     return timed
@@ -133,7 +133,7 @@ def timed(deed: Callable[[], object]) -> Callable[[], float]:
 async def turn_about_in_loop(
     sides: Mapping[str, Callable[[], Awaitable[object]]], rounds: int, *, warm: int
 ) -> dict[str, list[float]]:
-    """Let all sides do their deed in one event loop, as `turns` has it, and collect the milliseconds that each took."""
+    """Let all sides do their action in one event loop, as `turns` has it, and collect the milliseconds that each took."""
     took: dict[str, list[float]] = {name: [] for name in sides}
     for name, counts in turns(sides, rounds, warm=warm):
         started = perf_counter()

@@ -77,8 +77,8 @@ def _answers(
     started = perf_counter()
     took: list[float] = []
     with host_of(name, *command, told=told) as host:
-        for deed in (host.shake_hands, host.list_tools, partial(host.call, tool, **arguments)):
-            deed()
+        for action in (host.shake_hands, host.list_tools, partial(host.call, tool, **arguments)):
+            action()
             took.append((perf_counter() - started) * 1000)
     return took
 

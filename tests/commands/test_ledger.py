@@ -51,7 +51,7 @@ def in_one_line(text: str) -> str:
 
 @pytest.fixture
 def kept(state: Path) -> None:
-    """A ledger of two accounts with a deed of every outcome, an hour apart."""
+    """A ledger of two accounts with an action of every outcome, an hour apart."""
     times = [NOON + HOUR * hours for hours in range(5)]
     for n, outcome in enumerate(("done", "failed", "unknown", "pending", "refused")):
         ledger = Ledger(str(state), clock=lambda n=n: times[n])
@@ -78,7 +78,7 @@ def nasty(state: Path) -> None:
 
 
 @pytest.mark.usefixtures("kept")
-def test_the_table_has_a_row_for_every_deed() -> None:
+def test_the_table_has_a_row_for_every_action() -> None:
     """When, whose, what came of it, about what it cost, and who let it pass; oldest first."""
     table = shown()
     assert re.findall(r"^20.{17}  (\w+) +(\w+) +(\S*) *place_call: Call number (\d)", table, re.MULTILINE) == [
@@ -168,7 +168,7 @@ def test_what_is_no_moment_is_refused_with_examples(since: str) -> None:
 def test_an_empty_ledger_says_so_and_is_not_made(tmp_path: Path, place: str) -> None:
     """With the place, which may be mistyped; whoever looks leaves nothing behind."""
     place = place.format(tmp_path)
-    said = f"There is no ledger at {place} yet; the first deed makes it.\n"
+    said = f"There is no ledger at {place} yet; the first action makes it.\n"
     for wanted, out, err in (([], said, ""), (["--json"], "[]\n", said)):
         told = CliRunner().invoke(ledger_command, [*wanted, "--state", place])
         assert (told.exit_code, told.stdout, told.stderr) == (0, out, err)
@@ -220,7 +220,7 @@ def test_words_of_others_are_shown_and_do_nothing(encoding: str, form: str) -> N
 
 
 def test_no_tool_changes_the_ledger() -> None:
-    """A model sees what its deeds came to, and cannot rewrite it; nor does a tool name the place."""
+    """A model sees what its actions came to, and cannot rewrite it; nor does a tool name the place."""
     for tools in CATALOG.values():
         for declared in tools:
             words = f"{declared.name} {json.dumps(declared.tool.parameters['properties'])}".lower()

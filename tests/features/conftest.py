@@ -106,7 +106,7 @@ def wait(state: Path) -> Callable[[float], None]:
         books = sqlite3.connect(state / LEDGER_FILE)
         older = ", ".join(f"{name} = {name} - :age" for name in ("at", "settled_at", "doubtful_after"))
         with books:
-            books.execute(f"UPDATE deeds SET {older}", {"age": minutes * 60})  # noqa: S608 - our own names
+            books.execute(f"UPDATE actions SET {older}", {"age": minutes * 60})  # noqa: S608 - our own names
         books.close()
 
     return wait

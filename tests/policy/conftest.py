@@ -1,4 +1,4 @@
-"""A ledger in each of its two homes, a clock that is set by hand, and deeds to write down."""
+"""A ledger in each of its two homes, a clock that is set by hand, and actions to write down."""
 
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -29,21 +29,21 @@ class Clock:
 
 
 class Pen(Ledger):
-    """A ledger in which a deed is written down in a word."""
+    """A ledger in which an action is written down in a word."""
 
     def begin(self, intent: Intent, *, repeat: bool = False, within: float = 180) -> int | Entry:
-        """Reserve a deed, without caps."""
+        """Reserve an action, without caps."""
         return self.reserve(intent, [], repeat=repeat, within=within)
 
     def done(self, intent: Intent, *, repeat: bool = False) -> int:
-        """Reserve a deed and do it."""
+        """Reserve an action and do it."""
         row = self.begin(intent, repeat=repeat)
         assert isinstance(row, int)
         self.settle(row, "done", ids={"id": f"id_{row}"}, result={"id": f"id_{row}"})
         return row
 
     def in_doubt(self, intent: Intent, *, repeat: bool = False) -> int:
-        """Reserve a deed whose answer is lost."""
+        """Reserve an action whose answer is lost."""
         row = self.begin(intent, repeat=repeat)
         assert isinstance(row, int)
         self.settle(row, "unknown", reason="timed out")
@@ -77,8 +77,8 @@ def intent() -> Callable[..., Intent]:
     """A call to one number, or what differs from it; its fingerprint is its words unless told."""
 
     def intent(what: str = "Call Ada", **others: Any) -> Intent:
-        told = {"account": "a" * 16, "tool": "place_call", "fingerprint": what, "subject": "+14155550100"}
-        return Intent(**told | {"what": what, "to_number": "+14155550100"} | others)
+        told = {"account": "a" * 16, "tool": "place_call", "fingerprint": what, "target": "+14155550100"}
+        return Intent(**told | {"summary": what, "to_number": "+14155550100"} | others)
 
     return intent
 

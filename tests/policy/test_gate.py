@@ -1,4 +1,4 @@
-"""No write without exactly the confirmation that the deed asks for."""
+"""No write without exactly the confirmation that the action asks for."""
 
 import json
 from collections.abc import Awaitable, Callable
@@ -17,37 +17,37 @@ from agentphone_mcp.api.errors import (
     Unreachable,
 )
 from agentphone_mcp.api.models import Done
-from agentphone_mcp.policy.actions import Deed
+from agentphone_mcp.policy.actions import Action
 from agentphone_mcp.policy.errors import Refused
 from agentphone_mcp.policy.gate import Gate
 
 LINE = RequestLine("DELETE", "/v1/numbers/{number_id}", {"number_id": "pn_1"})
-CALL = Deed("Call +14155559999 from +14155551234.", look_up="list_calls", then="wait_for_call follows it.")
-RELEASE = Deed("Release +14155551234 for good.", look_up="list_numbers", proof="+14155551234")
-BOTH = pytest.mark.parametrize("deed", [pytest.param(CALL, id="spends"), pytest.param(RELEASE, id="destroys")])
+CALL = Action("Call +14155559999 from +14155551234.", verify_with="list_calls", next_step="wait_for_call follows it.")
+RELEASE = Action("Release +14155551234 for good.", verify_with="list_numbers", confirmation="+14155551234")
+BOTH = pytest.mark.parametrize("action", [pytest.param(CALL, id="spends"), pytest.param(RELEASE, id="destroys")])
 
 
 @BOTH
 @pytest.mark.parametrize("confirm", [pytest.param(None, id="none"), pytest.param(False, id="false")])
-async def test_without_a_confirmation_it_is_only_explained(gate: Gate, deed: Deed, confirm: Any, write) -> None:
+async def test_without_a_confirmation_it_is_only_explained(gate: Gate, action: Action, confirm: Any, write) -> None:
     """Nothing is done; the outcome says what would be, and how to confirm it."""
-    outcome = await gate.carry_out(deed, confirm, write)
+    outcome = await gate.carry_out(action, confirm, write)
     assert write.times == 0
-    assert (outcome.status, outcome.what, outcome.result) == ("needs_confirmation", deed.what, None)
+    assert (outcome.status, outcome.what, outcome.result) == ("needs_confirmation", action.summary, None)
     assert outcome.next_step
     assert "Ask your user" in outcome.next_step
-    value = json.dumps(deed.proof) if deed.proof else "true"
+    value = json.dumps(action.confirmation) if action.confirmation else "true"
     assert f"confirm={value}" in outcome.next_step
 
 
 @pytest.mark.parametrize(
-    ("deed", "confirm"), [pytest.param(CALL, True, id="spends"), pytest.param(RELEASE, "+14155551234", id="destroys")]
+    ("action", "confirm"), [pytest.param(CALL, True, id="spends"), pytest.param(RELEASE, "+14155551234", id="destroys")]
 )
-async def test_with_its_confirmation_it_is_done_once(gate: Gate, deed: Deed, confirm: Any, write) -> None:
+async def test_with_its_confirmation_it_is_done_once(gate: Gate, action: Action, confirm: Any, write) -> None:
     """The outcome has the result and says what to do next."""
-    outcome = await gate.carry_out(deed, confirm, write)
+    outcome = await gate.carry_out(action, confirm, write)
     assert write.times == 1
-    assert (outcome.status, outcome.what, outcome.next_step) == ("done", deed.what, deed.then)
+    assert (outcome.status, outcome.what, outcome.next_step) == ("done", action.summary, action.next_step)
     assert outcome.model_dump()["result"]["message"] == "done"
 
 
@@ -83,24 +83,24 @@ WRONG_FOR_A_RELEASE = {
 
 
 @pytest.mark.parametrize(
-    ("deed", "confirm"),
+    ("action", "confirm"),
     [
         *[pytest.param(CALL, confirm, id=f"call-{name}") for name, confirm in WRONG_FOR_A_CALL.items()],
         *[pytest.param(RELEASE, confirm, id=f"release-{name}") for name, confirm in WRONG_FOR_A_RELEASE.items()],
     ],
 )
-async def test_anything_but_the_exact_confirmation_is_refused(gate: Gate, deed: Deed, confirm: Any, write) -> None:
+async def test_anything_but_the_exact_confirmation_is_refused(gate: Gate, action: Action, confirm: Any, write) -> None:
     """Nothing was done, and the refusal says what it would take."""
     with pytest.raises(Refused) as refused:
-        await gate.carry_out(deed, confirm, write)
+        await gate.carry_out(action, confirm, write)
     assert write.times == 0
     assert "Nothing was done" in str(refused.value)
-    assert deed.what in str(refused.value)
+    assert action.summary in str(refused.value)
 
 
 async def test_an_empty_proof_confirms_nothing(gate: Gate, write) -> None:
     """A thing without a name cannot be confirmed by repeating no name."""
-    nameless = Deed("Delete the agent ''.", look_up="list_agents", proof="")
+    nameless = Action("Delete the agent ''.", verify_with="list_agents", confirmation="")
     with pytest.raises(Refused):
         await gate.carry_out(nameless, "", write)
     assert write.times == 0
@@ -117,11 +117,11 @@ async def test_an_empty_proof_confirms_nothing(gate: Gate, write) -> None:
 )
 async def test_an_odd_proof_is_asked_for_as_json_and_then_accepted(gate: Gate, proof: str, write) -> None:
     """What the next step asks for is what confirms."""
-    deed = Deed("Delete it.", look_up="list_agents", proof=proof)
-    asked = (await gate.carry_out(deed, None, write)).next_step or ""
+    action = Action("Delete it.", verify_with="list_agents", confirmation=proof)
+    asked = (await gate.carry_out(action, None, write)).next_step or ""
     wanted = json.loads(asked.partition("confirm=")[2].removesuffix("."))
     assert wanted == proof
-    assert (await gate.carry_out(deed, wanted, write)).status == "done"
+    assert (await gate.carry_out(action, wanted, write)).status == "done"
 
 
 @pytest.mark.parametrize(
@@ -137,16 +137,16 @@ async def test_an_odd_proof_is_asked_for_as_json_and_then_accepted(gate: Gate, p
 )
 @BOTH
 async def test_a_lost_answer_is_reported_as_unknown(
-    writing, gate: Gate, deed: Deed, lost: OutcomeUnknown, said: str
+    writing, gate: Gate, action: Action, lost: OutcomeUnknown, said: str
 ) -> None:
     """It was done once at most, and the next step names the tool that shows whether."""
     write = writing(lost)
-    outcome = await gate.carry_out(deed, deed.proof or True, write)
+    outcome = await gate.carry_out(action, action.confirmation or True, write)
     assert write.times == 1
-    assert (outcome.status, outcome.what, outcome.result) == ("unknown", deed.what, None)
+    assert (outcome.status, outcome.what, outcome.result) == ("unknown", action.summary, None)
     assert outcome.next_step
     assert said in outcome.next_step
-    assert deed.look_up in outcome.next_step
+    assert action.verify_with in outcome.next_step
 
 
 @pytest.mark.parametrize(
@@ -181,6 +181,6 @@ async def test_the_gate_takes_any_async_function(gate: Gate) -> None:
         return Done(message=number_id)
 
     do: Callable[[], Awaitable[Done]] = lambda: release("pn_1")  # noqa: E731 - as the tools do
-    outcome = await gate.carry_out(RELEASE, RELEASE.proof, do)
+    outcome = await gate.carry_out(RELEASE, RELEASE.confirmation, do)
     assert outcome.result
     assert outcome.result.message == "pn_1"

@@ -1,4 +1,4 @@
-"""What the gate writes down of a deed, and what it does not do again because it was written down."""
+"""What the gate writes down of an action, and what it does not do again because it was written down."""
 
 from contextlib import suppress
 from dataclasses import replace
@@ -13,14 +13,14 @@ from pydantic import BaseModel
 from agentphone_mcp.api.errors import Conflict, OutcomeUnknown, RequestLine, Unreachable
 from agentphone_mcp.api.models import Done
 from agentphone_mcp.api.redaction import Secret
-from agentphone_mcp.policy.actions import Deed
+from agentphone_mcp.policy.actions import Action
 from agentphone_mcp.policy.errors import Refused
 from agentphone_mcp.policy.gate import Gate
 from agentphone_mcp.policy.ledger.handle import Books
 
 LINE = RequestLine("DELETE", "/v1/numbers/{number_id}", {"number_id": "pn_1"})
-CALL = Deed("Call +14155559999 from +14155551234.", look_up="list_calls", then="wait_for_call follows it.")
-RELEASE = Deed("Release +14155551234 for good.", look_up="list_numbers", proof="+14155551234")
+CALL = Action("Call +14155559999 from +14155551234.", verify_with="list_calls", next_step="wait_for_call follows it.")
+RELEASE = Action("Release +14155551234 for good.", verify_with="list_numbers", confirmation="+14155551234")
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ async def test_a_preview_tells_of_what_is_under_way(gate: Gate, write) -> None:
 
 
 @pytest.mark.parametrize(
-    ("deed", "confirm"),
+    ("action", "confirm"),
     [
         pytest.param(CALL, None, id="a-preview"),
         pytest.param(RELEASE, "+14155551235", id="another-proof"),
@@ -117,11 +117,11 @@ async def test_a_preview_tells_of_what_is_under_way(gate: Gate, write) -> None:
     ],
 )
 async def test_nobody_is_asked_for_what_the_gate_would_not_do(
-    books: Books, gate: Gate, deed: Deed, confirm: Any
+    books: Books, gate: Gate, action: Action, confirm: Any
 ) -> None:
     """What stands against it is told when it is carried out, and written down then."""
     asking = Gate(replace(gate.rules, needs_person=True), gate._settler)
-    assert await asking.question(deed, confirm, repeat=False, is_answering=False) is None
+    assert await asking.question(action, confirm, repeat=False, is_answering=False) is None
     assert books.open().entries() == []
 
 
@@ -145,7 +145,7 @@ async def test_only_what_did_not_happen_is_done_at_the_next_try(
     assert write.times == times
 
 
-async def test_a_done_deed_is_replayed_with_its_result(gate: Gate, write) -> None:
+async def test_a_done_action_is_replayed_with_its_result(gate: Gate, write) -> None:
     """And done again where that is wanted."""
     first = await gate.carry_out(CALL, True, write)
     again = await gate.carry_out(CALL, True, write)
@@ -168,11 +168,11 @@ async def test_a_preview_tells_of_what_was_just_done(gate: Gate, write) -> None:
 async def test_what_destroys_is_never_replayed(gate: Gate, write) -> None:
     """A number that was bought back can be released again."""
     for _ in range(2):
-        assert (await gate.carry_out(RELEASE, RELEASE.proof, write)).status == "done"
+        assert (await gate.carry_out(RELEASE, RELEASE.confirmation, write)).status == "done"
     assert write.times == 2
 
 
-async def test_a_deed_that_is_free_needs_no_yes_and_no_ledger(writing, gate: Gate, books: Books, write) -> None:
+async def test_a_action_that_is_free_needs_no_yes_and_no_ledger(writing, gate: Gate, books: Books, write) -> None:
     """It is no matter of the gate."""
     free = replace(CALL, is_free=True)
     assert (await gate.carry_out(free, None, write)).status == "done"

@@ -1,4 +1,4 @@
-"""Caps are read as they were meant, and hold exactly: no deed too many, and none refused too long."""
+"""Caps are read as they were meant, and hold exactly: no action too many, and none refused too long."""
 
 import itertools
 import math
@@ -78,7 +78,7 @@ def test_what_is_no_cap_is_refused_by_its_part(said: str, quoted: str) -> None:
     assert quoted in str(refused.value)
 
 
-def test_a_deed_meets_the_caps_of_its_tool_and_of_money() -> None:
+def test_a_action_meets_the_caps_of_its_tool_and_of_money() -> None:
     """What is free meets no dollars, and what destroys meets nothing."""
     limits = Limits.parse("")
     assert [cap.name for cap in limits.on("place_call", 1)] == ["calls", "calls_to_one_number", "spend"]
@@ -89,7 +89,7 @@ def test_a_deed_meets_the_caps_of_its_tool_and_of_money() -> None:
 
 
 def attempt(ledger: Ledger, intent: Intent, *limits: Cap, outcome: str = "done") -> CapReached | int:
-    """Do a deed under caps, or say which one is reached."""
+    """Do an action under caps, or say which one is reached."""
     try:
         row = ledger.reserve(intent, limits, repeat=True, within=DAY)
     except CapReached as reached:
@@ -121,15 +121,15 @@ def test_a_window_slides_to_the_second(ledger: Any, clock: Any, intent: Intendin
 
 
 def test_dollars_are_free_when_enough_of_them_are_old(ledger: Any, clock: Any, intent: Intending) -> None:
-    """A dear deed waits for more than a cheap one."""
+    """A dear action waits for more than a cheap one."""
     cap, began = Cap("spend", 10 * DOLLAR, "day"), clock.now
     for dollars in (2, 3, 5):
         assert isinstance(attempt(ledger, intent(cost=dollars * DOLLAR), cap), int)
         clock.now += 60
-    for dollars, deeds_before in ((1, 0), (2, 0), (3, 1), (5, 1), (6, 2), (10, 2)):
+    for dollars, actions_before in ((1, 0), (2, 0), (3, 1), (5, 1), (6, 2), (10, 2)):
         reached = attempt(ledger, intent(cost=dollars * DOLLAR), cap)
         assert isinstance(reached, CapReached)
-        assert reached.frees_at == began + 60 * deeds_before + DAY
+        assert reached.frees_at == began + 60 * actions_before + DAY
         assert reached.used_micros == 10 * DOLLAR
     clock.now = began + DAY
     assert isinstance(attempt(ledger, intent(cost=2 * DOLLAR), cap), int)
@@ -160,7 +160,7 @@ def test_what_may_have_happened_counts(ledger: Any, intent: Intending, outcome: 
 
 @pytest.mark.parametrize("outcome", FORGOTTEN)
 def test_what_did_not_happen_does_not_count(ledger: Any, intent: Intending, outcome: str) -> None:
-    """Neither as a deed nor in dollars."""
+    """Neither as an action nor in dollars."""
     both = Cap("calls", 1, "hour"), Cap("spend", DOLLAR, "day")
     attempt(ledger, intent(cost=DOLLAR), *both, outcome=outcome)
     assert isinstance(attempt(ledger, intent("Call Bob", cost=DOLLAR), *both), int)
@@ -175,7 +175,7 @@ def test_what_did_not_happen_does_not_count(ledger: Any, intent: Intending, outc
         pytest.param("spend", {"tool": "buy_number"}, False, id="money-of-another-tool"),
         pytest.param("calls", {"to_number": "+14155550101"}, False, id="calls-to-anybody"),
         pytest.param("calls_to_one_number", {"to_number": "+14155550101"}, True, id="one-number"),
-        pytest.param("calls_to_one_number", {"what": "Call Ada again"}, False, id="the-same-number"),
+        pytest.param("calls_to_one_number", {"summary": "Call Ada again"}, False, id="the-same-number"),
     ],
 )
 def test_a_cap_counts_what_it_is_about(
@@ -196,7 +196,7 @@ def test_a_call_that_was_shorter_than_thought_gives_room_back(ledger: Any, inten
     assert isinstance(attempt(ledger, intent(cost=DOLLAR), cap), int)
 
 
-def test_a_deed_counts_from_when_it_is_done_and_not_from_the_question(
+def test_a_action_counts_from_when_it_is_done_and_not_from_the_question(
     ledger: Any, clock: Any, intent: Intending
 ) -> None:
     """A person took some minutes to say yes."""
@@ -219,7 +219,7 @@ STEPS = st.lists(
 def test_no_window_ever_holds_more_than_its_cap(
     sqlite_ledger: Any, clock: Any, intent: Intending, steps: list[tuple[int, int, str]], most: int, dollars: int
 ) -> None:
-    """By any order of deeds, outcomes and waits; and each refusal says the first moment at which there is room."""
+    """By any order of actions, outcomes and waits; and each refusal says the first moment at which there is room."""
     both = Cap("calls", most, "minute"), Cap("spend", dollars, "minute")
     account = f"account {next(ACCOUNTS)}"
     counted: list[tuple[float, int]] = []

@@ -47,16 +47,16 @@ def settler(books: Books) -> Callable[..., Settler]:
 
 
 @pytest.fixture
-def deed(books: Books) -> Callable[..., int]:
-    """Write down a deed and what came of it."""
+def action(books: Books) -> Callable[..., int]:
+    """Write down an action and what came of it."""
 
-    def deed(outcome: Any, intent: Intent = CALL) -> int:
+    def action(outcome: Any, intent: Intent = CALL) -> int:
         row = books.open().reserve(intent, [], repeat=True, within=60)
         assert isinstance(row, int)
         books.open().settle(row, outcome, ids={"id": f"id_{row}"} if outcome == "done" else None)
         return row
 
-    return deed
+    return action
 
 
 def shown(books: Books) -> list[Entry]:
@@ -73,15 +73,15 @@ def shown(books: Books) -> list[Entry]:
         pytest.param(FAILS, "unknown", id="api-down"),
     ],
 )
-async def test_a_doubt_becomes_what_the_look_up_says(settler, deed, books, answer: Any, outcome: str) -> None:
+async def test_a_doubt_becomes_what_the_look_up_says(settler, action, books, answer: Any, outcome: str) -> None:
     """And stays one where it says nothing."""
-    deed("unknown")
+    action("unknown")
     assert await settler(answer).settle_all() is (outcome == "unknown")
     assert [row.outcome for row in shown(books)] == [outcome]
 
 
 async def test_a_doubt_of_yesterday_is_not_looked_into(settler, books) -> None:
-    """Only who asks for the deed again has it looked up."""
+    """Only who asks for the action again has it looked up."""
     yesterday = Ledger(books._place, clock=lambda: time.time() - 86_401)
     row = yesterday.reserve(CALL, [], repeat=True, within=60)
     yesterday.settle(row, "unknown")
@@ -89,9 +89,9 @@ async def test_a_doubt_of_yesterday_is_not_looked_into(settler, books) -> None:
     assert not await settler(AssertionError("nobody need ask")).settle_all()
 
 
-async def test_what_stays_open_is_asked_for_soon_and_what_is_settled_is_not_waited_for(settler, deed, books) -> None:
+async def test_what_stays_open_is_asked_for_soon_and_what_is_settled_is_not_waited_for(settler, action, books) -> None:
     """The next look is the earliest that is due, or else far away."""
-    row, settling = deed("unknown"), settler()
+    row, settling = action("unknown"), settler()
     await settling.settle_all()
     assert settling.pause <= 4
     books.open().settle(row, "failed")
@@ -99,26 +99,26 @@ async def test_what_stays_open_is_asked_for_soon_and_what_is_settled_is_not_wait
     assert settling.pause == pytest.approx(300)
 
 
-async def test_one_failure_keeps_no_other_doubt_from_being_settled(settler, deed, books) -> None:
+async def test_one_failure_keeps_no_other_doubt_from_being_settled(settler, action, books) -> None:
     """Each is asked for by itself."""
     for _ in range(3):
-        deed("unknown")
+        action("unknown")
     await settler([FAILS, Found("failed"), Found("done", {"id": "x"})]).settle_all()
     assert [row.outcome for row in shown(books)] == ["unknown", "failed", "done"]
 
 
-async def test_the_doubts_of_another_account_are_not_ours(settler, deed, books) -> None:
+async def test_the_doubts_of_another_account_are_not_ours(settler, action, books) -> None:
     """Its key would be asked for them."""
-    deed("unknown")
+    action("unknown")
     await settler(Found("failed"), account="another").settle_all()
     assert [row.outcome for row in shown(books)] == ["unknown"]
 
 
-async def test_a_look_up_is_told_what_came_of_other_deeds(deed, books) -> None:
+async def test_a_look_up_is_told_what_came_of_other_action(action, books) -> None:
     """Also of those that it has just settled."""
-    deed("done")
-    deed("unknown")
-    deed("unknown")
+    action("done")
+    action("unknown")
+    action("unknown")
     seen: list[frozenset[str]] = []
 
     async def look_up(_: Entry, claimed: frozenset[str]) -> Found:
@@ -135,7 +135,7 @@ THEIRS = Found("done", {"id": "call_1"}, may_be_of=lambda other: other.to_number
 
 @pytest.fixture
 def looking(books) -> Callable[..., Any]:
-    """Look up the first deed in doubt, while something happens; it finds a call."""
+    """Look up the first action in doubt, while something happens; it finds a call."""
 
     async def looking(meanwhile: Callable[[], object] = lambda: None) -> Found | None:
         async def look_up(*_: Any) -> Found:
@@ -147,9 +147,9 @@ def looking(books) -> Callable[..., Any]:
     return looking
 
 
-async def test_what_may_be_of_a_deed_under_way_is_given_to_no_other(looking, deed, books) -> None:
+async def test_what_may_be_of_a_action_under_way_is_given_to_no_other(looking, action, books) -> None:
     """Whether that began before the look-up or meanwhile; once it is settled, what is left can be told."""
-    deed("unknown")
+    action("unknown")
     row: list[int] = []
     assert await looking(lambda: row.append(books.open().reserve(OTHER, [], repeat=True, within=60))) is None
     assert await looking() is None
@@ -158,9 +158,9 @@ async def test_what_may_be_of_a_deed_under_way_is_given_to_no_other(looking, dee
     assert [entry.outcome for entry in shown(books)] == ["done", "failed"]
 
 
-async def test_what_came_of_a_deed_meanwhile_is_given_to_no_other(looking, deed, books) -> None:
+async def test_what_came_of_a_action_meanwhile_is_given_to_no_other(looking, action, books) -> None:
     """It was done and settled after the look-up had read which ids are claimed."""
-    deed("unknown")
+    action("unknown")
 
     def other() -> None:
         row = books.open().reserve(OTHER, [], repeat=True, within=60)
@@ -181,19 +181,19 @@ async def test_what_came_of_a_deed_meanwhile_is_given_to_no_other(looking, deed,
     ],
 )
 async def test_of_two_doubts_neither_is_given_what_may_be_the_others(
-    looking, deed, books, other: Intent, outcome: str
+    looking, action, books, other: Intent, outcome: str
 ) -> None:
     """But it does not matter which of two that are the same."""
-    deed("unknown")
-    deed("unknown", other)
+    action("unknown")
+    action("unknown", other)
     await looking()
     assert [entry.outcome for entry in shown(books)] == [outcome, "unknown"]
 
 
 @pytest.mark.parametrize("is_told", [True, False], ids=["told", "untold"])
-async def test_what_was_given_to_another_deed_is_taken_back(looking, deed, books, is_told: bool) -> None:
+async def test_what_was_given_to_another_action_is_taken_back(looking, action, books, is_told: bool) -> None:
     """When the one that did it is settled at last; the other is in doubt again, and blocks."""
-    deed("unknown")
+    action("unknown")
     late = books.open().reserve(CALL, [], repeat=True, within=-1)
     await looking()
     if is_told:
@@ -217,10 +217,10 @@ async def test_what_was_given_to_another_deed_is_taken_back(looking, deed, books
     ],
 )
 async def test_an_estimate_becomes_the_cost_when_the_call_is_over(
-    settler, deed, books, seconds: Any, cost: int, is_settled: bool
+    settler, action, books, seconds: Any, cost: int, is_settled: bool
 ) -> None:
     """Until then it counts as it is."""
-    deed("done")
+    action("done")
     assert await settler(seconds=seconds).settle_all() is not is_settled
     [row] = shown(books)
     assert (row.cost, row.minute_cost is None) == (cost, is_settled)
@@ -232,9 +232,9 @@ async def test_without_a_ledger_there_is_nothing_to_settle(settler, state) -> No
     assert not state.exists()
 
 
-async def test_a_ledger_that_cannot_be_read_stops_no_server(settler, books, deed, state, caplog) -> None:
+async def test_a_ledger_that_cannot_be_read_stops_no_server(settler, books, action, state, caplog) -> None:
     """Its log says so."""
-    deed("unknown")
+    action("unknown")
     books.close()
     for file in state.iterdir():
         file.write_bytes(b"no database" * 1_000)
@@ -314,7 +314,7 @@ async def test_the_log_says_once_that_a_ledger_fails_and_once_that_it_works_agai
 
 
 async def test_what_could_not_be_written_is_written_first_when_it_can_be(settler, books, state) -> None:
-    """What a gate knows of a deed must not be asked of the API; it is written once, however often it failed."""
+    """What a gate knows of an action must not be asked of the API; it is written once, however often it failed."""
     row = books.open().reserve(replace(CALL, minute_cost=None), [], repeat=False, within=-1)
     written: list[int] = []
 

@@ -5,25 +5,25 @@ import math
 import pytest
 
 from agentphone_mcp.policy import refusal_messages as refusals
-from agentphone_mcp.policy.actions import Answer, Approval, Deed
+from agentphone_mcp.policy.actions import Answer, Approval, Action
 from agentphone_mcp.policy.ledger.location import LedgerUnavailable
 from agentphone_mcp.policy.ledger.records import Entry, LedgerOutcome
 from agentphone_mcp.policy.limits import Cap, CapReached
 
 NOW = 1_790_000_000.25
-TEXT = Deed("Text Ada", "list_messages", tool="send_message", to_number="+14155550100")
-RELEASE = Deed("Release it", "list_numbers", proof="+14155550100", tool="release_number")
+TEXT = Action("Text Ada", "list_messages", tool="send_message", to_number="+14155550100")
+RELEASE = Action("Release it", "list_numbers", confirmation="+14155550100", tool="release_number")
 
 
-def earlier(deed: Deed, outcome: LedgerOutcome, *, ago: float = 90, fingerprint: str | None = None) -> Entry:
-    """What the ledger holds of a deed."""
+def earlier(action: Action, outcome: LedgerOutcome, *, ago: float = 90, fingerprint: str | None = None) -> Entry:
+    """What the ledger holds of an action."""
     return Entry(
         id=1,
         at=NOW - ago,
         settled_at=None,
         account="a",
-        tool=deed.tool,
-        what=deed.what,
+        tool=action.tool,
+        summary=action.summary,
         to_number=None,
         cost=0,
         minute_cost=None,
@@ -31,10 +31,10 @@ def earlier(deed: Deed, outcome: LedgerOutcome, *, ago: float = 90, fingerprint:
         reason="timed out",
         ids=None,
         result=None,
-        clues=None,
+        match_on=None,
         approved_by=None,
         approved_how=None,
-        fingerprint=fingerprint or deed.fingerprint,
+        fingerprint=fingerprint or action.fingerprint,
     )
 
 
@@ -138,12 +138,12 @@ def test_what_is_under_way_says_to_come_back() -> None:
     assert "Call again in a moment" in said
 
 
-@pytest.mark.parametrize(("deed", "repeats"), [(TEXT, True), (RELEASE, False)], ids=["spends", "destroys"])
-def test_a_doubt_names_the_look_up_that_settles_it(deed: Deed, repeats: bool) -> None:
+@pytest.mark.parametrize(("action", "repeats"), [(TEXT, True), (RELEASE, False)], ids=["spends", "destroys"])
+def test_a_doubt_names_the_look_up_that_settles_it(action: Action, repeats: bool) -> None:
     """And what was lost, and how."""
-    said = refusals.still_unknown(earlier(deed, "unknown"), deed, NOW)
-    assert f"look with {deed.look_up}" in said
+    said = refusals.still_unknown(earlier(action, "unknown"), action, NOW)
+    assert f"look with {action.verify_with}" in said
     assert "its answer was lost (timed out)" in said
     assert ("repeat=true" in said) is repeats
-    other = refusals.still_unknown(earlier(deed, "unknown", fingerprint="other"), deed, NOW)
-    assert f"something like it ({deed.what})" in other
+    other = refusals.still_unknown(earlier(action, "unknown", fingerprint="other"), action, NOW)
+    assert f"something like it ({action.summary})" in other

@@ -1,4 +1,4 @@
-"""A place in the ledger is had once everything in its way is told: rules, caps, the same deed, doubts."""
+"""A place in the ledger is had once everything in its way is told: rules, caps, the same action, doubts."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -7,7 +7,7 @@ from typing import Any
 import anyio
 import pytest
 
-from agentphone_mcp.policy.actions import Approval, Deed
+from agentphone_mcp.policy.actions import Approval, Action
 from agentphone_mcp.policy.destinations import Destinations
 from agentphone_mcp.policy.errors import Refused
 from agentphone_mcp.policy.ledger.handle import Books
@@ -18,7 +18,7 @@ from agentphone_mcp.policy.reconciliation import Settler
 from agentphone_mcp.policy.reservations import Reservations
 from agentphone_mcp.policy.rules import Rules
 
-CALL = Deed(
+CALL = Action(
     "Call.", "list_calls", tool="place_call", to_number="+14155559999", cost=Cost.of_call(0.22), arguments={"a": 1}
 )
 NO = pytest.mark.parametrize("answer", ["not asked", "declined", "cancelled", "timed out", "cannot be asked"])
@@ -88,9 +88,9 @@ async def test_a_doubt_is_looked_up_first(reservations, books, found: Any, outco
 @NO
 async def test_without_a_persons_yes_there_is_no_place(reservations, books, answer: Any) -> None:
     """What was said is written down, and that nobody agreed."""
-    deed = Deed("Call.", "list_calls", tool="place_call", approval=Approval("Host 1", answer))
+    action = Action("Call.", "list_calls", tool="place_call", approval=Approval("Host 1", answer))
     with pytest.raises(Refused, match="Nothing was done") as refused:
-        await reservations(needs_person=True).make(deed, repeat=True)
+        await reservations(needs_person=True).make(action, repeat=True)
     [row] = books.open().entries()
     assert (row.outcome, row.reason, row.approved_by) == ("refused", str(refused.value), "Host 1")
 
@@ -98,7 +98,7 @@ async def test_without_a_persons_yes_there_is_no_place(reservations, books, answ
 async def test_a_cap_on_money_looks_for_true_costs_once(reservations, books) -> None:
     """And then holds."""
     ours = reservations(seconds=60, limits="spend=1.50/day")
-    other = Deed("Call.", "list_calls", tool="place_call", to_number="+14155559998", cost=Cost.of_call(0.22))
+    other = Action("Call.", "list_calls", tool="place_call", to_number="+14155559998", cost=Cost.of_call(0.22))
     books.open().settle(await ours.make(CALL, repeat=False), "done", ids={"id": "call_1"})
     assert await ours.make(other, repeat=False) == 2
     with pytest.raises(Refused, match=r"spend=\$1.50/day is reached \(about \$1.32 so far"):
@@ -106,7 +106,7 @@ async def test_a_cap_on_money_looks_for_true_costs_once(reservations, books) -> 
     assert [row.outcome for row in books.open().entries()] == ["done", "pending", "refused"]
 
 
-async def test_a_cap_on_deeds_looks_for_no_costs(reservations, books) -> None:
+async def test_a_cap_on_action_looks_for_no_costs(reservations, books) -> None:
     """They would make no room."""
     ours = reservations(seconds=60, limits="calls=1/day")
     books.open().settle(await ours.make(CALL, repeat=False), "done", ids={"id": "call_1"})

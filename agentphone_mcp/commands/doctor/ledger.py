@@ -51,10 +51,10 @@ def _look(state: str, least_free: int) -> list[Finding]:
         books.close()
     doubtful = sum(entry.outcome == "unknown" for entry in entries)
     if doubtful:
-        said = f"opens and can be written, but of {doubtful} of {len(entries)} deeds nobody knows the outcome"
+        said = f"opens and can be written, but of {doubtful} of {len(entries)} actions nobody knows the outcome"
         remedy = "Look at them with `agentphone-mcp ledger`; the assistant settles them when it looks again"
-        return _beside(full, warning("ledger", said, remedy, deeds=len(entries), unknown=doubtful))
-    return _beside(full, ok("ledger", f"opens and can be written, {len(entries)} rows", deeds=len(entries), unknown=0))
+        return _beside(full, warning("ledger", said, remedy, actions=len(entries), unknown=doubtful))
+    return _beside(full, ok("ledger", f"opens and can be written, {len(entries)} rows", actions=len(entries), unknown=0))
 
 
 def _beside(full: list[Finding], told: Finding) -> list[Finding]:
@@ -64,12 +64,12 @@ def _beside(full: list[Finding], told: Finding) -> list[Finding]:
 
 def _not_there_yet(state: str, folder: Path | None) -> Finding:
     if folder is None:
-        return ok("ledger", "none yet; the first deed makes it")
+        return ok("ledger", "none yet; the first action makes it")
     if not folder.is_dir():
         return failure("ledger", f"{state} cannot be made: {folder} is a file and no folder", _ELSEWHERE)
     if not os.access(folder, os.W_OK | os.X_OK):
         return failure("ledger", f"{state} cannot be made: you may not write in {folder}", _ELSEWHERE)
-    return ok("ledger", f"none yet; the first deed makes it in {state}")
+    return ok("ledger", f"none yet; the first action makes it in {state}")
 
 
 def _free(folder: Path, least_free: int) -> list[Finding]:
@@ -87,7 +87,7 @@ def _nearest(folder: Path) -> Path:
 
 def _remedy(broken: LedgerUnavailable, state: str) -> str:
     if "not a database" in broken.reason or "malformed" in broken.reason:
-        return "Move that file away, which loses what it knows, and the next deed makes a new one"
+        return "Move that file away, which loses what it knows, and the next action makes a new one"
     if "not installed" in broken.reason:
         return "Install it, or let AGENTPHONE_STATE name a folder"
     if is_url(state):

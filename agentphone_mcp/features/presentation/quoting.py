@@ -1,4 +1,4 @@
-"""How a deed is shown to the person who decides: every argument that matters, and none able to pose as our words."""
+"""How an action is shown to the person who decides: every argument that matters, and none able to pose as our words."""
 
 import json
 from typing import Any

@@ -22,7 +22,7 @@ from agentphone_mcp.features.tools.parameters import (
     TuningAsInUpdate,
     VoiceId,
 )
-from agentphone_mcp.policy.actions import Deed, Outcome
+from agentphone_mcp.policy.actions import Action, Outcome
 from agentphone_mcp.policy.errors import Refused
 from agentphone_mcp.policy.rules import Rules as RuleBook
 from agentphone_mcp.policy.untrusted import clean
@@ -125,27 +125,27 @@ async def update_agent(
     return SavedAgent(agent=await api.agents.update(agent_id, fields))
 
 
-async def deleting(agent_id: str, api: Api) -> Deed:
+async def deleting(agent_id: str, api: Api) -> Action:
     """Describe the end of an agent."""
     agent = await api.agents.get(agent_id)
     numbers = ", ".join((await numbers_of(api, agent)).values()) or "none"
-    return Deed(
+    return Action(
         f"Delete the agent {agent.name!r}. It cannot be undone; its numbers ({numbers}) stay, attached to nobody.",
-        look_up="list_agents",
-        proof=clean(agent.name or "").strip() or agent.id,
-        clues={"agent_id": agent_id},
+        verify_with="list_agents",
+        confirmation=clean(agent.name or "").strip() or agent.id,
+        match_on={"agent_id": agent_id},
     )
 
 
 async def delete_agent(
     agent_id: AgentId,
-    deed: Annotated[Deed, destroying("delete_agent", deleting)],
+    action: Annotated[Action, destroying("delete_agent", deleting)],
     api: Api,
     gate: Gate,
     confirm: ConfirmText = None,
 ) -> Outcome[DeletedAgent]:
     """Delete an agent for good; its numbers are kept."""
-    return await gate.carry_out(deed, confirm, lambda: api.agents.delete(agent_id))
+    return await gate.carry_out(action, confirm, lambda: api.agents.delete(agent_id))
 
 
 async def list_voices(

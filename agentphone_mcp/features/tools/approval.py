@@ -1,6 +1,6 @@
-"""How a gated tool gets its deed: described by the server, and let pass by a person where that is wanted.
+"""How a gated tool gets its action: described by the server, and let pass by a person where that is wanted.
 
-The model sees neither the deed nor the question; it can only pass `confirm` on. With `AGENTPHONE_APPROVAL=human` the
+The model sees neither the action nor the question; it can only pass `confirm` on. With `AGENTPHONE_APPROVAL=human` the
 host asks its user: in protocol versions before 2026-07-28 during the call, from then on between two calls.
 """
 
@@ -21,12 +21,12 @@ from pydantic import BaseModel, Field, StrictBool, ValidationError
 
 from agentphone_mcp.features.context import Gate, telephone
 from agentphone_mcp.policy.access import OPERATOR
-from agentphone_mcp.policy.actions import Answer, Approval, Deed
+from agentphone_mcp.policy.actions import Answer, Approval, Action
 from agentphone_mcp.policy.errors import Refused
 from agentphone_mcp.policy.ledger.records import Question
 from agentphone_mcp.policy.untrusted import clean
 
-Describe = Callable[..., Awaitable[Deed]]
+Describe = Callable[..., Awaitable[Action]]
 _ASKS_BETWEEN_CALLS = "2026-07-28"
 _NO: dict[str, Answer] = {"decline": "declined", "cancel": "cancelled"}
 
@@ -38,42 +38,42 @@ class Consent(BaseModel):
 
 
 def spending(tool: str, describe: Describe) -> Resolve:
-    """The deed of a tool that can do the same twice when it is told to `repeat`."""
+    """The action of a tool that can do the same twice when it is told to `repeat`."""
     described = _described(tool, describe)
 
     async def question(
-        deed: Annotated[Deed, Resolve(described)], confirm: bool | None, repeat: bool, gate: Gate, ctx: Context
+        action: Annotated[Action, Resolve(described)], confirm: bool | None, repeat: bool, gate: Gate, ctx: Context
     ) -> Question | None:
-        _check_scope(deed, ctx)
-        return await gate.question(deed, confirm, repeat=repeat, is_answering=ctx.request_state is not None)
+        _check_scope(action, ctx)
+        return await gate.question(action, confirm, repeat=repeat, is_answering=ctx.request_state is not None)
 
     return _approved(described, question)
 
 
 def destroying(tool: str, describe: Describe) -> Resolve:
-    """The deed of a tool whose `confirm` names what it destroys."""
+    """The action of a tool whose `confirm` names what it destroys."""
     described = _described(tool, describe)
 
     async def question(
-        deed: Annotated[Deed, Resolve(described)], confirm: str | None, gate: Gate, ctx: Context
+        action: Annotated[Action, Resolve(described)], confirm: str | None, gate: Gate, ctx: Context
     ) -> Question | None:
-        _check_scope(deed, ctx)
-        return await gate.question(deed, confirm, repeat=False, is_answering=ctx.request_state is not None)
+        _check_scope(action, ctx)
+        return await gate.question(action, confirm, repeat=False, is_answering=ctx.request_state is not None)
 
     return _approved(described, question)
 
 
 def _described(tool: str, describe: Describe) -> Describe:
-    """Complete a deed by its tool and by the arguments that make it what it is: all that the model gave."""
+    """Complete an action by its tool and by the arguments that make it what it is: all that the model gave."""
     injected = find_resolved_parameters(describe)
 
     @functools.wraps(describe)
-    async def described(**given: Any) -> Deed:
-        deed = await describe(**given)
-        # What the deed itself knows better, such as the number behind an agent, wins over how it was given.
-        said = {name: given[name] for name in given if name not in injected} | dict(deed.arguments)
+    async def described(**given: Any) -> Action:
+        action = await describe(**given)
+        # What the action itself knows better, such as the number behind an agent, wins over how it was given.
+        said = {name: given[name] for name in given if name not in injected} | dict(action.arguments)
         again = functools.partial(describe, **given)
-        return replace(deed, tool=tool, arguments=_as_meant(said), as_it_is_now=again)
+        return replace(action, tool=tool, arguments=_as_meant(said), as_it_is_now=again)
 
     return described
 
@@ -108,24 +108,24 @@ def _approved(described: Describe, question: Callable[..., Awaitable[Question | 
         return await _ask_now(asked, ctx, gate.rules.seconds_to_answer)
 
     async def approved(
-        deed: Annotated[Deed, Resolve(described)],
+        action: Annotated[Action, Resolve(described)],
         asked: Annotated[Question | None, Resolve(question)],
         outcome: Annotated[ElicitationResult[Any], Resolve(said)],
         ctx: Context,
-    ) -> Deed:
+    ) -> Action:
         answer = _read(outcome.data) if outcome.action == "accept" else _NO[outcome.action]
-        return replace(deed, approval=Approval(_by(ctx), answer, asked.id if asked else None))
+        return replace(action, approval=Approval(_by(ctx), answer, asked.id if asked else None))
 
     return Resolve(approved)
 
 
-def _check_scope(deed: Deed, ctx: Context) -> None:
-    """Hold back the deed of a tool that asks for `confirm` only now and then, and so is open to who may not spend."""
+def _check_scope(action: Action, ctx: Context) -> None:
+    """Hold back the action of a tool that asks for `confirm` only now and then, and so is open to who may not spend."""
     scope = telephone(ctx).caller.scope
-    if not deed.is_free and scope != "spend":
+    if not action.is_free and scope != "spend":
         raise Refused(
             f"Nothing was done: what asks for confirm takes the scope spend, and this connection has {scope}. It would "
-            f"have been: {deed.what}"
+            f"have been: {action.summary}"
         )
 
 

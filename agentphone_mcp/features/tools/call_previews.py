@@ -6,7 +6,7 @@ from agentphone_mcp.api.agents import Agent
 from agentphone_mcp.api.client import ApiClient
 from agentphone_mcp.features.context import Api, Rates, Rules
 from agentphone_mcp.features.presentation.quoting import also, quoted
-from agentphone_mcp.policy.actions import Deed
+from agentphone_mcp.policy.actions import Action
 from agentphone_mcp.policy.disclosure import Opening, disclosed
 from agentphone_mcp.policy.errors import Refused
 from agentphone_mcp.policy.pricing import Cost, per_minute
@@ -26,7 +26,7 @@ async def placing(
     api: Api,
     rates: Rates,
     rules: Rules,
-) -> Deed:
+) -> Action:
     """Describe a call, and find out before it is dialled whether it could work."""
     agent = await api.agents.get(agent_id)
     words = _opening(agent, prompt, greeting, rules)
@@ -39,7 +39,7 @@ async def placing(
     said = f"; its goal: {quoted(prompt, api.secrets.cut)}" if prompt else ""
     said += f"; it begins with {quoted(words.greeting, api.secrets.cut)}" if words.greeting else ""
     local_time = rules.destinations.local_time(to_number)
-    return Deed(
+    return Action(
         f"Call {to_number}, local time {local_time}, from {caller_id} as the agent "
         f"{agent.name!r}, with {who} talking: {per_minute(price)}{said}."
         + also(
@@ -49,14 +49,14 @@ async def placing(
             variables=variables,
             disable_recording=disable_recording,
         ),
-        look_up=f"list_calls with search={to_number}",
-        then="Accepted is not answered: wait_for_call follows it as it is spoken, get_transcript reads it later.",
+        verify_with=f"list_calls with search={to_number}",
+        next_step="Accepted is not answered: wait_for_call follows it as it is spoken, get_transcript reads it later.",
         arguments={"from_number_id": number_id},
         to_number=to_number,
         local_time=local_time,
         cost=Cost.of_call(price),
-        clues={"agent_id": agent_id},
-        filled_in={"from_number_id": number_id, "initial_greeting": words.greeting, "system_prompt": words.prompt},
+        match_on={"agent_id": agent_id},
+        resolved={"from_number_id": number_id, "initial_greeting": words.greeting, "system_prompt": words.prompt},
     )
 
 
@@ -66,20 +66,20 @@ async def opening_web_call(
     variables: dict[str, str] | None,
     api: Api,
     rates: Rates,
-) -> Deed:
+) -> Action:
     """Describe a call from a browser."""
     agent = await api.agents.get(agent_id)
     hosted = agent.voice_mode == "hosted"
     if not hosted:
         await _need_webhook(api, agent)
     price = rates.minute(hosted=hosted, denoising=agent.denoising_mode)
-    return Deed(
+    return Action(
         f"Open a browser call with the agent {agent.name!r}: {per_minute(price)} once joined."
         + also(api.secrets.cut, metadata=metadata, variables=variables),
-        look_up="list_calls with direction=web",
-        then="Join with agentphone-web-sdk within 30 seconds; the token works once.",
+        verify_with="list_calls with direction=web",
+        next_step="Join with agentphone-web-sdk within 30 seconds; the token works once.",
         cost=Cost.of_call(price),
-        clues={"agent_id": agent_id},
+        match_on={"agent_id": agent_id},
     )
 
 

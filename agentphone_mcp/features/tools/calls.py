@@ -46,7 +46,7 @@ from agentphone_mcp.features.tools.parameters import (
     VoiceId,
 )
 from agentphone_mcp.features.uris import RECORDING_URI
-from agentphone_mcp.policy.actions import Deed, Outcome
+from agentphone_mcp.policy.actions import Action, Outcome
 from agentphone_mcp.policy.errors import Refused
 
 
@@ -138,7 +138,7 @@ async def place_call(
     agent_id: AgentId,
     to_number: Phone,
     started: Started,
-    deed: Annotated[Deed, spending("place_call", placing)],
+    action: Annotated[Action, spending("place_call", placing)],
     api: Api,
     gate: Gate,
     ctx: Context,
@@ -159,12 +159,12 @@ async def place_call(
 ) -> FollowedOutcome[Call]:
     """Dial a person and let an agent talk. Returns when the call is accepted, before anyone answers, unless wait."""
     outcome = await gate.carry_out(
-        deed,
+        action,
         confirm,
         lambda: api.calls.place(
             agent_id,
             to_number,
-            **deed.filled_in,
+            **action.resolved,
             voice=voice,
             model_tier=model_tier,
             variables=variables,
@@ -226,7 +226,7 @@ async def end_call(call_id: CallId, api: Api) -> Done:
 
 async def create_web_call(
     agent_id: AgentId,
-    deed: Annotated[Deed, spending("create_web_call", opening_web_call)],
+    action: Annotated[Action, spending("create_web_call", opening_web_call)],
     api: Api,
     gate: Gate,
     metadata: dict[str, Any] | None = None,
@@ -236,7 +236,7 @@ async def create_web_call(
 ) -> Outcome[WebCall]:
     """Get a token for a browser to talk to an agent, without a phone."""
     return await gate.carry_out(
-        deed,
+        action,
         confirm,
         lambda: api.calls.create_web(agent_id, metadata=metadata, variables=variables),
         repeat=repeat,

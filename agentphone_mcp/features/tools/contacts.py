@@ -11,7 +11,7 @@ from agentphone_mcp.features.presentation.lists import Listed, listed, shortened
 from agentphone_mcp.features.tools.approval import destroying
 from agentphone_mcp.features.tools.declaration import creates, destroys, reads
 from agentphone_mcp.features.tools.parameters import ConfirmText, ContactId, Limit, Offset, Phone, Text
-from agentphone_mcp.policy.actions import Deed, Outcome
+from agentphone_mcp.policy.actions import Action, Outcome
 from agentphone_mcp.policy.errors import Refused
 from agentphone_mcp.policy.phone_numbers import same_number
 from agentphone_mcp.policy.untrusted import clean
@@ -46,26 +46,26 @@ async def save_contact(
     return await api.contacts.create(name, phone_number, email=email, notes=notes)
 
 
-async def erasing(contact_id: str, api: Api) -> Deed:
+async def erasing(contact_id: str, api: Api) -> Action:
     """Describe the end of a contact."""
     contact = await api.contacts.get(contact_id)
-    return Deed(
+    return Action(
         f"Delete the contact {contact.name!r}, {contact.phone_number}. It cannot be undone.",
-        look_up="list_contacts",
-        proof=same_number(clean(contact.phone_number or contact.name or contact.id)),
-        clues={"contact_id": contact_id},
+        verify_with="list_contacts",
+        confirmation=same_number(clean(contact.phone_number or contact.name or contact.id)),
+        match_on={"contact_id": contact_id},
     )
 
 
 async def delete_contact(
     contact_id: ContactId,
-    deed: Annotated[Deed, destroying("delete_contact", erasing)],
+    action: Annotated[Action, destroying("delete_contact", erasing)],
     api: Api,
     gate: Gate,
     confirm: ConfirmContact = None,
 ) -> Outcome[Done]:
     """Delete a contact for good."""
-    return await gate.carry_out(deed, confirm, lambda: api.contacts.delete(contact_id))
+    return await gate.carry_out(action, confirm, lambda: api.contacts.delete(contact_id))
 
 
 def _row(contact: Contact) -> Contact:

@@ -89,7 +89,7 @@ def spends(function: ToolFunction, *, open_world: bool = True) -> Declared:
 
 
 def destroys(function: ToolFunction) -> Declared:
-    """Declare a gated tool whose deed cannot be undone."""
+    """Declare a gated tool whose action cannot be undone."""
     return Declared(function, _hints(destructive=True, idempotent=True), mark="!")
 
 

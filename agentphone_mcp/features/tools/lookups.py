@@ -1,4 +1,4 @@
-"""Whether a deed whose answer was lost happened after all, by what the API shows now; nothing here writes."""
+"""Whether an action whose answer was lost happened after all, by what the API shows now; nothing here writes."""
 
 import hashlib
 from collections.abc import Awaitable, Callable
@@ -23,16 +23,16 @@ _UNANSWERED = ("failed", "busy", "no-answer")
 Claimed = frozenset[str]
 Thing = TypeVar("Thing", bound=Wire)
 IsOf = Callable[[Thing, Entry], bool]
-"""Whether something can have come of a deed."""
+"""Whether something can have come of an action."""
 
 
 async def look_up(api: ApiClient, entry: Entry, claimed: Claimed) -> Found | None:
-    """Find what came of a deed.
+    """Find what came of an action.
 
     Args:
         api: the account.
         entry: the row of the ledger.
-        claimed: the ids that came of other deeds, which cannot have come of this one too.
+        claimed: the ids that came of other actions, which cannot have come of this one too.
 
     Returns:
         None where it still cannot be told: that something is not there yet does not say that it will not be.
@@ -46,7 +46,7 @@ async def look_up(api: ApiClient, entry: Entry, claimed: Claimed) -> Found | Non
 
 
 async def length_of(api: ApiClient, entry: Entry) -> Length:
-    """How long the call of a deed lasted."""
+    """How long the call of an action lasted."""
     call_id = (entry.ids or {}).get("call_id") or (entry.ids or {}).get("id")
     if call_id is None:
         return Length(None, is_over=True)
@@ -154,22 +154,22 @@ async def _gone(getting: Awaitable[object]) -> Found:
 
 
 def _clue(entry: Entry, name: str) -> str:
-    return (entry.clues or {}).get(name) or ""
+    return (entry.match_on or {}).get(name) or ""
 
 
 def _done(one: str, found: Thing, is_of: IsOf[Thing]) -> Found:
-    # What was said in the meantime is no part of the deed's outcome.
+    # What was said in the meantime is no part of the action's outcome.
     shown = found.model_dump(mode="json", exclude_none=True, exclude={*found.strangers_words()})
     return Found("done", {"id": one}, shown, may_be_of=partial(is_of, found))
 
 
 def _distance(at: str | None, entry: Entry) -> float:
-    """How far the beginning of something that is near is from the deed, in seconds."""
+    """How far the beginning of something that is near is from the action, in seconds."""
     return abs(datetime.fromisoformat(at or "").timestamp() - entry.at)
 
 
 def _is_near(at: str | None, entry: Entry) -> bool:
-    """Whether something began when the deed was done; of what has no time it cannot be told."""
+    """Whether something began when the action was done; of what has no time it cannot be told."""
     try:
         began = datetime.fromisoformat(at or "")
     except ValueError:

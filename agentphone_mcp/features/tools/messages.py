@@ -27,7 +27,7 @@ from agentphone_mcp.features.tools.parameters import (
     WebUrl,
     without_default,
 )
-from agentphone_mcp.policy.actions import Deed, Outcome
+from agentphone_mcp.policy.actions import Action, Outcome
 from agentphone_mcp.policy.errors import Refused
 from agentphone_mcp.policy.pricing import Cost
 
@@ -45,31 +45,31 @@ async def sending(
     api: Api,
     rates: Rates,
     rules: Rules,
-) -> Deed:
+) -> Action:
     """Describe a text, and find out before it is sent whether its number may send."""
     if (agent_id is None) == (number_id is None):
         raise Refused("Nothing was sent: give agent_id or number_id, one of them, as the sender.")
     number, whose = await (_of_agent(api, agent_id) if agent_id else _of_number(api, number_id or ""))
     pictures = f" with {', '.join(quoted(url, api.secrets.cut) for url in media_urls)}" if media_urls else ""
     local_time = rules.destinations.local_time(to_number)
-    return Deed(
+    return Action(
         f"Text {to_number}, local time {local_time}, from {number.phone_number}{whose}: "
         f"{quoted(body, api.secrets.cut)}{pictures} ({rates.message(body)}).",
-        look_up="list_messages or list_conversations",
-        then="Queued is not delivered: list_messages shows what became of it.",
+        verify_with="list_messages or list_conversations",
+        next_step="Queued is not delivered: list_messages shows what became of it.",
         arguments={"agent_id": None, "number_id": number.id},
         to_number=to_number,
         local_time=local_time,
         cost=Cost.of(rates.texts(body)),
-        clues={"number_id": number.id, "body": digest(body)},
-        filled_in={"number_id": number.id},
+        match_on={"number_id": number.id, "body": digest(body)},
+        resolved={"number_id": number.id},
     )
 
 
 async def send_message(
     to_number: Phone,
     body: Text,
-    deed: Annotated[Deed, spending("send_message", sending)],
+    action: Annotated[Action, spending("send_message", sending)],
     api: Api,
     gate: Gate,
     agent_id: AgentId | None = None,
@@ -80,9 +80,9 @@ async def send_message(
 ) -> Outcome[SentMessage]:
     """Text a person from agent_id or number_id, one of them."""
     return await gate.carry_out(
-        deed,
+        action,
         confirm,
-        lambda: api.messages.send(to_number, body, **deed.filled_in, media_urls=media_urls),
+        lambda: api.messages.send(to_number, body, **action.resolved, media_urls=media_urls),
         repeat=repeat,
     )
 

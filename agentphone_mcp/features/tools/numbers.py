@@ -22,7 +22,7 @@ from agentphone_mcp.features.presentation.quoting import also
 from agentphone_mcp.features.tools.approval import destroying, spending
 from agentphone_mcp.features.tools.declaration import destroys, reads, spends
 from agentphone_mcp.features.tools.parameters import AgentId, Confirm, ConfirmNumber, Limit, NumberId, Offset, Repeat
-from agentphone_mcp.policy.actions import Deed, Outcome
+from agentphone_mcp.policy.actions import Action, Outcome
 from agentphone_mcp.policy.phone_numbers import same_number
 from agentphone_mcp.policy.pricing import Cost
 
@@ -80,25 +80,25 @@ async def buying(
     agent_id: str | None,
     expires_at: str | None,
     external_id: str | None,
-) -> Deed:
+) -> Action:
     """Describe a purchase."""
     agent = await api.agents.get(agent_id) if agent_id else None
     where = f"{country} phone number" + (f" with area code {area_code}" if area_code else "")
     whose = f" for the agent {agent.name!r}" if agent else ""
-    return Deed(
+    return Action(
         f"Buy a {where}{whose}: {rates.number()}."
         + (f" It is released by itself, for good, at {expires_at}." if expires_at else "")
         + also(api.secrets.cut, external_id=external_id),
-        look_up="list_numbers",
-        then="It takes calls at once; US numbers send texts only after 10DLC registration."
+        verify_with="list_numbers",
+        next_step="It takes calls at once; US numbers send texts only after 10DLC registration."
         + ("" if agent else " Give it to an agent with attach_number."),
         cost=Cost.of(rates.number_per_30_days),
-        clues={"country": country, "area_code": area_code, "agent_id": agent_id},
+        match_on={"country": country, "area_code": area_code, "agent_id": agent_id},
     )
 
 
 async def buy_number(
-    deed: Annotated[Deed, spending("buy_number", buying)],
+    action: Annotated[Action, spending("buy_number", buying)],
     api: Api,
     gate: Gate,
     area_code: AreaCode | None = None,
@@ -111,7 +111,7 @@ async def buy_number(
 ) -> Outcome[PhoneNumber]:
     """Buy a number, best for an agent_id; area_code must be of that country."""
     return await gate.carry_out(
-        deed,
+        action,
         confirm,
         lambda: api.numbers.buy(
             country, area_code=area_code, agent_id=agent_id, expires_at=expires_at, external_id=external_id
@@ -120,27 +120,27 @@ async def buy_number(
     )
 
 
-async def releasing(number_id: str, api: Api) -> Deed:
+async def releasing(number_id: str, api: Api) -> Action:
     """Describe the end of a number."""
     number = await api.numbers.get(number_id)
     whose = f", the number of {await _agent_name(api, number.agent_id)}" if number.agent_id else ""
-    return Deed(
+    return Action(
         f"Release {number.phone_number}{whose}. It goes back to the carriers and cannot be reclaimed.",
-        look_up="list_numbers",
-        proof=same_number(number.phone_number),
-        clues={"number_id": number_id},
+        verify_with="list_numbers",
+        confirmation=same_number(number.phone_number),
+        match_on={"number_id": number_id},
     )
 
 
 async def release_number(
     number_id: NumberId,
-    deed: Annotated[Deed, destroying("release_number", releasing)],
+    action: Annotated[Action, destroying("release_number", releasing)],
     api: Api,
     gate: Gate,
     confirm: ConfirmNumber = None,
 ) -> Outcome[ReleasedNumber]:
     """Give a number back for good, and stop paying for it."""
-    return await gate.carry_out(deed, confirm, lambda: api.numbers.release(number_id))
+    return await gate.carry_out(action, confirm, lambda: api.numbers.release(number_id))
 
 
 def number_row(number: PhoneNumber, *left_out: str) -> PhoneNumber:

@@ -13,7 +13,7 @@ from agentphone_mcp.features.tools.approval import destroying
 from agentphone_mcp.features.tools.declaration import creates, destroys, reads, updates
 from agentphone_mcp.features.tools.lookups import digest
 from agentphone_mcp.features.tools.parameters import AgentId, ConfirmText, Hours, Limit, Offset, WebUrl
-from agentphone_mcp.policy.actions import Deed, Outcome
+from agentphone_mcp.policy.actions import Action, Outcome
 from agentphone_mcp.policy.errors import Refused
 
 _KEEP_SECRET = "Have your user keep the secret now, it is not shown again; then test_webhook."  # noqa: S105 - no secret
@@ -54,32 +54,32 @@ async def replacing(
     context_limit: int | None,
     timeout: int | None,
     api: Api,
-) -> Deed:
+) -> Action:
     """Describe the change of a webhook; a first one replaces nothing and needs no proof."""
     whose, current = await _whose(agent_id, api), await api.webhooks.get(agent_id)
     settings = also(str, context_limit=context_limit, timeout=timeout)
     if current is None:
-        return Deed(
+        return Action(
             f"Set {whose} to {url}.{settings}",
-            look_up="get_webhook",
-            then=_KEEP_SECRET,
+            verify_with="get_webhook",
+            next_step=_KEEP_SECRET,
             is_free=True,
-            filled_in={"context_limit": context_limit, "answer_within": timeout},
+            resolved={"context_limit": context_limit, "answer_within": timeout},
         )
-    return Deed(
+    return Action(
         f"Replace {whose} {current.url} by {url}. Events go there at once, and the current secret stops signing."
         + settings,
-        look_up="get_webhook",
-        proof=current.url,
-        then=_KEEP_SECRET,
-        clues={
+        verify_with="get_webhook",
+        confirmation=current.url,
+        next_step=_KEEP_SECRET,
+        match_on={
             "agent_id": agent_id,
             "url": digest(url),
             "old_url": digest(current.url),
             "old_secret": digest(current.secret) if current.secret else None,
         },
         # The API would fall back to its defaults for what is left out.
-        filled_in={
+        resolved={
             "context_limit": current.context_limit if context_limit is None else context_limit,
             "answer_within": current.timeout if timeout is None else timeout,
         },
@@ -88,7 +88,7 @@ async def replacing(
 
 async def set_webhook(
     url: WebhookUrl,
-    deed: Annotated[Deed, destroying("set_webhook", replacing)],
+    action: Annotated[Action, destroying("set_webhook", replacing)],
     api: Api,
     gate: Gate,
     agent_id: AgentId | None = None,
@@ -97,32 +97,32 @@ async def set_webhook(
     confirm: ConfirmText = None,
 ) -> Outcome[Webhook]:
     """Set the project's webhook, or an agent's own; its new secret is shown only now. Replacing one needs confirm."""
-    return await gate.carry_out(deed, confirm, lambda: api.webhooks.set(url, agent_id, **deed.filled_in))
+    return await gate.carry_out(action, confirm, lambda: api.webhooks.set(url, agent_id, **action.resolved))
 
 
-async def removing(agent_id: str | None, api: Api) -> Deed:
+async def removing(agent_id: str | None, api: Api) -> Action:
     """Describe the end of a webhook."""
     whose, current = await _whose(agent_id, api), await api.webhooks.get(agent_id)
     if current is None:
         raise Refused(f"Nothing to delete: {whose} is not set.")
     after = "the project's webhook gets its events" if agent_id else "agents without their own lose their events"
-    return Deed(
+    return Action(
         f"Delete {whose} {current.url}. It cannot be undone; {after}.",
-        look_up="get_webhook",
-        proof=current.url,
-        clues={"agent_id": agent_id},
+        verify_with="get_webhook",
+        confirmation=current.url,
+        match_on={"agent_id": agent_id},
     )
 
 
 async def delete_webhook(
-    deed: Annotated[Deed, destroying("delete_webhook", removing)],
+    action: Annotated[Action, destroying("delete_webhook", removing)],
     api: Api,
     gate: Gate,
     agent_id: AgentId | None = None,
     confirm: ConfirmText = None,
 ) -> Outcome[Done]:
     """Delete a webhook for good."""
-    return await gate.carry_out(deed, confirm, lambda: api.webhooks.delete(agent_id))
+    return await gate.carry_out(action, confirm, lambda: api.webhooks.delete(agent_id))
 
 
 async def test_webhook(api: Api, agent_id: AgentId | None = None) -> WebhookTest:  # noqa: PT028 - it tests a webhook

@@ -1,4 +1,4 @@
-"""What is asked of the ledger before every deed; built once, as building a query takes longer than answering it."""
+"""What is asked of the ledger before every action; built once, as building a query takes longer than answering it."""
 
 import os
 import socket
@@ -9,71 +9,71 @@ from typing import Any
 import sqlalchemy as sa
 
 from agentphone_mcp.policy.ledger.records import MAY_HAVE_HAPPENED, Entry, Found, Intent
-from agentphone_mcp.policy.ledger.store import deeds
+from agentphone_mcp.policy.ledger.store import actions
 from agentphone_mcp.policy.limits import Cap, CapReached
 
 FOUND = "found by a look-up"
 FOUND_AND_TOLD = "found by a look-up, and told"
 
 # Spelled out, as SQLAlchemy writes an `in_` anew each time.
-_may_have_happened = sa.or_(*(deeds.c.outcome == outcome for outcome in MAY_HAVE_HAPPENED))
-_alike = sa.and_(deeds.c.account == sa.bindparam("account"), deeds.c.tool == sa.bindparam("tool"), _may_have_happened)
-_is_same = deeds.c.fingerprint == sa.bindparam("fingerprint")
-_has_subject = deeds.c.subject == sa.bindparam("subject")
-# The row of a question is older than the deed that it becomes, so that ids tell nothing of the order.
-_happened_at = sa.func.coalesce(deeds.c.settled_at, deeds.c.at)
+_may_have_happened = sa.or_(*(actions.c.outcome == outcome for outcome in MAY_HAVE_HAPPENED))
+_alike = sa.and_(actions.c.account == sa.bindparam("account"), actions.c.tool == sa.bindparam("tool"), _may_have_happened)
+_is_same = actions.c.fingerprint == sa.bindparam("fingerprint")
+_has_target = actions.c.target == sa.bindparam("target")
+# The row of a question is older than the action that it becomes, so that ids tell nothing of the order.
+_happened_at = sa.func.coalesce(actions.c.settled_at, actions.c.at)
 
 MAY_BLOCK: sa.Select[Any] = (
-    sa.select(deeds)
+    sa.select(actions)
     .where(
         _alike,
-        _is_same | _has_subject,
+        _is_same | _has_target,
         # A pending one that turns out to be lost is in doubt as well.
-        deeds.c.was_unknown | (deeds.c.outcome == "pending") | (_is_same & (_happened_at > sa.bindparam("since"))),
+        actions.c.was_unknown | (actions.c.outcome == "pending") | (_is_same & (_happened_at > sa.bindparam("since"))),
     )
-    .order_by(_is_same.desc(), _happened_at.desc(), deeds.c.id.desc())
+    .order_by(_is_same.desc(), _happened_at.desc(), actions.c.id.desc())
 )
-"""Those with the same arguments that are of late, and those with these or on the same subject that are under way, or
-are or were in doubt; the same first, the latest first. Takes account, tool, fingerprint, subject and since."""
+"""Those with the same arguments that are of late, and those with these or with the same target that are under way, or
+are or were in doubt; the same first, the latest first. Takes account, tool, fingerprint, target and since."""
 
-REPEATS: "sa.Select[Any, Any, Any]" = sa.select(deeds.c.id, deeds.c.at, deeds.c.fingerprint).where(
-    _alike, _is_same | _has_subject, deeds.c.repeated
+REPEATS: "sa.Select[Any, Any, Any]" = sa.select(actions.c.id, actions.c.at, actions.c.fingerprint).where(
+    _alike, _is_same | _has_target, actions.c.repeated
 )
-"""Those that were wanted although the like was done or in doubt; takes account, tool, fingerprint and subject."""
+"""Those that were wanted although the like was done or in doubt; takes account, tool, fingerprint and target."""
 
-OF_TOOL: sa.Select[Any] = sa.select(deeds).where(_alike)
+OF_TOOL: sa.Select[Any] = sa.select(actions).where(_alike)
 """Those that may have happened; takes account and tool."""
 
-TAKEN: sa.Select[Any] = sa.select(deeds).where(
-    _alike, sa.or_(deeds.c.reason == FOUND, deeds.c.reason == FOUND_AND_TOLD), deeds.c.id != sa.bindparam("row")
+TAKEN: sa.Select[Any] = sa.select(actions).where(
+    _alike, sa.or_(actions.c.reason == FOUND, actions.c.reason == FOUND_AND_TOLD), actions.c.id != sa.bindparam("row")
 )
 """The others of which a look-up said what came of them; takes account, tool and row."""
 
-WHOSE: "sa.Select[Any, Any]" = sa.select(deeds.c.account, deeds.c.tool).where(deeds.c.id == sa.bindparam("row"))
+WHOSE: "sa.Select[Any, Any]" = sa.select(actions.c.account, actions.c.tool).where(actions.c.id == sa.bindparam("row"))
 """Takes row."""
 
-WRITE = sa.insert(deeds)
+WRITE = sa.insert(actions)
 """Takes the columns of a row."""
 
-SETTLE = sa.update(deeds).where(deeds.c.id == sa.bindparam("row"))
+SETTLE = sa.update(actions).where(actions.c.id == sa.bindparam("row"))
 """Takes row, and the columns that change."""
 
 
 @cache
 def counted(cap: Cap, *, one_by_one: bool) -> "sa.Select[Any, Any]":
     """What counts against a cap: how many and how much, or each with its time; takes account, since and to_number."""
-    what = (deeds.c.at, deeds.c.cost)
-    summed = (sa.func.count().label("deeds"), sa.func.coalesce(sa.func.sum(deeds.c.cost), 0).label("cost"))
+    what = (actions.c.at, actions.c.cost)
+    summed = (sa.func.count().label("actions"), sa.func.coalesce(sa.func.sum(actions.c.cost), 0).label("cost"))
     query = sa.select(*(what if one_by_one else summed)).where(
-        deeds.c.account == sa.bindparam("account"),
-        deeds.c.at > sa.bindparam("since"),
+        actions.c.account == sa.bindparam("account"),
+        actions.c.at > sa.bindparam("since"),
         _may_have_happened,
     )
     if cap.tool:
-        query = query.where(deeds.c.tool == cap.tool)
+        query = query.where(actions.c.tool == cap.tool)
     if cap.for_one_number:
-        query = query.where(deeds.c.to_number == sa.bindparam("to_number"))
-    return query.order_by(deeds.c.at) if one_by_one else query
+        query = query.where(actions.c.to_number == sa.bindparam("to_number"))
+    return query.order_by(actions.c.at) if one_by_one else query
 
 
 def this_holder() -> str:
@@ -85,7 +85,7 @@ def is_gone(holder: str | None) -> bool:
     """Whether a process has certainly ended: it was one of this machine, and no process has its number now.
 
     Only a hint that saves waiting: where it cannot be told (another machine, Windows, a number in use again), the
-    deed's own time decides.
+    action's own time decides.
     """
     host, _, pid = (holder or "").rpartition(":")
     if os.name != "posix" or host != socket.gethostname() or not pid.isdecimal():
@@ -100,16 +100,16 @@ def is_gone(holder: str | None) -> bool:
 
 
 REPLAY_SECONDS = 600
-"""How long the same deed answers with the first one's outcome."""
+"""How long the same action answers with the first one's outcome."""
 _LOST_HOLDER = "the process that did it ended before the answer came"
 
 
 def earlier_than(intent: Intent, connection: sa.Connection, now: float, *, repeat: bool) -> Entry | None:
-    """The deed that this one would do again: the same one of late, or one of the same subject that is in doubt."""
+    """The action that this one would do again: the same one of late, or one with the same target that is in doubt."""
     if repeat and intent.is_repeatable:
         return None
     like: dict[str, Any] = {"account": intent.account, "tool": intent.tool}
-    like |= {"fingerprint": intent.fingerprint, "subject": intent.subject}
+    like |= {"fingerprint": intent.fingerprint, "target": intent.target}
     repeats = connection.execute(REPEATS, like).all()
     for row in connection.execute(MAY_BLOCK, like | {"since": now - REPLAY_SECONDS}).mappings().all():
         entry = entry_of(row, connection, now)
@@ -125,12 +125,12 @@ def earlier_than(intent: Intent, connection: sa.Connection, now: float, *, repea
 
 
 def cap_reached_by(intent: Intent, connection: sa.Connection, now: float, caps: Sequence[Cap]) -> CapReached | None:
-    """The first cap that one more deed would pass."""
+    """The first cap that one more action would pass."""
     for cap in caps:
         given: dict[str, Any] = {"account": intent.account, "since": now - cap.seconds}
         given |= {"to_number": intent.to_number} if cap.for_one_number else {}
         used = connection.execute(counted(cap, one_by_one=False), given).one()
-        if not cap.is_over(int(used.deeds), int(used.cost), intent.cost):
+        if not cap.is_over(int(used.actions), int(used.cost), intent.cost):
             continue
         rows = [(row.at, row.cost) for row in connection.execute(counted(cap, one_by_one=True), given)]
         return CapReached(cap, cap.frees_at(rows, intent.cost), int(used.cost))
@@ -138,10 +138,10 @@ def cap_reached_by(intent: Intent, connection: sa.Connection, now: float, caps: 
 
 
 def may_be_of_another(found: Found, doubt: Entry, connection: sa.Connection, now: float) -> bool:
-    """Whether what a look-up found for a deed has come, or may have come, of another one.
+    """Whether what a look-up found for an action has come, or may have come, of another one.
 
-    As every deed is written down before it is done, whatever was found is of one that stands here by now: it is claimed
-    by its id once that deed is settled, and until then it is anybody's who could have done it. Of two in doubt that are
+    As every action is written down before it is done, whatever was found is of one that stands here by now: it is claimed
+    by its id once that action is settled, and until then it is anybody's who could have done it. Of two in doubt that are
     the same either may have it.
     """
     for row in connection.execute(OF_TOOL, {"account": doubt.account, "tool": doubt.tool}).mappings().all():
@@ -158,11 +158,11 @@ def may_be_of_another(found: Found, doubt: Entry, connection: sa.Connection, now
     return False
 
 
-def take_back(ids: Mapping[str, str], connection: sa.Connection, deed: Mapping[str, Any]) -> None:
-    """Put in doubt again what a look-up took these ids for, as it is known now of which deed they came."""
-    for other in connection.execute(TAKEN, deed).mappings().all():
+def take_back(ids: Mapping[str, str], connection: sa.Connection, action: Mapping[str, Any]) -> None:
+    """Put in doubt again what a look-up took these ids for, as it is known now of which action they came."""
+    for other in connection.execute(TAKEN, action).mappings().all():
         if _share_an_id(ids, other["ids"]):
-            reason = f"what a look-up found came of row {deed['row']}"
+            reason = f"what a look-up found came of row {action['row']}"
             in_doubt = {"outcome": "unknown", "reason": reason, "ids": None, "result": None}
             connection.execute(SETTLE, in_doubt | {"row": other["id"]})
 
@@ -171,7 +171,7 @@ def entry_of(row: sa.RowMapping, connection: sa.Connection, now: float) -> Entry
     """Read a row; a pending one that is lost becomes unknown here and for good."""
     entry = seen(row, now)
     if entry.outcome != row["outcome"]:
-        doubted = sa.update(deeds).where(deeds.c.id == entry.id, deeds.c.outcome == "pending")
+        doubted = sa.update(actions).where(actions.c.id == entry.id, actions.c.outcome == "pending")
         connection.execute(doubted.values(outcome=entry.outcome, reason=entry.reason, was_unknown=True))
     return entry
 

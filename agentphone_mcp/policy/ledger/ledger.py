@@ -1,4 +1,4 @@
-"""Written before a deed and settled after it: the audit, the caps and the memory of what must not be done twice."""
+"""Written before an action and settled after it: the audit, the caps and the memory of what must not be done twice."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -23,7 +23,7 @@ from agentphone_mcp.policy.ledger.checks import (
     this_holder,
 )
 from agentphone_mcp.policy.ledger.records import LONGEST_WHAT, Entry, Found, Intent, Question, Settled
-from agentphone_mcp.policy.ledger.store import Store, deeds, lock
+from agentphone_mcp.policy.ledger.store import Store, actions, lock
 from agentphone_mcp.policy.limits import LONGEST_WINDOW, Cap, CapReached
 from agentphone_mcp.policy.pricing import cost_of_seconds
 
@@ -49,8 +49,8 @@ class Ledger:
         self._store.close()
 
     def try_out(self) -> None:
-        """Write a deed and take it back, to see that it can be done; a database may open well and be read-only."""
-        nothing = Intent(account="", tool="", fingerprint="", subject="", what="")
+        """Write an action and take it back, to see that it can be done; a database may open well and be read-only."""
+        nothing = Intent(account="", tool="", fingerprint="", target="", summary="")
         with self._store.transaction("settle") as connection:
             taken_back = connection.begin_nested()
             self._write(connection, nothing, {"outcome": "refused", "reason": None})
@@ -60,13 +60,13 @@ class Ledger:
         """Write down what is about to be done, or find what stands in its way.
 
         Args:
-            intent: the deed.
+            intent: the action.
             caps: the caps it meets.
             repeat: whether it is wanted although the same was done.
             within: seconds after which, unsettled, it counts as unknown.
 
         Returns:
-            the row to settle, or the earlier deed that this one repeats.
+            the row to settle, or the earlier action that this one repeats.
 
         Raises:
             CapReached: if it would be too much.
@@ -112,7 +112,7 @@ class Ledger:
         ids: Mapping[str, str] | None = None,
         result: Mapping[str, Any] | None = None,
     ) -> None:
-        """Write down what came of a deed; what a look-up took of it for another one is taken back."""
+        """Write down what came of an action; what a look-up took of it for another one is taken back."""
         settled: dict[str, Any] = {
             "outcome": outcome,
             "settled_at": self._clock(),
@@ -132,23 +132,23 @@ class Ledger:
         """Write down what a look-up found, unless somebody else settled it in the meantime.
 
         Returns:
-            whether it is settled; it is not where what was found may have come of another deed.
+            whether it is settled; it is not where what was found may have come of another action.
         """
         settled = {"outcome": found.outcome, "settled_at": self._clock(), "was_unknown": True}
         settled |= {"ids": self._kept(found.ids), "result": self._kept(found.result), "reason": FOUND}
-        open_still = (deeds.c.id == entry.id) & deeds.c.outcome.in_(("pending", "unknown"))
+        open_still = (actions.c.id == entry.id) & actions.c.outcome.in_(("pending", "unknown"))
         with self._store.transaction(entry.account) as connection:
             if may_be_of_another(found, entry, connection, self._clock()):
                 return False
-            connection.execute(sa.update(deeds).where(open_still).values(settled))
+            connection.execute(sa.update(actions).where(open_still).values(settled))
         return True
 
     def tell(self, entry: Entry) -> None:
         """Write down that somebody was told of what a look-up found; from now on it is as if it had just been done."""
         told = {"settled_at": self._clock(), "reason": FOUND_AND_TOLD}
-        untold = (deeds.c.id == entry.id) & (deeds.c.reason == FOUND)
+        untold = (actions.c.id == entry.id) & (actions.c.reason == FOUND)
         with self._store.transaction(entry.account) as connection:
-            connection.execute(sa.update(deeds).where(untold).values(told))
+            connection.execute(sa.update(actions).where(untold).values(told))
 
     def settle_seconds(self, entry: Entry, seconds: float | None, *, is_over: bool = True) -> None:
         """Write down what a call cost in the end, or costs at least so far; without seconds its estimate stands."""
@@ -165,7 +165,7 @@ class Ledger:
             self._write(connection, intent, state)
 
     def close_question(self, question: int, reason: str) -> None:
-        """Write down what became of an answer that had no deed of its own."""
+        """Write down what became of an answer that had no action of its own."""
         with self._store.transaction("settle") as connection:
             if _is_open(connection, question):
                 connection.execute(SETTLE, {"row": question, "reason": reason})
@@ -176,61 +176,61 @@ class Ledger:
         state = {"outcome": "refused", "reason": NOBODY_ANSWERED, "repeated": repeat, "approved_by": intent.approved_by}
         with self._store.transaction(intent.account) as connection:
             row = self._write(connection, intent, state)
-        return Question(row, _bounded(intent.what), intent.essence, self._clock(), is_again=repeat)
+        return Question(row, _bounded(intent.summary), intent.preview_hash, self._clock(), is_again=repeat)
 
     def asked(self, intent: Intent) -> Question | None:
-        """The latest question about this deed that nobody has answered."""
+        """The latest question about this action that nobody has answered."""
         query = _of(intent).where(
-            deeds.c.fingerprint == intent.fingerprint,
-            deeds.c.outcome == "refused",
-            deeds.c.reason == NOBODY_ANSWERED,
+            actions.c.fingerprint == intent.fingerprint,
+            actions.c.outcome == "refused",
+            actions.c.reason == NOBODY_ANSWERED,
         )
         with self._store.transaction(intent.account) as connection:
             row = connection.execute(query.limit(1)).mappings().first()
-        return Question(row["id"], row["what"], row["essence"], row["at"], row["repeated"]) if row else None
+        return Question(row["id"], row["summary"], row["preview_hash"], row["at"], row["repeated"]) if row else None
 
     def doubts(self, account: str) -> list[Entry]:
-        """The deeds of an account of which nobody knows whether they happened, oldest first.
+        """The actions of an account of which nobody knows whether they happened, oldest first.
 
         Those whose process ended meanwhile become unknown here.
         """
-        unsettled = sa.select(deeds).where(deeds.c.account == account, deeds.c.outcome.in_(("pending", "unknown")))
+        unsettled = sa.select(actions).where(actions.c.account == account, actions.c.outcome.in_(("pending", "unknown")))
         with self._store.transaction(account) as connection:
-            rows = connection.execute(unsettled.order_by(deeds.c.id)).mappings().all()
+            rows = connection.execute(unsettled.order_by(actions.c.id)).mappings().all()
             found = [entry_of(row, connection, self._clock()) for row in rows]
         return [entry for entry in found if entry.outcome == "unknown"]
 
     def has_pending(self, account: str) -> bool:
-        """Whether a deed of an account is under way, here or elsewhere."""
-        pending = sa.select(deeds.c.id).where(deeds.c.account == account, deeds.c.outcome == "pending")
+        """Whether an action of an account is under way, here or elsewhere."""
+        pending = sa.select(actions.c.id).where(actions.c.account == account, actions.c.outcome == "pending")
         with self._store.transaction(account) as connection:
             return connection.execute(pending.limit(1)).first() is not None
 
     def estimates(self, account: str) -> list[Entry]:
-        """The deeds of late whose cost is still an estimate; no cap looks further back."""
-        query = sa.select(deeds).where(
-            deeds.c.account == account,
-            deeds.c.outcome == "done",
-            deeds.c.minute_cost.is_not(None),
-            deeds.c.at > self._clock() - LONGEST_WINDOW,
+        """The actions of late whose cost is still an estimate; no cap looks further back."""
+        query = sa.select(actions).where(
+            actions.c.account == account,
+            actions.c.outcome == "done",
+            actions.c.minute_cost.is_not(None),
+            actions.c.at > self._clock() - LONGEST_WINDOW,
         )
         return self._read(account, query)
 
     def claimed(self, account: str, tool: str) -> frozenset[str]:
-        """The ids of what is known to have come of other deeds."""
-        query = sa.select(deeds).where(deeds.c.account == account, deeds.c.tool == tool, deeds.c.outcome == "done")
+        """The ids of what is known to have come of other actions."""
+        query = sa.select(actions).where(actions.c.account == account, actions.c.tool == tool, actions.c.outcome == "done")
         return frozenset(one for entry in self._read(account, query) for one in (entry.ids or {}).values())
 
     def entries(self, since: float = 0) -> list[Entry]:
-        """Every deed of every account since a time, oldest first."""
-        return self._read("settle", sa.select(deeds).where(deeds.c.at >= since).order_by(deeds.c.id))
+        """Every action of every account since a time, oldest first."""
+        return self._read("settle", sa.select(actions).where(actions.c.at >= since).order_by(actions.c.id))
 
     def _read(self, account: str, query: sa.Select[Any]) -> list[Entry]:
         with self._store.transaction(account) as connection:
             return [seen(row, self._clock()) for row in connection.execute(query).mappings().all()]
 
     def _write(self, connection: sa.Connection, intent: Intent, state: Mapping[str, Any]) -> int:
-        """Write a deed: into the row of the question that was asked about it, where that is still open."""
+        """Write an action: into the row of the question that was asked about it, where that is still open."""
         if intent.question is not None and _is_open(connection, intent.question):
             connection.execute(SETTLE, dict(state) | {"row": intent.question})
             return intent.question
@@ -239,21 +239,21 @@ class Ledger:
             "account": intent.account,
             "tool": intent.tool,
             "fingerprint": intent.fingerprint,
-            "essence": intent.essence,
-            "subject": intent.subject,
+            "preview_hash": intent.preview_hash,
+            "target": intent.target,
             "to_number": intent.to_number,
-            "what": _bounded(intent.what),
+            "summary": _bounded(intent.summary),
             "cost": intent.cost,
             "minute_cost": intent.minute_cost,
             "was_unknown": False,
             "repeated": False,
-            "clues": self._kept(intent.clues),
+            "match_on": self._kept(intent.match_on),
         }
         inserted = connection.execute(WRITE, row | dict(state)).inserted_primary_key
         return int(inserted[0]) if inserted else 0
 
     def _without_secrets(self, intent: Intent) -> Intent:
-        said = {"what": self._cut(intent.what), "subject": self._cut(intent.subject)}
+        said = {"summary": self._cut(intent.summary), "target": self._cut(intent.target)}
         return replace(intent, **said, approved_by=intent.approved_by and self._cut(intent.approved_by))
 
     def _kept(self, value: Any) -> Any:
@@ -267,14 +267,14 @@ class Ledger:
 
 def _is_open(connection: sa.Connection, question: int) -> bool:
     """Whether nobody has answered a question yet."""
-    unanswered = (deeds.c.id == question) & (deeds.c.outcome == "refused") & (deeds.c.reason == NOBODY_ANSWERED)
-    return connection.execute(sa.select(deeds.c.id).where(unanswered)).first() is not None
+    unanswered = (actions.c.id == question) & (actions.c.outcome == "refused") & (actions.c.reason == NOBODY_ANSWERED)
+    return connection.execute(sa.select(actions.c.id).where(unanswered)).first() is not None
 
 
 def _of(intent: Intent) -> sa.Select[Any]:
-    """The deeds of the same account and tool, latest first."""
-    mine = (deeds.c.account == intent.account) & (deeds.c.tool == intent.tool)
-    return sa.select(deeds).where(mine).order_by(deeds.c.id.desc())
+    """The actions of the same account and tool, latest first."""
+    mine = (actions.c.account == intent.account) & (actions.c.tool == intent.tool)
+    return sa.select(actions).where(mine).order_by(actions.c.id.desc())
 
 
 def _bounded(what: str) -> str:

@@ -7,25 +7,25 @@ from typing import Any, Literal
 Settled = Literal["done", "failed", "unknown", "refused"]
 LedgerOutcome = Literal["pending", "done", "failed", "unknown", "refused"]
 LONGEST_WHAT = 20_000
-"""Characters of a deed that are kept, and shown to the person who is asked."""
+"""Characters of an action that are kept, and shown to the person who is asked."""
 MAY_HAVE_HAPPENED = ("pending", "done", "unknown")
 
 
 @dataclass(frozen=True)
 class Intent:
-    """A deed as the ledger keeps it, before anything is done.
+    """An action as the ledger keeps it, before anything is done.
 
     Attributes:
         account: a hash of the key.
         tool: the tool that does it.
         fingerprint: the same for the same arguments.
-        subject: what an unknown outcome blocks.
-        what: the deed in a sentence.
+        target: what an unknown outcome blocks.
+        what: the action in a sentence.
         cost: millionths of a dollar.
         minute_cost: set where the cost is an estimate, to be settled by the seconds.
         to_number: whom it reaches, in E.164.
-        clues: by what a look-up finds it.
-        essence: a hash of what a person would read of it, but for the clock.
+        match_on: what a look-up finds it by.
+        preview_hash: a hash of what a person would read of it, but for the clock.
         is_repeatable: whether the same can be done twice; what is destroyed is gone.
         approved_by: the host that passed the yes on.
         approved_how: `confirm`, or `person` where the host asked.
@@ -35,13 +35,13 @@ class Intent:
     account: str
     tool: str
     fingerprint: str
-    subject: str
-    what: str
+    target: str
+    summary: str
     cost: int = 0
     minute_cost: int | None = None
     to_number: str | None = None
-    clues: Mapping[str, str | None] | None = None
-    essence: str = ""
+    match_on: Mapping[str, str | None] | None = None
+    preview_hash: str = ""
     is_repeatable: bool = True
     approved_by: str | None = None
     approved_how: str | None = None
@@ -50,13 +50,13 @@ class Intent:
 
 @dataclass(frozen=True)
 class Found:
-    """What a look-up made of a deed whose answer was lost.
+    """What a look-up made of an action whose answer was lost.
 
     Attributes:
         outcome: whether it happened.
         ids: of what came of it.
         result: what the API shows of that.
-        may_be_of: whether it could have come of another deed as well.
+        may_be_of: whether it could have come of another action as well.
     """
 
     outcome: Literal["done", "failed"]
@@ -75,11 +75,11 @@ class Length:
 
 @dataclass(frozen=True)
 class Question:
-    """What a person was asked, the essence of the deed as it was then, when, and whether it was done before."""
+    """What a person was asked, the hash of the preview as it was then, when, and whether it was done before."""
 
     id: int
     text: str
-    essence: str
+    preview_hash: str
     at: float
     is_again: bool = False
 
@@ -98,7 +98,7 @@ class Entry:
     settled_at: float | None
     account: str
     tool: str
-    what: str
+    summary: str
     to_number: str | None
     cost: int
     minute_cost: int | None
@@ -106,7 +106,7 @@ class Entry:
     reason: str | None
     ids: Mapping[str, str] | None
     result: Mapping[str, Any] | None
-    clues: Mapping[str, str | None] | None
+    match_on: Mapping[str, str | None] | None
     approved_by: str | None
     approved_how: str | None
     fingerprint: str

@@ -41,23 +41,23 @@ class Words(sa.TypeDecorator[str]):
 
 
 metadata = sa.MetaData()
-deeds = sa.Table(
-    "deeds",
+actions = sa.Table(
+    "actions",
     metadata,
     sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
     sa.Column("at", sa.Double, nullable=False, comment="when it was asked for, in seconds since the epoch"),
     sa.Column("settled_at", sa.Double),
-    sa.Column("doubtful_after", sa.Double, comment="when a pending deed counts as unknown"),
+    sa.Column("doubtful_after", sa.Double, comment="when a pending action counts as unknown"),
     sa.Column("holder", sa.String(255), comment="the host and process that does it"),
     sa.Column("account", sa.String(64), nullable=False, comment="a hash of the key"),
     sa.Column("tool", sa.String(64), nullable=False),
     sa.Column("fingerprint", sa.String(64), nullable=False, comment="a hash of the tool and its arguments"),
     sa.Column(
-        "essence", sa.String(64), nullable=False, comment="a hash of what a person would read, but for the clock"
+        "preview_hash", sa.String(64), nullable=False, comment="a hash of what a person would read, but for the clock"
     ),
-    sa.Column("subject", Words, nullable=False, comment="what an unknown outcome blocks"),
+    sa.Column("target", Words, nullable=False, comment="what an unknown outcome blocks"),
     sa.Column("to_number", sa.String(32)),
-    sa.Column("what", Words, nullable=False),
+    sa.Column("summary", Words, nullable=False),
     sa.Column("cost", sa.BigInteger, nullable=False, comment="millionths of a dollar"),
     sa.Column("minute_cost", sa.BigInteger, comment="set while the cost is an estimate"),
     sa.Column("outcome", sa.String(16), nullable=False),
@@ -66,11 +66,11 @@ deeds = sa.Table(
     sa.Column("reason", Words),
     sa.Column("ids", sa.JSON(none_as_null=True)),
     sa.Column("result", sa.JSON(none_as_null=True)),
-    sa.Column("clues", sa.JSON(none_as_null=True)),
+    sa.Column("match_on", sa.JSON(none_as_null=True)),
     sa.Column("approved_by", Words),
     sa.Column("approved_how", sa.String(16)),
-    sa.Index("deeds_by_time", "account", "at"),
-    sa.Index("deeds_by_fingerprint", "account", "tool", "fingerprint"),
+    sa.Index("actions_by_time", "account", "at"),
+    sa.Index("actions_by_fingerprint", "account", "tool", "fingerprint"),
 )
 
 

@@ -80,15 +80,15 @@ class Script:
 
 
 def gist(prompt: str) -> str:
-    """What a system prompt wants done, as words that fit after "to": its first sentence that orders a deed.
+    """What a system prompt wants done, as words that fit after "to": its first sentence that orders an action.
 
-    What stands below a line that begins with === is rules and no deed.
+    What stands below a line that begins with === is rules and no action.
     """
     prompt = prompt.partition("\n===")[0]
     sentences = [sentence.strip() for sentence in re.split(r"(?<=[.!?])\s+|\n+", prompt) if sentence.strip()]
-    deeds = [sentence for sentence in sentences if not _MANNER.match(sentence)]
-    if deeds:
-        deed = deeds[0].rstrip(".!?")[:140]
-        return deed[0].lower() + deed[1:]
+    actions = [sentence for sentence in sentences if not _MANNER.match(sentence)]
+    if actions:
+        action = actions[0].rstrip(".!?")[:140]
+        return action[0].lower() + action[1:]
     persona = re.match(r"(?:you are|you're)\s+([^.!?,]+)", prompt.strip(), re.IGNORECASE)
     return f"talk to you as {persona[1].strip()[:120]}" if persona else "talk to you"

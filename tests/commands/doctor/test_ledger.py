@@ -18,7 +18,7 @@ WRITE_VERSION = 18
 
 @pytest.fixture
 def kept(state: Path) -> Path:
-    """The file of a ledger with a deed that is done and one in doubt."""
+    """The file of a ledger with an action that is done and one in doubt."""
     ledger = Ledger(str(state))
     for outcome in ("done", "unknown"):
         intent = Intent("a1", "place_call", outcome, outcome, f"Call {outcome}")
@@ -35,7 +35,7 @@ def kept(state: Path) -> Path:
 def rows(file: Path) -> list[tuple[Any, ...]]:
     """What is in a ledger, past all our own code."""
     with sqlite3.connect(file) as connection:
-        found = connection.execute("SELECT * FROM deeds").fetchall()
+        found = connection.execute("SELECT * FROM actions").fetchall()
     connection.close()
     return found
 
@@ -43,17 +43,17 @@ def rows(file: Path) -> list[tuple[Any, ...]]:
 def test_none_is_made(doctor: Any, api: Any, state: Path) -> None:
     """Where there is none yet, there is none afterwards."""
     found = doctor("--no-hosts").of("ledger")
-    assert (found["status"], found["said"]) == ("ok", f"none yet; the first deed makes it in {state}")
+    assert (found["status"], found["said"]) == ("ok", f"none yet; the first action makes it in {state}")
     assert not state.exists()
 
 
-def test_deeds_in_doubt_are_counted(doctor: Any, api: Any, kept: Path) -> None:
+def test_action_in_doubt_are_counted(doctor: Any, api: Any, kept: Path) -> None:
     """The command that shows them is named, and the rows stay as they are."""
     before = rows(kept)
     found = doctor("--no-hosts").warns_in("ledger")
-    assert "of 1 of 2 deeds nobody knows the outcome" in found["said"]
+    assert "of 1 of 2 actions nobody knows the outcome" in found["said"]
     assert "agentphone-mcp ledger" in found["remedy"]
-    assert found["facts"] == {"deeds": 2, "unknown": 1}
+    assert found["facts"] == {"actions": 2, "unknown": 1}
     assert rows(kept) == before
 
 
@@ -113,7 +113,7 @@ async def test_a_full_disk(state: Path) -> None:
 
 
 async def test_a_full_disk_hides_no_doubts(kept: Path) -> None:
-    """The deeds in doubt are another trouble."""
+    """The actions in doubt are another trouble."""
     doubts, full = await check_ledger(str(kept.parent), least_free=2**62)
     assert (doubts.status, full.status) == ("warning", "failure")
 
@@ -136,4 +136,4 @@ def test_a_database_that_is_not_there(doctor: Any, api: Any) -> None:
 def test_a_database_that_is_there(doctor: Any, api: Any, postgresql: Any) -> None:
     """It is opened and read."""
     found = doctor("--no-hosts", "--state", postgresql()).of("ledger")
-    assert (found["status"], found["facts"]) == ("ok", {"deeds": 0, "unknown": 0})
+    assert (found["status"], found["facts"]) == ("ok", {"actions": 0, "unknown": 0})

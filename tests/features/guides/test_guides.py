@@ -105,7 +105,7 @@ def test_no_block_stays_unrun() -> None:
 
 @each("arguments of a tool")
 async def test_a_tool_takes_the_arguments_that_are_shown(block: Block, connect: Any, sandbox: Sandbox) -> None:
-    """On a fresh sandbox; a deed is previewed, or done where the guide confirms it."""
+    """On a fresh sandbox; an action is previewed, or done where the guide confirms it."""
     wanted = json.loads(block.text)
     async with connect() as client:
         if block.label == "test_webhook":

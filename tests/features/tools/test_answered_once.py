@@ -144,7 +144,7 @@ async def test_a_yes_given_after_a_no_to_the_same_question_is_none(hosting, writ
         pytest.param(("delete_agent", {"agent_id": "agt_frontdesk", "confirm": "Front Desk"}), id="destruction"),
     ],
 )
-async def test_a_yes_to_one_deed_is_none_to_another(hosting, writes, other: Any) -> None:
+async def test_a_yes_to_one_action_is_none_to_another(hosting, writes, other: Any) -> None:
     """The state is sealed over the tool and its arguments."""
     async with hosting() as client:
         host = Host(client.session)
@@ -198,7 +198,7 @@ async def test_the_question_keeps_its_words_while_the_clock_goes_on(hosting, wri
     assert done.structured_content["status"] == "done"
     assert len(writes()) == 1
     [row] = ledger()
-    assert "local time Fri 12:00" in row.what
+    assert "local time Fri 12:00" in row.summary
 
 
 async def test_quiet_hours_that_began_since_the_question_hold(hosting, writes, a_clock, quiet_from_one) -> None:
@@ -228,7 +228,7 @@ async def test_an_answer_that_comes_too_late_is_refused(hosting, writes, ledger,
 
 
 async def test_a_yes_holds_for_the_words_that_were_read(hosting, sandbox, writes, ledger) -> None:
-    """What the agent would say was changed while the person was thinking: that is another deed."""
+    """What the agent would say was changed while the person was thinking: that is another action."""
     call = {"agent_id": "agt_frontdesk", "to_number": "+14155559999", "confirm": True}
     async with hosting() as client:
         host = Host(client.session)

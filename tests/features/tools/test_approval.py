@@ -71,7 +71,7 @@ async def test_a_yes_is_carried_out_once_and_says_whose_it_was(
     assert all(name in question for name in named), question
     [row] = ledger()
     assert (row.tool, row.outcome, row.approved_by, row.approved_how) == (tool, "done", "Test Host 4.2", "person")
-    assert question == f"Allow this (no. {row.id})? {row.what}"
+    assert question == f"Allow this (no. {row.id})? {row.summary}"
 
 
 NO = {"not-allowed": ("accept", {"allow": False}), "declined": ("decline", {})}
@@ -179,7 +179,7 @@ async def test_nobody_is_asked_for_what_would_not_be_done(assistant, sandbox, pe
 
 
 @ERAS
-async def test_two_yeses_are_two_deeds_only_with_repeat(assistant, writes, person, mode: str) -> None:
+async def test_two_yeses_are_two_action_only_with_repeat(assistant, writes, person, mode: str) -> None:
     """Whoever wants it twice is asked twice."""
     user = person()
     async with assistant(mode=mode, asks=user, needs_person=True) as ai:
@@ -191,7 +191,7 @@ async def test_two_yeses_are_two_deeds_only_with_repeat(assistant, writes, perso
 
 @ERAS
 async def test_a_no_can_be_followed_by_a_yes(assistant, writes, person, ledger, mode: str) -> None:
-    """A refusal is no memory of a deed."""
+    """A refusal is no memory of an action."""
     user = person("decline")
     async with assistant(mode=mode, asks=user, needs_person=True) as ai:
         await ai.refused("buy_number", **BUY)

@@ -124,14 +124,14 @@ async def test_a_bad_argument_is_refused_by_name(assistant, answering, tool, arg
     [
         pytest.param("list_agents", {"dry_run": True}, id="dry-run"),
         pytest.param("create_web_call", {"agent_id": "a", "dry_run": True, "confirm": True}, id="gated"),
-        pytest.param("release_number", {"number_id": "n", "deed": {"what": "x"}, "confirm": "+14155550100"}, id="deed"),
+        pytest.param("release_number", {"number_id": "n", "action": {"what": "x"}, "confirm": "+14155550100"}, id="action"),
         pytest.param("buy_number", {"api": {}, "gate": {}, "confirm": True}, id="api-and-gate"),
         pytest.param("create_agent", {"name": "X", "voiceMode": "hosted"}, id="camel-case"),
         pytest.param("account_overview", {"ctx": {}}, id="context"),
     ],
 )  # fmt: skip
 async def test_an_argument_no_tool_knows_is_never_dropped_in_silence(assistant, answering, tool, arguments) -> None:
-    """A `dry_run` that is ignored would be a deed."""
+    """A `dry_run` that is ignored would be an action."""
     recorder = answering({})
     async with assistant(recorder) as ai:
         assert "there is no such argument" in await ai.refused(tool, **arguments)

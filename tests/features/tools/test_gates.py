@@ -1,4 +1,4 @@
-"""The gate, over every tool that stands behind it: no yes, no deed."""
+"""The gate, over every tool that stands behind it: no yes, no action."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -198,7 +198,7 @@ async def test_true_destroys_nothing(assistant, sandbox, writes, gated: Gated) -
 
 
 @EACH
-async def test_a_confirmed_deed_still_cannot_dodge_its_checks(assistant, writes, gated: Gated) -> None:
+async def test_a_confirmed_action_still_cannot_dodge_its_checks(assistant, writes, gated: Gated) -> None:
     """An unknown id stops before the write."""
     if not (ids := [name for name in gated.arguments if name.endswith("_id")]):
         return

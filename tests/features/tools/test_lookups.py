@@ -1,4 +1,4 @@
-"""Whether a deed happened, by what the API shows now: found only where nothing else can be meant."""
+"""Whether an action happened, by what the API shows now: found only where nothing else can be meant."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -16,21 +16,21 @@ SAM, OTHER = "+14155559999", "+14155559998"
 NOBODY: frozenset[str] = frozenset()
 
 
-def entry(tool: str, to_number: str | None = None, ids: Any = None, **clues: str | None) -> Entry:
-    """A deed of this moment whose answer was lost."""
+def entry(tool: str, to_number: str | None = None, ids: Any = None, **match_on: str | None) -> Entry:
+    """An action of this moment whose answer was lost."""
     lost = {"outcome": "unknown", "reason": "timed out", "settled_at": None, "approved_by": None, "approved_how": None}
     return Entry(
         id=1,
         at=NOW.timestamp(),
         account="account",
         tool=tool,
-        what="A deed.",
+        summary="An action.",
         to_number=to_number,
         cost=0,
         minute_cost=None,
         ids=ids,
         result=None,
-        clues=clues,
+        match_on=match_on,
         fingerprint="f",
         **lost,
     )
@@ -60,11 +60,11 @@ EACH = pytest.mark.parametrize("tool", LOST)
 
 @pytest.fixture
 def looking(api_over, answering):
-    """Look up a deed in an API that lists these things, newest first."""
+    """Look up an action in an API that lists these things, newest first."""
 
-    async def looking(deed: Entry, *things: Any, claimed: frozenset[str] = NOBODY) -> Found | None:
+    async def looking(action: Entry, *things: Any, claimed: frozenset[str] = NOBODY) -> Found | None:
         async with api_over(answering({"data": things, "hasMore": False})) as api:
-            return await look_up(api, deed, claimed)
+            return await look_up(api, action, claimed)
 
     return looking
 
@@ -72,8 +72,8 @@ def looking(api_over, answering):
 @EACH
 async def test_what_is_there_is_found(looking, tool: str) -> None:
     """With its id, and among others."""
-    deed, thing = LOST[tool]
-    found = await looking(deed, thing | {"id": "newer", "agentId": "x", "to": "x", "phoneNumber": "x"}, thing)
+    action, thing = LOST[tool]
+    found = await looking(action, thing | {"id": "newer", "agentId": "x", "to": "x", "phoneNumber": "x"}, thing)
     assert found is not None
     assert (found.outcome, found.ids) == ("done", {"id": "it"})
     if tool != "create_web_call":
@@ -87,11 +87,11 @@ async def test_what_is_not_there_may_still_come(looking, tool: str) -> None:
 
 
 @EACH
-async def test_what_came_of_another_deed_came_not_of_this_one(looking, tool: str) -> None:
+async def test_what_came_of_another_action_came_not_of_this_one(looking, tool: str) -> None:
     """But there may be a second one beside it."""
-    deed, thing = LOST[tool]
-    assert await looking(deed, thing, claimed=frozenset({"it"})) is None
-    found = await looking(deed, thing, thing | {"id": "second"}, claimed=frozenset({"it"}))
+    action, thing = LOST[tool]
+    assert await looking(action, thing, claimed=frozenset({"it"})) is None
+    found = await looking(action, thing, thing | {"id": "second"}, claimed=frozenset({"it"}))
     assert found is not None
     assert found.ids == {"id": "second"}
 
@@ -114,10 +114,10 @@ async def test_what_came_of_another_deed_came_not_of_this_one(looking, tool: str
 )
 async def test_only_what_began_when_it_was_done_is_it(looking, tool: str, at: Any, is_it: bool) -> None:
     """Of what has no time it cannot be told."""
-    deed, thing = LOST[tool]
+    action, thing = LOST[tool]
     time = at.isoformat() if isinstance(at, datetime) else at
     dated = {name: (time if name in TIMES else value) for name, value in thing.items()}
-    assert (await looking(deed, dated) is not None) is is_it
+    assert (await looking(action, dated) is not None) is is_it
 
 
 @pytest.mark.parametrize(
@@ -138,8 +138,8 @@ async def test_only_what_began_when_it_was_done_is_it(looking, tool: str, at: An
 )
 async def test_what_is_only_like_it_is_not_it(looking, tool: str, differs: Any) -> None:
     """Another recipient, text, agent or place."""
-    deed, thing = LOST[tool]
-    assert await looking(deed, thing | differs) is None
+    action, thing = LOST[tool]
+    assert await looking(action, thing | differs) is None
 
 
 async def test_a_number_of_any_area_is_found(looking) -> None:
@@ -151,7 +151,7 @@ async def test_a_number_of_any_area_is_found(looking) -> None:
 
 async def test_a_number_on_a_later_page_is_found(api_over, answering) -> None:
     """An account may have more numbers than fit on one."""
-    deed, thing = LOST["buy_number"]
+    action, thing = LOST["buy_number"]
     old = thing | {"createdAt": "2020-01-01T00:00:00Z"}
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -160,31 +160,31 @@ async def test_a_number_on_a_later_page_is_found(api_over, answering) -> None:
         return httpx.Response(200, json={"data": rows, "hasMore": offset < 200})
 
     async with api_over(answering(answer)) as api:
-        found = await look_up(api, deed, NOBODY)
+        found = await look_up(api, action, NOBODY)
     assert found is not None
 
 
 @pytest.mark.parametrize(
     ("tool", "other", "may_be"),
     [
-        pytest.param("place_call", {"what": "Other words."}, True, id="call"),
+        pytest.param("place_call", {"summary": "Other words."}, True, id="call"),
         pytest.param("place_call", {"to_number": OTHER}, False, id="call-to-another"),
-        pytest.param("place_call", {"clues": {"agent_id": "agt_2"}}, False, id="call-of-another-agent"),
+        pytest.param("place_call", {"match_on": {"agent_id": "agt_2"}}, False, id="call-of-another-agent"),
         pytest.param("create_web_call", {}, True, id="web-call"),
-        pytest.param("create_web_call", {"clues": {"agent_id": "agt_2"}}, False, id="web-call-of-another-agent"),
+        pytest.param("create_web_call", {"match_on": {"agent_id": "agt_2"}}, False, id="web-call-of-another-agent"),
         pytest.param("send_message", {}, True, id="text"),
-        pytest.param("send_message", {"clues": {"body": digest("Hi!")}}, False, id="another-text"),
-        pytest.param("buy_number", {"clues": {"country": "US", "agent_id": "agt_2"}}, True, id="any"),
-        pytest.param("buy_number", {"clues": {"country": "US", "area_code": "415"}}, False, id="another-area"),
+        pytest.param("send_message", {"match_on": {"body": digest("Hi!")}}, False, id="another-text"),
+        pytest.param("buy_number", {"match_on": {"country": "US", "agent_id": "agt_2"}}, True, id="any"),
+        pytest.param("buy_number", {"match_on": {"country": "US", "area_code": "415"}}, False, id="another-area"),
         *(pytest.param(tool, {"at": NOW.timestamp() + 3_600}, False, id=f"{tool}-much-later") for tool in LOST),
     ],
 )
 async def test_what_is_found_tells_whose_it_may_be_as_well(looking, tool: str, other: Any, may_be: bool) -> None:
-    """Another deed under way may have done it."""
-    deed, thing = LOST[tool]
-    found = await looking(deed, thing)
+    """Another action under way may have done it."""
+    action, thing = LOST[tool]
+    found = await looking(action, thing)
     assert found is not None
-    assert found.may_be_of(replace(deed, id=2, **other)) is may_be
+    assert found.may_be_of(replace(action, id=2, **other)) is may_be
 
 
 GONE = {
@@ -228,21 +228,21 @@ NEW, OLD = "https://example.org/new", "https://example.com/old"
 )
 async def test_a_webhook_was_replaced_by_what_it_shows(api_over, answering, shown: Any, old_url, outcome: Any) -> None:
     """Its URL tells, or its secret where the URL stays; where that cannot tell, replacing it again does no harm."""
-    clues = {"url": digest(NEW), "old_url": digest(old_url), "old_secret": digest("s1")}
-    deed = entry("set_webhook", **clues, agent_id=None)
+    match_on = {"url": digest(NEW), "old_url": digest(old_url), "old_secret": digest("s1")}
+    action = entry("set_webhook", **match_on, agent_id=None)
     status, body = (200, {"id": "wh_1"} | shown) if shown else (404, {"detail": "none"})
     async with api_over(answering(body, status)) as api:
-        found = await look_up(api, deed, NOBODY)
+        found = await look_up(api, action, NOBODY)
     assert (found.outcome if found else None) == outcome
 
 
 @pytest.mark.parametrize("tool", [*LOST, *GONE, "set_webhook"])
 async def test_an_api_that_fails_tells_nothing(api_over, answering, tool: str) -> None:
     """Least of all that something is gone."""
-    deed = LOST[tool][0] if tool in LOST else GONE.get(tool, entry(tool, url=NEW, agent_id=None))
+    action = LOST[tool][0] if tool in LOST else GONE.get(tool, entry(tool, url=NEW, agent_id=None))
     async with api_over(answering({"detail": "oops"}, 500)) as api:
         with pytest.raises(ApiError):
-            await look_up(api, deed, NOBODY)
+            await look_up(api, action, NOBODY)
 
 
 async def test_a_tool_of_another_version_is_left_in_doubt(looking) -> None:

@@ -187,7 +187,7 @@ async def test_somebody_else_can_be_reached_meanwhile(assistant, writes, lose, t
 
 @EACH_TOLD_AGAIN
 async def test_the_same_within_ten_minutes_is_done_once(assistant, sandbox, writes, wait, tool: str) -> None:
-    """The first outcome is told again; later it is a deed of its own."""
+    """The first outcome is told again; later it is an action of its own."""
     sandbox.world.account.purse.balance = Decimal(1_000)
     arguments = SPENDING[tool][0]
     async with assistant() as ai:

@@ -167,7 +167,7 @@ def lived(steps: list[Step]) -> tuple[list[Told], Account, list[Entry]]:
 
 @settings(max_examples=25, deadline=None)
 @given(STEPS)
-def test_no_more_writes_than_confirmed_deeds(steps: list[Step]) -> None:
+def test_no_more_writes_than_confirmed_action(steps: list[Step]) -> None:
     """Each write belongs to one call with an exact yes, and each such call to one write at most."""
     told, account, _ = lived(steps)
     assert account.asked <= sum(one.step.is_confirmed for one in told)
@@ -179,15 +179,15 @@ def test_no_more_writes_than_confirmed_deeds(steps: list[Step]) -> None:
 
 @settings(max_examples=25, deadline=None)
 @given(STEPS)
-def test_the_same_deed_is_written_once_unless_it_is_to_be_repeated(steps: list[Step]) -> None:
+def test_the_same_action_is_written_once_unless_it_is_to_be_repeated(steps: list[Step]) -> None:
     """Also where its answer was lost; what the API refused, or never heard of, was not done."""
     told, account, _ = lived(steps)
     may_have_happened: Counter[str] = Counter()
     for one in told:
-        deed = repr((one.step.asked[0], sorted(one.step.asked[1].items())))
+        action = repr((one.step.asked[0], sorted(one.step.asked[1].items())))
         if one.writes and one.step.fault not in ("402", "429"):
-            assert one.step.repeat or not may_have_happened[deed], one
-            may_have_happened[deed] += 1
+            assert one.step.repeat or not may_have_happened[action], one
+            may_have_happened[action] += 1
     assert len(account.made) <= sum(may_have_happened.values())
 
 

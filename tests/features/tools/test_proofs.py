@@ -1,4 +1,4 @@
-"""What `confirm` must repeat, where a deed cannot be undone."""
+"""What `confirm` must repeat, where an action cannot be undone."""
 
 from typing import Any
 

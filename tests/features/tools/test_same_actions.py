@@ -1,4 +1,4 @@
-"""The same deed is the same however it is spelled, and what is told of it again is true and without secrets."""
+"""The same action is the same however it is spelled, and what is told of it again is true and without secrets."""
 
 import json
 from typing import Any
@@ -36,7 +36,7 @@ LATER, SAME_LATER = "2099-01-01T12:00:00Z", "2099-01-01T13:00:00+01:00"
         ),
     ],
 )
-async def test_another_spelling_is_the_same_deed(assistant, writes, tool: str, first: Any, spelled: Any) -> None:
+async def test_another_spelling_is_the_same_action(assistant, writes, tool: str, first: Any, spelled: Any) -> None:
     """It is not done again."""
     async with assistant() as ai:
         await ai.ask(tool, **first)
@@ -54,7 +54,7 @@ async def test_another_spelling_is_the_same_deed(assistant, writes, tool: str, f
         pytest.param("create_web_call", WEB, {"metadata": {"from": "site"}}, id="with-metadata"),
     ],
 )
-async def test_another_deed_is_another(assistant, writes, tool: str, first: Any, other: Any) -> None:
+async def test_another_action_is_another(assistant, writes, tool: str, first: Any, other: Any) -> None:
     """Whatever differs for whoever it reaches."""
     async with assistant() as ai:
         await ai.ask(tool, **first)

@@ -118,7 +118,7 @@ async def test_every_tool_says_in_a_sentence_what_it_does() -> None:
 
 
 async def test_every_hint_is_set_and_true() -> None:
-    """An unset one means the worst; a wrong one makes a host let a deed pass."""
+    """An unset one means the worst; a wrong one makes a host let an action pass."""
     reads = {name for names in READS.values() for name in names}
     for tool in await shown():
         hints = tool.annotations
@@ -144,9 +144,9 @@ async def test_schemas_carry_nothing_without_meaning() -> None:
 
 
 async def test_what_a_model_cannot_supply_is_not_in_a_schema() -> None:
-    """The API, the gate and the deed come from the server."""
+    """The API, the gate and the action come from the server."""
     for tool in await shown():
-        assert not {"api", "gate", "deed", "rates", "ctx"} & set(tool.input_schema.get("properties", {})), tool.name
+        assert not {"api", "gate", "action", "rates", "ctx"} & set(tool.input_schema.get("properties", {})), tool.name
 
 
 async def test_every_tool_declares_what_it_returns() -> None:

@@ -37,16 +37,16 @@ def test_an_unknown_outcome_blocks_its_subject_whatever_its_age(
     found = ledger.begin(intent(what))
     assert isinstance(found, Entry)
     assert (found.id, found.outcome, found.reason) == (row, "unknown", "timed out")
-    assert isinstance(ledger.begin(intent("Call Bob", subject="+14155550101")), int)
+    assert isinstance(ledger.begin(intent("Call Bob", target="+14155550101")), int)
 
 
 def test_a_doubt_is_not_hidden_by_what_was_done_beside_it(ledger: Any, intent: Intending) -> None:
     """Both were under way at once, and the answer of the older one was lost."""
-    lost = ledger.begin(intent("Buy one in 212", subject=""))
-    ledger.done(intent("Buy one in 415", subject=""))
+    lost = ledger.begin(intent("Buy one in 212", target=""))
+    ledger.done(intent("Buy one in 415", target=""))
     assert isinstance(lost, int)
     ledger.settle(lost, "unknown", reason="timed out")
-    found = ledger.begin(intent("Buy any", subject=""))
+    found = ledger.begin(intent("Buy any", target=""))
     assert isinstance(found, Entry)
     assert found.id == lost
 
@@ -87,7 +87,7 @@ def test_a_repeat_that_was_asked_about_before_the_doubt_does_not_release_it(
     assert found.id == lost
 
 
-def test_a_released_doubt_of_the_same_deed_blocks_it_no_more(ledger: Any, clock: Any, intent: Intending) -> None:
+def test_a_released_doubt_of_the_same_action_blocks_it_no_more(ledger: Any, clock: Any, intent: Intending) -> None:
     """Also when its own time is up only after it was repeated; and whatever a look-up finds later."""
     ledger.begin(intent())
     ledger.in_doubt(intent(), repeat=True)
@@ -121,7 +121,7 @@ def test_a_repeat_that_is_lost_itself_blocks_again(ledger: Any, intent: Intendin
 
 
 def test_a_doubt_that_a_look_up_settled_is_replayed_from_then_on(ledger: Any, clock: Any, intent: Intending) -> None:
-    """Also to other words of the same subject, until somebody was told, and ten minutes more."""
+    """Also to other words with the same target, until somebody was told, and ten minutes more."""
     ledger.in_doubt(intent())
     clock.now += DAY
     (doubt,) = ledger.doubts("a" * 16)
@@ -149,8 +149,8 @@ def test_a_doubt_that_was_settled_meanwhile_stays_as_it_is(ledger: Any, intent: 
     assert [(entry.outcome, entry.ids) for entry in ledger.entries()] == [("done", {"id": "call_1"})]
 
 
-def test_what_came_of_a_deed_is_found_for_no_other(ledger: Any, intent: Intending) -> None:
-    """Nor may it stay with the other when the deed is settled only after that."""
+def test_what_came_of_a_action_is_found_for_no_other(ledger: Any, intent: Intending) -> None:
+    """Nor may it stay with the other when the action is settled only after that."""
     ledger.in_doubt(intent())
     late = ledger.begin(intent(), repeat=True, within=-1)
     first, _ = ledger.doubts("a" * 16)
@@ -167,7 +167,7 @@ def test_what_came_of_a_deed_is_found_for_no_other(ledger: Any, intent: Intendin
 def test_a_settlement_waits_for_whoever_decides_what_was_found(
     ledger: Any, ledger_place: str, intent: Intending
 ) -> None:
-    """Otherwise neither would see what the other writes, and both deeds would have the same id."""
+    """Otherwise neither would see what the other writes, and both actions would have the same id."""
     row = ledger.begin(intent())
     settling = Thread(target=ledger.settle, args=(row, "done"), kwargs={"ids": {"id": "call_1"}})
     with closing(Store(ledger_place)) as elsewhere, elsewhere.transaction("a" * 16):
@@ -178,7 +178,7 @@ def test_a_settlement_waits_for_whoever_decides_what_was_found(
     assert [entry.outcome for entry in ledger.entries()] == ["done"]
 
 
-def test_a_deed_that_was_never_settled_is_in_doubt_in_the_end(ledger: Any, clock: Any, intent: Intending) -> None:
+def test_a_action_that_was_never_settled_is_in_doubt_in_the_end(ledger: Any, clock: Any, intent: Intending) -> None:
     """When no request can take that long any more; before, it is under way."""
     ledger.begin(intent(), within=180)
     clock.now += 180
@@ -190,7 +190,7 @@ def test_a_deed_that_was_never_settled_is_in_doubt_in_the_end(ledger: Any, clock
 
 
 @pytest.mark.skipif(os.name != "posix", reason="elsewhere its time decides")
-def test_a_deed_whose_process_ended_is_in_doubt_at_once(
+def test_a_action_whose_process_ended_is_in_doubt_at_once(
     ledger: Any, intent: Intending, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of a process on another machine nobody knows, so its time decides."""
@@ -206,7 +206,7 @@ def test_a_deed_whose_process_ended_is_in_doubt_at_once(
 def test_whoever_reads_the_ledger_changes_nothing(
     ledger: Any, intent: Intending, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A lost deed is shown as unknown, and stays for the server to settle."""
+    """A lost action is shown as unknown, and stays for the server to settle."""
     monkeypatch.setattr(ledger_module, "this_holder", lambda: f"{socket.gethostname()}:{an_ended_process()}")
     ledger.begin(intent())
     assert [entry.outcome for entry in ledger.entries()] == ["unknown"]
@@ -214,7 +214,7 @@ def test_whoever_reads_the_ledger_changes_nothing(
     assert [entry.outcome for entry in ledger.entries()] == ["pending"]
 
 
-def test_one_yes_is_one_deed(ledger: Any, clock: Any, intent: Intending) -> None:
+def test_one_yes_is_one_action(ledger: Any, clock: Any, intent: Intending) -> None:
     """Two processes come with the same answer of a person; the second learns what came of the first."""
     question = ledger.ask(intent())
     assert [entry.outcome for entry in ledger.entries()] == ["refused"]
@@ -229,7 +229,7 @@ def test_one_yes_is_one_deed(ledger: Any, clock: Any, intent: Intending) -> None
 
 
 def test_a_refusal_does_not_overwrite_what_the_same_yes_did(ledger: Any, intent: Intending) -> None:
-    """The row of a deed stays the row of that deed."""
+    """The row of an action stays the row of that action."""
     question = ledger.ask(intent())
     agreed = intent(question=question.id)
     ledger.begin(agreed)

@@ -10,7 +10,7 @@ from agentphone_mcp.policy.ledger.ledger import Ledger
 from agentphone_mcp.policy.ledger.location import IN_MEMORY
 from agentphone_mcp.policy.ledger.records import Intent
 
-TEXT = Intent(account="a" * 16, tool="send_message", fingerprint="f" * 64, subject="+14155559999", what="Text Ada")
+TEXT = Intent(account="a" * 16, tool="send_message", fingerprint="f" * 64, target="+14155559999", summary="Text Ada")
 
 
 async def test_reading_opens_no_ledger(connect: Any, state: Path) -> None:
@@ -34,9 +34,9 @@ async def test_a_ledger_in_memory_works_and_is_forgotten() -> None:
 
 
 def test_no_secret_is_written_down(tmp_path: Path) -> None:
-    """Neither in what is said of a deed, nor in why it was refused."""
+    """Neither in what is said of an action, nor in why it was refused."""
     books = Books(str(tmp_path), cut=lambda text: text.replace("whsec_1234", "[secret removed]"))
     ledger = books.open()
-    ledger.refuse(Intent(**vars(TEXT) | {"what": "Text whsec_1234"}), "the API said whsec_1234")
+    ledger.refuse(Intent(**vars(TEXT) | {"summary": "Text whsec_1234"}), "the API said whsec_1234")
     books.close()
     assert b"whsec_1234" not in (tmp_path / "ledger.sqlite3").read_bytes()

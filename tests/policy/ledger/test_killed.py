@@ -1,4 +1,4 @@
-"""A server that is killed in the middle of a deed leaves a doubt, and the next one settles it without spending."""
+"""A server that is killed in the middle of an action leaves a doubt, and the next one settles it without spending."""
 
 import asyncio
 import json
@@ -21,7 +21,7 @@ from tests.support import ROOT
 DYING = Path(__file__).with_name("dying.py")
 BUY = {"area_code": "415", "confirm": True}
 PATIENCE = 30
-POSIX = pytest.mark.skipif(os.name != "posix", reason="there is no such signal; a deed's own time decides there")
+POSIX = pytest.mark.skipif(os.name != "posix", reason="there is no such signal; an action's own time decides there")
 HANDSHAKE = {
     "jsonrpc": "2.0",
     "id": 1,
@@ -83,7 +83,7 @@ def killed(point: str, environment: dict[str, str]) -> None:
 
 @POSIX
 @pytest.mark.parametrize("point", ["before-the-answer", "before-the-ledger"])
-async def test_a_deed_that_happened_is_found_by_the_next_server(
+async def test_a_action_that_happened_is_found_by_the_next_server(
     connect: Connect, sandbox: Sandbox, environment: dict[str, str], point: str
 ) -> None:
     """It spends nothing to find out, and the same purchase is not made again."""
@@ -106,7 +106,7 @@ async def test_a_deed_that_happened_is_found_by_the_next_server(
 
 
 @POSIX
-async def test_a_deed_that_cannot_be_found_stays_in_doubt_until_somebody_decides(
+async def test_a_action_that_cannot_be_found_stays_in_doubt_until_somebody_decides(
     connect: Connect, sandbox: Sandbox, environment: dict[str, str]
 ) -> None:
     """That it is not there says little; the sentence names the look-up, and how to do it nevertheless."""

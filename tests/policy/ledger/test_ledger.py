@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from agentphone_mcp.policy.actions import Deed
+from agentphone_mcp.policy.actions import Action
 from agentphone_mcp.policy.ledger.ledger import Ledger
 from agentphone_mcp.policy.ledger.records import Entry, Intent
 
@@ -17,9 +17,9 @@ Intending = Callable[..., Intent]
 MINUTE, DAY = 60, 86_400
 
 
-def test_a_deed_is_written_before_it_is_done_and_settled_after(ledger: Any, clock: Any, intent: Intending) -> None:
+def test_a_action_is_written_before_it_is_done_and_settled_after(ledger: Any, clock: Any, intent: Intending) -> None:
     """With all that a person would want to know later."""
-    wanted = intent(cost=3_000_000, minute_cost=60, clues={"n": None}, approved_by="Host 1", approved_how="confirm")
+    wanted = intent(cost=3_000_000, minute_cost=60, match_on={"n": None}, approved_by="Host 1", approved_how="confirm")
     row = ledger.begin(wanted)
     (pending,) = ledger.entries()
     assert (pending.id, pending.outcome, pending.at, pending.settled_at) == (row, "pending", clock.now, None)
@@ -33,7 +33,7 @@ def test_a_deed_is_written_before_it_is_done_and_settled_after(ledger: Any, cloc
         ids={"id": "call_1"},
         result={"id": "call_1", "turns": [1.5, None, "é 👋"]},
     )
-    assert (entry.what, entry.cost, entry.minute_cost, entry.clues) == ("Call Ada", 3_000_000, 60, {"n": None})
+    assert (entry.summary, entry.cost, entry.minute_cost, entry.match_on) == ("Call Ada", 3_000_000, 60, {"n": None})
     assert (entry.approved_by, entry.approved_how, entry.to_number) == ("Host 1", "confirm", "+14155550100")
 
 
@@ -45,8 +45,8 @@ def test_a_ledger_remembers_when_it_is_opened_again(ledger: Any, ledger_place: s
     again.close()
 
 
-def test_the_same_deed_is_not_done_again_for_ten_minutes(ledger: Any, clock: Any, intent: Intending) -> None:
-    """Counted from when the first was done, not from when it was asked for; then it is a deed of its own."""
+def test_the_same_action_is_not_done_again_for_ten_minutes(ledger: Any, clock: Any, intent: Intending) -> None:
+    """Counted from when the first was done, not from when it was asked for; then it is an action of its own."""
     row = ledger.begin(intent())
     assert isinstance(row, int)
     clock.now += 3 * MINUTE
@@ -71,13 +71,13 @@ def test_what_is_asked_for_while_the_first_is_under_way_finds_it(ledger: Any, in
 @pytest.mark.parametrize(
     "other",
     [
-        pytest.param({"what": "Call Bob"}, id="arguments"),
+        pytest.param({"summary": "Call Bob"}, id="arguments"),
         pytest.param({"tool": "send_message"}, id="tool"),
         pytest.param({"account": "b" * 16}, id="account"),
     ],
 )
 @pytest.mark.parametrize("is_done", [True, False], ids=["done", "pending"])
-def test_another_deed_is_no_repetition(ledger: Any, intent: Intending, is_done: bool, other: dict[str, str]) -> None:
+def test_another_action_is_no_repetition(ledger: Any, intent: Intending, is_done: bool, other: dict[str, str]) -> None:
     """Also while the first is under way, and also to the same number."""
     (ledger.done if is_done else ledger.begin)(intent())
     assert isinstance(ledger.begin(intent(**other)), int)
@@ -104,7 +104,7 @@ def test_a_repeat_is_done_although_the_same_was_done(ledger: Any, intent: Intend
 def test_what_was_agreed_to_late_is_remembered_from_when_it_was_done(
     ledger: Any, clock: Any, intent: Intending
 ) -> None:
-    """The row of its question is older than that of the same deed, done while the person was thinking."""
+    """The row of its question is older than that of the same action, done while the person was thinking."""
     question = ledger.ask(intent(), repeat=True)
     ledger.done(intent())
     clock.now += 5 * MINUTE
@@ -151,10 +151,10 @@ def test_what_is_gone_is_gone_once(ledger: Any, intent: Intending) -> None:
     assert isinstance(ledger.begin(release), int)
 
 
-def test_the_order_of_arguments_makes_no_other_deed() -> None:
+def test_the_order_of_arguments_makes_no_other_action() -> None:
     """Nor does it matter where in an object they stand; another value or tool does."""
-    one = Deed("x", "list_calls", tool="place_call", arguments={"a": 1, "b": {"c": 2, "d": None}})
-    two = Deed("y", "list_calls", tool="place_call", arguments={"b": {"d": None, "c": 2}, "a": 1})
+    one = Action("x", "list_calls", tool="place_call", arguments={"a": 1, "b": {"c": 2, "d": None}})
+    two = Action("y", "list_calls", tool="place_call", arguments={"b": {"d": None, "c": 2}, "a": 1})
     assert one.fingerprint == two.fingerprint
     for other in ({"arguments": {"a": True, "b": {"c": 2, "d": None}}}, {"tool": "send_message"}, {"arguments": {}}):
         assert dataclasses.replace(one, **other).fingerprint != one.fingerprint
@@ -169,8 +169,8 @@ def test_the_order_of_arguments_makes_no_other_deed() -> None:
     ],
 )
 def test_odd_words_are_kept_and_found_again(ledger: Any, intent: Intending, words: str) -> None:
-    """A person's name or an error's text stops neither the deed nor its settlement."""
-    odd = intent(words, fingerprint="f", subject=words, approved_by=words)
+    """A person's name or an error's text stops neither the action nor its settlement."""
+    odd = intent(words, fingerprint="f", target=words, approved_by=words)
     row = ledger.begin(odd)
     assert isinstance(row, int)
     ledger.settle(row, "unknown", reason=words, result={"said": words})
@@ -183,8 +183,8 @@ def test_endless_words_are_cut_and_say_so(ledger: Any, intent: Intending) -> Non
     """What is kept is a description, not an archive."""
     ledger.done(intent("x" * 25_000, fingerprint="f"))
     (entry,) = ledger.entries()
-    assert len(entry.what) < 20_100
-    assert entry.what.endswith("(cut here)")
+    assert len(entry.summary) < 20_100
+    assert entry.summary.endswith("(cut here)")
 
 
 def test_a_call_is_settled_by_its_seconds(ledger: Any, intent: Intending) -> None:
@@ -196,7 +196,7 @@ def test_a_call_is_settled_by_its_seconds(ledger: Any, intent: Intending) -> Non
     assert ledger.estimates("a" * 16) == []
 
 
-def test_what_came_of_one_deed_is_claimed(ledger: Any, intent: Intending) -> None:
+def test_what_came_of_one_action_is_claimed(ledger: Any, intent: Intending) -> None:
     """So that no look-up takes it for another one's; of the same account and tool."""
     first = ledger.done(intent("one"))
     ledger.done(intent("two", account="b" * 16))
@@ -221,7 +221,7 @@ STEPS = st.lists(
 def test_nothing_is_done_twice_or_forgotten_by_any_order_of_steps(
     sqlite_ledger: Any, clock: Any, intent: Intending, steps: list[tuple[str, Any, bool, int]]
 ) -> None:
-    """Without `repeat` nothing passes a doubt, the same deed under way, or one done of late; each row stays."""
+    """Without `repeat` nothing passes a doubt, the same action under way, or one done of late; each row stays."""
     account = f"account {next(ACCOUNTS)}"
     happened: list[tuple[str, str, float, bool]] = []
     written: list[str] = []

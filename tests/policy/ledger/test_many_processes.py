@@ -1,4 +1,4 @@
-"""Many processes of one user, at the same instant: one deed is done once, and a cap holds for all of them."""
+"""Many processes of one user, at the same instant: one action is done once, and a cap holds for all of them."""
 
 import json
 import os
@@ -24,7 +24,7 @@ PATIENCE = 120
 
 
 class Crowd:
-    """Processes that have everything imported and wait for their deeds."""
+    """Processes that have everything imported and wait for their actions."""
 
     def __init__(self) -> None:
         environment = os.environ | {"PYTHONPATH": str(ROOT)}
@@ -41,7 +41,7 @@ class Crowd:
         self._within_patience(lambda: self._hear("started"))
 
     def do(self, jobs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Give each process its deed, let all of them begin at once, and gather every answer."""
+        """Give each process its action, let all of them begin at once, and gather every answer."""
         return self._within_patience(lambda: self._do(jobs))
 
     def leave(self) -> None:
@@ -122,10 +122,10 @@ def outcomes(place: str, account: str = "one") -> Counter[str]:
     return counted
 
 
-def job(sandbox: Sandbox, place: str, limits: str, deed: str, account: str = "one", **arguments: str) -> dict[str, Any]:
+def job(sandbox: Sandbox, place: str, limits: str, action: str, account: str = "one", **arguments: str) -> dict[str, Any]:
     """What one process is told."""
     told = {"url": sandbox.url, "key": sandbox.key, "state": place, "account": account, "limits": limits}
-    return told | {"deed": deed, "arguments": arguments}
+    return told | {"action": action, "arguments": arguments}
 
 
 @BOTH

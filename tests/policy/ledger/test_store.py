@@ -78,7 +78,7 @@ def test_a_ledger_that_others_could_read_is_closed_to_them(
 
 def test_a_ledger_can_be_named_as_a_file(tmp_path: Path, intent: Callable[..., Intent]) -> None:
     """By a URL; the folder for it is made."""
-    file = tmp_path / "new" / "deeds.db"
+    file = tmp_path / "new" / "actions.db"
     ledger = Ledger(f"sqlite:///{file}")
     ledger.refuse(intent(), "no")
     ledger.close()
@@ -108,7 +108,7 @@ def another_database(folder: Path) -> str:
     """A database with a table of the same name that is none of ours."""
     folder.mkdir()
     with closing(sqlite3.connect(folder / LEDGER_FILE)) as made:
-        made.execute("CREATE TABLE deeds (id INTEGER)")
+        made.execute("CREATE TABLE actions (id INTEGER)")
     return str(folder)
 
 
@@ -223,7 +223,7 @@ async def test_what_was_done_is_told_although_the_ledger_broke_meanwhile(
     async with connect() as client:
         await client.call_tool("buy_number", {})
         with closing(sqlite3.connect(state / LEDGER_FILE, isolation_level=None)) as other:
-            other.execute("CREATE TRIGGER broken BEFORE UPDATE ON deeds BEGIN SELECT RAISE(ABORT, 'disk full'); END")
+            other.execute("CREATE TRIGGER broken BEFORE UPDATE ON actions BEGIN SELECT RAISE(ABORT, 'disk full'); END")
             told = await client.call_tool("buy_number", {"confirm": True})
             assert told.structured_content["status"] == "done"
     assert sum(request.method == "POST" for request in sandbox.requests) == 1

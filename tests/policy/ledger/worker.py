@@ -1,4 +1,4 @@
-"""One process of many: reads a deed and then a word from stdin, carries the deed out, and says what came of it."""
+"""One process of many: reads an action and then a word from stdin, carries the action out, and says what came of it."""
 
 import asyncio
 import json
@@ -11,7 +11,7 @@ from agentphone_mcp.api.api_key import ApiKey
 from agentphone_mcp.api.client import ApiClient
 from agentphone_mcp.api.errors import ApiError
 from agentphone_mcp.features.tools.lookups import length_of, look_up
-from agentphone_mcp.policy.actions import Deed
+from agentphone_mcp.policy.actions import Action
 from agentphone_mcp.policy.destinations import Destinations
 from agentphone_mcp.policy.errors import Refused
 from agentphone_mcp.policy.gate import Gate
@@ -22,28 +22,28 @@ from agentphone_mcp.policy.reconciliation import Settler
 from agentphone_mcp.policy.rules import Rules
 
 
-def buying(api: ApiClient, arguments: dict[str, Any]) -> tuple[Deed, Any]:
+def buying(api: ApiClient, arguments: dict[str, Any]) -> tuple[Action, Any]:
     """A purchase and its write."""
-    deed = Deed("Buy", "list_numbers", tool="buy_number", arguments=arguments, cost=Cost.of(3))
-    return deed, lambda: api.numbers.buy("US", external_id=arguments["external_id"])
+    action = Action("Buy", "list_numbers", tool="buy_number", arguments=arguments, cost=Cost.of(3))
+    return action, lambda: api.numbers.buy("US", external_id=arguments["external_id"])
 
 
-def calling(api: ApiClient, arguments: dict[str, Any]) -> tuple[Deed, Any]:
+def calling(api: ApiClient, arguments: dict[str, Any]) -> tuple[Action, Any]:
     """A call and its write."""
     number = arguments["to_number"]
-    deed = Deed("Call", "list_calls", tool="place_call", arguments=arguments, to_number=number, cost=Cost.of_call(0.22))
-    return deed, lambda: api.calls.place("agt_frontdesk", number, system_prompt=arguments["prompt"])
+    action = Action("Call", "list_calls", tool="place_call", arguments=arguments, to_number=number, cost=Cost.of_call(0.22))
+    return action, lambda: api.calls.place("agt_frontdesk", number, system_prompt=arguments["prompt"])
 
 
 async def carry_out(job: dict[str, Any], api: ApiClient, books: Books) -> dict[str, Any]:
     """Get everything ready, wait for the word, and then do it."""
     settler = Settler(job["account"], books, partial(look_up, api), partial(length_of, api))
     gate = Gate(Rules(Limits.parse(job["limits"]), Destinations()), settler)
-    deed, write = (buying if job["deed"] == "buy" else calling)(api, job["arguments"])
+    action, write = (buying if job["action"] == "buy" else calling)(api, job["arguments"])
     say("ready")
     sys.stdin.readline()
     try:
-        told = await gate.carry_out(deed, True, write)
+        told = await gate.carry_out(action, True, write)
     except (Refused, ApiError) as no:
         return {"refused": str(no)}
     return told.model_dump(mode="json")

@@ -117,7 +117,7 @@ async def test_what_an_answer_tells_is_on_disk_before_it(file: Path) -> None:
     assert saved["status"] == "completed"
 
 
-async def test_a_lost_answer_leaves_its_deed(file: Path) -> None:
+async def test_a_lost_answer_leaves_its_action(file: Path) -> None:
     """Dropped after the work was done, the work is on disk."""
     async with living(file, faults=["POST /v1/agents drop-after"]) as (_, api):
         with pytest.raises(httpx.RemoteProtocolError):
