@@ -125,7 +125,7 @@ async def update_agent(
     return SavedAgent(agent=await api.agents.update(agent_id, fields))
 
 
-async def deleting(agent_id: str, api: Api) -> Action:
+async def describe_agent_deletion(agent_id: str, api: Api) -> Action:
     """Describe the end of an agent."""
     agent = await api.agents.get(agent_id)
     numbers = ", ".join((await numbers_of(api, agent)).values()) or "none"
@@ -139,7 +139,7 @@ async def deleting(agent_id: str, api: Api) -> Action:
 
 async def delete_agent(
     agent_id: AgentId,
-    action: Annotated[Action, destroying("delete_agent", deleting)],
+    action: Annotated[Action, destroying("delete_agent", describe_agent_deletion)],
     api: Api,
     gate: Gate,
     confirm: ConfirmText = None,

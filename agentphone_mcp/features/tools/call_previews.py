@@ -13,7 +13,7 @@ from agentphone_mcp.policy.pricing import Cost, per_minute
 from agentphone_mcp.policy.rules import Rules as RuleBook
 
 
-async def placing(
+async def describe_call(
     agent_id: str,
     to_number: str,
     prompt: str | None,
@@ -60,7 +60,7 @@ async def placing(
     )
 
 
-async def opening_web_call(
+async def describe_web_call(
     agent_id: str,
     metadata: dict[str, Any] | None,
     variables: dict[str, str] | None,

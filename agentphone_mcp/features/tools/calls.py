@@ -27,7 +27,7 @@ from agentphone_mcp.features.presentation.lists import (
 )
 from agentphone_mcp.features.presentation.schemas import Linked
 from agentphone_mcp.features.tools.approval import spending
-from agentphone_mcp.features.tools.call_previews import opening_web_call, placing
+from agentphone_mcp.features.tools.call_previews import describe_web_call, describe_call
 from agentphone_mcp.features.tools.declaration import reads, spends, updates
 from agentphone_mcp.features.tools.parameters import (
     AfterTurn,
@@ -138,7 +138,7 @@ async def place_call(
     agent_id: AgentId,
     to_number: Phone,
     started: Started,
-    action: Annotated[Action, spending("place_call", placing)],
+    action: Annotated[Action, spending("place_call", describe_call)],
     api: Api,
     gate: Gate,
     ctx: Context,
@@ -226,7 +226,7 @@ async def end_call(call_id: CallId, api: Api) -> Done:
 
 async def create_web_call(
     agent_id: AgentId,
-    action: Annotated[Action, spending("create_web_call", opening_web_call)],
+    action: Annotated[Action, spending("create_web_call", describe_web_call)],
     api: Api,
     gate: Gate,
     metadata: dict[str, Any] | None = None,

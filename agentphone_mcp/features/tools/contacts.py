@@ -46,7 +46,7 @@ async def save_contact(
     return await api.contacts.create(name, phone_number, email=email, notes=notes)
 
 
-async def erasing(contact_id: str, api: Api) -> Action:
+async def describe_contact_deletion(contact_id: str, api: Api) -> Action:
     """Describe the end of a contact."""
     contact = await api.contacts.get(contact_id)
     return Action(
@@ -59,7 +59,7 @@ async def erasing(contact_id: str, api: Api) -> Action:
 
 async def delete_contact(
     contact_id: ContactId,
-    action: Annotated[Action, destroying("delete_contact", erasing)],
+    action: Annotated[Action, destroying("delete_contact", describe_contact_deletion)],
     api: Api,
     gate: Gate,
     confirm: ConfirmContact = None,

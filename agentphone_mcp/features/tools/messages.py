@@ -36,7 +36,7 @@ MessageLimit = Annotated[int, Field(ge=1, le=200, json_schema_extra=without_defa
 _NOT_REGISTERED = ("registration_required", "activating")
 
 
-async def sending(
+async def describe_text(
     to_number: str,
     body: str,
     agent_id: str | None,
@@ -69,7 +69,7 @@ async def sending(
 async def send_message(
     to_number: Phone,
     body: Text,
-    action: Annotated[Action, spending("send_message", sending)],
+    action: Annotated[Action, spending("send_message", describe_text)],
     api: Api,
     gate: Gate,
     agent_id: AgentId | None = None,

@@ -72,7 +72,7 @@ async def find_available_numbers(
     return in_columns(Listed(data=rows, total=total, next_step=more if rows else nothing))
 
 
-async def buying(
+async def describe_purchase(
     api: Api,
     rates: Rates,
     country: str,
@@ -98,7 +98,7 @@ async def buying(
 
 
 async def buy_number(
-    action: Annotated[Action, spending("buy_number", buying)],
+    action: Annotated[Action, spending("buy_number", describe_purchase)],
     api: Api,
     gate: Gate,
     area_code: AreaCode | None = None,
@@ -120,7 +120,7 @@ async def buy_number(
     )
 
 
-async def releasing(number_id: str, api: Api) -> Action:
+async def describe_release(number_id: str, api: Api) -> Action:
     """Describe the end of a number."""
     number = await api.numbers.get(number_id)
     whose = f", the number of {await _agent_name(api, number.agent_id)}" if number.agent_id else ""
@@ -134,7 +134,7 @@ async def releasing(number_id: str, api: Api) -> Action:
 
 async def release_number(
     number_id: NumberId,
-    action: Annotated[Action, destroying("release_number", releasing)],
+    action: Annotated[Action, destroying("release_number", describe_release)],
     api: Api,
     gate: Gate,
     confirm: ConfirmNumber = None,

@@ -48,7 +48,7 @@ async def get_webhook(api: Api, agent_id: AgentId | None = None) -> WebhookInfo:
     return webhook_info(await api.webhooks.get(agent_id), whose)
 
 
-async def replacing(
+async def describe_webhook_replacement(
     url: str,
     agent_id: str | None,
     context_limit: int | None,
@@ -88,7 +88,7 @@ async def replacing(
 
 async def set_webhook(
     url: WebhookUrl,
-    action: Annotated[Action, destroying("set_webhook", replacing)],
+    action: Annotated[Action, destroying("set_webhook", describe_webhook_replacement)],
     api: Api,
     gate: Gate,
     agent_id: AgentId | None = None,
@@ -100,7 +100,7 @@ async def set_webhook(
     return await gate.carry_out(action, confirm, lambda: api.webhooks.set(url, agent_id, **action.resolved))
 
 
-async def removing(agent_id: str | None, api: Api) -> Action:
+async def describe_webhook_deletion(agent_id: str | None, api: Api) -> Action:
     """Describe the end of a webhook."""
     whose, current = await _whose(agent_id, api), await api.webhooks.get(agent_id)
     if current is None:
@@ -115,7 +115,7 @@ async def removing(agent_id: str | None, api: Api) -> Action:
 
 
 async def delete_webhook(
-    action: Annotated[Action, destroying("delete_webhook", removing)],
+    action: Annotated[Action, destroying("delete_webhook", describe_webhook_deletion)],
     api: Api,
     gate: Gate,
     agent_id: AgentId | None = None,
