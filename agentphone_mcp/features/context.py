@@ -16,7 +16,7 @@ from agentphone_mcp.policy.rules import Rules as RuleBook
 
 
 @dataclass(frozen=True)
-class Telephone:
+class ToolContext:
     """What a tool is given for one request: the caller, and what belongs to their account.
 
     Attributes:
@@ -36,25 +36,25 @@ class Telephone:
     caller: Caller = OPERATOR
 
 
-def telephone(ctx: Context[Any, Any]) -> Telephone:
-    """Find what this request may use; the server puts the caller's telephone where the SDK has its lifespan's state."""
+def tool_context(ctx: Context[Any, Any]) -> ToolContext:
+    """Get the context of this request; the server keeps it where the SDK has the lifespan's state."""
     return ctx.request_context.lifespan_context
 
 
-async def _api(ctx: Context[Telephone]) -> ApiClient:
-    return telephone(ctx).api
+async def _api(ctx: Context[ToolContext]) -> ApiClient:
+    return tool_context(ctx).api
 
 
-async def _gate(ctx: Context[Telephone]) -> GateKeeper:
-    return telephone(ctx).gate
+async def _gate(ctx: Context[ToolContext]) -> GateKeeper:
+    return tool_context(ctx).gate
 
 
-async def _rates(ctx: Context[Telephone]) -> RateTable:
-    return telephone(ctx).rates
+async def _rates(ctx: Context[ToolContext]) -> RateTable:
+    return tool_context(ctx).rates
 
 
-async def _rules(ctx: Context[Telephone]) -> RuleBook:
-    return telephone(ctx).gate.rules
+async def _rules(ctx: Context[ToolContext]) -> RuleBook:
+    return tool_context(ctx).gate.rules
 
 
 _KEPT = AcceptedElicitation[Any]

@@ -26,7 +26,7 @@ from pydantic import BaseModel
 from agentphone_mcp.api.calls import Call, Turn
 from agentphone_mcp.api.redaction import Cut
 from agentphone_mcp.features.completion import plain_id
-from agentphone_mcp.features.context import Telephone, telephone
+from agentphone_mcp.features.context import ToolContext, tool_context
 from agentphone_mcp.features.presentation.serialization import compact, told
 from agentphone_mcp.features.tools.account import account_overview
 from agentphone_mcp.features.tools.agents import get_agent
@@ -44,7 +44,7 @@ from agentphone_mcp.features.uris import (
 JSON, TEXT, AUDIO = "application/json", "text/plain", "audio/wav"
 _AUDIO_TYPES = {b"RIFF": "audio/wav", b"OggS": "audio/ogg", b"ID3": "audio/mpeg", b"\xff": "audio/mpeg"}
 
-Asked = Context[Telephone, Any]
+Asked = Context[ToolContext, Any]
 _asked: ContextVar[Asked] = ContextVar("_asked")
 
 
@@ -65,22 +65,22 @@ class Account(Resource):
     async def read(self) -> str:
         """Look, all parts at once."""
         ctx = _asked.get()
-        return _json(ctx, await account_overview(telephone(ctx).api))
+        return _json(ctx, await account_overview(tool_context(ctx).api))
 
 
 async def agent(agent_id: str, ctx: Asked) -> str:
     """An agent: its prompt, voice settings and numbers."""
-    return _json(ctx, await get_agent(plain_id(agent_id), telephone(ctx).api))
+    return _json(ctx, await get_agent(plain_id(agent_id), tool_context(ctx).api))
 
 
 async def call(call_id: str, ctx: Asked) -> str:
     """A call: with whom, when, how it ended, and what was said."""
-    return _json(ctx, await get_call(plain_id(call_id), telephone(ctx).api))
+    return _json(ctx, await get_call(plain_id(call_id), tool_context(ctx).api))
 
 
 async def transcript(call_id: str, ctx: Asked) -> str:
     """What was said in a call, line by line, live or ended; subscribers hear of each new turn."""
-    api, call_id = telephone(ctx).api, plain_id(call_id)
+    api, call_id = tool_context(ctx).api, plain_id(call_id)
     # Read before the turns, so that a call that has ended has said all.
     of = await api.calls.get(call_id)
     turns = (await api.calls.transcript(call_id)).turns
@@ -91,12 +91,12 @@ async def transcript(call_id: str, ctx: Asked) -> str:
 
 async def recording(call_id: str, ctx: Asked) -> bytes:
     """The audio of a finished call, if it was recorded."""
-    return (await telephone(ctx).api.calls.recording(plain_id(call_id))).audio
+    return (await tool_context(ctx).api.calls.recording(plain_id(call_id))).audio
 
 
 async def conversation(conversation_id: str, ctx: Asked) -> str:
     """The texts between one of the account's numbers and one participant, the latest fifty."""
-    return _json(ctx, await get_conversation(plain_id(conversation_id), telephone(ctx).api))
+    return _json(ctx, await get_conversation(plain_id(conversation_id), tool_context(ctx).api))
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ TEMPLATES = [
 ]
 
 
-def add_resources(server: MCPServer[Telephone], toolsets: Collection[str]) -> None:
+def add_resources(server: MCPServer[ToolContext], toolsets: Collection[str]) -> None:
     """Add the resources of some toolsets, always in the one order; all of them only read."""
     if "account" in toolsets:
         about = "The account at a glance: agents, numbers, webhook, plan and usage."
@@ -138,7 +138,7 @@ def with_true_type(audio: bytes, content: ReadResourceContents) -> ReadResourceC
 
 
 def _json(ctx: Asked, result: BaseModel) -> str:
-    return compact(told(result, telephone(ctx).api.secrets.cut))
+    return compact(told(result, tool_context(ctx).api.secrets.cut))
 
 
 def _headline(of: Call) -> str:

@@ -27,7 +27,7 @@ from mcp_types import (
 )
 
 from agentphone_mcp.api.errors import ApiError
-from agentphone_mcp.features.context import Telephone
+from agentphone_mcp.features.context import ToolContext
 from agentphone_mcp.features.live.transcripts import LiveTranscripts
 from agentphone_mcp.features.presentation.error_messages import explain
 from agentphone_mcp.policy.errors import Refused
@@ -39,7 +39,7 @@ _MOST = 100
 """To how many addresses a connection, or one request to listen, may be subscribed."""
 _HELD = "agentphone_mcp.subscriptions"
 
-Asked = ServerRequestContext[Telephone, Any]
+Asked = ServerRequestContext[ToolContext, Any]
 Held = dict[str, anyio.CancelScope]
 """What a connection is subscribed to, by address."""
 

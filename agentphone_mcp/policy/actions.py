@@ -35,20 +35,20 @@ class Action:
     """What a gated tool would do, said so that a person can decide.
 
     Attributes:
-        what: the action as a sentence, with the names and numbers behind the ids.
-        look_up: the tool that shows whether it happened, for when the answer is lost.
-        proof: for what cannot be undone: the number, name or URL that `confirm` must repeat.
-        then: what to do when it is done.
+        summary: the action as a sentence, with the names and numbers behind the ids.
+        verify_with: the tool that shows whether it happened, for when the answer is lost.
+        confirmation: for what cannot be undone: the number, name or URL that `confirm` must repeat.
+        next_step: what to do when it is done.
         tool: the tool that does it.
         arguments: what makes two actions of one tool the same; a description names those that it knows better.
         to_number: whom it reaches, in E.164.
-        local_time: what the clock there shows, as `what` says it.
+        local_time: what the clock there shows, as `summary` says it.
         cost: what it costs, as far as that is known before.
         match_on: what a look-up finds it by, when its answer was lost.
         is_free: nothing is spent, reached or destroyed, so nobody needs to agree.
         approval: who let it pass.
-        filled_in: what the write takes that nobody gave, as the description found it.
-        as_it_is_now: describes it anew, by what the account holds at that moment.
+        resolved: what the write takes that nobody gave, as the description found it.
+        refresh: describes it anew, by what the account holds at that moment.
     """
 
     summary: str

@@ -14,7 +14,7 @@ from agentphone_mcp.api.redaction import Secrets
 from agentphone_mcp.api.transport import slowest_write
 from agentphone_mcp.config.config import Config
 from agentphone_mcp.features.completion import Names
-from agentphone_mcp.features.context import Telephone
+from agentphone_mcp.features.context import ToolContext
 from agentphone_mcp.features.live.transcripts import LiveTranscripts
 from agentphone_mcp.features.tools.lookups import length_of, look_up
 from agentphone_mcp.policy.gate import Gate
@@ -27,7 +27,7 @@ from agentphone_mcp.policy.rules import Rules
 class Line:
     """The connection to one account, and how many requests use it now."""
 
-    telephone: Telephone
+    context: ToolContext
     users: int = 0
     idle_since: float = field(default_factory=anyio.current_time)
     hung_up: anyio.Event = field(default_factory=anyio.Event)
@@ -35,7 +35,7 @@ class Line:
     @property
     def is_idle(self) -> bool:
         """Whether nobody uses it, and nobody is told of a call on it."""
-        return not self.users and self.telephone.live.is_idle
+        return not self.users and self.context.live.is_idle
 
 
 @asynccontextmanager
@@ -72,7 +72,7 @@ async def connected(
             # What an earlier run left in doubt, and what this one will; nobody waits for it.
             beside.start_soon(settler.keep_settling)
         live = LiveTranscripts(api, beside)
-        yield Line(Telephone(api, Gate(_rules(config), settler), config.rates, Names(api), live))
+        yield Line(ToolContext(api, Gate(_rules(config), settler), config.rates, Names(api), live))
         beside.cancel_scope.cancel()
 
 

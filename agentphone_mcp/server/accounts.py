@@ -1,4 +1,4 @@
-"""Gives each caller a telephone on their own account: key, connections, ledger rows, caches and subscriptions apart."""
+"""Connect each caller to their own account: key, connections, ledger rows, caches and subscriptions apart."""
 
 import logging
 import sys
@@ -22,7 +22,7 @@ from agentphone_mcp.policy.ledger.handle import Books
 if TYPE_CHECKING:
     import httpx
 
-    from agentphone_mcp.features.context import Telephone
+    from agentphone_mcp.features.context import ToolContext
     from agentphone_mcp.server.account_connection import Line
 
 _LINE = "agentphone_mcp.server.account_connection"
@@ -77,8 +77,8 @@ class Switchboard:
             await self._line(self._config.api_key)
 
     @asynccontextmanager
-    async def connected(self, caller: Caller) -> "AsyncGenerator[Telephone]":
-        """The telephone of a caller, for one request.
+    async def connected(self, caller: Caller) -> "AsyncGenerator[ToolContext]":
+        """Give the tool context of a caller for one request.
 
         Raises:
             Refused: when there are too many accounts.
@@ -86,7 +86,7 @@ class Switchboard:
         line = await self._line(caller.key if self._config.relays else self._config.api_key)
         line.users += 1
         try:
-            yield replace(line.telephone, caller=caller)
+            yield replace(line.context, caller=caller)
         finally:
             line.users -= 1
             line.idle_since = anyio.current_time()

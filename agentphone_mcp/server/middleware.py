@@ -1,4 +1,4 @@
-"""Whose a request is, and the telephone that they are given for as long as it is under way."""
+"""Whose a request is, and the context that its tools are given for as long as it is under way."""
 
 from dataclasses import replace
 from typing import Any
@@ -41,7 +41,7 @@ def caller_of(ctx: ServerRequestContext[Any, Any]) -> Caller:
 
 
 async def connect(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
-    """Give a request that may have to do with an account the telephone of its caller, and nobody else's.
+    """Give a request that may have to do with an account the context of its caller, and nobody else's.
 
     Middleware of the SDK's server.
 
@@ -53,10 +53,10 @@ async def connect(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> H
         return await call_next(ctx)
     board: Switchboard = ctx.lifespan_context
     try:
-        async with board.connected(caller) as telephone:
+        async with board.connected(caller) as context:
             from agentphone_mcp.features.presentation.serialization import without_secrets
 
-            with without_secrets(telephone.api.secrets.cut):
-                return await call_next(replace(ctx, lifespan_context=telephone))
+            with without_secrets(context.api.secrets.cut):
+                return await call_next(replace(ctx, lifespan_context=context))
     except Refused as refused:
         raise MCPError(INTERNAL_ERROR, str(refused)) from refused

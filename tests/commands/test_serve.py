@@ -40,7 +40,7 @@ async def told(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
     return result.structured_content
 
 
-async def use_the_telephone(client: Client) -> None:
+async def use_the_tools(client: Client) -> None:
     """Buy a number, call from it, and read what was said."""
     async with asyncio.timeout(45):
         assert len((await client.list_tools()).tools) == 36
@@ -67,7 +67,7 @@ async def test_a_client_over_stdio_buys_calls_and_reads(mode: str) -> None:
     """As a host starts it."""
     parameters = StdioServerParameters(command=COMMAND[0], args=COMMAND[1:], env=SETTINGS)
     async with Client(parameters, mode=mode) as client:
-        await use_the_telephone(client)
+        await use_the_tools(client)
 
 
 async def started(**settings: str) -> asyncio.subprocess.Process:
@@ -200,13 +200,13 @@ async def serving(transport: str, log: list[bytes] | None = None, **settings: st
 async def test_a_client_over_http_buys_calls_and_reads() -> None:
     """On loopback, under /mcp."""
     async with serving("streamable-http") as port, Client(f"http://127.0.0.1:{port}/mcp") as client:
-        await use_the_telephone(client)
+        await use_the_tools(client)
 
 
 async def test_an_old_client_over_sse_buys_calls_and_reads() -> None:
     """On loopback, under /sse."""
     async with serving("sse") as port, Client(sse_client(f"http://127.0.0.1:{port}/sse"), mode="legacy") as client:
-        await use_the_telephone(client)
+        await use_the_tools(client)
 
 
 @TRANSPORTS

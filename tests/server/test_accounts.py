@@ -38,8 +38,8 @@ async def test_a_caller_is_given_the_same_line_again_and_no_other_callers() -> N
         both: list[Any] = []
 
         async def call() -> None:
-            async with board.connected(caller(3)) as telephone:
-                both.append(telephone.api)
+            async with board.connected(caller(3)) as context:
+                both.append(context.api)
 
         await asyncio.gather(call(), call())
         assert both[0] is both[1]
@@ -50,9 +50,9 @@ async def test_a_caller_is_given_the_same_line_again_and_no_other_callers() -> N
 async def test_the_operator_is_never_lent_where_callers_bring_their_own(answering) -> None:
     """Nor is a line opened for them at all; a caller without a key has none."""
     recorder = answering({"data": [], "total": 0})
-    async with Switchboard(RELAYS, inner=recorder.transport) as board, board.connected(OPERATOR) as telephone:
+    async with Switchboard(RELAYS, inner=recorder.transport) as board, board.connected(OPERATOR) as context:
         with pytest.raises(KeyMissing):
-            await telephone.api.agents.list()
+            await context.api.agents.list()
     assert recorder.requests == []
 
 
@@ -61,24 +61,24 @@ async def test_a_caller_of_the_operators_account_brings_no_key() -> None:
     config = Config(ApiKey("sk_live_not_a_real_key_0042"))
     async with (
         Switchboard(config) as board,
-        board.connected(caller(1)) as telephone,
+        board.connected(caller(1)) as context,
         board.connected(OPERATOR) as operators,
     ):
-        assert telephone.api is operators.api
+        assert context.api is operators.api
 
 
 async def test_a_line_that_nobody_uses_is_hung_up(hurried: None, eventually: Callable[..., Any]) -> None:
     """Its key is forgotten, and so are its secrets; who comes back gets a new one."""
     async with Switchboard(RELAYS) as board:
-        async with board.connected(caller(1)) as telephone:
-            telephone.api.secrets.learn("whsec_0123456789")
+        async with board.connected(caller(1)) as context:
+            context.api.secrets.learn("whsec_0123456789")
             await asyncio.sleep(0.2)
             assert board.cut("whsec_0123456789") == "[secret removed]"
             async with board.connected(caller(1)) as again:
-                assert again.api is telephone.api, "a line in use is not hung up"
+                assert again.api is context.api, "a line in use is not hung up"
         await eventually(lambda: board.cut("whsec_0123456789") == "whsec_0123456789")
         async with board.connected(caller(1)) as new:
-            assert new.api is not telephone.api
+            assert new.api is not context.api
 
 
 async def test_there_are_so_many_lines_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,8 +105,8 @@ async def test_whoever_gives_up_while_being_connected_leaves_nothing_behind(monk
             leaving = tasks.create_task(board.connected(caller(1)).__aenter__())
             await asyncio.sleep(0)
             leaving.cancel()
-        async with board.connected(caller(1)) as telephone:
-            assert telephone.caller.name == caller(1).name
+        async with board.connected(caller(1)) as context:
+            assert context.caller.name == caller(1).name
 
 
 async def test_a_line_that_breaks_down_is_only_its_own_accounts(eventually: Callable[..., Any]) -> None:

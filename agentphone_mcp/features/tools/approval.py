@@ -19,7 +19,7 @@ from mcp_types import ElicitResult
 from mcp_types.version import is_version_at_least
 from pydantic import BaseModel, Field, StrictBool, ValidationError
 
-from agentphone_mcp.features.context import Gate, telephone
+from agentphone_mcp.features.context import Gate, tool_context
 from agentphone_mcp.policy.access import OPERATOR
 from agentphone_mcp.policy.actions import Answer, Approval, Action
 from agentphone_mcp.policy.errors import Refused
@@ -121,7 +121,7 @@ def _approved(described: Describe, question: Callable[..., Awaitable[Question | 
 
 def _check_scope(action: Action, ctx: Context) -> None:
     """Hold back the action of a tool that asks for `confirm` only now and then, and so is open to who may not spend."""
-    scope = telephone(ctx).caller.scope
+    scope = tool_context(ctx).caller.scope
     if not action.is_free and scope != "spend":
         raise Refused(
             f"Nothing was done: what asks for confirm takes the scope spend, and this connection has {scope}. It would "
@@ -173,6 +173,6 @@ def _can_ask(ctx: Context) -> bool:
 
 def _by(ctx: Context) -> str:
     """The host as it names itself, and the caller if it is another than the operator, for the ledger."""
-    params, caller = ctx.session.client_params, telephone(ctx).caller
+    params, caller = ctx.session.client_params, tool_context(ctx).caller
     host = f"{params.client_info.name} {params.client_info.version}"[:200] if params else "unknown host"
     return host if caller == OPERATOR else f"{host} of {caller.name}"
