@@ -22,7 +22,7 @@ from agentphone_mcp.server.stdio.surface import Surface, load, note_difference
 
 if TYPE_CHECKING:
     from agentphone_mcp.config.http import HttpSettings
-    from agentphone_mcp.server.accounts import Switchboard
+    from agentphone_mcp.server.accounts import AccountPool
     from agentphone_mcp.server.stdio.known_surface import Known
 
 
@@ -56,19 +56,19 @@ def serve(options: dict[str, Any], stdin: TextIO | None, stdout: TextIO | None) 
         # The SDK takes half a second to import: a wrong setting should not have to wait for it.
         import logging
 
-        from agentphone_mcp.server.accounts import Switchboard
+        from agentphone_mcp.server.accounts import AccountPool
         from agentphone_mcp.server.logs import log_to_stderr
 
-        board = Switchboard(config)
-        say = log_to_stderr(options["log_level"].upper(), board.cut, options["log_format"])
+        accounts = AccountPool(config)
+        say = log_to_stderr(options["log_level"].upper(), accounts.cut, options["log_format"])
         for warning in unheard:
             logging.getLogger(__name__).warning(warning)
         if exporter := read_span_exporter(os.environ):
-            stack.enter_context(_sending_spans(exporter, board.cut))
+            stack.enter_context(_sending_spans(exporter, accounts.cut))
         if settings is None:
-            _serve_stdio(config, board, surfaces, ahead)
+            _serve_stdio(config, accounts, surfaces, ahead)
         else:
-            _serve_http(config, settings, board, surfaces, say)
+            _serve_http(config, settings, accounts, surfaces, say)
 
 
 class _Surfaces:
@@ -121,13 +121,13 @@ def _run_ahead(surfaces: _Surfaces, stdin: TextIO | None, stdout: TextIO | None,
     return ahead
 
 
-def _serve_stdio(config: Config, board: "Switchboard", surfaces: _Surfaces, ahead: Forerunner | None) -> None:
+def _serve_stdio(config: Config, accounts: "AccountPool", surfaces: _Surfaces, ahead: Forerunner | None) -> None:
     # The first answers are given before the SDK and its event loop are imported.
     import anyio
 
     from agentphone_mcp.server.server import create_server
 
-    server = create_server(config, board, known=surfaces.known())
+    server = create_server(config, accounts, known=surfaces.known())
     _collect_garbage()
     try:
         anyio.run(server.run_over, ahead)
@@ -140,13 +140,13 @@ def _serve_stdio(config: Config, board: "Switchboard", surfaces: _Surfaces, ahea
 
 
 def _serve_http(
-    config: Config, settings: "HttpSettings", board: "Switchboard", surfaces: _Surfaces, say: Callable[[str], None]
+    config: Config, settings: "HttpSettings", accounts: "AccountPool", surfaces: _Surfaces, say: Callable[[str], None]
 ) -> None:
     from agentphone_mcp.server.http.serve import serve, web_server
     from agentphone_mcp.system.sockets import CannotListen
 
     try:
-        server = web_server(config, settings, board, surfaces.known)
+        server = web_server(config, settings, accounts, surfaces.known)
         _collect_garbage()
         serve(server, settings, say)
     except ConfigError as wrong:

@@ -24,13 +24,13 @@ from agentphone_mcp.policy.rules import Rules
 
 
 @dataclass
-class Line:
+class AccountConnection:
     """The connection to one account, and how many requests use it now."""
 
     context: ToolContext
     users: int = 0
     idle_since: float = field(default_factory=anyio.current_time)
-    hung_up: anyio.Event = field(default_factory=anyio.Event)
+    closed: anyio.Event = field(default_factory=anyio.Event)
 
     @property
     def is_idle(self) -> bool:
@@ -46,7 +46,7 @@ async def connected(
     key: ApiKey | None,
     books: Books,
     inner: httpx.AsyncBaseTransport | None,
-) -> AsyncGenerator[Line]:
+) -> AsyncGenerator[AccountConnection]:
     """Connect an account for as long as the block lasts.
 
     Args:
@@ -72,7 +72,7 @@ async def connected(
             # What an earlier run left in doubt, and what this one will; nobody waits for it.
             beside.start_soon(settler.keep_settling)
         live = LiveTranscripts(api, beside)
-        yield Line(ToolContext(api, Gate(_rules(config), settler), config.rates, Names(api), live))
+        yield AccountConnection(ToolContext(api, Gate(_rules(config), settler), config.rates, Names(api), live))
         beside.cancel_scope.cancel()
 
 

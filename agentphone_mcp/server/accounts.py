@@ -23,19 +23,19 @@ if TYPE_CHECKING:
     import httpx
 
     from agentphone_mcp.features.context import ToolContext
-    from agentphone_mcp.server.account_connection import Line
+    from agentphone_mcp.server.account_connection import AccountConnection
 
-_LINE = "agentphone_mcp.server.account_connection"
+_CONNECTION_MODULE = "agentphone_mcp.server.account_connection"
 """What takes a while to import, and is no part of a start: everything that talks to the API."""
 _IDLE_SECONDS = 300.0
 """How long the connections of an account are kept when nobody uses them."""
-_MOST_LINES = 1_000
+_MOST_CONNECTIONS = 1_000
 """How many accounts can be connected at once."""
 
 logger = logging.getLogger(__name__)
 
 
-class Switchboard:
+class AccountPool:
     """Connects callers to accounts; entered once for as long as a process serves.
 
     Args:
@@ -47,18 +47,18 @@ class Switchboard:
         self._config = config
         self._inner = inner
         self.books = Books(config.state, self.cut)
-        self._lines: dict[str, Line] = {}
+        self._connections: dict[str, AccountConnection] = {}
         # Replaced and never changed, so that `cut` may be called from any thread.
         self._known = (Secrets(config.api_key),)
         self._connecting = anyio.Lock()
         self._open = AsyncExitStack()
         self._tasks: TaskGroup
 
-    async def __aenter__(self) -> "Switchboard":
+    async def __aenter__(self) -> "AccountPool":
         self._open.callback(self.books.close)
         self._tasks = await self._open.enter_async_context(anyio.create_task_group())
         if self._config.relays:
-            self._tasks.start_soon(self._hang_up_idle_lines)
+            self._tasks.start_soon(self._close_idle)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -74,7 +74,7 @@ class Switchboard:
     async def get_ready(self) -> None:
         """Connect the operator, whose earlier run may have left something in doubt, before anybody calls."""
         if not self._config.relays:
-            await self._line(self._config.api_key)
+            await self._connection(self._config.api_key)
 
     @asynccontextmanager
     async def connected(self, caller: Caller) -> "AsyncGenerator[ToolContext]":
@@ -83,60 +83,60 @@ class Switchboard:
         Raises:
             Refused: when there are too many accounts.
         """
-        line = await self._line(caller.key if self._config.relays else self._config.api_key)
-        line.users += 1
+        connection = await self._connection(caller.key if self._config.relays else self._config.api_key)
+        connection.users += 1
         try:
-            yield replace(line.context, caller=caller)
+            yield replace(connection.context, caller=caller)
         finally:
-            line.users -= 1
-            line.idle_since = anyio.current_time()
+            connection.users -= 1
+            connection.idle_since = anyio.current_time()
 
-    async def _line(self, key: ApiKey | None) -> "Line":
+    async def _connection(self, key: ApiKey | None) -> "AccountConnection":
         account = key.account(self._config.sub_account) if key else "no key"
-        if account not in self._lines:
-            # One at a time: two requests of a caller must not open two lines.
+        if account not in self._connections:
+            # One at a time: two requests of a caller must not open two connections.
             async with self._connecting:
-                if account not in self._lines:
-                    if len(self._lines) >= _MOST_LINES and not self._hang_up_longest_idle():
+                if account not in self._connections:
+                    if len(self._connections) >= _MOST_CONNECTIONS and not self._close_longest_idle():
                         raise Refused("Nothing was done: too many accounts use this server now. Try again in a minute.")
-                    if _LINE not in sys.modules:
+                    if _CONNECTION_MODULE not in sys.modules:
                         # On a thread, so that others are answered meanwhile.
-                        await run_sync(import_module, _LINE)
-                    self._lines[account] = await self._tasks.start(self._keep, account, key)
-        return self._lines[account]
+                        await run_sync(import_module, _CONNECTION_MODULE)
+                    self._connections[account] = await self._tasks.start(self._keep, account, key)
+        return self._connections[account]
 
-    async def _keep(self, account: str, key: ApiKey | None, *, task_status: "TaskStatus[Line]") -> None:
+    async def _keep(self, account: str, key: ApiKey | None, *, task_status: "TaskStatus[AccountConnection]") -> None:
         from agentphone_mcp.server.account_connection import connected
 
-        secrets, line = Secrets(key), None
+        secrets, connection = Secrets(key), None
         self._known = (*self._known, secrets)
         try:
-            async with connected(self._config, account, secrets, key, self.books, self._inner) as line:
-                task_status.started(line)
-                await line.hung_up.wait()
+            async with connected(self._config, account, secrets, key, self.books, self._inner) as connection:
+                task_status.started(connection)
+                await connection.closed.wait()
         except Exception:
-            if line is None:
+            if connection is None:
                 raise
-            # What broke is one account's, and must not end the lines of all others; its next request opens a new one.
-            logger.exception("a line broke down")
+            # What broke is one account's, and must not end the connections of all others; its next request opens a new one.
+            logger.exception("the connection to an account broke down")
         finally:
-            if line is not None and self._lines.get(account) is line:
-                del self._lines[account]
+            if connection is not None and self._connections.get(account) is connection:
+                del self._connections[account]
             self._known = tuple(other for other in self._known if other is not secrets)
 
-    async def _hang_up_idle_lines(self) -> None:
+    async def _close_idle(self) -> None:
         while True:
             await anyio.sleep(_IDLE_SECONDS / 10)
             too_long_ago = anyio.current_time() - _IDLE_SECONDS
-            for account, line in list(self._lines.items()):
-                if line.is_idle and line.idle_since < too_long_ago:
-                    self._hang_up(account)
+            for account, connection in list(self._connections.items()):
+                if connection.is_idle and connection.idle_since < too_long_ago:
+                    self._close(account)
 
-    def _hang_up_longest_idle(self) -> bool:
-        idle = [account for account, line in self._lines.items() if line.is_idle]
+    def _close_longest_idle(self) -> bool:
+        idle = [account for account, connection in self._connections.items() if connection.is_idle]
         if idle:
-            self._hang_up(min(idle, key=lambda account: self._lines[account].idle_since))
+            self._close(min(idle, key=lambda account: self._connections[account].idle_since))
         return bool(idle)
 
-    def _hang_up(self, account: str) -> None:
-        self._lines.pop(account).hung_up.set()
+    def _close(self, account: str) -> None:
+        self._connections.pop(account).closed.set()

@@ -9,7 +9,7 @@ from mcp_types import INTERNAL_ERROR, INVALID_REQUEST
 
 from agentphone_mcp.policy.access import CALLER, OPERATOR, Caller
 from agentphone_mcp.policy.errors import Refused
-from agentphone_mcp.server.accounts import Switchboard
+from agentphone_mcp.server.accounts import AccountPool
 
 _OF_EVERY_ACCOUNT = frozenset(
     {
@@ -51,9 +51,9 @@ async def connect(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> H
     caller = caller_of(ctx)
     if ctx.method in _OF_EVERY_ACCOUNT:
         return await call_next(ctx)
-    board: Switchboard = ctx.lifespan_context
+    accounts: AccountPool = ctx.lifespan_context
     try:
-        async with board.connected(caller) as context:
+        async with accounts.connected(caller) as context:
             from agentphone_mcp.features.presentation.serialization import without_secrets
 
             with without_secrets(context.api.secrets.cut):

@@ -38,7 +38,7 @@ from pydantic import AnyUrl
 from agentphone_mcp import __version__
 from agentphone_mcp.config.config import Config
 from agentphone_mcp.policy.access import OPERATOR, Scope, covered
-from agentphone_mcp.server.accounts import Switchboard
+from agentphone_mcp.server.accounts import AccountPool
 from agentphone_mcp.server.middleware import caller_of, connect
 from agentphone_mcp.server.sdk_overrides import overriding
 from agentphone_mcp.server.stdio.drain import UntilAnswered
@@ -76,7 +76,7 @@ class Host(Protocol):
 
 def create_server(
     config: Config,
-    board: Switchboard | None = None,
+    accounts: AccountPool | None = None,
     *,
     known: Known | None = None,
     inner: "httpx.AsyncBaseTransport | None" = None,
@@ -85,14 +85,14 @@ def create_server(
 
     Args:
         config: what it is told.
-        board: connects the operator to the account; one of its own unless somebody else, such as the log, uses it too.
+        accounts: connects the operator to the account; one of its own unless somebody else, such as the log, uses it too.
         known: what is known of it, so that its inside may come later.
         inner: what really sends requests; tests inject theirs, below the key's rule.
     """
 
     @asynccontextmanager
-    async def lifespan(_: MCPServer[Any]) -> AsyncGenerator[Switchboard]:
-        async with board or Switchboard(config, inner=inner) as opened, anyio.create_task_group() as beside:
+    async def lifespan(_: MCPServer[Any]) -> AsyncGenerator[AccountPool]:
+        async with accounts or AccountPool(config, inner=inner) as opened, anyio.create_task_group() as beside:
             beside.start_soon(opened.get_ready)
             beside.start_soon(server.get_ready)
             yield opened
@@ -118,7 +118,7 @@ class AgentPhoneServer(MCPServer[Any]):
     Args:
         config: what it is told.
         scope: how far those may go who connect to it.
-        lifespan: gives the switchboard that they are connected by.
+        lifespan: gives the account pool that they are connected by.
         known: what is known of it; without, its inside is made first.
         is_for_all: whether everybody who connects has that scope, so that all are told the same.
     """

@@ -20,7 +20,7 @@ from agentphone_mcp.api.api_key import ApiKey
 from agentphone_mcp.config.config import Config
 from agentphone_mcp.config.http import HttpSettings
 from agentphone_mcp.sandbox import Sandbox
-from agentphone_mcp.server.accounts import Switchboard
+from agentphone_mcp.server.accounts import AccountPool
 from agentphone_mcp.server.http.serve import web_server
 from agentphone_mcp.system.sockets import listening
 from tests.support import ROOT
@@ -374,7 +374,7 @@ async def over_http(sandbox: Sandbox, state: Path) -> AsyncGenerator[Callable[..
     """A server of ours over HTTP, to which any number of clients connect."""
     config = Config(api_key=ApiKey(sandbox.key), base_url=sandbox.url, state=str(state))
     with listening("127.0.0.1", 0) as listener:
-        server = web_server(config, HttpSettings(), Switchboard(config))
+        server = web_server(config, HttpSettings(), AccountPool(config))
         serving = asyncio.create_task(server.serve([listener]))
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/mcp"
         yield lambda mode, ear: Client(url, mode=mode, message_handler=ear)

@@ -12,7 +12,7 @@ from agentphone_mcp.config.config import Config
 from agentphone_mcp.policy.access import OPERATOR, Caller
 from agentphone_mcp.policy.errors import Refused
 from agentphone_mcp.server import accounts as switchboard
-from agentphone_mcp.server.accounts import Switchboard
+from agentphone_mcp.server.accounts import AccountPool
 
 RELAYS = Config(relays=True)
 
@@ -29,28 +29,28 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(switchboard, "_IDLE_SECONDS", 0.05)
 
 
-async def test_a_caller_is_given_the_same_line_again_and_no_other_callers() -> None:
+async def test_a_caller_is_given_the_same_connection_again_and_no_other_callers() -> None:
     """Its connections are reused, also by two requests at once."""
-    async with Switchboard(RELAYS) as board:
-        async with board.connected(caller(1)) as one, board.connected(caller(2)) as other:
+    async with AccountPool(RELAYS) as accounts:
+        async with accounts.connected(caller(1)) as one, accounts.connected(caller(2)) as other:
             assert one.api is not other.api
             assert (one.caller.name, other.caller.name) == (caller(1).name, caller(2).name)
         both: list[Any] = []
 
         async def call() -> None:
-            async with board.connected(caller(3)) as context:
+            async with accounts.connected(caller(3)) as context:
                 both.append(context.api)
 
         await asyncio.gather(call(), call())
         assert both[0] is both[1]
-        async with board.connected(caller(1)) as again:
+        async with accounts.connected(caller(1)) as again:
             assert again.api is one.api
 
 
 async def test_the_operator_is_never_lent_where_callers_bring_their_own(answering) -> None:
     """Nor is a line opened for them at all; a caller without a key has none."""
     recorder = answering({"data": [], "total": 0})
-    async with Switchboard(RELAYS, inner=recorder.transport) as board, board.connected(OPERATOR) as context:
+    async with AccountPool(RELAYS, inner=recorder.transport) as accounts, accounts.connected(OPERATOR) as context:
         with pytest.raises(KeyMissing):
             await context.api.agents.list()
     assert recorder.requests == []
@@ -60,77 +60,77 @@ async def test_a_caller_of_the_operators_account_brings_no_key() -> None:
     """What they send besides is not looked at."""
     config = Config(ApiKey("sk_live_not_a_real_key_0042"))
     async with (
-        Switchboard(config) as board,
-        board.connected(caller(1)) as context,
-        board.connected(OPERATOR) as operators,
+        AccountPool(config) as accounts,
+        accounts.connected(caller(1)) as context,
+        accounts.connected(OPERATOR) as operators,
     ):
         assert context.api is operators.api
 
 
-async def test_a_line_that_nobody_uses_is_hung_up(hurried: None, eventually: Callable[..., Any]) -> None:
+async def test_an_idle_connection_is_closed(hurried: None, eventually: Callable[..., Any]) -> None:
     """Its key is forgotten, and so are its secrets; who comes back gets a new one."""
-    async with Switchboard(RELAYS) as board:
-        async with board.connected(caller(1)) as context:
+    async with AccountPool(RELAYS) as accounts:
+        async with accounts.connected(caller(1)) as context:
             context.api.secrets.learn("whsec_0123456789")
             await asyncio.sleep(0.2)
-            assert board.cut("whsec_0123456789") == "[secret removed]"
-            async with board.connected(caller(1)) as again:
-                assert again.api is context.api, "a line in use is not hung up"
-        await eventually(lambda: board.cut("whsec_0123456789") == "whsec_0123456789")
-        async with board.connected(caller(1)) as new:
+            assert accounts.cut("whsec_0123456789") == "[secret removed]"
+            async with accounts.connected(caller(1)) as again:
+                assert again.api is context.api, "a connection in use is not closed"
+        await eventually(lambda: accounts.cut("whsec_0123456789") == "whsec_0123456789")
+        async with accounts.connected(caller(1)) as new:
             assert new.api is not context.api
 
 
-async def test_there_are_so_many_lines_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_there_are_so_many_connections_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     """The one that was idle the longest makes room; where all are in use the next caller is told to wait."""
     monkeypatch.setattr(switchboard, "_MOST_LINES", 2)
-    async with Switchboard(RELAYS) as board:
-        async with board.connected(caller(1)) as first:
+    async with AccountPool(RELAYS) as accounts:
+        async with accounts.connected(caller(1)) as first:
             pass
-        async with board.connected(caller(2)) as second:
+        async with accounts.connected(caller(2)) as second:
             pass
-        async with board.connected(caller(3)), board.connected(caller(2)) as still:
+        async with accounts.connected(caller(3)), accounts.connected(caller(2)) as still:
             assert still.api is second.api
             with pytest.raises(Refused, match="too many accounts"):
-                async with board.connected(caller(1)):
+                async with accounts.connected(caller(1)):
                     pass
-        async with board.connected(caller(1)) as anew:
+        async with accounts.connected(caller(1)) as anew:
             assert anew.api is not first.api
 
 
 async def test_whoever_gives_up_while_being_connected_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     """The next one is connected as if nothing had been."""
-    async with Switchboard(RELAYS) as board:
+    async with AccountPool(RELAYS) as accounts:
         async with asyncio.TaskGroup() as tasks:
-            leaving = tasks.create_task(board.connected(caller(1)).__aenter__())
+            leaving = tasks.create_task(accounts.connected(caller(1)).__aenter__())
             await asyncio.sleep(0)
             leaving.cancel()
-        async with board.connected(caller(1)) as context:
+        async with accounts.connected(caller(1)) as context:
             assert context.caller.name == caller(1).name
 
 
-async def test_a_line_that_breaks_down_is_only_its_own_accounts(eventually: Callable[..., Any]) -> None:
+async def test_a_connection_that_breaks_is_only_its_own_accounts(eventually: Callable[..., Any]) -> None:
     """All others go on, and its account gets a new one."""
 
     async def break_down() -> None:
         raise ConnectionError
 
-    async with Switchboard(RELAYS) as board, board.connected(caller(1)) as one:
-        async with board.connected(caller(2)) as broken:
+    async with AccountPool(RELAYS) as accounts, accounts.connected(caller(1)) as one:
+        async with accounts.connected(caller(2)) as broken:
             broken.live.tasks.start_soon(break_down)
 
         async def has_a_new_one() -> bool:
-            async with board.connected(caller(2)) as another:
+            async with accounts.connected(caller(2)) as another:
                 return another.api is not broken.api
 
         await eventually(has_a_new_one)
-        async with board.connected(caller(1)) as still:
+        async with accounts.connected(caller(1)) as still:
             assert still.api is one.api
 
 
 async def test_the_log_knows_the_secrets_of_all_who_are_connected(answering) -> None:
     """And each caller's results only their own: what is cut from one's tells nothing of another's."""
-    async with Switchboard(RELAYS) as board, board.connected(caller(1)) as one, board.connected(caller(2)) as two:
+    async with AccountPool(RELAYS) as accounts, accounts.connected(caller(1)) as one, accounts.connected(caller(2)) as two:
         one.api.secrets.learn("whsec_of_number_one")
-        assert board.cut("whsec_of_number_one sk_test_caller_0002") == "[secret removed] [key removed]"
+        assert accounts.cut("whsec_of_number_one sk_test_caller_0002") == "[secret removed] [key removed]"
         assert two.api.secrets.cut("whsec_of_number_one") == "whsec_of_number_one"

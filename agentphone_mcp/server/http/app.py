@@ -20,7 +20,7 @@ from starlette.types import ASGIApp
 from agentphone_mcp.config.config import Config
 from agentphone_mcp.config.http import HttpSettings
 from agentphone_mcp.policy.access import OPERATOR, SCOPES, Scope
-from agentphone_mcp.server.accounts import Switchboard
+from agentphone_mcp.server.accounts import AccountPool
 from agentphone_mcp.server.http.auth.base import Door
 from agentphone_mcp.server.http.health import Health
 from agentphone_mcp.server.http.middleware.access_log import AccessLog
@@ -84,7 +84,7 @@ class HostedApp:
     Args:
         config: what the server is told.
         settings: how it is reached.
-        board: connects callers to accounts; opened and closed with the application.
+        accounts: connects callers to accounts; opened and closed with the application.
         door: finds out who is calling.
         routes: what else is served, to everybody.
         known: what is known of the server for callers of each scope, so that its inside may come later.
@@ -94,15 +94,15 @@ class HostedApp:
         self,
         config: Config,
         settings: HttpSettings,
-        board: Switchboard,
+        accounts: AccountPool,
         door: Door,
         routes: Sequence[Route] = (),
         known: Knows = knows_nothing,
     ) -> None:
-        self._board = board
+        self._board = accounts
         self._more_routes = routes
         self._traffic = Traffic(settings.max_calls)
-        self.health = Health(board.books, door)
+        self.health = Health(accounts.books, door)
         # Where nobody has a scope of their own, all have the operator's.
         is_for_all = settings.auth in ("none", "relay")
         self._servers: dict[Scope, AgentPhoneServer] = {
@@ -146,7 +146,7 @@ class HostedApp:
 
     def _server(self, config: Config, scope: Scope, known: Known | None, *, is_for_all: bool) -> AgentPhoneServer:
         @asynccontextmanager
-        async def lifespan(_: object) -> AsyncGenerator[Switchboard]:
+        async def lifespan(_: object) -> AsyncGenerator[AccountPool]:
             # One for all, which is open for as long as the application is.
             yield self._board
 

@@ -18,7 +18,7 @@ from starlette.routing import Route
 
 from agentphone_mcp.config.config import Config, read
 from agentphone_mcp.config.http import HttpSettings
-from agentphone_mcp.server.accounts import Switchboard
+from agentphone_mcp.server.accounts import AccountPool
 from agentphone_mcp.server.http.app import MCP_PATH, SSE_PATH, HostedApp, Knows, knows_nothing
 from agentphone_mcp.server.http.auth.base import Door
 from agentphone_mcp.server.http.auth.loopback import OpenDoor
@@ -86,14 +86,14 @@ def serve(server: uvicorn.Server, settings: HttpSettings, say: Callable[[str], N
 
 
 def web_server(
-    config: Config, settings: HttpSettings, board: Switchboard, known: Knows = knows_nothing
+    config: Config, settings: HttpSettings, accounts: AccountPool, known: Knows = knows_nothing
 ) -> uvicorn.Server:
     """Make what serves, ready to be run on a socket.
 
     Args:
         config: what the server is told.
         settings: how it is reached.
-        board: connects callers to accounts.
+        accounts: connects callers to accounts.
         known: what is known of the server for callers of each scope.
 
     Raises:
@@ -104,7 +104,7 @@ def web_server(
     # Else it would cut every stream when the server is told to stop, also those that carry an answer.
     AppStatus.disable_automatic_graceful_drain()
     door, routes = _door(config, settings)
-    app = HostedApp(config, settings, board, door, routes, known)
+    app = HostedApp(config, settings, accounts, door, routes, known)
     web = uvicorn.Config(
         app.asgi,
         http=protocol(),

@@ -24,7 +24,7 @@ from agentphone_mcp.api.api_key import ApiKey
 from agentphone_mcp.config.config import Config
 from agentphone_mcp.config.http import HttpSettings
 from agentphone_mcp.sandbox import Sandbox
-from agentphone_mcp.server.accounts import Switchboard
+from agentphone_mcp.server.accounts import AccountPool
 from agentphone_mcp.server.http.serve import web_server
 from agentphone_mcp.system.sockets import listening
 from tests.support import ROOT
@@ -47,7 +47,7 @@ RESOURCE = "https://phone.example/mcp"
 async def hosted(config: Config, settings: HttpSettings) -> AsyncGenerator[str]:
     """Serve in this process, on a free port of loopback."""
     with listening("127.0.0.1", 0) as listener:
-        server = web_server(config, settings, Switchboard(config))
+        server = web_server(config, settings, AccountPool(config))
         # The signals of the process are the test runner's.
         serving = asyncio.create_task(server.serve([listener]))
         try:
