@@ -40,7 +40,7 @@ def caller_of(ctx: ServerRequestContext[Any, Any]) -> Caller:
     return caller
 
 
-async def connect(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+async def account_middleware(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
     """Give a request that may have to do with an account the context of its caller, and nobody else's.
 
     Middleware of the SDK's server.

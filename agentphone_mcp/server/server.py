@@ -39,7 +39,7 @@ from agentphone_mcp import __version__
 from agentphone_mcp.config.config import Config
 from agentphone_mcp.policy.access import OPERATOR, Scope, covered
 from agentphone_mcp.server.accounts import AccountPool
-from agentphone_mcp.server.middleware import caller_of, connect
+from agentphone_mcp.server.middleware import caller_of, account_middleware
 from agentphone_mcp.server.sdk_overrides import overriding
 from agentphone_mcp.server.stdio.drain import UntilAnswered
 from agentphone_mcp.server.stdio.known_surface import Known
@@ -141,7 +141,7 @@ class AgentPhoneServer(MCPServer[Any]):
             tools=inside.tools if inside else None,
             lifespan=lifespan,
             cache_hints=dict.fromkeys(_LISTS, CacheHint(_LISTS_ARE_GOOD_MS, "public" if is_for_all else "private")),
-            middleware=[connect],
+            middleware=[account_middleware],
             request_state_security=_request_state_security(config),
             log_level="WARNING",
             # Answered below, where there are calls to follow.
