@@ -30,7 +30,7 @@ from agentphone_mcp.policy.untrusted import clean
 _LONGEST_NAME = 64
 
 
-class Inside:
+class FeatureSet:
     """The inside of a server of some toolsets for callers of some scope.
 
     Args:
@@ -70,7 +70,7 @@ class Inside:
         # Cut before it is bounded, so that no half of a secret is left at the end.
         raise ToolError(f"The tool {_shown(name)[:_LONGEST_NAME]!r} {why}: look at the list of tools.")
 
-    def furnish(self, server: MCPServer[Any]) -> None:
+    def register_on(self, server: MCPServer[Any]) -> None:
         """Give a server its resources and prompts."""
         add_resources(server, self._toolsets)
         for guide in GUIDES:
@@ -84,7 +84,7 @@ class Inside:
         for prompt in prompts_for(self._declared.values()):
             server.add_prompt(prompt)
 
-    def in_words(self, name: str, failure: ToolError) -> ToolError:
+    def tool_error(self, name: str, failure: ToolError) -> ToolError:
         """Say why a tool failed: what was asked, what happened, what to do next."""
         match failure.__cause__:
             case ApiError() as cause:
@@ -102,13 +102,13 @@ class Inside:
                 said = str(failure)
         return ToolError(_shown(said))
 
-    def resource_error_in_words(self, failure: ResourceError) -> ResourceError:
+    def resource_error(self, failure: ResourceError) -> ResourceError:
         """Say why a resource cannot be read."""
         cause = _api_error_in(failure)
         kind = type(failure) if cause is None else _resource_error_for(cause)
         return kind(_shown(explain(cause) if cause else str(failure)))
 
-    def readable(self, content: ReadResourceContents) -> ReadResourceContents:
+    def sanitize_resource(self, content: ReadResourceContents) -> ReadResourceContents:
         """Make a resource fit to be shown."""
         if isinstance(content.content, bytes):
             return with_true_type(content.content, content)

@@ -1,6 +1,6 @@
-"""The MCP server of one configuration: what it says of itself, and its inside, which is there when it is asked for.
+"""The MCP server of one configuration: what it says of itself, and its features, which is there when it is asked for.
 
-The inside takes longer to import than all else that a start needs. Where the surface is known, a server that was just
+The features takes longer to import than all else that a start needs. Where the surface is known, a server that was just
 started lists its tools without it.
 """
 
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     import httpx
     from anyio import AsyncFile
 
-    from agentphone_mcp.server.feature_set import Inside
+    from agentphone_mcp.server.feature_set import FeatureSet
 
 Answer = Callable[[ServerRequestContext[Any, Any], Any], Awaitable[Any]]
 # These lists change only with the server's own settings.
@@ -86,7 +86,7 @@ def create_server(
     Args:
         config: what it is told.
         accounts: connects the operator to the account; one of its own unless somebody else, such as the log, uses it too.
-        known: what is known of it, so that its inside may come later.
+        known: what is known of it, so that its features may come later.
         inner: what really sends requests; tests inject theirs, below the key's rule.
     """
 
@@ -119,7 +119,7 @@ class AgentPhoneServer(MCPServer[Any]):
         config: what it is told.
         scope: how far those may go who connect to it.
         lifespan: gives the account pool that they are connected by.
-        known: what is known of it; without, its inside is made first.
+        known: what is known of it; without, its features is made first.
         is_for_all: whether everybody who connects has that scope, so that all are told the same.
     """
 
@@ -129,16 +129,16 @@ class AgentPhoneServer(MCPServer[Any]):
         self._toolsets = config.toolsets
         self._scope: Scope = covered(scope, read_only=config.read_only)[-1]
         self._known = known
-        self._inside: Inside | None = None
+        self._features: FeatureSet | None = None
         self._getting_ready = anyio.Lock()
-        inside = None if known else self._made_inside()
+        features = None if known else self._make_features()
         super().__init__(
             "agentphone",
             title="AgentPhone",
             version=__version__,
-            instructions=known.instructions if known else inside and inside.instructions,
+            instructions=known.instructions if known else features and features.instructions,
             website_url="https://agentphone.to",
-            tools=inside.tools if inside else None,
+            tools=features.tools if features else None,
             lifespan=lifespan,
             cache_hints=dict.fromkeys(_LISTS, CacheHint(_LISTS_ARE_GOOD_MS, "public" if is_for_all else "private")),
             middleware=[account_middleware],
@@ -148,15 +148,15 @@ class AgentPhoneServer(MCPServer[Any]):
             subscriptions=False,
         )
         answer = self._lowlevel_server.add_request_handler
-        answer("completion/complete", CompleteRequestParams, self._inside_answers(lambda inside: inside.complete))
+        answer("completion/complete", CompleteRequestParams, self._answer_with(lambda features: features.complete))
         if "calls" in config.toolsets:
             listen, subscribe = SubscriptionsListenRequestParams, SubscribeRequestParams
-            answer("subscriptions/listen", listen, self._inside_answers(lambda inside: inside.listen))
-            answer("resources/subscribe", subscribe, self._inside_answers(lambda inside: inside.subscribe))
-            unsubscribe = self._inside_answers(lambda inside: inside.unsubscribe)
+            answer("subscriptions/listen", listen, self._answer_with(lambda features: features.listen))
+            answer("resources/subscribe", subscribe, self._answer_with(lambda features: features.subscribe))
+            unsubscribe = self._answer_with(lambda features: features.unsubscribe)
             answer("resources/unsubscribe", UnsubscribeRequestParams, unsubscribe)
-        if inside:
-            self._furnish(inside)
+        if features:
+            self._register(features)
 
     async def run_over(self, host: Host | None = None) -> None:
         """Serve one host until its lines end and what they asked for is answered.
@@ -171,13 +171,13 @@ class AgentPhoneServer(MCPServer[Any]):
             options = self._lowlevel_server.create_initialization_options()
             await self._lowlevel_server.run(asked, asked.answers, options)
 
-    async def get_ready(self) -> "Inside":
-        """Have the inside made, once; whoever asks for more than the list of tools waits for it."""
-        if self._inside:
-            return self._inside
+    async def get_ready(self) -> "FeatureSet":
+        """Have the features made, once; whoever asks for more than the list of tools waits for it."""
+        if self._features:
+            return self._features
         async with self._getting_ready:
             # On a thread, so that others are answered meanwhile.
-            return self._inside or self._furnish(await run_sync(self._made_inside))
+            return self._features or self._register(await run_sync(self._make_features))
 
     async def list_tools(self) -> list[ShownTool]:
         """List the tools."""
@@ -206,14 +206,14 @@ class AgentPhoneServer(MCPServer[Any]):
         Raises:
             ToolError: with a sentence that the model reads: what was asked, what happened, what to do next.
         """
-        inside = await self.get_ready()
-        tool = inside.tool(name)
+        features = await self.get_ready()
+        tool = features.tool(name)
         if self._known:
             self._known.check(tool)
         try:
             return await tool.run(arguments, context or Context(mcp_server=self), convert_result=True)
         except ToolError as failure:
-            raise inside.in_words(name, failure) from failure.__cause__
+            raise features.tool_error(name, failure) from failure.__cause__
 
     async def read_resource(
         self, uri: AnyUrl | str, context: Context[Any, Any] | None = None
@@ -223,13 +223,13 @@ class AgentPhoneServer(MCPServer[Any]):
         Raises:
             ResourceError: with a sentence.
         """
-        inside = await self.get_ready()
+        features = await self.get_ready()
         try:
-            with inside.reading(context):
+            with features.reading(context):
                 contents = await super().read_resource(uri, context)
         except ResourceError as failure:
-            raise inside.resource_error_in_words(failure) from failure.__cause__
-        return contents if isinstance(contents, InputRequiredResult) else [*map(inside.readable, contents)]
+            raise features.resource_error(failure) from failure.__cause__
+        return contents if isinstance(contents, InputRequiredResult) else [*map(features.sanitize_resource, contents)]
 
     async def get_prompt(
         self, name: str, arguments: dict[str, Any] | None = None, context: Context[Any, Any] | None = None
@@ -249,18 +249,18 @@ class AgentPhoneServer(MCPServer[Any]):
         # The SDK asks before it knows who is calling, and must not wait.
         return self._known.arguments_of(name) if self._known else super()._tool_input_schema(name)
 
-    def _inside_answers(self, how: "Callable[[Inside], Answer]") -> "Answer":
+    def _answer_with(self, how: "Callable[[FeatureSet], Answer]") -> "Answer":
         async def answer(ctx: ServerRequestContext[Any, Any], params: Any) -> Any:
             return await how(await self.get_ready())(ctx, params)
 
         return answer
 
-    def _made_inside(self) -> "Inside":
-        from agentphone_mcp.server.feature_set import Inside
+    def _make_features(self) -> "FeatureSet":
+        from agentphone_mcp.server.feature_set import FeatureSet
 
-        return Inside(self._toolsets, self._scope)
+        return FeatureSet(self._toolsets, self._scope)
 
-    def _furnish(self, inside: "Inside") -> "Inside":
-        inside.furnish(self)
-        self._inside = inside
-        return inside
+    def _register(self, features: "FeatureSet") -> "FeatureSet":
+        features.register_on(self)
+        self._features = features
+        return features
