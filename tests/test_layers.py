@@ -44,7 +44,7 @@ NEVER = {
     "system": {"mcp", "mcp_types", "httpx", "pydantic", "click"},
 }
 # Stand beside what is imported before the SDK, and are imported with or after it.
-AFTER_THE_SDK = {"server.stdio.known_surface", "server.stdio.drain"}
+AFTER_THE_SDK = {"server.stdio.precomputed", "server.stdio.drain"}
 # Besides the commands, who may speak to a person on stdout.
 MAY_WRITE_TO_STDOUT = {"commands"}
 # To whom a command may hand the environment.

@@ -23,7 +23,7 @@ from agentphone_mcp.server.stdio.surface import Surface, load, note_difference
 if TYPE_CHECKING:
     from agentphone_mcp.config.http import HttpSettings
     from agentphone_mcp.server.accounts import AccountPool
-    from agentphone_mcp.server.stdio.known_surface import Known
+    from agentphone_mcp.server.stdio.precomputed import PrecomputedSurface
 
 
 def serve(options: dict[str, Any], stdin: TextIO | None, stdout: TextIO | None) -> None:
@@ -87,12 +87,12 @@ class _Surfaces:
             self._loaded[most] = load(self._config.toolsets, most, cache=self._cache)
         return self._loaded[most]
 
-    def known(self, scope: Scope = OPERATOR.scope) -> "Known | None":
+    def precomputed(self, scope: Scope = OPERATOR.scope) -> "PrecomputedSurface | None":
         """The same for the server itself."""
-        from agentphone_mcp.server.stdio.known_surface import Known
+        from agentphone_mcp.server.stdio.precomputed import PrecomputedSurface
 
         surface = self.load(scope)
-        return surface and Known(surface, self.differs)
+        return surface and PrecomputedSurface(surface, self.differs)
 
     def differs(self, method: str) -> None:
         """Have the next starts wait for the SDK, which answers otherwise."""
@@ -127,7 +127,7 @@ def _serve_stdio(config: Config, accounts: "AccountPool", surfaces: _Surfaces, a
 
     from agentphone_mcp.server.server import create_server
 
-    server = create_server(config, accounts, known=surfaces.known())
+    server = create_server(config, accounts, precomputed=surfaces.precomputed())
     _collect_garbage()
     try:
         anyio.run(server.run_over, ahead)
@@ -146,7 +146,7 @@ def _serve_http(
     from agentphone_mcp.system.sockets import CannotListen
 
     try:
-        server = web_server(config, settings, accounts, surfaces.known)
+        server = web_server(config, settings, accounts, surfaces.precomputed)
         _collect_garbage()
         serve(server, settings, say)
     except ConfigError as wrong:

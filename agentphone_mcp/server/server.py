@@ -1,6 +1,6 @@
 """The MCP server of one configuration: what it says of itself, and its features, which is there when it is asked for.
 
-The features takes longer to import than all else that a start needs. Where the surface is known, a server that was just
+The features take longer to import than all else that a start needs. Where the surface is known, a server that was just
 started lists its tools without it.
 """
 
@@ -42,7 +42,7 @@ from agentphone_mcp.server.accounts import AccountPool
 from agentphone_mcp.server.middleware import caller_of, account_middleware
 from agentphone_mcp.server.sdk_overrides import overriding
 from agentphone_mcp.server.stdio.drain import UntilAnswered
-from agentphone_mcp.server.stdio.known_surface import Known
+from agentphone_mcp.server.stdio.precomputed import PrecomputedSurface
 
 if TYPE_CHECKING:
     import httpx
@@ -78,7 +78,7 @@ def create_server(
     config: Config,
     accounts: AccountPool | None = None,
     *,
-    known: Known | None = None,
+    precomputed: PrecomputedSurface | None = None,
     inner: "httpx.AsyncBaseTransport | None" = None,
 ) -> "AgentPhoneServer":
     """Make a server that is ready to be served to its operator, who starts it.
@@ -86,7 +86,7 @@ def create_server(
     Args:
         config: what it is told.
         accounts: connects the operator to the account; one of its own unless somebody else, such as the log, uses it too.
-        known: what is known of it, so that its features may come later.
+        precomputed: what it says of itself, so that its features may be imported later.
         inner: what really sends requests; tests inject theirs, below the key's rule.
     """
 
@@ -98,7 +98,7 @@ def create_server(
             yield opened
             beside.cancel_scope.cancel()
 
-    server = AgentPhoneServer(config, OPERATOR.scope, lifespan, known=known)
+    server = AgentPhoneServer(config, OPERATOR.scope, lifespan, precomputed=precomputed)
     return server
 
 
@@ -119,24 +119,24 @@ class AgentPhoneServer(MCPServer[Any]):
         config: what it is told.
         scope: how far those may go who connect to it.
         lifespan: gives the account pool that they are connected by.
-        known: what is known of it; without, its features is made first.
+        precomputed: what it says of itself; without it, the features are made first.
         is_for_all: whether everybody who connects has that scope, so that all are told the same.
     """
 
     def __init__(
-        self, config: Config, scope: Scope, lifespan: Any, *, known: Known | None = None, is_for_all: bool = True
+        self, config: Config, scope: Scope, lifespan: Any, *, precomputed: PrecomputedSurface | None = None, is_for_all: bool = True
     ) -> None:
         self._toolsets = config.toolsets
         self._scope: Scope = covered(scope, read_only=config.read_only)[-1]
-        self._known = known
+        self._precomputed = precomputed
         self._features: FeatureSet | None = None
         self._getting_ready = anyio.Lock()
-        features = None if known else self._make_features()
+        features = None if precomputed else self._make_features()
         super().__init__(
             "agentphone",
             title="AgentPhone",
             version=__version__,
-            instructions=known.instructions if known else features and features.instructions,
+            instructions=precomputed.instructions if precomputed else features and features.instructions,
             website_url="https://agentphone.to",
             tools=features.tools if features else None,
             lifespan=lifespan,
@@ -181,7 +181,7 @@ class AgentPhoneServer(MCPServer[Any]):
 
     async def list_tools(self) -> list[ShownTool]:
         """List the tools."""
-        return self._known.tools if self._known else await super().list_tools()
+        return self._precomputed.tools if self._precomputed else await super().list_tools()
 
     async def list_resources(self) -> list[Resource]:
         """List the resources at fixed addresses."""
@@ -208,8 +208,8 @@ class AgentPhoneServer(MCPServer[Any]):
         """
         features = await self.get_ready()
         tool = features.tool(name)
-        if self._known:
-            self._known.check(tool)
+        if self._precomputed:
+            self._precomputed.check(tool)
         try:
             return await tool.run(arguments, context or Context(mcp_server=self), convert_result=True)
         except ToolError as failure:
@@ -247,7 +247,7 @@ class AgentPhoneServer(MCPServer[Any]):
     @overriding(MCPServer)
     def _tool_input_schema(self, name: str) -> dict[str, Any] | None:
         # The SDK asks before it knows who is calling, and must not wait.
-        return self._known.arguments_of(name) if self._known else super()._tool_input_schema(name)
+        return self._precomputed.arguments_of(name) if self._precomputed else super()._tool_input_schema(name)
 
     def _answer_with(self, how: "Callable[[FeatureSet], Answer]") -> "Answer":
         async def answer(ctx: ServerRequestContext[Any, Any], params: Any) -> Any:

@@ -6,7 +6,7 @@ from agentphone_mcp.api.api_key import ApiKey
 from agentphone_mcp.config.config import Config, read_cache
 from agentphone_mcp.policy.access import OPERATOR
 from agentphone_mcp.server.server import create_server
-from agentphone_mcp.server.stdio.known_surface import Known
+from agentphone_mcp.server.stdio.precomputed import PrecomputedSurface
 from agentphone_mcp.server.stdio.surface import load
 
 
@@ -21,4 +21,4 @@ if __name__ == "__main__":
     config = Config(api_key=key, base_url=url, state=told["AGENTPHONE_STATE"])
     surface = load(config.toolsets, OPERATOR.scope, cache=read_cache())
     # Everything that the command does to be fast, but for the answers that come before the SDK.
-    create_server(config, known=surface and Known(surface, differs)).run("stdio")
+    create_server(config, precomputed=surface and PrecomputedSurface(surface, differs)).run("stdio")

@@ -30,9 +30,9 @@ from agentphone_mcp.server.http.middleware.concurrency import Traffic
 from agentphone_mcp.server.http.middleware.trusted_hosts import Edges
 from agentphone_mcp.server.sdk_overrides import overriding
 from agentphone_mcp.server.server import AgentPhoneServer
-from agentphone_mcp.server.stdio.known_surface import Known
+from agentphone_mcp.server.stdio.precomputed import PrecomputedSurface
 
-Knows = Callable[[Scope], Known | None]
+SurfaceOf = Callable[[Scope], PrecomputedSurface | None]
 MCP_PATH, SSE_PATH, MESSAGES_PATH = "/mcp", "/sse", "/messages/"
 _TYPED_PATH = f"{MCP_PATH}/"
 """What many people type, and is served as it is."""
@@ -55,7 +55,7 @@ _CHECKED_BEFORE = TransportSecuritySettings(enable_dns_rebinding_protection=Fals
 """The SDK need not look at Host and Origin again: `Edges` has, for every path."""
 
 
-def knows_nothing(_: Scope) -> None:
+def no_surface(_: Scope) -> None:
     """Have everything made before anybody can connect."""
 
 
@@ -87,7 +87,7 @@ class HostedApp:
         accounts: connects callers to accounts; opened and closed with the application.
         door: finds out who is calling.
         routes: what else is served, to everybody.
-        known: what is known of the server for callers of each scope, so that its inside may come later.
+        precomputed: what the server says of itself to callers of each scope, so that its features may be imported later.
     """
 
     def __init__(
@@ -97,16 +97,16 @@ class HostedApp:
         accounts: AccountPool,
         door: Door,
         routes: Sequence[Route] = (),
-        known: Knows = knows_nothing,
+        precomputed: SurfaceOf = no_surface,
     ) -> None:
-        self._board = accounts
+        self._accounts = accounts
         self._more_routes = routes
         self._traffic = Traffic(settings.max_calls)
         self.health = Health(accounts.books, door)
         # Where nobody has a scope of their own, all have the operator's.
         is_for_all = settings.auth in ("none", "relay")
         self._servers: dict[Scope, AgentPhoneServer] = {
-            scope: self._server(config, scope, known(scope), is_for_all=is_for_all)
+            scope: self._server(config, scope, precomputed(scope), is_for_all=is_for_all)
             for scope in ((OPERATOR.scope,) if is_for_all else SCOPES)
         }
         self._sessions: dict[Scope, _Sessions] = {
@@ -144,13 +144,13 @@ class HostedApp:
             for front in set(self._fronts.values()):
                 closing.start_soon(front.close, _SECONDS_TO_ANSWER)
 
-    def _server(self, config: Config, scope: Scope, known: Known | None, *, is_for_all: bool) -> AgentPhoneServer:
+    def _server(self, config: Config, scope: Scope, precomputed: PrecomputedSurface | None, *, is_for_all: bool) -> AgentPhoneServer:
         @asynccontextmanager
         async def lifespan(_: object) -> AsyncGenerator[AccountPool]:
             # One for all, which is open for as long as the application is.
-            yield self._board
+            yield self._accounts
 
-        server = AgentPhoneServer(config, scope, lifespan, known=known, is_for_all=is_for_all)
+        server = AgentPhoneServer(config, scope, lifespan, precomputed=precomputed, is_for_all=is_for_all)
         server.middleware.append(self._traffic.regulate)
         return server
 
@@ -187,7 +187,7 @@ class HostedApp:
     @asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncGenerator[None]:
         async with AsyncExitStack() as opened:
-            await opened.enter_async_context(self._board)
+            await opened.enter_async_context(self._accounts)
             for sessions in self._sessions.values():
                 await opened.enter_async_context(sessions.run())
             beside = await opened.enter_async_context(anyio.create_task_group())
@@ -200,6 +200,6 @@ class HostedApp:
     async def _get_ready(self) -> None:
         """Have everything there before it is asked for, but let whoever waits for the start come first."""
         await anyio.sleep(_SECONDS_TO_CONNECT)
-        await self._board.get_ready()
+        await self._accounts.get_ready()
         for server in self._servers.values():
             await server.get_ready()

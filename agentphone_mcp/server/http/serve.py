@@ -19,7 +19,7 @@ from starlette.routing import Route
 from agentphone_mcp.config.config import Config, read
 from agentphone_mcp.config.http import HttpSettings
 from agentphone_mcp.server.accounts import AccountPool
-from agentphone_mcp.server.http.app import MCP_PATH, SSE_PATH, HostedApp, Knows, knows_nothing
+from agentphone_mcp.server.http.app import MCP_PATH, SSE_PATH, HostedApp, SurfaceOf, no_surface
 from agentphone_mcp.server.http.auth.base import Door
 from agentphone_mcp.server.http.auth.loopback import OpenDoor
 from agentphone_mcp.server.http.uvicorn_protocols.timeouts import Punctual
@@ -86,7 +86,7 @@ def serve(server: uvicorn.Server, settings: HttpSettings, say: Callable[[str], N
 
 
 def web_server(
-    config: Config, settings: HttpSettings, accounts: AccountPool, known: Knows = knows_nothing
+    config: Config, settings: HttpSettings, accounts: AccountPool, precomputed: SurfaceOf = no_surface
 ) -> uvicorn.Server:
     """Make what serves, ready to be run on a socket.
 
@@ -94,7 +94,7 @@ def web_server(
         config: what the server is told.
         settings: how it is reached.
         accounts: connects callers to accounts.
-        known: what is known of the server for callers of each scope.
+        precomputed: what the server says of itself to callers of each scope.
 
     Raises:
         ConfigError: if callers cannot be told from strangers with these settings.
@@ -104,7 +104,7 @@ def web_server(
     # Else it would cut every stream when the server is told to stop, also those that carry an answer.
     AppStatus.disable_automatic_graceful_drain()
     door, routes = _door(config, settings)
-    app = HostedApp(config, settings, accounts, door, routes, known)
+    app = HostedApp(config, settings, accounts, door, routes, precomputed)
     web = uvicorn.Config(
         app.asgi,
         http=protocol(),

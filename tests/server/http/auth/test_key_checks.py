@@ -23,7 +23,7 @@ def key(number: int) -> ApiKey:
 
 
 class AgentPhone:
-    """Knows some keys, and how often it was asked.
+    """SurfaceOf some keys, and how often it was asked.
 
     Attributes:
         asked: which keys, in their order.

@@ -1,4 +1,4 @@
-"""What is known of a server before its inside is there, in the SDK's words."""
+"""Keep the precomputed surface of a server as objects of the SDK, for use before its features are imported."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,8 +9,8 @@ from mcp_types import Tool as ShownTool
 from agentphone_mcp.server.stdio.surface import Surface
 
 
-class Known:
-    """What is known of a server's surface before its inside is there.
+class PrecomputedSurface:
+    """Answer for a server before its features are imported.
 
     Args:
         surface: what it says of itself.

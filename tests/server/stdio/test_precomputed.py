@@ -10,7 +10,7 @@ from mcp.client import Client
 from agentphone_mcp.config.config import Config
 from agentphone_mcp.policy.access import SCOPES, Scope
 from agentphone_mcp.server.server import AgentPhoneServer, create_server
-from agentphone_mcp.server.stdio.known_surface import Known
+from agentphone_mcp.server.stdio.precomputed import PrecomputedSurface
 from agentphone_mcp.server.stdio.surface import SURFACE, Surface, select
 from agentphone_mcp.variables import TOOLSETS
 
@@ -31,7 +31,7 @@ def never(method: str) -> None:
 @SCOPED
 async def test_what_is_known_is_what_would_be_made(scope: Scope) -> None:
     """For callers of every scope, and without making it."""
-    known = AgentPhoneServer(Config(), scope, None, known=Known(surface(scope), never))
+    known = AgentPhoneServer(Config(), scope, None, precomputed=PrecomputedSurface(surface(scope), never))
     made = AgentPhoneServer(Config(), scope, None)
     assert await known.list_tools() == await made.list_tools()
     assert known.instructions == made.instructions
@@ -43,8 +43,8 @@ async def test_what_is_known_is_what_would_be_made(scope: Scope) -> None:
 @SCOPED
 async def test_every_tool_is_as_it_is_known(scope: Scope) -> None:
     """Each is compared when it is first made."""
-    known = Known(surface(scope), never)
-    server = AgentPhoneServer(Config(), scope, None, known=known)
+    known = PrecomputedSurface(surface(scope), never)
+    server = AgentPhoneServer(Config(), scope, None, precomputed=known)
     inside = await server.get_ready()
     for tool in await server.list_tools():
         known.check(inside.tool(tool.name))
@@ -52,7 +52,7 @@ async def test_every_tool_is_as_it_is_known(scope: Scope) -> None:
 
 async def test_many_who_ask_at_once_have_one_inside() -> None:
     """The first of them has it made, and the others wait."""
-    server = AgentPhoneServer(Config(), "spend", None, known=Known(surface(), never))
+    server = AgentPhoneServer(Config(), "spend", None, precomputed=PrecomputedSurface(surface(), never))
     found: list[Any] = []
 
     async def ask() -> None:
@@ -71,9 +71,9 @@ async def test_a_tool_that_is_otherwise_is_told_once(answering: Any) -> None:
     for row in golden["tools"]:
         row["tool"]["inputSchema"]["description"] = "another version's"
     told: list[str] = []
-    known = Known(select(golden, TOOLSETS, "spend"), told.append)
+    known = PrecomputedSurface(select(golden, TOOLSETS, "spend"), told.append)
     recorder = answering({"data": [], "total": 0})
-    async with Client(create_server(Config(), known=known, inner=recorder.transport)) as client:
+    async with Client(create_server(Config(), precomputed=known, inner=recorder.transport)) as client:
         for _ in range(2):
             await client.call_tool("list_agents", {})
             await client.call_tool("list_numbers", {})
