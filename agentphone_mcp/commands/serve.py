@@ -15,9 +15,9 @@ from agentphone_mcp.config.config import Config, ConfigError, read_cache
 from agentphone_mcp.config.environment import complete_session_bus, read_span_exporter
 from agentphone_mcp.config.from_options import read_config, read_http_settings
 from agentphone_mcp.policy.access import OPERATOR, Scope, covered
-from agentphone_mcp.server.stdio.descriptors import Wire
-from agentphone_mcp.server.stdio.early_answers import EarlyAnswers
-from agentphone_mcp.server.stdio.early_session import Forerunner
+from agentphone_mcp.server.stdio.descriptors import StdioChannel
+from agentphone_mcp.server.stdio.early_answers import PrecomputedAnswers
+from agentphone_mcp.server.stdio.early_session import EarlySession
 from agentphone_mcp.server.stdio.surface import Surface, load, note_difference
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ class _Surfaces:
         note_difference(self._cache, method)
 
 
-def _run_ahead(surfaces: _Surfaces, stdin: TextIO | None, stdout: TextIO | None, stack: ExitStack) -> Forerunner | None:
+def _run_ahead(surfaces: _Surfaces, stdin: TextIO | None, stdout: TextIO | None, stack: ExitStack) -> EarlySession | None:
     """Answer the host's first questions from now on; None where it has to wait for the SDK."""
     if stdin is None or stdout is None:
         raise click.ClickException("stdin or stdout is closed: a host talks to this server over them")
@@ -112,16 +112,16 @@ def _run_ahead(surfaces: _Surfaces, stdin: TextIO | None, stdout: TextIO | None,
     if surface is None:
         return None
     try:
-        wire = Wire(stdin, stdout)
+        channel = StdioChannel(stdin, stdout)
     except OSError:
         return None
-    stack.callback(wire.release)
-    ahead = Forerunner(wire, EarlyAnswers(surface), surfaces.differs)
+    stack.callback(channel.release)
+    ahead = EarlySession(channel, PrecomputedAnswers(surface), surfaces.differs)
     ahead.start()
     return ahead
 
 
-def _serve_stdio(config: Config, accounts: "AccountPool", surfaces: _Surfaces, ahead: Forerunner | None) -> None:
+def _serve_stdio(config: Config, accounts: "AccountPool", surfaces: _Surfaces, ahead: EarlySession | None) -> None:
     # The first answers are given before the SDK and its event loop are imported.
     import anyio
 

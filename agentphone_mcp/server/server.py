@@ -41,7 +41,7 @@ from agentphone_mcp.policy.access import OPERATOR, Scope, covered
 from agentphone_mcp.server.accounts import AccountPool
 from agentphone_mcp.server.middleware import caller_of, account_middleware
 from agentphone_mcp.server.sdk_overrides import overriding
-from agentphone_mcp.server.stdio.drain import UntilAnswered
+from agentphone_mcp.server.stdio.drain import DrainingStream
 from agentphone_mcp.server.stdio.precomputed import PrecomputedSurface
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ class AgentPhoneServer(MCPServer[Any]):
         # The SDK uses no more of a file. Without one it keeps others in the process away from stdin and stdout.
         file = cast("AsyncFile[str] | None", host)
         async with stdio_server(file, file) as (said, told):
-            asked = UntilAnswered(said, told, self.get_ready)
+            asked = DrainingStream(said, told, self.get_ready)
             options = self._lowlevel_server.create_initialization_options()
             await self._lowlevel_server.run(asked, asked.answers, options)
 

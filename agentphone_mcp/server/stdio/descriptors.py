@@ -17,7 +17,7 @@ _TAKEN_WHOLE: int = getattr(select, "PIPE_BUF", 0)
 """How many bytes a pipe that has room takes without waiting; Windows cannot say whether one has."""
 
 
-class Wire:
+class StdioChannel:
     """What a host writes and reads, on descriptors that nobody else knows of.
 
     Meanwhile stdin is empty and stdout is stderr, for everybody else in the process and for its children: what they
@@ -46,8 +46,8 @@ class Wire:
         source = os.fdopen(self._in, "rb", _BUFFER_BYTES, closefd=False)
         self.lines = TextIOWrapper(source, encoding="utf-8", errors="replace")
         """What the host says, each line with its end; iterating waits for the next one."""
-        ear = Ear(self._out)
-        self.write, self.write_at_once = ear.write, ear.write_at_once
+        writer = LineWriter(self._out)
+        self.write, self.write_at_once = writer.write, writer.write_at_once
 
     def release(self) -> None:
         """Give both back to the process."""
@@ -60,8 +60,8 @@ class Wire:
                 _tell_windows(fd)
 
 
-class Ear:
-    """Hears whole lines, of one thread at a time.
+class LineWriter:
+    """Write whole lines, one thread at a time.
 
     Args:
         fd: a descriptor whose writers wait while there is no room.
@@ -69,7 +69,7 @@ class Ear:
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
-        self._speaking = Lock()
+        self._writing = Lock()
 
     def write(self, text: str) -> None:
         """Say whole lines to the host; a thread that does so waits for another's, and for a host that does not read.
@@ -77,7 +77,7 @@ class Ear:
         Raises:
             OSError: if the host has gone.
         """
-        with self._speaking:
+        with self._writing:
             self._write(text.encode())
 
     def write_at_once(self, text: str) -> bool:
@@ -90,7 +90,7 @@ class Ear:
             OSError: if the host has gone.
         """
         told = text.encode()
-        if len(told) > _TAKEN_WHOLE or not self._speaking.acquire(blocking=False):
+        if len(told) > _TAKEN_WHOLE or not self._writing.acquire(blocking=False):
             return False
         try:
             if not self._has_room():
@@ -98,7 +98,7 @@ class Ear:
             self._write(told)
             return True
         finally:
-            self._speaking.release()
+            self._writing.release()
 
     def _write(self, told: bytes) -> None:
         rest = memoryview(told)

@@ -18,7 +18,7 @@ _ENDLESS = "subscriptions/listen"
 _CANCELLED = "notifications/cancelled"
 
 
-class Said(Protocol):
+class ReceiveStream(Protocol):
     """Gives the messages of a host, and the errors of lines that are none."""
 
     async def receive(self) -> SessionMessage | Exception:
@@ -34,7 +34,7 @@ class Said(Protocol):
         ...
 
 
-class Told(Protocol):
+class SendStream(Protocol):
     """Takes the messages for a host."""
 
     async def send(self, item: SessionMessage, /) -> None:
@@ -81,7 +81,7 @@ class _Unanswered:
             self._is_quiet.set()
 
 
-class UntilAnswered(ObjectReceiveStream[SessionMessage | Exception]):
+class DrainingStream(ObjectReceiveStream[SessionMessage | Exception]):
     """What a host says, which ends when all is answered that was read.
 
     Args:
@@ -90,7 +90,7 @@ class UntilAnswered(ObjectReceiveStream[SessionMessage | Exception]):
         get_ready: waits for what every request needs, however long that takes.
     """
 
-    def __init__(self, said: Said, told: Told, get_ready: Callable[[], Awaitable[object]]) -> None:
+    def __init__(self, said: ReceiveStream, told: SendStream, get_ready: Callable[[], Awaitable[object]]) -> None:
         self._said = said
         self._get_ready = get_ready
         self._unanswered = _Unanswered()
@@ -119,7 +119,7 @@ class UntilAnswered(ObjectReceiveStream[SessionMessage | Exception]):
 
 
 class _Answers(ObjectSendStream[SessionMessage]):
-    def __init__(self, told: Told, unanswered: _Unanswered) -> None:
+    def __init__(self, told: SendStream, unanswered: _Unanswered) -> None:
         self._told = told
         self._unanswered = unanswered
 

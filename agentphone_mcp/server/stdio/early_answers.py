@@ -32,7 +32,7 @@ class Early:
     result: dict[str, Any]
 
 
-class EarlyAnswers:
+class PrecomputedAnswers:
     """Answers the messages of one session, in their order.
 
     Args:

@@ -8,13 +8,13 @@ from contextlib import suppress
 from threading import Thread
 from typing import Any, Protocol
 
-from agentphone_mcp.server.stdio.early_answers import Early, EarlyAnswers, RequestId, is_id, read_message
+from agentphone_mcp.server.stdio.early_answers import Early, PrecomputedAnswers, RequestId, is_id, read_message
 
 _SWITCH_SECONDS = 0.0005
 """How long an answer may wait for the thread that imports; Python's own five milliseconds would be most of a start."""
 
 
-class TextWire(Protocol):
+class LineChannel(Protocol):
     """Where the lines come from and go to."""
 
     @property
@@ -31,21 +31,21 @@ class TextWire(Protocol):
         ...
 
 
-class Forerunner:
+class EarlySession:
     """Reads what a host says on a thread that lasts as long as the process, and answers what it knows.
 
     To the SDK it is both of the streams that `stdio_server` takes: iterating gives every line from the first on, and
     what is written goes to the host, unless it answers what was answered before.
 
     Args:
-        wire: where the host is.
+        channel: where the host is.
         answers: what is known.
         differs: told of a method that the SDK answered otherwise.
     """
 
-    def __init__(self, wire: TextWire, answers: EarlyAnswers, differs: Callable[[str], None]) -> None:
-        self._wire = wire
-        self._answers: EarlyAnswers | None = answers
+    def __init__(self, channel: LineChannel, answers: PrecomputedAnswers, differs: Callable[[str], None]) -> None:
+        self._channel = channel
+        self._answers: PrecomputedAnswers | None = answers
         self._differs = differs
         self._lines: deque[str | None] = deque()
         """What the SDK has not read yet; None is the end."""
@@ -65,7 +65,7 @@ class Forerunner:
     def _read(self) -> None:
         try:
             with suppress(OSError):
-                for line in self._wire.lines:
+                for line in self._channel.lines:
                     if not self._is_late(line):
                         self._answer(line)
                         self._pass_on(line)
@@ -81,7 +81,7 @@ class Forerunner:
             return
         said = {"jsonrpc": "2.0", "id": early.id, "result": early.result}
         try:
-            self._wire.write(json.dumps(said, ensure_ascii=False, separators=(",", ":")) + "\n")
+            self._channel.write(json.dumps(said, ensure_ascii=False, separators=(",", ":")) + "\n")
         except OSError:
             # The SDK will meet it, and knows what to do.
             self._answers = None
@@ -137,8 +137,8 @@ class Forerunner:
         if self._unsettled and self._settles(json.loads(text)):
             return
         # Another thread would take longer to wake up than most hosts take to make room.
-        if not self._wire.write_at_once(text):
-            await run_sync(self._wire.write, text)
+        if not self._channel.write_at_once(text):
+            await run_sync(self._channel.write, text)
 
     async def flush(self) -> None:
         """Nothing is kept back."""

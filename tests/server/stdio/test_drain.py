@@ -16,7 +16,7 @@ from mcp_types import JSONRPCNotification, JSONRPCRequest
 
 from agentphone_mcp.config.config import Config
 from agentphone_mcp.server.server import create_server
-from agentphone_mcp.server.stdio.drain import UntilAnswered
+from agentphone_mcp.server.stdio.drain import DrainingStream
 from agentphone_mcp.server.stdio.surface import load, note_difference
 from agentphone_mcp.variables import TOOLSETS
 from tests.support import ROOT
@@ -105,7 +105,7 @@ async def test_what_has_no_answer_is_not_waited_for(asked: list[JSONRPCRequest |
         for message in asked:
             say.send_nowait(SessionMessage(message))
         say.close()
-        lines = UntilAnswered(said, tell, anyio.lowlevel.checkpoint)
+        lines = DrainingStream(said, tell, anyio.lowlevel.checkpoint)
         async with lines, lines.answers:
             with anyio.fail_after(0.9):
                 assert [message.message async for message in lines] == asked

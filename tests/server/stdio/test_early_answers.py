@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
 
-from agentphone_mcp.server.stdio.early_answers import EarlyAnswers
+from agentphone_mcp.server.stdio.early_answers import PrecomputedAnswers
 from agentphone_mcp.server.stdio.surface import SURFACE, select
 from agentphone_mcp.variables import TOOLSETS
 from tests.support import ROOT
@@ -32,7 +32,7 @@ def hello(version: str = "2025-11-25", **more: Any) -> dict[str, Any]:
 def early(messages: list[Any], toolsets: tuple[str, ...] = TOOLSETS, *, read_only: bool = False) -> list[Any]:
     """What is answered early to these messages, as it goes over the wire; None for each that waits."""
     scope = "read" if read_only else "spend"
-    answers = EarlyAnswers(select(json.loads(SURFACE.read_text(encoding="utf-8")), toolsets, scope))
+    answers = PrecomputedAnswers(select(json.loads(SURFACE.read_text(encoding="utf-8")), toolsets, scope))
     given = [answers.to(message if isinstance(message, str) else json.dumps(message)) for message in messages]
     return [{"jsonrpc": "2.0", "id": one.id, "result": one.result} if one else None for one in given]
 

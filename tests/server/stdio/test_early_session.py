@@ -13,8 +13,8 @@ import pytest
 from agentphone_mcp import __version__
 from agentphone_mcp.config.config import Config
 from agentphone_mcp.server.server import create_server
-from agentphone_mcp.server.stdio.early_answers import EarlyAnswers
-from agentphone_mcp.server.stdio.early_session import Forerunner
+from agentphone_mcp.server.stdio.early_answers import PrecomputedAnswers
+from agentphone_mcp.server.stdio.early_session import EarlySession
 from agentphone_mcp.server.stdio.surface import SURFACE, load, note_difference, select
 from agentphone_mcp.variables import TOOLSETS
 
@@ -32,7 +32,7 @@ KNOWN = select(GOLDEN, TOOLSETS, "spend")
 
 
 class Said:
-    """A wire to a host in this process.
+    """A channel to a host in this process.
 
     Args:
         fails: how many of the first things that are written fail.
@@ -70,14 +70,14 @@ class Said:
             return list(self._heard)
 
 
-async def to_the_end(wire: Said, ahead: Forerunner, *late: dict[str, Any], count: int) -> list[dict[str, Any]]:
+async def to_the_end(channel: Said, ahead: EarlySession, *late: dict[str, Any], count: int) -> list[dict[str, Any]]:
     """Let the SDK come, say what is left, and leave when so much was heard: all that was."""
     async with asyncio.timeout(PATIENCE), asyncio.TaskGroup() as tasks:
         tasks.create_task(create_server(Config()).run_over(ahead))
-        wire.say(*late)
-        await asyncio.to_thread(wire.heard, count)
-        wire.say(None)
-    return wire.heard(count)
+        channel.say(*late)
+        await asyncio.to_thread(channel.heard, count)
+        channel.say(None)
+    return channel.heard(count)
 
 
 def test_with_another_sdk_or_surface_a_start_goes_the_plain_way(tmp_path: Path) -> None:
@@ -123,84 +123,84 @@ def test_a_difference_that_cannot_be_remembered_is_said(tmp_path: Path, caplog: 
 
 async def test_a_difference_is_told_by_its_method_and_the_host_hears_one_answer() -> None:
     """The SDK has other tools than were said."""
-    wire, differs = Said(), list[str]()
-    ahead = Forerunner(wire, EarlyAnswers(replace(KNOWN, tools={"tools": []})), differs.append)
-    wire.say(HELLO, LIST)
+    channel, differs = Said(), list[str]()
+    ahead = EarlySession(channel, PrecomputedAnswers(replace(KNOWN, tools={"tools": []})), differs.append)
+    channel.say(HELLO, LIST)
     ahead.start()
-    assert wire.heard(2)[1]["result"] == {"tools": []}
-    heard = await to_the_end(wire, ahead, PING, count=3)
+    assert channel.heard(2)[1]["result"] == {"tools": []}
+    heard = await to_the_end(channel, ahead, PING, count=3)
     assert [message["id"] for message in heard] == [0, 1, 2]
     assert differs == ["tools/list"]
 
 
 async def test_the_sdk_hears_of_no_cancellation_that_came_too_late() -> None:
     """It would heed it, where whoever has answered does not; one of what waits it has to know of."""
-    wire = Said()
-    ahead = Forerunner(wire, EarlyAnswers(KNOWN), pytest.fail)
+    channel = Said()
+    ahead = EarlySession(channel, PrecomputedAnswers(KNOWN), pytest.fail)
     late, timely = (
         {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": number}} for number in ("1", 2)
     )
-    wire.say(HELLO, LIST, PING, late, timely, None)
+    channel.say(HELLO, LIST, PING, late, timely, None)
     ahead.start()
-    wire.heard(2)
+    channel.heard(2)
     assert [json.loads(line) async for line in ahead] == [HELLO, LIST, PING, timely]
 
 
 async def test_an_id_that_is_used_again_is_answered_again() -> None:
     """An answer is dropped once, and not for good."""
-    wire = Said()
-    ahead = Forerunner(wire, EarlyAnswers(KNOWN), pytest.fail)
-    wire.say(HELLO, LIST)
+    channel = Said()
+    ahead = EarlySession(channel, PrecomputedAnswers(KNOWN), pytest.fail)
+    channel.say(HELLO, LIST)
     ahead.start()
-    wire.heard(2)
-    heard = await to_the_end(wire, ahead, PING, LIST, {**LIST, "id": 3}, count=5)
+    channel.heard(2)
+    heard = await to_the_end(channel, ahead, PING, LIST, {**LIST, "id": 3}, count=5)
     assert sorted(message["id"] for message in heard) == [0, 1, 1, 2, 3]
 
 
 @pytest.mark.parametrize("odd", [[1], {"1": 1}, True, None], ids=["list", "object", "truth", "null"])
 async def test_an_id_that_is_none_keeps_no_later_message_from_the_sdk(odd: Any) -> None:
     """The SDK takes it for a notification, or says what is wrong; the session goes on."""
-    wire = Said()
-    ahead = Forerunner(wire, EarlyAnswers(KNOWN), pytest.fail)
-    wire.say(HELLO, {"jsonrpc": "2.0", "id": odd, "method": "ping"})
+    channel = Said()
+    ahead = EarlySession(channel, PrecomputedAnswers(KNOWN), pytest.fail)
+    channel.say(HELLO, {"jsonrpc": "2.0", "id": odd, "method": "ping"})
     ahead.start()
-    wire.heard(1)
-    heard = await to_the_end(wire, ahead, PING, count=2)
+    channel.heard(1)
+    heard = await to_the_end(channel, ahead, PING, count=2)
     assert 2 in [message.get("id") for message in heard]
 
 
 async def test_of_two_answers_to_one_id_the_one_that_was_said_is_dropped() -> None:
     """In whichever order the SDK comes to them."""
-    wire = Said()
-    ahead = Forerunner(wire, EarlyAnswers(KNOWN), pytest.fail)
-    wire.say(HELLO, LIST, {**PING, "id": 1}, {**LIST, "id": 5})
+    channel = Said()
+    ahead = EarlySession(channel, PrecomputedAnswers(KNOWN), pytest.fail)
+    channel.say(HELLO, LIST, {**PING, "id": 1}, {**LIST, "id": 5})
     ahead.start()
-    assert [message["id"] for message in wire.heard(3)] == [0, 1, 5]
+    assert [message["id"] for message in channel.heard(3)] == [0, 1, 5]
     for result in ({}, KNOWN.tools):
         await ahead.write(json.dumps({"jsonrpc": "2.0", "id": 1, "result": result}))
     await ahead.write(json.dumps({"jsonrpc": "2.0", "id": 8, "result": {}}))
-    assert wire.heard(5)[3:] == [{"jsonrpc": "2.0", "id": number, "result": {}} for number in (1, 8)]
-    wire.say(None)
+    assert channel.heard(5)[3:] == [{"jsonrpc": "2.0", "id": number, "result": {}} for number in (1, 8)]
+    channel.say(None)
 
 
 async def test_what_the_sdk_breaks_off_at_the_end_is_no_difference() -> None:
     """The host was answered, and has gone."""
-    wire = Said()
-    ahead = Forerunner(wire, EarlyAnswers(KNOWN), pytest.fail)
-    wire.say(HELLO, LIST, None)
+    channel = Said()
+    ahead = EarlySession(channel, PrecomputedAnswers(KNOWN), pytest.fail)
+    channel.say(HELLO, LIST, None)
     ahead.start()
-    wire.heard(2)
+    channel.heard(2)
     assert [json.loads(line)["id"] async for line in ahead] == [0, 1]
     broken_off = {"jsonrpc": "2.0", "id": 1, "error": {"code": -32000, "message": "Connection closed"}}
     await ahead.write(json.dumps(broken_off))
-    assert [message["id"] for message in wire.heard(2)] == [0, 1]
+    assert [message["id"] for message in channel.heard(2)] == [0, 1]
 
 
 async def test_the_sdk_has_a_moment_for_the_last_question_before_the_end() -> None:
     """As where it reads a pipe itself: it breaks off what it has not even begun to answer."""
-    wire, begun = Said(), list[str]()
-    ahead = Forerunner(wire, EarlyAnswers(KNOWN), pytest.fail)
-    wire.say(PING, None)
+    channel, begun = Said(), list[str]()
+    ahead = EarlySession(channel, PrecomputedAnswers(KNOWN), pytest.fail)
+    channel.say(PING, None)
     ahead.start()
     async with asyncio.timeout(PATIENCE):
         async for line in ahead:
@@ -210,37 +210,37 @@ async def test_the_sdk_has_a_moment_for_the_last_question_before_the_end() -> No
 
 async def test_a_request_of_the_servers_own_is_no_answer() -> None:
     """It may bear an id that the host has used as well."""
-    wire = Said()
-    ahead = Forerunner(wire, EarlyAnswers(KNOWN), pytest.fail)
-    wire.say(HELLO)
+    channel = Said()
+    ahead = EarlySession(channel, PrecomputedAnswers(KNOWN), pytest.fail)
+    channel.say(HELLO)
     ahead.start()
-    wire.heard(1)
+    channel.heard(1)
     await ahead.write('{"jsonrpc":"2.0","id":0,"method":"ping"}\n')
-    assert wire.heard(2)[1]["method"] == "ping"
-    wire.say(None)
+    assert channel.heard(2)[1]["method"] == "ping"
+    channel.say(None)
 
 
 async def test_a_host_that_did_not_hear_the_first_answer_gets_the_sdks() -> None:
     """What could not be written was not said."""
-    wire = Said(fails=1)
-    ahead = Forerunner(wire, EarlyAnswers(KNOWN), pytest.fail)
+    channel = Said(fails=1)
+    ahead = EarlySession(channel, PrecomputedAnswers(KNOWN), pytest.fail)
     ahead.start()
-    heard = await to_the_end(wire, ahead, HELLO, LIST, count=2)
+    heard = await to_the_end(channel, ahead, HELLO, LIST, count=2)
     assert [message["id"] for message in heard] == [0, 1]
 
 
 async def test_nothing_is_answered_early_once_the_sdk_is_there() -> None:
     """It answers all, and in what it says nothing is dropped."""
-    wire = Said()
-    ahead = Forerunner(wire, EarlyAnswers(replace(KNOWN, tools={"tools": []})), pytest.fail)
-    wire.say(HELLO)
+    channel = Said()
+    ahead = EarlySession(channel, PrecomputedAnswers(replace(KNOWN, tools={"tools": []})), pytest.fail)
+    channel.say(HELLO)
     ahead.start()
-    wire.heard(1)
+    channel.heard(1)
     async with asyncio.timeout(PATIENCE), asyncio.TaskGroup() as tasks:
         tasks.create_task(create_server(Config()).run_over(ahead))
-        wire.say(PING)
-        await asyncio.to_thread(wire.heard, 2)
-        wire.say(LIST)
-        listed = (await asyncio.to_thread(wire.heard, 3))[2]
-        wire.say(None)
+        channel.say(PING)
+        await asyncio.to_thread(channel.heard, 2)
+        channel.say(LIST)
+        listed = (await asyncio.to_thread(channel.heard, 3))[2]
+        channel.say(None)
     assert len(listed["result"]["tools"]) > 30

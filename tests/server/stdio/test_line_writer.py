@@ -8,7 +8,7 @@ from contextlib import suppress
 
 import pytest
 
-from agentphone_mcp.server.stdio.descriptors import Ear
+from agentphone_mcp.server.stdio.descriptors import LineWriter
 
 PATIENCE = 60
 ONLY_WHERE_PIPES_TELL = pytest.mark.skipif(not hasattr(select, "PIPE_BUF"), reason="here no pipe says if it has room")
@@ -38,25 +38,25 @@ def fill(fd: int) -> int:
 @ONLY_WHERE_PIPES_TELL
 def test_a_short_line_is_said_at_once(pipe) -> None:
     """No thread has to wake up for it."""
-    assert Ear(pipe[1]).write_at_once("straight – away\n")
+    assert LineWriter(pipe[1]).write_at_once("straight – away\n")
     assert os.read(pipe[0], 100).decode() == "straight – away\n"
 
 
 def test_a_long_line_is_left_to_a_thread(pipe) -> None:
     """A pipe that has room may still not have enough, and the loop would wait for the host."""
-    assert not Ear(pipe[1]).write_at_once("x" * 1_000_000)
+    assert not LineWriter(pipe[1]).write_at_once("x" * 1_000_000)
     os.close(pipe[1])
     assert os.read(pipe[0], 1) == b""
 
 
 def test_nothing_is_said_at_once_to_a_host_that_does_not_read(pipe) -> None:
     """Whoever says it then waits, and says it whole."""
-    ear, filled = Ear(pipe[1]), fill(pipe[1])
-    assert not ear.write_at_once("later\n")
-    waiting = threading.Thread(target=ear.write, args=("later\n",))
+    writer, filled = LineWriter(pipe[1]), fill(pipe[1])
+    assert not writer.write_at_once("later\n")
+    waiting = threading.Thread(target=writer.write, args=("later\n",))
     waiting.start()
     # While it waits nobody else's line gets in between.
-    assert not ear.write_at_once("in between\n")
+    assert not writer.write_at_once("in between\n")
     said = b""
     while len(said) < filled + 6:
         said += os.read(pipe[0], 65_536)
@@ -69,4 +69,4 @@ def test_a_host_that_has_gone_is_noticed(pipe) -> None:
     """It is not taken for one without room, which a thread would wait for."""
     os.close(pipe[0])
     with pytest.raises(BrokenPipeError):
-        Ear(pipe[1]).write_at_once("to nobody\n")
+        LineWriter(pipe[1]).write_at_once("to nobody\n")
