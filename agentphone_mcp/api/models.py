@@ -32,7 +32,7 @@ class Wire(BaseModel):
         protected_namespaces=(),
     )
 
-    def strangers_words(self) -> Collection[str]:
+    def untrusted_fields(self) -> Collection[str]:
         """The fields in which callers, texters or other people's servers had their say: data, whatever it claims."""
         return ()
 

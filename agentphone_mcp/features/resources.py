@@ -27,7 +27,7 @@ from agentphone_mcp.api.calls import Call, Turn
 from agentphone_mcp.api.redaction import Cut
 from agentphone_mcp.features.completion import plain_id
 from agentphone_mcp.features.context import ToolContext, tool_context
-from agentphone_mcp.features.presentation.serialization import compact, told
+from agentphone_mcp.features.presentation.serialization import compact, serialize
 from agentphone_mcp.features.tools.account import account_overview
 from agentphone_mcp.features.tools.agents import get_agent
 from agentphone_mcp.features.tools.calls import get_call
@@ -138,7 +138,7 @@ def with_true_type(audio: bytes, content: ReadResourceContents) -> ReadResourceC
 
 
 def _json(ctx: Asked, result: BaseModel) -> str:
-    return compact(told(result, tool_context(ctx).api.secrets.cut))
+    return compact(serialize(result, tool_context(ctx).api.secrets.cut))
 
 
 def _headline(of: Call) -> str:
@@ -153,4 +153,4 @@ def _headline(of: Call) -> str:
 
 def _line(turn: Turn, cut: Cut) -> str:
     at = f"[{' '.join(turn.at.split())}] " if turn.at else ""
-    return f"{at}{turn.role}: {told(turn, cut)['text']}"
+    return f"{at}{turn.role}: {serialize(turn, cut)['text']}"

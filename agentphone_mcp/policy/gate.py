@@ -229,7 +229,7 @@ def _kept(result: BaseModel) -> dict[str, Any] | None:
     """What of a result may be kept: nothing with a secret, which is shown once, and no words of strangers."""
     if any(isinstance(value, SecretText) for _, value in result):
         return None
-    strangers = {*result.strangers_words()} if isinstance(result, Wire) else set[str]()
+    strangers = {*result.untrusted_fields()} if isinstance(result, Wire) else set[str]()
     return result.model_dump(mode="json", exclude_none=True, exclude=strangers)
 
 

@@ -46,7 +46,7 @@ _ALIKE = {
 _LETTERS = str.maketrans({other: letter for letter, others in _ALIKE.items() for other in others})
 
 
-class StrangersWords(str):
+class UntrustedText(str):
     """A stranger's words that have left the model which knows them as such: whoever tells them marks them."""
 
     __slots__ = ()

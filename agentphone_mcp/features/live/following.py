@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from agentphone_mcp.api.calls import ENDED, Call, CallsApi, Turn
 from agentphone_mcp.api.errors import ApiError, Conflict, Forbidden, RateLimited, ServerError, Unauthorized, Unreachable
 from agentphone_mcp.api.redaction import Cut
-from agentphone_mcp.features.presentation.serialization import told
+from agentphone_mcp.features.presentation.serialization import serialize
 from agentphone_mcp.policy.actions import Outcome, Result
 
 TURNS_AT_ONCE = 200
@@ -68,7 +68,7 @@ class _Listener:
         while self._reported < len(self.turns):
             turn = self.turns[self._reported]
             self._reported += 1
-            await self._report(self._reported, None, f"{turn.role}: {told(turn, self._cut)['text']}")
+            await self._report(self._reported, None, f"{turn.role}: {serialize(turn, self._cut)['text']}")
 
     def see(self, call: Call) -> None:
         """Take in what the API says of the call; it may be a moment behind an end that was heard."""

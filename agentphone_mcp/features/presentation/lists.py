@@ -6,14 +6,14 @@ from typing import Annotated, Any, Generic, TypeVar
 from pydantic import BaseModel, WithJsonSchema, WrapValidator
 
 from agentphone_mcp.api.models import Page, Wire
-from agentphone_mcp.policy.untrusted import StrangersWords
+from agentphone_mcp.policy.untrusted import UntrustedText
 
 Row = TypeVar("Row", bound=BaseModel)
 
 
 def _keep_strangers_words(cell: Any, check: Callable[[Any], Any]) -> Any:
     """Let them pass: checked, they would be a text like any other."""
-    return cell if isinstance(cell, StrangersWords) else check(cell)
+    return cell if isinstance(cell, UntrustedText) else check(cell)
 
 
 Cell = Annotated[
@@ -119,10 +119,10 @@ def without(row: Row, *names: str) -> Row:
 
 def _cells(row: BaseModel, columns: Sequence[str]) -> list[Any]:
     """Take a row apart; away from it, nothing but their type tells a stranger's words from ours."""
-    strangers = row.strangers_words() if isinstance(row, Wire) else ()
+    strangers = row.untrusted_fields() if isinstance(row, Wire) else ()
     cells: list[Any] = []
     for name in columns:
         cell = getattr(row, name)
         is_theirs = name in strangers and isinstance(cell, str)
-        cells.append("" if cell is None else StrangersWords(cell) if is_theirs else cell)
+        cells.append("" if cell is None else UntrustedText(cell) if is_theirs else cell)
     return cells

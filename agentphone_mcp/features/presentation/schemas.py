@@ -12,7 +12,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, JsonSchemaV
 from pydantic_core import CoreSchema, core_schema
 
 from agentphone_mcp.api.parsing import is_list, is_object
-from agentphone_mcp.features.presentation.serialization import compact, secrets_cutter, told
+from agentphone_mcp.features.presentation.serialization import compact, secrets_cutter, serialize
 
 
 class LeanSchema(GenerateJsonSchema):
@@ -106,7 +106,7 @@ class CompactResults(FuncMetadata):
         """Write a tool's result as the protocol's."""
         if not isinstance(result, BaseModel) or isinstance(result, InputRequiredResult | CallToolResult):
             return super().convert_result(result)
-        structured = told(result, secrets_cutter())
+        structured = serialize(result, secrets_cutter())
         link = result.link() if isinstance(result, Linked) else None
         content: list[ContentBlock] = [TextContent(type="text", text=compact(structured))]
         if link:

@@ -11,24 +11,24 @@ from pydantic import BaseModel
 from agentphone_mcp.api.models import Wire
 from agentphone_mcp.api.parsing import is_list, is_object
 from agentphone_mcp.api.redaction import Cut, SecretText
-from agentphone_mcp.policy.untrusted import StrangersWords, clean, mark
+from agentphone_mcp.policy.untrusted import UntrustedText, clean, mark
 
-_of_this_caller: ContextVar[Cut] = ContextVar("_of_this_caller")
+_redactor: ContextVar[Cut] = ContextVar("_of_this_caller")
 
 
 @contextmanager
 def without_secrets(cut: Cut) -> Generator[None]:
     """Have `cut_secrets` remove the secrets of one caller meanwhile; not everything is told whose request it is."""
-    token = _of_this_caller.set(cut)
+    token = _redactor.set(cut)
     try:
         yield
     finally:
-        _of_this_caller.reset(token)
+        _redactor.reset(token)
 
 
 def secrets_cutter() -> Cut:
     """What removes the secrets that are known of the caller whose request this is."""
-    return _of_this_caller.get()
+    return _redactor.get()
 
 
 def cut_secrets(text: str) -> str:
@@ -36,7 +36,7 @@ def cut_secrets(text: str) -> str:
     return secrets_cutter()(text)
 
 
-def told(result: BaseModel, cut: Cut) -> dict[str, Any]:
+def serialize(result: BaseModel, cut: Cut) -> dict[str, Any]:
     """Write a result as JSON without nulls, as it may be shown to a model."""
     return _fields(result, result.model_dump(mode="json", exclude_none=True), cut)
 
@@ -47,19 +47,19 @@ def compact(shown: dict[str, Any]) -> str:
 
 
 def _fields(source: BaseModel, dumped: dict[str, Any], cut: Cut) -> dict[str, Any]:
-    strangers = source.strangers_words() if isinstance(source, Wire) else ()
+    strangers = source.untrusted_fields() if isinstance(source, Wire) else ()
     shown: dict[str, Any] = {}
     for name, value in dumped.items():
         found = getattr(source, name)
-        shown[name] = _value(_as_theirs(found) if name in strangers else found, value, cut)
+        shown[name] = _value(_as_untrusted(found) if name in strangers else found, value, cut)
     return shown
 
 
-def _as_theirs(found: Any) -> Any:
+def _as_untrusted(found: Any) -> Any:
     """A stranger's text, or every one of a list."""
     if is_list(found):
-        return [_as_theirs(one) for one in found]
-    return StrangersWords(found) if isinstance(found, str) else found
+        return [_as_untrusted(one) for one in found]
+    return UntrustedText(found) if isinstance(found, str) else found
 
 
 def _value(source: Any, dumped: Any, cut: Cut) -> Any:
@@ -82,4 +82,4 @@ def _text(source: Any, dumped: str, cut: Cut) -> str:
         return dumped
     # Cut before it is bounded, so that no half of a secret is left at the end.
     shown = cut(clean(dumped))
-    return mark(shown) if isinstance(source, StrangersWords) else shown
+    return mark(shown) if isinstance(source, UntrustedText) else shown

@@ -159,7 +159,7 @@ def _clue(entry: Entry, name: str) -> str:
 
 def _done(one: str, found: Thing, is_of: IsOf[Thing]) -> Found:
     # What was said in the meantime is no part of the action's outcome.
-    shown = found.model_dump(mode="json", exclude_none=True, exclude={*found.strangers_words()})
+    shown = found.model_dump(mode="json", exclude_none=True, exclude={*found.untrusted_fields()})
     return Found("done", {"id": one}, shown, may_be_of=partial(is_of, found))
 
 

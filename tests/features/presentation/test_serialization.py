@@ -15,7 +15,7 @@ from agentphone_mcp.api.webhooks import Delivery, Webhook, WebhookTest
 from agentphone_mcp.features.live.following import Followed
 from agentphone_mcp.features.presentation.error_messages import Failed
 from agentphone_mcp.features.presentation.lists import Cell, Listed, ListedTable, Table, table
-from agentphone_mcp.features.presentation.serialization import told
+from agentphone_mcp.features.presentation.serialization import serialize
 from agentphone_mcp.features.tools.calls import TranscriptPage
 from agentphone_mcp.policy.gate import Outcome
 from agentphone_mcp.policy.untrusted import mark
@@ -97,7 +97,7 @@ RESULTS = {
 @pytest.mark.parametrize(("result", "shown"), RESULTS.values(), ids=RESULTS.keys())
 def test_strangers_words_are_marked_wherever_they_stand(result: BaseModel, shown: dict[str, Any]) -> None:
     """And every other text is cleaned."""
-    assert told(result, str) == shown
+    assert serialize(result, str) == shown
 
 
 ROWS: list[Wire] = [
@@ -110,12 +110,12 @@ ROWS: list[Wire] = [
 
 def cells_told(made: Table) -> list[list[Cell]]:
     """The cells of a table as a model sees them."""
-    return told(made, str)["rows"]
+    return serialize(made, str)["rows"]
 
 
 def test_strangers_words_are_marked_in_a_table_too() -> None:
     """Row by row, as in the rows themselves: away from its row, a cell is only a text."""
-    in_rows = [told(row, str) for row in ROWS]
+    in_rows = [serialize(row, str) for row in ROWS]
     made = table(ROWS)
     assert made.columns == ["id", "direction", "body", "status"]
     for kept in (made, ListedTable(**dict(made), total=9), Table.model_validate(dict(made))):
@@ -139,7 +139,7 @@ def test_every_kind_of_row_with_words_of_strangers_marks_them_in_a_table(row: Wi
     """Whichever of them becomes a table one day."""
     made = table([row])
     [cells] = cells_told(made)
-    assert dict(zip(made.columns, cells, strict=True)) == told(row, str)
+    assert dict(zip(made.columns, cells, strict=True)) == serialize(row, str)
     assert MARKED in cells
 
 
@@ -147,7 +147,7 @@ def test_a_secret_is_cut_from_strangers_words_in_a_table() -> None:
     """Before they are marked and bounded, as elsewhere."""
     known = Secrets()
     known.learn(SECRET)
-    shown = told(table([Contact(id="c", notes="x" * 3_990 + SECRET)]), known.cut)
+    shown = serialize(table([Contact(id="c", notes="x" * 3_990 + SECRET)]), known.cut)
     assert "whsec" not in str(shown)
     assert shown["rows"][0][1].startswith("<untrusted>xxx")
 
@@ -156,7 +156,7 @@ def test_plain_results_are_told_as_they_are() -> None:
     """Numbers, flags, lists and nested objects as the models write them."""
     call = Call(id="c", duration_seconds=1.5, recording_available=False, started_at="2026-11-20T10:30:00+01:00")
     page = Listed[Call](data=[call], total=1)
-    assert told(page, str) == page.model_dump(mode="json", exclude_none=True)
+    assert serialize(page, str) == page.model_dump(mode="json", exclude_none=True)
 
 
 def test_a_secret_is_told_in_its_own_field_alone() -> None:
@@ -167,7 +167,7 @@ def test_a_secret_is_told_in_its_own_field_alone() -> None:
         (Webhook(url=f"https://x.example/{SECRET}", secret=SECRET), "secret"),
         (WebCall(access_token=SECRET, call_id=f"c-{SECRET}"), "access_token"),
     ):
-        shown = told(Outcome(status="done", what=f"Made {SECRET}.", result=made), known.cut)
+        shown = serialize(Outcome(status="done", what=f"Made {SECRET}.", result=made), known.cut)
         assert shown["what"] == "Made [secret removed]."
         assert shown["result"].pop(field) == SECRET
         assert SECRET not in str(shown)
@@ -178,11 +178,11 @@ def test_a_secret_is_cut_from_strangers_words_and_from_names() -> None:
     known = Secrets()
     known.learn(SECRET)
     hidden = "\u200b".join(SECRET)
-    words = told(Turn(role="caller", text=f"It is {hidden}."), known.cut)
+    words = serialize(Turn(role="caller", text=f"It is {hidden}."), known.cut)
     assert words["text"] == mark("It is [secret removed].")
-    divided = told(Turn(role="caller", text="x" * 3_990 + SECRET), known.cut)
+    divided = serialize(Turn(role="caller", text="x" * 3_990 + SECRET), known.cut)
     assert "whsec" not in divided["text"]
-    named = told(Conversation(id="c", metadata={SECRET: {"nested": f'{{"secret": "{SECRET}"}}'}}), known.cut)
+    named = serialize(Conversation(id="c", metadata={SECRET: {"nested": f'{{"secret": "{SECRET}"}}'}}), known.cut)
     assert named["metadata"] == {"[secret removed]": {"nested": '{"secret": "[secret removed]"}'}}
 
 
@@ -195,5 +195,5 @@ def test_every_text_passes_the_cutter_once_it_is_clean() -> None:
         assert text == CLEAN
         return text
 
-    told(Contact(id=RAW, name=RAW, notes=RAW), cut)
+    serialize(Contact(id=RAW, name=RAW, notes=RAW), cut)
     assert next(passed) == 3
