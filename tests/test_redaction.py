@@ -14,7 +14,7 @@ HOOK, TOKEN = "whsec_a/b+c=0123456789", "eyJhbGciOi.J9=="
 LEAK = (
     f"bad: {HOOK} {quote(TOKEN, safe='')} {json.dumps({'nested': json.dumps(HOOK)})} {quote(KEY).replace('_', '%5F')}"
 )
-CUT = 'bad: [secret removed] [secret removed] {"nested": "\\"[secret removed]\\""} [key removed]'
+REDACTED = 'bad: [secret removed] [secret removed] {"nested": "\\"[secret removed]\\""} [key removed]'
 TURNS = [{"role": role, "content": LEAK} for role in ("agent", "user")]
 ANSWERS: dict[tuple[str, str], Any] = {
     ("POST", "/v1/webhooks"): {"id": "wh_1", "url": "https://x.example/hook", "secret": HOOK},
@@ -59,7 +59,7 @@ async def learned(client: Any) -> None:
         pytest.param("get_transcript", {"call_id": "call_1"}, ("turns", 1, "text"), id="a-callers-words"),
     ],
 )
-async def test_a_secret_that_comes_back_in_a_result_is_cut(leaky, tool, arguments, where) -> None:
+async def test_a_secret_that_comes_back_in_a_result_is_redacted(leaky, tool, arguments, where) -> None:
     """Plain, URL-encoded and as JSON within JSON; in text and structured content alike."""
     async with leaky() as client:
         await learned(client)
@@ -67,11 +67,11 @@ async def test_a_secret_that_comes_back_in_a_result_is_cut(leaky, tool, argument
     found = result.structured_content
     for step in where:
         found = found[step]
-    assert found.removeprefix("<untrusted>").removesuffix("</untrusted>") == CUT
+    assert found.removeprefix("<untrusted>").removesuffix("</untrusted>") == REDACTED
     assert json.loads(result.content[0].text) == result.structured_content
 
 
-async def test_a_secret_that_comes_back_in_an_error_is_cut(leaky) -> None:
+async def test_a_secret_that_comes_back_in_an_error_is_redacted(leaky) -> None:
     """Of a tool, of a part of the overview, of a resource, and of a write whose outcome is not known."""
     async with leaky() as client:
         await learned(client)
@@ -80,12 +80,12 @@ async def test_a_secret_that_comes_back_in_an_error_is_cut(leaky) -> None:
         with pytest.raises(MCPError) as unread:
             await client.read_resource("agentphone://calls/call_2/recording")
     assert refused.is_error
-    assert CUT in refused.content[0].text
-    assert CUT in overview.structured_content["agents"]["error"]
-    assert CUT in str(unread.value)
+    assert REDACTED in refused.content[0].text
+    assert REDACTED in overview.structured_content["agents"]["error"]
+    assert REDACTED in str(unread.value)
 
 
-async def test_a_secret_that_is_spoken_is_cut_from_the_progress(leaky) -> None:
+async def test_a_secret_that_is_spoken_is_redacted_from_the_progress(leaky) -> None:
     """Each turn is reported before the result is told."""
     lines: list[str] = []
     both = asyncio.Event()
@@ -100,10 +100,10 @@ async def test_a_secret_that_is_spoken_is_cut_from_the_progress(leaky) -> None:
         await client.call_tool("wait_for_call", {"call_id": "call_1", "max_seconds": 1}, progress_callback=progress)
         async with asyncio.timeout(60):
             await both.wait()
-    assert lines == [f"agent: {CUT}", f"caller: <untrusted>{CUT}</untrusted>"]
+    assert lines == [f"agent: {REDACTED}", f"caller: <untrusted>{REDACTED}</untrusted>"]
 
 
-async def test_what_a_model_repeats_of_a_secret_is_cut_from_the_answer(leaky) -> None:
+async def test_what_a_model_repeats_of_a_secret_is_redacted_from_the_answer(leaky) -> None:
     """Bad arguments are named in the answer; a secret among them would go into the log as well."""
     async with leaky() as client:
         await learned(client)

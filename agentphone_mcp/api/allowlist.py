@@ -64,7 +64,7 @@ class Allowlist:
             KeyRuleBroken: if the URL is neither of the vendor's hosts over https on port 443, nor a loopback address
                 whose key does not begin with `sk_live_`.
         """
-        shown = mask_keys(key.cut_from(base_url) if key else base_url)
+        shown = mask_keys(key.redact_in(base_url) if key else base_url)
         scheme, host, port = _plain_origin(base_url, shown)
         if host in VENDOR_HOSTS and (scheme, port) == ("https", None):
             return cls(scheme, host)

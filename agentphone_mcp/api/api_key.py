@@ -14,7 +14,7 @@ class KeyRuleBroken(ValueError):
 
 
 class ApiKey:
-    """A key that cannot be shown: its repr ends in the last four characters, and it cuts itself out of texts."""
+    """A key that cannot be shown: its repr ends in the last four characters, and it redacts itself in texts."""
 
     def __init__(self, value: str) -> None:
         value = value.strip()
@@ -49,22 +49,22 @@ class ApiKey:
         """The value of the Authorization header."""
         return f"Bearer {self._value}"
 
-    def cut_from(self, text: str) -> str:
+    def redact_in(self, text: str) -> str:
         """Remove the key from a text, wherever it stands."""
         return text.replace(self._value, KEY_REMOVED)
 
-    def cut_from_bytes(self, body: bytes) -> bytes:
+    def redact_in_bytes(self, body: bytes) -> bytes:
         """Remove the key from the raw body of an answer, before anything reads it."""
         return body.replace(self._value.encode(), KEY_REMOVED.encode())
 
-    def cut_from_json(self, value: Any) -> Any:
-        """Remove the key from every text in parsed JSON; escapes such as `\\u0073` hide it from `cut_from_bytes`."""
+    def redact_in_json(self, value: Any) -> Any:
+        """Remove the key from every text in parsed JSON; escapes such as `\\u0073` hide it from `redact_in_bytes`."""
         if isinstance(value, str):
-            return self.cut_from(value)
+            return self.redact_in(value)
         if is_list(value):
-            return [self.cut_from_json(item) for item in value]
+            return [self.redact_in_json(item) for item in value]
         if is_object(value):
-            return {self.cut_from(name): self.cut_from_json(item) for name, item in value.items()}
+            return {self.redact_in(name): self.redact_in_json(item) for name, item in value.items()}
         return value
 
     def __repr__(self) -> str:

@@ -25,7 +25,7 @@ class Turn(Wire):
     is_guess: Annotated[bool, Field(exclude=True)] = False
     """Whether nothing but its place says who spoke."""
 
-    def strangers_words(self) -> Collection[str]:
+    def untrusted_fields(self) -> Collection[str]:
         """What was said, unless our agent surely said it."""
         return () if self.role == "agent" and not self.is_guess else ("text",)
 
@@ -59,7 +59,7 @@ class Call(Identified):
         number = self.from_number if self.direction == "inbound" else self.to_number
         return None if number == "web" else number
 
-    def strangers_words(self) -> Collection[str]:
+    def untrusted_fields(self) -> Collection[str]:
         """The snippet; nothing says who spoke it."""
         return ("last_transcript_snippet",)
 

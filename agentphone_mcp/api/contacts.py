@@ -17,7 +17,7 @@ class Contact(Identified):
     created_at: UtcTime = None
     updated_at: UtcTime = None
 
-    def strangers_words(self) -> Collection[str]:
+    def untrusted_fields(self) -> Collection[str]:
         """The notes: anybody's words end there, copied from calls and texts."""
         return ("notes",)
 

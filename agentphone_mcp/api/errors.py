@@ -45,7 +45,7 @@ class RequestLine:
 class ApiError(Exception):
     """The root of the tree.
 
-    `detail` is the API's own explanation with the key cut out, or ours; `request_id` is what its support asks for.
+    `detail` is the API's own explanation with the key redacted, or ours; `request_id` is what its support asks for.
     """
 
     def __init__(

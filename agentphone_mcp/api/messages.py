@@ -39,7 +39,7 @@ class Message(Wire):
     ] = None
     at: Annotated[ExactUtcTime, Field(validation_alias=AliasChoices("receivedAt", "createdAt"))] = None
 
-    def strangers_words(self) -> Collection[str]:
+    def untrusted_fields(self) -> Collection[str]:
         """What was written and sent along, unless it went out from here."""
         return () if self.direction == "outbound" else ("body", "media_urls")
 
@@ -57,7 +57,7 @@ class Conversation(Wire):
     group_name: str | None = None
     metadata: dict[str, Any] | None = None
 
-    def strangers_words(self) -> Collection[str]:
+    def untrusted_fields(self) -> Collection[str]:
         """The latest text, whoever wrote it, and the name that somebody gave the group."""
         return ("last_message_preview", "group_name")
 

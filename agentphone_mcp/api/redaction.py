@@ -1,4 +1,4 @@
-"""The secrets that a running server has seen, and how they are cut out of whatever leaves it."""
+"""The secrets that a running server has seen, and how they are redacted from whatever leaves it."""
 
 import re
 import sys
@@ -10,7 +10,7 @@ from pydantic import AfterValidator, ValidationInfo
 
 from agentphone_mcp.api.api_key import KEY_REMOVED, ApiKey
 
-Cut = Callable[[str], str]
+Redactor = Callable[[str], str]
 """Removes the secrets that are known from a text."""
 SECRET_REMOVED = "[secret removed]"  # noqa: S105 - it stands in the place of one
 _SHORTEST = 8
@@ -52,7 +52,7 @@ class _Known(NamedTuple):
 
 
 class Secrets:
-    """Knows the key and the latest thousand secrets, and cuts each out of any text, however it is escaped there.
+    """Knows the key and the latest thousand secrets, and redacts each in any text, however it is escaped there.
 
     Args:
         key: the account's key, which is never forgotten.
@@ -67,7 +67,7 @@ class Secrets:
         self._arrange()
 
     def learn(self, value: str) -> None:
-        """Cut this value from now on; one that is too short to be told from ordinary words is ignored."""
+        """Redact this value from now on; one that is too short to be told from ordinary words is ignored."""
         if len(value) < _SHORTEST:
             return
         with self._learning:
@@ -76,23 +76,23 @@ class Secrets:
                 del self._latest[next(iter(self._latest))]
             self._arrange()
 
-    def cut(self, text: str) -> str:
+    def redact(self, text: str) -> str:
         """Remove every known value from a text, also where it is URL-encoded or escaped as in JSON."""
         if len(text) < self._shortest:
             return text
         for value, _, removed in self._known:
             if value in text:
                 text = text.replace(value, removed)
-        return self._cut_escaped(text) if ("%" in text or "\\" in text) and _ESCAPE.search(text) else text
+        return self._redact_escaped(text) if ("%" in text or "\\" in text) and _ESCAPE.search(text) else text
 
     def _arrange(self) -> None:
         """Put the longest first: one secret may begin with another, or with the key."""
         known = sorted([*self._key, *self._latest.values()], key=lambda each: len(each.value), reverse=True)
         self._shortest = len(known[-1].value) if known else sys.maxsize
-        # Made anew and never changed, so that `cut` may read it from any thread.
+        # Made anew and never changed, so that `redact` may read it from any thread.
         self._known = known
 
-    def _cut_escaped(self, text: str) -> str:
+    def _redact_escaped(self, text: str) -> str:
         plain, origins = _unescaped(text)
         found = sorted(
             (origins[at], origins[at + len(bare)], removed)

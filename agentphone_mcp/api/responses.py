@@ -21,8 +21,8 @@ class Reader:
     """Reads the answers of one account.
 
     Args:
-        key: cut out of whatever is read.
-        secrets: cut out of errors.
+        key: redacted from whatever is read.
+        secrets: redacted from errors.
     """
 
     def __init__(self, key: ApiKey | None, secrets: Secrets) -> None:
@@ -37,9 +37,9 @@ class Reader:
         """
         if self._key is None:
             return read_json(body)
-        found = read_json(self._key.cut_from_bytes(body))
+        found = read_json(self._key.redact_in_bytes(body))
         try:
-            return self._key.cut_from_json(found) if b"\\" in body else found
+            return self._key.redact_in_json(found) if b"\\" in body else found
         except RecursionError:
             raise ValueError("nested too deep") from None
 
@@ -51,8 +51,8 @@ class Reader:
             detail, code = read_error(found)
         except ValueError:
             detail, code = "the answer was a web page or plain text, not the API's JSON", None
-        detail = self._secrets.cut(detail)[:_LONGEST_DETAIL]
-        error = error_for(line, response.status_code, detail, self._secrets.cut(code) if code else None)
+        detail = self._secrets.redact(detail)[:_LONGEST_DETAIL]
+        error = error_for(line, response.status_code, detail, self._secrets.redact(code) if code else None)
         error.request_id = self.request_id(response, found)
         if isinstance(error, RateLimited):
             error.retry_after = retry_after(response)
@@ -70,7 +70,7 @@ class Reader:
     def _fit_to_show(self, given: str) -> str | None:
         """An id that can be quoted, bounded and without odd characters; none that holds a secret, however split."""
         bounded = _UNSAFE_IN_AN_ID.sub("", given)[:_LONGEST_ID]
-        return bounded if all(mask_keys(self._secrets.cut(text)) == text for text in (given, bounded)) else None
+        return bounded if all(mask_keys(self._secrets.redact(text)) == text for text in (given, bounded)) else None
 
 
 def _ids_in(headers: httpx.Headers, found: Any) -> Iterator[str]:

@@ -61,7 +61,7 @@ class Transport:
         sub_account: the child account that requests are scoped to (`X-Sub-Account-Id`).
         timeout: seconds that one answer may take.
         inner: what really sends; tests inject theirs here, below the key's rule.
-        secrets: learns the secrets in answers, and cuts them out of errors.
+        secrets: learns the secrets in answers, and redacts them out of errors.
         send_traceparent: tell the vendor, and not only a sandbox, which trace a request belongs to.
         tries: how often a safe request is sent at most.
         signs_up: without a key, send requests to sign-up alone.

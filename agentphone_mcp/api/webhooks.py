@@ -46,7 +46,7 @@ class WebhookTest(Wire):
     response_ms: float | None = None
     error: str | None = None
 
-    def strangers_words(self) -> Collection[str]:
+    def untrusted_fields(self) -> Collection[str]:
         """The error, in the words of whatever server answered."""
         return ("error",)
 
@@ -64,7 +64,7 @@ class Delivery(Wire):
     next_retry_at: UtcTime = None
     at: Annotated[UtcTime, Field(validation_alias=AliasChoices("createdAt", "deliveredAt"))] = None
 
-    def strangers_words(self) -> Collection[str]:
+    def untrusted_fields(self) -> Collection[str]:
         """The error, in the words of whatever server answered."""
         return ("error",)
 

@@ -60,11 +60,11 @@ def serve(options: dict[str, Any], stdin: TextIO | None, stdout: TextIO | None) 
         from agentphone_mcp.server.logs import log_to_stderr
 
         accounts = AccountPool(config)
-        say = log_to_stderr(options["log_level"].upper(), accounts.cut, options["log_format"])
+        say = log_to_stderr(options["log_level"].upper(), accounts.redact, options["log_format"])
         for warning in unheard:
             logging.getLogger(__name__).warning(warning)
         if exporter := read_span_exporter(os.environ):
-            stack.enter_context(_sending_spans(exporter, accounts.cut))
+            stack.enter_context(_sending_spans(exporter, accounts.redact))
         if settings is None:
             _serve_stdio(config, accounts, surfaces, ahead)
         else:
@@ -99,7 +99,9 @@ class _Surfaces:
         note_difference(self._cache, method)
 
 
-def _run_ahead(surfaces: _Surfaces, stdin: TextIO | None, stdout: TextIO | None, stack: ExitStack) -> EarlySession | None:
+def _run_ahead(
+    surfaces: _Surfaces, stdin: TextIO | None, stdout: TextIO | None, stack: ExitStack
+) -> EarlySession | None:
     """Answer the host's first questions from now on; None where it has to wait for the SDK."""
     if stdin is None or stdout is None:
         raise click.ClickException("stdin or stdout is closed: a host talks to this server over them")
@@ -160,7 +162,7 @@ def _collect_garbage() -> None:
     gc.enable()
 
 
-def _sending_spans(exporter: str, cut: Callable[[str], str]) -> AbstractContextManager[None]:
+def _sending_spans(exporter: str, redact: Callable[[str], str]) -> AbstractContextManager[None]:
     try:
         from agentphone_mcp.server.telemetry import sending_spans
     except ImportError as missing:
@@ -169,7 +171,7 @@ def _sending_spans(exporter: str, cut: Callable[[str], str]) -> AbstractContextM
         # The variables may be meant for other programs of this user, so it is no mistake.
         logging.getLogger(__name__).info("spans are not sent: %s; install agentphone-mcp[otel]", missing)
         return nullcontext()
-    return sending_spans(exporter, cut)
+    return sending_spans(exporter, redact)
 
 
 def _with_account(config: Config, options: dict[str, Any], stack: ExitStack, warn: Callable[[str], None]) -> Config:

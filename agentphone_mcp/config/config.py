@@ -70,13 +70,13 @@ class Config:
         try:
             Allowlist.for_base(self.base_url, self.api_key)
         except KeyRuleBroken as broken:
-            raise ConfigError(self.cut_key(f"AGENTPHONE_BASE_URL: {broken}")) from None
+            raise ConfigError(self.redact_key(f"AGENTPHONE_BASE_URL: {broken}")) from None
         if self.sub_account is not None and not re.fullmatch(r"[!-~]+", self.sub_account):
             raise ConfigError("AGENTPHONE_SUB_ACCOUNT: an account id has only printable ASCII characters and no spaces")
 
-    def cut_key(self, text: str) -> str:
+    def redact_key(self, text: str) -> str:
         """Remove the key from a text, wherever it stands."""
-        return self.api_key.cut_from(text) if self.api_key else text
+        return self.api_key.redact_in(text) if self.api_key else text
 
 
 def read_toolsets(text: str) -> tuple[str, ...]:

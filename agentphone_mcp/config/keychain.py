@@ -85,7 +85,7 @@ def keep(base_url: str, key: ApiKey, patience: float = FOR_A_PERSON) -> None:
         keychain.set_password(SERVICE, account, value)  # pyright: ignore[reportUnknownMemberType] - untyped
         return keychain.get_password(SERVICE, account) == value
 
-    if not _ask(put, patience, key.cut_from):
+    if not _ask(put, patience, key.redact_in):
         raise NoKeychain("it does not keep what it is given")
 
 
@@ -128,8 +128,8 @@ def try_out(patience: float = FOR_A_PERSON) -> None:
         raise NoKeychain("it does not keep what it is given")
 
 
-def _ask(what: "Callable[[KeyringBackend], Told]", patience: float, cut: Callable[[str], str] = str) -> Told:
-    """Ask the keychain, by a thread that ends with the process if it must; `cut` removes the key from a reason.
+def _ask(what: "Callable[[KeyringBackend], Told]", patience: float, redact: Callable[[str], str] = str) -> Told:
+    """Ask the keychain, by a thread that ends with the process if it must; `redact` removes the key from a reason.
 
     Raises:
         NoKeychain: when it fails, or does not answer in time.
@@ -151,7 +151,7 @@ def _ask(what: "Callable[[KeyringBackend], Told]", patience: float, cut: Callabl
     except TimeoutError:
         raise NoKeychain(f"it did not answer within {patience:g} seconds") from None
     if failed is not None:
-        raise NoKeychain(_reason(failed, cut)) from None
+        raise NoKeychain(_reason(failed, redact)) from None
     return answer.result()
 
 
@@ -166,7 +166,7 @@ def _our_streams_kept() -> Generator[None]:
         sys.stdin = before
 
 
-def _reason(failed: BaseException, cut: Callable[[str], str]) -> str:
+def _reason(failed: BaseException, redact: Callable[[str], str]) -> str:
     """Why a keychain failed, in a line; keyring's own errors are told by their names, as it is not imported here."""
     name = type(failed).__name__
     if name == "NoKeyringError":
@@ -174,5 +174,5 @@ def _reason(failed: BaseException, cut: Callable[[str], str]) -> str:
     if name == "KeyringLocked":
         return "it is locked"
     # The whole key first: what only looks like one ends at a dot, and the rest of it would stand there.
-    said = " ".join(mask_keys(cut(str(failed))).split())[:_LONGEST_REASON]
+    said = " ".join(mask_keys(redact(str(failed))).split())[:_LONGEST_REASON]
     return f"{name}: {said}" if said else name

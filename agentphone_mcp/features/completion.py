@@ -139,8 +139,8 @@ class Names:
         return _Known(values[:_MOST], page.total, has_more)
 
     def _shown(self, part: str | None) -> str:
-        # Cut before it is bounded, so that no half of a secret is left at the end.
-        return self._api.secrets.cut(clean(part or ""))
+        # Redacted before it is truncated, so that no half of a secret is left at the end.
+        return self._api.secrets.redact(clean(part or ""))
 
 
 async def complete(ctx: ServerRequestContext[Any, Any], params: CompleteRequestParams) -> CompleteResult:

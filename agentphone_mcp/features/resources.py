@@ -24,7 +24,7 @@ from mcp.server.mcpserver.resources import Resource
 from pydantic import BaseModel
 
 from agentphone_mcp.api.calls import Call, Turn
-from agentphone_mcp.api.redaction import Cut
+from agentphone_mcp.api.redaction import Redactor
 from agentphone_mcp.features.completion import plain_id
 from agentphone_mcp.features.context import ToolContext, tool_context
 from agentphone_mcp.features.presentation.serialization import compact, serialize
@@ -85,7 +85,7 @@ async def transcript(call_id: str, ctx: Asked) -> str:
     of = await api.calls.get(call_id)
     turns = (await api.calls.transcript(call_id)).turns
     silence = "Nothing was said." if of.has_ended else "Nothing has been said yet."
-    lines = [_line(turn, api.secrets.cut) for turn in turns] or [silence]
+    lines = [_line(turn, api.secrets.redact) for turn in turns] or [silence]
     return "\n".join([_headline(of), "", *lines, ""])
 
 
@@ -138,7 +138,7 @@ def with_true_type(audio: bytes, content: ReadResourceContents) -> ReadResourceC
 
 
 def _json(ctx: Asked, result: BaseModel) -> str:
-    return compact(serialize(result, tool_context(ctx).api.secrets.cut))
+    return compact(serialize(result, tool_context(ctx).api.secrets.redact))
 
 
 def _headline(of: Call) -> str:
@@ -151,6 +151,6 @@ def _headline(of: Call) -> str:
     return " ".join(f"Call {of.id} {direction} {whom}: {of.status or 'status unknown'}{begun}{lasted}".split())
 
 
-def _line(turn: Turn, cut: Cut) -> str:
+def _line(turn: Turn, redact: Redactor) -> str:
     at = f"[{' '.join(turn.at.split())}] " if turn.at else ""
-    return f"{at}{turn.role}: {serialize(turn, cut)['text']}"
+    return f"{at}{turn.role}: {serialize(turn, redact)['text']}"

@@ -75,7 +75,7 @@ async def subscribe(ctx: Asked, params: SubscribeRequestParams) -> EmptyResult:
             await live.tasks.start(_tell, live, ctx.session, params.uri, held)
         except (Refused, ApiError) as failure:
             said = explain(failure) if isinstance(failure, ApiError) else str(failure)
-            raise MCPError(INVALID_PARAMS, live.cut(clean(said)), {"uri": params.uri}) from failure
+            raise MCPError(INVALID_PARAMS, live.redact(clean(said)), {"uri": params.uri}) from failure
     return EmptyResult()
 
 

@@ -3,7 +3,7 @@
 import math
 from datetime import UTC, datetime
 
-from agentphone_mcp.policy.actions import Approval, Action
+from agentphone_mcp.policy.actions import Action, Approval
 from agentphone_mcp.policy.ledger.location import LedgerUnavailable
 from agentphone_mcp.policy.ledger.records import Entry
 from agentphone_mcp.policy.limits import CapReached

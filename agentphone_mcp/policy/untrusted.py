@@ -62,7 +62,7 @@ def clean(text: str) -> str:
 
 
 def mark(words: str, most: int = MOST) -> str:
-    """Mark words as a stranger's, cleaned, and cut with a note when they are longer than `most`.
+    """Mark words as a stranger's, cleaned, and redact with a note when they are longer than `most`.
 
     The words cannot end or open the mark themselves. The note stands outside of it, so they cannot forge that either.
     """

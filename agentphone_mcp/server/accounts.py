@@ -46,9 +46,9 @@ class AccountPool:
     def __init__(self, config: Config, *, inner: "httpx.AsyncBaseTransport | None" = None) -> None:
         self._config = config
         self._inner = inner
-        self.books = Books(config.state, self.cut)
+        self.books = Books(config.state, self.redact)
         self._connections: dict[str, AccountConnection] = {}
-        # Replaced and never changed, so that `cut` may be called from any thread.
+        # Replaced and never changed, so that `redact` may be called from any thread.
         self._known = (Secrets(config.api_key),)
         self._connecting = anyio.Lock()
         self._open = AsyncExitStack()
@@ -65,10 +65,10 @@ class AccountPool:
         self._tasks.cancel_scope.cancel()
         await self._open.aclose()
 
-    def cut(self, text: str) -> str:
+    def redact(self, text: str) -> str:
         """Remove the secrets of all accounts that are connected: for what only the operator reads."""
         for secrets in self._known:
-            text = secrets.cut(text)
+            text = secrets.redact(text)
         return text
 
     async def get_ready(self) -> None:

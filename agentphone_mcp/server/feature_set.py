@@ -18,7 +18,7 @@ from agentphone_mcp.features.completion import complete
 from agentphone_mcp.features.guides import GUIDES
 from agentphone_mcp.features.instructions import INSTRUCTIONS, without_lines_on
 from agentphone_mcp.features.presentation.error_messages import explain, explain_arguments
-from agentphone_mcp.features.presentation.serialization import cut_secrets
+from agentphone_mcp.features.presentation.serialization import redact_secrets
 from agentphone_mcp.features.prompts.catalog import prompts_for
 from agentphone_mcp.features.resources import add_resources, reading, with_true_type
 from agentphone_mcp.features.subscriptions import listen, subscribe, unsubscribe
@@ -67,7 +67,7 @@ class FeatureSet:
         if name in self._declared:
             return self._declared[name].tool
         why = "is not open to this connection" if name in ALL_NAMES else "does not exist"
-        # Cut before it is bounded, so that no half of a secret is left at the end.
+        # Redacted before it is truncated, so that no half of a secret is left at the end.
         raise ToolError(f"The tool {_shown(name)[:_LONGEST_NAME]!r} {why}: look at the list of tools.")
 
     def register_on(self, server: MCPServer[Any]) -> None:
@@ -116,7 +116,7 @@ class FeatureSet:
 
 
 def _shown(text: str) -> str:
-    return cut_secrets(clean(text))
+    return redact_secrets(clean(text))
 
 
 def _api_error_in(failure: BaseException) -> ApiError | None:

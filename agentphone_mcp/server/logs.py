@@ -11,22 +11,22 @@ from typing import Literal
 
 from opentelemetry.trace import format_span_id, format_trace_id, get_current_span
 
-from agentphone_mcp.api.redaction import Cut
+from agentphone_mcp.api.redaction import Redactor
 
 LogFormat = Literal["text", "json"]
 Say = Callable[[str], None]
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
-class _CuttingFormatter(logging.Formatter):
+class _RedactingFormatter(logging.Formatter):
     """Cuts secrets out of the finished line, so that messages, arguments and tracebacks are covered alike."""
 
-    def __init__(self, cut: Cut) -> None:
+    def __init__(self, redact: Redactor) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
-        self._cut = cut
+        self._redact = redact
 
     def format(self, record: logging.LogRecord) -> str:
-        return self._cut(super().format(record))
+        return self._redact(super().format(record))
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the base class calls it so
         # Some messages quote what a stranger sent, who must not be able to write lines of their own.
@@ -37,9 +37,9 @@ class _CuttingFormatter(logging.Formatter):
 class _JsonFormatter(logging.Formatter):
     """Writes a record as one line of JSON in ASCII, which every encoding of stderr can carry."""
 
-    def __init__(self, cut: Cut) -> None:
+    def __init__(self, redact: Redactor) -> None:
         super().__init__()
-        self._cut = cut
+        self._redact = redact
 
     def format(self, record: logging.LogRecord) -> str:
         fields = {
@@ -56,20 +56,20 @@ class _JsonFormatter(logging.Formatter):
         return json.dumps(fields)
 
     def _plain(self, text: str) -> str:
-        """Cut a text before quotes and backslashes are escaped in it; half a character is none in strict JSON."""
-        return self._cut(text).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        """Redact a text before quotes and backslashes are escaped in it; half a character is none in strict JSON."""
+        return self._redact(text).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-def log_to_stderr(level: str, cut: Cut, log_format: LogFormat = "text") -> Say:
+def log_to_stderr(level: str, redact: Redactor, log_format: LogFormat = "text") -> Say:
     """Send all logging of the process to stderr, and give what says a sentence there whatever the level is.
 
     Args:
         level: the least severe level that is shown.
-        cut: removes what must not be shown.
+        redact: removes what must not be shown.
         log_format: lines for a person, or JSON for a program.
     """
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_JsonFormatter(cut) if log_format == "json" else _CuttingFormatter(cut))
+    handler.setFormatter(_JsonFormatter(redact) if log_format == "json" else _RedactingFormatter(redact))
     logging.basicConfig(level=level, handlers=[handler], force=True)
 
     def say(sentence: str) -> None:

@@ -56,7 +56,7 @@ async def account_middleware(ctx: ServerRequestContext[Any, Any], call_next: Cal
         async with accounts.connected(caller) as context:
             from agentphone_mcp.features.presentation.serialization import without_secrets
 
-            with without_secrets(context.api.secrets.cut):
+            with without_secrets(context.api.secrets.redact):
                 return await call_next(replace(ctx, lifespan_context=context))
     except Refused as refused:
         raise MCPError(INTERNAL_ERROR, str(refused)) from refused

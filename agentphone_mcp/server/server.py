@@ -39,7 +39,7 @@ from agentphone_mcp import __version__
 from agentphone_mcp.config.config import Config
 from agentphone_mcp.policy.access import OPERATOR, Scope, covered
 from agentphone_mcp.server.accounts import AccountPool
-from agentphone_mcp.server.middleware import caller_of, account_middleware
+from agentphone_mcp.server.middleware import account_middleware, caller_of
 from agentphone_mcp.server.sdk_overrides import overriding
 from agentphone_mcp.server.stdio.drain import DrainingStream
 from agentphone_mcp.server.stdio.precomputed import PrecomputedSurface
@@ -124,7 +124,13 @@ class AgentPhoneServer(MCPServer[Any]):
     """
 
     def __init__(
-        self, config: Config, scope: Scope, lifespan: Any, *, precomputed: PrecomputedSurface | None = None, is_for_all: bool = True
+        self,
+        config: Config,
+        scope: Scope,
+        lifespan: Any,
+        *,
+        precomputed: PrecomputedSurface | None = None,
+        is_for_all: bool = True,
     ) -> None:
         self._toolsets = config.toolsets
         self._scope: Scope = covered(scope, read_only=config.read_only)[-1]

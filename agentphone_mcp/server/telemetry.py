@@ -14,7 +14,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExport
 from opentelemetry.trace import ProxyTracerProvider, Status, get_tracer_provider, set_tracer_provider
 
 from agentphone_mcp import __version__
-from agentphone_mcp.api.redaction import Cut
+from agentphone_mcp.api.redaction import Redactor
 
 _SECONDS_TO_LEAVE = 1.0
 """How long the last spans may take."""
@@ -26,17 +26,17 @@ _EXPORTERS: dict[str, Callable[[], SpanExporter]] = {
 }
 
 
-class CuttingExporter(SpanExporter):
+class RedactingExporter(SpanExporter):
     """Cuts secrets out of finished spans: the MCP SDK's hold names that a model wrote, and tracebacks.
 
     Args:
         inner: where they go then.
-        cut: removes what must not be shown.
+        redact: removes what must not be shown.
     """
 
-    def __init__(self, inner: SpanExporter, cut: Cut) -> None:
+    def __init__(self, inner: SpanExporter, redact: Redactor) -> None:
         self._inner = inner
-        self._cut = cut
+        self._redact = redact
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Send copies of them on."""
@@ -53,15 +53,15 @@ class CuttingExporter(SpanExporter):
     def _without_secrets(self, span: ReadableSpan) -> ReadableSpan:
         said = span.status.description
         return ReadableSpan(
-            self._cut(span.name),
+            self._redact(span.name),
             context=span.context,
             parent=span.parent,
             resource=span.resource,
             attributes=self._values(span.attributes),
-            events=[Event(self._cut(one.name), self._values(one.attributes), one.timestamp) for one in span.events],
+            events=[Event(self._redact(one.name), self._values(one.attributes), one.timestamp) for one in span.events],
             links=span.links,
             kind=span.kind,
-            status=Status(span.status.status_code, self._cut(said) if said else None),
+            status=Status(span.status.status_code, self._redact(said) if said else None),
             start_time=span.start_time,
             end_time=span.end_time,
             instrumentation_scope=span.instrumentation_scope,
@@ -72,26 +72,26 @@ class CuttingExporter(SpanExporter):
 
     def _value(self, value: Any) -> Any:
         if isinstance(value, str):
-            return self._cut(value)
+            return self._redact(value)
         return [self._value(one) for one in cast(tuple[Any, ...], value)] if isinstance(value, tuple) else value
 
 
 @contextmanager
-def sending_spans(exporter: str, cut: Cut) -> Generator[None]:
+def sending_spans(exporter: str, redact: Redactor) -> Generator[None]:
     """Set OpenTelemetry up for a block, unless something else in this process did.
 
     Endpoint, sampler and so on it reads itself.
 
     Args:
         exporter: `otlp` (over HTTP), or `console`, which is stderr, as stdout is the protocol's.
-        cut: removes what must not be shown.
+        redact: removes what must not be shown.
     """
     if exporter not in _EXPORTERS:
         logger.warning("spans are not sent by %s, only by otlp over http/protobuf, or to the console", exporter)
     if exporter not in _EXPORTERS or not isinstance(get_tracer_provider(), ProxyTracerProvider):
         yield
         return
-    out = CuttingExporter(_EXPORTERS[exporter](), cut)
+    out = RedactingExporter(_EXPORTERS[exporter](), redact)
     ours = Resource.create({"service.name": "agentphone-mcp", "service.version": __version__})
     provider = TracerProvider(shutdown_on_exit=False, resource=ours.merge(OTELResourceDetector().detect()))
     provider.add_span_processor(BatchSpanProcessor(out))

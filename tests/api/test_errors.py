@@ -108,7 +108,7 @@ async def test_a_field_error_with_an_odd_place_still_says_what_is_wrong(
     [
         pytest.param(b"<html><h1>502 Bad Gateway</h1></html>", id="proxys-page"),
         pytest.param(b"502: upstream timed out", id="text"),
-        pytest.param(b'{"detail": "cut o', id="truncated"),
+        pytest.param(b'{"detail": "redact o', id="truncated"),
         pytest.param(b"\xff\xfe\xfd", id="no-text-at-all"),
         pytest.param(b"[" * 100_000, id="deeper-than-can-be-read"),
         pytest.param(b"[" * 900 + b'"\\u0041"' + b"]" * 900, id="deep-and-escaped"),
@@ -126,7 +126,7 @@ async def test_what_is_no_json_of_the_apis_is_not_repeated(read: Callable[..., A
     assert refused.value.code is None
 
 
-async def test_a_long_explanation_is_cut(read: Callable[..., Awaitable[Any]]) -> None:
+async def test_a_long_explanation_is_truncated(read: Callable[..., Awaitable[Any]]) -> None:
     """Five hundred characters say enough."""
     with pytest.raises(ApiError) as refused:
         await read({"detail": "x" * 100_000}, lambda api: api.agents.list(), status=400)

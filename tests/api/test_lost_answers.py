@@ -49,7 +49,7 @@ LOST = {
     "reset": losing(httpx.ReadError),
     "reset-while-sending": losing(httpx.WriteError),
     "closed": losing(httpx.CloseError),
-    "cut-off": losing(httpx.RemoteProtocolError),
+    "redact-off": losing(httpx.RemoteProtocolError),
     "500": answer(500, json={"detail": "Internal server error."}),
     "502-page": answer(502, html="<h1>Bad gateway</h1>"),
     "503": answer(503, json={}),

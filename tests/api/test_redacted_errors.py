@@ -45,13 +45,13 @@ def shown(error: BaseException) -> str:
 async def test_an_error_that_echoes_the_key_does_not_show_it(
     read: Callable[..., Awaitable[Any]], echo: str, status: int, ask: Any
 ) -> None:
-    """Whatever the API repeats in its explanation, the error has it cut out."""
+    """Whatever the API repeats in its explanation, the error has it redacted."""
     with pytest.raises(ApiError) as refused:
         await read(lambda _: httpx.Response(status, text=echo), ask)
     assert LIVE not in shown(refused.value)
 
 
-async def test_an_echo_in_utf_16_is_cut_as_well(read: Callable[..., Awaitable[Any]]) -> None:
+async def test_an_echo_in_utf_16_is_redacted_as_well(read: Callable[..., Awaitable[Any]]) -> None:
     """JSON may come in another encoding, in which the key has other bytes."""
     body = json.dumps({"detail": LIVE}).encode("utf-16")
     with pytest.raises(ApiError) as refused:
@@ -68,14 +68,14 @@ async def test_an_echo_in_utf_16_is_cut_as_well(read: Callable[..., Awaitable[An
         ),
     ],
 )
-async def test_a_result_that_echoes_the_key_has_it_cut_out(read: Callable[..., Awaitable[Any]], body: str) -> None:
+async def test_a_result_that_echoes_the_key_has_it_redacted(read: Callable[..., Awaitable[Any]], body: str) -> None:
     """Somebody wrote the key into a prompt; a model that reads the agent does not get it."""
     body = body.replace('"id": "agent\\u005f1"', '"id": "agent_1"')
     agent = await read(lambda _: httpx.Response(200, text=body), lambda api: api.agents.get("agent_1"))
     assert agent.system_prompt == "Use [key removed] wisely."
 
 
-async def test_a_live_transcript_that_echoes_the_key_has_it_cut_out(read: Callable[..., Awaitable[Any]]) -> None:
+async def test_a_live_transcript_that_echoes_the_key_has_it_redacted(read: Callable[..., Awaitable[Any]]) -> None:
     """An event stream is an answer too."""
     stream = f'event: turn\ndata: {{"role": "agent", "content": "my key is {LIVE}"}}\n\n'
     headers = {"Content-Type": "text/event-stream"}
@@ -89,7 +89,7 @@ async def test_a_live_transcript_that_echoes_the_key_has_it_cut_out(read: Callab
 
 
 async def test_a_redirect_that_spells_the_key_does_not_show_it(read: Callable[..., Awaitable[Any]]) -> None:
-    """The host of a refused redirect is told, and the key in it is cut."""
+    """The host of a refused redirect is told, and the key in it is redacted."""
     location = {"Location": f"https://{LIVE}.evil.example/v1/agents"}
     with pytest.raises(ApiError) as refused:
         await read(lambda _: httpx.Response(302, headers=location), lambda api: api.agents.list())
@@ -154,9 +154,9 @@ def own_logging() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("own_logging")
-def test_the_formatter_cuts_the_key_out_of_every_part_of_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_formatter_redacts_the_key_in_every_part_of_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     """Message, arguments, exception and stack are covered alike."""
-    log_to_stderr("DEBUG", Secrets(ApiKey(LIVE)).cut)
+    log_to_stderr("DEBUG", Secrets(ApiKey(LIVE)).redact)
     logger = logging.getLogger("somebody.elses")
     logger.info("the key is %s and %r", LIVE, {"key": LIVE})
     try:
@@ -174,7 +174,7 @@ def test_the_formatter_cuts_the_key_out_of_every_part_of_a_line(capsys: pytest.C
 def test_a_log_line_shows_no_secret_that_was_learned_since(capsys: pytest.CaptureFixture[str]) -> None:
     """A request line has it URL-encoded, and what a library quotes has it in JSON."""
     secrets = Secrets(ApiKey(LIVE))
-    log_to_stderr("DEBUG", secrets.cut)
+    log_to_stderr("DEBUG", secrets.redact)
     secrets.learn("whsec_a/b+c=1234")
     url = f"/v1/hooks?secret=whsec%5Fa%2fb%2Bc%3d1234&key={LIVE.replace('_', '%5f')}"
     logging.getLogger("requests").info("GET %s", url)
@@ -186,7 +186,7 @@ def test_a_log_line_shows_no_secret_that_was_learned_since(capsys: pytest.Captur
 
 @pytest.mark.usefixtures("own_logging")
 def test_logging_keeps_what_is_no_key(capsys: pytest.CaptureFixture[str]) -> None:
-    """Without a key nothing is cut, and the level is kept to."""
+    """Without a key nothing is redacted, and the level is kept to."""
     log_to_stderr("WARNING", lambda text: text)
     logging.getLogger("quiet").info("not shown")
     logging.getLogger("loud").warning("shown")

@@ -1,4 +1,4 @@
-"""A secret that was seen once is cut out of everything afterwards, however it is written there."""
+"""A secret that was seen once is redacted from everything afterwards, however it is written there."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -50,22 +50,22 @@ def secrets() -> Secrets:
 
 
 @pytest.mark.parametrize("text", WHOLE.values(), ids=WHOLE.keys())
-def test_a_secret_is_cut_however_it_is_escaped(secrets: Secrets, text: str) -> None:
+def test_a_secret_is_redacted_however_it_is_escaped(secrets: Secrets, text: str) -> None:
     """And the words around it stay."""
-    cut = secrets.cut(f"before {text} after")
-    assert cut.startswith("before ")
-    assert cut.endswith(" after")
-    assert cut.count(SECRET_REMOVED) == 1
-    assert "whsec" not in cut
+    redact = secrets.redact(f"before {text} after")
+    assert redact.startswith("before ")
+    assert redact.endswith(" after")
+    assert redact.count(SECRET_REMOVED) == 1
+    assert "whsec" not in redact
 
 
 @given(st.lists(st.sampled_from(list(ONE_CHARACTER.values())), min_size=len(SECRET), max_size=len(SECRET)))
-def test_a_secret_is_cut_in_any_mixture_of_escapes(spelled: list[Any]) -> None:
+def test_a_secret_is_redacted_in_any_mixture_of_escapes(spelled: list[Any]) -> None:
     """Character by character."""
     known = Secrets()
     known.learn(SECRET)
     text = "".join(spell(one) for spell, one in zip(spelled, SECRET, strict=True))
-    assert known.cut(f"a {text} b {text}") == f"a {SECRET_REMOVED} b {SECRET_REMOVED}"
+    assert known.redact(f"a {text} b {text}") == f"a {SECRET_REMOVED} b {SECRET_REMOVED}"
 
 
 @pytest.mark.parametrize(
@@ -75,22 +75,22 @@ def test_a_secret_is_cut_in_any_mixture_of_escapes(spelled: list[Any]) -> None:
 )
 def test_what_is_no_secret_stays_as_it_is(secrets: Secrets, text: str) -> None:
     """Escapes are only looked through."""
-    assert secrets.cut(text) == text
+    assert secrets.redact(text) == text
 
 
 def test_the_key_is_named_where_it_was(secrets: Secrets) -> None:
     """A reader then knows which secret got about."""
-    assert secrets.cut(f"Bearer {KEY} {quote(KEY).replace('_', '%5f')}") == "Bearer [key removed] [key removed]"
+    assert secrets.redact(f"Bearer {KEY} {quote(KEY).replace('_', '%5f')}") == "Bearer [key removed] [key removed]"
     assert KEY not in f"{secrets} {secrets!r}"
 
 
-def test_secrets_that_overlap_are_cut_whole() -> None:
+def test_secrets_that_overlap_are_redacted_whole() -> None:
     """One begins with the other, plain and escaped."""
     known = Secrets()
     known.learn("token-1234")
     known.learn("token-1234-and-more")
-    assert known.cut("token-1234-and-more token-1234") == f"{SECRET_REMOVED} {SECRET_REMOVED}"
-    assert known.cut("token%2d1234%2dand-more") == SECRET_REMOVED
+    assert known.redact("token-1234-and-more token-1234") == f"{SECRET_REMOVED} {SECRET_REMOVED}"
+    assert known.redact("token%2d1234%2dand-more") == SECRET_REMOVED
 
 
 def test_short_values_are_no_secrets() -> None:
@@ -98,7 +98,7 @@ def test_short_values_are_no_secrets() -> None:
     known = Secrets()
     for value in ("", "secret", "1234567"):
         known.learn(value)
-    assert known.cut("The secret is 1234567.") == "The secret is 1234567."
+    assert known.redact("The secret is 1234567.") == "The secret is 1234567."
 
 
 def test_the_latest_thousand_are_known_and_the_key_for_good(secrets: Secrets) -> None:
@@ -107,7 +107,7 @@ def test_the_latest_thousand_are_known_and_the_key_for_good(secrets: Secrets) ->
         secrets.learn(f"secret-{number:04}")
     secrets.learn(SECRET)
     secrets.learn("one-too-many")
-    shown = secrets.cut(f"{KEY} {SECRET} secret-0000 secret-0001")
+    shown = secrets.redact(f"{KEY} {SECRET} secret-0000 secret-0001")
     assert shown == f"[key removed] {SECRET_REMOVED} secret-0000 {SECRET_REMOVED}"
 
 
@@ -116,7 +116,7 @@ def test_threads_may_learn_at_once() -> None:
     known = Secrets()
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda number: known.learn(f"secret-{number:04}"), range(500)))
-    assert known.cut(" ".join(f"secret-{number:04}" for number in range(500))) == " ".join([SECRET_REMOVED] * 500)
+    assert known.redact(" ".join(f"secret-{number:04}" for number in range(500))) == " ".join([SECRET_REMOVED] * 500)
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ async def test_the_client_learns_the_secrets_in_answers(answering: Any, api_over
     async with api_over(told) as api:
         found = await ask(api)
         assert SECRET in (getattr(found, "secret", None), getattr(found, "access_token", None))
-        assert api.secrets.cut(SECRET) == SECRET_REMOVED
+        assert api.secrets.redact(SECRET) == SECRET_REMOVED
         with pytest.raises(BadRequest) as refused:
             await api.agents.list()
     assert refused.value.detail.startswith(f"bad: {SECRET_REMOVED}xx")
@@ -155,4 +155,4 @@ async def test_two_clients_may_share_what_they_know(answering: Any) -> None:
     inner = answering({"url": "https://x.example", "secret": SECRET}).transport
     async with ApiClient("https://api.agentphone.to", ApiKey(KEY), inner=inner, secrets=shared) as api:
         await api.webhooks.get()
-    assert shared.cut(SECRET) == SECRET_REMOVED
+    assert shared.redact(SECRET) == SECRET_REMOVED

@@ -85,7 +85,7 @@ async def test_the_seeds_transcript_begins_with_the_agents_opening(read: Read) -
 async def test_whoever_may_be_a_stranger_is_taken_for_one(read: Read, rows: Any, theirs: list[bool]) -> None:
     """A caller can bring it about by speaking first while the webhook is down."""
     turns = (await read({"data": rows}, lambda api: api.calls.transcript("call_1"))).turns
-    assert [bool(turn.strangers_words()) for turn in turns] == theirs
+    assert [bool(turn.untrusted_fields()) for turn in turns] == theirs
 
 
 async def test_the_seeds_call_has_its_transcript(read: Read) -> None:
@@ -197,7 +197,7 @@ async def test_a_stream_is_asked_for_as_one(answering: Any, api_over: Any) -> No
         pytest.param(tuple(CONNECTED + TURN), id="a-letter-at-a-time"),
         pytest.param((CONNECTED + "id: 7\nretry: 10\n" + TURN,), id="other-fields"),
         pytest.param((CONNECTED, "event: ping\ndata:\n\n", TURN), id="event-without-data"),
-        pytest.param((CONNECTED, TURN, 'event: turn\ndata: {"role": "ag'), id="cut-off-inside-an-event"),
+        pytest.param((CONNECTED, TURN, 'event: turn\ndata: {"role": "ag'), id="redact-off-inside-an-event"),
     ],
 )
 async def test_a_stream_is_read_however_it_is_cut(read: Read, pieces: tuple[str, ...]) -> None:

@@ -199,8 +199,8 @@ def test_the_settings_are_frozen_and_safe_to_print() -> None:
     with pytest.raises(FrozenInstanceError):
         config.read_only = True  # type: ignore[misc] - the point of the test
     assert LIVE not in f"{config} {config!r}"
-    assert config.cut_key(f"Bearer {LIVE}.") == "Bearer [key removed]."
-    assert Config().cut_key("nothing to cut") == "nothing to cut"
+    assert config.redact_key(f"Bearer {LIVE}.") == "Bearer [key removed]."
+    assert Config().redact_key("nothing to redact") == "nothing to redact"
 
 
 def test_the_defaults_are_the_vendor_and_every_toolset() -> None:

@@ -81,7 +81,7 @@ async def test_every_resource_says_what_it_is(connect, mode) -> None:
 @ERAS
 @pytest.mark.parametrize("name", TOOL_OF)
 async def test_a_resource_tells_what_its_tool_tells(connect, mode, name) -> None:
-    """To the letter, so marks and cut secrets are the same."""
+    """To the letter, so marks and redact secrets are the same."""
     tool, arguments = TOOL_OF[name]
     async with connect(mode) as client:
         told = await client.call_tool(tool, arguments)

@@ -83,7 +83,7 @@ class Line:
         self.status = "completed"
         self._events.put_nowait(("ended", {"status": "completed"}))
 
-    def cut(self) -> None:
+    def redact(self) -> None:
         """Lose the stream."""
         self._events.put_nowait(None)
 
@@ -163,7 +163,7 @@ async def test_a_stream_that_breaks_loses_and_repeats_no_update(connect_to, answ
     async with connect_to(answering(line), mode, hears=ear) as client, subscribed(client, CALL_1):
         line.speak()
         assert await ear.next() == [CALL_1]
-        line.cut()
+        line.redact()
         line.turns.append({"role": "agent", "content": "Said meanwhile."})
         assert await ear.next() == [CALL_1]
         line.end()

@@ -81,7 +81,7 @@ def test_variables_cannot_be_filled_into_the_rule() -> None:
 
 @given(st.text(), st.text(), st.none() | st.text(max_size=10))
 def test_no_text_removes_the_disclosure(greeting: str, prompt: str, language: str | None) -> None:
-    """And none of the own text is lost or cut."""
+    """And none of the own text is lost or redact."""
     opening = disclosed(greeting, prompt, language)
     hello = disclosed(None, None, language).greeting or "nothing"
     assert (opening.greeting or "").startswith(hello)

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from agentphone_mcp.policy import refusal_messages as refusals
-from agentphone_mcp.policy.actions import Answer, Approval, Action
+from agentphone_mcp.policy.actions import Action, Answer, Approval
 from agentphone_mcp.policy.ledger.location import LedgerUnavailable
 from agentphone_mcp.policy.ledger.records import Entry, LedgerOutcome
 from agentphone_mcp.policy.limits import Cap, CapReached

@@ -7,7 +7,7 @@ from typing import Any
 import anyio
 import pytest
 
-from agentphone_mcp.policy.actions import Approval, Action
+from agentphone_mcp.policy.actions import Action, Approval
 from agentphone_mcp.policy.destinations import Destinations
 from agentphone_mcp.policy.errors import Refused
 from agentphone_mcp.policy.ledger.handle import Books

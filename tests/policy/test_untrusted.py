@@ -31,7 +31,7 @@ TERMINAL = {
     "reset": ("\x1bcHello", "Hello"),
     "charset": ("\x1b(0Hello", "Hello"),
     "never-ended": ("\x1b]0;Hello", "0;Hello"),
-    "cut-off": ("Hello\x1b", "Hello"),
+    "redact-off": ("Hello\x1b", "Hello"),
     "within-another": ("\x1b[\x1b[31m31mHello", "31mHello"),
 }
 UNSEEN = {
@@ -129,7 +129,7 @@ def test_words_cannot_leave_their_mark(tag: str) -> None:
     assert not re.search(rf"[{BRACKETS}]|&(lt|#)|%3|\\u003", inside)
 
 
-def test_long_words_are_cut_with_a_note_that_they_cannot_write() -> None:
+def test_long_words_are_redacted_with_a_note_that_they_cannot_write() -> None:
     """It stands outside of the mark and counts what is missing."""
     assert mark("x" * (MOST + 1_234)) == f"<untrusted>{'x' * MOST}</untrusted> (cut here: 1234 more characters)"
     assert mark("x" * MOST) == f"<untrusted>{'x' * MOST}</untrusted>"

@@ -73,10 +73,10 @@ async def test_an_idle_connection_is_closed(hurried: None, eventually: Callable[
         async with accounts.connected(caller(1)) as context:
             context.api.secrets.learn("whsec_0123456789")
             await asyncio.sleep(0.2)
-            assert accounts.cut("whsec_0123456789") == "[secret removed]"
+            assert accounts.redact("whsec_0123456789") == "[secret removed]"
             async with accounts.connected(caller(1)) as again:
                 assert again.api is context.api, "a connection in use is not closed"
-        await eventually(lambda: accounts.cut("whsec_0123456789") == "whsec_0123456789")
+        await eventually(lambda: accounts.redact("whsec_0123456789") == "whsec_0123456789")
         async with accounts.connected(caller(1)) as new:
             assert new.api is not context.api
 
@@ -129,8 +129,12 @@ async def test_a_connection_that_breaks_is_only_its_own_accounts(eventually: Cal
 
 
 async def test_the_log_knows_the_secrets_of_all_who_are_connected(answering) -> None:
-    """And each caller's results only their own: what is cut from one's tells nothing of another's."""
-    async with AccountPool(RELAYS) as accounts, accounts.connected(caller(1)) as one, accounts.connected(caller(2)) as two:
+    """And each caller's results only their own: what is redacted from one's tells nothing of another's."""
+    async with (
+        AccountPool(RELAYS) as accounts,
+        accounts.connected(caller(1)) as one,
+        accounts.connected(caller(2)) as two,
+    ):
         one.api.secrets.learn("whsec_of_number_one")
-        assert accounts.cut("whsec_of_number_one sk_test_caller_0002") == "[secret removed] [key removed]"
-        assert two.api.secrets.cut("whsec_of_number_one") == "whsec_of_number_one"
+        assert accounts.redact("whsec_of_number_one sk_test_caller_0002") == "[secret removed] [key removed]"
+        assert two.api.secrets.redact("whsec_of_number_one") == "whsec_of_number_one"

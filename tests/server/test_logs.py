@@ -42,7 +42,7 @@ def lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[Lines]:
     monkeypatch.setattr(sys, "stderr", kept.stream)
     secrets = Secrets(ApiKey(LIVE))
     secrets.learn(HOOK)
-    kept.say = log_to_stderr("DEBUG", secrets.cut, "json")
+    kept.say = log_to_stderr("DEBUG", secrets.redact, "json")
     yield kept
     root.handlers, root.level = handlers, level
 

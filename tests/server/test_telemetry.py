@@ -20,7 +20,7 @@ from opentelemetry.trace import StatusCode
 
 from agentphone_mcp.api.api_key import ApiKey
 from agentphone_mcp.api.redaction import Secrets
-from agentphone_mcp.server.telemetry import CuttingExporter
+from agentphone_mcp.server.telemetry import RedactingExporter
 from tests.support import ROOT
 
 LIVE = "sk_live_not_a_real_key_0042"
@@ -86,7 +86,7 @@ def test_no_secret_leaves_in_a_span() -> None:
     secrets.learn(HOOK)
     kept = InMemorySpanExporter()
     provider = TracerProvider(shutdown_on_exit=False)
-    provider.add_span_processor(SimpleSpanProcessor(CuttingExporter(kept, secrets.cut)))
+    provider.add_span_processor(SimpleSpanProcessor(RedactingExporter(kept, secrets.redact)))
     span = provider.get_tracer("t").start_span(f"tools/call {HOOK}")
     span.set_attributes({"tool": LIVE, "tools": [HOOK, "other"], "count": 2})
     span.add_event(f"read {HOOK}", {"url": "?k=whsec_a%2Fb%2Bc%3D0123456789"})

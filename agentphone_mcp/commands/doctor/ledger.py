@@ -54,7 +54,9 @@ def _look(state: str, least_free: int) -> list[Finding]:
         said = f"opens and can be written, but of {doubtful} of {len(entries)} actions nobody knows the outcome"
         remedy = "Look at them with `agentphone-mcp ledger`; the assistant settles them when it looks again"
         return _beside(full, warning("ledger", said, remedy, actions=len(entries), unknown=doubtful))
-    return _beside(full, ok("ledger", f"opens and can be written, {len(entries)} rows", actions=len(entries), unknown=0))
+    return _beside(
+        full, ok("ledger", f"opens and can be written, {len(entries)} rows", actions=len(entries), unknown=0)
+    )
 
 
 def _beside(full: list[Finding], told: Finding) -> list[Finding]:

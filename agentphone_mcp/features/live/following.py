@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 from agentphone_mcp.api.calls import ENDED, Call, CallsApi, Turn
 from agentphone_mcp.api.errors import ApiError, Conflict, Forbidden, RateLimited, ServerError, Unauthorized, Unreachable
-from agentphone_mcp.api.redaction import Cut
+from agentphone_mcp.api.redaction import Redactor
 from agentphone_mcp.features.presentation.serialization import serialize
 from agentphone_mcp.policy.actions import Outcome, Result
 
@@ -51,7 +51,7 @@ class FollowedOutcome(Outcome[Result], Generic[Result]):
 class _Listener:
     """Collects what was heard, from streams that each begin at the first turn, and reports every turn once."""
 
-    def __init__(self, after_turn: int, report: Report, cut: Cut) -> None:
+    def __init__(self, after_turn: int, report: Report, redact: Redactor) -> None:
         self.turns: list[Turn] = []
         self.ended = False
         self.status: str | None = None
@@ -60,7 +60,7 @@ class _Listener:
         self.has_streamed = False
         self._reported = after_turn
         self._report = report
-        self._cut = cut
+        self._redact = redact
 
     async def hear(self, turns: list[Turn]) -> None:
         """Take in all turns so far, known and new."""
@@ -68,7 +68,7 @@ class _Listener:
         while self._reported < len(self.turns):
             turn = self.turns[self._reported]
             self._reported += 1
-            await self._report(self._reported, None, f"{turn.role}: {serialize(turn, self._cut)['text']}")
+            await self._report(self._reported, None, f"{turn.role}: {serialize(turn, self._redact)['text']}")
 
     def see(self, call: Call) -> None:
         """Take in what the API says of the call; it may be a moment behind an end that was heard."""
@@ -92,7 +92,7 @@ class _Listener:
 
 
 async def follow(
-    calls: CallsApi, call_id: str, report: Report, cut: Cut, *, max_seconds: float, after_turn: int = 0
+    calls: CallsApi, call_id: str, report: Report, redact: Redactor, *, max_seconds: float, after_turn: int = 0
 ) -> Followed:
     """Follow a call until it ends or the time is up.
 
@@ -100,14 +100,14 @@ async def follow(
         calls: where calls are read.
         call_id: which call.
         report: told of each new turn.
-        cut: what is reported passes it.
+        redact: what is reported passes it.
         max_seconds: how long to wait for the end.
         after_turn: how many turns the caller already knows.
 
     Raises:
         ApiError: if nothing of the call could be read at all.
     """
-    listener = _Listener(after_turn, report, cut)
+    listener = _Listener(after_turn, report, redact)
     try:
         with anyio.move_on_after(max_seconds):
             await _listen_to_the_end(calls, call_id, listener)
@@ -140,14 +140,14 @@ async def follow(
 
 
 async def follow_placed(
-    outcome: Outcome[Call], calls: CallsApi, report: Report, cut: Cut, *, max_seconds: float | None
+    outcome: Outcome[Call], calls: CallsApi, report: Report, redact: Redactor, *, max_seconds: float | None
 ) -> FollowedOutcome[Any]:
     """Follow a call that was placed, now or before, for as long as is wanted; one that was not is only told of."""
     followed, next_step = None, outcome.next_step
     call_id = getattr(outcome.result, "id", None)
     if outcome.status == "done" and call_id and max_seconds is not None:
         try:
-            followed = await follow(calls, call_id, report, cut, max_seconds=max_seconds)
+            followed = await follow(calls, call_id, report, redact, max_seconds=max_seconds)
             next_step = None if followed.ended else followed.next_step
         except ApiError as cannot:
             # The call goes on, whether it can be heard or not.

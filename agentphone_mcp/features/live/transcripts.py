@@ -82,9 +82,9 @@ class LiveTranscripts:
                 followed.scope.cancel()
                 self._forget(followed)
 
-    def cut(self, text: str) -> str:
+    def redact(self, text: str) -> str:
         """Remove the secrets that are known."""
-        return self._api.secrets.cut(text)
+        return self._api.secrets.redact(text)
 
     async def _join(self, call_id: str) -> _Followed:
         if call_id not in self._followed:
@@ -115,7 +115,7 @@ class LiveTranscripts:
                 # How a call ended stands in its transcript too.
                 await publish()
             except (Unauthorized, Forbidden, NotFound) as lost:
-                logger.warning("a transcript is not updated any more: %s", self.cut(explain(lost)))
+                logger.warning("a transcript is not updated any more: %s", self.redact(explain(lost)))
             except Exception:
                 logger.exception("a transcript is not updated any more")
         self._forget(followed)
@@ -124,7 +124,7 @@ class LiveTranscripts:
         """Follow a call as far as it goes: how many turns are known now, and whether that was all."""
         try:
             seen = await follow(
-                self._api.calls, call_id, publish, self.cut, max_seconds=_AT_ONCE_SECONDS, after_turn=heard
+                self._api.calls, call_id, publish, self.redact, max_seconds=_AT_ONCE_SECONDS, after_turn=heard
             )
         except (Unauthorized, Forbidden, NotFound):
             raise

@@ -11,7 +11,7 @@ from agentphone_mcp.policy.untrusted import UntrustedText
 Row = TypeVar("Row", bound=BaseModel)
 
 
-def _keep_strangers_words(cell: Any, check: Callable[[Any], Any]) -> Any:
+def _keep_untrusted_text(cell: Any, check: Callable[[Any], Any]) -> Any:
     """Let them pass: checked, they would be a text like any other."""
     return cell if isinstance(cell, UntrustedText) else check(cell)
 
@@ -19,7 +19,7 @@ def _keep_strangers_words(cell: Any, check: Callable[[Any], Any]) -> Any:
 Cell = Annotated[
     # Spelled out, as some hosts know only one type at a time.
     str | int | float | bool,
-    WrapValidator(_keep_strangers_words),
+    WrapValidator(_keep_untrusted_text),
     WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "number"}, {"type": "boolean"}]}),
 ]
 

@@ -12,7 +12,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, JsonSchemaV
 from pydantic_core import CoreSchema, core_schema
 
 from agentphone_mcp.api.parsing import is_list, is_object
-from agentphone_mcp.features.presentation.serialization import compact, secrets_cutter, serialize
+from agentphone_mcp.features.presentation.serialization import compact, current_redactor, serialize
 
 
 class LeanSchema(GenerateJsonSchema):
@@ -77,7 +77,7 @@ class CompactResults(FuncMetadata):
     Results go out as one line of JSON without nulls, the same in text as in structured content. Their schema has the
     names that are sent (the SDK publishes the aliases that are read). A string argument stays what it is, where the SDK
     would parse an optional one as JSON: a text message or an agent's name may look like JSON. A null is an absence.
-    Strangers' words are marked, and secrets are cut.
+    Strangers' words are marked, and secrets are redacted.
     """
 
     accepts_text: frozenset[str] = frozenset()
@@ -106,7 +106,7 @@ class CompactResults(FuncMetadata):
         """Write a tool's result as the protocol's."""
         if not isinstance(result, BaseModel) or isinstance(result, InputRequiredResult | CallToolResult):
             return super().convert_result(result)
-        structured = serialize(result, secrets_cutter())
+        structured = serialize(result, current_redactor())
         link = result.link() if isinstance(result, Linked) else None
         content: list[ContentBlock] = [TextContent(type="text", text=compact(structured))]
         if link:

@@ -13,7 +13,7 @@ from mcp_types import INVALID_PARAMS, InputRequiredResult
 from pydantic import ValidationError
 
 from agentphone_mcp.features.presentation.error_messages import explain_arguments
-from agentphone_mcp.features.presentation.serialization import cut_secrets
+from agentphone_mcp.features.presentation.serialization import redact_secrets
 from agentphone_mcp.policy.errors import Refused
 
 
@@ -54,7 +54,7 @@ class FilledIn(Prompt):
         if missing:
             raise _refused(f"{self.name} was not run. Fill in {' and '.join(missing)}.")
         try:
-            return await super().render({name: cut_secrets(value) for name, value in given.items()}, context)
+            return await super().render({name: redact_secrets(value) for name, value in given.items()}, context)
         except ValueError as failure:
             match failure.__cause__:
                 case ValidationError() as cause:
@@ -66,4 +66,4 @@ class FilledIn(Prompt):
 
 
 def _refused(why: str) -> MCPError:
-    return MCPError(INVALID_PARAMS, cut_secrets(why))
+    return MCPError(INVALID_PARAMS, redact_secrets(why))

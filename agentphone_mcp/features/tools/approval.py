@@ -21,7 +21,7 @@ from pydantic import BaseModel, Field, StrictBool, ValidationError
 
 from agentphone_mcp.features.context import Gate, tool_context
 from agentphone_mcp.policy.access import OPERATOR
-from agentphone_mcp.policy.actions import Answer, Approval, Action
+from agentphone_mcp.policy.actions import Action, Answer, Approval
 from agentphone_mcp.policy.errors import Refused
 from agentphone_mcp.policy.ledger.records import Question
 from agentphone_mcp.policy.untrusted import clean

@@ -36,14 +36,14 @@ async def describe_call(
         await _need_webhook(api, agent, "give place_call a prompt")
     who = "the built-in AI" if hosted else "your webhook"
     price = rates.minute(hosted=hosted, denoising=agent.denoising_mode)
-    said = f"; its goal: {quoted(prompt, api.secrets.cut)}" if prompt else ""
-    said += f"; it begins with {quoted(words.greeting, api.secrets.cut)}" if words.greeting else ""
+    said = f"; its goal: {quoted(prompt, api.secrets.redact)}" if prompt else ""
+    said += f"; it begins with {quoted(words.greeting, api.secrets.redact)}" if words.greeting else ""
     local_time = rules.destinations.local_time(to_number)
     return Action(
         f"Call {to_number}, local time {local_time}, from {caller_id} as the agent "
         f"{agent.name!r}, with {who} talking: {per_minute(price)}{said}."
         + also(
-            api.secrets.cut,
+            api.secrets.redact,
             voice=voice,
             model_tier=model_tier,
             variables=variables,
@@ -75,7 +75,7 @@ async def describe_web_call(
     price = rates.minute(hosted=hosted, denoising=agent.denoising_mode)
     return Action(
         f"Open a browser call with the agent {agent.name!r}: {per_minute(price)} once joined."
-        + also(api.secrets.cut, metadata=metadata, variables=variables),
+        + also(api.secrets.redact, metadata=metadata, variables=variables),
         verify_with="list_calls with direction=web",
         next_step="Join with agentphone-web-sdk within 30 seconds; the token works once.",
         cost=Cost.of_call(price),

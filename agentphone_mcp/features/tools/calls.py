@@ -27,7 +27,7 @@ from agentphone_mcp.features.presentation.lists import (
 )
 from agentphone_mcp.features.presentation.schemas import Linked
 from agentphone_mcp.features.tools.approval import spending
-from agentphone_mcp.features.tools.call_previews import describe_web_call, describe_call
+from agentphone_mcp.features.tools.call_previews import describe_call, describe_web_call
 from agentphone_mcp.features.tools.declaration import reads, spends, updates
 from agentphone_mcp.features.tools.parameters import (
     AfterTurn,
@@ -174,7 +174,7 @@ async def place_call(
     )
     # The host waits for the whole of it, its own question to its user included.
     within = max(0.0, max_seconds - (anyio.current_time() - started)) if wait else None
-    return await follow_placed(outcome, api.calls, ctx.report_progress, api.secrets.cut, max_seconds=within)
+    return await follow_placed(outcome, api.calls, ctx.report_progress, api.secrets.redact, max_seconds=within)
 
 
 async def wait_for_call(
@@ -186,7 +186,7 @@ async def wait_for_call(
 ) -> Followed:
     """Follow a live call until it ends or max_seconds pass; says which, and how to go on."""
     return await follow(
-        api.calls, call_id, ctx.report_progress, api.secrets.cut, max_seconds=max_seconds, after_turn=after_turn
+        api.calls, call_id, ctx.report_progress, api.secrets.redact, max_seconds=max_seconds, after_turn=after_turn
     )
 
 

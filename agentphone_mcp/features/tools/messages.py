@@ -50,11 +50,11 @@ async def describe_text(
     if (agent_id is None) == (number_id is None):
         raise Refused("Nothing was sent: give agent_id or number_id, one of them, as the sender.")
     number, whose = await (_of_agent(api, agent_id) if agent_id else _of_number(api, number_id or ""))
-    pictures = f" with {', '.join(quoted(url, api.secrets.cut) for url in media_urls)}" if media_urls else ""
+    pictures = f" with {', '.join(quoted(url, api.secrets.redact) for url in media_urls)}" if media_urls else ""
     local_time = rules.destinations.local_time(to_number)
     return Action(
         f"Text {to_number}, local time {local_time}, from {number.phone_number}{whose}: "
-        f"{quoted(body, api.secrets.cut)}{pictures} ({rates.message(body)}).",
+        f"{quoted(body, api.secrets.redact)}{pictures} ({rates.message(body)}).",
         verify_with="list_messages or list_conversations",
         next_step="Queued is not delivered: list_messages shows what became of it.",
         arguments={"agent_id": None, "number_id": number.id},

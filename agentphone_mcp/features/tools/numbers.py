@@ -88,7 +88,7 @@ async def describe_purchase(
     return Action(
         f"Buy a {where}{whose}: {rates.number()}."
         + (f" It is released by itself, for good, at {expires_at}." if expires_at else "")
-        + also(api.secrets.cut, external_id=external_id),
+        + also(api.secrets.redact, external_id=external_id),
         verify_with="list_numbers",
         next_step="It takes calls at once; US numbers send texts only after 10DLC registration."
         + ("" if agent else " Give it to an agent with attach_number."),

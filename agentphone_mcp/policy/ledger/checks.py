@@ -17,7 +17,9 @@ FOUND_AND_TOLD = "found by a look-up, and told"
 
 # Spelled out, as SQLAlchemy writes an `in_` anew each time.
 _may_have_happened = sa.or_(*(actions.c.outcome == outcome for outcome in MAY_HAVE_HAPPENED))
-_alike = sa.and_(actions.c.account == sa.bindparam("account"), actions.c.tool == sa.bindparam("tool"), _may_have_happened)
+_alike = sa.and_(
+    actions.c.account == sa.bindparam("account"), actions.c.tool == sa.bindparam("tool"), _may_have_happened
+)
 _is_same = actions.c.fingerprint == sa.bindparam("fingerprint")
 _has_target = actions.c.target == sa.bindparam("target")
 # The row of a question is older than the action that it becomes, so that ids tell nothing of the order.

@@ -17,12 +17,12 @@ class Books:
 
     Args:
         place: a folder, a SQLAlchemy URL, or `IN_MEMORY`.
-        cut: removes what must not be written down.
+        redact: removes what must not be written down.
     """
 
-    def __init__(self, place: str, cut: Callable[[str], str] = str) -> None:
+    def __init__(self, place: str, redact: Callable[[str], str] = str) -> None:
         self._place = place
-        self._cut = cut
+        self._redact = redact
         self._ledger: Ledger | None = None
         self._opening = Lock()
         self._probing = Lock()
@@ -77,7 +77,7 @@ class Books:
 
         with self._opening:
             if self._ledger is None:
-                self._ledger = Ledger(self._place, cut=self._cut)
+                self._ledger = Ledger(self._place, redact=self._redact)
             return self._ledger
 
     def close(self) -> None:

@@ -36,13 +36,13 @@ class Ledger:
     Args:
         place: a folder, a SQLAlchemy URL, or `IN_MEMORY`.
         clock: seconds since the epoch.
-        cut: removes what must not be written down.
+        redact: removes what must not be written down.
     """
 
-    def __init__(self, place: str, clock: Callable[[], float] = time.time, cut: Callable[[str], str] = str) -> None:
+    def __init__(self, place: str, clock: Callable[[], float] = time.time, redact: Callable[[str], str] = str) -> None:
         self._store = Store(place)
         self._clock = clock
-        self._cut = cut
+        self._redact = redact
 
     def close(self) -> None:
         """Close the connections."""
@@ -116,7 +116,7 @@ class Ledger:
         settled: dict[str, Any] = {
             "outcome": outcome,
             "settled_at": self._clock(),
-            "reason": reason and self._cut(reason),
+            "reason": reason and self._redact(reason),
         }
         settled |= {"ids": self._kept(ids), "result": self._kept(result)}
         if outcome == "unknown":
@@ -160,7 +160,7 @@ class Ledger:
     def refuse(self, intent: Intent, reason: str) -> None:
         """Write down what was not done, and why."""
         intent = self._without_secrets(intent)
-        state = {"outcome": "refused", "reason": self._cut(reason), "approved_by": intent.approved_by}
+        state = {"outcome": "refused", "reason": self._redact(reason), "approved_by": intent.approved_by}
         with self._store.transaction(intent.account) as connection:
             self._write(connection, intent, state)
 
@@ -194,7 +194,9 @@ class Ledger:
 
         Those whose process ended meanwhile become unknown here.
         """
-        unsettled = sa.select(actions).where(actions.c.account == account, actions.c.outcome.in_(("pending", "unknown")))
+        unsettled = sa.select(actions).where(
+            actions.c.account == account, actions.c.outcome.in_(("pending", "unknown"))
+        )
         with self._store.transaction(account) as connection:
             rows = connection.execute(unsettled.order_by(actions.c.id)).mappings().all()
             found = [entry_of(row, connection, self._clock()) for row in rows]
@@ -218,7 +220,9 @@ class Ledger:
 
     def claimed(self, account: str, tool: str) -> frozenset[str]:
         """The ids of what is known to have come of other actions."""
-        query = sa.select(actions).where(actions.c.account == account, actions.c.tool == tool, actions.c.outcome == "done")
+        query = sa.select(actions).where(
+            actions.c.account == account, actions.c.tool == tool, actions.c.outcome == "done"
+        )
         return frozenset(one for entry in self._read(account, query) for one in (entry.ids or {}).values())
 
     def entries(self, since: float = 0) -> list[Entry]:
@@ -253,13 +257,13 @@ class Ledger:
         return int(inserted[0]) if inserted else 0
 
     def _without_secrets(self, intent: Intent) -> Intent:
-        said = {"summary": self._cut(intent.summary), "target": self._cut(intent.target)}
-        return replace(intent, **said, approved_by=intent.approved_by and self._cut(intent.approved_by))
+        said = {"summary": self._redact(intent.summary), "target": self._redact(intent.target)}
+        return replace(intent, **said, approved_by=intent.approved_by and self._redact(intent.approved_by))
 
     def _kept(self, value: Any) -> Any:
         """The same JSON without secrets."""
         if isinstance(value, str):
-            return self._cut(value)
+            return self._redact(value)
         if isinstance(value, Mapping):
             return {name: self._kept(one) for name, one in cast("Mapping[str, Any]", value).items()} or None
         return [self._kept(one) for one in cast("list[Any]", value)] if isinstance(value, list) else value

@@ -144,7 +144,9 @@ class HostedApp:
             for front in set(self._fronts.values()):
                 closing.start_soon(front.close, _SECONDS_TO_ANSWER)
 
-    def _server(self, config: Config, scope: Scope, precomputed: PrecomputedSurface | None, *, is_for_all: bool) -> AgentPhoneServer:
+    def _server(
+        self, config: Config, scope: Scope, precomputed: PrecomputedSurface | None, *, is_for_all: bool
+    ) -> AgentPhoneServer:
         @asynccontextmanager
         async def lifespan(_: object) -> AsyncGenerator[AccountPool]:
             # One for all, which is open for as long as the application is.

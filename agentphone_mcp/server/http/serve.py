@@ -108,7 +108,7 @@ def web_server(
     web = uvicorn.Config(
         app.asgi,
         http=protocol(),
-        # Without its own logging, uvicorn's lines pass our formatter, which cuts the key out.
+        # Without its own logging, uvicorn's lines pass our formatter, which redacts the key out.
         log_config=None,
         access_log=False,
         lifespan="on",

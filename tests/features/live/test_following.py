@@ -234,7 +234,7 @@ async def test_a_broken_stream_is_replaced_by_polling(assistant, answering, stre
     assert progress.counts == [1, 2, 3, 4]
 
 
-async def test_a_stream_that_is_cut_five_times_loses_no_turn_and_repeats_none(assistant, sandbox) -> None:
+async def test_a_stream_that_is_redacted_five_times_loses_no_turn_and_repeats_none(assistant, sandbox) -> None:
     """It is opened again each time, and begins with what was heard before."""
     progress = Progress()
     async with assistant() as ai:

@@ -143,11 +143,11 @@ def test_every_kind_of_row_with_words_of_strangers_marks_them_in_a_table(row: Wi
     assert MARKED in cells
 
 
-def test_a_secret_is_cut_from_strangers_words_in_a_table() -> None:
+def test_a_secret_is_redacted_from_strangers_words_in_a_table() -> None:
     """Before they are marked and bounded, as elsewhere."""
     known = Secrets()
     known.learn(SECRET)
-    shown = serialize(table([Contact(id="c", notes="x" * 3_990 + SECRET)]), known.cut)
+    shown = serialize(table([Contact(id="c", notes="x" * 3_990 + SECRET)]), known.redact)
     assert "whsec" not in str(shown)
     assert shown["rows"][0][1].startswith("<untrusted>xxx")
 
@@ -167,33 +167,33 @@ def test_a_secret_is_told_in_its_own_field_alone() -> None:
         (Webhook(url=f"https://x.example/{SECRET}", secret=SECRET), "secret"),
         (WebCall(access_token=SECRET, call_id=f"c-{SECRET}"), "access_token"),
     ):
-        shown = serialize(Outcome(status="done", what=f"Made {SECRET}.", result=made), known.cut)
+        shown = serialize(Outcome(status="done", what=f"Made {SECRET}.", result=made), known.redact)
         assert shown["what"] == "Made [secret removed]."
         assert shown["result"].pop(field) == SECRET
         assert SECRET not in str(shown)
 
 
-def test_a_secret_is_cut_from_strangers_words_and_from_names() -> None:
+def test_a_secret_is_redacted_from_strangers_words_and_from_names() -> None:
     """Also where zero-width characters hide it, or the end of what is shown would divide it."""
     known = Secrets()
     known.learn(SECRET)
     hidden = "\u200b".join(SECRET)
-    words = serialize(Turn(role="caller", text=f"It is {hidden}."), known.cut)
+    words = serialize(Turn(role="caller", text=f"It is {hidden}."), known.redact)
     assert words["text"] == mark("It is [secret removed].")
-    divided = serialize(Turn(role="caller", text="x" * 3_990 + SECRET), known.cut)
+    divided = serialize(Turn(role="caller", text="x" * 3_990 + SECRET), known.redact)
     assert "whsec" not in divided["text"]
-    named = serialize(Conversation(id="c", metadata={SECRET: {"nested": f'{{"secret": "{SECRET}"}}'}}), known.cut)
+    named = serialize(Conversation(id="c", metadata={SECRET: {"nested": f'{{"secret": "{SECRET}"}}'}}), known.redact)
     assert named["metadata"] == {"[secret removed]": {"nested": '{"secret": "[secret removed]"}'}}
 
 
-def test_every_text_passes_the_cutter_once_it_is_clean() -> None:
+def test_every_text_is_redacted_once_it_is_clean() -> None:
     """It would not find what invisible characters divide."""
     passed = itertools.count()
 
-    def cut(text: str) -> str:
+    def redact(text: str) -> str:
         next(passed)
         assert text == CLEAN
         return text
 
-    serialize(Contact(id=RAW, name=RAW, notes=RAW), cut)
+    serialize(Contact(id=RAW, name=RAW, notes=RAW), redact)
     assert next(passed) == 3

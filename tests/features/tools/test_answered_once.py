@@ -164,7 +164,7 @@ async def test_an_answer_without_its_question_is_asked_for_again(hosting, writes
 
 
 @pytest.mark.parametrize(
-    "spoil", [lambda s: s[:-2], lambda s: "v1." + s[:2:-1], lambda _: "yes"], ids=["cut", "turned", "made-up"]
+    "spoil", [lambda s: s[:-2], lambda s: "v1." + s[:2:-1], lambda _: "yes"], ids=["redact", "turned", "made-up"]
 )
 async def test_a_forged_state_is_refused(hosting, writes, spoil: Any) -> None:
     """The seal does not fit."""

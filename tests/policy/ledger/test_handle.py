@@ -35,7 +35,7 @@ async def test_a_ledger_in_memory_works_and_is_forgotten() -> None:
 
 def test_no_secret_is_written_down(tmp_path: Path) -> None:
     """Neither in what is said of an action, nor in why it was refused."""
-    books = Books(str(tmp_path), cut=lambda text: text.replace("whsec_1234", "[secret removed]"))
+    books = Books(str(tmp_path), redact=lambda text: text.replace("whsec_1234", "[secret removed]"))
     ledger = books.open()
     ledger.refuse(Intent(**vars(TEXT) | {"summary": "Text whsec_1234"}), "the API said whsec_1234")
     books.close()

@@ -179,7 +179,7 @@ def test_odd_words_are_kept_and_found_again(ledger: Any, intent: Intending, word
     assert found.id == row
 
 
-def test_endless_words_are_cut_and_say_so(ledger: Any, intent: Intending) -> None:
+def test_endless_words_are_redacted_and_say_so(ledger: Any, intent: Intending) -> None:
     """What is kept is a description, not an archive."""
     ledger.done(intent("x" * 25_000, fingerprint="f"))
     (entry,) = ledger.entries()

@@ -122,7 +122,9 @@ def outcomes(place: str, account: str = "one") -> Counter[str]:
     return counted
 
 
-def job(sandbox: Sandbox, place: str, limits: str, action: str, account: str = "one", **arguments: str) -> dict[str, Any]:
+def job(
+    sandbox: Sandbox, place: str, limits: str, action: str, account: str = "one", **arguments: str
+) -> dict[str, Any]:
     """What one process is told."""
     told = {"url": sandbox.url, "key": sandbox.key, "state": place, "account": account, "limits": limits}
     return told | {"action": action, "arguments": arguments}

@@ -31,7 +31,9 @@ def buying(api: ApiClient, arguments: dict[str, Any]) -> tuple[Action, Any]:
 def calling(api: ApiClient, arguments: dict[str, Any]) -> tuple[Action, Any]:
     """A call and its write."""
     number = arguments["to_number"]
-    action = Action("Call", "list_calls", tool="place_call", arguments=arguments, to_number=number, cost=Cost.of_call(0.22))
+    action = Action(
+        "Call", "list_calls", tool="place_call", arguments=arguments, to_number=number, cost=Cost.of_call(0.22)
+    )
     return action, lambda: api.calls.place("agt_frontdesk", number, system_prompt=arguments["prompt"])
 
 

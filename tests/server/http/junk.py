@@ -95,7 +95,20 @@ _TEXTS = (
     "٣",
     "=?base64?!!!?=",
 )
-_KEYS = ("__proto__", "constructor", "prototype", "__class__", "", "\0", "ctx", "api", "action", "gate", "self", "_meta")
+_KEYS = (
+    "__proto__",
+    "constructor",
+    "prototype",
+    "__class__",
+    "",
+    "\0",
+    "ctx",
+    "api",
+    "action",
+    "gate",
+    "self",
+    "_meta",
+)
 _NUMBERS = (0, -1, 1, 2**31, 2**63, -(2**63) - 1, 10**400, 10**5_000, 0.5, -0.0, 1e308, 5e-324)
 _NOT_FINITE = (float("nan"), float("inf"), float("-inf"))
 _EXAMPLES: dict[str, Any] = {"string": "x", "integer": 1, "number": 1.5, "boolean": True, "array": [], "object": {}}
