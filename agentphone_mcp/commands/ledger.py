@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from agentphone_mcp.config.config import ConfigError, read_state
-from agentphone_mcp.policy.ledger.handle import Books
+from agentphone_mcp.policy.ledger.handle import LedgerHandle
 from agentphone_mcp.policy.ledger.location import LedgerUnavailable
 from agentphone_mcp.policy.ledger.records import MAY_HAVE_HAPPENED, Entry
 from agentphone_mcp.policy.pricing import MICROS_PER_DOLLAR, in_dollars
@@ -55,7 +55,7 @@ def ledger(since: datetime | None, as_json: bool, state: str) -> None:
         place = read_state(state)
     except ConfigError as wrong:
         raise click.ClickException(str(wrong)) from None
-    books = Books(place)
+    books = LedgerHandle(place)
     is_there = books.may_exist
     try:
         entries = books.open().entries(since.timestamp() if since else 0) if is_there else []

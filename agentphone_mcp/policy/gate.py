@@ -48,7 +48,7 @@ class Gate:
         self.rules = rules
         self._reservations = Reservations(rules, settler, clock)
         self._settler = settler
-        self._books = settler.books
+        self._ledger = settler.ledger
         self._clock = clock
 
     async def carry_out(
@@ -186,7 +186,7 @@ class Gate:
 
         try:
             with CancelScope(shield=True):
-                await self._books.ask(settle)
+                await self._ledger.run(settle)
         except LedgerUnavailable as broken:
             logger.error("row %d of the ledger is not settled yet, although it is %s: %s", row, outcome, broken)
             self._settler.write_later(settle)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from agentphone_mcp.api.errors import ApiError, NotFound
-from agentphone_mcp.policy.ledger.handle import Books
+from agentphone_mcp.policy.ledger.handle import LedgerHandle
 from agentphone_mcp.policy.ledger.location import LedgerUnavailable
 from agentphone_mcp.policy.ledger.records import Entry, Found, Length
 
@@ -41,9 +41,9 @@ class Settler:
         length_of: tells how long a call lasted.
     """
 
-    def __init__(self, account: str, books: Books, look_up: LookUp, length_of: LengthOf) -> None:
+    def __init__(self, account: str, ledger: LedgerHandle, look_up: LookUp, length_of: LengthOf) -> None:
         self.account = account
-        self.books = books
+        self.ledger = ledger
         self._look_up = look_up
         self._length_of = length_of
         self._news = anyio.Event()
@@ -63,19 +63,19 @@ class Settler:
 
         While it asks, others do their actions: the ledger has the last word on whose it is that was found.
         """
-        claimed = await self.books.ask(lambda ledger: ledger.claimed(self.account, entry.tool))
+        claimed = await self.ledger.run(lambda ledger: ledger.claimed(self.account, entry.tool))
         try:
             found = await self._look_up(entry, claimed)
         except ApiError as cannot:
             logger.info("cannot tell yet whether row %d of the ledger happened: %s", entry.id, cannot)
             return None
-        if found is None or not await self.books.ask(lambda ledger: ledger.settle_doubt(entry, found)):
+        if found is None or not await self.ledger.run(lambda ledger: ledger.settle_doubt(entry, found)):
             return None
         return found
 
     async def settle_costs(self) -> None:
         """Replace the estimates of calls by what they cost, or cost at least so far."""
-        await self._settle_costs(await self.books.ask(self._estimates))
+        await self._settle_costs(await self.ledger.run(self._estimates))
 
     async def _settle_costs(self, estimates: list[Entry]) -> bool:
         """Ask for the calls of these rows; says whether one is open still."""
@@ -92,12 +92,12 @@ class Settler:
             if not length.is_over:
                 length = Length(time.time() - entry.at, is_over=False)
             is_open = is_open or not length.is_over
-            await self.books.ask(partial(_write_length, entry, length))
+            await self.ledger.run(partial(_write_length, entry, length))
         return is_open
 
     async def settle_all(self) -> bool:
         """Settle what can be settled now; says whether something is open still. Failures end in the log alone."""
-        if not self.books.may_exist:
+        if not self.ledger.may_exist:
             return False
         # Of a ledger that stays broken one line is enough; what it says meanwhile is there for whoever looks closer.
         level = logging.DEBUG if self._pause_of_failure else logging.WARNING
@@ -117,9 +117,9 @@ class Settler:
 
     async def _settle_all(self) -> bool:
         while self._unwritten:
-            await self.books.ask(self._unwritten[0])
+            await self.ledger.run(self._unwritten[0])
             self._unwritten.popleft()
-        doubts, estimates = await self.books.ask(self._doubts), await self.books.ask(self._estimates)
+        doubts, estimates = await self.ledger.run(self._doubts), await self.ledger.run(self._estimates)
         rows = {entry.id for entry in (*doubts, *estimates)}
         self._due = {row: due for row, due in self._due.items() if row in rows}
         self._pauses = {row: pause for row, pause in self._pauses.items() if row in rows}
@@ -127,7 +127,7 @@ class Settler:
         found = [await self.settle(entry) for entry in asked]
         is_open = await self._settle_costs(costs_asked) or None in found
         is_open = is_open or len(asked) + len(costs_asked) < len(rows)
-        return is_open or await self.books.ask(lambda ledger: ledger.has_pending(self.account))
+        return is_open or await self.ledger.run(lambda ledger: ledger.has_pending(self.account))
 
     async def keep_settling(self) -> None:
         """Settle what earlier runs left open, and what this one leaves, as soon as it can be told; never ends."""

@@ -35,7 +35,7 @@ class Reservations:
     def __init__(self, rules: Rules, settler: Settler, clock: Callable[[], float] = time.time) -> None:
         self._rules = rules
         self._settler = settler
-        self._books = settler.books
+        self._ledger = settler.ledger
         self._clock = clock
 
     def check_destination(self, action: Action) -> None:
@@ -58,7 +58,7 @@ class Reservations:
             self.check_destination(action)
             found = await self._wait_and_make(action, intent, repeat=repeat)
             if isinstance(found, Entry):
-                await self._books.ask(partial(_tell, found, action))
+                await self._ledger.run(partial(_tell, found, action))
                 if found.outcome == "done" and found.fingerprint != action.fingerprint:
                     raise Refused(refusals.reworded(found, self._clock()))
             return found
@@ -66,28 +66,28 @@ class Reservations:
             no = Refused(refusals.cap_reached(reached, action.cost.micros, self._clock()))
         except Refused as refused:
             no = refused
-        await self._books.ask(lambda ledger: ledger.refuse(intent, str(no)))
+        await self._ledger.run(lambda ledger: ledger.refuse(intent, str(no)))
         raise no
 
     async def refuse(self, action: Action, reason: str) -> None:
         """Write down what was not done, and why."""
         intent = self._intent(action)
-        await self._books.ask(lambda ledger: ledger.refuse(intent, reason))
+        await self._ledger.run(lambda ledger: ledger.refuse(intent, reason))
 
     async def in_the_way(self, action: Action, *, repeat: bool) -> Entry | CapReached | None:
         """What the reservation would meet; nothing is written."""
         intent, met = self._intent(action), self._caps(action)
-        return await self._books.ask(lambda ledger: ledger.stands_in_the_way(intent, met, repeat=repeat))
+        return await self._ledger.run(lambda ledger: ledger.stands_in_the_way(intent, met, repeat=repeat))
 
     async def ask(self, action: Action, *, repeat: bool) -> Question:
         """Write down that a person is asked."""
         intent = self._intent(action)
-        return await self._books.ask(lambda ledger: ledger.ask(intent, repeat=repeat))
+        return await self._ledger.run(lambda ledger: ledger.ask(intent, repeat=repeat))
 
     async def asked(self, action: Action) -> Question | None:
         """The question that was asked and not answered."""
         intent = self._intent(action)
-        return await self._books.ask(lambda ledger: ledger.asked(intent))
+        return await self._ledger.run(lambda ledger: ledger.asked(intent))
 
     async def _wait_and_make(self, action: Action, intent: Intent, *, repeat: bool) -> int | Entry:
         give_up_at = self._clock() + _WAIT_FOR_FIRST
@@ -114,7 +114,7 @@ class Reservations:
     async def _try_to_make(self, action: Action, intent: Intent, *, repeat: bool) -> int | Entry:
         if not self._rules.needs_person or action.approval.answer == "yes":
             caps, within = self._caps(action), self._rules.seconds_to_write
-            return await self._books.ask(lambda ledger: ledger.reserve(intent, caps, repeat=repeat, within=within))
+            return await self._ledger.run(lambda ledger: ledger.reserve(intent, caps, repeat=repeat, within=within))
         match await self.in_the_way(action, repeat=repeat):
             case Entry() as earlier:
                 return earlier

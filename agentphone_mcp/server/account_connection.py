@@ -18,7 +18,7 @@ from agentphone_mcp.features.context import ToolContext
 from agentphone_mcp.features.live.transcripts import LiveTranscripts
 from agentphone_mcp.features.tools.lookups import length_of, look_up
 from agentphone_mcp.policy.gate import Gate
-from agentphone_mcp.policy.ledger.handle import Books
+from agentphone_mcp.policy.ledger.handle import LedgerHandle
 from agentphone_mcp.policy.reconciliation import Settler
 from agentphone_mcp.policy.rules import Rules
 
@@ -44,7 +44,7 @@ async def connected(
     account: str,
     secrets: Secrets,
     key: ApiKey | None,
-    books: Books,
+    ledger: LedgerHandle,
     inner: httpx.AsyncBaseTransport | None,
 ) -> AsyncGenerator[AccountConnection]:
     """Connect an account for as long as the block lasts.
@@ -67,7 +67,7 @@ async def connected(
         send_traceparent=config.send_traceparent,
     )
     async with api, anyio.create_task_group() as beside:
-        settler = Settler(account, books, partial(look_up, api), partial(length_of, api))
+        settler = Settler(account, ledger, partial(look_up, api), partial(length_of, api))
         if key and not config.read_only:
             # What an earlier run left in doubt, and what this one will; nobody waits for it.
             beside.start_soon(settler.keep_settling)

@@ -17,7 +17,7 @@ from agentphone_mcp.api.redaction import Secrets
 from agentphone_mcp.config.config import Config
 from agentphone_mcp.policy.access import Caller
 from agentphone_mcp.policy.errors import Refused
-from agentphone_mcp.policy.ledger.handle import Books
+from agentphone_mcp.policy.ledger.handle import LedgerHandle
 
 if TYPE_CHECKING:
     import httpx
@@ -46,7 +46,7 @@ class AccountPool:
     def __init__(self, config: Config, *, inner: "httpx.AsyncBaseTransport | None" = None) -> None:
         self._config = config
         self._inner = inner
-        self.books = Books(config.state, self.redact)
+        self.ledger = LedgerHandle(config.state, self.redact)
         self._connections: dict[str, AccountConnection] = {}
         # Replaced and never changed, so that `redact` may be called from any thread.
         self._known = (Secrets(config.api_key),)
@@ -55,7 +55,7 @@ class AccountPool:
         self._tasks: TaskGroup
 
     async def __aenter__(self) -> "AccountPool":
-        self._open.callback(self.books.close)
+        self._open.callback(self.ledger.close)
         self._tasks = await self._open.enter_async_context(anyio.create_task_group())
         if self._config.relays:
             self._tasks.start_soon(self._close_idle)
@@ -111,7 +111,7 @@ class AccountPool:
         secrets, connection = Secrets(key), None
         self._known = (*self._known, secrets)
         try:
-            async with connected(self._config, account, secrets, key, self.books, self._inner) as connection:
+            async with connected(self._config, account, secrets, key, self.ledger, self._inner) as connection:
                 task_status.started(connection)
                 await connection.closed.wait()
         except Exception:

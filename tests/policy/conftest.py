@@ -9,7 +9,7 @@ import pytest
 from agentphone_mcp.api.models import Done
 from agentphone_mcp.policy.destinations import Destinations
 from agentphone_mcp.policy.gate import Gate
-from agentphone_mcp.policy.ledger.handle import Books
+from agentphone_mcp.policy.ledger.handle import LedgerHandle
 from agentphone_mcp.policy.ledger.ledger import Ledger
 from agentphone_mcp.policy.ledger.records import Entry, Intent
 from agentphone_mcp.policy.limits import Limits
@@ -118,14 +118,14 @@ def write() -> Write:
     return Write()
 
 
-class InterruptedBooks(Books):
+class InterruptedBooks(LedgerHandle):
     """A ledger after whose next answer something happens."""
 
     after_next: Callable[[], object] | None = None
 
     async def ask(self, what: Any) -> Any:
         """Read or write, and then let it happen."""
-        told = await super().ask(what)
+        told = await super().run(what)
         if self.after_next:
             self.after_next()
             self.after_next = None
@@ -141,7 +141,7 @@ def books(state: Path) -> Generator[InterruptedBooks]:
 
 
 @pytest.fixture
-def gate(books: Books) -> Gate:
+def gate(books: LedgerHandle) -> Gate:
     """A gate with that ledger, whose look-ups find nothing."""
 
     async def nothing(*_: Any) -> None:

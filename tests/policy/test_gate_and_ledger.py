@@ -16,7 +16,7 @@ from agentphone_mcp.api.redaction import Secret
 from agentphone_mcp.policy.actions import Action
 from agentphone_mcp.policy.errors import Refused
 from agentphone_mcp.policy.gate import Gate
-from agentphone_mcp.policy.ledger.handle import Books
+from agentphone_mcp.policy.ledger.handle import LedgerHandle
 
 LINE = RequestLine("DELETE", "/v1/numbers/{number_id}", {"number_id": "pn_1"})
 CALL = Action("Call +14155559999 from +14155551234.", verify_with="list_calls", next_step="wait_for_call follows it.")
@@ -34,7 +34,7 @@ RELEASE = Action("Release +14155551234 for good.", verify_with="list_numbers", c
     ],
 )
 async def test_what_came_of_it_is_written_down(
-    writing, gate: Gate, books: Books, failure: Exception, outcome: str
+    writing, gate: Gate, books: LedgerHandle, failure: Exception, outcome: str
 ) -> None:
     """Of a bug of ours nobody knows when it struck."""
     with suppress(type(failure)):
@@ -51,7 +51,7 @@ async def test_what_came_of_it_is_written_down(
     ],
 )
 async def test_why_it_failed_is_written_down(
-    writing, gate: Gate, books: Books, failure: Exception, reason: str
+    writing, gate: Gate, books: LedgerHandle, failure: Exception, reason: str
 ) -> None:
     """In its words, or else by its kind."""
     with suppress(type(failure)):
@@ -78,7 +78,7 @@ class Told(BaseModel):
     ],
 )
 async def test_a_replay_names_the_ids_where_the_result_was_not_kept(
-    gate: Gate, books: Books, told: Told, ids: Any, is_kept: bool, named: bool
+    gate: Gate, books: LedgerHandle, told: Told, ids: Any, is_kept: bool, named: bool
 ) -> None:
     """What holds a secret is shown once; of the rest only ids are kept as such."""
 
@@ -117,7 +117,7 @@ async def test_a_preview_tells_of_what_is_under_way(gate: Gate, write) -> None:
     ],
 )
 async def test_nobody_is_asked_for_what_the_gate_would_not_do(
-    books: Books, gate: Gate, action: Action, confirm: Any
+    books: LedgerHandle, gate: Gate, action: Action, confirm: Any
 ) -> None:
     """What stands against it is told when it is carried out, and written down then."""
     asking = Gate(replace(gate.rules, needs_person=True), gate._settler)
@@ -172,7 +172,7 @@ async def test_what_destroys_is_never_replayed(gate: Gate, write) -> None:
     assert write.times == 2
 
 
-async def test_a_action_that_is_free_needs_no_yes_and_no_ledger(writing, gate: Gate, books: Books, write) -> None:
+async def test_a_action_that_is_free_needs_no_yes_and_no_ledger(writing, gate: Gate, books: LedgerHandle, write) -> None:
     """It is no matter of the gate."""
     free = replace(CALL, is_free=True)
     assert (await gate.carry_out(free, None, write)).status == "done"
@@ -196,7 +196,7 @@ async def test_without_a_ledger_nothing_is_done(gate: Gate, write) -> None:
     assert write.times == 0
 
 
-async def test_a_ledger_that_breaks_in_between_hides_no_answer(gate: Gate, books: Books, write) -> None:
+async def test_a_ledger_that_breaks_in_between_hides_no_answer(gate: Gate, books: LedgerHandle, write) -> None:
     """What was done is told, and written down as soon as that can be done."""
 
     async def do() -> Done:
@@ -213,7 +213,7 @@ async def test_a_ledger_that_breaks_in_between_hides_no_answer(gate: Gate, books
     assert [row.outcome for row in books.open().entries()] == ["done"]
 
 
-async def test_who_gives_up_before_it_is_sent_can_try_again(gate: Gate, books: Books, write) -> None:
+async def test_who_gives_up_before_it_is_sent_can_try_again(gate: Gate, books: LedgerHandle, write) -> None:
     """The reservation was made, and nothing else."""
     with CancelScope() as scope:
         books.after_next = scope.cancel

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from agentphone_mcp.api.errors import NotFound, RequestLine, ServerError
-from agentphone_mcp.policy.ledger.handle import Books
+from agentphone_mcp.policy.ledger.handle import LedgerHandle
 from agentphone_mcp.policy.ledger.ledger import Ledger
 from agentphone_mcp.policy.ledger.location import LedgerUnavailable
 from agentphone_mcp.policy.ledger.records import Entry, Found, Intent, Length
@@ -31,7 +31,7 @@ def _told(answer: Any) -> Any:
 
 
 @pytest.fixture
-def settler(books: Books) -> Callable[..., Settler]:
+def settler(books: LedgerHandle) -> Callable[..., Settler]:
     """Make a settler whose API answers as told; a list is answered one by one."""
 
     def settler(answer: Any = None, seconds: Any = None, account: str = "account") -> Settler:
@@ -47,7 +47,7 @@ def settler(books: Books) -> Callable[..., Settler]:
 
 
 @pytest.fixture
-def action(books: Books) -> Callable[..., int]:
+def action(books: LedgerHandle) -> Callable[..., int]:
     """Write down an action and what came of it."""
 
     def action(outcome: Any, intent: Intent = CALL) -> int:
@@ -59,7 +59,7 @@ def action(books: Books) -> Callable[..., int]:
     return action
 
 
-def shown(books: Books) -> list[Entry]:
+def shown(books: LedgerHandle) -> list[Entry]:
     """What the ledger has."""
     return books.open().entries()
 
@@ -242,7 +242,7 @@ async def test_a_ledger_that_cannot_be_read_stops_no_server(settler, books, acti
     assert "cannot be reconciled" in caplog.text
 
 
-class BrokenBooks(Books):
+class BrokenBooks(LedgerHandle):
     """A ledger that cannot be read until it is mended."""
 
     is_broken = True
@@ -251,7 +251,7 @@ class BrokenBooks(Books):
         """Read or write, or say that it cannot be done."""
         if self.is_broken:
             raise LedgerUnavailable("the ledger", "the disk is gone")
-        return await super().ask(what)
+        return await super().run(what)
 
 
 @pytest.fixture

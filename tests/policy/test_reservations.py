@@ -10,7 +10,7 @@ import pytest
 from agentphone_mcp.policy.actions import Action, Approval
 from agentphone_mcp.policy.destinations import Destinations
 from agentphone_mcp.policy.errors import Refused
-from agentphone_mcp.policy.ledger.handle import Books
+from agentphone_mcp.policy.ledger.handle import LedgerHandle
 from agentphone_mcp.policy.ledger.records import Entry, Found, Length
 from agentphone_mcp.policy.limits import Limits
 from agentphone_mcp.policy.pricing import Cost
@@ -25,7 +25,7 @@ NO = pytest.mark.parametrize("answer", ["not asked", "declined", "cancelled", "t
 
 
 @pytest.fixture
-def reservations(books: Books) -> Callable[..., Reservations]:
+def reservations(books: LedgerHandle) -> Callable[..., Reservations]:
     """Make reservations under these rules, with an API that answers look-ups as told."""
 
     def reservations(found: Any = None, seconds: float | None = None, limits: str = "", **rules: Any) -> Reservations:

@@ -9,7 +9,7 @@ import anyio
 from anyio.to_thread import run_sync
 
 from agentphone_mcp.commands.doctor.finding import Finding, failure, ok, warning
-from agentphone_mcp.policy.ledger.handle import Books
+from agentphone_mcp.policy.ledger.handle import LedgerHandle
 from agentphone_mcp.policy.ledger.location import IN_MEMORY, LedgerUnavailable, is_url
 
 _PATIENCE = 30.0
@@ -38,7 +38,7 @@ async def check_ledger(state: str, least_free: int = _LEAST_FREE) -> list[Findin
 
 
 def _look(state: str, least_free: int) -> list[Finding]:
-    books = Books(state)
+    books = LedgerHandle(state)
     try:
         folder = None if is_url(state) else _nearest(Path(state).expanduser())
         full = [] if folder is None else _free(folder, least_free)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 Told = TypeVar("Told")
 
 
-class Books:
+class LedgerHandle:
     """A ledger that is not opened before it is needed: the database library takes a while to import.
 
     Args:
@@ -39,7 +39,7 @@ class Books:
             # Why it cannot be told is said when it is opened.
             return True
 
-    async def ask(self, what: "Callable[[Ledger], Told]") -> Told:
+    async def run(self, operation: "Callable[[Ledger], Told]") -> Told:
         """Let a worker thread read or write.
 
         Raises:
@@ -47,7 +47,7 @@ class Books:
         """
         from anyio.to_thread import run_sync
 
-        return await run_sync(lambda: what(self.open()))
+        return await run_sync(lambda: operation(self.open()))
 
     async def probe(self) -> None:
         """Find out whether it can be read, by a thread that may be left alone with a database that never answers.

@@ -102,7 +102,7 @@ class HostedApp:
         self._accounts = accounts
         self._more_routes = routes
         self._traffic = Traffic(settings.max_calls)
-        self.health = Health(accounts.books, door)
+        self.health = Health(accounts.ledger, door)
         # Where nobody has a scope of their own, all have the operator's.
         is_for_all = settings.auth in ("none", "relay")
         self._servers: dict[Scope, AgentPhoneServer] = {

@@ -7,7 +7,7 @@ import anyio
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from agentphone_mcp.policy.ledger.handle import Books
+from agentphone_mcp.policy.ledger.handle import LedgerHandle
 from agentphone_mcp.policy.ledger.location import LedgerUnavailable
 from agentphone_mcp.server.http.auth.base import Door
 
@@ -31,7 +31,7 @@ class Health:
         is_leaving: whether requests should go elsewhere, as this server will soon take no more.
     """
 
-    def __init__(self, books: Books, door: Door) -> None:
+    def __init__(self, books: LedgerHandle, door: Door) -> None:
         self.is_leaving = False
         self._books = books
         self._door = door

@@ -5,7 +5,7 @@ from typing import Any
 
 import anyio
 
-from agentphone_mcp.policy.ledger.handle import Books
+from agentphone_mcp.policy.ledger.handle import LedgerHandle
 from agentphone_mcp.policy.ledger.ledger import Ledger
 from agentphone_mcp.policy.ledger.location import IN_MEMORY
 from agentphone_mcp.policy.ledger.records import Intent
@@ -23,19 +23,19 @@ async def test_reading_opens_no_ledger(connect: Any, state: Path) -> None:
 
 async def test_a_ledger_in_memory_works_and_is_forgotten() -> None:
     """What is practised is no part of the audit."""
-    books = Books(IN_MEMORY)
+    books = LedgerHandle(IN_MEMORY)
     assert not books.may_exist
-    row = await books.ask(lambda ledger: ledger.reserve(TEXT, [], repeat=False, within=60))
-    await books.ask(lambda ledger: ledger.settle(row, "done", ids={"id": "msg_1"}))
-    (entry,) = await books.ask(Ledger.entries)
+    row = await books.run(lambda ledger: ledger.reserve(TEXT, [], repeat=False, within=60))
+    await books.run(lambda ledger: ledger.settle(row, "done", ids={"id": "msg_1"}))
+    (entry,) = await books.run(Ledger.entries)
     assert (entry.outcome, entry.ids) == ("done", {"id": "msg_1"})
     books.close()
-    assert await Books(IN_MEMORY).ask(Ledger.entries) == []
+    assert await LedgerHandle(IN_MEMORY).run(Ledger.entries) == []
 
 
 def test_no_secret_is_written_down(tmp_path: Path) -> None:
     """Neither in what is said of an action, nor in why it was refused."""
-    books = Books(str(tmp_path), redact=lambda text: text.replace("whsec_1234", "[secret removed]"))
+    books = LedgerHandle(str(tmp_path), redact=lambda text: text.replace("whsec_1234", "[secret removed]"))
     ledger = books.open()
     ledger.refuse(Intent(**vars(TEXT) | {"summary": "Text whsec_1234"}), "the API said whsec_1234")
     books.close()

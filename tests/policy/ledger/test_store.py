@@ -14,7 +14,7 @@ import pytest
 from mcp.client import Client
 from sqlalchemy.engine import make_url
 
-from agentphone_mcp.policy.ledger.handle import Books
+from agentphone_mcp.policy.ledger.handle import LedgerHandle
 from agentphone_mcp.policy.ledger.ledger import Ledger
 from agentphone_mcp.policy.ledger.location import LEDGER_FILE, LedgerUnavailable
 from agentphone_mcp.policy.ledger.records import Entry, Intent
@@ -255,16 +255,16 @@ def test_a_transaction_that_fails_writes_nothing(ledger: Any, intent: Callable[.
 async def test_books_are_opened_when_they_are_needed(tmp_path: Path) -> None:
     """A place that was broken and is mended works without a restart; closing what was never opened is nothing."""
     place = tmp_path / "ledgers"
-    books = Books(a_file(place))
+    books = LedgerHandle(a_file(place))
     with pytest.raises(LedgerUnavailable):
-        await books.ask(lambda ledger: ledger.entries())
+        await books.run(lambda ledger: ledger.entries())
     place.unlink()
     assert not books.may_exist
-    entries: list[Entry] = await books.ask(lambda ledger: ledger.entries())
+    entries: list[Entry] = await books.run(lambda ledger: ledger.entries())
     assert entries == []
     assert books.may_exist
     books.close()
-    Books(str(tmp_path)).close()
+    LedgerHandle(str(tmp_path)).close()
 
 
 async def test_reading_opens_no_ledger(connect: Connect, state: Path) -> None:

@@ -15,7 +15,7 @@ from agentphone_mcp.policy.actions import Action
 from agentphone_mcp.policy.destinations import Destinations
 from agentphone_mcp.policy.errors import Refused
 from agentphone_mcp.policy.gate import Gate
-from agentphone_mcp.policy.ledger.handle import Books
+from agentphone_mcp.policy.ledger.handle import LedgerHandle
 from agentphone_mcp.policy.limits import Limits
 from agentphone_mcp.policy.pricing import Cost
 from agentphone_mcp.policy.reconciliation import Settler
@@ -37,7 +37,7 @@ def calling(api: ApiClient, arguments: dict[str, Any]) -> tuple[Action, Any]:
     return action, lambda: api.calls.place("agt_frontdesk", number, system_prompt=arguments["prompt"])
 
 
-async def carry_out(job: dict[str, Any], api: ApiClient, books: Books) -> dict[str, Any]:
+async def carry_out(job: dict[str, Any], api: ApiClient, books: LedgerHandle) -> dict[str, Any]:
     """Get everything ready, wait for the word, and then do it."""
     settler = Settler(job["account"], books, partial(look_up, api), partial(length_of, api))
     gate = Gate(Rules(Limits.parse(job["limits"]), Destinations()), settler)
@@ -56,14 +56,14 @@ async def main() -> None:
     say("started")
     async with AsyncExitStack() as stack:
         apis: dict[str, ApiClient] = {}
-        state, books = "", Books("")
+        state, books = "", LedgerHandle("")
         for line in sys.stdin:
             job = json.loads(line)
             if job["url"] not in apis:
                 apis[job["url"]] = await stack.enter_async_context(ApiClient(job["url"], ApiKey(job["key"])))
             if job["state"] != state:
                 books.close()
-                state, books = job["state"], Books(job["state"])
+                state, books = job["state"], LedgerHandle(job["state"])
             say(json.dumps(await carry_out(job, apis[job["url"]], books)))
 
 

@@ -7,7 +7,7 @@ import anyio
 import pytest
 from starlette.requests import Request
 
-from agentphone_mcp.policy.ledger.handle import Books
+from agentphone_mcp.policy.ledger.handle import LedgerHandle
 from agentphone_mcp.server.http import health
 from agentphone_mcp.server.http.auth.loopback import OpenDoor
 from agentphone_mcp.server.http.health import Health
@@ -15,7 +15,7 @@ from agentphone_mcp.server.http.health import Health
 PROBE = Request({"type": "http", "method": "GET", "path": "/readyz", "headers": []})
 
 
-class Frozen(Books):
+class Frozen(LedgerHandle):
     """A ledger whose database has stopped in the middle of everything."""
 
     def __init__(self) -> None:
