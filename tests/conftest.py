@@ -205,9 +205,9 @@ def ledger(state: Path) -> Callable[[], list[Entry]]:
     """What the ledger has, oldest first."""
 
     def entries() -> list[Entry]:
-        books = Ledger(str(state))
-        found = books.entries()
-        books.close()
+        ledger = Ledger(str(state))
+        found = ledger.entries()
+        ledger.close()
         return found
 
     return entries

@@ -55,14 +55,14 @@ def ledger(since: datetime | None, as_json: bool, state: str) -> None:
         place = read_state(state)
     except ConfigError as wrong:
         raise click.ClickException(str(wrong)) from None
-    books = LedgerHandle(place)
-    is_there = books.may_exist
+    handle = LedgerHandle(place)
+    is_there = handle.may_exist
     try:
-        entries = books.open().entries(since.timestamp() if since else 0) if is_there else []
+        entries = handle.open().entries(since.timestamp() if since else 0) if is_there else []
     except LedgerUnavailable as broken:
         raise click.ClickException(f"the ledger cannot be read: {broken}") from None
     finally:
-        books.close()
+        handle.close()
     if not is_there:
         # A slip in the path must not look like an empty history, in a pipe neither.
         click.echo(f"There is no ledger at {place} yet; the first action makes it.", err=as_json)

@@ -17,7 +17,7 @@ from agentphone_mcp.policy.actions import Action, Outcome, Result
 from agentphone_mcp.policy.errors import AnsweredBefore, Refused
 from agentphone_mcp.policy.ledger.location import LedgerUnavailable
 from agentphone_mcp.policy.ledger.records import Entry, Question, Settled
-from agentphone_mcp.policy.reconciliation import Settler
+from agentphone_mcp.policy.reconciliation import Reconciler
 from agentphone_mcp.policy.reservations import Reservations
 from agentphone_mcp.policy.rules import Rules
 
@@ -40,18 +40,18 @@ class Gate:
 
     Args:
         rules: what is allowed.
-        settler: the account's ledger, and how it is settled.
+        reconciler: the account's ledger, and how it is settled.
         clock: seconds since the epoch.
     """
 
-    def __init__(self, rules: Rules, settler: Settler, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, rules: Rules, reconciler: Reconciler, clock: Callable[[], float] = time.time) -> None:
         self.rules = rules
-        self._reservations = Reservations(rules, settler, clock)
-        self._settler = settler
-        self._ledger = settler.ledger
+        self._reservations = Reservations(rules, reconciler, clock)
+        self._reconciler = reconciler
+        self._ledger = reconciler.ledger
         self._clock = clock
 
-    async def carry_out(
+    async def execute(
         self, action: Action, confirm: bool | str | None, do: Callable[[], Awaitable[Result]], *, repeat: bool = False
     ) -> Outcome[Result]:
         """Do it if it was confirmed and nothing stands in its way; say what would happen if not.
@@ -87,7 +87,7 @@ class Gate:
             return self._as_before(reserved, action)
         return await self._do(action, reserved, do)
 
-    async def question(
+    async def confirmation_request(
         self, action: Action, confirm: bool | str | None, *, repeat: bool, is_answering: bool
     ) -> Question | None:
         """What a person must be asked before a confirmed action; None where nothing would come of it anyway.
@@ -105,13 +105,15 @@ class Gate:
             return None
         try:
             self._reservations.check_destination(action)
-            if await self._reservations.in_the_way(action, repeat=repeat):
+            if await self._reservations.find_conflict(action, repeat=repeat):
                 return None
             asked = await (
-                self._reservations.asked(action) if is_answering else self._reservations.ask(action, repeat=repeat)
+                self._reservations.open_question(action)
+                if is_answering
+                else self._reservations.record_question(action, repeat=repeat)
             )
         except (Refused, LedgerUnavailable):
-            # `carry_out` meets the same, and says so.
+            # `execute` meets the same, and says so.
             return None
         if asked is None:
             raise AnsweredBefore
@@ -134,7 +136,7 @@ class Gate:
     async def _preview(self, action: Action, *, repeat: bool) -> Outcome[Any]:
         how = action.how_to_confirm()
         try:
-            met = await self._reservations.in_the_way(action, repeat=repeat)
+            met = await self._reservations.find_conflict(action, repeat=repeat)
         except LedgerUnavailable as broken:
             logger.warning("a preview could not look into the ledger: %s", broken)
             met = None
@@ -165,7 +167,7 @@ class Gate:
         except OutcomeUnknown as lost:
             said = _said_by(lost)
             await self._settle(row, "unknown", reason=said)
-            self._settler.hear()
+            self._reconciler.notify()
             return _lost(action, said)
         except BaseException as failure:
             # What the API refused did not happen; of a bug of ours nobody knows when it struck.
@@ -175,7 +177,7 @@ class Gate:
         ids = {name: str(value) for name, value in result if name in _NAMES_OF_IDS and value}
         await self._settle(row, "done", ids=ids, result=_kept(result))
         if action.cost.minute_micros is not None:
-            self._settler.hear()
+            self._reconciler.notify()
         return Outcome(status="done", what=action.summary, result=result, next_step=action.next_step)
 
     async def _settle(self, row: int, outcome: Settled, **came_of_it: Any) -> None:
@@ -189,7 +191,7 @@ class Gate:
                 await self._ledger.run(settle)
         except LedgerUnavailable as broken:
             logger.error("row %d of the ledger is not settled yet, although it is %s: %s", row, outcome, broken)
-            self._settler.write_later(settle)
+            self._reconciler.write_later(settle)
 
     def _as_before(self, earlier: Entry, action: Action) -> Outcome[Any]:
         said = _said_of(earlier, action, self._clock())

@@ -1,4 +1,4 @@
-"""A place in the ledger for an action, once all that stands in its way is told: rules, caps, the same action, doubts."""
+"""A place in the ledger for an action, once all that stands in its way is told: rules, caps, the same action, unresolved."""
 
 import time
 from collections.abc import Callable
@@ -10,9 +10,9 @@ import anyio
 from agentphone_mcp.policy import refusal_messages as refusals
 from agentphone_mcp.policy.actions import Action
 from agentphone_mcp.policy.errors import Refused
-from agentphone_mcp.policy.ledger.records import Entry, Intent, Question
+from agentphone_mcp.policy.ledger.records import Entry, NewEntry, Question
 from agentphone_mcp.policy.limits import Cap, CapReached
-from agentphone_mcp.policy.reconciliation import Settler
+from agentphone_mcp.policy.reconciliation import Reconciler
 from agentphone_mcp.policy.rules import Rules
 
 if TYPE_CHECKING:
@@ -28,14 +28,14 @@ class Reservations:
 
     Args:
         rules: what is allowed.
-        settler: the account's ledger, and how it is settled.
+        reconciler: the account's ledger, and how it is settled.
         clock: seconds since the epoch.
     """
 
-    def __init__(self, rules: Rules, settler: Settler, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, rules: Rules, reconciler: Reconciler, clock: Callable[[], float] = time.time) -> None:
         self._rules = rules
-        self._settler = settler
-        self._ledger = settler.ledger
+        self._reconciler = reconciler
+        self._ledger = reconciler.ledger
         self._clock = clock
 
     def check_destination(self, action: Action) -> None:
@@ -53,10 +53,10 @@ class Reservations:
         Raises:
             Refused: if it may not be done; that is written down too.
         """
-        intent = self._intent(action)
+        new_entry = self._intent(action)
         try:
             self.check_destination(action)
-            found = await self._wait_and_make(action, intent, repeat=repeat)
+            found = await self._wait_and_make(action, new_entry, repeat=repeat)
             if isinstance(found, Entry):
                 await self._ledger.run(partial(_tell, found, action))
                 if found.outcome == "done" and found.fingerprint != action.fingerprint:
@@ -66,56 +66,56 @@ class Reservations:
             no = Refused(refusals.cap_reached(reached, action.cost.micros, self._clock()))
         except Refused as refused:
             no = refused
-        await self._ledger.run(lambda ledger: ledger.refuse(intent, str(no)))
+        await self._ledger.run(lambda ledger: ledger.refuse(new_entry, str(no)))
         raise no
 
     async def refuse(self, action: Action, reason: str) -> None:
         """Write down what was not done, and why."""
-        intent = self._intent(action)
-        await self._ledger.run(lambda ledger: ledger.refuse(intent, reason))
+        new_entry = self._intent(action)
+        await self._ledger.run(lambda ledger: ledger.refuse(new_entry, reason))
 
-    async def in_the_way(self, action: Action, *, repeat: bool) -> Entry | CapReached | None:
+    async def find_conflict(self, action: Action, *, repeat: bool) -> Entry | CapReached | None:
         """What the reservation would meet; nothing is written."""
-        intent, met = self._intent(action), self._caps(action)
-        return await self._ledger.run(lambda ledger: ledger.stands_in_the_way(intent, met, repeat=repeat))
+        new_entry, met = self._intent(action), self._caps(action)
+        return await self._ledger.run(lambda ledger: ledger.find_conflict(new_entry, met, repeat=repeat))
 
-    async def ask(self, action: Action, *, repeat: bool) -> Question:
+    async def record_question(self, action: Action, *, repeat: bool) -> Question:
         """Write down that a person is asked."""
-        intent = self._intent(action)
-        return await self._ledger.run(lambda ledger: ledger.ask(intent, repeat=repeat))
+        new_entry = self._intent(action)
+        return await self._ledger.run(lambda ledger: ledger.record_question(new_entry, repeat=repeat))
 
-    async def asked(self, action: Action) -> Question | None:
+    async def open_question(self, action: Action) -> Question | None:
         """The question that was asked and not answered."""
-        intent = self._intent(action)
-        return await self._ledger.run(lambda ledger: ledger.asked(intent))
+        new_entry = self._intent(action)
+        return await self._ledger.run(lambda ledger: ledger.open_question(new_entry))
 
-    async def _wait_and_make(self, action: Action, intent: Intent, *, repeat: bool) -> int | Entry:
+    async def _wait_and_make(self, action: Action, new_entry: NewEntry, *, repeat: bool) -> int | Entry:
         give_up_at = self._clock() + _WAIT_FOR_FIRST
-        costs_are_settled = cannot_be_told = False
+        costs_are_settled = is_undecidable = False
         while True:
             try:
-                found = await self._try_to_make(action, intent, repeat=repeat)
+                found = await self._try_to_make(action, new_entry, repeat=repeat)
             except CapReached as reached:
                 if not reached.cap.is_money or costs_are_settled:
                     raise
                 # Calls are taken to be long until their seconds are known.
-                await self._settler.settle_costs()
+                await self._reconciler.reconcile_costs()
                 costs_are_settled = True
                 continue
-            if not isinstance(found, Entry) or found.outcome == "done" or cannot_be_told:
+            if not isinstance(found, Entry) or found.outcome == "done" or is_undecidable:
                 return found
             if found.outcome == "unknown":
-                cannot_be_told = await self._settler.settle(found) is None
+                is_undecidable = await self._reconciler.reconcile(found) is None
             elif self._clock() > give_up_at:
                 raise Refused(refusals.under_way(found, self._clock()))
             else:
                 await anyio.sleep(_LOOK_AGAIN)
 
-    async def _try_to_make(self, action: Action, intent: Intent, *, repeat: bool) -> int | Entry:
+    async def _try_to_make(self, action: Action, new_entry: NewEntry, *, repeat: bool) -> int | Entry:
         if not self._rules.needs_person or action.approval.answer == "yes":
             caps, within = self._caps(action), self._rules.seconds_to_write
-            return await self._ledger.run(lambda ledger: ledger.reserve(intent, caps, repeat=repeat, within=within))
-        match await self.in_the_way(action, repeat=repeat):
+            return await self._ledger.run(lambda ledger: ledger.reserve(new_entry, caps, repeat=repeat, within=within))
+        match await self.find_conflict(action, repeat=repeat):
             case Entry() as earlier:
                 return earlier
             case CapReached() as reached:
@@ -126,9 +126,9 @@ class Reservations:
     def _caps(self, action: Action) -> list[Cap]:
         return self._rules.limits.on(action.tool, action.cost.micros)
 
-    def _intent(self, action: Action) -> Intent:
-        return Intent(
-            account=self._settler.account,
+    def _intent(self, action: Action) -> NewEntry:
+        return NewEntry(
+            account=self._reconciler.account,
             tool=action.tool,
             fingerprint=action.fingerprint,
             target=action.target,
@@ -148,7 +148,7 @@ class Reservations:
 def _tell(earlier: Entry, action: Action, ledger: "Ledger") -> None:
     """Write down that somebody hears of the earlier action now, and what became of a yes that was given to this one."""
     if earlier.outcome == "done":
-        ledger.tell(earlier)
+        ledger.mark_reported(earlier)
     if action.approval.question is not None and action.approval.answer == "yes":
         ledger.close_question(
             action.approval.question, f"agreed to, but row {earlier.id} is the same and {earlier.outcome}"

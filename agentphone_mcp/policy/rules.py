@@ -17,7 +17,7 @@ class Rules:
         needs_person: whether the host has to ask its user, besides `confirm`.
         seconds_to_answer: how long that user has.
         is_shared: whether others than the operator are told what is refused.
-        seconds_to_write: after which an action that was never settled is in doubt: longer than any request takes.
+        seconds_to_write: after which an action that was never settled is unresolved: longer than any request takes.
     """
 
     limits: Limits

@@ -16,10 +16,10 @@ from agentphone_mcp.config.config import Config
 from agentphone_mcp.features.completion import Names
 from agentphone_mcp.features.context import ToolContext
 from agentphone_mcp.features.live.transcripts import LiveTranscripts
-from agentphone_mcp.features.tools.lookups import length_of, look_up
+from agentphone_mcp.features.tools.lookups import call_duration, look_up
 from agentphone_mcp.policy.gate import Gate
 from agentphone_mcp.policy.ledger.handle import LedgerHandle
-from agentphone_mcp.policy.reconciliation import Settler
+from agentphone_mcp.policy.reconciliation import Reconciler
 from agentphone_mcp.policy.rules import Rules
 
 
@@ -54,7 +54,7 @@ async def connected(
         account: what tells it from other accounts.
         secrets: learns what must not be shown.
         key: the account's; without one every request says that it is missing.
-        books: where what is done is written down.
+        ledger: where what is done is written down.
         inner: what really sends requests; None for the network.
     """
     api = ApiClient(
@@ -67,10 +67,10 @@ async def connected(
         send_traceparent=config.send_traceparent,
     )
     async with api, anyio.create_task_group() as beside:
-        settler = Settler(account, ledger, partial(look_up, api), partial(length_of, api))
+        settler = Reconciler(account, ledger, partial(look_up, api), partial(call_duration, api))
         if key and not config.read_only:
             # What an earlier run left in doubt, and what this one will; nobody waits for it.
-            beside.start_soon(settler.keep_settling)
+            beside.start_soon(settler.keep_reconciling)
         live = LiveTranscripts(api, beside)
         yield AccountConnection(ToolContext(api, Gate(_rules(config), settler), config.rates, Names(api), live))
         beside.cancel_scope.cancel()

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from agentphone_mcp.commands.ledger import ledger as ledger_command
 from agentphone_mcp.features.tools.catalog import CATALOG
 from agentphone_mcp.policy.ledger.ledger import Ledger
-from agentphone_mcp.policy.ledger.records import Intent
+from agentphone_mcp.policy.ledger.records import NewEntry
 from tests.support import ROOT
 
 NOON = 1_790_000_000.0
@@ -58,7 +58,7 @@ def kept(state: Path) -> None:
         account = "b2b2b2b2" if outcome == "failed" else "a1a1a1a1"
         told: dict[str, Any] = {"cost": 1_100_000, "minute_cost": 220_000 if outcome == "done" else None}
         told |= {"approved_by": "Claude Desktop 1.2", "approved_how": "person" if outcome == "failed" else "confirm"}
-        intent = Intent(account, "place_call", outcome, "", f"Call number {n}", **told)
+        intent = NewEntry(account, "place_call", outcome, "", f"Call number {n}", **told)
         if outcome == "refused":
             ledger.refuse(intent, "it is night there")
         else:
@@ -73,7 +73,7 @@ def kept(state: Path) -> None:
 def nasty(state: Path) -> None:
     """A ledger with words that want to be more than words."""
     ledger = Ledger(str(state))
-    ledger.refuse(Intent("a1a1a1a1", "send_message", "f", "", NASTY), NASTY)
+    ledger.refuse(NewEntry("a1a1a1a1", "send_message", "f", "", NASTY), NASTY)
     ledger.close()
 
 

@@ -103,11 +103,11 @@ def wait(state: Path) -> Callable[[float], None]:
     """Let minutes pass for the ledger: everything in it becomes so much older."""
 
     def wait(minutes: float) -> None:
-        books = sqlite3.connect(state / LEDGER_FILE)
+        ledger = sqlite3.connect(state / LEDGER_FILE)
         older = ", ".join(f"{name} = {name} - :age" for name in ("at", "settled_at", "doubtful_after"))
-        with books:
-            books.execute(f"UPDATE actions SET {older}", {"age": minutes * 60})  # noqa: S608 - our own names
-        books.close()
+        with ledger:
+            ledger.execute(f"UPDATE actions SET {older}", {"age": minutes * 60})  # noqa: S608 - our own names
+        ledger.close()
 
     return wait
 

@@ -11,9 +11,9 @@ from agentphone_mcp.policy.destinations import Destinations
 from agentphone_mcp.policy.gate import Gate
 from agentphone_mcp.policy.ledger.handle import LedgerHandle
 from agentphone_mcp.policy.ledger.ledger import Ledger
-from agentphone_mcp.policy.ledger.records import Entry, Intent
+from agentphone_mcp.policy.ledger.records import Entry, NewEntry
 from agentphone_mcp.policy.limits import Limits
-from agentphone_mcp.policy.reconciliation import Settler
+from agentphone_mcp.policy.reconciliation import Reconciler
 from agentphone_mcp.policy.rules import Rules
 
 
@@ -31,20 +31,20 @@ class Clock:
 class Pen(Ledger):
     """A ledger in which an action is written down in a word."""
 
-    def begin(self, intent: Intent, *, repeat: bool = False, within: float = 180) -> int | Entry:
+    def begin(self, new_entry: NewEntry, *, repeat: bool = False, within: float = 180) -> int | Entry:
         """Reserve an action, without caps."""
-        return self.reserve(intent, [], repeat=repeat, within=within)
+        return self.reserve(new_entry, [], repeat=repeat, within=within)
 
-    def done(self, intent: Intent, *, repeat: bool = False) -> int:
+    def done(self, new_entry: NewEntry, *, repeat: bool = False) -> int:
         """Reserve an action and do it."""
-        row = self.begin(intent, repeat=repeat)
+        row = self.begin(new_entry, repeat=repeat)
         assert isinstance(row, int)
         self.settle(row, "done", ids={"id": f"id_{row}"}, result={"id": f"id_{row}"})
         return row
 
-    def in_doubt(self, intent: Intent, *, repeat: bool = False) -> int:
+    def in_doubt(self, new_entry: NewEntry, *, repeat: bool = False) -> int:
         """Reserve an action whose answer is lost."""
-        row = self.begin(intent, repeat=repeat)
+        row = self.begin(new_entry, repeat=repeat)
         assert isinstance(row, int)
         self.settle(row, "unknown", reason="timed out")
         return row
@@ -73,14 +73,14 @@ def ledger(ledger_place: str, clock: Clock) -> Generator[Pen]:
 
 
 @pytest.fixture
-def intent() -> Callable[..., Intent]:
+def new_entry() -> Callable[..., NewEntry]:
     """A call to one number, or what differs from it; its fingerprint is its words unless told."""
 
-    def intent(what: str = "Call Ada", **others: Any) -> Intent:
+    def new_entry(what: str = "Call Ada", **others: Any) -> NewEntry:
         told = {"account": "a" * 16, "tool": "place_call", "fingerprint": what, "target": "+14155550100"}
-        return Intent(**told | {"summary": what, "to_number": "+14155550100"} | others)
+        return NewEntry(**told | {"summary": what, "to_number": "+14155550100"} | others)
 
-    return intent
+    return new_entry
 
 
 @pytest.fixture
@@ -118,7 +118,7 @@ def write() -> Write:
     return Write()
 
 
-class InterruptedBooks(LedgerHandle):
+class InterruptedHandle(LedgerHandle):
     """A ledger after whose next answer something happens."""
 
     after_next: Callable[[], object] | None = None
@@ -133,18 +133,18 @@ class InterruptedBooks(LedgerHandle):
 
 
 @pytest.fixture
-def books(state: Path) -> Generator[InterruptedBooks]:
+def handle(state: Path) -> Generator[InterruptedHandle]:
     """A ledger of the test's own."""
-    books = InterruptedBooks(str(state))
-    yield books
-    books.close()
+    handle = InterruptedHandle(str(state))
+    yield handle
+    handle.close()
 
 
 @pytest.fixture
-def gate(books: LedgerHandle) -> Gate:
+def gate(handle: LedgerHandle) -> Gate:
     """A gate with that ledger, whose look-ups find nothing."""
 
     async def nothing(*_: Any) -> None:
         return None
 
-    return Gate(Rules(Limits.parse(""), Destinations()), Settler("account", books, nothing, nothing))
+    return Gate(Rules(Limits.parse(""), Destinations()), Reconciler("account", handle, nothing, nothing))

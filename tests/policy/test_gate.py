@@ -31,7 +31,7 @@ BOTH = pytest.mark.parametrize("action", [pytest.param(CALL, id="spends"), pytes
 @pytest.mark.parametrize("confirm", [pytest.param(None, id="none"), pytest.param(False, id="false")])
 async def test_without_a_confirmation_it_is_only_explained(gate: Gate, action: Action, confirm: Any, write) -> None:
     """Nothing is done; the outcome says what would be, and how to confirm it."""
-    outcome = await gate.carry_out(action, confirm, write)
+    outcome = await gate.execute(action, confirm, write)
     assert write.times == 0
     assert (outcome.status, outcome.what, outcome.result) == ("needs_confirmation", action.summary, None)
     assert outcome.next_step
@@ -45,7 +45,7 @@ async def test_without_a_confirmation_it_is_only_explained(gate: Gate, action: A
 )
 async def test_with_its_confirmation_it_is_done_once(gate: Gate, action: Action, confirm: Any, write) -> None:
     """The outcome has the result and says what to do next."""
-    outcome = await gate.carry_out(action, confirm, write)
+    outcome = await gate.execute(action, confirm, write)
     assert write.times == 1
     assert (outcome.status, outcome.what, outcome.next_step) == ("done", action.summary, action.next_step)
     assert outcome.model_dump()["result"]["message"] == "done"
@@ -92,7 +92,7 @@ WRONG_FOR_A_RELEASE = {
 async def test_anything_but_the_exact_confirmation_is_refused(gate: Gate, action: Action, confirm: Any, write) -> None:
     """Nothing was done, and the refusal says what it would take."""
     with pytest.raises(Refused) as refused:
-        await gate.carry_out(action, confirm, write)
+        await gate.execute(action, confirm, write)
     assert write.times == 0
     assert "Nothing was done" in str(refused.value)
     assert action.summary in str(refused.value)
@@ -102,7 +102,7 @@ async def test_an_empty_proof_confirms_nothing(gate: Gate, write) -> None:
     """A thing without a name cannot be confirmed by repeating no name."""
     nameless = Action("Delete the agent ''.", verify_with="list_agents", confirmation="")
     with pytest.raises(Refused):
-        await gate.carry_out(nameless, "", write)
+        await gate.execute(nameless, "", write)
     assert write.times == 0
 
 
@@ -118,10 +118,10 @@ async def test_an_empty_proof_confirms_nothing(gate: Gate, write) -> None:
 async def test_an_odd_proof_is_asked_for_as_json_and_then_accepted(gate: Gate, proof: str, write) -> None:
     """What the next step asks for is what confirms."""
     action = Action("Delete it.", verify_with="list_agents", confirmation=proof)
-    asked = (await gate.carry_out(action, None, write)).next_step or ""
+    asked = (await gate.execute(action, None, write)).next_step or ""
     wanted = json.loads(asked.partition("confirm=")[2].removesuffix("."))
     assert wanted == proof
-    assert (await gate.carry_out(action, wanted, write)).status == "done"
+    assert (await gate.execute(action, wanted, write)).status == "done"
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ async def test_a_lost_answer_is_reported_as_unknown(
 ) -> None:
     """It was done once at most, and the next step names the tool that shows whether."""
     write = writing(lost)
-    outcome = await gate.carry_out(action, action.confirmation or True, write)
+    outcome = await gate.execute(action, action.confirmation or True, write)
     assert write.times == 1
     assert (outcome.status, outcome.what, outcome.result) == ("unknown", action.summary, None)
     assert outcome.next_step
@@ -164,7 +164,7 @@ async def test_another_failure_is_passed_on(writing, gate: Gate, failure: Except
     """The API said no, or nothing was sent: that is no unknown outcome."""
     write = writing(failure)
     with pytest.raises(type(failure)) as raised:
-        await gate.carry_out(CALL, True, write)
+        await gate.execute(CALL, True, write)
     assert raised.value is failure
     assert write.times == 1
 
@@ -181,6 +181,6 @@ async def test_the_gate_takes_any_async_function(gate: Gate) -> None:
         return Done(message=number_id)
 
     do: Callable[[], Awaitable[Done]] = lambda: release("pn_1")  # noqa: E731 - as the tools do
-    outcome = await gate.carry_out(RELEASE, RELEASE.confirmation, do)
+    outcome = await gate.execute(RELEASE, RELEASE.confirmation, do)
     assert outcome.result
     assert outcome.result.message == "pn_1"

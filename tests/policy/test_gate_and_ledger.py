@@ -34,12 +34,12 @@ RELEASE = Action("Release +14155551234 for good.", verify_with="list_numbers", c
     ],
 )
 async def test_what_came_of_it_is_written_down(
-    writing, gate: Gate, books: LedgerHandle, failure: Exception, outcome: str
+    writing, gate: Gate, handle: LedgerHandle, failure: Exception, outcome: str
 ) -> None:
     """Of a bug of ours nobody knows when it struck."""
     with suppress(type(failure)):
-        await gate.carry_out(CALL, True, writing(failure))
-    assert [row.outcome for row in books.open().entries()] == [outcome]
+        await gate.execute(CALL, True, writing(failure))
+    assert [row.outcome for row in handle.open().entries()] == [outcome]
 
 
 @pytest.mark.parametrize(
@@ -51,12 +51,12 @@ async def test_what_came_of_it_is_written_down(
     ],
 )
 async def test_why_it_failed_is_written_down(
-    writing, gate: Gate, books: LedgerHandle, failure: Exception, reason: str
+    writing, gate: Gate, handle: LedgerHandle, failure: Exception, reason: str
 ) -> None:
     """In its words, or else by its kind."""
     with suppress(type(failure)):
-        await gate.carry_out(CALL, True, writing(failure))
-    [row] = books.open().entries()
+        await gate.execute(CALL, True, writing(failure))
+    [row] = handle.open().entries()
     assert reason in (row.reason or "")
 
 
@@ -78,17 +78,17 @@ class Told(BaseModel):
     ],
 )
 async def test_a_replay_names_the_ids_where_the_result_was_not_kept(
-    gate: Gate, books: LedgerHandle, told: Told, ids: Any, is_kept: bool, named: bool
+    gate: Gate, handle: LedgerHandle, told: Told, ids: Any, is_kept: bool, named: bool
 ) -> None:
     """What holds a secret is shown once; of the rest only ids are kept as such."""
 
     async def do() -> Told:
         return told
 
-    await gate.carry_out(CALL, True, do)
-    [row] = books.open().entries()
+    await gate.execute(CALL, True, do)
+    [row] = handle.open().entries()
     assert (row.ids, row.result is not None) == (ids, is_kept)
-    again = await gate.carry_out(CALL, True, do)
+    again = await gate.execute(CALL, True, do)
     assert (again.replayed, again.result is not None) == (True, is_kept)
     assert (again.next_step or "").startswith("It has the id call_1. This was done" if named else "This was done")
 
@@ -98,10 +98,10 @@ async def test_a_preview_tells_of_what_is_under_way(gate: Gate, write) -> None:
     told: list[str | None] = []
 
     async def do() -> Done:
-        told.append((await gate.carry_out(CALL, None, write)).next_step)
+        told.append((await gate.execute(CALL, None, write)).next_step)
         return await write()
 
-    await gate.carry_out(CALL, True, do)
+    await gate.execute(CALL, True, do)
     [step] = told
     assert "still under way" in (step or "")
     assert "Ask your user" in (step or "")
@@ -117,12 +117,12 @@ async def test_a_preview_tells_of_what_is_under_way(gate: Gate, write) -> None:
     ],
 )
 async def test_nobody_is_asked_for_what_the_gate_would_not_do(
-    books: LedgerHandle, gate: Gate, action: Action, confirm: Any
+    handle: LedgerHandle, gate: Gate, action: Action, confirm: Any
 ) -> None:
     """What stands against it is told when it is carried out, and written down then."""
-    asking = Gate(replace(gate.rules, needs_person=True), gate._settler)
-    assert await asking.question(action, confirm, repeat=False, is_answering=False) is None
-    assert books.open().entries() == []
+    asking = Gate(replace(gate.rules, needs_person=True), gate._reconciler)
+    assert await asking.confirmation_request(action, confirm, repeat=False, is_answering=False) is None
+    assert handle.open().entries() == []
 
 
 @pytest.mark.parametrize(
@@ -137,29 +137,29 @@ async def test_nobody_is_asked_for_what_the_gate_would_not_do(
 async def test_only_what_did_not_happen_is_done_at_the_next_try(
     writing, gate: Gate, failure: Exception, times: int
 ) -> None:
-    """A doubt is told instead."""
+    """An unresolved outcome is told instead."""
     write = writing(failure)
     for _ in range(2):
         with suppress(type(failure)):
-            await gate.carry_out(CALL, True, write)
+            await gate.execute(CALL, True, write)
     assert write.times == times
 
 
 async def test_a_done_action_is_replayed_with_its_result(gate: Gate, write) -> None:
     """And done again where that is wanted."""
-    first = await gate.carry_out(CALL, True, write)
-    again = await gate.carry_out(CALL, True, write)
+    first = await gate.execute(CALL, True, write)
+    again = await gate.execute(CALL, True, write)
     assert (again.status, again.replayed) == ("done", True)
     assert again.model_dump()["result"] == first.model_dump(exclude_none=True)["result"]
     assert write.times == 1
-    assert (await gate.carry_out(CALL, True, write, repeat=True)).replayed is None
+    assert (await gate.execute(CALL, True, write, repeat=True)).replayed is None
     assert write.times == 2
 
 
 async def test_a_preview_tells_of_what_was_just_done(gate: Gate, write) -> None:
     """The user is asked in full knowledge."""
-    await gate.carry_out(CALL, True, write)
-    preview = await gate.carry_out(CALL, None, write)
+    await gate.execute(CALL, True, write)
+    preview = await gate.execute(CALL, None, write)
     assert preview.status == "needs_confirmation"
     assert "was done" in (preview.next_step or "")
     assert write.times == 1
@@ -168,17 +168,19 @@ async def test_a_preview_tells_of_what_was_just_done(gate: Gate, write) -> None:
 async def test_what_destroys_is_never_replayed(gate: Gate, write) -> None:
     """A number that was bought back can be released again."""
     for _ in range(2):
-        assert (await gate.carry_out(RELEASE, RELEASE.confirmation, write)).status == "done"
+        assert (await gate.execute(RELEASE, RELEASE.confirmation, write)).status == "done"
     assert write.times == 2
 
 
-async def test_a_action_that_is_free_needs_no_yes_and_no_ledger(writing, gate: Gate, books: LedgerHandle, write) -> None:
+async def test_a_action_that_is_free_needs_no_yes_and_no_ledger(
+    writing, gate: Gate, handle: LedgerHandle, write
+) -> None:
     """It is no matter of the gate."""
     free = replace(CALL, is_free=True)
-    assert (await gate.carry_out(free, None, write)).status == "done"
-    lost = await gate.carry_out(free, None, writing(OutcomeUnknown(LINE, "timed out")))
+    assert (await gate.execute(free, None, write)).status == "done"
+    lost = await gate.execute(free, None, writing(OutcomeUnknown(LINE, "timed out")))
     assert lost.status == "unknown"
-    assert books.open().entries() == []
+    assert handle.open().entries() == []
 
 
 @pytest.fixture
@@ -190,36 +192,36 @@ def no_folder(state: Path) -> None:
 @pytest.mark.usefixtures("no_folder")
 async def test_without_a_ledger_nothing_is_done(gate: Gate, write) -> None:
     """A preview is given all the same."""
-    assert (await gate.carry_out(CALL, None, write)).status == "needs_confirmation"
+    assert (await gate.execute(CALL, None, write)).status == "needs_confirmation"
     with pytest.raises(Refused, match="cannot be written"):
-        await gate.carry_out(CALL, True, write)
+        await gate.execute(CALL, True, write)
     assert write.times == 0
 
 
-async def test_a_ledger_that_breaks_in_between_hides_no_answer(gate: Gate, books: LedgerHandle, write) -> None:
+async def test_a_ledger_that_breaks_in_between_hides_no_answer(gate: Gate, handle: LedgerHandle, write) -> None:
     """What was done is told, and written down as soon as that can be done."""
 
     async def do() -> Done:
-        sa.event.listen(books.open()._store._engine, "begin", broken)
+        sa.event.listen(handle.open()._store._engine, "begin", broken)
         return await write()
 
     def broken(_: Any) -> None:
         raise sa.exc.OperationalError("BEGIN", None, OSError("disk full"))
 
-    assert (await gate.carry_out(CALL, True, do)).status == "done"
-    sa.event.remove(books.open()._store._engine, "begin", broken)
-    assert [row.outcome for row in books.open().entries()] == ["pending"]
-    await gate._settler.settle_all()
-    assert [row.outcome for row in books.open().entries()] == ["done"]
+    assert (await gate.execute(CALL, True, do)).status == "done"
+    sa.event.remove(handle.open()._store._engine, "begin", broken)
+    assert [row.outcome for row in handle.open().entries()] == ["pending"]
+    await gate._reconciler.reconcile_all()
+    assert [row.outcome for row in handle.open().entries()] == ["done"]
 
 
-async def test_who_gives_up_before_it_is_sent_can_try_again(gate: Gate, books: LedgerHandle, write) -> None:
+async def test_who_gives_up_before_it_is_sent_can_try_again(gate: Gate, handle: LedgerHandle, write) -> None:
     """The reservation was made, and nothing else."""
     with CancelScope() as scope:
-        books.after_next = scope.cancel
-        await gate.carry_out(CALL, True, write)
+        handle.after_next = scope.cancel
+        await gate.execute(CALL, True, write)
     assert scope.cancelled_caught
     assert write.times == 0
-    assert [row.outcome for row in books.open().entries()] == ["failed"]
-    assert (await gate.carry_out(CALL, True, write)).status == "done"
+    assert [row.outcome for row in handle.open().entries()] == ["failed"]
+    assert (await gate.execute(CALL, True, write)).status == "done"
     assert write.times == 1

@@ -10,10 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agentphone_mcp.policy.ledger.ledger import Ledger
-from agentphone_mcp.policy.ledger.records import Intent
+from agentphone_mcp.policy.ledger.records import NewEntry
 from agentphone_mcp.policy.limits import DEFAULT_LIMITS, Cap, CapReached, Limits
 
-Intending = Callable[..., Intent]
+MakesEntry = Callable[..., NewEntry]
 HOUR, DAY = 3_600, 86_400
 DOLLAR = 1_000_000
 SETTLED = ("done", "unknown", "pending")
@@ -88,10 +88,10 @@ def test_a_action_meets_the_caps_of_its_tool_and_of_money() -> None:
     assert limits.on("release_number", 0) == []
 
 
-def attempt(ledger: Ledger, intent: Intent, *limits: Cap, outcome: str = "done") -> CapReached | int:
+def attempt(ledger: Ledger, new_entry: NewEntry, *limits: Cap, outcome: str = "done") -> CapReached | int:
     """Do an action under caps, or say which one is reached."""
     try:
-        row = ledger.reserve(intent, limits, repeat=True, within=DAY)
+        row = ledger.reserve(new_entry, limits, repeat=True, within=DAY)
     except CapReached as reached:
         return reached
     assert isinstance(row, int)
@@ -100,39 +100,39 @@ def attempt(ledger: Ledger, intent: Intent, *limits: Cap, outcome: str = "done")
     return row
 
 
-def test_a_window_slides_to_the_second(ledger: Any, clock: Any, intent: Intending) -> None:
+def test_a_window_slides_to_the_second(ledger: Any, clock: Any, new_entry: MakesEntry) -> None:
     """There is room again when the refusal said, and not a moment before."""
     cap = Cap("calls", 2, "hour")
     began = clock.now
-    assert isinstance(attempt(ledger, intent(), cap), int)
+    assert isinstance(attempt(ledger, new_entry(), cap), int)
     clock.now += 100
-    assert isinstance(attempt(ledger, intent(), cap), int)
+    assert isinstance(attempt(ledger, new_entry(), cap), int)
     clock.now += 100
-    reached = attempt(ledger, intent(), cap)
+    reached = attempt(ledger, new_entry(), cap)
     assert isinstance(reached, CapReached)
     assert (reached.cap, reached.frees_at) == (cap, began + HOUR)
     clock.now = began + HOUR - 0.001
-    assert isinstance(attempt(ledger, intent(), cap), CapReached)
+    assert isinstance(attempt(ledger, new_entry(), cap), CapReached)
     clock.now = began + HOUR
-    assert isinstance(attempt(ledger, intent(), cap), int)
-    reached = attempt(ledger, intent(), cap)
+    assert isinstance(attempt(ledger, new_entry(), cap), int)
+    reached = attempt(ledger, new_entry(), cap)
     assert isinstance(reached, CapReached)
     assert reached.frees_at == began + 100 + HOUR
 
 
-def test_dollars_are_free_when_enough_of_them_are_old(ledger: Any, clock: Any, intent: Intending) -> None:
+def test_dollars_are_free_when_enough_of_them_are_old(ledger: Any, clock: Any, new_entry: MakesEntry) -> None:
     """A dear action waits for more than a cheap one."""
     cap, began = Cap("spend", 10 * DOLLAR, "day"), clock.now
     for dollars in (2, 3, 5):
-        assert isinstance(attempt(ledger, intent(cost=dollars * DOLLAR), cap), int)
+        assert isinstance(attempt(ledger, new_entry(cost=dollars * DOLLAR), cap), int)
         clock.now += 60
     for dollars, actions_before in ((1, 0), (2, 0), (3, 1), (5, 1), (6, 2), (10, 2)):
-        reached = attempt(ledger, intent(cost=dollars * DOLLAR), cap)
+        reached = attempt(ledger, new_entry(cost=dollars * DOLLAR), cap)
         assert isinstance(reached, CapReached)
         assert reached.frees_at == began + 60 * actions_before + DAY
         assert reached.used_micros == 10 * DOLLAR
     clock.now = began + DAY
-    assert isinstance(attempt(ledger, intent(cost=2 * DOLLAR), cap), int)
+    assert isinstance(attempt(ledger, new_entry(cost=2 * DOLLAR), cap), int)
 
 
 @pytest.mark.parametrize(
@@ -143,27 +143,27 @@ def test_dollars_are_free_when_enough_of_them_are_old(ledger: Any, clock: Any, i
         pytest.param(Cap("calls", 0, "hour"), 0, id="no-calls"),
     ],
 )
-def test_what_never_fits_never_frees(ledger: Any, intent: Intending, cap: Cap, cost: int) -> None:
+def test_what_never_fits_never_frees(ledger: Any, new_entry: MakesEntry, cap: Cap, cost: int) -> None:
     """Waiting would not help."""
-    reached = attempt(ledger, intent(cost=cost), cap)
+    reached = attempt(ledger, new_entry(cost=cost), cap)
     assert isinstance(reached, CapReached)
     assert math.isinf(reached.frees_at)
 
 
 @pytest.mark.parametrize("outcome", SETTLED)
-def test_what_may_have_happened_counts(ledger: Any, intent: Intending, outcome: str) -> None:
+def test_what_may_have_happened_counts(ledger: Any, new_entry: MakesEntry, outcome: str) -> None:
     """Nobody knows that it cost nothing."""
     cap = Cap("calls", 1, "hour")
-    attempt(ledger, intent(), cap, outcome=outcome)
-    assert isinstance(attempt(ledger, intent("Call Bob"), cap), CapReached)
+    attempt(ledger, new_entry(), cap, outcome=outcome)
+    assert isinstance(attempt(ledger, new_entry("Call Bob"), cap), CapReached)
 
 
 @pytest.mark.parametrize("outcome", FORGOTTEN)
-def test_what_did_not_happen_does_not_count(ledger: Any, intent: Intending, outcome: str) -> None:
+def test_what_did_not_happen_does_not_count(ledger: Any, new_entry: MakesEntry, outcome: str) -> None:
     """Neither as an action nor in dollars."""
     both = Cap("calls", 1, "hour"), Cap("spend", DOLLAR, "day")
-    attempt(ledger, intent(cost=DOLLAR), *both, outcome=outcome)
-    assert isinstance(attempt(ledger, intent("Call Bob", cost=DOLLAR), *both), int)
+    attempt(ledger, new_entry(cost=DOLLAR), *both, outcome=outcome)
+    assert isinstance(attempt(ledger, new_entry("Call Bob", cost=DOLLAR), *both), int)
 
 
 @pytest.mark.parametrize(
@@ -179,33 +179,33 @@ def test_what_did_not_happen_does_not_count(ledger: Any, intent: Intending, outc
     ],
 )
 def test_a_cap_counts_what_it_is_about(
-    ledger: Any, intent: Intending, cap: str, other: dict[str, str], fits: bool
+    ledger: Any, new_entry: MakesEntry, cap: str, other: dict[str, str], fits: bool
 ) -> None:
     """Its own tool, its own account, and the number it speaks of; dollars of every tool."""
     one = Cap(cap, DOLLAR if cap == "spend" else 1, "day")
-    attempt(ledger, intent(cost=DOLLAR), one)
-    assert isinstance(attempt(ledger, intent(**{"cost": DOLLAR} | other), one), int) is fits
+    attempt(ledger, new_entry(cost=DOLLAR), one)
+    assert isinstance(attempt(ledger, new_entry(**{"cost": DOLLAR} | other), one), int) is fits
 
 
-def test_a_call_that_was_shorter_than_thought_gives_room_back(ledger: Any, intent: Intending) -> None:
+def test_a_call_that_was_shorter_than_thought_gives_room_back(ledger: Any, new_entry: MakesEntry) -> None:
     """Its estimate counted until its seconds were known."""
     cap = Cap("spend", 2 * DOLLAR, "day")
-    attempt(ledger, intent(cost=2 * DOLLAR, minute_cost=DOLLAR), cap)
-    assert isinstance(attempt(ledger, intent(cost=DOLLAR), cap), CapReached)
+    attempt(ledger, new_entry(cost=2 * DOLLAR, minute_cost=DOLLAR), cap)
+    assert isinstance(attempt(ledger, new_entry(cost=DOLLAR), cap), CapReached)
     ledger.settle_seconds(ledger.estimates("a" * 16)[0], 60)
-    assert isinstance(attempt(ledger, intent(cost=DOLLAR), cap), int)
+    assert isinstance(attempt(ledger, new_entry(cost=DOLLAR), cap), int)
 
 
 def test_a_action_counts_from_when_it_is_done_and_not_from_the_question(
-    ledger: Any, clock: Any, intent: Intending
+    ledger: Any, clock: Any, new_entry: MakesEntry
 ) -> None:
     """A person took some minutes to say yes."""
     cap = Cap("calls", 1, "minute")
-    question = ledger.ask(intent())
+    question = ledger.ask(new_entry())
     clock.now += 300
-    attempt(ledger, intent(question=question.id), cap)
+    attempt(ledger, new_entry(question=question.id), cap)
     clock.now += 59
-    assert isinstance(attempt(ledger, intent("Call Bob"), cap), CapReached)
+    assert isinstance(attempt(ledger, new_entry("Call Bob"), cap), CapReached)
 
 
 ACCOUNTS = itertools.count()
@@ -217,7 +217,7 @@ STEPS = st.lists(
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS, most=st.integers(0, 4), dollars=st.integers(0, 12))
 def test_no_window_ever_holds_more_than_its_cap(
-    sqlite_ledger: Any, clock: Any, intent: Intending, steps: list[tuple[int, int, str]], most: int, dollars: int
+    sqlite_ledger: Any, clock: Any, new_entry: MakesEntry, steps: list[tuple[int, int, str]], most: int, dollars: int
 ) -> None:
     """By any order of actions, outcomes and waits; and each refusal says the first moment at which there is room."""
     both = Cap("calls", most, "minute"), Cap("spend", dollars, "minute")
@@ -225,7 +225,7 @@ def test_no_window_ever_holds_more_than_its_cap(
     counted: list[tuple[float, int]] = []
     for later, cost, outcome in steps:
         clock.now += later
-        wanted = intent(account=account, cost=cost)
+        wanted = new_entry(account=account, cost=cost)
         found = attempt(sqlite_ledger, wanted, *both, outcome=outcome)
         window = [one for one in counted if one[0] > clock.now - 60]
         fits = len(window) + 1 <= most and sum(one[1] for one in window) + cost <= dollars

@@ -1,4 +1,4 @@
-"""A place in the ledger is had once everything in its way is told: rules, caps, the same action, doubts."""
+"""A place in the ledger is had once everything in its way is told: rules, caps, the same action, unresolved."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,10 +11,10 @@ from agentphone_mcp.policy.actions import Action, Approval
 from agentphone_mcp.policy.destinations import Destinations
 from agentphone_mcp.policy.errors import Refused
 from agentphone_mcp.policy.ledger.handle import LedgerHandle
-from agentphone_mcp.policy.ledger.records import Entry, Found, Length
+from agentphone_mcp.policy.ledger.records import CallDuration, Entry, LookupResult
 from agentphone_mcp.policy.limits import Limits
 from agentphone_mcp.policy.pricing import Cost
-from agentphone_mcp.policy.reconciliation import Settler
+from agentphone_mcp.policy.reconciliation import Reconciler
 from agentphone_mcp.policy.reservations import Reservations
 from agentphone_mcp.policy.rules import Rules
 
@@ -25,23 +25,23 @@ NO = pytest.mark.parametrize("answer", ["not asked", "declined", "cancelled", "t
 
 
 @pytest.fixture
-def reservations(books: LedgerHandle) -> Callable[..., Reservations]:
+def reservations(handle: LedgerHandle) -> Callable[..., Reservations]:
     """Make reservations under these rules, with an API that answers look-ups as told."""
 
     def reservations(found: Any = None, seconds: float | None = None, limits: str = "", **rules: Any) -> Reservations:
-        async def look_up(*_: Any) -> Found | None:
+        async def look_up(*_: Any) -> LookupResult | None:
             return found
 
-        async def length_of(_: Entry) -> Length:
-            return Length(seconds, is_over=seconds is not None)
+        async def call_duration(_: Entry) -> CallDuration:
+            return CallDuration(seconds, is_over=seconds is not None)
 
         said = Rules(Limits.parse(limits), Destinations(), **rules)
-        return Reservations(said, Settler("account", books, look_up, length_of))
+        return Reservations(said, Reconciler("account", handle, look_up, call_duration))
 
     return reservations
 
 
-async def test_the_second_waits_for_the_first(reservations, books) -> None:
+async def test_the_second_waits_for_the_first(reservations, handle) -> None:
     """And learns what came of it."""
     made: list[int | Entry] = []
     ours = reservations()
@@ -53,75 +53,75 @@ async def test_the_second_waits_for_the_first(reservations, books) -> None:
     async with anyio.create_task_group() as group:
         group.start_soon(second)
         await anyio.wait_all_tasks_blocked()
-        books.open().settle(row, "done", ids={"id": "call_1"})
+        handle.open().settle(row, "done", ids={"id": "call_1"})
     [entry] = made
     assert isinstance(entry, Entry)
     assert (entry.id, entry.outcome, entry.ids) == (row, "done", {"id": "call_1"})
 
 
-async def test_the_second_goes_ahead_when_the_first_failed(reservations, books) -> None:
+async def test_the_second_goes_ahead_when_the_first_failed(reservations, handle) -> None:
     """Nothing was done yet."""
     ours = reservations()
     row = await ours.make(CALL, repeat=False)
-    books.open().settle(row, "failed")
+    handle.open().settle(row, "failed")
     assert await ours.make(CALL, repeat=False) == row + 1
 
 
 @pytest.mark.parametrize(
     ("found", "outcome"),
     [
-        pytest.param(Found("done", {"id": "call_1"}), "done", id="found"),
-        pytest.param(Found("failed"), None, id="not-done"),
+        pytest.param(LookupResult("done", {"id": "call_1"}), "done", id="found"),
+        pytest.param(LookupResult("failed"), None, id="not-done"),
         pytest.param(None, "unknown", id="cannot-be-told"),
     ],
 )
-async def test_a_doubt_is_looked_up_first(reservations, books, found: Any, outcome: str | None) -> None:
+async def test_a_doubt_is_looked_up_first(reservations, handle, found: Any, outcome: str | None) -> None:
     """Only what certainly did not happen is done anew."""
     ours = reservations(found)
-    books.open().settle(await ours.make(CALL, repeat=False), "unknown", reason="timed out")
+    handle.open().settle(await ours.make(CALL, repeat=False), "unknown", reason="timed out")
     made = await ours.make(CALL, repeat=False)
     assert (made.outcome if isinstance(made, Entry) else None) == outcome
     told = "found by a look-up, and told" if outcome == "done" else "found by a look-up" if found else "timed out"
-    assert books.open().entries()[0].reason == told
+    assert handle.open().entries()[0].reason == told
 
 
 @NO
-async def test_without_a_persons_yes_there_is_no_place(reservations, books, answer: Any) -> None:
+async def test_without_a_persons_yes_there_is_no_place(reservations, handle, answer: Any) -> None:
     """What was said is written down, and that nobody agreed."""
     action = Action("Call.", "list_calls", tool="place_call", approval=Approval("Host 1", answer))
     with pytest.raises(Refused, match="Nothing was done") as refused:
         await reservations(needs_person=True).make(action, repeat=True)
-    [row] = books.open().entries()
+    [row] = handle.open().entries()
     assert (row.outcome, row.reason, row.approved_by) == ("refused", str(refused.value), "Host 1")
 
 
-async def test_a_cap_on_money_looks_for_true_costs_once(reservations, books) -> None:
+async def test_a_cap_on_money_looks_for_true_costs_once(reservations, handle) -> None:
     """And then holds."""
     ours = reservations(seconds=60, limits="spend=1.50/day")
     other = Action("Call.", "list_calls", tool="place_call", to_number="+14155559998", cost=Cost.of_call(0.22))
-    books.open().settle(await ours.make(CALL, repeat=False), "done", ids={"id": "call_1"})
+    handle.open().settle(await ours.make(CALL, repeat=False), "done", ids={"id": "call_1"})
     assert await ours.make(other, repeat=False) == 2
     with pytest.raises(Refused, match=r"spend=\$1.50/day is reached \(about \$1.32 so far"):
         await ours.make(other, repeat=True)
-    assert [row.outcome for row in books.open().entries()] == ["done", "pending", "refused"]
+    assert [row.outcome for row in handle.open().entries()] == ["done", "pending", "refused"]
 
 
-async def test_a_cap_on_action_looks_for_no_costs(reservations, books) -> None:
+async def test_a_cap_on_action_looks_for_no_costs(reservations, handle) -> None:
     """They would make no room."""
     ours = reservations(seconds=60, limits="calls=1/day")
-    books.open().settle(await ours.make(CALL, repeat=False), "done", ids={"id": "call_1"})
+    handle.open().settle(await ours.make(CALL, repeat=False), "done", ids={"id": "call_1"})
     with pytest.raises(Refused, match="the cap calls=1/day is reached"):
         await ours.make(CALL, repeat=True)
-    assert books.open().entries()[0].minute_cost == CALL.cost.minute_micros
+    assert handle.open().entries()[0].minute_cost == CALL.cost.minute_micros
 
 
-async def test_a_yes_to_what_was_done_meanwhile_is_used_up(reservations, books) -> None:
+async def test_a_yes_to_what_was_done_meanwhile_is_used_up(reservations, handle) -> None:
     """It must not carry another one later; its row says what became of it."""
     ours = reservations(needs_person=True)
     first, second = [await ours.ask(CALL, repeat=False) for _ in range(2)]
     row = await ours.make(replace(CALL, approval=Approval("Host 1", "yes", first.id)), repeat=False)
-    books.open().settle(row, "done", ids={"id": "call_1"})
+    handle.open().settle(row, "done", ids={"id": "call_1"})
     found = await ours.make(replace(CALL, approval=Approval("Host 1", "yes", second.id)), repeat=False)
     assert isinstance(found, Entry)
-    assert books.open().entries()[-1].reason == f"agreed to, but row {row} is the same and done"
+    assert handle.open().entries()[-1].reason == f"agreed to, but row {row} is the same and done"
     assert await ours.asked(CALL) is None

@@ -38,17 +38,17 @@ async def check_ledger(state: str, least_free: int = _LEAST_FREE) -> list[Findin
 
 
 def _look(state: str, least_free: int) -> list[Finding]:
-    books = LedgerHandle(state)
+    handle = LedgerHandle(state)
     try:
         folder = None if is_url(state) else _nearest(Path(state).expanduser())
         full = [] if folder is None else _free(folder, least_free)
-        if not books.may_exist:
+        if not handle.may_exist:
             return _beside(full, _not_there_yet(state, folder))
-        ledger = books.open()
+        ledger = handle.open()
         ledger.try_out()
         entries = ledger.entries()
     finally:
-        books.close()
+        handle.close()
     doubtful = sum(entry.outcome == "unknown" for entry in entries)
     if doubtful:
         said = f"opens and can be written, but of {doubtful} of {len(entries)} actions nobody knows the outcome"

@@ -145,7 +145,7 @@ async def delete_agent(
     confirm: ConfirmText = None,
 ) -> Outcome[DeletedAgent]:
     """Delete an agent for good; its numbers are kept."""
-    return await gate.carry_out(action, confirm, lambda: api.agents.delete(agent_id))
+    return await gate.execute(action, confirm, lambda: api.agents.delete(agent_id))
 
 
 async def list_voices(

@@ -45,7 +45,9 @@ def spending(tool: str, describe: Describe) -> Resolve:
         action: Annotated[Action, Resolve(described)], confirm: bool | None, repeat: bool, gate: Gate, ctx: Context
     ) -> Question | None:
         _check_scope(action, ctx)
-        return await gate.question(action, confirm, repeat=repeat, is_answering=ctx.request_state is not None)
+        return await gate.confirmation_request(
+            action, confirm, repeat=repeat, is_answering=ctx.request_state is not None
+        )
 
     return _approved(described, question)
 
@@ -58,7 +60,9 @@ def destroying(tool: str, describe: Describe) -> Resolve:
         action: Annotated[Action, Resolve(described)], confirm: str | None, gate: Gate, ctx: Context
     ) -> Question | None:
         _check_scope(action, ctx)
-        return await gate.question(action, confirm, repeat=False, is_answering=ctx.request_state is not None)
+        return await gate.confirmation_request(
+            action, confirm, repeat=False, is_answering=ctx.request_state is not None
+        )
 
     return _approved(described, question)
 

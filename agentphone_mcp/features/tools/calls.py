@@ -158,7 +158,7 @@ async def place_call(
     repeat: Repeat = False,
 ) -> FollowedOutcome[Call]:
     """Dial a person and let an agent talk. Returns when the call is accepted, before anyone answers, unless wait."""
-    outcome = await gate.carry_out(
+    outcome = await gate.execute(
         action,
         confirm,
         lambda: api.calls.place(
@@ -235,7 +235,7 @@ async def create_web_call(
     repeat: Repeat = False,
 ) -> Outcome[WebCall]:
     """Get a token for a browser to talk to an agent, without a phone."""
-    return await gate.carry_out(
+    return await gate.execute(
         action,
         confirm,
         lambda: api.calls.create_web(agent_id, metadata=metadata, variables=variables),

@@ -65,7 +65,7 @@ async def delete_contact(
     confirm: ConfirmContact = None,
 ) -> Outcome[Done]:
     """Delete a contact for good."""
-    return await gate.carry_out(action, confirm, lambda: api.contacts.delete(contact_id))
+    return await gate.execute(action, confirm, lambda: api.contacts.delete(contact_id))
 
 
 def _row(contact: Contact) -> Contact:

@@ -79,7 +79,7 @@ async def send_message(
     repeat: Repeat = False,
 ) -> Outcome[SentMessage]:
     """Text a person from agent_id or number_id, one of them."""
-    return await gate.carry_out(
+    return await gate.execute(
         action,
         confirm,
         lambda: api.messages.send(to_number, body, **action.resolved, media_urls=media_urls),

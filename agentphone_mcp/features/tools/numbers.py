@@ -110,7 +110,7 @@ async def buy_number(
     repeat: Repeat = False,
 ) -> Outcome[PhoneNumber]:
     """Buy a number, best for an agent_id; area_code must be of that country."""
-    return await gate.carry_out(
+    return await gate.execute(
         action,
         confirm,
         lambda: api.numbers.buy(
@@ -140,7 +140,7 @@ async def release_number(
     confirm: ConfirmNumber = None,
 ) -> Outcome[ReleasedNumber]:
     """Give a number back for good, and stop paying for it."""
-    return await gate.carry_out(action, confirm, lambda: api.numbers.release(number_id))
+    return await gate.execute(action, confirm, lambda: api.numbers.release(number_id))
 
 
 def number_row(number: PhoneNumber, *left_out: str) -> PhoneNumber:

@@ -97,7 +97,7 @@ async def set_webhook(
     confirm: ConfirmText = None,
 ) -> Outcome[Webhook]:
     """Set the project's webhook, or an agent's own; its new secret is shown only now. Replacing one needs confirm."""
-    return await gate.carry_out(action, confirm, lambda: api.webhooks.set(url, agent_id, **action.resolved))
+    return await gate.execute(action, confirm, lambda: api.webhooks.set(url, agent_id, **action.resolved))
 
 
 async def describe_webhook_deletion(agent_id: str | None, api: Api) -> Action:
@@ -122,7 +122,7 @@ async def delete_webhook(
     confirm: ConfirmText = None,
 ) -> Outcome[Done]:
     """Delete a webhook for good."""
-    return await gate.carry_out(action, confirm, lambda: api.webhooks.delete(agent_id))
+    return await gate.execute(action, confirm, lambda: api.webhooks.delete(agent_id))
 
 
 async def test_webhook(api: Api, agent_id: AgentId | None = None) -> WebhookTest:  # noqa: PT028 - it tests a webhook

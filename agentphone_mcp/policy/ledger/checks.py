@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from agentphone_mcp.policy.ledger.records import MAY_HAVE_HAPPENED, Entry, Found, Intent
+from agentphone_mcp.policy.ledger.records import MAY_HAVE_HAPPENED, Entry, LookupResult, NewEntry
 from agentphone_mcp.policy.ledger.store import actions
 from agentphone_mcp.policy.limits import Cap, CapReached
 
@@ -30,18 +30,18 @@ MAY_BLOCK: sa.Select[Any] = (
     .where(
         _alike,
         _is_same | _has_target,
-        # A pending one that turns out to be lost is in doubt as well.
+        # A pending one that turns out to be lost is unresolved as well.
         actions.c.was_unknown | (actions.c.outcome == "pending") | (_is_same & (_happened_at > sa.bindparam("since"))),
     )
     .order_by(_is_same.desc(), _happened_at.desc(), actions.c.id.desc())
 )
 """Those with the same arguments that are of late, and those with these or with the same target that are under way, or
-are or were in doubt; the same first, the latest first. Takes account, tool, fingerprint, target and since."""
+are or were unresolved; the same first, the latest first. Takes account, tool, fingerprint, target and since."""
 
 REPEATS: "sa.Select[Any, Any, Any]" = sa.select(actions.c.id, actions.c.at, actions.c.fingerprint).where(
     _alike, _is_same | _has_target, actions.c.repeated
 )
-"""Those that were wanted although the like was done or in doubt; takes account, tool, fingerprint and target."""
+"""Those that were wanted although the like was done or unresolved; takes account, tool, fingerprint and target."""
 
 OF_TOOL: sa.Select[Any] = sa.select(actions).where(_alike)
 """Those that may have happened; takes account and tool."""
@@ -78,18 +78,18 @@ def counted(cap: Cap, *, one_by_one: bool) -> "sa.Select[Any, Any]":
     return query.order_by(actions.c.at) if one_by_one else query
 
 
-def this_holder() -> str:
+def this_process() -> str:
     """This process, in a way that another can look it up."""
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
-def is_gone(holder: str | None) -> bool:
+def is_gone(owner_process: str | None) -> bool:
     """Whether a process has certainly ended: it was one of this machine, and no process has its number now.
 
     Only a hint that saves waiting: where it cannot be told (another machine, Windows, a number in use again), the
     action's own time decides.
     """
-    host, _, pid = (holder or "").rpartition(":")
+    host, _, pid = (owner_process or "").rpartition(":")
     if os.name != "posix" or host != socket.gethostname() or not pid.isdecimal():
         return False
     try:
@@ -106,62 +106,68 @@ REPLAY_SECONDS = 600
 _LOST_HOLDER = "the process that did it ended before the answer came"
 
 
-def earlier_than(intent: Intent, connection: sa.Connection, now: float, *, repeat: bool) -> Entry | None:
-    """The action that this one would do again: the same one of late, or one with the same target that is in doubt."""
-    if repeat and intent.is_repeatable:
+def earlier_than(new_entry: NewEntry, connection: sa.Connection, now: float, *, repeat: bool) -> Entry | None:
+    """The action that this one would do again: the same one of late, or one with the same target that is unresolved."""
+    if repeat and new_entry.is_repeatable:
         return None
-    like: dict[str, Any] = {"account": intent.account, "tool": intent.tool}
-    like |= {"fingerprint": intent.fingerprint, "target": intent.target}
+    like: dict[str, Any] = {"account": new_entry.account, "tool": new_entry.tool}
+    like |= {"fingerprint": new_entry.fingerprint, "target": new_entry.target}
     repeats = connection.execute(REPEATS, like).all()
     for row in connection.execute(MAY_BLOCK, like | {"since": now - REPLAY_SECONDS}).mappings().all():
         entry = entry_of(row, connection, now)
-        is_same = entry.fingerprint == intent.fingerprint
+        is_same = entry.fingerprint == new_entry.fingerprint
         is_doubtful = entry.outcome == "unknown" or row["was_unknown"]
-        is_in_the_way = entry.outcome != "done" or (intent.is_repeatable and _is_recent(entry, now))
+        is_in_the_way = entry.outcome != "done" or (new_entry.is_repeatable and _is_recent(entry, now))
         # Of two that destroy the same, the second must see what the first has left.
-        is_like = is_same or not intent.is_repeatable
+        is_like = is_same or not new_entry.is_repeatable
         counts = not _is_released(entry, repeats, by_the_same=is_same) if is_doubtful else is_like
         if is_in_the_way and counts:
             return entry
     return None
 
 
-def cap_reached_by(intent: Intent, connection: sa.Connection, now: float, caps: Sequence[Cap]) -> CapReached | None:
+def cap_reached_by(
+    new_entry: NewEntry, connection: sa.Connection, now: float, caps: Sequence[Cap]
+) -> CapReached | None:
     """The first cap that one more action would pass."""
     for cap in caps:
-        given: dict[str, Any] = {"account": intent.account, "since": now - cap.seconds}
-        given |= {"to_number": intent.to_number} if cap.for_one_number else {}
+        given: dict[str, Any] = {"account": new_entry.account, "since": now - cap.seconds}
+        given |= {"to_number": new_entry.to_number} if cap.for_one_number else {}
         used = connection.execute(counted(cap, one_by_one=False), given).one()
-        if not cap.is_over(int(used.actions), int(used.cost), intent.cost):
+        if not cap.is_over(int(used.actions), int(used.cost), new_entry.cost):
             continue
         rows = [(row.at, row.cost) for row in connection.execute(counted(cap, one_by_one=True), given)]
-        return CapReached(cap, cap.frees_at(rows, intent.cost), int(used.cost))
+        return CapReached(cap, cap.frees_at(rows, new_entry.cost), int(used.cost))
     return None
 
 
-def may_be_of_another(found: Found, doubt: Entry, connection: sa.Connection, now: float) -> bool:
+def may_be_of_another(found: LookupResult, unresolved_entry: Entry, connection: sa.Connection, now: float) -> bool:
     """Whether what a look-up found for an action has come, or may have come, of another one.
 
     As every action is written down before it is done, whatever was found is of one that stands here by now: it is claimed
-    by its id once that action is settled, and until then it is anybody's who could have done it. Of two in doubt that are
+    by its id once that action is settled, and until then it is anybody's who could have done it. Of two unresolved that are
     the same either may have it.
     """
-    for row in connection.execute(OF_TOOL, {"account": doubt.account, "tool": doubt.tool}).mappings().all():
+    for row in (
+        connection.execute(OF_TOOL, {"account": unresolved_entry.account, "tool": unresolved_entry.tool})
+        .mappings()
+        .all()
+    ):
         other = seen(row, now)
-        if other.id == doubt.id:
+        if other.id == unresolved_entry.id:
             continue
         if other.outcome == "done":
             is_theirs = _share_an_id(found.ids, other.ids)
         else:
-            is_same_doubt = other.outcome == "unknown" and other.fingerprint == doubt.fingerprint
+            is_same_doubt = other.outcome == "unknown" and other.fingerprint == unresolved_entry.fingerprint
             is_theirs = not is_same_doubt and found.may_be_of(other)
         if is_theirs:
             return True
     return False
 
 
-def take_back(ids: Mapping[str, str], connection: sa.Connection, action: Mapping[str, Any]) -> None:
-    """Put in doubt again what a look-up took these ids for, as it is known now of which action they came."""
+def revoke_match(ids: Mapping[str, str], connection: sa.Connection, action: Mapping[str, Any]) -> None:
+    """Put unresolved again what a look-up took these ids for, as it is known now of which action they came."""
     for other in connection.execute(TAKEN, action).mappings().all():
         if _share_an_id(ids, other["ids"]):
             reason = f"what a look-up found came of row {action['row']}"
@@ -181,7 +187,7 @@ def entry_of(row: sa.RowMapping, connection: sa.Connection, now: float) -> Entry
 def seen(row: sa.RowMapping, now: float) -> Entry:
     """Read a row; one whose process ended, or took too long, is seen as unknown."""
     said = {name: row[name] for name in Entry.__dataclass_fields__}
-    if row["outcome"] == "pending" and (is_gone(row["holder"]) or now > row["doubtful_after"]):
+    if row["outcome"] == "pending" and (is_gone(row["owner_process"]) or now > row["doubtful_after"]):
         said |= {"outcome": "unknown", "reason": _LOST_HOLDER}
     return Entry(**said)
 
@@ -190,13 +196,15 @@ def _share_an_id(ids: Mapping[str, str] | None, others: Mapping[str, str] | None
     return not {*(ids or {}).values()}.isdisjoint((others or {}).values())
 
 
-def _is_released(doubt: Entry, repeats: "Sequence[sa.Row[Any, Any, Any]]", *, by_the_same: bool) -> bool:
-    """Whether somebody who could know of a doubt repeated it: both asked for it and did it later.
+def _is_released(unresolved_entry: Entry, repeats: "Sequence[sa.Row[Any, Any, Any]]", *, by_the_same: bool) -> bool:
+    """Whether somebody who could know of an unresolved action repeated it: both asked for it and did it later.
 
-    What was asked before a doubt arose, and was agreed to after that, has the older row.
+    What was asked before an unresolved action arose, and was agreed to after that, has the older row.
     """
     return any(
-        one.id > doubt.id and one.at >= doubt.at and (one.fingerprint == doubt.fingerprint or not by_the_same)
+        one.id > unresolved_entry.id
+        and one.at >= unresolved_entry.at
+        and (one.fingerprint == unresolved_entry.fingerprint or not by_the_same)
         for one in repeats
     )
 

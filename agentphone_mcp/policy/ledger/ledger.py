@@ -18,11 +18,11 @@ from agentphone_mcp.policy.ledger.checks import (
     earlier_than,
     entry_of,
     may_be_of_another,
+    revoke_match,
     seen,
-    take_back,
-    this_holder,
+    this_process,
 )
-from agentphone_mcp.policy.ledger.records import LONGEST_WHAT, Entry, Found, Intent, Question, Settled
+from agentphone_mcp.policy.ledger.records import LONGEST_WHAT, Entry, LookupResult, NewEntry, Question, Settled
 from agentphone_mcp.policy.ledger.store import Store, actions, lock
 from agentphone_mcp.policy.limits import LONGEST_WINDOW, Cap, CapReached
 from agentphone_mcp.policy.pricing import cost_of_seconds
@@ -31,7 +31,7 @@ NOBODY_ANSWERED = "a person was asked and has not answered"
 
 
 class Ledger:
-    """What was done, refused and left in doubt; every method is one transaction and raises `LedgerUnavailable`.
+    """What was done, refused and left unresolved; every method is one transaction and raises `LedgerUnavailable`.
 
     Args:
         place: a folder, a SQLAlchemy URL, or `IN_MEMORY`.
@@ -50,17 +50,17 @@ class Ledger:
 
     def try_out(self) -> None:
         """Write an action and take it back, to see that it can be done; a database may open well and be read-only."""
-        nothing = Intent(account="", tool="", fingerprint="", target="", summary="")
+        nothing = NewEntry(account="", tool="", fingerprint="", target="", summary="")
         with self._store.transaction("settle") as connection:
             taken_back = connection.begin_nested()
             self._write(connection, nothing, {"outcome": "refused", "reason": None})
             taken_back.rollback()
 
-    def reserve(self, intent: Intent, caps: Sequence[Cap], *, repeat: bool, within: float) -> int | Entry:
+    def reserve(self, new_entry: NewEntry, caps: Sequence[Cap], *, repeat: bool, within: float) -> int | Entry:
         """Write down what is about to be done, or find what stands in its way.
 
         Args:
-            intent: the action.
+            new_entry: the action.
             caps: the caps it meets.
             repeat: whether it is wanted although the same was done.
             within: seconds after which, unsettled, it counts as unknown.
@@ -72,36 +72,36 @@ class Ledger:
             CapReached: if it would be too much.
             AnsweredBefore: if the question that was asked about it is not open any more.
         """
-        now, intent = self._clock(), self._without_secrets(intent)
-        with self._store.transaction(intent.account) as connection:
+        now, new_entry = self._clock(), self._without_secrets(new_entry)
+        with self._store.transaction(new_entry.account) as connection:
             # A yes counts once: whoever comes second with it learns what came of the first.
-            is_fresh = intent.question is None or _is_open(connection, intent.question)
-            earlier = earlier_than(intent, connection, now, repeat=repeat and is_fresh)
+            is_fresh = new_entry.question is None or _is_open(connection, new_entry.question)
+            earlier = earlier_than(new_entry, connection, now, repeat=repeat and is_fresh)
             if earlier is not None:
                 return earlier
             if not is_fresh:
                 raise AnsweredBefore
-            reached = cap_reached_by(intent, connection, now, caps)
+            reached = cap_reached_by(new_entry, connection, now, caps)
             if reached is not None:
                 raise reached
             reserved = {
                 "at": now,
                 "repeated": repeat,
                 "outcome": "pending",
-                "holder": this_holder(),
+                "owner_process": this_process(),
                 "doubtful_after": now + within,
                 "reason": None,
-                "approved_by": intent.approved_by,
-                "approved_how": intent.approved_how,
+                "approved_by": new_entry.approved_by,
+                "approved_how": new_entry.approved_how,
             }
-            return self._write(connection, intent, reserved)
+            return self._write(connection, new_entry, reserved)
 
-    def stands_in_the_way(self, intent: Intent, caps: Sequence[Cap], *, repeat: bool) -> Entry | CapReached | None:
+    def find_conflict(self, new_entry: NewEntry, caps: Sequence[Cap], *, repeat: bool) -> Entry | CapReached | None:
         """What `reserve` would find; nothing is written."""
-        intent = self._without_secrets(intent)
-        with self._store.transaction(intent.account) as connection:
-            earlier = earlier_than(intent, connection, self._clock(), repeat=repeat)
-            return earlier or cap_reached_by(intent, connection, self._clock(), caps)
+        new_entry = self._without_secrets(new_entry)
+        with self._store.transaction(new_entry.account) as connection:
+            earlier = earlier_than(new_entry, connection, self._clock(), repeat=repeat)
+            return earlier or cap_reached_by(new_entry, connection, self._clock(), caps)
 
     def settle(
         self,
@@ -126,9 +126,9 @@ class Ledger:
             lock(connection, account)
             connection.execute(SETTLE, settled | {"row": row})
             if outcome == "done" and ids:
-                take_back(ids, connection, {"account": account, "tool": tool, "row": row})
+                revoke_match(ids, connection, {"account": account, "tool": tool, "row": row})
 
-    def settle_doubt(self, entry: Entry, found: Found) -> bool:
+    def settle_unresolved(self, entry: Entry, found: LookupResult) -> bool:
         """Write down what a look-up found, unless somebody else settled it in the meantime.
 
         Returns:
@@ -143,7 +143,7 @@ class Ledger:
             connection.execute(sa.update(actions).where(open_still).values(settled))
         return True
 
-    def tell(self, entry: Entry) -> None:
+    def mark_reported(self, entry: Entry) -> None:
         """Write down that somebody was told of what a look-up found; from now on it is as if it had just been done."""
         told = {"settled_at": self._clock(), "reason": FOUND_AND_TOLD}
         untold = (actions.c.id == entry.id) & (actions.c.reason == FOUND)
@@ -157,12 +157,12 @@ class Ledger:
         with self._store.transaction(entry.account) as connection:
             connection.execute(SETTLE, known | {"row": entry.id})
 
-    def refuse(self, intent: Intent, reason: str) -> None:
+    def refuse(self, new_entry: NewEntry, reason: str) -> None:
         """Write down what was not done, and why."""
-        intent = self._without_secrets(intent)
-        state = {"outcome": "refused", "reason": self._redact(reason), "approved_by": intent.approved_by}
-        with self._store.transaction(intent.account) as connection:
-            self._write(connection, intent, state)
+        new_entry = self._without_secrets(new_entry)
+        state = {"outcome": "refused", "reason": self._redact(reason), "approved_by": new_entry.approved_by}
+        with self._store.transaction(new_entry.account) as connection:
+            self._write(connection, new_entry, state)
 
     def close_question(self, question: int, reason: str) -> None:
         """Write down what became of an answer that had no action of its own."""
@@ -170,26 +170,31 @@ class Ledger:
             if _is_open(connection, question):
                 connection.execute(SETTLE, {"row": question, "reason": reason})
 
-    def ask(self, intent: Intent, *, repeat: bool = False) -> Question:
+    def record_question(self, new_entry: NewEntry, *, repeat: bool = False) -> Question:
         """Write down that a person is asked; until they agree it counts as refused."""
-        intent = self._without_secrets(intent)
-        state = {"outcome": "refused", "reason": NOBODY_ANSWERED, "repeated": repeat, "approved_by": intent.approved_by}
-        with self._store.transaction(intent.account) as connection:
-            row = self._write(connection, intent, state)
-        return Question(row, _bounded(intent.summary), intent.preview_hash, self._clock(), is_again=repeat)
+        new_entry = self._without_secrets(new_entry)
+        state = {
+            "outcome": "refused",
+            "reason": NOBODY_ANSWERED,
+            "repeated": repeat,
+            "approved_by": new_entry.approved_by,
+        }
+        with self._store.transaction(new_entry.account) as connection:
+            row = self._write(connection, new_entry, state)
+        return Question(row, _bounded(new_entry.summary), new_entry.preview_hash, self._clock(), is_again=repeat)
 
-    def asked(self, intent: Intent) -> Question | None:
+    def open_question(self, new_entry: NewEntry) -> Question | None:
         """The latest question about this action that nobody has answered."""
-        query = _of(intent).where(
-            actions.c.fingerprint == intent.fingerprint,
+        query = _of(new_entry).where(
+            actions.c.fingerprint == new_entry.fingerprint,
             actions.c.outcome == "refused",
             actions.c.reason == NOBODY_ANSWERED,
         )
-        with self._store.transaction(intent.account) as connection:
+        with self._store.transaction(new_entry.account) as connection:
             row = connection.execute(query.limit(1)).mappings().first()
         return Question(row["id"], row["summary"], row["preview_hash"], row["at"], row["repeated"]) if row else None
 
-    def doubts(self, account: str) -> list[Entry]:
+    def unresolved(self, account: str) -> list[Entry]:
         """The actions of an account of which nobody knows whether they happened, oldest first.
 
         Those whose process ended meanwhile become unknown here.
@@ -218,7 +223,7 @@ class Ledger:
         )
         return self._read(account, query)
 
-    def claimed(self, account: str, tool: str) -> frozenset[str]:
+    def claimed_ids(self, account: str, tool: str) -> frozenset[str]:
         """The ids of what is known to have come of other actions."""
         query = sa.select(actions).where(
             actions.c.account == account, actions.c.tool == tool, actions.c.outcome == "done"
@@ -233,32 +238,32 @@ class Ledger:
         with self._store.transaction(account) as connection:
             return [seen(row, self._clock()) for row in connection.execute(query).mappings().all()]
 
-    def _write(self, connection: sa.Connection, intent: Intent, state: Mapping[str, Any]) -> int:
+    def _write(self, connection: sa.Connection, new_entry: NewEntry, state: Mapping[str, Any]) -> int:
         """Write an action: into the row of the question that was asked about it, where that is still open."""
-        if intent.question is not None and _is_open(connection, intent.question):
-            connection.execute(SETTLE, dict(state) | {"row": intent.question})
-            return intent.question
+        if new_entry.question is not None and _is_open(connection, new_entry.question):
+            connection.execute(SETTLE, dict(state) | {"row": new_entry.question})
+            return new_entry.question
         row = {
             "at": self._clock(),
-            "account": intent.account,
-            "tool": intent.tool,
-            "fingerprint": intent.fingerprint,
-            "preview_hash": intent.preview_hash,
-            "target": intent.target,
-            "to_number": intent.to_number,
-            "summary": _bounded(intent.summary),
-            "cost": intent.cost,
-            "minute_cost": intent.minute_cost,
+            "account": new_entry.account,
+            "tool": new_entry.tool,
+            "fingerprint": new_entry.fingerprint,
+            "preview_hash": new_entry.preview_hash,
+            "target": new_entry.target,
+            "to_number": new_entry.to_number,
+            "summary": _bounded(new_entry.summary),
+            "cost": new_entry.cost,
+            "minute_cost": new_entry.minute_cost,
             "was_unknown": False,
             "repeated": False,
-            "match_on": self._kept(intent.match_on),
+            "match_on": self._kept(new_entry.match_on),
         }
         inserted = connection.execute(WRITE, row | dict(state)).inserted_primary_key
         return int(inserted[0]) if inserted else 0
 
-    def _without_secrets(self, intent: Intent) -> Intent:
-        said = {"summary": self._redact(intent.summary), "target": self._redact(intent.target)}
-        return replace(intent, **said, approved_by=intent.approved_by and self._redact(intent.approved_by))
+    def _without_secrets(self, new_entry: NewEntry) -> NewEntry:
+        said = {"summary": self._redact(new_entry.summary), "target": self._redact(new_entry.target)}
+        return replace(new_entry, **said, approved_by=new_entry.approved_by and self._redact(new_entry.approved_by))
 
     def _kept(self, value: Any) -> Any:
         """The same JSON without secrets."""
@@ -275,9 +280,9 @@ def _is_open(connection: sa.Connection, question: int) -> bool:
     return connection.execute(sa.select(actions.c.id).where(unanswered)).first() is not None
 
 
-def _of(intent: Intent) -> sa.Select[Any]:
+def _of(new_entry: NewEntry) -> sa.Select[Any]:
     """The actions of the same account and tool, latest first."""
-    mine = (actions.c.account == intent.account) & (actions.c.tool == intent.tool)
+    mine = (actions.c.account == new_entry.account) & (actions.c.tool == new_entry.tool)
     return sa.select(actions).where(mine).order_by(actions.c.id.desc())
 
 

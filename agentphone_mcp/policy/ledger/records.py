@@ -12,7 +12,7 @@ MAY_HAVE_HAPPENED = ("pending", "done", "unknown")
 
 
 @dataclass(frozen=True)
-class Intent:
+class NewEntry:
     """An action as the ledger keeps it, before anything is done.
 
     Attributes:
@@ -49,7 +49,7 @@ class Intent:
 
 
 @dataclass(frozen=True)
-class Found:
+class LookupResult:
     """What a look-up made of an action whose answer was lost.
 
     Attributes:
@@ -66,7 +66,7 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Length:
+class CallDuration:
     """How many seconds a call lasted, where anybody knows, and whether it is over."""
 
     seconds: float | None

@@ -24,16 +24,16 @@ class Health:
     """Answers probes, without details: these are in the log.
 
     Args:
-        books: the ledger, without which nothing may be spent.
+        ledger: the ledger, without which nothing may be spent.
         door: what lets callers in.
 
     Attributes:
         is_leaving: whether requests should go elsewhere, as this server will soon take no more.
     """
 
-    def __init__(self, books: LedgerHandle, door: Door) -> None:
+    def __init__(self, ledger: LedgerHandle, door: Door) -> None:
         self.is_leaving = False
-        self._books = books
+        self._ledger = ledger
         self._door = door
         self._asked: deque[float] = deque(maxlen=2)
         self._asking = anyio.Lock()
@@ -70,7 +70,7 @@ class Health:
             return "nobody can be let in"
         try:
             with anyio.fail_after(_SECONDS_TO_ASK):
-                await self._books.probe()
+                await self._ledger.probe()
         except (LedgerUnavailable, TimeoutError) as broken:
             logger.warning("not ready: %s", broken or "the ledger does not answer")
             return "the ledger cannot be reached"

@@ -10,7 +10,7 @@ import pytest
 from agentphone_mcp.commands.doctor.ledger import check_ledger
 from agentphone_mcp.policy.ledger.ledger import Ledger
 from agentphone_mcp.policy.ledger.location import LEDGER_FILE
-from agentphone_mcp.policy.ledger.records import Intent
+from agentphone_mcp.policy.ledger.records import NewEntry
 
 WRITE_VERSION = 18
 """The byte of SQLite's header that says who may write; above 2 nobody may, not even root."""
@@ -21,7 +21,7 @@ def kept(state: Path) -> Path:
     """The file of a ledger with an action that is done and one in doubt."""
     ledger = Ledger(str(state))
     for outcome in ("done", "unknown"):
-        intent = Intent("a1", "place_call", outcome, outcome, f"Call {outcome}")
+        intent = NewEntry("a1", "place_call", outcome, outcome, f"Call {outcome}")
         row = ledger.reserve(intent, (), repeat=False, within=60)
         assert isinstance(row, int)
         if outcome == "done":

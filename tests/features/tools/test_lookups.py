@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 from agentphone_mcp.api.errors import ApiError
-from agentphone_mcp.features.tools.lookups import digest, length_of, look_up
-from agentphone_mcp.policy.ledger.records import Entry, Found, Length
+from agentphone_mcp.features.tools.lookups import call_duration, digest, look_up
+from agentphone_mcp.policy.ledger.records import CallDuration, Entry, LookupResult
 
 NOW = datetime(2026, 11, 20, 20, 0, tzinfo=UTC)
 SAM, OTHER = "+14155559999", "+14155559998"
@@ -62,7 +62,7 @@ EACH = pytest.mark.parametrize("tool", LOST)
 def looking(api_over, answering):
     """Look up an action in an API that lists these things, newest first."""
 
-    async def looking(action: Entry, *things: Any, claimed: frozenset[str] = NOBODY) -> Found | None:
+    async def looking(action: Entry, *things: Any, claimed: frozenset[str] = NOBODY) -> LookupResult | None:
         async with api_over(answering({"data": things, "hasMore": False})) as api:
             return await look_up(api, action, claimed)
 
@@ -208,7 +208,7 @@ async def test_what_is_gone_was_destroyed(api_over, answering, tool: str, status
         return httpx.Response(status, json=thing if status == 200 else {"detail": "no"})
 
     async with api_over(answering(answer)) as api:
-        assert await look_up(api, GONE[tool], NOBODY) == Found(outcome)
+        assert await look_up(api, GONE[tool], NOBODY) == LookupResult(outcome)
 
 
 NEW, OLD = "https://example.org/new", "https://example.com/old"
@@ -253,18 +253,20 @@ async def test_a_tool_of_another_version_is_left_in_doubt(looking) -> None:
 @pytest.mark.parametrize(
     ("call", "length"),
     [
-        pytest.param({"status": "completed", "durationSeconds": 33}, Length(33, is_over=True), id="answered"),
-        pytest.param({"status": "no-answer"}, Length(0, is_over=True), id="unanswered"),
-        pytest.param({"status": "busy", "durationSeconds": 0}, Length(0, is_over=True), id="busy"),
-        pytest.param({"status": "in-progress", "durationSeconds": 12}, Length(12, is_over=False), id="going-on"),
-        pytest.param({"status": "ringing"}, Length(None, is_over=False), id="ringing"),
-        pytest.param({"status": "completed"}, Length(None, is_over=True), id="seconds-not-told"),
-        pytest.param({"endedAt": "2026-11-20T20:00:00Z"}, Length(None, is_over=True), id="ended-somehow"),
+        pytest.param({"status": "completed", "durationSeconds": 33}, CallDuration(33, is_over=True), id="answered"),
+        pytest.param({"status": "no-answer"}, CallDuration(0, is_over=True), id="unanswered"),
+        pytest.param({"status": "busy", "durationSeconds": 0}, CallDuration(0, is_over=True), id="busy"),
+        pytest.param({"status": "in-progress", "durationSeconds": 12}, CallDuration(12, is_over=False), id="going-on"),
+        pytest.param({"status": "ringing"}, CallDuration(None, is_over=False), id="ringing"),
+        pytest.param({"status": "completed"}, CallDuration(None, is_over=True), id="seconds-not-told"),
+        pytest.param({"endedAt": "2026-11-20T20:00:00Z"}, CallDuration(None, is_over=True), id="ended-somehow"),
     ],
 )
-async def test_the_length_of_a_call_is_known_when_it_is_over(api_over, answering, call: Any, length: Length) -> None:
+async def test_the_length_of_a_call_is_known_when_it_is_over(
+    api_over, answering, call: Any, length: CallDuration
+) -> None:
     """What was answered and has no length keeps its estimate."""
     async with api_over(answering({"id": "call_1"} | call)) as api:
         for ids in ({"id": "call_1"}, {"call_id": "call_1"}):
-            assert await length_of(api, entry("place_call", ids=ids)) == length
-        assert await length_of(api, entry("place_call")) == Length(None, is_over=True)
+            assert await call_duration(api, entry("place_call", ids=ids)) == length
+        assert await call_duration(api, entry("place_call")) == CallDuration(None, is_over=True)

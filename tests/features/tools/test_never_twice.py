@@ -159,9 +159,9 @@ def lived(steps: list[Step]) -> tuple[list[Told], Account, list[Entry]]:
     account = Account()
     with tempfile.TemporaryDirectory() as state:
         told = anyio.run(live_through, steps, account, state)
-        books = Ledger(state)
-        rows = books.entries()
-        books.close()
+        ledger = Ledger(state)
+        rows = ledger.entries()
+        ledger.close()
     return told, account, rows
 
 

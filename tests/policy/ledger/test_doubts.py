@@ -13,10 +13,10 @@ import pytest
 
 from agentphone_mcp.policy.ledger import checks as ledger_rows
 from agentphone_mcp.policy.ledger import ledger as ledger_module
-from agentphone_mcp.policy.ledger.records import Entry, Found, Intent
+from agentphone_mcp.policy.ledger.records import Entry, LookupResult, NewEntry
 from agentphone_mcp.policy.ledger.store import Store
 
-Intending = Callable[..., Intent]
+MakesEntry = Callable[..., NewEntry]
 MINUTE, DAY = 60, 86_400
 
 
@@ -29,226 +29,228 @@ def an_ended_process() -> int:
 
 @pytest.mark.parametrize("what", ["Call Ada", "Call Ada again, in other words"], ids=["same", "reworded"])
 def test_an_unknown_outcome_blocks_its_subject_whatever_its_age(
-    ledger: Any, clock: Any, intent: Intending, what: str
+    ledger: Any, clock: Any, new_entry: MakesEntry, what: str
 ) -> None:
     """Who words it anew may still do it twice; other numbers are free."""
-    row = ledger.in_doubt(intent())
+    row = ledger.in_doubt(new_entry())
     clock.now += 400 * DAY
-    found = ledger.begin(intent(what))
+    found = ledger.begin(new_entry(what))
     assert isinstance(found, Entry)
     assert (found.id, found.outcome, found.reason) == (row, "unknown", "timed out")
-    assert isinstance(ledger.begin(intent("Call Bob", target="+14155550101")), int)
+    assert isinstance(ledger.begin(new_entry("Call Bob", target="+14155550101")), int)
 
 
-def test_a_doubt_is_not_hidden_by_what_was_done_beside_it(ledger: Any, intent: Intending) -> None:
+def test_a_doubt_is_not_hidden_by_what_was_done_beside_it(ledger: Any, new_entry: MakesEntry) -> None:
     """Both were under way at once, and the answer of the older one was lost."""
-    lost = ledger.begin(intent("Buy one in 212", target=""))
-    ledger.done(intent("Buy one in 415", target=""))
+    lost = ledger.begin(new_entry("Buy one in 212", target=""))
+    ledger.done(new_entry("Buy one in 415", target=""))
     assert isinstance(lost, int)
     ledger.settle(lost, "unknown", reason="timed out")
-    found = ledger.begin(intent("Buy any", target=""))
+    found = ledger.begin(new_entry("Buy any", target=""))
     assert isinstance(found, Entry)
     assert found.id == lost
 
 
-def test_a_repeat_releases_what_was_in_doubt(ledger: Any, intent: Intending) -> None:
+def test_a_repeat_releases_what_was_in_doubt(ledger: Any, new_entry: MakesEntry) -> None:
     """Somebody looked and decided; after that other words are no repetition."""
-    ledger.in_doubt(intent("Text one"))
-    ledger.done(intent("Text two"), repeat=True)
-    assert isinstance(ledger.begin(intent("Text three")), int)
+    ledger.in_doubt(new_entry("Text one"))
+    ledger.done(new_entry("Text two"), repeat=True)
+    assert isinstance(ledger.begin(new_entry("Text three")), int)
 
 
 @pytest.mark.parametrize("what", ["Text one", "Text three"], ids=["same", "reworded"])
 def test_a_doubt_is_not_released_by_a_repeat_that_came_before_it(
-    ledger: Any, clock: Any, intent: Intending, what: str
+    ledger: Any, clock: Any, new_entry: MakesEntry, what: str
 ) -> None:
-    """The row of its question is older than the repeat; nobody knew of a doubt then."""
-    question = ledger.ask(intent("Text one"))
-    ledger.done(intent("Text one"), repeat=True)
-    ledger.done(intent("Text two"), repeat=True)
+    """The row of its question is older than the repeat; nobody knew of an unresolved action then."""
+    question = ledger.ask(new_entry("Text one"))
+    ledger.done(new_entry("Text one"), repeat=True)
+    ledger.done(new_entry("Text two"), repeat=True)
     clock.now += 11 * MINUTE
-    lost = ledger.in_doubt(intent("Text one", question=question.id))
+    lost = ledger.in_doubt(new_entry("Text one", question=question.id))
     clock.now += 11 * MINUTE
-    found = ledger.begin(intent(what))
+    found = ledger.begin(new_entry(what))
     assert isinstance(found, Entry)
     assert (found.id, found.outcome) == (lost, "unknown")
 
 
 def test_a_repeat_that_was_asked_about_before_the_doubt_does_not_release_it(
-    ledger: Any, clock: Any, intent: Intending
+    ledger: Any, clock: Any, new_entry: MakesEntry
 ) -> None:
     """Whoever agreed may not have known."""
-    question = ledger.ask(intent("Text two"), repeat=True)
-    lost = ledger.in_doubt(intent("Text one"))
+    question = ledger.ask(new_entry("Text two"), repeat=True)
+    lost = ledger.in_doubt(new_entry("Text one"))
     clock.now += 1
-    ledger.done(intent("Text two", question=question.id), repeat=True)
-    found = ledger.begin(intent("Text three"))
+    ledger.done(new_entry("Text two", question=question.id), repeat=True)
+    found = ledger.begin(new_entry("Text three"))
     assert isinstance(found, Entry)
     assert found.id == lost
 
 
-def test_a_released_doubt_of_the_same_action_blocks_it_no_more(ledger: Any, clock: Any, intent: Intending) -> None:
+def test_a_released_doubt_of_the_same_action_blocks_it_no_more(ledger: Any, clock: Any, new_entry: MakesEntry) -> None:
     """Also when its own time is up only after it was repeated; and whatever a look-up finds later."""
-    ledger.begin(intent())
-    ledger.in_doubt(intent(), repeat=True)
-    ledger.done(intent(), repeat=True)
+    ledger.begin(new_entry())
+    ledger.in_doubt(new_entry(), repeat=True)
+    ledger.done(new_entry(), repeat=True)
     clock.now += 11 * MINUTE
-    released, again = ledger.doubts("a" * 16)
-    ledger.settle_doubt(again, Found("done", {"id": "call_2"}))
+    released, again = ledger.unresolved("a" * 16)
+    ledger.settle_doubt(again, LookupResult("done", {"id": "call_2"}))
     assert released.outcome == "unknown"
-    assert isinstance(ledger.begin(intent()), int)
+    assert isinstance(ledger.begin(new_entry()), int)
 
 
 @pytest.mark.parametrize("outcome", ["failed", "refused"])
-def test_a_repeat_that_came_to_nothing_releases_nothing(ledger: Any, intent: Intending, outcome: Any) -> None:
+def test_a_repeat_that_came_to_nothing_releases_nothing(ledger: Any, new_entry: MakesEntry, outcome: Any) -> None:
     """It is as if nobody had asked for it."""
-    lost = ledger.in_doubt(intent("Text one"))
-    row = ledger.begin(intent("Text two"), repeat=True)
+    lost = ledger.in_doubt(new_entry("Text one"))
+    row = ledger.begin(new_entry("Text two"), repeat=True)
     assert isinstance(row, int)
     ledger.settle(row, outcome, reason="no")
-    found = ledger.begin(intent("Text three"))
+    found = ledger.begin(new_entry("Text three"))
     assert isinstance(found, Entry)
     assert found.id == lost
 
 
-def test_a_repeat_that_is_lost_itself_blocks_again(ledger: Any, intent: Intending) -> None:
-    """One doubt is no better than another."""
-    ledger.in_doubt(intent("Text one"))
-    second = ledger.in_doubt(intent("Text two"), repeat=True)
-    found = ledger.begin(intent("Text three"))
+def test_a_repeat_that_is_lost_itself_blocks_again(ledger: Any, new_entry: MakesEntry) -> None:
+    """One unresolved action is no better than another."""
+    ledger.in_doubt(new_entry("Text one"))
+    second = ledger.in_doubt(new_entry("Text two"), repeat=True)
+    found = ledger.begin(new_entry("Text three"))
     assert isinstance(found, Entry)
     assert found.id == second
 
 
-def test_a_doubt_that_a_look_up_settled_is_replayed_from_then_on(ledger: Any, clock: Any, intent: Intending) -> None:
+def test_a_doubt_that_a_look_up_settled_is_replayed_from_then_on(
+    ledger: Any, clock: Any, new_entry: MakesEntry
+) -> None:
     """Also to other words with the same target, until somebody was told, and ten minutes more."""
-    ledger.in_doubt(intent())
+    ledger.in_doubt(new_entry())
     clock.now += DAY
-    (doubt,) = ledger.doubts("a" * 16)
-    ledger.settle_doubt(doubt, Found("done", {"id": "call_1"}, {"id": "call_1"}))
+    (unresolved_entry,) = ledger.unresolved("a" * 16)
+    ledger.settle_doubt(unresolved_entry, LookupResult("done", {"id": "call_1"}, {"id": "call_1"}))
     clock.now += 10 * MINUTE - 1
     for what in ("Call Ada", "Call Ada, in other words"):
-        found = ledger.begin(intent(what))
+        found = ledger.begin(new_entry(what))
         assert isinstance(found, Entry)
         assert (found.outcome, found.ids) == ("done", {"id": "call_1"})
     clock.now += DAY
-    told = ledger.begin(intent())
+    told = ledger.begin(new_entry())
     ledger.tell(told)
     clock.now += 10 * MINUTE - 1
-    assert isinstance(ledger.begin(intent()), Entry)
+    assert isinstance(ledger.begin(new_entry()), Entry)
     clock.now += 1
-    assert isinstance(ledger.begin(intent()), int)
+    assert isinstance(ledger.begin(new_entry()), int)
 
 
-def test_a_doubt_that_was_settled_meanwhile_stays_as_it_is(ledger: Any, intent: Intending) -> None:
+def test_a_doubt_that_was_settled_meanwhile_stays_as_it_is(ledger: Any, new_entry: MakesEntry) -> None:
     """A look-up that took its time does not undo what the first one knows."""
-    row = ledger.in_doubt(intent())
-    (doubt,) = ledger.doubts("a" * 16)
+    row = ledger.in_doubt(new_entry())
+    (unresolved_entry,) = ledger.unresolved("a" * 16)
     ledger.settle(row, "done", ids={"id": "call_1"})
-    ledger.settle_doubt(doubt, Found("failed"))
+    ledger.settle_doubt(unresolved_entry, LookupResult("failed"))
     assert [(entry.outcome, entry.ids) for entry in ledger.entries()] == [("done", {"id": "call_1"})]
 
 
-def test_what_came_of_a_action_is_found_for_no_other(ledger: Any, intent: Intending) -> None:
+def test_what_came_of_a_action_is_found_for_no_other(ledger: Any, new_entry: MakesEntry) -> None:
     """Nor may it stay with the other when the action is settled only after that."""
-    ledger.in_doubt(intent())
-    late = ledger.begin(intent(), repeat=True, within=-1)
-    first, _ = ledger.doubts("a" * 16)
-    assert ledger.settle_doubt(first, Found("done", {"id": "call_1"}))
+    ledger.in_doubt(new_entry())
+    late = ledger.begin(new_entry(), repeat=True, within=-1)
+    first, _ = ledger.unresolved("a" * 16)
+    assert ledger.settle_doubt(first, LookupResult("done", {"id": "call_1"}))
     ledger.settle(late, "done", ids={"call_id": "call_1"})
     assert [(entry.outcome, entry.ids) for entry in ledger.entries()] == [
         ("unknown", None),
         ("done", {"call_id": "call_1"}),
     ]
-    assert not ledger.settle_doubt(first, Found("done", {"id": "call_1"}))
+    assert not ledger.settle_doubt(first, LookupResult("done", {"id": "call_1"}))
     assert [entry.outcome for entry in ledger.entries()] == ["unknown", "done"]
 
 
 def test_a_settlement_waits_for_whoever_decides_what_was_found(
-    ledger: Any, ledger_place: str, intent: Intending
+    ledger: Any, ledger_place: str, new_entry: MakesEntry
 ) -> None:
     """Otherwise neither would see what the other writes, and both actions would have the same id."""
-    row = ledger.begin(intent())
-    settling = Thread(target=ledger.settle, args=(row, "done"), kwargs={"ids": {"id": "call_1"}})
+    row = ledger.begin(new_entry())
+    reconciling = Thread(target=ledger.settle, args=(row, "done"), kwargs={"ids": {"id": "call_1"}})
     with closing(Store(ledger_place)) as elsewhere, elsewhere.transaction("a" * 16):
-        settling.start()
-        settling.join(0.3)
-        assert settling.is_alive()
-    settling.join(20)
+        reconciling.start()
+        reconciling.join(0.3)
+        assert reconciling.is_alive()
+    reconciling.join(20)
     assert [entry.outcome for entry in ledger.entries()] == ["done"]
 
 
-def test_a_action_that_was_never_settled_is_in_doubt_in_the_end(ledger: Any, clock: Any, intent: Intending) -> None:
+def test_a_action_that_was_never_settled_is_in_doubt_in_the_end(ledger: Any, clock: Any, new_entry: MakesEntry) -> None:
     """When no request can take that long any more; before, it is under way."""
-    ledger.begin(intent(), within=180)
+    ledger.begin(new_entry(), within=180)
     clock.now += 180
-    assert ledger.doubts("a" * 16) == []
+    assert ledger.unresolved("a" * 16) == []
     clock.now += 1
-    (doubt,) = ledger.doubts("a" * 16)
-    assert doubt.outcome == "unknown"
-    assert "ended before the answer" in (doubt.reason or "")
+    (unresolved_entry,) = ledger.unresolved("a" * 16)
+    assert unresolved_entry.outcome == "unknown"
+    assert "ended before the answer" in (unresolved_entry.reason or "")
 
 
 @pytest.mark.skipif(os.name != "posix", reason="elsewhere its time decides")
 def test_a_action_whose_process_ended_is_in_doubt_at_once(
-    ledger: Any, intent: Intending, monkeypatch: pytest.MonkeyPatch
+    ledger: Any, new_entry: MakesEntry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of a process on another machine nobody knows, so its time decides."""
     gone = an_ended_process()
     monkeypatch.setattr(ledger_module, "this_holder", lambda: f"{socket.gethostname()}:{gone}")
-    here = ledger.begin(intent("here"))
+    here = ledger.begin(new_entry("here"))
     monkeypatch.setattr(ledger_module, "this_holder", lambda: f"elsewhere:{gone}")
-    ledger.begin(intent("elsewhere"))
-    assert [entry.id for entry in ledger.doubts("a" * 16)] == [here]
+    ledger.begin(new_entry("elsewhere"))
+    assert [entry.id for entry in ledger.unresolved("a" * 16)] == [here]
 
 
 @pytest.mark.skipif(os.name != "posix", reason="elsewhere its time decides")
 def test_whoever_reads_the_ledger_changes_nothing(
-    ledger: Any, intent: Intending, monkeypatch: pytest.MonkeyPatch
+    ledger: Any, new_entry: MakesEntry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A lost action is shown as unknown, and stays for the server to settle."""
     monkeypatch.setattr(ledger_module, "this_holder", lambda: f"{socket.gethostname()}:{an_ended_process()}")
-    ledger.begin(intent())
+    ledger.begin(new_entry())
     assert [entry.outcome for entry in ledger.entries()] == ["unknown"]
     monkeypatch.setattr(ledger_rows, "is_gone", lambda _: False)
     assert [entry.outcome for entry in ledger.entries()] == ["pending"]
 
 
-def test_one_yes_is_one_action(ledger: Any, clock: Any, intent: Intending) -> None:
+def test_one_yes_is_one_action(ledger: Any, clock: Any, new_entry: MakesEntry) -> None:
     """Two processes come with the same answer of a person; the second learns what came of the first."""
-    question = ledger.ask(intent())
+    question = ledger.ask(new_entry())
     assert [entry.outcome for entry in ledger.entries()] == ["refused"]
     clock.now += 5
-    agreed = intent(question=question.id, approved_how="person")
-    assert ledger.asked(intent()) == question
+    agreed = new_entry(question=question.id, approved_how="person")
+    assert ledger.asked(new_entry()) == question
     assert ledger.begin(agreed, repeat=True) == question.id
-    assert ledger.asked(intent()) is None
+    assert ledger.asked(new_entry()) is None
     found = ledger.begin(agreed, repeat=True)
     assert isinstance(found, Entry)
     assert (found.id, found.outcome, found.at) == (question.id, "pending", clock.now)
 
 
-def test_a_refusal_does_not_overwrite_what_the_same_yes_did(ledger: Any, intent: Intending) -> None:
+def test_a_refusal_does_not_overwrite_what_the_same_yes_did(ledger: Any, new_entry: MakesEntry) -> None:
     """The row of an action stays the row of that action."""
-    question = ledger.ask(intent())
-    agreed = intent(question=question.id)
+    question = ledger.ask(new_entry())
+    agreed = new_entry(question=question.id)
     ledger.begin(agreed)
     ledger.refuse(agreed, "still under way")
     assert [entry.outcome for entry in ledger.entries()] == ["pending", "refused"]
 
 
-def test_a_question_that_was_declined_is_one_refused_row(ledger: Any, intent: Intending) -> None:
+def test_a_question_that_was_declined_is_one_refused_row(ledger: Any, new_entry: MakesEntry) -> None:
     """With the reason, and it cannot be answered again."""
-    question = ledger.ask(intent())
-    ledger.refuse(intent(question=question.id), "the user said no")
+    question = ledger.ask(new_entry())
+    ledger.refuse(new_entry(question=question.id), "the user said no")
     assert [(entry.outcome, entry.reason) for entry in ledger.entries()] == [("refused", "the user said no")]
-    assert ledger.asked(intent()) is None
+    assert ledger.asked(new_entry()) is None
 
 
-def test_only_what_is_under_way_in_an_account_is_pending_there(ledger: Any, intent: Intending) -> None:
+def test_only_what_is_under_way_in_an_account_is_pending_there(ledger: Any, new_entry: MakesEntry) -> None:
     """What is settled is not, and another account's is its own affair."""
-    ledger.begin(intent(account="b" * 16))
-    row = ledger.begin(intent())
+    ledger.begin(new_entry(account="b" * 16))
+    row = ledger.begin(new_entry())
     assert ledger.has_pending("a" * 16)
     ledger.settle(row, "failed")
     assert not ledger.has_pending("a" * 16)

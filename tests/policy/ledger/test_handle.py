@@ -8,9 +8,9 @@ import anyio
 from agentphone_mcp.policy.ledger.handle import LedgerHandle
 from agentphone_mcp.policy.ledger.ledger import Ledger
 from agentphone_mcp.policy.ledger.location import IN_MEMORY
-from agentphone_mcp.policy.ledger.records import Intent
+from agentphone_mcp.policy.ledger.records import NewEntry
 
-TEXT = Intent(account="a" * 16, tool="send_message", fingerprint="f" * 64, target="+14155559999", summary="Text Ada")
+TEXT = NewEntry(account="a" * 16, tool="send_message", fingerprint="f" * 64, target="+14155559999", summary="Text Ada")
 
 
 async def test_reading_opens_no_ledger(connect: Any, state: Path) -> None:
@@ -23,20 +23,20 @@ async def test_reading_opens_no_ledger(connect: Any, state: Path) -> None:
 
 async def test_a_ledger_in_memory_works_and_is_forgotten() -> None:
     """What is practised is no part of the audit."""
-    books = LedgerHandle(IN_MEMORY)
-    assert not books.may_exist
-    row = await books.run(lambda ledger: ledger.reserve(TEXT, [], repeat=False, within=60))
-    await books.run(lambda ledger: ledger.settle(row, "done", ids={"id": "msg_1"}))
-    (entry,) = await books.run(Ledger.entries)
+    handle = LedgerHandle(IN_MEMORY)
+    assert not handle.may_exist
+    row = await handle.run(lambda ledger: ledger.reserve(TEXT, [], repeat=False, within=60))
+    await handle.run(lambda ledger: ledger.settle(row, "done", ids={"id": "msg_1"}))
+    (entry,) = await handle.run(Ledger.entries)
     assert (entry.outcome, entry.ids) == ("done", {"id": "msg_1"})
-    books.close()
+    handle.close()
     assert await LedgerHandle(IN_MEMORY).run(Ledger.entries) == []
 
 
 def test_no_secret_is_written_down(tmp_path: Path) -> None:
     """Neither in what is said of an action, nor in why it was refused."""
-    books = LedgerHandle(str(tmp_path), redact=lambda text: text.replace("whsec_1234", "[secret removed]"))
-    ledger = books.open()
-    ledger.refuse(Intent(**vars(TEXT) | {"summary": "Text whsec_1234"}), "the API said whsec_1234")
-    books.close()
+    handle = LedgerHandle(str(tmp_path), redact=lambda text: text.replace("whsec_1234", "[secret removed]"))
+    ledger = handle.open()
+    ledger.refuse(NewEntry(**vars(TEXT) | {"summary": "Text whsec_1234"}), "the API said whsec_1234")
+    handle.close()
     assert b"whsec_1234" not in (tmp_path / "ledger.sqlite3").read_bytes()

@@ -1,4 +1,4 @@
-"""A server that is killed in the middle of an action leaves a doubt, and the next one settles it without spending."""
+"""A server that is killed in the middle of an action leaves an unresolved action, and the next one settles it without spending."""
 
 import asyncio
 import json

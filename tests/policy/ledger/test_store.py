@@ -17,7 +17,7 @@ from sqlalchemy.engine import make_url
 from agentphone_mcp.policy.ledger.handle import LedgerHandle
 from agentphone_mcp.policy.ledger.ledger import Ledger
 from agentphone_mcp.policy.ledger.location import LEDGER_FILE, LedgerUnavailable
-from agentphone_mcp.policy.ledger.records import Entry, Intent
+from agentphone_mcp.policy.ledger.records import Entry, NewEntry
 from agentphone_mcp.policy.ledger.store import Store
 from agentphone_mcp.sandbox import Sandbox
 
@@ -45,11 +45,11 @@ def open_to_all() -> Generator[None]:
 
 
 @POSIX
-def test_a_new_ledger_is_its_users_alone(open_to_all: None, tmp_path: Path, intent: Callable[..., Intent]) -> None:
+def test_a_new_ledger_is_its_users_alone(open_to_all: None, tmp_path: Path, new_entry: Callable[..., NewEntry]) -> None:
     """With its journals, its folder, and every folder above it that was not there."""
     folder = tmp_path / "state" / "of" / "agentphone"
     ledger = Ledger(str(folder))
-    ledger.refuse(intent(), "no")
+    ledger.refuse(new_entry(), "no")
     files = sorted(path.name for path in folder.iterdir())
     assert files == [LEDGER_FILE, f"{LEDGER_FILE}-shm", f"{LEDGER_FILE}-wal"]
     assert {mode(path) for path in folder.iterdir()} == {0o600}
@@ -59,13 +59,13 @@ def test_a_new_ledger_is_its_users_alone(open_to_all: None, tmp_path: Path, inte
 
 @POSIX
 def test_a_ledger_that_others_could_read_is_closed_to_them(
-    open_to_all: None, tmp_path: Path, intent: Callable[..., Intent]
+    open_to_all: None, tmp_path: Path, new_entry: Callable[..., NewEntry]
 ) -> None:
     """Somebody copied it here, or an earlier umask made it so; a folder that was there is its owner's business."""
     folder = tmp_path / "shared"
     folder.mkdir(mode=0o755)
     first = Ledger(str(folder))
-    first.refuse(intent(), "no")
+    first.refuse(new_entry(), "no")
     for path in folder.iterdir():
         path.chmod(0o644)
     second = Ledger(str(folder))
@@ -76,11 +76,11 @@ def test_a_ledger_that_others_could_read_is_closed_to_them(
     first.close()
 
 
-def test_a_ledger_can_be_named_as_a_file(tmp_path: Path, intent: Callable[..., Intent]) -> None:
+def test_a_ledger_can_be_named_as_a_file(tmp_path: Path, new_entry: Callable[..., NewEntry]) -> None:
     """By a URL; the folder for it is made."""
     file = tmp_path / "new" / "actions.db"
     ledger = Ledger(f"sqlite:///{file}")
-    ledger.refuse(intent(), "no")
+    ledger.refuse(new_entry(), "no")
     ledger.close()
     assert file.is_file()
 
@@ -244,26 +244,26 @@ def test_who_cannot_get_a_turn_is_told(tmp_path: Path, monkeypatch: pytest.Monke
     store.close()
 
 
-def test_a_transaction_that_fails_writes_nothing(ledger: Any, intent: Callable[..., Intent]) -> None:
+def test_a_transaction_that_fails_writes_nothing(ledger: Any, new_entry: Callable[..., NewEntry]) -> None:
     """All or nothing, and the next one works."""
     with pytest.raises(LedgerUnavailable):
-        ledger.refuse(intent(to_number={"no": "text"}), "no")
+        ledger.refuse(new_entry(to_number={"no": "text"}), "no")
     assert ledger.entries() == []
-    assert isinstance(ledger.begin(intent()), int)
+    assert isinstance(ledger.begin(new_entry()), int)
 
 
 async def test_books_are_opened_when_they_are_needed(tmp_path: Path) -> None:
     """A place that was broken and is mended works without a restart; closing what was never opened is nothing."""
     place = tmp_path / "ledgers"
-    books = LedgerHandle(a_file(place))
+    handle = LedgerHandle(a_file(place))
     with pytest.raises(LedgerUnavailable):
-        await books.run(lambda ledger: ledger.entries())
+        await handle.run(lambda ledger: ledger.entries())
     place.unlink()
-    assert not books.may_exist
-    entries: list[Entry] = await books.run(lambda ledger: ledger.entries())
+    assert not handle.may_exist
+    entries: list[Entry] = await handle.run(lambda ledger: ledger.entries())
     assert entries == []
-    assert books.may_exist
-    books.close()
+    assert handle.may_exist
+    handle.close()
     LedgerHandle(str(tmp_path)).close()
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from agentphone_mcp.api.api_key import ApiKey
 from agentphone_mcp.api.client import ApiClient
 from agentphone_mcp.api.errors import ApiError
-from agentphone_mcp.features.tools.lookups import length_of, look_up
+from agentphone_mcp.features.tools.lookups import call_duration, look_up
 from agentphone_mcp.policy.actions import Action
 from agentphone_mcp.policy.destinations import Destinations
 from agentphone_mcp.policy.errors import Refused
@@ -18,7 +18,7 @@ from agentphone_mcp.policy.gate import Gate
 from agentphone_mcp.policy.ledger.handle import LedgerHandle
 from agentphone_mcp.policy.limits import Limits
 from agentphone_mcp.policy.pricing import Cost
-from agentphone_mcp.policy.reconciliation import Settler
+from agentphone_mcp.policy.reconciliation import Reconciler
 from agentphone_mcp.policy.rules import Rules
 
 
@@ -37,15 +37,15 @@ def calling(api: ApiClient, arguments: dict[str, Any]) -> tuple[Action, Any]:
     return action, lambda: api.calls.place("agt_frontdesk", number, system_prompt=arguments["prompt"])
 
 
-async def carry_out(job: dict[str, Any], api: ApiClient, books: LedgerHandle) -> dict[str, Any]:
+async def execute(job: dict[str, Any], api: ApiClient, handle: LedgerHandle) -> dict[str, Any]:
     """Get everything ready, wait for the word, and then do it."""
-    settler = Settler(job["account"], books, partial(look_up, api), partial(length_of, api))
-    gate = Gate(Rules(Limits.parse(job["limits"]), Destinations()), settler)
+    reconciler = Reconciler(job["account"], handle, partial(look_up, api), partial(call_duration, api))
+    gate = Gate(Rules(Limits.parse(job["limits"]), Destinations()), reconciler)
     action, write = (buying if job["action"] == "buy" else calling)(api, job["arguments"])
     say("ready")
     sys.stdin.readline()
     try:
-        told = await gate.carry_out(action, True, write)
+        told = await gate.execute(action, True, write)
     except (Refused, ApiError) as no:
         return {"refused": str(no)}
     return told.model_dump(mode="json")
@@ -56,15 +56,15 @@ async def main() -> None:
     say("started")
     async with AsyncExitStack() as stack:
         apis: dict[str, ApiClient] = {}
-        state, books = "", LedgerHandle("")
+        state, handle = "", LedgerHandle("")
         for line in sys.stdin:
             job = json.loads(line)
             if job["url"] not in apis:
                 apis[job["url"]] = await stack.enter_async_context(ApiClient(job["url"], ApiKey(job["key"])))
             if job["state"] != state:
-                books.close()
-                state, books = job["state"], LedgerHandle(job["state"])
-            say(json.dumps(await carry_out(job, apis[job["url"]], books)))
+                handle.close()
+                state, handle = job["state"], LedgerHandle(job["state"])
+            say(json.dumps(await execute(job, apis[job["url"]], handle)))
 
 
 def say(line: str) -> None:

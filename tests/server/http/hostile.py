@@ -66,7 +66,7 @@ class Run:
         kind = self._kinds[number % len(self._kinds)]
         return kind, KINDS[kind](Attacker(f"{self._seed}/{number}", self.site))
 
-    def carry_out(self, number: int) -> tuple[Attack, list[Answer], list[str]]:
+    def execute(self, number: int) -> tuple[Attack, list[Answer], list[str]]:
         """Send a request and note what came of it."""
         kind, attack = self.attack(number)
         try:
@@ -93,7 +93,7 @@ class Run:
         for number in range(first, first + count):
             if number % EACH == 0:
                 self.between()
-            self.carry_out(number)
+            self.execute(number)
         self.between()
         time.sleep(_SETTLING / 20 if count < EACH else _SETTLING)
 
@@ -207,7 +207,7 @@ def main() -> None:
     try:
         if given.only is not None:
             run.between()
-            attack, answers, wrong = run.carry_out(given.only)
+            attack, answers, wrong = run.execute(given.only)
             print(attack.ending, attack.sent[:5_000], *answers, *wrong, sep="\n")
             return
         held: list[float] = []

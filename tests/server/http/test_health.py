@@ -34,9 +34,9 @@ def frozen(monkeypatch: pytest.MonkeyPatch) -> Generator[Frozen]:
     """Such a ledger, and probes that are not patient."""
     monkeypatch.setattr(health, "_SECONDS_TO_ASK", 0.05)
     monkeypatch.setattr(health, "_FRESH_SECONDS", 0)
-    books = Frozen()
-    yield books
-    books.thawed.set()
+    ledger = Frozen()
+    yield ledger
+    ledger.thawed.set()
 
 
 async def test_a_database_that_never_answers_makes_the_server_not_ready(frozen: Frozen) -> None:
