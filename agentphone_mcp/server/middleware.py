@@ -27,10 +27,10 @@ _OF_EVERY_ACCOUNT = frozenset(
 
 
 def caller_of(ctx: ServerRequestContext[Any, Any]) -> Caller:
-    """Find whose request it is: over HTTP whoever the door let in with this very request, else the operator.
+    """Find whose request it is: over HTTP whoever the auth let in with this very request, else the operator.
 
     Raises:
-        MCPError: if it came over HTTP and past the door.
+        MCPError: if it came over HTTP and past the auth.
     """
     if ctx.request is None:
         return OPERATOR

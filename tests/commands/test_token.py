@@ -19,7 +19,7 @@ from agentphone_mcp.commands.token import token
 from agentphone_mcp.policy.access import Caller
 from agentphone_mcp.server.http.auth import token_edits as token_changes
 from agentphone_mcp.server.http.auth.token_file import digest_of
-from agentphone_mcp.server.http.auth.tokens import TokenDoor
+from agentphone_mcp.server.http.auth.tokens import StaticTokenAuth
 from tests.support import ROOT
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="modes and owners are those of POSIX")
@@ -69,7 +69,7 @@ def tokens(path: Path) -> dict[str, dict[str, str | date]]:
 
 def admitted(path: Path, secret: str) -> Caller | None:
     """Whose token it is for a server with this file."""
-    return asyncio.run(TokenDoor(path).admit(Headers({"Authorization": f"Bearer {secret}"})))
+    return asyncio.run(StaticTokenAuth(path).admit(Headers({"Authorization": f"Bearer {secret}"})))
 
 
 def refusal(path: Path, *arguments: str) -> str:

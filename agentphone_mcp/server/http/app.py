@@ -21,7 +21,7 @@ from agentphone_mcp.config.config import Config
 from agentphone_mcp.config.http import HttpSettings
 from agentphone_mcp.policy.access import OPERATOR, SCOPES, Scope
 from agentphone_mcp.server.accounts import AccountPool
-from agentphone_mcp.server.http.auth.base import Door
+from agentphone_mcp.server.http.auth.base import AuthBackend
 from agentphone_mcp.server.http.health import Health
 from agentphone_mcp.server.http.middleware.access_log import AccessLog
 from agentphone_mcp.server.http.middleware.admission import Front
@@ -85,7 +85,7 @@ class HostedApp:
         config: what the server is told.
         settings: how it is reached.
         accounts: connects callers to accounts; opened and closed with the application.
-        door: finds out who is calling.
+        auth: finds out who is calling.
         routes: what else is served, to everybody.
         precomputed: what the server says of itself to callers of each scope, so that its features may be imported later.
     """
@@ -95,14 +95,14 @@ class HostedApp:
         config: Config,
         settings: HttpSettings,
         accounts: AccountPool,
-        door: Door,
+        auth: AuthBackend,
         routes: Sequence[Route] = (),
         precomputed: SurfaceOf = no_surface,
     ) -> None:
         self._accounts = accounts
         self._more_routes = routes
         self._traffic = Traffic(settings.max_calls)
-        self.health = Health(accounts.ledger, door)
+        self.health = Health(accounts.ledger, auth)
         # Where nobody has a scope of their own, all have the operator's.
         is_for_all = settings.auth in ("none", "relay")
         self._servers: dict[Scope, AgentPhoneServer] = {
@@ -119,7 +119,7 @@ class HostedApp:
         }
         front = partial(
             Front,
-            door,
+            auth,
             most_requests=settings.max_sessions + settings.max_calls,
             most_streams=settings.max_sessions,
             idle_timeout=settings.idle_timeout,

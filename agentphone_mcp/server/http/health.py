@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse, Response
 
 from agentphone_mcp.policy.ledger.handle import LedgerHandle
 from agentphone_mcp.policy.ledger.location import LedgerUnavailable
-from agentphone_mcp.server.http.auth.base import Door
+from agentphone_mcp.server.http.auth.base import AuthBackend
 
 _FRESH_SECONDS = 2.0
 """How long an answer is good for: nobody has to say who they are to ask."""
@@ -25,16 +25,16 @@ class Health:
 
     Args:
         ledger: the ledger, without which nothing may be spent.
-        door: what lets callers in.
+        auth: what lets callers in.
 
     Attributes:
         is_leaving: whether requests should go elsewhere, as this server will soon take no more.
     """
 
-    def __init__(self, ledger: LedgerHandle, door: Door) -> None:
+    def __init__(self, ledger: LedgerHandle, auth: AuthBackend) -> None:
         self.is_leaving = False
         self._ledger = ledger
-        self._door = door
+        self._auth = auth
         self._asked: deque[float] = deque(maxlen=2)
         self._asking = anyio.Lock()
         self._until = 0.0
@@ -52,9 +52,9 @@ class Health:
     async def ready(self, _: Request) -> Response:
         """Ready, or 503: callers can be let in, and what is spent can be written down."""
         self._asked.append(anyio.current_time())
-        trouble = "stopping" if self.is_leaving else await self._newest_trouble()
-        if trouble:
-            return JSONResponse({"status": "not ready", "why": trouble}, 503)
+        unavailable_reason = "stopping" if self.is_leaving else await self._newest_trouble()
+        if unavailable_reason:
+            return JSONResponse({"status": "not ready", "why": unavailable_reason}, 503)
         return JSONResponse({"status": "ready"})
 
     async def _newest_trouble(self) -> str | None:
@@ -65,7 +65,7 @@ class Health:
             return self._trouble
 
     async def _look(self) -> str | None:
-        if reason := await self._door.trouble():
+        if reason := await self._auth.unavailable_reason():
             logger.warning("not ready: %s", reason)
             return "nobody can be let in"
         try:

@@ -20,19 +20,19 @@ from agentphone_mcp.config.config import Config, read
 from agentphone_mcp.config.http import HttpSettings
 from agentphone_mcp.server.accounts import AccountPool
 from agentphone_mcp.server.http.app import MCP_PATH, SSE_PATH, HostedApp, SurfaceOf, no_surface
-from agentphone_mcp.server.http.auth.base import Door
-from agentphone_mcp.server.http.auth.loopback import OpenDoor
+from agentphone_mcp.server.http.auth.base import AuthBackend
+from agentphone_mcp.server.http.auth.loopback import LoopbackAuth
 from agentphone_mcp.server.http.uvicorn_protocols.timeouts import Punctual
 from agentphone_mcp.system.open_file_limit import most_connections
 from agentphone_mcp.system.sockets import listening
 
 if TYPE_CHECKING:
-    from agentphone_mcp.server.http.auth.jwt import JwtDoor
+    from agentphone_mcp.server.http.auth.jwt import JwtAuth
 
 
 _KEPT_SECONDS = 75
 """How long an idle connection stays open: longer than clients and balancers keep theirs, so that they close first and
-none of their requests meets a closing door."""
+none of their requests meets a closing auth."""
 _GRACE_SECONDS = 24
 """How long open connections may go on when nobody can connect any more; what is under way is broken off before."""
 _SECONDS_TO_BE_NOTICED = 5
@@ -58,7 +58,7 @@ class _Server(uvicorn.Server):
             finishing.cancel_scope.cancel()
 
     async def _be_noticed(self) -> None:
-        """Serve on until requests are sent elsewhere: one that meets a closing door fails, and nobody may repeat it."""
+        """Serve on until requests are sent elsewhere: one that meets a closing auth fails, and nobody may repeat it."""
         self._app.health.is_leaving = True
         with anyio.move_on_after(_SECONDS_TO_BE_NOTICED):
             while not self.force_exit:  # noqa: ASYNC110 - the web server sets it, when it is told a second time
@@ -103,8 +103,8 @@ def web_server(
         logging.getLogger(name).setLevel(logging.WARNING)
     # Else it would cut every stream when the server is told to stop, also those that carry an answer.
     AppStatus.disable_automatic_graceful_drain()
-    door, routes = _door(config, settings)
-    app = HostedApp(config, settings, accounts, door, routes, precomputed)
+    auth, routes = _auth(config, settings)
+    app = HostedApp(config, settings, accounts, auth, routes, precomputed)
     web = uvicorn.Config(
         app.asgi,
         http=protocol(),
@@ -122,32 +122,32 @@ def web_server(
     return _Server(web, app)
 
 
-def _door(config: Config, settings: HttpSettings) -> tuple[Door, Sequence[Route]]:
+def _auth(config: Config, settings: HttpSettings) -> tuple[AuthBackend, Sequence[Route]]:
     """What lets callers in, and what it has to say to everybody; the others are not even imported."""
     match settings.auth:
         case "token":
-            from agentphone_mcp.server.http.auth.tokens import TokenDoor
+            from agentphone_mcp.server.http.auth.tokens import StaticTokenAuth
 
-            return TokenDoor(Path(os.path.expanduser(settings.tokens_file))), ()
+            return StaticTokenAuth(Path(os.path.expanduser(settings.tokens_file))), ()
         case "relay":
-            from agentphone_mcp.server.http.auth.own_key import RelayDoor
+            from agentphone_mcp.server.http.auth.own_key import OwnKeyAuth
 
-            return RelayDoor(config.base_url, config.timeout), ()
+            return OwnKeyAuth(config.base_url, config.timeout), ()
         case "jwt":
-            door = read(
-                "AGENTPHONE_HTTP_AUTH=jwt", lambda resource: _jwt_door(settings, resource), settings.resource_url
+            auth = read(
+                "AGENTPHONE_HTTP_AUTH=jwt", lambda resource: _jwt_auth(settings, resource), settings.resource_url
             )
-            return door, door.routes()
+            return auth, auth.routes()
         case "none":
-            return OpenDoor(), ()
+            return LoopbackAuth(), ()
 
 
-def _jwt_door(settings: HttpSettings, resource: str) -> "JwtDoor":
+def _jwt_auth(settings: HttpSettings, resource: str) -> "JwtAuth":
     # Cryptography takes a tenth of a start, and nobody else needs it.
     from agentphone_mcp.server.http.auth.jwks import KeySet
-    from agentphone_mcp.server.http.auth.jwt import JwtDoor, JwtVerifier
+    from agentphone_mcp.server.http.auth.jwt import JwtAuth, JwtVerifier
 
-    return JwtDoor(JwtVerifier(KeySet(settings.jwt_issuer, settings.jwks_url or None), resource), resource)
+    return JwtAuth(JwtVerifier(KeySet(settings.jwt_issuer, settings.jwks_url or None), resource), resource)
 
 
 def protocol() -> type[Punctual]:

@@ -9,7 +9,7 @@ from starlette.requests import Request
 
 from agentphone_mcp.policy.ledger.handle import LedgerHandle
 from agentphone_mcp.server.http import health
-from agentphone_mcp.server.http.auth.loopback import OpenDoor
+from agentphone_mcp.server.http.auth.loopback import LoopbackAuth
 from agentphone_mcp.server.http.health import Health
 
 PROBE = Request({"type": "http", "method": "GET", "path": "/readyz", "headers": []})
@@ -41,7 +41,7 @@ def frozen(monkeypatch: pytest.MonkeyPatch) -> Generator[Frozen]:
 
 async def test_a_database_that_never_answers_makes_the_server_not_ready(frozen: Frozen) -> None:
     """However often it is asked, one thread waits for it."""
-    probed = Health(frozen, OpenDoor())
+    probed = Health(frozen, LoopbackAuth())
     with anyio.fail_after(60):
         for _ in range(5):
             answer = await probed.ready(PROBE)

@@ -7,7 +7,7 @@ from starlette.datastructures import Headers
 from agentphone_mcp.policy.access import Caller
 
 
-class OutOfScope(Exception):
+class InsufficientScope(Exception):
     """The credentials are good, but for nothing that this server does; the message is one sentence.
 
     Attributes:
@@ -19,35 +19,35 @@ class OutOfScope(Exception):
         self.challenge = challenge
 
 
-class CannotTell(Exception):
+class AuthUnavailable(Exception):
     """Nobody can say now whether the credentials are good; the message is one sentence."""
 
 
-class Door(Protocol):
+class AuthBackend(Protocol):
     """Decides who may connect, for each request anew.
 
     Attributes:
-        challenge: the value of `WWW-Authenticate` for whom it does not admit.
-        asks_for: the sentence for whom it does not admit; the same whatever was wrong.
+        challenge: the value of `WWW-Authenticate` for whom it does not authenticate.
+        challenge_message: the sentence for whom it does not authenticate; the same whatever was wrong.
     """
 
     challenge: str
-    asks_for: str
+    challenge_message: str
 
-    async def admit(self, headers: Headers) -> Caller | None:
+    async def authenticate(self, headers: Headers) -> Caller | None:
         """Find out who is calling; None for nobody, whether they brought nothing or something wrong.
 
         Raises:
-            OutOfScope: for somebody who is known and may do nothing here.
-            CannotTell: when whoever knows cannot be asked.
+            InsufficientScope: for somebody who is known and may do nothing here.
+            AuthUnavailable: when whoever knows cannot be asked.
         """
         ...
 
-    def still_admits(self, caller: Caller) -> bool:
+    def is_still_valid(self, caller: Caller) -> bool:
         """Whether somebody who was admitted before would be now; asked of streams that last."""
         ...
 
-    async def trouble(self) -> str | None:
+    async def unavailable_reason(self) -> str | None:
         """Why nobody can be admitted right now, in a few words without secrets; None when all is well."""
         ...
 

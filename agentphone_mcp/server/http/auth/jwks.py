@@ -134,7 +134,7 @@ class KeySet:
         fitting = (key for key in self._keys if key.get("kid") == kid and _fits(key, algorithm))
         return next((jwt.PyJWK(key, algorithm) for key in fitting), None)
 
-    async def trouble(self) -> str | None:
+    async def unavailable_reason(self) -> str | None:
         """Why there are no good keys, after trying to have some; None if there are."""
         await self._refresh()
         return None if self.is_good else f"the issuer's keys cannot be had: {self._failure or 'it publishes none'}"

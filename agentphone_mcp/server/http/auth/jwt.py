@@ -20,7 +20,7 @@ from starlette.datastructures import Headers
 from starlette.routing import Route
 
 from agentphone_mcp.policy.access import SCOPES, Caller
-from agentphone_mcp.server.http.auth.base import OutOfScope, bearer_of
+from agentphone_mcp.server.http.auth.base import InsufficientScope, bearer_of
 from agentphone_mcp.server.http.auth.jwks import ALGORITHMS, KeySet, identifying_url
 
 _LONGEST_TOKEN = 16 * 1024
@@ -110,7 +110,7 @@ class JwtVerifier:
         )
 
 
-class JwtDoor:
+class JwtAuth:
     """Admits whoever brings an access token of the issuer, as far as its scopes go.
 
     Args:
@@ -120,8 +120,8 @@ class JwtDoor:
 
     Attributes:
         challenge: says where a client finds out how to get a token.
-        challenge_for_scope: the same for whom `OutOfScope` was raised.
-        asks_for: the sentence for whom it does not admit.
+        challenge_for_scope: the same for whom `InsufficientScope` was raised.
+        challenge_message: the sentence for whom it does not authenticate.
 
     Raises:
         ConfigError: if the URL is not safe.
@@ -137,13 +137,15 @@ class JwtDoor:
             f'Bearer realm="agentphone-mcp", error="insufficient_scope", scope="{" ".join(SCOPES)}", {metadata}'
         )
         issuer = verifier.keys.issuer
-        self.asks_for = f"Send a valid access token of {issuer} for this server as Authorization: Bearer TOKEN."
+        self.challenge_message = (
+            f"Send a valid access token of {issuer} for this server as Authorization: Bearer TOKEN."
+        )
 
-    async def admit(self, headers: Headers) -> Caller | None:
+    async def authenticate(self, headers: Headers) -> Caller | None:
         """Find out whose token it is; None without one that is good here.
 
         Raises:
-            OutOfScope: if it has none of our scopes.
+            InsufficientScope: if it has none of our scopes.
         """
         token = bearer_of(headers)
         access = await self._verifier.verify_token(token) if token else None
@@ -151,17 +153,19 @@ class JwtDoor:
             return None
         scope = max(set(SCOPES).intersection(access.scopes), key=SCOPES.index, default=None)
         if scope is None:
-            raise OutOfScope(f"The access token has none of the scopes {', '.join(SCOPES)}.", self.challenge_for_scope)
+            raise InsufficientScope(
+                f"The access token has none of the scopes {', '.join(SCOPES)}.", self.challenge_for_scope
+            )
         return Caller(_name(access.client_id, access.subject or ""), scope, expires_at=access.expires_at)
 
-    def still_admits(self, caller: Caller) -> bool:
+    def is_still_valid(self, caller: Caller) -> bool:
         """Whether the token would be good now, as far as that can be known without it."""
         has_time = caller.expires_at is None or self._clock() < caller.expires_at + _LEEWAY_SECONDS
         return has_time and self._verifier.keys.is_good
 
-    async def trouble(self) -> str | None:
+    async def unavailable_reason(self) -> str | None:
         """Why no token can be checked right now, after trying to fetch the issuer's keys; None if they can."""
-        return await self._verifier.keys.trouble()
+        return await self._verifier.keys.unavailable_reason()
 
     def routes(self) -> list[Route]:
         """The metadata that tells clients whose tokens are good here, for everybody to read (RFC 9728)."""

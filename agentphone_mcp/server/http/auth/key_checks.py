@@ -7,7 +7,7 @@ import anyio
 from agentphone_mcp.api.api_key import ApiKey
 from agentphone_mcp.api.client import ApiClient
 from agentphone_mcp.api.errors import ApiError, RateLimited, ServerError, Unauthorized, Unreachable
-from agentphone_mcp.server.http.auth.base import CannotTell
+from agentphone_mcp.server.http.auth.base import AuthUnavailable
 
 _GOOD_SECONDS = 600.0
 """How long a key counts as one; when it is revoked meanwhile, every request to the API says so."""
@@ -23,7 +23,7 @@ class KeyChecks:
     """Remembers which keys are known to AgentPhone, by a digest and for a while.
 
     Args:
-        ask: says whether a key is known; raises `CannotTell`.
+        ask: says whether a key is known; raises `AuthUnavailable`.
     """
 
     def __init__(self, ask: Callable[[ApiKey], Awaitable[bool]]) -> None:
@@ -35,14 +35,14 @@ class KeyChecks:
         """Whether AgentPhone knows the key; asks it where that was not asked lately.
 
         Raises:
-            CannotTell: if it cannot be asked, or too many keys wait to be asked about.
+            AuthUnavailable: if it cannot be asked, or too many keys wait to be asked about.
         """
         account = key.account()
         known = self._remembered(account)
         if known is not None:
             return known
         if self._asking.statistics().tasks_waiting >= _WAITING:
-            raise CannotTell(_NOT_NOW)
+            raise AuthUnavailable(_NOT_NOW)
         async with self._asking:
             # Another request with this key may have been answered meanwhile.
             known = self._remembered(account)
@@ -68,7 +68,7 @@ async def ask_agentphone(base_url: str, seconds: float, key: ApiKey) -> bool:
     """Say whether AgentPhone knows a key; over a connection that carries no other.
 
     Raises:
-        CannotTell: if it does not answer, or has no time.
+        AuthUnavailable: if it does not answer, or has no time.
     """
     async with ApiClient(base_url, key, timeout=seconds) as api:
         try:
@@ -76,7 +76,7 @@ async def ask_agentphone(base_url: str, seconds: float, key: ApiKey) -> bool:
         except Unauthorized:
             return False
         except (Unreachable, RateLimited, ServerError):
-            raise CannotTell(_NOT_NOW) from None
+            raise AuthUnavailable(_NOT_NOW) from None
         except ApiError:
             # Whatever else is wrong, the caller will hear it from the tools: the key was accepted.
             return True

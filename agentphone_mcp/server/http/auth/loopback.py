@@ -5,19 +5,19 @@ from starlette.datastructures import Headers
 from agentphone_mcp.policy.access import OPERATOR, Caller
 
 
-class OpenDoor:
+class LoopbackAuth:
     """Admits everybody as the operator."""
 
     challenge = "Bearer"
-    asks_for = ""
+    challenge_message = ""
 
-    async def admit(self, headers: Headers) -> Caller:
+    async def authenticate(self, headers: Headers) -> Caller:
         """Always the operator."""
         return OPERATOR
 
-    def still_admits(self, caller: Caller) -> bool:
+    def is_still_valid(self, caller: Caller) -> bool:
         """Always."""
         return True
 
-    async def trouble(self) -> None:
+    async def unavailable_reason(self) -> None:
         """Nothing can be wrong here."""

@@ -13,7 +13,7 @@ from agentphone_mcp.server.http.auth.key_checks import KeyChecks, ask_agentphone
 _KEY_HEADER = "X-API-Key"
 
 
-class RelayDoor:
+class OwnKeyAuth:
     """Admits whoever brings a key that AgentPhone knows.
 
     Args:
@@ -22,7 +22,7 @@ class RelayDoor:
     """
 
     challenge = 'Bearer realm="agentphone-mcp"'
-    asks_for = (
+    challenge_message = (
         "Send your own AgentPhone key in the header X-API-Key, or as Authorization: Bearer sk_…; it is passed on to "
         "AgentPhone with this request and not kept."
     )
@@ -31,11 +31,11 @@ class RelayDoor:
         self._base_url = base_url
         self._checks = KeyChecks(partial(ask_agentphone, base_url, timeout))
 
-    async def admit(self, headers: Headers) -> Caller | None:
+    async def authenticate(self, headers: Headers) -> Caller | None:
         """Take the key of this request; None if there is none, more than one, or one that is none.
 
         Raises:
-            CannotTell: for a new key, while AgentPhone cannot be asked about it.
+            AuthUnavailable: for a new key, while AgentPhone cannot be asked about it.
         """
         bearer = bearer_of(headers)
         if headers.getlist("Authorization") and (bearer is None or not bearer.startswith("sk_")):
@@ -51,10 +51,10 @@ class RelayDoor:
             return None
         return Caller(f"account {key.account()}", key=key) if await self._checks.is_known(key) else None
 
-    def still_admits(self, caller: Caller) -> bool:
+    def is_still_valid(self, caller: Caller) -> bool:
         """Always: only the API knows when a key is revoked, and says so."""
         return caller.key is not None
 
-    async def trouble(self) -> str | None:
+    async def unavailable_reason(self) -> str | None:
         """Nothing can be wrong here."""
         return None

@@ -1,4 +1,4 @@
-"""The door for named bearer tokens, whose hashes stand in one file that may change while the server runs."""
+"""The auth for named bearer tokens, whose hashes stand in one file that may change while the server runs."""
 
 import hmac
 import logging
@@ -28,7 +28,7 @@ _PAUSE = 1.0
 logger = logging.getLogger(__name__)
 
 
-class TokenDoor:
+class StaticTokenAuth:
     """Admits whoever brings a token whose hash is in the file, under the name and with the scope that stand there.
 
     While the file cannot be used, nobody is admitted.
@@ -42,7 +42,7 @@ class TokenDoor:
     """
 
     challenge = 'Bearer realm="agentphone-mcp"'
-    asks_for = (
+    challenge_message = (
         "Send the header Authorization: Bearer TOKEN with a token of this server, which its operator makes with "
         "`agentphone-mcp token add`."
     )
@@ -59,7 +59,7 @@ class TokenDoor:
         except TokensUnusable as broken:
             raise ConfigError(f"{TOKENS_FILE_VARIABLE}: {self._shown} cannot be used: {broken}") from None
 
-    async def admit(self, headers: Headers) -> Caller | None:
+    async def authenticate(self, headers: Headers) -> Caller | None:
         """Find out whose token was brought; None for none, several, and one that is wrong or has expired."""
         now = self._look()
         given = bearer_of(headers)
@@ -69,7 +69,7 @@ class TokenDoor:
             return None
         return Caller(found.name, found.scope, expires_at=found.expires_at, credential=found.digest.hex())
 
-    def still_admits(self, caller: Caller) -> bool:
+    def is_still_valid(self, caller: Caller) -> bool:
         """Whether the very token that they brought is still good for what it was."""
         now = self._look()
         return any(
@@ -78,7 +78,7 @@ class TokenDoor:
             for token in self._tokens
         )
 
-    async def trouble(self) -> str | None:
+    async def unavailable_reason(self) -> str | None:
         """Why nobody can be admitted: the file is broken, or every token in it has expired."""
         now = self._look()
         if self._broken:

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from agentphone_mcp.policy.access import CALLER, Caller
 from agentphone_mcp.policy.access import Scope as CallerScope
-from agentphone_mcp.server.http.auth.base import CannotTell, Door, OutOfScope
+from agentphone_mcp.server.http.auth.base import AuthBackend, AuthUnavailable, InsufficientScope
 
 _LOOK_AFTER_SECONDS = 5.0
 """How often it is looked whether those who are connected still may be, and whether they are still there."""
@@ -77,7 +77,7 @@ class Front:
     """Lets requests in, one by one.
 
     Args:
-        door: finds out who is calling.
+        auth: finds out who is calling.
         inside: what serves callers of each scope.
         most_requests: how many of one caller may be under way, streams included.
         most_streams: how many of these may be streams.
@@ -86,7 +86,7 @@ class Front:
 
     def __init__(
         self,
-        door: Door,
+        auth: AuthBackend,
         inside: Mapping[CallerScope, ASGIApp],
         *,
         most_requests: int,
@@ -94,7 +94,7 @@ class Front:
         idle_timeout: float,
     ) -> None:
         self.is_closed = False
-        self._door = door
+        self._auth = auth
         self._inside = inside
         self._most_requests = most_requests
         self._most_streams = most_streams
@@ -108,16 +108,16 @@ class Front:
             await _refuse(503, "This server is being stopped.", _SOON)(scope, receive, send)
             return
         try:
-            caller = await self._door.admit(Headers(scope=scope))
-        except OutOfScope as nothing:
+            caller = await self._auth.authenticate(Headers(scope=scope))
+        except InsufficientScope as nothing:
             await _refuse(403, str(nothing), {"WWW-Authenticate": nothing.challenge})(scope, receive, send)
             return
-        except CannotTell as unsure:
+        except AuthUnavailable as unsure:
             await _refuse(503, str(unsure), _SOON)(scope, receive, send)
             return
         if caller is None:
-            challenge = {"WWW-Authenticate": self._door.challenge}
-            await _refuse(401, self._door.asks_for, challenge)(scope, receive, send)
+            challenge = {"WWW-Authenticate": self._auth.challenge}
+            await _refuse(401, self._auth.challenge_message, challenge)(scope, receive, send)
             return
         visit = _Visit(caller, is_stream=scope["method"] == "GET")
         if self._has_too_many(visit):
@@ -135,7 +135,7 @@ class Front:
             too_long_ago = anyio.current_time() - self._idle_timeout
             for visit in list(self._visits):
                 is_idle = visit.is_stream and visit.last_word < too_long_ago
-                if is_idle or not self._door.still_admits(visit.caller):
+                if is_idle or not self._auth.is_still_valid(visit.caller):
                     visit.end()
 
     async def close(self, seconds: float) -> None:

@@ -142,20 +142,20 @@ async def test_keys_outlive_their_issuer_for_a_day(
     keys: KeySet, issuer: Any, clock: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Its bad hour is not everybody's; what it may have withdrawn in a day is another matter."""
-    assert await keys.trouble() is None
+    assert await keys.unavailable_reason() is None
     issuer.is_down = True
     clock.now += DAY - 1
     assert await keys.find("first", "RS256") is not None
-    assert await keys.trouble() is None
+    assert await keys.unavailable_reason() is None
     clock.now += 1
     assert not keys.is_good
     assert await keys.find("first", "RS256") is None
-    assert await keys.trouble() == "the issuer's keys cannot be had: connection refused"
+    assert await keys.unavailable_reason() == "the issuer's keys cannot be had: connection refused"
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     issuer.is_down = False
     clock.now += 30
     with caplog.at_level(logging.INFO, "agentphone_mcp"):
-        assert await keys.trouble() is None
+        assert await keys.unavailable_reason() is None
     assert caplog.messages[-1] == "the issuer's keys were fetched again"
     assert await keys.find("first", "RS256") is not None
 
@@ -167,10 +167,10 @@ async def test_an_issuer_that_was_never_heard_of_is_asked_seldom(
     issuer.is_down = True
     for _ in range(10):
         assert await keys.find("first", "RS256") is None
-        assert "connection refused" in await keys.trouble()
+        assert "connection refused" in await keys.unavailable_reason()
     assert issuer.requests == ["/jwks"]
     clock.now += 30
-    await keys.trouble()
+    await keys.unavailable_reason()
     assert issuer.requests == ["/jwks"] * 2
     assert len(caplog.records) == 1
 
@@ -191,7 +191,7 @@ async def test_an_answer_without_keys_is_told_of(keys: KeySet, issuer: Any, answ
     """It is asked no second time, wherever it would like to send us."""
     issuer.answers["/jwks"] = answer
     assert await keys.find("first", "RS256") is None
-    assert why in await keys.trouble()
+    assert why in await keys.unavailable_reason()
     assert issuer.requests == ["/jwks"]
 
 
@@ -222,7 +222,7 @@ async def test_an_endless_answer_is_not_read_to_its_end(issuer: Any, clock: Any)
     keys = KeySet(
         issuer.url, JWKS, inner=httpx.MockTransport(lambda _: httpx.Response(200, content=endless())), clock=clock
     )
-    assert "more than 256 KiB" in await keys.trouble()
+    assert "more than 256 KiB" in await keys.unavailable_reason()
     assert read == 5
 
 
@@ -235,7 +235,7 @@ async def test_an_answer_that_never_comes_is_given_up(issuer: Any, clock: Any, m
         raise AssertionError
 
     keys = KeySet(issuer.url, JWKS, inner=httpx.MockTransport(never), clock=clock)
-    assert await keys.trouble() == "the issuer's keys cannot be had: no answer within 0 seconds"
+    assert await keys.unavailable_reason() == "the issuer's keys cannot be had: no answer within 0 seconds"
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
@@ -318,14 +318,14 @@ async def test_metadata_that_cannot_be_trusted_leads_nowhere(
     issuer.answers = dict.fromkeys((RFC_8414, OIDC), httpx.Response(200, json=metadata))
     assert await discovered.find("first", "RS256") is None
     assert issuer.requests == [RFC_8414, OIDC]
-    assert "metadata cannot be had" in await discovered.trouble()
+    assert "metadata cannot be had" in await discovered.unavailable_reason()
 
 
 async def test_a_place_that_no_request_can_name_is_a_failure_like_others(discovered: KeySet, issuer: Any) -> None:
     """The parsers of URLs do not agree on everything."""
     metadata = {"issuer": issuer.url, "jwks_uri": f"{JWKS}/{'a' * 70_000}"}
     issuer.answers = {RFC_8414: httpx.Response(200, json=metadata)}
-    assert await discovered.trouble() == "the issuer's keys cannot be had: URL too long"
+    assert await discovered.unavailable_reason() == "the issuer's keys cannot be had: URL too long"
 
 
 @pytest.mark.parametrize(

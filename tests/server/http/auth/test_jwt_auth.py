@@ -24,9 +24,9 @@ from starlette.routing import Route
 
 from agentphone_mcp.config.config import ConfigError
 from agentphone_mcp.policy.access import Caller
-from agentphone_mcp.server.http.auth.base import OutOfScope
+from agentphone_mcp.server.http.auth.base import InsufficientScope
 from agentphone_mcp.server.http.auth.jwks import ALGORITHMS, KeySet
-from agentphone_mcp.server.http.auth.jwt import JwtDoor, JwtVerifier
+from agentphone_mcp.server.http.auth.jwt import JwtAuth, JwtVerifier
 
 RESOURCE = "https://phone.example/mcp"
 METADATA = "https://phone.example/.well-known/oauth-protected-resource/mcp"
@@ -39,9 +39,9 @@ def verifier(issuer: Any, clock: Any) -> JwtVerifier:
 
 
 @pytest.fixture
-def door(verifier: JwtVerifier) -> JwtDoor:
+def auth(verifier: JwtVerifier) -> JwtAuth:
     """Admits whoever brings one."""
-    return JwtDoor(verifier, RESOURCE)
+    return JwtAuth(verifier, RESOURCE)
 
 
 def bearing(*tokens: str) -> Headers:
@@ -60,11 +60,11 @@ def soon(seconds: int) -> int:
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-async def test_a_good_token_says_who_is_calling(algorithm: str, door: JwtDoor, issuer: Any) -> None:
+async def test_a_good_token_says_who_is_calling(algorithm: str, auth: JwtAuth, issuer: Any) -> None:
     """With whatever the issuer signs."""
     issuer.keys = [issuer.jwk(algorithm, "first")]
     expires_at = soon(60)
-    caller = await door.admit(bearing(issuer.token(algorithm, exp=expires_at)))
+    caller = await auth.authenticate(bearing(issuer.token(algorithm, exp=expires_at)))
     assert caller == Caller("desk:user-7", "write", expires_at=expires_at)
 
 
@@ -110,17 +110,17 @@ async def test_the_verifier_tells_what_the_token_said_without_the_token(verifier
     ],
 )
 async def test_a_signed_token_that_is_not_for_here_is_refused(
-    changes: dict[str, Any], door: JwtDoor, issuer: Any
+    changes: dict[str, Any], auth: JwtAuth, issuer: Any
 ) -> None:
     """The issuer signs for many, and what it signed once is not for ever."""
-    assert await door.admit(bearing(issuer.token(**changes))) is None
+    assert await auth.authenticate(bearing(issuer.token(**changes))) is None
 
 
-async def test_clocks_may_differ_a_little(door: JwtDoor, issuer: Any) -> None:
+async def test_clocks_may_differ_a_little(auth: JwtAuth, issuer: Any) -> None:
     """Half a minute is admitted; a minute is not."""
-    assert await door.admit(bearing(issuer.token(exp=soon(-15), iat=soon(15), nbf=soon(15))))
+    assert await auth.authenticate(bearing(issuer.token(exp=soon(-15), iat=soon(15), nbf=soon(15))))
     for wrong in ({"exp": soon(-60)}, {"iat": soon(60)}, {"nbf": soon(60)}):
-        assert await door.admit(bearing(issuer.token(**wrong))) is None
+        assert await auth.authenticate(bearing(issuer.token(**wrong))) is None
 
 
 def signed(issuer: Any, header: dict[str, Any], algorithm: str, key: Any) -> str:
@@ -200,50 +200,50 @@ async def test_what_the_issuer_did_not_sign_is_refused(
     assert all(len(part) < 8 or part not in caplog.text for part in token.split("."))
 
 
-async def test_keys_that_a_token_brings_along_are_never_fetched(door: JwtDoor, issuer: Any) -> None:
+async def test_keys_that_a_token_brings_along_are_never_fetched(auth: JwtAuth, issuer: Any) -> None:
     """Whoever wrote the token would sign with them, and choose where we send requests."""
     headers = {
         "jku": "https://evil.example/jwks",
         "x5u": "https://evil.example/cert",
         "jwk": issuer.jwk("RS256", "evil"),
     }
-    assert await door.admit(bearing(issuer.token(kid="evil", headers=headers))) is None
-    assert await door.admit(bearing(issuer.token(kid="evil", headers=headers | {"kid": "first"}))) is None
-    assert await door.admit(bearing(issuer.token(headers=headers)))
+    assert await auth.authenticate(bearing(issuer.token(kid="evil", headers=headers))) is None
+    assert await auth.authenticate(bearing(issuer.token(kid="evil", headers=headers | {"kid": "first"}))) is None
+    assert await auth.authenticate(bearing(issuer.token(headers=headers)))
     assert issuer.requests == ["/jwks"]
 
 
-async def test_what_cannot_be_a_token_costs_the_issuer_nothing(door: JwtDoor, issuer: Any) -> None:
+async def test_what_cannot_be_a_token_costs_the_issuer_nothing(auth: JwtAuth, issuer: Any) -> None:
     """Strangers send junk all day."""
     for token in ("junk", "a" * 20_000, unsigned(issuer), confused(issuer)):
-        assert await door.admit(bearing(token)) is None
+        assert await auth.authenticate(bearing(token)) is None
     assert issuer.requests == []
 
 
-async def test_a_token_that_names_no_key_is_not_tried_with_all(door: JwtDoor, issuer: Any) -> None:
+async def test_a_token_that_names_no_key_is_not_tried_with_all(auth: JwtAuth, issuer: Any) -> None:
     """Also where the issuer gave its key no name: which one was meant would be a guess."""
     del issuer.keys[0]["kid"]
-    assert await door.admit(bearing(with_the_right_key(issuer, "RS256", {"alg": "RS256"}))) is None
+    assert await auth.authenticate(bearing(with_the_right_key(issuer, "RS256", {"alg": "RS256"}))) is None
 
 
-async def test_a_short_rsa_key_is_refused(door: JwtDoor, issuer: Any) -> None:
+async def test_a_short_rsa_key_is_refused(auth: JwtAuth, issuer: Any) -> None:
     """It can be broken, and the library alone would only warn."""
     short = rsa.generate_private_key(65537, 1024)  # noqa: S505 - that is the point
     issuer.keys = [jwt.get_algorithm_by_name("RS256").to_jwk(short.public_key(), as_dict=True) | {"kid": "first"}]
-    assert await door.admit(bearing(signed(issuer, {"alg": "RS256", "kid": "first"}, "RS256", short))) is None
+    assert await auth.authenticate(bearing(signed(issuer, {"alg": "RS256", "kid": "first"}, "RS256", short))) is None
 
 
-async def test_a_token_outlives_the_change_of_keys_that_made_it(door: JwtDoor, issuer: Any, clock: Any) -> None:
+async def test_a_token_outlives_the_change_of_keys_that_made_it(auth: JwtAuth, issuer: Any, clock: Any) -> None:
     """As long as its key is still published."""
     old = issuer.token()
-    assert await door.admit(bearing(old))
+    assert await auth.authenticate(bearing(old))
     issuer.keys.append(issuer.jwk("EdDSA", "second"))
     clock.now += 30
-    assert await door.admit(bearing(issuer.token("EdDSA", "second")))
-    assert await door.admit(bearing(old))
+    assert await auth.authenticate(bearing(issuer.token("EdDSA", "second")))
+    assert await auth.authenticate(bearing(old))
     issuer.keys.pop(0)
     clock.now += 300
-    assert await door.admit(bearing(old)) is None
+    assert await auth.authenticate(bearing(old)) is None
 
 
 @pytest.mark.parametrize(
@@ -258,9 +258,9 @@ async def test_a_token_outlives_the_change_of_keys_that_made_it(door: JwtDoor, i
         pytest.param(lambda token: Headers({"Authorization": f"Bearer {token}, Bearer {token}"}), id="two-in-one"),
     ],
 )
-async def test_a_token_comes_once_and_in_its_header(headers: Any, door: JwtDoor, issuer: Any) -> None:
+async def test_a_token_comes_once_and_in_its_header(headers: Any, auth: JwtAuth, issuer: Any) -> None:
     """Where there are two, somebody in between may have read the other."""
-    assert await door.admit(headers(issuer.token())) is None
+    assert await auth.authenticate(headers(issuer.token())) is None
 
 
 @pytest.mark.parametrize(
@@ -277,10 +277,10 @@ async def test_a_token_comes_once_and_in_its_header(headers: Any, door: JwtDoor,
     ],
 )
 async def test_scopes_are_read_in_every_usual_spelling(
-    changes: dict[str, Any], scope: str, door: JwtDoor, issuer: Any
+    changes: dict[str, Any], scope: str, auth: JwtAuth, issuer: Any
 ) -> None:
     """Authorization servers do not agree on one; the highest of ours counts."""
-    assert (await door.admit(bearing(issuer.token(**changes)))).scope == scope
+    assert (await auth.authenticate(bearing(issuer.token(**changes)))).scope == scope
 
 
 @pytest.mark.parametrize(
@@ -295,10 +295,10 @@ async def test_scopes_are_read_in_every_usual_spelling(
         pytest.param(["read write"], id="two-in-one"),
     ],
 )
-async def test_a_token_without_our_scopes_is_good_for_nothing(scope: Any, door: JwtDoor, issuer: Any) -> None:
+async def test_a_token_without_our_scopes_is_good_for_nothing(scope: Any, auth: JwtAuth, issuer: Any) -> None:
     """Its bearer is told so, since another of their tokens may do."""
-    with pytest.raises(OutOfScope, match="none of the scopes read, write, spend"):
-        await door.admit(bearing(issuer.token(scope=scope)))
+    with pytest.raises(InsufficientScope, match="none of the scopes read, write, spend"):
+        await auth.authenticate(bearing(issuer.token(scope=scope)))
 
 
 @pytest.mark.parametrize(
@@ -314,51 +314,51 @@ async def test_a_token_without_our_scopes_is_good_for_nothing(scope: Any, door: 
     ],
 )
 async def test_a_caller_is_named_by_client_and_subject(
-    changes: dict[str, Any], name: str, door: JwtDoor, issuer: Any
+    changes: dict[str, Any], name: str, auth: JwtAuth, issuer: Any
 ) -> None:
     """So that the operator recognizes them in the ledger."""
-    assert (await door.admit(bearing(issuer.token(**changes)))).name == name
+    assert (await auth.authenticate(bearing(issuer.token(**changes)))).name == name
 
 
 async def test_a_stream_ends_with_its_token(verifier: JwtVerifier, issuer: Any, clock: Any) -> None:
     """It may go on no longer than the same token would be admitted anew."""
     now = float(soon(0))
-    door = JwtDoor(verifier, RESOURCE, clock=lambda: now)
-    caller = await door.admit(bearing(issuer.token(exp=int(now) + 60)))
+    auth = JwtAuth(verifier, RESOURCE, clock=lambda: now)
+    caller = await auth.authenticate(bearing(issuer.token(exp=int(now) + 60)))
     now += 89
-    assert door.still_admits(caller)
+    assert auth.is_still_valid(caller)
     now += 1
-    assert not door.still_admits(caller)
+    assert not auth.is_still_valid(caller)
 
 
-async def test_a_stream_ends_with_the_keys(door: JwtDoor, issuer: Any, clock: Any) -> None:
+async def test_a_stream_ends_with_the_keys(auth: JwtAuth, issuer: Any, clock: Any) -> None:
     """Who cannot be checked any more is not admitted any more."""
-    caller = await door.admit(bearing(issuer.token(exp=soon(1_000_000))))
+    caller = await auth.authenticate(bearing(issuer.token(exp=soon(1_000_000))))
     clock.now += 24 * 3600 - 1
-    assert door.still_admits(caller)
+    assert auth.is_still_valid(caller)
     clock.now += 1
-    assert not door.still_admits(caller)
+    assert not auth.is_still_valid(caller)
 
 
-async def test_trouble_is_that_of_the_keys(door: JwtDoor, issuer: Any, clock: Any) -> None:
+async def test_trouble_is_that_of_the_keys(auth: JwtAuth, issuer: Any, clock: Any) -> None:
     """Whoever watches the server hears of it before the callers do."""
     issuer.is_down = True
-    assert await door.trouble() == "the issuer's keys cannot be had: connection refused"
-    assert await door.admit(bearing(issuer.token())) is None
+    assert await auth.unavailable_reason() == "the issuer's keys cannot be had: connection refused"
+    assert await auth.authenticate(bearing(issuer.token())) is None
     issuer.is_down = False
     clock.now += 30
-    assert await door.trouble() is None
-    assert await door.admit(bearing(issuer.token()))
+    assert await auth.unavailable_reason() is None
+    assert await auth.authenticate(bearing(issuer.token()))
 
 
-def test_who_is_not_admitted_is_told_where_to_get_a_token(door: JwtDoor) -> None:
+def test_who_is_not_admitted_is_told_where_to_get_a_token(auth: JwtAuth) -> None:
     """Clients follow the metadata's address by themselves (RFC 9728), also to ask for more."""
-    assert door.challenge == f'Bearer realm="agentphone-mcp", resource_metadata="{METADATA}"'
-    assert door.challenge_for_scope == (
+    assert auth.challenge == f'Bearer realm="agentphone-mcp", resource_metadata="{METADATA}"'
+    assert auth.challenge_for_scope == (
         'Bearer realm="agentphone-mcp", error="insufficient_scope", scope="read write spend", '
         f'resource_metadata="{METADATA}"'
     )
-    assert "https://issuer.example" in door.asks_for
+    assert "https://issuer.example" in auth.challenge_message
 
 
 @pytest.mark.parametrize(
@@ -370,7 +370,7 @@ def test_who_is_not_admitted_is_told_where_to_get_a_token(door: JwtDoor) -> None
 )
 async def test_the_metadata_says_whose_tokens_are_good_here(resource: str, path: str, verifier: JwtVerifier) -> None:
     """Letter by letter as tokens and clients spell it; pages may read it whose origin the operator named."""
-    app = Starlette(routes=JwtDoor(verifier, resource).routes())
+    app = Starlette(routes=JwtAuth(verifier, resource).routes())
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="https://phone.example") as client:
         answer = await client.get(path, headers={"Origin": "https://web.example"})
     assert "Access-Control-Allow-Origin" not in answer.headers
@@ -387,7 +387,7 @@ async def test_the_metadata_says_whose_tokens_are_good_here(resource: str, path:
 def test_a_server_that_tokens_cannot_safely_reach_is_refused(url: str, verifier: JwtVerifier) -> None:
     """Over plain http anybody in between could take them."""
     with pytest.raises(ConfigError, match=r"^AGENTPHONE_HTTP_RESOURCE_URL "):
-        JwtDoor(verifier, url)
+        JwtAuth(verifier, url)
 
 
 @contextmanager
@@ -416,23 +416,23 @@ async def test_a_real_issuer_is_found_and_believed(issuer: Any, monkeypatch: pyt
     """From its address alone, over a real connection, and past the proxy that leads elsewhere."""
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     with published(issuer):
-        door = JwtDoor(JwtVerifier(KeySet(issuer.url), RESOURCE), RESOURCE)
-        assert await door.trouble() is None
-        assert (await door.admit(bearing(issuer.token()))).name == "desk:user-7"
+        auth = JwtAuth(JwtVerifier(KeySet(issuer.url), RESOURCE), RESOURCE)
+        assert await auth.unavailable_reason() is None
+        assert (await auth.authenticate(bearing(issuer.token()))).name == "desk:user-7"
     assert issuer.requests == ["/.well-known/oauth-authorization-server", "/jwks"]
     # It is gone now; its keys are good all the same.
-    assert await door.admit(bearing(issuer.token()))
+    assert await auth.authenticate(bearing(issuer.token()))
 
 
-async def test_no_token_is_ever_shown(door: JwtDoor, issuer: Any, caplog: pytest.LogCaptureFixture) -> None:
+async def test_no_token_is_ever_shown(auth: JwtAuth, issuer: Any, caplog: pytest.LogCaptureFixture) -> None:
     """Whatever is logged, raised or printed on the way."""
     good, bad = issuer.token(), issuer.token(aud="https://other.example")
     useless = issuer.token(scope="openid")
     with caplog.at_level(logging.DEBUG):
-        shown = [repr(await door.admit(bearing(token))) for token in (good, bad)]
-        with pytest.raises(OutOfScope) as out:
-            await door.admit(bearing(useless))
-    shown += [repr(out.value), repr(door), repr(vars(door)), caplog.text]
+        shown = [repr(await auth.authenticate(bearing(token))) for token in (good, bad)]
+        with pytest.raises(InsufficientScope) as out:
+            await auth.authenticate(bearing(useless))
+    shown += [repr(out.value), repr(auth), repr(vars(auth)), caplog.text]
     for token in (good, bad, useless):
         assert not any(part in text for text in shown for part in token.split("."))
     assert "refused: InvalidAudienceError" in caplog.text

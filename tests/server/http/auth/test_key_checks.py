@@ -10,7 +10,7 @@ from agentphone_mcp.config.http import HttpSettings
 from agentphone_mcp.sandbox import Sandbox
 from agentphone_mcp.sandbox.http.faults import parse
 from agentphone_mcp.server.http.auth import key_checks
-from agentphone_mcp.server.http.auth.base import CannotTell
+from agentphone_mcp.server.http.auth.base import AuthUnavailable
 from agentphone_mcp.server.http.auth.key_checks import KeyChecks
 
 LIST = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
@@ -42,7 +42,7 @@ class AgentPhone:
         self.asked.append(asked.account())
         await self.is_open.wait()
         if self.is_down:
-            raise CannotTell("down")
+            raise AuthUnavailable("down")
         return int(asked.last_four) % 2 == 0
 
 
@@ -71,11 +71,11 @@ async def test_a_key_is_asked_about_again_later(monkeypatch: pytest.MonkeyPatch,
 
 
 async def test_what_could_not_be_asked_is_asked_again() -> None:
-    """A moment of trouble is no verdict."""
+    """A moment of unavailable_reason is no verdict."""
     there = AgentPhone()
     there.is_down = True
     checks = KeyChecks(there.knows)
-    with pytest.raises(CannotTell):
+    with pytest.raises(AuthUnavailable):
         await checks.is_known(key(2))
     there.is_down = False
     assert await checks.is_known(key(2))
@@ -97,7 +97,7 @@ async def test_a_flood_of_invented_keys_does_not_reach_agentphone(monkeypatch: p
     there.is_open.set()
     told = await asyncio.gather(*flood, return_exceptions=True)
     assert told.count(False) == 5
-    assert sum(isinstance(one, CannotTell) for one in told) == 95
+    assert sum(isinstance(one, AuthUnavailable) for one in told) == 95
 
 
 async def test_invented_keys_push_out_each_other_and_not_the_callers(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,13 +130,15 @@ async def test_an_invented_key_is_refused_like_none(hosting, sandbox: Sandbox) -
 
 
 @pytest.mark.parametrize(
-    "trouble",
+    "unavailable_reason",
     ["status=429 retry-after=9", "status=503 retry-after=9", "drop-before"],
     ids=["busy", "down", "not-reached"],
 )
-async def test_a_new_key_has_to_wait_while_agentphone_cannot_be_asked(hosting, sandbox: Sandbox, trouble: str) -> None:
+async def test_a_new_key_has_to_wait_while_agentphone_cannot_be_asked(
+    hosting, sandbox: Sandbox, unavailable_reason: str
+) -> None:
     """It is not called wrong."""
-    sandbox.faults.rules.append(parse(f"GET /v1/usage {trouble} always"))
+    sandbox.faults.rules.append(parse(f"GET /v1/usage {unavailable_reason} always"))
     async with hosting(HttpSettings(auth="relay"), api_key=None, relays=True) as url:
         answer = await ask(url, sandbox.key)
     assert answer.status_code == 503

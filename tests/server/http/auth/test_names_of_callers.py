@@ -10,7 +10,7 @@ from starlette.datastructures import Headers
 
 from agentphone_mcp.policy.access import OPERATOR, Caller
 from agentphone_mcp.server.http.auth.jwks import KeySet
-from agentphone_mcp.server.http.auth.jwt import JwtDoor, JwtVerifier
+from agentphone_mcp.server.http.auth.jwt import JwtAuth, JwtVerifier
 
 RESOURCE = "https://phone.example/mcp"
 
@@ -26,8 +26,10 @@ class Vouching(JwtVerifier):
 
 async def admitted(client: str, subject: str) -> Caller:
     """Somebody whom the issuer calls so."""
-    door = JwtDoor(Vouching(KeySet("https://issuer.example"), RESOURCE), RESOURCE)
-    caller = await door.admit(Headers({"Authorization": f"Bearer {json.dumps([client, subject]).encode().hex()}"}))
+    auth = JwtAuth(Vouching(KeySet("https://issuer.example"), RESOURCE), RESOURCE)
+    caller = await auth.authenticate(
+        Headers({"Authorization": f"Bearer {json.dumps([client, subject]).encode().hex()}"})
+    )
     assert caller is not None
     return caller
 

@@ -16,7 +16,7 @@ from starlette.datastructures import Headers
 from agentphone_mcp.config.config import ConfigError
 from agentphone_mcp.policy.access import Caller
 from agentphone_mcp.server.http.auth.token_file import TokensUnusable, parse_tokens
-from agentphone_mcp.server.http.auth.tokens import TokenDoor
+from agentphone_mcp.server.http.auth.tokens import StaticTokenAuth
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC).timestamp()
 ALICE, BOB, CAROL = (f"apmcp_{name}-{'x' * 36}" for name in ("alice", "bobby", "carol"))
@@ -57,20 +57,20 @@ def bearing(*values: str | bytes) -> Headers:
     return Headers(raw=[(b"authorization", value if isinstance(value, bytes) else value.encode()) for value in values])
 
 
-def let_in(door: TokenDoor, *values: str | bytes) -> Caller | None:
+def let_in(auth: StaticTokenAuth, *values: str | bytes) -> Caller | None:
     """Whom a request with these values of Authorization is from."""
-    return asyncio.run(door.admit(bearing(*values)))
+    return asyncio.run(auth.authenticate(bearing(*values)))
 
 
-def admitted(door: TokenDoor, token: str) -> str | None:
+def admitted(auth: StaticTokenAuth, token: str) -> str | None:
     """Under which name a token is admitted."""
-    caller = let_in(door, f"Bearer {token}")
+    caller = let_in(auth, f"Bearer {token}")
     return caller and caller.name
 
 
-def trouble(door: TokenDoor) -> str | None:
+def unavailable_reason(auth: StaticTokenAuth) -> str | None:
     """Why nobody can be admitted."""
-    return asyncio.run(door.trouble())
+    return asyncio.run(auth.unavailable_reason())
 
 
 @pytest.fixture
@@ -88,15 +88,15 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def door(path: Path, clock: Clock) -> TokenDoor:
-    """The door of that file."""
-    return TokenDoor(path, clock=clock)
+def auth(path: Path, clock: Clock) -> StaticTokenAuth:
+    """The auth of that file."""
+    return StaticTokenAuth(path, clock=clock)
 
 
-def test_who_brings_a_token_has_its_name_and_scope(door: TokenDoor) -> None:
+def test_who_brings_a_token_has_its_name_and_scope(auth: StaticTokenAuth) -> None:
     """The rest of the server goes by these."""
-    assert let_in(door, f"Bearer {ALICE}") == Caller("alice", "read", credential=sha256(ALICE))
-    bob = let_in(door, f"bearer  {BOB} ")
+    assert let_in(auth, f"Bearer {ALICE}") == Caller("alice", "read", credential=sha256(ALICE))
+    bob = let_in(auth, f"bearer  {BOB} ")
     assert bob
     assert (bob.name, bob.scope, bob.key) == ("bob", "spend", None)
     assert bob.expires_at == datetime(2027, 2, 1, tzinfo=UTC).timestamp()
@@ -131,16 +131,16 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("values", HOSTILE.values(), ids=HOSTILE.keys())
-def test_what_is_no_token_of_the_file_admits_nobody(door: TokenDoor, values: list[str | bytes]) -> None:
+def test_what_is_no_token_of_the_file_admits_nobody(auth: StaticTokenAuth, values: list[str | bytes]) -> None:
     """However odd it is, it is nobody's and no error."""
-    assert let_in(door, *values) is None
+    assert let_in(auth, *values) is None
 
 
 @pytest.mark.parametrize("values", [HOSTILE["none"], HOSTILE["empty-token"], HOSTILE["several"]], ids=str)
 def test_the_hash_of_nothing_admits_nobody(path: Path, clock: Clock, values: list[str]) -> None:
     """An operator may have hashed an empty variable; who brings nothing is compared, and is not that token's owner."""
     write(path, entry("nothing", ""))
-    assert let_in(TokenDoor(path, clock=clock), *values) is None
+    assert let_in(StaticTokenAuth(path, clock=clock), *values) is None
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_every_token_is_compared_whatever_was_brought(
     """In constant time and to the end, so that nobody learns from how long it took."""
     known = [ALICE, CAROL, *(f"token {n}" for n in range(7)), BOB]
     write(path, "".join(entry(f"n{n}", token) for n, token in enumerate(known)))
-    door = TokenDoor(path, clock=clock)
+    auth = StaticTokenAuth(path, clock=clock)
     compared: list[str | bytes] = []
 
     def compare(ours: bytes, theirs: bytes) -> bool:
@@ -164,7 +164,7 @@ def test_every_token_is_compared_whatever_was_brought(
 
     compare_digest = hmac.compare_digest
     monkeypatch.setattr(hmac, "compare_digest", compare)
-    let_in(door, *values)
+    let_in(auth, *values)
     assert compared == [hashlib.sha256(token.encode()).digest() for token in known]
 
 
@@ -180,26 +180,26 @@ def test_every_token_is_compared_whatever_was_brought(
 def test_a_token_is_good_until_it_expires(path: Path, clock: Clock, expires: str, last: str, over: str | None) -> None:
     """A day lasts to its end in UTC; then the token is nobody's, also for streams that are open."""
     write(path, entry("alice", ALICE, more=f"expires = {expires}") + entry("bob", BOB))
-    door = TokenDoor(path, clock=clock)
+    auth = StaticTokenAuth(path, clock=clock)
     clock.now = datetime.fromisoformat(last).timestamp()
-    caller = let_in(door, f"Bearer {ALICE}")
+    caller = let_in(auth, f"Bearer {ALICE}")
     assert caller
-    assert door.still_admits(caller)
+    assert auth.is_still_valid(caller)
     if over:
         clock.now = datetime.fromisoformat(over).timestamp()
         assert caller.expires_at == clock.now
-        assert let_in(door, f"Bearer {ALICE}") is None
-        assert not door.still_admits(caller)
-        assert trouble(door) is None
+        assert let_in(auth, f"Bearer {ALICE}") is None
+        assert not auth.is_still_valid(caller)
+        assert unavailable_reason(auth) is None
 
 
 def test_a_server_whose_tokens_have_all_expired_says_so(path: Path, clock: Clock) -> None:
     """It looks well, and lets nobody in."""
     write(path, entry("alice", ALICE, more="expires = 2026-11-20T13:00:00Z"))
-    door = TokenDoor(path, clock=clock)
-    assert trouble(door) is None
+    auth = StaticTokenAuth(path, clock=clock)
+    assert unavailable_reason(auth) is None
     clock.now += 3_600
-    assert trouble(door) == "every token has expired"
+    assert unavailable_reason(auth) == "every token has expired"
 
 
 @pytest.mark.parametrize(
@@ -216,38 +216,38 @@ def test_a_server_whose_tokens_have_all_expired_says_so(path: Path, clock: Clock
     ],
 )
 def test_a_stream_lasts_no_longer_than_its_token(
-    door: TokenDoor, path: Path, clock: Clock, changed: str, kept: bool
+    auth: StaticTokenAuth, path: Path, clock: Clock, changed: str, kept: bool
 ) -> None:
     """Whoever takes a token away means at once, and not at the next connection."""
-    alice = let_in(door, f"Bearer {ALICE}")
+    alice = let_in(auth, f"Bearer {ALICE}")
     assert alice
     write(path, changed)
     clock.now += 1
-    assert door.still_admits(alice) is kept
+    assert auth.is_still_valid(alice) is kept
 
 
-def test_a_caller_of_another_door_is_not_admitted(door: TokenDoor) -> None:
+def test_a_caller_of_another_door_is_not_admitted(auth: StaticTokenAuth) -> None:
     """A name alone is no token."""
-    assert not door.still_admits(Caller("alice", "read"))
+    assert not auth.is_still_valid(Caller("alice", "read"))
 
 
-def test_the_file_is_looked_at_once_a_second(door: TokenDoor, path: Path, clock: Clock) -> None:
+def test_the_file_is_looked_at_once_a_second(auth: StaticTokenAuth, path: Path, clock: Clock) -> None:
     """A flood of requests is no flood of reads, and a change waits no longer than that."""
     write(path, entry("carol", CAROL))
     clock.now += 0.9
-    assert (admitted(door, ALICE), admitted(door, CAROL)) == ("alice", None)
+    assert (admitted(auth, ALICE), admitted(auth, CAROL)) == ("alice", None)
     clock.now += 0.2
-    assert (admitted(door, ALICE), admitted(door, CAROL)) == (None, "carol")
+    assert (admitted(auth, ALICE), admitted(auth, CAROL)) == (None, "carol")
 
 
-def test_a_clock_that_is_set_back_delays_no_look(door: TokenDoor, path: Path, clock: Clock) -> None:
+def test_a_clock_that_is_set_back_delays_no_look(auth: StaticTokenAuth, path: Path, clock: Clock) -> None:
     """Otherwise a removed token would be good for as long as the clock went back."""
     write(path, entry("carol", CAROL))
     clock.now -= 7_200
-    assert admitted(door, ALICE) is None
+    assert admitted(auth, ALICE) is None
 
 
-def test_a_file_in_its_place_is_noticed_by_itself(door: TokenDoor, path: Path, clock: Clock) -> None:
+def test_a_file_in_its_place_is_noticed_by_itself(auth: StaticTokenAuth, path: Path, clock: Clock) -> None:
     """It may be as long and as old as the one before."""
     other = path.with_name("other")
     write(other, entry("alicf", CAROL, "read") + entry("bob", BOB, "spend", "expires = 2027-01-31"))
@@ -256,7 +256,7 @@ def test_a_file_in_its_place_is_noticed_by_itself(door: TokenDoor, path: Path, c
     assert other.stat().st_size == before.st_size
     other.replace(path)
     clock.now += 1
-    assert (admitted(door, ALICE), admitted(door, CAROL)) == (None, "alicf")
+    assert (admitted(auth, ALICE), admitted(auth, CAROL)) == (None, "alicf")
 
 
 GOOD = entry("alice", ALICE)
@@ -341,13 +341,13 @@ def test_a_server_does_not_start_with_a_broken_file(path: Path, text: str | byte
     """One sentence says what to mend, and repeats nothing that could be a token."""
     write(path, text)
     with pytest.raises(ConfigError) as refused:
-        TokenDoor(path)
+        StaticTokenAuth(path)
     assert str(refused.value) == f"AGENTPHONE_HTTP_TOKENS_FILE: {str(path)!r} cannot be used: {why}"
 
 
 @EVERY
 def test_a_file_that_breaks_admits_nobody_until_it_is_mended(
-    door: TokenDoor, path: Path, clock: Clock, caplog: pytest.LogCaptureFixture, text: str | bytes, why: str
+    auth: StaticTokenAuth, path: Path, clock: Clock, caplog: pytest.LogCaptureFixture, text: str | bytes, why: str
 ) -> None:
     """Half a file must not be taken for the whole; it is told once, and everything is well when it is mended."""
     good = path.read_text(encoding="utf-8")
@@ -356,15 +356,15 @@ def test_a_file_that_breaks_admits_nobody_until_it_is_mended(
         write(path, text)
         for _ in range(3):
             clock.now += 1
-            assert (admitted(door, ALICE), admitted(door, BOB)) == (None, None)
-            assert trouble(door) == f"the tokens file cannot be used: {why}"
+            assert (admitted(auth, ALICE), admitted(auth, BOB)) == (None, None)
+            assert unavailable_reason(auth) == f"the tokens file cannot be used: {why}"
         (told,) = caplog.records
         assert told.levelno == logging.ERROR
         assert told.getMessage() == f"nobody is admitted, because {str(path)!r} cannot be used: {why}"
         write(path, good)
         clock.now += 1
-        assert (admitted(door, ALICE), admitted(door, BOB)) == ("alice", "bob")
-        assert trouble(door) is None
+        assert (admitted(auth, ALICE), admitted(auth, BOB)) == ("alice", "bob")
+        assert unavailable_reason(auth) is None
 
 
 def test_the_line_is_told_however_the_file_is_written() -> None:
@@ -379,15 +379,15 @@ def test_the_line_is_told_however_the_file_is_written() -> None:
         parse_tokens(f"{head}[tokens.a]\nsha256 = '''\n{'a' * 64}'''\nscope = 'all'")
 
 
-def test_a_file_that_is_gone_admits_nobody_until_it_is_back(door: TokenDoor, path: Path, clock: Clock) -> None:
+def test_a_file_that_is_gone_admits_nobody_until_it_is_back(auth: StaticTokenAuth, path: Path, clock: Clock) -> None:
     """A volume may be mounted late, or anew."""
     path.rename(path.with_name("away"))
     clock.now += 1
-    assert admitted(door, ALICE) is None
-    assert trouble(door) == "the tokens file cannot be used: no such file or directory"
+    assert admitted(auth, ALICE) is None
+    assert unavailable_reason(auth) == "the tokens file cannot be used: no such file or directory"
     path.with_name("away").rename(path)
     clock.now += 1
-    assert admitted(door, ALICE) == "alice"
+    assert admitted(auth, ALICE) == "alice"
 
 
 @pytest.mark.parametrize("name", [pytest.param("", id="folder"), pytest.param("pipe", id="pipe")])
@@ -396,64 +396,64 @@ def test_what_is_no_file_is_refused_and_not_waited_for(tmp_path: Path, name: str
     if name:
         os.mkfifo(tmp_path / name)
     with pytest.raises(ConfigError, match=r"cannot be used: it is not a file$"):
-        TokenDoor(tmp_path / name)
+        StaticTokenAuth(tmp_path / name)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="the file's mode says who may write it on POSIX alone")
-def test_a_file_that_everybody_may_write_admits_nobody(door: TokenDoor, path: Path, clock: Clock) -> None:
+def test_a_file_that_everybody_may_write_admits_nobody(auth: StaticTokenAuth, path: Path, clock: Clock) -> None:
     """Anybody on the machine could add a token; taking that away is enough to mend it."""
     path.chmod(0o646)
     clock.now += 1
-    assert admitted(door, ALICE) is None
+    assert admitted(auth, ALICE) is None
     why = "everybody on this machine may write it, which chmod o-w mends"
-    assert trouble(door) == f"the tokens file cannot be used: {why}"
+    assert unavailable_reason(auth) == f"the tokens file cannot be used: {why}"
     with pytest.raises(ConfigError, match=why):
-        TokenDoor(path)
+        StaticTokenAuth(path)
     path.chmod(0o664)
     clock.now += 1
-    assert admitted(door, ALICE) == "alice"
+    assert admitted(auth, ALICE) == "alice"
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may read everything")
-def test_a_file_that_may_not_be_read_admits_nobody(door: TokenDoor, path: Path, clock: Clock) -> None:
+def test_a_file_that_may_not_be_read_admits_nobody(auth: StaticTokenAuth, path: Path, clock: Clock) -> None:
     """Until it may be read again."""
     path.chmod(0)
     clock.now += 1
-    assert trouble(door) == "the tokens file cannot be used: permission denied"
+    assert unavailable_reason(auth) == "the tokens file cannot be used: permission denied"
     path.chmod(0o600)
     clock.now += 1
-    assert admitted(door, ALICE) == "alice"
+    assert admitted(auth, ALICE) == "alice"
 
 
 def test_a_file_from_notepad_is_read(path: Path, clock: Clock) -> None:
     """With the mark at its beginning and the line ends of Windows."""
     write(path, b"\xef\xbb\xbf" + GOOD.replace("\n", "\r\n").replace(sha256(ALICE), sha256(ALICE).upper()).encode())
-    assert admitted(TokenDoor(path, clock=clock), ALICE) == "alice"
+    assert admitted(StaticTokenAuth(path, clock=clock), ALICE) == "alice"
 
 
 def test_no_token_and_no_hash_is_shown_anywhere(
-    door: TokenDoor, path: Path, clock: Clock, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    auth: StaticTokenAuth, path: Path, clock: Clock, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Neither in a repr nor in the log, whether it stands where it belongs or where it was pasted by mistake."""
     caplog.set_level(logging.DEBUG)
-    shown = [repr(door), repr(let_in(door, f"Bearer {ALICE}")), repr(parse_tokens(path.read_text()))]
+    shown = [repr(auth), repr(let_in(auth, f"Bearer {ALICE}")), repr(parse_tokens(path.read_text()))]
     for text in (f"[tokens.{BOB}]", f'[tokens.a]\nsha256 = "{BOB}"', f'{GOOD}{BOB} = "{sha256(ALICE)}', GOOD * 2, GOOD):
         write(path, text)
         clock.now += 1
-        shown.append(str(trouble(door)))
+        shown.append(str(unavailable_reason(auth)))
     for pasted in (BOB, "sk_live_not_a_real_key_0042"):
         with pytest.raises(ConfigError) as refused:
-            TokenDoor(tmp_path / pasted)
+            StaticTokenAuth(tmp_path / pasted)
         shown.append(str(refused.value))
     everything = "\n".join([*shown, caplog.text])
     assert "alice" in everything
     assert not re.search(rf"{ALICE}|{BOB}|[0-9a-f]{{32}}|sk_live_|\\x[0-9a-f]", everything)
 
 
-def test_who_is_not_admitted_learns_how_to_ask_and_no_more(door: TokenDoor) -> None:
+def test_who_is_not_admitted_learns_how_to_ask_and_no_more(auth: StaticTokenAuth) -> None:
     """The same for all: it names no file, no name, and not what was wrong."""
-    assert door.challenge == 'Bearer realm="agentphone-mcp"'
-    assert door.asks_for == (
+    assert auth.challenge == 'Bearer realm="agentphone-mcp"'
+    assert auth.challenge_message == (
         "Send the header Authorization: Bearer TOKEN with a token of this server, which its operator makes with "
         "`agentphone-mcp token add`."
     )

@@ -14,7 +14,7 @@ import pytest
 
 from agentphone_mcp.config.http import HttpSettings
 from agentphone_mcp.policy.access import OPERATOR
-from agentphone_mcp.server.http.auth.loopback import OpenDoor
+from agentphone_mcp.server.http.auth.loopback import LoopbackAuth
 from agentphone_mcp.server.http.middleware.admission import Front
 
 ALICE, BOB = "apmcp_alice_0123456789abcdef", "apmcp_bob_0123456789abcdef"
@@ -411,7 +411,7 @@ async def test_who_is_not_served_now_is_told_when_to_come_again() -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b""})
 
-    front = Front(OpenDoor(), {OPERATOR.scope: inside}, most_requests=1, most_streams=1, idle_timeout=60)
+    front = Front(LoopbackAuth(), {OPERATOR.scope: inside}, most_requests=1, most_streams=1, idle_timeout=60)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(front), base_url="http://front") as http:
         first = asyncio.create_task(http.post("/mcp"))
         await begun.wait()

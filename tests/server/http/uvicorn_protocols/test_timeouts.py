@@ -1,4 +1,4 @@
-"""Clients that dawdle, on real sockets: each is shown the door, and whoever keeps to the times is served."""
+"""Clients that dawdle, on real sockets: each is shown the auth, and whoever keeps to the times is served."""
 
 import asyncio
 import gc
