@@ -27,7 +27,7 @@ _OF_EVERY_ACCOUNT = frozenset(
 
 
 def caller_of(ctx: ServerRequestContext[Any, Any]) -> Caller:
-    """Find whose request it is: over HTTP whoever the auth let in with this very request, else the operator.
+    """Find whose request it is: over HTTP whoever was authenticated with this very request, else the operator.
 
     Raises:
         MCPError: if it came over HTTP and past the auth.

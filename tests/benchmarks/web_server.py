@@ -21,8 +21,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from agentphone_mcp.server.http.serve import event_loop_options
-from agentphone_mcp.server.http.uvicorn_protocols.timeouts_h11 import PunctualH11
-from agentphone_mcp.server.http.uvicorn_protocols.timeouts_httptools import PunctualHttpTools
+from agentphone_mcp.server.http.uvicorn_protocols.timeouts_h11 import ClientTimeoutsH11
+from agentphone_mcp.server.http.uvicorn_protocols.timeouts_httptools import ClientTimeoutsHttpTools
 
 CONNECTIONS = 32
 ROUNDS = 7
@@ -32,11 +32,11 @@ BODY = b'{"jsonrpc":"2.0","id":1,"result":{}}'
 # What serves, the loop under it, and whether it is punctual.
 SERVERS: dict[str, tuple[type[asyncio.Protocol], bool]] = {
     "h11 on asyncio": (H11Protocol, False),
-    "h11 on asyncio, punctual": (PunctualH11, False),
+    "h11 on asyncio, punctual": (ClientTimeoutsH11, False),
     "httptools on asyncio": (HttpToolsProtocol, False),
-    "httptools on asyncio, punctual": (PunctualHttpTools, False),
+    "httptools on asyncio, punctual": (ClientTimeoutsHttpTools, False),
     "httptools on uvloop": (HttpToolsProtocol, True),
-    "httptools on uvloop, punctual": (PunctualHttpTools, True),
+    "httptools on uvloop, punctual": (ClientTimeoutsHttpTools, True),
 }
 
 

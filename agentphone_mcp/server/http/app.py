@@ -1,4 +1,4 @@
-"""The whole of a hosted server as one ASGI application: health, the edges, and the protocol behind its front."""
+"""The whole of a hosted server as one ASGI application: health, the middleware, and the protocol behind its admission."""
 
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -24,10 +24,10 @@ from agentphone_mcp.server.accounts import AccountPool
 from agentphone_mcp.server.http.auth.base import AuthBackend
 from agentphone_mcp.server.http.health import Health
 from agentphone_mcp.server.http.middleware.access_log import AccessLog
-from agentphone_mcp.server.http.middleware.admission import Front
-from agentphone_mcp.server.http.middleware.bodies import LARGEST_BODY, WholeBodies
-from agentphone_mcp.server.http.middleware.concurrency import Traffic
-from agentphone_mcp.server.http.middleware.trusted_hosts import Edges
+from agentphone_mcp.server.http.middleware.admission import AdmissionMiddleware
+from agentphone_mcp.server.http.middleware.bodies import LARGEST_BODY, BodyLimitMiddleware
+from agentphone_mcp.server.http.middleware.concurrency import ConcurrencyLimiter
+from agentphone_mcp.server.http.middleware.trusted_hosts import TrustedOriginMiddleware
 from agentphone_mcp.server.sdk_overrides import overriding
 from agentphone_mcp.server.server import AgentPhoneServer
 from agentphone_mcp.server.stdio.precomputed import PrecomputedSurface
@@ -52,7 +52,7 @@ _BROWSERS_SEND = (
     "Mcp-Name",
 )
 _CHECKED_BEFORE = TransportSecuritySettings(enable_dns_rebinding_protection=False)
-"""The SDK need not look at Host and Origin again: `Edges` has, for every path."""
+"""The SDK need not look at Host and Origin again: `TrustedOriginMiddleware` has, for every path."""
 
 
 def no_surface(_: Scope) -> None:
@@ -101,7 +101,7 @@ class HostedApp:
     ) -> None:
         self._accounts = accounts
         self._more_routes = routes
-        self._traffic = Traffic(settings.max_calls)
+        self._limiter = ConcurrencyLimiter(settings.max_calls)
         self.health = Health(accounts.ledger, auth)
         # Where nobody has a scope of their own, all have the operator's.
         is_for_all = settings.auth in ("none", "relay")
@@ -117,32 +117,32 @@ class HostedApp:
             )
             for scope, server in self._servers.items()
         }
-        front = partial(
-            Front,
+        admission = partial(
+            AdmissionMiddleware,
             auth,
             most_requests=settings.max_sessions + settings.max_calls,
             most_streams=settings.max_sessions,
             idle_timeout=settings.idle_timeout,
         )
         mcp: dict[Scope, ASGIApp] = {
-            scope: WholeBodies(sessions.handle_request) for scope, sessions in self._sessions.items()
+            scope: BodyLimitMiddleware(sessions.handle_request) for scope, sessions in self._sessions.items()
         }
-        self._fronts = dict.fromkeys((MCP_PATH, _TYPED_PATH), front(mcp))
+        self._admission = dict.fromkeys((MCP_PATH, _TYPED_PATH), admission(mcp))
         if settings.transport == "sse":
             sse: dict[Scope, ASGIApp] = {
-                scope: WholeBodies(server.sse_app(transport_security=_CHECKED_BEFORE))
+                scope: BodyLimitMiddleware(server.sse_app(transport_security=_CHECKED_BEFORE))
                 for scope, server in self._servers.items()
             }
-            self._fronts |= dict.fromkeys((SSE_PATH, MESSAGES_PATH), front(sse))
+            self._admission |= dict.fromkeys((SSE_PATH, MESSAGES_PATH), admission(sse))
         self.asgi = self._application(settings)
 
     async def finish(self) -> None:
         """Take no more requests, and let those under way finish or be told; half a minute at most."""
         self.health.is_leaving = True
-        await self._traffic.finish(_SECONDS_TO_FINISH)
+        await self._limiter.finish(_SECONDS_TO_FINISH)
         async with anyio.create_task_group() as closing:
-            for front in set(self._fronts.values()):
-                closing.start_soon(front.close, _SECONDS_TO_ANSWER)
+            for admission in set(self._admission.values()):
+                closing.start_soon(admission.close, _SECONDS_TO_ANSWER)
 
     def _server(
         self, config: Config, scope: Scope, precomputed: PrecomputedSurface | None, *, is_for_all: bool
@@ -153,26 +153,29 @@ class HostedApp:
             yield self._accounts
 
         server = AgentPhoneServer(config, scope, lifespan, precomputed=precomputed, is_for_all=is_for_all)
-        server.middleware.append(self._traffic.regulate)
+        server.middleware.append(self._limiter.limit)
         return server
 
     def _application(self, settings: HttpSettings) -> Starlette:
         routes: list[BaseRoute] = [
             Route(_PROBES[0], self.health.live),
             Route(_PROBES[1], self.health.ready),
-            *(Route(path, front) for path, front in self._fronts.items()),
+            *(Route(path, admission) for path, admission in self._admission.items()),
             *self._more_routes,
         ]
-        edges = [
+        middleware = [
             Middleware(
-                AccessLog, paths=frozenset((*self._fronts, *_PROBES, *(route.path for route in self._more_routes)))
+                AccessLog, paths=frozenset((*self._admission, *_PROBES, *(route.path for route in self._more_routes)))
             ),
             Middleware(
-                Edges, hosts=settings.known_hosts, origins=settings.known_origins, open_paths=frozenset(_PROBES)
+                TrustedOriginMiddleware,
+                hosts=settings.known_hosts,
+                origins=settings.known_origins,
+                open_paths=frozenset(_PROBES),
             ),
         ]
         if settings.allowed_origins:
-            edges.append(
+            middleware.append(
                 Middleware(
                     CORSMiddleware,
                     allow_origins=settings.allowed_origins,
@@ -181,7 +184,7 @@ class HostedApp:
                     expose_headers=["Mcp-Session-Id", "WWW-Authenticate"],
                 )
             )
-        app = Starlette(routes=routes, middleware=edges, lifespan=self._lifespan)
+        app = Starlette(routes=routes, middleware=middleware, lifespan=self._lifespan)
         # It would say http, as TLS has ended before it is known of here: clients would send keys there in clear text.
         app.router.redirect_slashes = False
         return app
@@ -193,8 +196,8 @@ class HostedApp:
             for sessions in self._sessions.values():
                 await opened.enter_async_context(sessions.run())
             beside = await opened.enter_async_context(anyio.create_task_group())
-            for front in set(self._fronts.values()):
-                beside.start_soon(front.look_after)
+            for admission in set(self._admission.values()):
+                beside.start_soon(admission.look_after)
             beside.start_soon(self._get_ready)
             yield
             beside.cancel_scope.cancel()

@@ -22,7 +22,7 @@ from agentphone_mcp.server.accounts import AccountPool
 from agentphone_mcp.server.http.app import MCP_PATH, SSE_PATH, HostedApp, SurfaceOf, no_surface
 from agentphone_mcp.server.http.auth.base import AuthBackend
 from agentphone_mcp.server.http.auth.loopback import LoopbackAuth
-from agentphone_mcp.server.http.uvicorn_protocols.timeouts import Punctual
+from agentphone_mcp.server.http.uvicorn_protocols.timeouts import ClientTimeouts
 from agentphone_mcp.system.open_file_limit import most_connections
 from agentphone_mcp.system.sockets import listening
 
@@ -58,7 +58,7 @@ class _Server(uvicorn.Server):
             finishing.cancel_scope.cancel()
 
     async def _be_noticed(self) -> None:
-        """Serve on until requests are sent elsewhere: one that meets a closing auth fails, and nobody may repeat it."""
+        """Serve on until requests are sent elsewhere: one that meets a closing socket fails, and nobody may repeat it."""
         self._app.health.is_leaving = True
         with anyio.move_on_after(_SECONDS_TO_BE_NOTICED):
             while not self.force_exit:  # noqa: ASYNC110 - the web server sets it, when it is told a second time
@@ -150,15 +150,15 @@ def _jwt_auth(settings: HttpSettings, resource: str) -> "JwtAuth":
     return JwtAuth(JwtVerifier(KeySet(settings.jwt_issuer, settings.jwks_url or None), resource), resource)
 
 
-def protocol() -> type[Punctual]:
+def protocol() -> type[ClientTimeouts]:
     """The faster protocol of those that are installed, for `uvicorn.Config(http=...)`."""
     try:
-        from agentphone_mcp.server.http.uvicorn_protocols.timeouts_httptools import PunctualHttpTools
+        from agentphone_mcp.server.http.uvicorn_protocols.timeouts_httptools import ClientTimeoutsHttpTools
     except ImportError:
-        from agentphone_mcp.server.http.uvicorn_protocols.timeouts_h11 import PunctualH11
+        from agentphone_mcp.server.http.uvicorn_protocols.timeouts_h11 import ClientTimeoutsH11
 
-        return PunctualH11
-    return PunctualHttpTools
+        return ClientTimeoutsH11
+    return ClientTimeoutsHttpTools
 
 
 def event_loop_options() -> dict[str, Any]:

@@ -36,7 +36,7 @@ Starting = Callable[..., AbstractAsyncContextManager["Server"]]
 """Serves in a process of its own, which is told by these variables, while the context lasts."""
 PATIENCE = 60
 """Seconds for what takes a moment, on whichever machine."""
-LONG_PATIENCE = 300
+LONG_LIMITS = 300
 """Seconds for what many clients do at once."""
 TOKENS = {name: f"apmcp_{name}-{'x' * 36}" for name in ("ada", "ben")}
 CURVES = {"ES256": ec.SECP256R1(), "ES384": ec.SECP384R1(), "ES512": ec.SECP521R1()}
@@ -75,7 +75,7 @@ def dial() -> Dial:
     @asynccontextmanager
     async def dial(url: str, headers: dict[str, str] | None = None, **settings: Any) -> AsyncGenerator[Client]:
         async with (
-            httpx2.AsyncClient(headers=headers, trust_env=False, timeout=LONG_PATIENCE, verify=False) as http,
+            httpx2.AsyncClient(headers=headers, trust_env=False, timeout=LONG_LIMITS, verify=False) as http,
             Client(streamable_http_client(f"{url}/mcp", http_client=http), **settings) as client,
         ):
             yield client

@@ -111,7 +111,7 @@ async def test_no_modern_client_notices_that_a_replica_is_stopped(
         is_over = True
         times = await asyncio.gather(*calls, return_exceptions=True)
     assert [type(one) for one in times] == [int] * 8, times
-    # The balancer was told before the auth was closed.
+    # The balancer was told before the socket was closed.
     assert answers(first, "GET /readyz 503") > 1
 
 

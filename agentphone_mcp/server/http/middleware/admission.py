@@ -24,7 +24,7 @@ _PING = b":"
 """What a comment in an event stream begins with, which only keeps the connection open."""
 
 
-class _Visit:
+class _ActiveRequest:
     """An HTTP request that is under way.
 
     Attributes:
@@ -38,8 +38,8 @@ class _Visit:
     def __init__(self, caller: Caller, *, is_stream: bool) -> None:
         self.caller = caller
         self.is_stream = is_stream
-        self.last_word = anyio.current_time()
-        self.said: Message | None = None
+        self.last_message_at = anyio.current_time()
+        self.last_message: Message | None = None
         self.is_over = False
         self._listening = anyio.CancelScope()
         self._serving = anyio.CancelScope()
@@ -57,9 +57,9 @@ class _Visit:
             if self.is_over:
                 # As to a client that has left: nothing is heard there any more.
                 return
-            self.said = message
+            self.last_message = message
             if not message.get("body", b"").startswith(_PING):
-                self.last_word = anyio.current_time()
+                self.last_message_at = anyio.current_time()
             await send(message)
 
         with self._serving:
@@ -73,7 +73,7 @@ class _Visit:
         self._listening.cancel()
 
 
-class Front:
+class AdmissionMiddleware:
     """Lets requests in, one by one.
 
     Args:
@@ -87,7 +87,7 @@ class Front:
     def __init__(
         self,
         auth: AuthBackend,
-        inside: Mapping[CallerScope, ASGIApp],
+        apps: Mapping[CallerScope, ASGIApp],
         *,
         most_requests: int,
         most_streams: int,
@@ -95,11 +95,11 @@ class Front:
     ) -> None:
         self.is_closed = False
         self._auth = auth
-        self._inside = inside
+        self._apps = apps
         self._most_requests = most_requests
         self._most_streams = most_streams
         self._idle_timeout = idle_timeout
-        self._visits: set[_Visit] = set()
+        self._active: set[_ActiveRequest] = set()
         self._is_quiet = anyio.Event()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -119,24 +119,24 @@ class Front:
             challenge = {"WWW-Authenticate": self._auth.challenge}
             await _refuse(401, self._auth.challenge_message, challenge)(scope, receive, send)
             return
-        visit = _Visit(caller, is_stream=scope["method"] == "GET")
-        if self._has_too_many(visit):
+        request = _ActiveRequest(caller, is_stream=scope["method"] == "GET")
+        if self._has_too_many(request):
             await _refuse(429, "Too many requests of yours are under way.", _SOON)(scope, receive, send)
             return
         scope[CALLER] = caller
         # By this the SDK gives a session to nobody but whoever opened it; it needs a name and no token.
         scope["user"] = AuthenticatedUser(AccessToken(token="", client_id=caller.name, scopes=[caller.scope]))
-        await self._serve(visit, scope, receive, send)
+        await self._serve(request, scope, receive, send)
 
     async def look_after(self) -> None:
         """End what lasts longer than its caller may stay, and streams that nobody uses; never ends itself."""
         while True:
             await anyio.sleep(_LOOK_AFTER_SECONDS)
             too_long_ago = anyio.current_time() - self._idle_timeout
-            for visit in list(self._visits):
-                is_idle = visit.is_stream and visit.last_word < too_long_ago
-                if is_idle or not self._auth.is_still_valid(visit.caller):
-                    visit.end()
+            for request in list(self._active):
+                is_idle = request.is_stream and request.last_message_at < too_long_ago
+                if is_idle or not self._auth.is_still_valid(request.caller):
+                    request.end()
 
     async def close(self, seconds: float) -> None:
         """Let nobody in any more, wait for the answers that are on their way, and end the streams that carry them."""
@@ -147,32 +147,36 @@ class Front:
         # Over SSE an answer comes on the stream, a moment after it was given.
         await anyio.sleep(_A_MOMENT)
         for _ in range(2):
-            for visit in self._visits:
-                visit.end()
+            for request in self._active:
+                request.end()
             await anyio.sleep(_A_MOMENT)
 
     def _has_only_streams(self) -> bool:
-        return all(visit.is_stream for visit in self._visits)
+        return all(request.is_stream for request in self._active)
 
-    def _has_too_many(self, visit: _Visit) -> bool:
-        under_way = Counter(other.is_stream for other in self._visits if other.caller.name == visit.caller.name)
-        if visit.is_stream and under_way[True] >= self._most_streams:
+    def _has_too_many(self, request: _ActiveRequest) -> bool:
+        under_way = Counter(other.is_stream for other in self._active if other.caller.name == request.caller.name)
+        if request.is_stream and under_way[True] >= self._most_streams:
             return True
         return under_way.total() >= self._most_requests
 
-    async def _serve(self, visit: _Visit, scope: Scope, receive: Receive, send: Send) -> None:
-        self._visits.add(visit)
+    async def _serve(self, request: _ActiveRequest, scope: Scope, receive: Receive, send: Send) -> None:
+        self._active.add(request)
         try:
-            await visit.serve(self._inside[visit.caller.scope], scope, receive, send)
+            await request.serve(self._apps[request.caller.scope], scope, receive, send)
         finally:
-            self._visits.discard(visit)
+            self._active.discard(request)
             if self.is_closed and self._has_only_streams():
                 self._is_quiet.set()
         # What was ended from here ends as an answer does, and not as a fault of the web server.
-        if visit.is_over and visit.said is None:
+        if request.is_over and request.last_message is None:
             why = "This was broken off: you may not stay, or nothing happened for too long."
             await _refuse(503, why, _SOON)(scope, receive, send)
-        elif visit.is_over and visit.said and (visit.said["type"] == _STARTED or visit.said.get("more_body")):
+        elif (
+            request.is_over
+            and request.last_message
+            and (request.last_message["type"] == _STARTED or request.last_message.get("more_body"))
+        ):
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 

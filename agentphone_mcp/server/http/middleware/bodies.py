@@ -9,7 +9,7 @@ the SDK keeps what came last in each session."""
 _RESUMES = b"last-event-id"
 
 
-class WholeBodies:
+class BodyLimitMiddleware:
     """Passes on what came whole, answers 413 to what is too long, and forgets who left before the end.
 
     Args:

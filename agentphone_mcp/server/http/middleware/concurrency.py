@@ -33,7 +33,7 @@ _ENDLESS = "subscriptions/listen"
 logger = logging.getLogger(__name__)
 
 
-class Traffic:
+class ConcurrencyLimiter:
     """Counts requests, and lets them finish.
 
     Args:
@@ -48,7 +48,7 @@ class Traffic:
         self._under_way: dict[anyio.CancelScope, str] = {}
         self._is_quiet = anyio.Event()
 
-    async def regulate(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+    async def limit(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
         """Let a request pass, as middleware of the SDK's server, unless there are too many or it is too late.
 
         Raises:

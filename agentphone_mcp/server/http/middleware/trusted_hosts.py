@@ -7,7 +7,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 
-class Edges:
+class TrustedOriginMiddleware:
     """Refuses a Host or an Origin that is not known, whatever the path and the method.
 
     Args:

@@ -19,7 +19,7 @@ Part = Literal["head", "body"]
 
 
 @dataclass(frozen=True)
-class Patience:
+class ClientLimits:
     """How much a client may take of us.
 
     Attributes:
@@ -57,14 +57,14 @@ class UvicornProtocol(asyncio.Protocol):
             """Refuse what cannot be parsed."""
 
 
-class Punctual(UvicornProtocol):
+class ClientTimeouts(UvicornProtocol):
     """Mixed into a protocol of uvicorn's, closes the connections of clients who let it wait.
 
     There is one deadline at a time, for the part of a request that is awaited; none while it is the app's turn, so
     streams may last. Between requests uvicorn's keep-alive timer runs, as long as uvicorn has not cancelled it.
     """
 
-    patience: ClassVar[Patience] = Patience()
+    limits: ClassVar[ClientLimits] = ClientLimits()
     _due: tuple[Part, object] | None = None
     _deadline: asyncio.TimerHandle | None = None
     _stalled: asyncio.TimerHandle | None = None
@@ -80,7 +80,7 @@ class Punctual(UvicornProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start the first deadline."""
         super().connection_made(transport)
-        self.app = partial(_within_bounds, self.patience, self.app)
+        self.app = partial(_within_bounds, self.limits, self.app)
         # A WebSocket would leave the deadlines behind.
         self.ws_protocol_class = None
         # Writing is paused as soon as anything is left: also a short answer, or one to a connection that was closed
@@ -101,7 +101,7 @@ class Punctual(UvicornProtocol):
     def pause_writing(self) -> None:
         """Start the deadline for reading."""
         super().pause_writing()
-        self._stalled = self.loop.call_later(self.patience.stalled_seconds, self.transport.abort)
+        self._stalled = self.loop.call_later(self.limits.stalled_seconds, self.transport.abort)
 
     def resume_writing(self) -> None:
         """All was read."""
@@ -137,7 +137,7 @@ class Punctual(UvicornProtocol):
                 self._arm()
 
     def _arm(self, excused: bool = False) -> None:
-        seconds = self.patience.head_seconds if self.awaited() == "head" else self.patience.body_seconds
+        seconds = self.limits.head_seconds if self.awaited() == "head" else self.limits.body_seconds
         self._deadline = self.loop.call_later(seconds, self._late, excused)
 
     def _late(self, excused: bool) -> None:
@@ -156,7 +156,7 @@ def _cancelled(timer: asyncio.TimerHandle | None) -> None:
         timer.cancel()
 
 
-def _within_bounds(patience: Patience, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+def _within_bounds(limits: ClientLimits, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
     """Let a request through to the app unless its head is too large, or says twice how long its body is.
 
     Both parsers refuse lengths that differ, and httptools refuses equal ones and a length beside chunks too.
@@ -167,7 +167,7 @@ def _within_bounds(patience: Patience, app: ASGIApp, scope: Scope, receive: Rece
         size += len(name) + len(value) + len(": \r\n")
         length = length or name == b"content-length"
         chunks = chunks or name == b"transfer-encoding"
-    if len(scope["headers"]) > patience.headers or size > patience.head_bytes:
+    if len(scope["headers"]) > limits.headers or size > limits.head_bytes:
         status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
     elif length and chunks:
         status = HTTPStatus.BAD_REQUEST

@@ -1,4 +1,4 @@
-"""Punctual with h11, which is there wherever uvicorn is, and is imported where nothing faster is installed."""
+"""ClientTimeouts with h11, which is there wherever uvicorn is, and is imported where nothing faster is installed."""
 
 import asyncio
 from http import HTTPStatus
@@ -6,15 +6,15 @@ from http import HTTPStatus
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from agentphone_mcp.server.http.uvicorn_protocols.timeouts import Part, Punctual
+from agentphone_mcp.server.http.uvicorn_protocols.timeouts import ClientTimeouts, Part
 
 
-class PunctualH11(Punctual, H11Protocol):
+class ClientTimeoutsH11(ClientTimeouts, H11Protocol):
     """With h11, which bounds by itself whatever is not complete."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start with our own bound."""
-        self.conn = h11.Connection(h11.SERVER, self.patience.head_bytes)
+        self.conn = h11.Connection(h11.SERVER, self.limits.head_bytes)
         super().connection_made(transport)
 
     def awaited(self) -> Part | None:
@@ -30,5 +30,5 @@ class PunctualH11(Punctual, H11Protocol):
     def send_400_response(self, msg: str) -> None:
         """Tell what is too long from what is wrong."""
         rest, _ = self.conn.trailing_data
-        too_long = len(rest) > self.patience.head_bytes
+        too_long = len(rest) > self.limits.head_bytes
         self.refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE if too_long else HTTPStatus.BAD_REQUEST)

@@ -1,11 +1,11 @@
-"""Punctual with httptools, which is faster than h11 and leaves more to us; importable where httptools is installed."""
+"""ClientTimeouts with httptools, which is faster than h11 and leaves more to us; importable where httptools is installed."""
 
 from http import HTTPStatus
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from agentphone_mcp.server.http.uvicorn_protocols.timeouts import Part, Punctual
+from agentphone_mcp.server.http.uvicorn_protocols.timeouts import ClientTimeouts, Part
 
 FRAMING = {b"content-length", b"transfer-encoding"}
 PIPELINED = 100
@@ -16,7 +16,7 @@ class Refused(Exception):
     """A request that is not taken; raised through the parser, it is handled like one that cannot be parsed."""
 
 
-class PunctualHttpTools(Punctual, HttpToolsProtocol):
+class ClientTimeoutsHttpTools(ClientTimeouts, HttpToolsProtocol):
     """With httptools, which bounds nothing: neither heads, nor trailers, nor how many requests wait."""
 
     parser: Any  # known only where httptools is installed
@@ -38,7 +38,7 @@ class PunctualHttpTools(Punctual, HttpToolsProtocol):
         """Bound what the parser keeps: an incomplete head, and an endless trailer."""
         self._unfinished += len(data)
         super().data_received(data)
-        if self._unfinished > self.patience.head_bytes:
+        if self._unfinished > self.limits.head_bytes:
             self.refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
 
     def on_header(self, name: bytes, value: bytes) -> None:

@@ -15,7 +15,7 @@ import pytest
 from agentphone_mcp.config.http import HttpSettings
 from agentphone_mcp.policy.access import OPERATOR
 from agentphone_mcp.server.http.auth.loopback import LoopbackAuth
-from agentphone_mcp.server.http.middleware.admission import Front
+from agentphone_mcp.server.http.middleware.admission import AdmissionMiddleware
 
 ALICE, BOB = "apmcp_alice_0123456789abcdef", "apmcp_bob_0123456789abcdef"
 ACCEPT = {"Accept": "application/json, text/event-stream"}
@@ -411,12 +411,14 @@ async def test_who_is_not_served_now_is_told_when_to_come_again() -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b""})
 
-    front = Front(LoopbackAuth(), {OPERATOR.scope: inside}, most_requests=1, most_streams=1, idle_timeout=60)
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(front), base_url="http://front") as http:
+    admission = AdmissionMiddleware(
+        LoopbackAuth(), {OPERATOR.scope: inside}, most_requests=1, most_streams=1, idle_timeout=60
+    )
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(admission), base_url="http://admission") as http:
         first = asyncio.create_task(http.post("/mcp"))
         await begun.wait()
         refused = [await http.post("/mcp")]
-        front.is_closed = True
+        admission.is_closed = True
         refused.append(await http.post("/mcp"))
         done.set()
         assert (await first).status_code == 200

@@ -21,11 +21,11 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from agentphone_mcp.server.http.serve import event_loop_options, protocol
-from agentphone_mcp.server.http.uvicorn_protocols.timeouts import Patience, Punctual, UvicornProtocol
-from agentphone_mcp.server.http.uvicorn_protocols.timeouts_h11 import PunctualH11
-from agentphone_mcp.server.http.uvicorn_protocols.timeouts_httptools import PunctualHttpTools
+from agentphone_mcp.server.http.uvicorn_protocols.timeouts import ClientLimits, ClientTimeouts, UvicornProtocol
+from agentphone_mcp.server.http.uvicorn_protocols.timeouts_h11 import ClientTimeoutsH11
+from agentphone_mcp.server.http.uvicorn_protocols.timeouts_httptools import ClientTimeoutsHttpTools
 
-QUICK = Patience(head_seconds=0.4, body_seconds=0.4, stalled_seconds=0.4)
+QUICK = ClientLimits(head_seconds=0.4, body_seconds=0.4, stalled_seconds=0.4)
 KEPT_SECONDS = 2
 LIMIT = 60
 """Seconds after which a test gives up."""
@@ -109,7 +109,7 @@ class Served:
 
     port: int
     seen: list[str]
-    protocols: WeakSet[Punctual]
+    protocols: WeakSet[ClientTimeouts]
     server: uvicorn.Server
     clients: list[Client] = field(default_factory=list)
 
@@ -205,11 +205,11 @@ class Telling:
         return Response()
 
 
-Serve = Callable[[Patience], Served]
+Serve = Callable[[ClientLimits], Served]
 
 
 @pytest.fixture(
-    params=[(PunctualH11, False), (PunctualHttpTools, False), (PunctualHttpTools, True)],
+    params=[(ClientTimeoutsH11, False), (ClientTimeoutsHttpTools, False), (ClientTimeoutsHttpTools, True)],
     ids=["h11", "httptools", "uvloop"],
 )
 def serve(request: pytest.FixtureRequest, closing: Callable[[Callable[[], object]], None]) -> Generator[Serve]:
@@ -219,17 +219,17 @@ def serve(request: pytest.FixtureRequest, closing: Callable[[Callable[[], object
         pytest.importorskip("uvloop")
     box = ExitStack()
 
-    def serve(patience: Patience) -> Served:
-        return box.enter_context(serving(kind, patience, {"use_uvloop": use_uvloop}))
+    def serve(limits: ClientLimits) -> Served:
+        return box.enter_context(serving(kind, limits, {"use_uvloop": use_uvloop}))
 
     yield serve
     closing(box.close)
 
 
 @contextmanager
-def serving(kind: type[Punctual], patience: Patience, options: dict[str, bool]) -> Generator[Served]:
+def serving(kind: type[ClientTimeouts], limits: ClientLimits, options: dict[str, bool]) -> Generator[Served]:
     """A web server, until its clients may go."""
-    protocols: WeakSet[Punctual] = WeakSet()
+    protocols: WeakSet[ClientTimeouts] = WeakSet()
 
     class Watched(kind):
         """Known to the test for as long as anything holds it."""
@@ -238,7 +238,7 @@ def serving(kind: type[Punctual], patience: Patience, options: dict[str, bool]) 
             super().connection_made(transport)
             protocols.add(self)
 
-    Watched.patience = patience
+    Watched.limits = limits
     app = Telling()
     listener = socket.socket(proto=socket.IPPROTO_TCP)
     # Connections inherit it: little lies in the system that was not read.
@@ -269,14 +269,14 @@ def serving(kind: type[Punctual], patience: Patience, options: dict[str, bool]) 
 
 @pytest.fixture
 def quick(serve: Serve) -> Served:
-    """A server that loses its patience at once."""
+    """A server that loses its limits at once."""
     return serve(QUICK)
 
 
 @pytest.fixture
 def calm(serve: Serve) -> Served:
-    """A server with the patience of life: what ends within a test is not ended by a deadline."""
-    return serve(Patience())
+    """A server with the limits of life: what ends within a test is not ended by a deadline."""
+    return serve(ClientLimits())
 
 
 async def test_a_connection_that_says_nothing_is_closed(quick: Served) -> None:
@@ -476,7 +476,7 @@ async def test_pipelined_requests_are_answered_in_turn(quick: Served) -> None:
     assert came.index(b"<0>") < came.index(b"<2>") < came.index(b"<3>")
 
 
-@pytest.mark.parametrize("serve", [(PunctualHttpTools, False)], ids=["httptools"], indirect=True)
+@pytest.mark.parametrize("serve", [(ClientTimeoutsHttpTools, False)], ids=["httptools"], indirect=True)
 async def test_thousands_of_pipelined_requests_do_not_wait_in_memory(calm: Served) -> None:
     """A single read brings that many, and httptools makes objects of all; h11 keeps the bytes."""
     client = await calm.connect(GET.replace(b"length", b"waiting") + GET * 2_000)
@@ -598,9 +598,9 @@ async def test_uvicorn_still_has_what_is_used_of_it(calm: Served) -> None:
 
 def test_the_faster_protocol_is_used_where_it_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is an extra; without it the server runs as well."""
-    assert protocol() is PunctualHttpTools
-    monkeypatch.setitem(sys.modules, PunctualHttpTools.__module__, None)
-    assert protocol() is PunctualH11
+    assert protocol() is ClientTimeoutsHttpTools
+    monkeypatch.setitem(sys.modules, ClientTimeoutsHttpTools.__module__, None)
+    assert protocol() is ClientTimeoutsH11
 
 
 def test_the_faster_loop_is_used_where_it_is_installed() -> None:
