@@ -4,11 +4,11 @@ from typing import Annotated, Any
 
 from pydantic import AliasChoices, AliasPath, Field
 
-from agentphone_mcp.api.models import Page, UtcTime, Wire
+from agentphone_mcp.api.models import ApiModel, Page, UtcTime
 from agentphone_mcp.api.transport import Transport
 
 
-class Plan(Wire):
+class Plan(ApiModel):
     """The account's plan; both ages of the API are read, `{numberLimit}` and `{limits: {…}}`."""
 
     name: str | None = None
@@ -25,7 +25,7 @@ class Plan(Wire):
     concurrent_calls: Annotated[int | None, Field(validation_alias=AliasPath("limits", "concurrentCalls"))] = None
 
 
-class NumbersUsed(Wire):
+class NumbersUsed(ApiModel):
     """How many phone numbers the account holds, and how many it may."""
 
     used: int | None = None
@@ -33,7 +33,7 @@ class NumbersUsed(Wire):
     remaining: int | None = None
 
 
-class Activity(Wire):
+class Activity(ApiModel):
     """Messages, calls and minutes of the last 24 hours, 7 days, 30 days and in all."""
 
     messages_24h: Annotated[int | None, Field(validation_alias="messagesLast24h")] = None
@@ -49,7 +49,7 @@ class Activity(Wire):
     failed_webhook_deliveries: int | None = None
 
 
-class Usage(Wire):
+class Usage(ApiModel):
     """The account's plan, numbers and activity."""
 
     plan: Plan | None = None
@@ -57,7 +57,7 @@ class Usage(Wire):
     stats: Activity | None = None
 
 
-class UsageRow(Wire):
+class UsageRow(ApiModel):
     """One day, month, number or agent, and what it did; `seconds` are of calls."""
 
     date: str | None = None

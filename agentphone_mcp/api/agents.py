@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from agentphone_mcp.api.models import Done, Page, UtcTime, Wire, sent
+from agentphone_mcp.api.models import Acknowledgement, ApiModel, Page, UtcTime, request_body
 from agentphone_mcp.api.transport import Transport
 
 VoiceMode = Literal["webhook", "hosted"]
@@ -46,14 +46,14 @@ class AgentFields(VoiceTuning):
         return self.model_dump(by_alias=True, exclude_none=True)
 
 
-class AttachedNumber(Wire):
+class AttachedNumber(ApiModel):
     """A phone number as its agent shows it."""
 
     id: str
     phone_number: str | None = None
 
 
-class Agent(Wire):
+class Agent(ApiModel):
     """An agent as the API has it; values the API may add to are read as plain text."""
 
     id: str
@@ -81,7 +81,7 @@ class Agent(Wire):
     created_at: UtcTime = None
 
 
-class DeletedAgent(Done):
+class DeletedAgent(Acknowledgement):
     """An agent that is gone; its phone numbers stay in the account, attached to nobody."""
 
     id: str | None = None
@@ -89,14 +89,14 @@ class DeletedAgent(Done):
     unassigned_numbers: list[str] | None = None
 
 
-class Attachment(Wire):
+class Attachment(ApiModel):
     """A phone number and the agent that now answers it."""
 
     agent_id: str | None = None
     number: AttachedNumber | None = None
 
 
-class Voice(Wire):
+class Voice(ApiModel):
     """A voice an agent can speak with; `id` is what `voice` takes."""
 
     id: Annotated[str, Field(validation_alias=AliasChoices("voiceId", "voice_id", "id"))]
@@ -134,13 +134,13 @@ class AgentsApi:
 
     async def attach_number(self, agent_id: str, number_id: str) -> Attachment:
         """Let an agent answer a phone number."""
-        body = sent(number_id=number_id)
+        body = request_body(number_id=number_id)
         return await self._transport.post("/v1/agents/{agent_id}/numbers", Attachment, body, agent_id=agent_id)
 
-    async def detach_number(self, agent_id: str, number_id: str) -> Done:
+    async def detach_number(self, agent_id: str, number_id: str) -> Acknowledgement:
         """Take a phone number from an agent; the account keeps it."""
         path = "/v1/agents/{agent_id}/numbers/{number_id}"
-        return await self._transport.delete(path, Done, agent_id=agent_id, number_id=number_id)
+        return await self._transport.delete(path, Acknowledgement, agent_id=agent_id, number_id=number_id)
 
     async def voices(self) -> Page[Voice]:
         """Every voice there is, hundreds of rows; the API does not page them."""

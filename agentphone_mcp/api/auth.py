@@ -14,10 +14,10 @@ from agentphone_mcp.api.api_key import ApiKey
 from agentphone_mcp.api.tracing import TRACE_HEADERS, put_traceparent, uninstrumented
 
 REDIRECT = "agentphone.redirect"
-"""Where a response's extensions hold the Location that `KeyedTransport` took from it."""
+"""Where a response's extensions hold the Location that `AuthTransport` took from it."""
 
 
-class KeyedTransport(httpx.AsyncBaseTransport):
+class AuthTransport(httpx.AsyncBaseTransport):
     """Puts the key on admitted requests at the very last moment, and refuses to send any other.
 
     The header is set on a copy, so that the request in an exception, a log line or a redirect never holds the key.

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, Field, model_validator
 
-from agentphone_mcp.api.models import Done, Identified, Page, UtcTime, Wire, sent
+from agentphone_mcp.api.models import Acknowledgement, ApiModel, Identified, Page, UtcTime, request_body
 from agentphone_mcp.api.parsing import is_list, is_object
 from agentphone_mcp.api.redaction import Secret
 from agentphone_mcp.api.transport import Event, Transport
@@ -16,7 +16,7 @@ ENDED = frozenset({"completed", "failed", "busy", "no-answer"})
 """The statuses after which a call does not go on. `in-progress` on a new call means accepted, not answered."""
 
 
-class Turn(Wire):
+class Turn(ApiModel):
     """One thing said in a call, by the agent or by the person at the other end."""
 
     role: Literal["caller", "agent"]
@@ -76,7 +76,7 @@ class Call(Identified):
         return {**answer, "direction": "outbound" if ours == caller else "inbound"}
 
 
-class Transcript(Wire):
+class Transcript(ApiModel):
     """What was said, in order, whichever shape the API answered with; pairs do not count turns as a stream does."""
 
     turns: list[Turn] = []
@@ -106,7 +106,7 @@ class CallWithTranscript(Call):
         return answer
 
 
-class WebCall(Wire):
+class WebCall(ApiModel):
     """A call waiting for a browser; the token is valid for 30 seconds and only for this call."""
 
     access_token: Secret
@@ -121,7 +121,7 @@ class Recording:
     content_type: str
 
 
-class TranscriptEvent(Wire):
+class TranscriptEvent(ApiModel):
     """One event of a live transcript: `connected`, `turn` or `ended`."""
 
     kind: str
@@ -189,7 +189,7 @@ class CallsApi:
             variables: what the agent's prompt may refer to.
             disable_recording: do not record this call.
         """
-        body = sent(
+        body = request_body(
             agent_id=agent_id,
             to_number=to_number,
             from_number_id=from_number_id,
@@ -206,12 +206,12 @@ class CallsApi:
         self, agent_id: str, *, metadata: Mapping[str, Any] | None = None, variables: Mapping[str, str] | None = None
     ) -> WebCall:
         """Open a call that a browser joins with the access token within 30 seconds."""
-        body = sent(agent_id=agent_id, metadata=metadata, variables=variables)
+        body = request_body(agent_id=agent_id, metadata=metadata, variables=variables)
         return await self._transport.post("/v1/calls/web", WebCall, body)
 
-    async def end(self, call_id: str) -> Done:
+    async def end(self, call_id: str) -> Acknowledgement:
         """Hang up."""
-        return await self._transport.post("/v1/calls/{call_id}/end", Done, call_id=call_id)
+        return await self._transport.post("/v1/calls/{call_id}/end", Acknowledgement, call_id=call_id)
 
     async def transcript(self, call_id: str) -> Transcript:
         """What has been said so far."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from agentphone_mcp.api.models import Done, Identified, Page, UtcTime, sent
+from agentphone_mcp.api.models import Acknowledgement, Identified, Page, UtcTime, request_body
 from agentphone_mcp.api.pagination import get_or_find
 from agentphone_mcp.api.transport import Transport
 
@@ -50,7 +50,7 @@ class ContactsApi:
         Raises:
             Conflict: if the number has one already.
         """
-        body = sent(name=name, phone_number=phone_number, email=email, notes=notes)
+        body = request_body(name=name, phone_number=phone_number, email=email, notes=notes)
         return await self._transport.post("/v1/contacts", Contact, body)
 
     async def update(
@@ -63,9 +63,9 @@ class ContactsApi:
         notes: str | None = None,
     ) -> Contact:
         """Change the given fields of a contact and leave the others."""
-        body = sent(name=name, phone_number=phone_number, email=email, notes=notes)
+        body = request_body(name=name, phone_number=phone_number, email=email, notes=notes)
         return await self._transport.patch("/v1/contacts/{contact_id}", Contact, body, contact_id=contact_id)
 
-    async def delete(self, contact_id: str) -> Done:
+    async def delete(self, contact_id: str) -> Acknowledgement:
         """Remove a contact for good."""
-        return await self._transport.delete("/v1/contacts/{contact_id}", Done, contact_id=contact_id)
+        return await self._transport.delete("/v1/contacts/{contact_id}", Acknowledgement, contact_id=contact_id)

@@ -5,11 +5,11 @@ from typing import Annotated, Any
 
 from pydantic import AliasChoices, BeforeValidator, Field
 
-from agentphone_mcp.api.models import ExactUtcTime, Page, UtcTime, Wire
+from agentphone_mcp.api.models import ApiModel, ExactUtcTime, Page, UtcTime
 from agentphone_mcp.api.transport import Transport
 
 
-class SentMessage(Wire):
+class SentMessage(ApiModel):
     """A text the API accepted; `status` says how far it is, queued is not delivered."""
 
     id: str
@@ -24,7 +24,7 @@ def _list_of_urls(urls: Any) -> Any:
     return [urls] if isinstance(urls, str) else urls or None
 
 
-class Message(Wire):
+class Message(ApiModel):
     """One text of a number or a conversation."""
 
     id: str
@@ -44,7 +44,7 @@ class Message(Wire):
         return () if self.direction == "outbound" else ("body", "media_urls")
 
 
-class Conversation(Wire):
+class Conversation(ApiModel):
     """All texts between one number of the account and one participant, both E.164."""
 
     id: str

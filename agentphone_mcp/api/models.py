@@ -19,7 +19,7 @@ def _either_age(name: str) -> AliasChoices:
     return AliasChoices(to_camel(name), name)
 
 
-class Wire(BaseModel):
+class ApiModel(BaseModel):
     """An object of the API. Unknown fields are ignored, missing optional ones are None; names come out snake_case."""
 
     model_config = ConfigDict(
@@ -48,7 +48,7 @@ def is_id(value: str) -> bool:
     return re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,127}", value) is not None and ".." not in value
 
 
-class Identified(Wire):
+class Identified(ApiModel):
     """An object of the API that has an id of its own."""
 
     id: str
@@ -72,7 +72,7 @@ ExactUtcTime = Annotated[str | None, BeforeValidator(partial(_to_utc, exact=True
 """A time with the fraction of its second, for where a list goes on from it."""
 
 
-class Page(Wire, Generic[Row]):
+class Page(ApiModel, Generic[Row]):
     """One page of a list: `{data, total, hasMore}`, `{items}` or a bare list, whichever the endpoint answers."""
 
     data: list[Row]
@@ -99,7 +99,7 @@ class Page(Wire, Generic[Row]):
         return answer
 
 
-class Done(Wire):
+class Acknowledgement(ApiModel):
     """An answer that says no more than that it worked; a 204 reads as this too.
 
     One that says it did not is an error, whatever its status: `Transport` raises it.
@@ -109,6 +109,6 @@ class Done(Wire):
     message: str | None = None
 
 
-def sent(**fields: object) -> dict[str, object]:
+def request_body(**fields: object) -> dict[str, object]:
     """The fields of a request's body that were given, under the API's camelCase names."""
     return {to_camel(name): value for name, value in fields.items() if value is not None}

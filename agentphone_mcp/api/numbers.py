@@ -2,8 +2,8 @@
 
 from collections.abc import AsyncIterator
 
-from agentphone_mcp.api.models import Done, Identified, Page, UtcTime, Wire, sent
-from agentphone_mcp.api.pagination import every, get_or_find
+from agentphone_mcp.api.models import Acknowledgement, ApiModel, Identified, Page, UtcTime, request_body
+from agentphone_mcp.api.pagination import get_or_find, paginate
 from agentphone_mcp.api.transport import Transport
 
 
@@ -21,7 +21,7 @@ class PhoneNumber(Identified):
     created_at: UtcTime = None
 
 
-class AvailableNumber(Wire):
+class AvailableNumber(ApiModel):
     """A phone number that could be bought now; finding it does not reserve it."""
 
     phone_number: str
@@ -31,7 +31,7 @@ class AvailableNumber(Wire):
     rate_center: str | None = None
 
 
-class ReleasedNumber(Done):
+class ReleasedNumber(Acknowledgement):
     """A phone number that went back to the carriers."""
 
     phone_number: str | None = None
@@ -59,7 +59,7 @@ class NumbersApi:
 
     def all(self) -> AsyncIterator[PhoneNumber]:
         """Every phone number of the account, a page at a time."""
-        return every(self.list)
+        return paginate(self.list)
 
     async def available(self, **search: str | int | None) -> Page[AvailableNumber]:
         """Numbers on offer; `search` takes area_code, city, state, zip, country and limit."""
@@ -84,7 +84,7 @@ class NumbersApi:
             expires_at: ISO 8601; when the number is to be released by itself.
             external_id: an id of yours to find it by.
         """
-        body = sent(
+        body = request_body(
             country=country, area_code=area_code, agent_id=agent_id, expires_at=expires_at, external_id=external_id
         )
         return await self._transport.post("/v1/numbers", PhoneNumber, body)

@@ -10,7 +10,7 @@ Row = TypeVar("Row", bound=Identified)
 _PAGE = 100
 
 
-async def every(fetch: Callable[[int, int], Awaitable[Page[Row]]]) -> AsyncGenerator[Row]:
+async def paginate(fetch: Callable[[int, int], Awaitable[Page[Row]]]) -> AsyncGenerator[Row]:
     """Yield every row, asking for a page (limit, offset) when the last one is used up."""
     seen: set[str] = set()
     offset: int | None = 0
@@ -35,7 +35,7 @@ async def get_or_find(get: Awaitable[Row], fetch: Callable[[int, int], Awaitable
     except StatusError as missing:
         if missing.status not in (404, 405):
             raise
-        async for row in every(fetch):
+        async for row in paginate(fetch):
             if row.id == wanted:
                 return row
         raise NotFound(missing.request, missing.detail, status=404, code=missing.code) from missing

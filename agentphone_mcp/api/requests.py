@@ -17,7 +17,7 @@ SILENCE = 60.0
 """Seconds without a byte, heartbeats included, after which a transcript stream counts as lost."""
 
 
-class Requests:
+class RequestBuilder:
     """Makes the requests of one account.
 
     Args:

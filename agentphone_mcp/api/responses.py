@@ -17,7 +17,7 @@ _LONGEST_ID = 64
 _UNSAFE_IN_AN_ID = re.compile(r"[^A-Za-z0-9._:=+-]")
 
 
-class Reader:
+class ResponseReader:
     """Reads the answers of one account.
 
     Args:

@@ -3,19 +3,19 @@
 import httpx
 from pydantic import ConfigDict, Field
 
-from agentphone_mcp.api.models import ExactUtcTime, Wire
+from agentphone_mcp.api.models import ApiModel, ExactUtcTime
 from agentphone_mcp.api.redaction import Secret
 from agentphone_mcp.api.transport import Transport
 
 
-class MailedCode(Wire):
+class MailedCode(ApiModel):
     """A code is on its way; `expires_at` is UTC in ISO 8601."""
 
     verification_id: str
     expires_at: ExactUtcTime = None
 
 
-class OpenedAccount(Wire):
+class OpenedAccount(ApiModel):
     """What a new account begins with. The key is shown this once, so nothing else that is missing stands in its way."""
 
     # An error must not quote the key.
@@ -26,10 +26,10 @@ class OpenedAccount(Wire):
     phone_number: str | None = None
 
 
-class SigningUp:
+class SignUpClient:
     """`/v0/agent/…`: sent without a key, and only to where a key may go.
 
-        async with SigningUp(base_url) as signing_up:
+        async with SignUpClient(base_url) as signing_up:
             mailed = await signing_up.begin("ada@example.com")
             opened = await signing_up.finish(mailed.verification_id, "123456")
 
@@ -63,7 +63,7 @@ class SigningUp:
         body = {"verification_id": verification_id, "otp_code": code}
         return await self._transport.post("/v0/agent/verify", OpenedAccount, body)
 
-    async def __aenter__(self) -> "SigningUp":
+    async def __aenter__(self) -> "SignUpClient":
         return self
 
     async def __aexit__(self, *_: object) -> None:

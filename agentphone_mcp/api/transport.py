@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from agentphone_mcp.api.allowlist import Allowlist
 from agentphone_mcp.api.api_key import ApiKey, mask_keys
-from agentphone_mcp.api.auth import REDIRECT, KeyedTransport, proxy_for
+from agentphone_mcp.api.auth import REDIRECT, AuthTransport, proxy_for
 from agentphone_mcp.api.errors import (
     ApiError,
     DestinationRefused,
@@ -22,11 +22,11 @@ from agentphone_mcp.api.errors import (
     Unreachable,
     UnreadableAnswer,
 )
-from agentphone_mcp.api.models import Done
+from agentphone_mcp.api.models import Acknowledgement
 from agentphone_mcp.api.pool import PooledConnections
 from agentphone_mcp.api.redaction import Secrets
-from agentphone_mcp.api.requests import EVENTS, Query, Requests
-from agentphone_mcp.api.responses import Reader
+from agentphone_mcp.api.requests import EVENTS, Query, RequestBuilder
+from agentphone_mcp.api.responses import ResponseReader
 from agentphone_mcp.api.retries import LONGEST_WAIT, TRIES, backoff, delay_before_retry
 from agentphone_mcp.api.tracing import RequestSpan, Tracing
 
@@ -82,18 +82,18 @@ class Transport:
     ) -> None:
         self._tries = tries
         self._secrets = secrets or Secrets(key)
-        self._reader = Reader(key, self._secrets)
+        self._reader = ResponseReader(key, self._secrets)
         to_connect = min(timeout, _TO_CONNECT)
         # More than either, so that a connection that was never made is told as such and not as a lost answer.
         self._within = timeout + to_connect
         is_keyless = key is None and signs_up
         self._allowlist = Allowlist.for_sign_up(base_url) if is_keyless else Allowlist.for_base(base_url, key)
         self._tracing = Tracing(httpx.URL(self._allowlist.base))
-        self._requests = Requests(self._allowlist.base, sub_account, timeout, to_connect)
-        self._network: KeyedTransport | None = None
+        self._requests = RequestBuilder(self._allowlist.base, sub_account, timeout, to_connect)
+        self._network: AuthTransport | None = None
         if key is not None or signs_up:
             inner = inner or PooledConnections(proxy_for(self._allowlist))
-            self._network = KeyedTransport(inner, key, self._allowlist, send_traceparent=send_traceparent)
+            self._network = AuthTransport(inner, key, self._allowlist, send_traceparent=send_traceparent)
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -174,7 +174,7 @@ class Transport:
             wanted = "the answer is empty" if not response.content else "the answer is not what the API documents"
             request_id = self._reader.request_id(response)
             raise kind(line, wanted, status=response.status_code, request_id=request_id) from odd
-        if isinstance(answer, Done) and not answer.success:
+        if isinstance(answer, Acknowledgement) and not answer.success:
             refused = self._reader.error(line, response)
             refused.detail = refused.detail or "it says that it was not done"
             raise refused
@@ -211,7 +211,7 @@ class Transport:
         raise AssertionError("unreachable: the last try returns or raises")
 
     async def _send(
-        self, line: RequestLine, network: KeyedTransport, request: httpx.Request, traced: RequestSpan
+        self, line: RequestLine, network: AuthTransport, request: httpx.Request, traced: RequestSpan
     ) -> httpx.Response:
         started = anyio.current_time()
         with traced.current():
@@ -230,7 +230,7 @@ class Transport:
                 )
         return response
 
-    def _ready(self, line: RequestLine) -> tuple[KeyedTransport, str]:
+    def _ready(self, line: RequestLine) -> tuple[AuthTransport, str]:
         """Find what sends a request, and its URL."""
         url = self._requests.url(line)
         if self._network is None:
@@ -262,7 +262,7 @@ def slowest_write(timeout: float) -> float:
     return TRIES * (timeout + min(timeout, _TO_CONNECT) + LONGEST_WAIT + 1)
 
 
-async def _read_whole(network: KeyedTransport, request: httpx.Request) -> httpx.Response:
+async def _read_whole(network: AuthTransport, request: httpx.Request) -> httpx.Response:
     response = await network.handle_async_request(request)
     async with aclosing(response):
         await response.aread()

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import AliasChoices, Field, RootModel, model_validator
 
 from agentphone_mcp.api.errors import NotFound
-from agentphone_mcp.api.models import Done, Page, UtcTime, Wire, sent
+from agentphone_mcp.api.models import Acknowledgement, ApiModel, Page, UtcTime, request_body
 from agentphone_mcp.api.parsing import is_object
 from agentphone_mcp.api.redaction import Secret
 from agentphone_mcp.api.transport import Transport
@@ -17,7 +17,7 @@ _DELIVERED = ("success", "succeeded", "delivered", "completed")
 _FAILED = ("failed", "failure", "error")
 
 
-class Webhook(Wire):
+class Webhook(ApiModel):
     """A webhook; setting it anew makes a new secret, and the old one stops to sign."""
 
     id: str | None = None
@@ -38,7 +38,7 @@ class _MaybeWebhook(RootModel[Webhook | None]):
         return answer or None
 
 
-class WebhookTest(Wire):
+class WebhookTest(ApiModel):
     """How the webhook answered a test event."""
 
     success: bool | None = None
@@ -51,7 +51,7 @@ class WebhookTest(Wire):
         return ("error",)
 
 
-class Delivery(Wire):
+class Delivery(ApiModel):
     """One event and what became of sending it."""
 
     id: str
@@ -76,7 +76,7 @@ class Delivery(Wire):
         return row
 
 
-class DeliveryStats(Wire):
+class DeliveryStats(ApiModel):
     """Deliveries counted; `success_rate` is in percent."""
 
     total: int | None = None
@@ -117,12 +117,12 @@ class WebhooksApi:
             context_limit: how many recent messages each event carries (0 to 50).
             answer_within: the API's `timeout`, the seconds a voice turn waits for an answer (5 to 120).
         """
-        body = sent(url=url, context_limit=context_limit, timeout=answer_within)
+        body = request_body(url=url, context_limit=context_limit, timeout=answer_within)
         return await self._transport.post(_path(agent_id), Webhook, body, **_ids(agent_id))
 
-    async def delete(self, agent_id: str | None = None) -> Done:
+    async def delete(self, agent_id: str | None = None) -> Acknowledgement:
         """Remove a webhook; an agent's events then go to the project's."""
-        return await self._transport.delete(_path(agent_id), Done, **_ids(agent_id))
+        return await self._transport.delete(_path(agent_id), Acknowledgement, **_ids(agent_id))
 
     async def test(self, agent_id: str | None = None) -> WebhookTest:
         """Have a test event sent to the webhook."""

@@ -14,7 +14,7 @@ import click
 
 from agentphone_mcp.api import errors
 from agentphone_mcp.api.api_key import ApiKey, KeyRuleBroken
-from agentphone_mcp.api.sign_up import MailedCode, OpenedAccount, SigningUp
+from agentphone_mcp.api.sign_up import MailedCode, OpenedAccount, SignUpClient
 from agentphone_mcp.config.config import ConfigError, read_state
 from agentphone_mcp.config.keychain import SERVICE, NoKeychain, account_for, find, keep
 from agentphone_mcp.policy.untrusted import clean
@@ -160,9 +160,9 @@ def _in_file(file: KeyFile) -> str:
     )
 
 
-def _ask(base_url: str, what: Callable[[SigningUp], Awaitable[Told]]) -> Told:
+def _ask(base_url: str, what: Callable[[SignUpClient], Awaitable[Told]]) -> Told:
     async def ask() -> Told:
-        async with SigningUp(base_url) as api:
+        async with SignUpClient(base_url) as api:
             return await what(api)
 
     return anyio.run(ask)

@@ -10,7 +10,7 @@ from anyio.lowlevel import checkpoint_if_cancelled
 from pydantic import BaseModel, ConfigDict
 
 from agentphone_mcp.api.errors import ApiError, OutcomeUnknown
-from agentphone_mcp.api.models import Wire
+from agentphone_mcp.api.models import ApiModel
 from agentphone_mcp.api.redaction import SecretText
 from agentphone_mcp.policy import refusal_messages as refusals
 from agentphone_mcp.policy.actions import Action, Outcome, Result
@@ -231,7 +231,7 @@ def _kept(result: BaseModel) -> dict[str, Any] | None:
     """What of a result may be kept: nothing with a secret, which is shown once, and no words of strangers."""
     if any(isinstance(value, SecretText) for _, value in result):
         return None
-    strangers = {*result.untrusted_fields()} if isinstance(result, Wire) else set[str]()
+    strangers = {*result.untrusted_fields()} if isinstance(result, ApiModel) else set[str]()
     return result.model_dump(mode="json", exclude_none=True, exclude=strangers)
 
 

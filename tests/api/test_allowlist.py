@@ -9,7 +9,7 @@ import pytest
 
 from agentphone_mcp.api.allowlist import DEFAULT_BASE_URL, Allowlist
 from agentphone_mcp.api.api_key import ApiKey
-from agentphone_mcp.api.auth import KeyedTransport, proxy_for
+from agentphone_mcp.api.auth import AuthTransport, proxy_for
 
 LIVE = "sk_live_not_a_real_key_0042"
 VENDOR = Allowlist.for_base(DEFAULT_BASE_URL, None)
@@ -52,7 +52,7 @@ def driven(answer: Callable[[httpx.Request], httpx.Response], **options: Any) ->
         out.append(request)
         return answer(request)
 
-    transport = KeyedTransport(httpx.MockTransport(network), ApiKey(LIVE), VENDOR)
+    transport = AuthTransport(httpx.MockTransport(network), ApiKey(LIVE), VENDOR)
     return httpx.AsyncClient(transport=transport, follow_redirects=True, trust_env=False, **options), out
 
 
@@ -124,7 +124,7 @@ async def test_without_a_key_no_credentials_go_along() -> None:
         out.append(request)
         return httpx.Response(200)
 
-    transport = KeyedTransport(httpx.MockTransport(network), None, Allowlist.for_sign_up(DEFAULT_BASE_URL))
+    transport = AuthTransport(httpx.MockTransport(network), None, Allowlist.for_sign_up(DEFAULT_BASE_URL))
     async with httpx.AsyncClient(transport=transport, trust_env=False, auth=("user", "pass")) as client:
         await client.get("https://api.agentphone.to/v0/agent/sign-up")
     assert [request.headers.get("Authorization") for request in out] == [None]

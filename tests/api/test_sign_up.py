@@ -11,7 +11,7 @@ import pytest
 from agentphone_mcp.api.allowlist import DEFAULT_BASE_URL, Allowlist
 from agentphone_mcp.api.api_key import ApiKey, KeyRuleBroken
 from agentphone_mcp.api.errors import ApiError, BadRequest, Conflict, OutcomeUnknown, Unreachable
-from agentphone_mcp.api.sign_up import OpenedAccount, SigningUp
+from agentphone_mcp.api.sign_up import OpenedAccount, SignUpClient
 from agentphone_mcp.api.transport import Transport
 from agentphone_mcp.sandbox import Sandbox
 
@@ -30,7 +30,7 @@ SIGN_UP = Allowlist.for_sign_up(DEFAULT_BASE_URL)
 
 async def test_an_email_and_a_code_open_an_account(sandbox: Sandbox) -> None:
     """Against the real sandbox; no request has credentials."""
-    async with SigningUp(sandbox.url) as signing_up:
+    async with SignUpClient(sandbox.url) as signing_up:
         mailed = await signing_up.begin(EMAIL, "Concierge")
         (sign_up,) = sandbox.world.account.sign_ups.values()
         with pytest.raises(BadRequest, match="tries left: 2"):
@@ -46,7 +46,7 @@ async def test_an_email_and_a_code_open_an_account(sandbox: Sandbox) -> None:
 async def test_no_credentials_go_along(answering: Callable[..., Any]) -> None:
     """Nor a trace, nor more in the body than was given."""
     recorder = answering(MAILED)
-    async with SigningUp(DEFAULT_BASE_URL, inner=recorder.transport) as signing_up:
+    async with SignUpClient(DEFAULT_BASE_URL, inner=recorder.transport) as signing_up:
         await signing_up.begin(EMAIL)
     (request,) = recorder.requests
     assert str(request.url) == "https://api.agentphone.to/v0/agent/sign-up"
@@ -62,7 +62,7 @@ async def test_no_credentials_go_along(answering: Callable[..., Any]) -> None:
 def test_sign_up_goes_nowhere_else(base_url: str) -> None:
     """The answer brings a key, so the rule of keys holds."""
     with pytest.raises(KeyRuleBroken):
-        SigningUp(base_url)
+        SignUpClient(base_url)
 
 
 @pytest.mark.parametrize(
@@ -95,11 +95,11 @@ async def test_neither_the_new_key_nor_the_email_is_shown(
     """In the log, in the answer's repr, or in the error of an answer that cannot be read."""
     caplog.set_level(logging.DEBUG)
     recorder = answering(OPENED)
-    async with SigningUp(DEFAULT_BASE_URL, inner=recorder.transport) as signing_up:
+    async with SignUpClient(DEFAULT_BASE_URL, inner=recorder.transport) as signing_up:
         opened = await signing_up.finish("ver_1", "123456")
     assert opened.api_key == NEW_KEY
     odd = answering(OPENED | {"phone_number": {"is": NEW_KEY}})
-    async with SigningUp(DEFAULT_BASE_URL, inner=odd.transport) as signing_up:
+    async with SignUpClient(DEFAULT_BASE_URL, inner=odd.transport) as signing_up:
         with pytest.raises(OutcomeUnknown) as unknown:
             await signing_up.finish("ver_1", "123456")
     said = f"{caplog.text} {opened!r} {unknown.value} {unknown.value.__cause__}"
@@ -109,7 +109,7 @@ async def test_neither_the_new_key_nor_the_email_is_shown(
 
 async def test_what_is_not_said_of_an_account_loses_no_key(answering: Callable[..., Any]) -> None:
     """Fields come and go."""
-    async with SigningUp(DEFAULT_BASE_URL, inner=answering({"api_key": NEW_KEY}).transport) as signing_up:
+    async with SignUpClient(DEFAULT_BASE_URL, inner=answering({"api_key": NEW_KEY}).transport) as signing_up:
         assert (await signing_up.finish("ver_1", "123456")).phone_number is None
 
 
@@ -135,7 +135,7 @@ async def test_trouble_is_an_error_of_the_tree(
         return answer
 
     recorder = answering(say)
-    async with SigningUp(DEFAULT_BASE_URL, inner=recorder.transport) as signing_up:
+    async with SignUpClient(DEFAULT_BASE_URL, inner=recorder.transport) as signing_up:
         with pytest.raises(ApiError) as failed:
             await signing_up.finish("ver_1", "123456")
     assert type(failed.value) is kind

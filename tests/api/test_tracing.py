@@ -13,7 +13,7 @@ from opentelemetry.trace import SpanKind, StatusCode, format_trace_id, get_trace
 
 from agentphone_mcp.api.allowlist import DEFAULT_BASE_URL, VENDOR_HOSTS, Allowlist
 from agentphone_mcp.api.api_key import ApiKey
-from agentphone_mcp.api.auth import KeyedTransport
+from agentphone_mcp.api.auth import AuthTransport
 from agentphone_mcp.api.client import ApiClient
 from agentphone_mcp.api.errors import ApiError
 from agentphone_mcp.sandbox import Sandbox
@@ -172,7 +172,7 @@ async def carried(base: str, **options: Any) -> tuple[httpx.Headers, str]:
         return httpx.Response(200)
 
     key = ApiKey("sk_sandbox_1")
-    keyed = KeyedTransport(httpx.MockTransport(network), key, Allowlist.for_base(base, key), **options)
+    keyed = AuthTransport(httpx.MockTransport(network), key, Allowlist.for_base(base, key), **options)
     token = attach(baggage.set_baggage("customer", "secret"))
     try:
         with get_tracer("test").start_as_current_span("a tool") as span:

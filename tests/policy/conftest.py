@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from agentphone_mcp.api.models import Done
+from agentphone_mcp.api.models import Acknowledgement
 from agentphone_mcp.policy.destinations import Destinations
 from agentphone_mcp.policy.gate import Gate
 from agentphone_mcp.policy.ledger.handle import LedgerHandle
@@ -98,12 +98,12 @@ class Write:
         self.times = 0
         self._failure = failure
 
-    async def __call__(self) -> Done:
+    async def __call__(self) -> Acknowledgement:
         """Do it."""
         self.times += 1
         if self._failure:
             raise self._failure
-        return Done(message="done")
+        return Acknowledgement(message="done")
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from agentphone_mcp.api.errors import (
     ServerError,
     Unreachable,
 )
-from agentphone_mcp.api.models import Done
+from agentphone_mcp.api.models import Acknowledgement
 from agentphone_mcp.policy.actions import Action
 from agentphone_mcp.policy.errors import Refused
 from agentphone_mcp.policy.gate import Gate
@@ -177,10 +177,10 @@ def test_a_refusal_is_no_error_of_the_api() -> None:
 async def test_the_gate_takes_any_async_function(gate: Gate) -> None:
     """A lambda that gives a coroutine is what the tools pass."""
 
-    async def release(number_id: str) -> Done:
-        return Done(message=number_id)
+    async def release(number_id: str) -> Acknowledgement:
+        return Acknowledgement(message=number_id)
 
-    do: Callable[[], Awaitable[Done]] = lambda: release("pn_1")  # noqa: E731 - as the tools do
+    do: Callable[[], Awaitable[Acknowledgement]] = lambda: release("pn_1")  # noqa: E731 - as the tools do
     outcome = await gate.execute(RELEASE, RELEASE.confirmation, do)
     assert outcome.result
     assert outcome.result.message == "pn_1"

@@ -11,7 +11,7 @@ from anyio import CancelScope
 from pydantic import BaseModel
 
 from agentphone_mcp.api.errors import Conflict, OutcomeUnknown, RequestLine, Unreachable
-from agentphone_mcp.api.models import Done
+from agentphone_mcp.api.models import Acknowledgement
 from agentphone_mcp.api.redaction import Secret
 from agentphone_mcp.policy.actions import Action
 from agentphone_mcp.policy.errors import Refused
@@ -97,7 +97,7 @@ async def test_a_preview_tells_of_what_is_under_way(gate: Gate, write) -> None:
     """Whoever is asked knows that the same may just be happening."""
     told: list[str | None] = []
 
-    async def do() -> Done:
+    async def do() -> Acknowledgement:
         told.append((await gate.execute(CALL, None, write)).next_step)
         return await write()
 
@@ -201,7 +201,7 @@ async def test_without_a_ledger_nothing_is_done(gate: Gate, write) -> None:
 async def test_a_ledger_that_breaks_in_between_hides_no_answer(gate: Gate, handle: LedgerHandle, write) -> None:
     """What was done is told, and written down as soon as that can be done."""
 
-    async def do() -> Done:
+    async def do() -> Acknowledgement:
         sa.event.listen(handle.open()._store._engine, "begin", broken)
         return await write()
 

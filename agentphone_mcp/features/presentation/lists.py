@@ -5,7 +5,7 @@ from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import BaseModel, WithJsonSchema, WrapValidator
 
-from agentphone_mcp.api.models import Page, Wire
+from agentphone_mcp.api.models import ApiModel, Page
 from agentphone_mcp.policy.untrusted import UntrustedText
 
 Row = TypeVar("Row", bound=BaseModel)
@@ -119,7 +119,7 @@ def without(row: Row, *names: str) -> Row:
 
 def _cells(row: BaseModel, columns: Sequence[str]) -> list[Any]:
     """Take a row apart; away from it, nothing but their type tells a stranger's words from ours."""
-    strangers = row.untrusted_fields() if isinstance(row, Wire) else ()
+    strangers = row.untrusted_fields() if isinstance(row, ApiModel) else ()
     cells: list[Any] = []
     for name in columns:
         cell = getattr(row, name)

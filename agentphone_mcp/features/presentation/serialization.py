@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from agentphone_mcp.api.models import Wire
+from agentphone_mcp.api.models import ApiModel
 from agentphone_mcp.api.parsing import is_list, is_object
 from agentphone_mcp.api.redaction import Redactor, SecretText
 from agentphone_mcp.policy.untrusted import UntrustedText, clean, mark
@@ -47,7 +47,7 @@ def compact(shown: dict[str, Any]) -> str:
 
 
 def _fields(source: BaseModel, dumped: dict[str, Any], redact: Redactor) -> dict[str, Any]:
-    strangers = source.untrusted_fields() if isinstance(source, Wire) else ()
+    strangers = source.untrusted_fields() if isinstance(source, ApiModel) else ()
     shown: dict[str, Any] = {}
     for name, value in dumped.items():
         found = getattr(source, name)

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field
 
 from agentphone_mcp.api.agents import Agent, AgentFields, Attachment, DeletedAgent, Voice, VoiceMode, VoiceTuning
-from agentphone_mcp.api.models import Done, Page
+from agentphone_mcp.api.models import Acknowledgement, Page
 from agentphone_mcp.features.context import Api, Gate, Rules
 from agentphone_mcp.features.presentation.lists import Listed, ListedTable, in_columns, listed, total_of_part, without
 from agentphone_mcp.features.tools.approval import destroying
@@ -174,7 +174,7 @@ async def attach_number(agent_id: AgentId, number_id: NumberId, api: Api) -> Att
     return await api.agents.attach_number(agent_id, number_id)
 
 
-async def detach_number(agent_id: AgentId, number_id: NumberId, api: Api) -> Done:
+async def detach_number(agent_id: AgentId, number_id: NumberId, api: Api) -> Acknowledgement:
     """Take a number from its agent; the account keeps it and pays on."""
     return await api.agents.detach_number(agent_id, number_id)
 

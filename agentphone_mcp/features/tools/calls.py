@@ -12,8 +12,8 @@ from pydantic import BaseModel, Field
 
 from agentphone_mcp.api.agents import ModelTier
 from agentphone_mcp.api.calls import Call, CallWithTranscript, Turn, WebCall
-from agentphone_mcp.api.models import Done
-from agentphone_mcp.api.pagination import every
+from agentphone_mcp.api.models import Acknowledgement
+from agentphone_mcp.api.pagination import paginate
 from agentphone_mcp.features.context import Api, Gate
 from agentphone_mcp.features.live.following import TURNS_AT_ONCE, Followed, FollowedOutcome, follow, follow_placed
 from agentphone_mcp.features.presentation.lists import (
@@ -113,7 +113,7 @@ async def list_calls(
     if agent_id and number_id:
         raise Refused("Give agent_id or number_id, not both.")
     if (agent_id or number_id) and (status or direction or search):
-        calls = every(partial(api.calls.list, agent_id=agent_id, number_id=number_id))
+        calls = paginate(partial(api.calls.list, agent_id=agent_id, number_id=number_id))
         return await _narrowed(calls, partial(_is_like, status, direction, search), limit, offset)
     page = await api.calls.list(
         limit, offset, agent_id=agent_id, number_id=number_id, status=status, direction=direction, search=search
@@ -219,7 +219,7 @@ async def get_recording(call_id: CallId, api: Api) -> RecordingInfo:
     )
 
 
-async def end_call(call_id: CallId, api: Api) -> Done:
+async def end_call(call_id: CallId, api: Api) -> Acknowledgement:
     """Hang up a live call."""
     return await api.calls.end(call_id)
 

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import AfterValidator
 
 from agentphone_mcp.api.contacts import Contact
-from agentphone_mcp.api.models import Done
+from agentphone_mcp.api.models import Acknowledgement
 from agentphone_mcp.features.context import Api, Gate
 from agentphone_mcp.features.presentation.lists import Listed, listed, shortened, without
 from agentphone_mcp.features.tools.approval import destroying
@@ -63,7 +63,7 @@ async def delete_contact(
     api: Api,
     gate: Gate,
     confirm: ConfirmContact = None,
-) -> Outcome[Done]:
+) -> Outcome[Acknowledgement]:
     """Delete a contact for good."""
     return await gate.execute(action, confirm, lambda: api.contacts.delete(contact_id))
 

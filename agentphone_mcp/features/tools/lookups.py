@@ -11,7 +11,7 @@ from agentphone_mcp.api.calls import Call
 from agentphone_mcp.api.client import ApiClient
 from agentphone_mcp.api.errors import NotFound
 from agentphone_mcp.api.messages import Message
-from agentphone_mcp.api.models import Wire
+from agentphone_mcp.api.models import ApiModel
 from agentphone_mcp.api.numbers import PhoneNumber
 from agentphone_mcp.policy.ledger.records import CallDuration, Entry, LookupResult
 
@@ -21,7 +21,7 @@ _ROWS = 100
 _UNANSWERED = ("failed", "busy", "no-answer")
 
 Claimed = frozenset[str]
-Thing = TypeVar("Thing", bound=Wire)
+Thing = TypeVar("Thing", bound=ApiModel)
 IsOf = Callable[[Thing, Entry], bool]
 """Whether something can have come of an action."""
 

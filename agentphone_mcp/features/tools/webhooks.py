@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
-from agentphone_mcp.api.models import Done
+from agentphone_mcp.api.models import Acknowledgement
 from agentphone_mcp.api.webhooks import Delivery, DeliveryStats, Webhook, WebhookTest
 from agentphone_mcp.features.context import Api, Gate
 from agentphone_mcp.features.presentation.lists import Listed, listed
@@ -120,7 +120,7 @@ async def delete_webhook(
     gate: Gate,
     agent_id: AgentId | None = None,
     confirm: ConfirmText = None,
-) -> Outcome[Done]:
+) -> Outcome[Acknowledgement]:
     """Delete a webhook for good."""
     return await gate.execute(action, confirm, lambda: api.webhooks.delete(agent_id))
 

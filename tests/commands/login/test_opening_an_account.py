@@ -22,7 +22,7 @@ Kept = Callable[[], dict[str, str]]
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
-class SigningUp:
+class SignUpClient:
     """The command as somebody at a keyboard uses it: types a line when it asks for one."""
 
     def __init__(self, sandbox: Sandbox, *arguments: str, **settings: str) -> None:
@@ -56,10 +56,10 @@ class SigningUp:
 @pytest.fixture
 def signing_up(sandbox: Sandbox, kept: Kept):
     """Start to sign up; what is still running in the end is ended."""
-    started: list[SigningUp] = []
+    started: list[SignUpClient] = []
 
-    def start(*arguments: str, **settings: str) -> SigningUp:
-        started.append(SigningUp(sandbox, *(arguments or (EMAIL,)), **settings))
+    def start(*arguments: str, **settings: str) -> SignUpClient:
+        started.append(SignUpClient(sandbox, *(arguments or (EMAIL,)), **settings))
         return started[-1]
 
     yield start

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from agentphone_mcp.api.calls import Call, CallWithTranscript, Turn, WebCall
 from agentphone_mcp.api.contacts import Contact
 from agentphone_mcp.api.messages import Conversation, ConversationWithMessages, Message
-from agentphone_mcp.api.models import Wire
+from agentphone_mcp.api.models import ApiModel
 from agentphone_mcp.api.redaction import Secrets
 from agentphone_mcp.api.webhooks import Delivery, Webhook, WebhookTest
 from agentphone_mcp.features.live.following import Followed
@@ -100,7 +100,7 @@ def test_strangers_words_are_marked_wherever_they_stand(result: BaseModel, shown
     assert serialize(result, str) == shown
 
 
-ROWS: list[Wire] = [
+ROWS: list[ApiModel] = [
     Message(id="m1", direction="inbound", body=RAW, status=RAW),
     Message(id="m2", direction="outbound", body=RAW),
     Message(id="m3", body=RAW),
@@ -135,7 +135,7 @@ def test_strangers_words_are_marked_in_a_table_too() -> None:
     ],
     ids=["turn", "call", "conversation", "contact", "delivery"],
 )
-def test_every_kind_of_row_with_words_of_strangers_marks_them_in_a_table(row: Wire) -> None:
+def test_every_kind_of_row_with_words_of_strangers_marks_them_in_a_table(row: ApiModel) -> None:
     """Whichever of them becomes a table one day."""
     made = table([row])
     [cells] = cells_told(made)
