@@ -141,7 +141,9 @@ def connect(sandbox: Sandbox, state: Path) -> Connect:
     async def connect(
         mode: str = "auto", asks: Asks = None, hears: Hears = None, **settings: Any
     ) -> AsyncGenerator[Client]:
-        config = Config(**{"api_key": ApiKey(sandbox.key), "base_url": sandbox.url, "state": str(state)} | settings)
+        config = Config(
+            **{"api_key": ApiKey(sandbox.key), "base_url": sandbox.url, "ledger_location": str(state)} | settings
+        )
         server = create_server(config)
         async with Client(
             server, mode=mode, elicitation_callback=asks, message_handler=hears, client_info=HOST
@@ -159,7 +161,7 @@ def connect_to(state: Path) -> Connect:
     async def connect_to(
         recorder: Recorder, mode: str = "auto", asks: Asks = None, hears: Hears = None, **settings: Any
     ) -> AsyncGenerator[Client]:
-        config = Config(**{"api_key": ApiKey(LIVE_KEY), "state": str(state)} | settings)
+        config = Config(**{"api_key": ApiKey(LIVE_KEY), "ledger_location": str(state)} | settings)
         server = create_server(config, inner=recorder.transport)
         async with Client(
             server, mode=mode, elicitation_callback=asks, message_handler=hears, client_info=HOST

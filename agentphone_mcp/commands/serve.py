@@ -181,7 +181,7 @@ def _with_account(config: Config, options: dict[str, Any], stack: ExitStack, war
 
         box = stack.enter_context(running(speed=options["sandbox_speed"]))
         return replace(config, api_key=ApiKey(box.key), base_url=box.url)
-    if config.api_key is None and not config.relays and options["keychain"] == "on":
+    if config.api_key is None and not config.uses_caller_keys and options["keychain"] == "on":
         return replace(config, api_key=_kept_key(config.base_url, warn))
     return config
 

@@ -13,7 +13,7 @@ from agentphone_mcp.api.allowlist import DEFAULT_BASE_URL, Allowlist
 from agentphone_mcp.api.api_key import ApiKey, KeyRuleBroken
 from agentphone_mcp.policy.destinations import Destinations, QuietHours, read_countries, read_recipients
 from agentphone_mcp.policy.limits import Limits
-from agentphone_mcp.policy.pricing import Rates
+from agentphone_mcp.policy.pricing import PriceList
 from agentphone_mcp.variables import TOOLSETS
 
 Setting = TypeVar("Setting")
@@ -36,14 +36,14 @@ class Config:
         timeout: seconds that one answer of the API may take.
         state: where the ledger is kept: a folder, or a SQLAlchemy URL.
         limits: how much may be done in how long.
-        rates: what things cost.
+        prices: what things cost.
         destinations: who may be called and texted, and when.
-        needs_person: whether the host has to ask its user before anything is spent or destroyed.
+        requires_human_approval: whether the host has to ask its user before anything is spent or destroyed.
         approval_timeout: seconds that this user has to answer.
         ai_disclosure: whether every call says at its start that an AI is speaking.
         send_traceparent: whether the vendor, and not only a sandbox, is told which trace a request belongs to.
         is_shared: whether others than the operator connect.
-        relays: whether each of these brings a key of their own, and there is none of the operator's.
+        uses_caller_keys: whether each of these brings a key of their own, and there is none of the operator's.
         request_state_keys: what seals a question to a person on its way through the host, the first of them; the
             others are still understood. Without any, nobody but this process understands the answers.
     """
@@ -54,16 +54,16 @@ class Config:
     toolsets: tuple[str, ...] = TOOLSETS
     read_only: bool = False
     timeout: float = 30.0
-    state: str = field(default_factory=lambda: read_state(""))
+    ledger_location: str = field(default_factory=lambda: read_state(""))
     limits: Limits = field(default_factory=lambda: Limits.parse(""))
-    rates: Rates = field(default_factory=Rates)
+    prices: PriceList = field(default_factory=PriceList)
     destinations: Destinations = field(default_factory=Destinations)
-    needs_person: bool = False
+    requires_human_approval: bool = False
     approval_timeout: float = 300.0
     ai_disclosure: bool = True
     send_traceparent: bool = False
     is_shared: bool = False
-    relays: bool = False
+    uses_caller_keys: bool = False
     request_state_keys: tuple[str, ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:

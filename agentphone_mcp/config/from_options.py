@@ -8,7 +8,7 @@ from agentphone_mcp.config.config import Config, ConfigError, read, read_destina
 from agentphone_mcp.config.environment import read_key, read_request_state_keys
 from agentphone_mcp.policy.ledger.location import IN_MEMORY
 from agentphone_mcp.policy.limits import Limits
-from agentphone_mcp.policy.pricing import Rates
+from agentphone_mcp.policy.pricing import PriceList
 
 if TYPE_CHECKING:
     from agentphone_mcp.config.http import HttpSettings
@@ -33,18 +33,18 @@ def read_config(options: Mapping[str, Any], environ: Mapping[str, str]) -> Confi
         toolsets=read_toolsets(options["toolsets"]),
         read_only=options["read_only"],
         timeout=options["timeout"],
-        state=IN_MEMORY if is_sandbox and not options["state"] else read_state(options["state"] or ""),
+        ledger_location=IN_MEMORY if is_sandbox and not options["state"] else read_state(options["state"] or ""),
         limits=read("AGENTPHONE_LIMITS", Limits.parse, options["limits"]),
-        rates=read("AGENTPHONE_RATES", Rates.parse, options["rates"]),
+        prices=read("AGENTPHONE_RATES", PriceList.parse, options["rates"]),
         destinations=read_destinations(
             options["allowed_countries"], options["allowed_recipients"], options["quiet_hours"]
         ),
-        needs_person=options["approval"] == "human",
+        requires_human_approval=options["approval"] == "human",
         approval_timeout=options["approval_timeout"],
         ai_disclosure=options["ai_disclosure"] == "on",
         send_traceparent=options["send_traceparent"],
         is_shared=auth != "none",
-        relays=auth == "relay",
+        uses_caller_keys=auth == "relay",
         request_state_keys=read_request_state_keys(environ),
     )
 

@@ -11,8 +11,8 @@ from agentphone_mcp.features.completion import Names
 from agentphone_mcp.features.live.transcripts import LiveTranscripts
 from agentphone_mcp.policy.access import OPERATOR, Caller
 from agentphone_mcp.policy.gate import Gate as GateKeeper
-from agentphone_mcp.policy.pricing import Rates as RateTable
-from agentphone_mcp.policy.rules import Rules as RuleBook
+from agentphone_mcp.policy.pricing import PriceList as RateTable
+from agentphone_mcp.policy.rules import Policy as RuleBook
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class ToolContext:
     Attributes:
         api: the account, as the API has it.
         gate: what stands between a model and the account.
-        rates: what things cost.
+        prices: what things cost.
         names: what a person may mean by what they typed.
         live: follows calls for whoever subscribed to them.
         caller: whose request it is.
@@ -30,7 +30,7 @@ class ToolContext:
 
     api: ApiClient
     gate: GateKeeper
-    rates: RateTable
+    prices: RateTable
     names: Names
     live: LiveTranscripts
     caller: Caller = OPERATOR
@@ -50,16 +50,16 @@ async def _gate(ctx: Context[ToolContext]) -> GateKeeper:
 
 
 async def _rates(ctx: Context[ToolContext]) -> RateTable:
-    return tool_context(ctx).rates
+    return tool_context(ctx).prices
 
 
 async def _rules(ctx: Context[ToolContext]) -> RuleBook:
-    return tool_context(ctx).gate.rules
+    return tool_context(ctx).gate.policy
 
 
 _KEPT = AcceptedElicitation[Any]
 """The SDK wraps what is injected in this class, which pydantic would forget and make anew, for 0.1 ms, now and then."""
 Api = Annotated[ApiClient, Resolve(_api)]
 Gate = Annotated[GateKeeper, Resolve(_gate)]
-Rates = Annotated[RateTable, Resolve(_rates)]
-Rules = Annotated[RuleBook, Resolve(_rules)]
+Prices = Annotated[RateTable, Resolve(_rates)]
+ActivePolicy = Annotated[RuleBook, Resolve(_rules)]

@@ -19,7 +19,7 @@ from agentphone_mcp.policy.ledger.location import LedgerUnavailable
 from agentphone_mcp.policy.ledger.records import Entry, Question, Settled
 from agentphone_mcp.policy.reconciliation import Reconciler
 from agentphone_mcp.policy.reservations import Reservations
-from agentphone_mcp.policy.rules import Rules
+from agentphone_mcp.policy.rules import Policy
 
 if TYPE_CHECKING:
     from agentphone_mcp.policy.ledger.ledger import Ledger
@@ -39,14 +39,14 @@ class Gate:
     """Carries out confirmed actions, once, and explains the others.
 
     Args:
-        rules: what is allowed.
+        policy: what is allowed.
         reconciler: the account's ledger, and how it is settled.
         clock: seconds since the epoch.
     """
 
-    def __init__(self, rules: Rules, reconciler: Reconciler, clock: Callable[[], float] = time.time) -> None:
-        self.rules = rules
-        self._reservations = Reservations(rules, reconciler, clock)
+    def __init__(self, policy: Policy, reconciler: Reconciler, clock: Callable[[], float] = time.time) -> None:
+        self.policy = policy
+        self._reservations = Reservations(policy, reconciler, clock)
         self._reconciler = reconciler
         self._ledger = reconciler.ledger
         self._clock = clock
@@ -82,7 +82,7 @@ class Gate:
             reserved = await self._reservations.make(action, repeat=repeat)
         except LedgerUnavailable as broken:
             logger.error("nothing is spent, as the ledger cannot be written: %s", broken)
-            raise Refused(refusals.ledger_unavailable(broken, to_operator=not self.rules.is_shared)) from broken
+            raise Refused(refusals.ledger_unavailable(broken, to_operator=not self.policy.is_shared)) from broken
         if isinstance(reserved, Entry):
             return self._as_before(reserved, action)
         return await self._do(action, reserved, do)
@@ -101,7 +101,7 @@ class Gate:
         Raises:
             Refused: when that question was answered before, or the action is not any more what it was about.
         """
-        if not self.rules.needs_person or action.is_free or not action.is_confirmed(confirm):
+        if not self.policy.requires_human_approval or action.is_free or not action.is_confirmed(confirm):
             return None
         try:
             self._reservations.check_destination(action)
@@ -125,7 +125,7 @@ class Gate:
 
     def is_too_late(self, question: Question) -> bool:
         """Whether an answer to it counts no more."""
-        return self._clock() - question.at > self.rules.seconds_to_answer
+        return self._clock() - question.at > self.policy.seconds_to_answer
 
     async def _note_refusal(self, action: Action, reason: str) -> None:
         try:
@@ -143,7 +143,7 @@ class Gate:
         if isinstance(met, Entry):
             how = f"{_said_of(met, action, self._clock())} {how}"
         elif met is not None:
-            how = f"As things stand it would be refused. {refusals.cap_reached(met, action.cost.micros, self._clock())}"
+            how = f"As things stand it would be refused. {refusals.limit_exceeded(met, action.cost.micros, self._clock())}"
         return Outcome(status="needs_confirmation", what=action.summary, next_step=how)
 
     async def _do(self, action: Action, row: int, do: Callable[[], Awaitable[Result]]) -> Outcome[Result]:

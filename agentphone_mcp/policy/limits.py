@@ -1,4 +1,4 @@
-"""How much may be done in how long: caps that stop a runaway loop and not a working day."""
+"""How much may be done in how long: limits that stop a runaway loop and not a working day."""
 
 import math
 import re
@@ -26,7 +26,7 @@ _OFF = ("off", "none", "unlimited")
 
 
 @dataclass(frozen=True)
-class Cap:
+class Limit:
     """At most so much in so long, over a window that slides.
 
     Attributes:
@@ -86,53 +86,53 @@ class Cap:
         return f"{self.name}={in_dollars(self.most) if self.is_money else self.most}/{self.per}"
 
 
-class CapReached(Exception):
+class LimitExceeded(Exception):
     """One more would be too much; `frees_at` is in seconds since the epoch, infinity where it never fits."""
 
-    def __init__(self, cap: Cap, frees_at: float, used_micros: int) -> None:
-        super().__init__(str(cap))
-        self.cap = cap
+    def __init__(self, limit: Limit, frees_at: float, used_micros: int) -> None:
+        super().__init__(str(limit))
+        self.limit = limit
         self.frees_at = frees_at
         self.used_micros = used_micros
 
 
 @dataclass(frozen=True)
 class Limits:
-    """The caps in force."""
+    """The limits in force."""
 
-    caps: tuple[Cap, ...]
+    limits: tuple[Limit, ...]
 
     @classmethod
     def parse(cls, said: str) -> "Limits":
-        """Read caps that differ from the default ones: `calls=50/hour,spend=25/day,numbers=off`.
+        """Read limits that differ from the default ones: `calls=50/hour,spend=25/day,numbers=off`.
 
         Raises:
-            ValueError: if a name is none of the caps, or an amount cannot be read.
+            ValueError: if a name is none of the limits, or an amount cannot be read.
         """
-        caps = _read(DEFAULT_LIMITS) | _read(said)
-        return cls(tuple(cap for cap in caps.values() if cap is not None))
+        limits = _read(DEFAULT_LIMITS) | _read(said)
+        return cls(tuple(limit for limit in limits.values() if limit is not None))
 
-    def on(self, tool: str, micros: int) -> list[Cap]:
-        """The caps that an action of this tool and cost meets."""
-        return [cap for cap in self.caps if cap.tool == tool or (cap.is_money and micros)]
+    def on(self, tool: str, micros: int) -> list[Limit]:
+        """The limits that an action of this tool and cost meets."""
+        return [limit for limit in self.limits if limit.tool == tool or (limit.is_money and micros)]
 
 
-def _read(said: str) -> dict[str, Cap | None]:
-    caps: dict[str, Cap | None] = {}
+def _read(said: str) -> dict[str, Limit | None]:
+    limits: dict[str, Limit | None] = {}
     for part in filter(None, (part.strip() for part in said.split(","))):
         name, _, amount = (side.strip().lower() for side in part.partition("="))
         if name not in _TOOLS:
-            raise ValueError(f"{name!r} is no cap; there are {', '.join(_TOOLS)}")
-        if name in caps:
-            raise ValueError(f"{name} is given twice, and only one cap of it would hold")
+            raise ValueError(f"{name!r} is no limit; there are {', '.join(_TOOLS)}")
+        if name in limits:
+            raise ValueError(f"{name} is given twice, and only one limit of it would hold")
         if amount in _OFF:
-            caps[name] = None
+            limits[name] = None
             continue
         found = re.fullmatch(r"\$?(\d{1,9}(?:\.\d{1,2})?)/(minute|hour|day|week)", amount, flags=re.ASCII)
         if not found or (name != "spend" and not found[0].partition("/")[0].isdecimal()):
             raise ValueError(
-                f"{part!r} is no cap: write it like {name}=20/hour (minute, hour, day, week) or {name}=off"
+                f"{part!r} is no limit: write it like {name}=20/hour (minute, hour, day, week) or {name}=off"
             )
         most = round(float(found[1]) * MICROS_PER_DOLLAR) if name == "spend" else int(found[1])
-        caps[name] = Cap(name, most, found[2])
-    return caps
+        limits[name] = Limit(name, most, found[2])
+    return limits

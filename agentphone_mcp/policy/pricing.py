@@ -1,4 +1,4 @@
-"""What things cost, in one place. Source: API.md, "Money". Rates change, so what a person is told says "about"."""
+"""What things cost, in one place. Source: API.md, "Money". PriceList change, so what a person is told says "about"."""
 
 import math
 from dataclasses import dataclass, fields
@@ -50,7 +50,7 @@ def in_dollars(micros: int) -> str:
 
 
 @dataclass(frozen=True)
-class Rates:
+class PriceList:
     """Prices in US dollars."""
 
     number_per_30_days: float = 3.00
@@ -60,11 +60,11 @@ class Rates:
     text: float = 0.02
 
     @classmethod
-    def parse(cls, said: str) -> "Rates":
+    def parse(cls, said: str) -> "PriceList":
         """Read prices that differ: `hosted_minute=0.25,text=0.03`.
 
         Raises:
-            ValueError: if a name is none of the rates, or a price none that could be paid.
+            ValueError: if a name is none of the prices, or a price none that could be paid.
         """
         names = [rate.name for rate in fields(cls)]
         given: dict[str, float] = {}
@@ -82,7 +82,7 @@ class Rates:
                 raise ValueError(f"{name}={price!r} is no price in dollars")
         return cls(**given)
 
-    def number(self) -> str:
+    def number_price_text(self) -> str:
         """What a phone number costs."""
         return f"about ${self.number_per_30_days:.2f} per 30 days, charged at once and not refunded"
 
@@ -91,17 +91,17 @@ class Rates:
         extra = self.aggressive_denoising_minute if denoising == "noise-and-background-speech-cancellation" else 0
         return (self.hosted_minute if hosted else self.webhook_minute) + extra
 
-    def texts(self, body: str) -> float:
+    def message_cost(self, body: str) -> float:
         """What a text costs, by its segments."""
         return self.text * _segments(body)
 
-    def message(self, body: str) -> str:
+    def message_price_text(self, body: str) -> str:
         """Say what a text costs."""
         segments = _segments(body)
-        return f"about {in_dollars(Cost.of(self.texts(body)).micros)}, {segments} segment{'s' if segments > 1 else ''}"
+        return f"about {in_dollars(Cost.of(self.message_cost(body)).micros)}, {segments} segment{'s' if segments > 1 else ''}"
 
 
-def per_minute(price: float) -> str:
+def minute_price_text(price: float) -> str:
     """Say what a call costs."""
     shown = f"{price:.3f}".removesuffix("0")
     return f"about ${shown} a minute, by the second"

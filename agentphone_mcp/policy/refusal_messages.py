@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from agentphone_mcp.policy.actions import Action, Approval
 from agentphone_mcp.policy.ledger.location import LedgerUnavailable
 from agentphone_mcp.policy.ledger.records import Entry
-from agentphone_mcp.policy.limits import CapReached
+from agentphone_mcp.policy.limits import LimitExceeded
 from agentphone_mcp.policy.pricing import in_dollars
 
 _MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
@@ -22,16 +22,16 @@ _UNAPPROVED = {
 }
 
 
-def cap_reached(reached: CapReached, micros: int, now: float) -> str:
-    """Say which cap, when it frees, and how to raise it."""
-    cap = reached.cap
+def limit_exceeded(reached: LimitExceeded, micros: int, now: float) -> str:
+    """Say which limit, when it frees, and how to raise it."""
+    limit = reached.limit
     used = f" (about {in_dollars(reached.used_micros)} so far, and this is about {in_dollars(micros)})"
-    raising = f"To raise it, your user can set AGENTPHONE_LIMITS={cap.name}=… in this server's entry and restart it."
+    raising = f"To raise it, your user can set AGENTPHONE_LIMITS={limit.name}=… in this server's entry and restart it."
     if math.isinf(reached.frees_at):
-        return f"Nothing was done: the cap {cap} does not allow even one{used if cap.is_money else ''}. {raising}"
+        return f"Nothing was done: the limit {limit} does not allow even one{used if limit.is_money else ''}. {raising}"
     frees = datetime.fromtimestamp(math.ceil(reached.frees_at), UTC)
     return (
-        f"Nothing was done: the cap {cap} is reached{used if cap.is_money else ''}. There is room again in "
+        f"Nothing was done: the limit {limit} is reached{used if limit.is_money else ''}. There is room again in "
         f"{_span(reached.frees_at - now)}, at {frees:%Y-%m-%d %H:%M:%S} UTC. {raising}"
     )
 

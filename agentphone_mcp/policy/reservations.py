@@ -1,4 +1,4 @@
-"""A place in the ledger for an action, once all that stands in its way is told: rules, caps, the same action, unresolved."""
+"""A place in the ledger for an action, once all that stands in its way is told: policy, limits, the same action, unresolved."""
 
 import time
 from collections.abc import Callable
@@ -11,9 +11,9 @@ from agentphone_mcp.policy import refusal_messages as refusals
 from agentphone_mcp.policy.actions import Action
 from agentphone_mcp.policy.errors import Refused
 from agentphone_mcp.policy.ledger.records import Entry, NewEntry, Question
-from agentphone_mcp.policy.limits import Cap, CapReached
+from agentphone_mcp.policy.limits import Limit, LimitExceeded
 from agentphone_mcp.policy.reconciliation import Reconciler
-from agentphone_mcp.policy.rules import Rules
+from agentphone_mcp.policy.rules import Policy
 
 if TYPE_CHECKING:
     from agentphone_mcp.policy.ledger.ledger import Ledger
@@ -27,25 +27,25 @@ class Reservations:
     """Reserves actions in the ledger of one account; every method may raise `LedgerUnavailable`.
 
     Args:
-        rules: what is allowed.
+        policy: what is allowed.
         reconciler: the account's ledger, and how it is settled.
         clock: seconds since the epoch.
     """
 
-    def __init__(self, rules: Rules, reconciler: Reconciler, clock: Callable[[], float] = time.time) -> None:
-        self._rules = rules
+    def __init__(self, policy: Policy, reconciler: Reconciler, clock: Callable[[], float] = time.time) -> None:
+        self._policy = policy
         self._reconciler = reconciler
         self._ledger = reconciler.ledger
         self._clock = clock
 
     def check_destination(self, action: Action) -> None:
-        """Refuse to reach whom the rules do not allow.
+        """Refuse to reach whom the policy do not allow.
 
         Raises:
             Refused: with the rule.
         """
         if action.to_number is not None:
-            self._rules.destinations.check(action.to_number)
+            self._policy.destinations.check(action.to_number)
 
     async def make(self, action: Action, *, repeat: bool) -> int | Entry:
         """Write down what is about to be done, or find the earlier action that it repeats.
@@ -62,8 +62,8 @@ class Reservations:
                 if found.outcome == "done" and found.fingerprint != action.fingerprint:
                     raise Refused(refusals.reworded(found, self._clock()))
             return found
-        except CapReached as reached:
-            no = Refused(refusals.cap_reached(reached, action.cost.micros, self._clock()))
+        except LimitExceeded as reached:
+            no = Refused(refusals.limit_exceeded(reached, action.cost.micros, self._clock()))
         except Refused as refused:
             no = refused
         await self._ledger.run(lambda ledger: ledger.refuse(new_entry, str(no)))
@@ -74,9 +74,9 @@ class Reservations:
         new_entry = self._intent(action)
         await self._ledger.run(lambda ledger: ledger.refuse(new_entry, reason))
 
-    async def find_conflict(self, action: Action, *, repeat: bool) -> Entry | CapReached | None:
+    async def find_conflict(self, action: Action, *, repeat: bool) -> Entry | LimitExceeded | None:
         """What the reservation would meet; nothing is written."""
-        new_entry, met = self._intent(action), self._caps(action)
+        new_entry, met = self._intent(action), self._limits(action)
         return await self._ledger.run(lambda ledger: ledger.find_conflict(new_entry, met, repeat=repeat))
 
     async def record_question(self, action: Action, *, repeat: bool) -> Question:
@@ -95,8 +95,8 @@ class Reservations:
         while True:
             try:
                 found = await self._try_to_make(action, new_entry, repeat=repeat)
-            except CapReached as reached:
-                if not reached.cap.is_money or costs_are_settled:
+            except LimitExceeded as reached:
+                if not reached.limit.is_money or costs_are_settled:
                     raise
                 # Calls are taken to be long until their seconds are known.
                 await self._reconciler.reconcile_costs()
@@ -112,19 +112,21 @@ class Reservations:
                 await anyio.sleep(_LOOK_AGAIN)
 
     async def _try_to_make(self, action: Action, new_entry: NewEntry, *, repeat: bool) -> int | Entry:
-        if not self._rules.needs_person or action.approval.answer == "yes":
-            caps, within = self._caps(action), self._rules.seconds_to_write
-            return await self._ledger.run(lambda ledger: ledger.reserve(new_entry, caps, repeat=repeat, within=within))
+        if not self._policy.requires_human_approval or action.approval.answer == "yes":
+            limits, within = self._limits(action), self._policy.seconds_to_write
+            return await self._ledger.run(
+                lambda ledger: ledger.reserve(new_entry, limits, repeat=repeat, within=within)
+            )
         match await self.find_conflict(action, repeat=repeat):
             case Entry() as earlier:
                 return earlier
-            case CapReached() as reached:
+            case LimitExceeded() as reached:
                 raise reached
             case None:
                 raise Refused(refusals.not_approved(action.approval))
 
-    def _caps(self, action: Action) -> list[Cap]:
-        return self._rules.limits.on(action.tool, action.cost.micros)
+    def _limits(self, action: Action) -> list[Limit]:
+        return self._policy.limits.on(action.tool, action.cost.micros)
 
     def _intent(self, action: Action) -> NewEntry:
         return NewEntry(

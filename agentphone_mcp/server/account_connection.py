@@ -20,7 +20,7 @@ from agentphone_mcp.features.tools.lookups import call_duration, look_up
 from agentphone_mcp.policy.gate import Gate
 from agentphone_mcp.policy.ledger.handle import LedgerHandle
 from agentphone_mcp.policy.reconciliation import Reconciler
-from agentphone_mcp.policy.rules import Rules
+from agentphone_mcp.policy.rules import Policy
 
 
 @dataclass
@@ -72,16 +72,16 @@ async def connected(
             # What an earlier run left in doubt, and what this one will; nobody waits for it.
             beside.start_soon(settler.keep_reconciling)
         live = LiveTranscripts(api, beside)
-        yield AccountConnection(ToolContext(api, Gate(_rules(config), settler), config.rates, Names(api), live))
+        yield AccountConnection(ToolContext(api, Gate(_rules(config), settler), config.prices, Names(api), live))
         beside.cancel_scope.cancel()
 
 
-def _rules(config: Config) -> Rules:
-    return Rules(
+def _rules(config: Config) -> Policy:
+    return Policy(
         limits=config.limits,
         destinations=config.destinations,
         ai_disclosure=config.ai_disclosure,
-        needs_person=config.needs_person,
+        requires_human_approval=config.requires_human_approval,
         seconds_to_answer=config.approval_timeout,
         seconds_to_write=slowest_write(config.timeout),
         is_shared=config.is_shared,

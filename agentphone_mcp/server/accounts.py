@@ -46,7 +46,7 @@ class AccountPool:
     def __init__(self, config: Config, *, inner: "httpx.AsyncBaseTransport | None" = None) -> None:
         self._config = config
         self._inner = inner
-        self.ledger = LedgerHandle(config.state, self.redact)
+        self.ledger = LedgerHandle(config.ledger_location, self.redact)
         self._connections: dict[str, AccountConnection] = {}
         # Replaced and never changed, so that `redact` may be called from any thread.
         self._known = (Secrets(config.api_key),)
@@ -57,7 +57,7 @@ class AccountPool:
     async def __aenter__(self) -> "AccountPool":
         self._open.callback(self.ledger.close)
         self._tasks = await self._open.enter_async_context(anyio.create_task_group())
-        if self._config.relays:
+        if self._config.uses_caller_keys:
             self._tasks.start_soon(self._close_idle)
         return self
 
@@ -73,7 +73,7 @@ class AccountPool:
 
     async def get_ready(self) -> None:
         """Connect the operator, whose earlier run may have left something in doubt, before anybody calls."""
-        if not self._config.relays:
+        if not self._config.uses_caller_keys:
             await self._connection(self._config.api_key)
 
     @asynccontextmanager
@@ -83,7 +83,7 @@ class AccountPool:
         Raises:
             Refused: when there are too many accounts.
         """
-        connection = await self._connection(caller.key if self._config.relays else self._config.api_key)
+        connection = await self._connection(caller.key if self._config.uses_caller_keys else self._config.api_key)
         connection.users += 1
         try:
             yield replace(connection.context, caller=caller)

@@ -18,7 +18,7 @@ def differs(method: str) -> None:
 if __name__ == "__main__":
     told = os.environ
     key, url = ApiKey(told["AGENTPHONE_API_KEY"]), told["AGENTPHONE_BASE_URL"]
-    config = Config(api_key=key, base_url=url, state=told["AGENTPHONE_STATE"])
+    config = Config(api_key=key, base_url=url, ledger_location=told["AGENTPHONE_STATE"])
     surface = load(config.toolsets, OPERATOR.scope, cache=read_cache())
     # Everything that the command does to be fast, but for the answers that come before the SDK.
     create_server(config, precomputed=surface and PrecomputedSurface(surface, differs)).run("stdio")

@@ -50,7 +50,7 @@ def calls(quick: bool) -> Generator[Figure]:
 
 async def _in_one_loop(account: Account, state: Path, rounds: int) -> dict[str, list[float]]:
     config = Config(
-        api_key=ApiKey(account.key), base_url=account.url, state=str(state), limits=Limits.parse(_HIGH_CAPS)
+        api_key=ApiKey(account.key), base_url=account.url, ledger_location=str(state), limits=Limits.parse(_HIGH_CAPS)
     )
     number, commits = itertools.count(), _Commits(state)
     async with (

@@ -120,7 +120,7 @@ async def _results() -> dict[str, int]:
     sizes: dict[str, int] = {}
     placed = ""
     with running() as sandbox, tempfile.TemporaryDirectory() as state:
-        config = Config(api_key=ApiKey(sandbox.key), base_url=sandbox.url, state=state)
+        config = Config(api_key=ApiKey(sandbox.key), base_url=sandbox.url, ledger_location=state)
         async with Client(create_server(config)) as client:
             missing = {tool.name for tool in (await client.list_tools()).tools} ^ TYPICAL.keys()
             if missing:

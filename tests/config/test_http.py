@@ -79,7 +79,7 @@ def test_names_are_read_as_people_write_them() -> None:
 def test_relaying_has_no_key_of_the_operators() -> None:
     """So that it can never be lent by mistake."""
     relay = HttpSettings(auth="relay")
-    check_key(Config(relays=True), relay)
+    check_key(Config(uses_caller_keys=True), relay)
     with pytest.raises(ConfigError, match="leave AGENTPHONE_API_KEY out, and AGENTPHONE_API_KEY_FILE"):
         check_key(Config(ApiKey("sk_live_not_a_real_key_0042")), relay)
     with pytest.raises(ConfigError, match="leave AGENTPHONE_SUB_ACCOUNT out"):

@@ -372,7 +372,7 @@ async def test_a_newer_client_is_told_what_of_it_is_followed(connect) -> None:
 @pytest.fixture
 async def over_http(sandbox: Sandbox, state: Path) -> AsyncGenerator[Callable[..., Client]]:
     """A server of ours over HTTP, to which any number of clients connect."""
-    config = Config(api_key=ApiKey(sandbox.key), base_url=sandbox.url, state=str(state))
+    config = Config(api_key=ApiKey(sandbox.key), base_url=sandbox.url, ledger_location=str(state))
     with listening("127.0.0.1", 0) as listener:
         server = web_server(config, HttpSettings(), AccountPool(config))
         serving = asyncio.create_task(server.serve([listener]))

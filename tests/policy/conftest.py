@@ -14,7 +14,7 @@ from agentphone_mcp.policy.ledger.ledger import Ledger
 from agentphone_mcp.policy.ledger.records import Entry, NewEntry
 from agentphone_mcp.policy.limits import Limits
 from agentphone_mcp.policy.reconciliation import Reconciler
-from agentphone_mcp.policy.rules import Rules
+from agentphone_mcp.policy.rules import Policy
 
 
 class Clock:
@@ -32,7 +32,7 @@ class Pen(Ledger):
     """A ledger in which an action is written down in a word."""
 
     def begin(self, new_entry: NewEntry, *, repeat: bool = False, within: float = 180) -> int | Entry:
-        """Reserve an action, without caps."""
+        """Reserve an action, without limits."""
         return self.reserve(new_entry, [], repeat=repeat, within=within)
 
     def done(self, new_entry: NewEntry, *, repeat: bool = False) -> int:
@@ -147,4 +147,4 @@ def gate(handle: LedgerHandle) -> Gate:
     async def nothing(*_: Any) -> None:
         return None
 
-    return Gate(Rules(Limits.parse(""), Destinations()), Reconciler("account", handle, nothing, nothing))
+    return Gate(Policy(Limits.parse(""), Destinations()), Reconciler("account", handle, nothing, nothing))

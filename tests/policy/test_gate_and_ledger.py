@@ -120,7 +120,7 @@ async def test_nobody_is_asked_for_what_the_gate_would_not_do(
     handle: LedgerHandle, gate: Gate, action: Action, confirm: Any
 ) -> None:
     """What stands against it is told when it is carried out, and written down then."""
-    asking = Gate(replace(gate.rules, needs_person=True), gate._reconciler)
+    asking = Gate(replace(gate.policy, requires_human_approval=True), gate._reconciler)
     assert await asking.confirmation_request(action, confirm, repeat=False, is_answering=False) is None
     assert handle.open().entries() == []
 

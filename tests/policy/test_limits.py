@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from agentphone_mcp.policy.ledger.ledger import Ledger
 from agentphone_mcp.policy.ledger.records import NewEntry
-from agentphone_mcp.policy.limits import DEFAULT_LIMITS, Cap, CapReached, Limits
+from agentphone_mcp.policy.limits import DEFAULT_LIMITS, Limit, LimitExceeded, Limits
 
 MakesEntry = Callable[..., NewEntry]
 HOUR, DAY = 3_600, 86_400
@@ -20,19 +20,19 @@ SETTLED = ("done", "unknown", "pending")
 FORGOTTEN = ("failed", "refused")
 
 
-def caps(said: str) -> dict[str, str]:
-    """The caps in force, by name."""
-    return {cap.name: str(cap).partition("=")[2] for cap in Limits.parse(said).caps}
+def limits(said: str) -> dict[str, str]:
+    """The limits in force, by name."""
+    return {limit.name: str(limit).partition("=")[2] for limit in Limits.parse(said).limits}
 
 
 def test_the_default_caps_are_those_that_are_written_down() -> None:
     """They stop a runaway loop and not a working day."""
     written = dict(part.split("=") for part in DEFAULT_LIMITS.split(","))
-    assert caps("") == written | {"spend": "$10.00/day"}
+    assert limits("") == written | {"spend": "$10.00/day"}
 
 
 @pytest.mark.parametrize(
-    ("said", "name", "cap"),
+    ("said", "name", "limit"),
     [
         pytest.param("calls=50/hour", "calls", "50/hour", id="count"),
         pytest.param(" Calls = 50/Hour , ", "calls", "50/hour", id="spaces-and-capitals"),
@@ -44,18 +44,18 @@ def test_the_default_caps_are_those_that_are_written_down() -> None:
         pytest.param("numbers=unlimited", "numbers", None, id="unlimited"),
     ],
 )
-def test_a_cap_that_is_named_takes_the_place_of_the_default(said: str, name: str, cap: str | None) -> None:
+def test_a_cap_that_is_named_takes_the_place_of_the_default(said: str, name: str, limit: str | None) -> None:
     """The others stay."""
-    given_caps = caps(said)
-    assert given_caps.pop(name, None) == cap
-    assert given_caps.items() <= caps("").items()
-    assert len(given_caps) == len(caps("")) - 1
+    given_caps = limits(said)
+    assert given_caps.pop(name, None) == limit
+    assert given_caps.items() <= limits("").items()
+    assert len(given_caps) == len(limits("")) - 1
 
 
 @pytest.mark.parametrize(
     ("said", "quoted"),
     [
-        pytest.param("fax=5/hour", "'fax'", id="no-such-cap"),
+        pytest.param("fax=5/hour", "'fax'", id="no-such-limit"),
         pytest.param("calls", "'calls'", id="no-amount"),
         pytest.param("calls=", "'calls='", id="empty"),
         pytest.param("calls=5", "'calls=5'", id="no-window"),
@@ -72,8 +72,8 @@ def test_a_cap_that_is_named_takes_the_place_of_the_default(said: str, name: str
     ],
 )
 def test_what_is_no_cap_is_refused_by_its_part(said: str, quoted: str) -> None:
-    """A cap that is read wrong is worse than none."""
-    with pytest.raises(ValueError, match=r"is no cap|given twice") as refused:
+    """A limit that is read wrong is worse than none."""
+    with pytest.raises(ValueError, match=r"is no limit|given twice") as refused:
         Limits.parse(said)
     assert quoted in str(refused.value)
 
@@ -81,18 +81,18 @@ def test_what_is_no_cap_is_refused_by_its_part(said: str, quoted: str) -> None:
 def test_a_action_meets_the_caps_of_its_tool_and_of_money() -> None:
     """What is free meets no dollars, and what destroys meets nothing."""
     limits = Limits.parse("")
-    assert [cap.name for cap in limits.on("place_call", 1)] == ["calls", "calls_to_one_number", "spend"]
-    assert [cap.name for cap in limits.on("send_message", 0)] == ["messages", "messages_to_one_number"]
-    assert [cap.name for cap in limits.on("buy_number", 1)] == ["numbers", "spend"]
-    assert [cap.name for cap in limits.on("create_web_call", 1)] == ["web_calls", "spend"]
+    assert [limit.name for limit in limits.on("place_call", 1)] == ["calls", "calls_to_one_number", "spend"]
+    assert [limit.name for limit in limits.on("send_message", 0)] == ["messages", "messages_to_one_number"]
+    assert [limit.name for limit in limits.on("buy_number", 1)] == ["numbers", "spend"]
+    assert [limit.name for limit in limits.on("create_web_call", 1)] == ["web_calls", "spend"]
     assert limits.on("release_number", 0) == []
 
 
-def attempt(ledger: Ledger, new_entry: NewEntry, *limits: Cap, outcome: str = "done") -> CapReached | int:
-    """Do an action under caps, or say which one is reached."""
+def attempt(ledger: Ledger, new_entry: NewEntry, *limits: Limit, outcome: str = "done") -> LimitExceeded | int:
+    """Do an action under limits, or say which one is reached."""
     try:
         row = ledger.reserve(new_entry, limits, repeat=True, within=DAY)
-    except CapReached as reached:
+    except LimitExceeded as reached:
         return reached
     assert isinstance(row, int)
     if outcome != "pending":
@@ -102,72 +102,72 @@ def attempt(ledger: Ledger, new_entry: NewEntry, *limits: Cap, outcome: str = "d
 
 def test_a_window_slides_to_the_second(ledger: Any, clock: Any, new_entry: MakesEntry) -> None:
     """There is room again when the refusal said, and not a moment before."""
-    cap = Cap("calls", 2, "hour")
+    limit = Limit("calls", 2, "hour")
     began = clock.now
-    assert isinstance(attempt(ledger, new_entry(), cap), int)
+    assert isinstance(attempt(ledger, new_entry(), limit), int)
     clock.now += 100
-    assert isinstance(attempt(ledger, new_entry(), cap), int)
+    assert isinstance(attempt(ledger, new_entry(), limit), int)
     clock.now += 100
-    reached = attempt(ledger, new_entry(), cap)
-    assert isinstance(reached, CapReached)
-    assert (reached.cap, reached.frees_at) == (cap, began + HOUR)
+    reached = attempt(ledger, new_entry(), limit)
+    assert isinstance(reached, LimitExceeded)
+    assert (reached.limit, reached.frees_at) == (limit, began + HOUR)
     clock.now = began + HOUR - 0.001
-    assert isinstance(attempt(ledger, new_entry(), cap), CapReached)
+    assert isinstance(attempt(ledger, new_entry(), limit), LimitExceeded)
     clock.now = began + HOUR
-    assert isinstance(attempt(ledger, new_entry(), cap), int)
-    reached = attempt(ledger, new_entry(), cap)
-    assert isinstance(reached, CapReached)
+    assert isinstance(attempt(ledger, new_entry(), limit), int)
+    reached = attempt(ledger, new_entry(), limit)
+    assert isinstance(reached, LimitExceeded)
     assert reached.frees_at == began + 100 + HOUR
 
 
 def test_dollars_are_free_when_enough_of_them_are_old(ledger: Any, clock: Any, new_entry: MakesEntry) -> None:
     """A dear action waits for more than a cheap one."""
-    cap, began = Cap("spend", 10 * DOLLAR, "day"), clock.now
+    limit, began = Limit("spend", 10 * DOLLAR, "day"), clock.now
     for dollars in (2, 3, 5):
-        assert isinstance(attempt(ledger, new_entry(cost=dollars * DOLLAR), cap), int)
+        assert isinstance(attempt(ledger, new_entry(cost=dollars * DOLLAR), limit), int)
         clock.now += 60
     for dollars, actions_before in ((1, 0), (2, 0), (3, 1), (5, 1), (6, 2), (10, 2)):
-        reached = attempt(ledger, new_entry(cost=dollars * DOLLAR), cap)
-        assert isinstance(reached, CapReached)
+        reached = attempt(ledger, new_entry(cost=dollars * DOLLAR), limit)
+        assert isinstance(reached, LimitExceeded)
         assert reached.frees_at == began + 60 * actions_before + DAY
         assert reached.used_micros == 10 * DOLLAR
     clock.now = began + DAY
-    assert isinstance(attempt(ledger, new_entry(cost=2 * DOLLAR), cap), int)
+    assert isinstance(attempt(ledger, new_entry(cost=2 * DOLLAR), limit), int)
 
 
 @pytest.mark.parametrize(
-    ("cap", "cost"),
+    ("limit", "cost"),
     [
-        pytest.param(Cap("spend", 10 * DOLLAR, "day"), 10 * DOLLAR + 1, id="dearer-than-the-cap"),
-        pytest.param(Cap("spend", 0, "day"), 1, id="no-dollars"),
-        pytest.param(Cap("calls", 0, "hour"), 0, id="no-calls"),
+        pytest.param(Limit("spend", 10 * DOLLAR, "day"), 10 * DOLLAR + 1, id="dearer-than-the-limit"),
+        pytest.param(Limit("spend", 0, "day"), 1, id="no-dollars"),
+        pytest.param(Limit("calls", 0, "hour"), 0, id="no-calls"),
     ],
 )
-def test_what_never_fits_never_frees(ledger: Any, new_entry: MakesEntry, cap: Cap, cost: int) -> None:
+def test_what_never_fits_never_frees(ledger: Any, new_entry: MakesEntry, limit: Limit, cost: int) -> None:
     """Waiting would not help."""
-    reached = attempt(ledger, new_entry(cost=cost), cap)
-    assert isinstance(reached, CapReached)
+    reached = attempt(ledger, new_entry(cost=cost), limit)
+    assert isinstance(reached, LimitExceeded)
     assert math.isinf(reached.frees_at)
 
 
 @pytest.mark.parametrize("outcome", SETTLED)
 def test_what_may_have_happened_counts(ledger: Any, new_entry: MakesEntry, outcome: str) -> None:
     """Nobody knows that it cost nothing."""
-    cap = Cap("calls", 1, "hour")
-    attempt(ledger, new_entry(), cap, outcome=outcome)
-    assert isinstance(attempt(ledger, new_entry("Call Bob"), cap), CapReached)
+    limit = Limit("calls", 1, "hour")
+    attempt(ledger, new_entry(), limit, outcome=outcome)
+    assert isinstance(attempt(ledger, new_entry("Call Bob"), limit), LimitExceeded)
 
 
 @pytest.mark.parametrize("outcome", FORGOTTEN)
 def test_what_did_not_happen_does_not_count(ledger: Any, new_entry: MakesEntry, outcome: str) -> None:
     """Neither as an action nor in dollars."""
-    both = Cap("calls", 1, "hour"), Cap("spend", DOLLAR, "day")
+    both = Limit("calls", 1, "hour"), Limit("spend", DOLLAR, "day")
     attempt(ledger, new_entry(cost=DOLLAR), *both, outcome=outcome)
     assert isinstance(attempt(ledger, new_entry("Call Bob", cost=DOLLAR), *both), int)
 
 
 @pytest.mark.parametrize(
-    ("cap", "other", "fits"),
+    ("limit", "other", "fits"),
     [
         pytest.param("calls", {"account": "b" * 16}, True, id="account"),
         pytest.param("spend", {"account": "b" * 16}, True, id="money-of-another-account"),
@@ -179,33 +179,33 @@ def test_what_did_not_happen_does_not_count(ledger: Any, new_entry: MakesEntry, 
     ],
 )
 def test_a_cap_counts_what_it_is_about(
-    ledger: Any, new_entry: MakesEntry, cap: str, other: dict[str, str], fits: bool
+    ledger: Any, new_entry: MakesEntry, limit: str, other: dict[str, str], fits: bool
 ) -> None:
     """Its own tool, its own account, and the number it speaks of; dollars of every tool."""
-    one = Cap(cap, DOLLAR if cap == "spend" else 1, "day")
+    one = Limit(limit, DOLLAR if limit == "spend" else 1, "day")
     attempt(ledger, new_entry(cost=DOLLAR), one)
     assert isinstance(attempt(ledger, new_entry(**{"cost": DOLLAR} | other), one), int) is fits
 
 
 def test_a_call_that_was_shorter_than_thought_gives_room_back(ledger: Any, new_entry: MakesEntry) -> None:
     """Its estimate counted until its seconds were known."""
-    cap = Cap("spend", 2 * DOLLAR, "day")
-    attempt(ledger, new_entry(cost=2 * DOLLAR, minute_cost=DOLLAR), cap)
-    assert isinstance(attempt(ledger, new_entry(cost=DOLLAR), cap), CapReached)
+    limit = Limit("spend", 2 * DOLLAR, "day")
+    attempt(ledger, new_entry(cost=2 * DOLLAR, minute_cost=DOLLAR), limit)
+    assert isinstance(attempt(ledger, new_entry(cost=DOLLAR), limit), LimitExceeded)
     ledger.settle_seconds(ledger.estimates("a" * 16)[0], 60)
-    assert isinstance(attempt(ledger, new_entry(cost=DOLLAR), cap), int)
+    assert isinstance(attempt(ledger, new_entry(cost=DOLLAR), limit), int)
 
 
 def test_a_action_counts_from_when_it_is_done_and_not_from_the_question(
     ledger: Any, clock: Any, new_entry: MakesEntry
 ) -> None:
     """A person took some minutes to say yes."""
-    cap = Cap("calls", 1, "minute")
+    limit = Limit("calls", 1, "minute")
     question = ledger.ask(new_entry())
     clock.now += 300
-    attempt(ledger, new_entry(question=question.id), cap)
+    attempt(ledger, new_entry(question=question.id), limit)
     clock.now += 59
-    assert isinstance(attempt(ledger, new_entry("Call Bob"), cap), CapReached)
+    assert isinstance(attempt(ledger, new_entry("Call Bob"), limit), LimitExceeded)
 
 
 ACCOUNTS = itertools.count()
@@ -220,7 +220,7 @@ def test_no_window_ever_holds_more_than_its_cap(
     sqlite_ledger: Any, clock: Any, new_entry: MakesEntry, steps: list[tuple[int, int, str]], most: int, dollars: int
 ) -> None:
     """By any order of actions, outcomes and waits; and each refusal says the first moment at which there is room."""
-    both = Cap("calls", most, "minute"), Cap("spend", dollars, "minute")
+    both = Limit("calls", most, "minute"), Limit("spend", dollars, "minute")
     account = f"account {next(ACCOUNTS)}"
     counted: list[tuple[float, int]] = []
     for later, cost, outcome in steps:
@@ -232,9 +232,9 @@ def test_no_window_ever_holds_more_than_its_cap(
         assert isinstance(found, int) == fits
         if isinstance(found, int) and outcome in SETTLED:
             counted.append((clock.now, cost))
-        if isinstance(found, CapReached) and not math.isinf(found.frees_at):
+        if isinstance(found, LimitExceeded) and not math.isinf(found.frees_at):
             present, clock.now = clock.now, found.frees_at - 1
-            assert isinstance(sqlite_ledger.stands_in_the_way(wanted, [found.cap], repeat=True), CapReached)
+            assert isinstance(sqlite_ledger.stands_in_the_way(wanted, [found.limit], repeat=True), LimitExceeded)
             clock.now += 1
-            assert sqlite_ledger.stands_in_the_way(wanted, [found.cap], repeat=True) is None
+            assert sqlite_ledger.stands_in_the_way(wanted, [found.limit], repeat=True) is None
             clock.now = present

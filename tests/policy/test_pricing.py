@@ -2,19 +2,19 @@
 
 import pytest
 
-from agentphone_mcp.policy.pricing import Cost, Rates, cost_of_seconds, in_dollars, per_minute
+from agentphone_mcp.policy.pricing import Cost, PriceList, cost_of_seconds, in_dollars, minute_price_text
 
 CLEAR = "noise-and-background-speech-cancellation"
 
 
 def test_the_prices_are_those_of_the_billing_page() -> None:
     """API.md, "Money"."""
-    rates = Rates()
-    assert rates.number() == "about $3.00 per 30 days, charged at once and not refunded"
-    assert per_minute(rates.minute(hosted=True)) == "about $0.22 a minute, by the second"
-    assert per_minute(rates.minute(hosted=False)) == "about $0.13 a minute, by the second"
-    assert per_minute(rates.minute(hosted=True, denoising=CLEAR)) == "about $0.225 a minute, by the second"
-    assert rates.minute(hosted=True, denoising="noise-cancellation") == rates.minute(hosted=True)
+    prices = PriceList()
+    assert prices.number_price_text() == "about $3.00 per 30 days, charged at once and not refunded"
+    assert minute_price_text(prices.minute(hosted=True)) == "about $0.22 a minute, by the second"
+    assert minute_price_text(prices.minute(hosted=False)) == "about $0.13 a minute, by the second"
+    assert minute_price_text(prices.minute(hosted=True, denoising=CLEAR)) == "about $0.225 a minute, by the second"
+    assert prices.minute(hosted=True, denoising="noise-cancellation") == prices.minute(hosted=True)
 
 
 @pytest.mark.parametrize(
@@ -36,20 +36,20 @@ def test_the_prices_are_those_of_the_billing_page() -> None:
 )
 def test_a_text_costs_by_its_segments(body: str, said: str) -> None:
     """160 characters make one, or 70 with Unicode; what is counted is what is told."""
-    assert Rates().message(body) == said
-    assert said.startswith(f"about {in_dollars(Cost.of(Rates().texts(body)).micros)},")
+    assert PriceList().message_price_text(body) == said
+    assert said.startswith(f"about {in_dollars(Cost.of(PriceList().message_cost(body)).micros)},")
 
 
 def test_prices_can_be_others() -> None:
-    """Rates change, and stand in one place."""
-    rates = Rates.parse("number_per_30_days=4, hosted_minute = $0.3,webhook_minute=.1,,text=0.05,")
-    assert rates == Rates(number_per_30_days=4, hosted_minute=0.3, webhook_minute=0.1, text=0.05)
-    assert rates.number().startswith("about $4.00 ")
-    assert per_minute(rates.minute(hosted=True)).startswith("about $0.30 ")
-    assert per_minute(rates.minute(hosted=False)).startswith("about $0.10 ")
-    assert rates.message("a" * 200) == "about $0.10, 2 segments"
-    assert Rates.parse("text=0").message("Hello!") == "about $0.00, 1 segment"
-    assert Rates.parse("") == Rates()
+    """PriceList change, and stand in one place."""
+    prices = PriceList.parse("number_per_30_days=4, hosted_minute = $0.3,webhook_minute=.1,,text=0.05,")
+    assert prices == PriceList(number_per_30_days=4, hosted_minute=0.3, webhook_minute=0.1, text=0.05)
+    assert prices.number_price_text().startswith("about $4.00 ")
+    assert minute_price_text(prices.minute(hosted=True)).startswith("about $0.30 ")
+    assert minute_price_text(prices.minute(hosted=False)).startswith("about $0.10 ")
+    assert prices.message_price_text("a" * 200) == "about $0.10, 2 segments"
+    assert PriceList.parse("text=0").message_price_text("Hello!") == "about $0.00, 1 segment"
+    assert PriceList.parse("") == PriceList()
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_prices_can_be_others() -> None:
 def test_what_is_no_rate_is_refused_by_its_part(said: str, quoted: str) -> None:
     """So that nobody counts by prices they did not set."""
     with pytest.raises(ValueError, match="is no") as refused:
-        Rates.parse(said)
+        PriceList.parse(said)
     assert str(refused.value).startswith(quoted)
 
 

@@ -8,7 +8,7 @@ from agentphone_mcp.policy import refusal_messages as refusals
 from agentphone_mcp.policy.actions import Action, Answer, Approval
 from agentphone_mcp.policy.ledger.location import LedgerUnavailable
 from agentphone_mcp.policy.ledger.records import Entry, LedgerOutcome
-from agentphone_mcp.policy.limits import Cap, CapReached
+from agentphone_mcp.policy.limits import Limit, LimitExceeded
 
 NOW = 1_790_000_000.25
 TEXT = Action("Text Ada", "list_messages", tool="send_message", to_number="+14155550100")
@@ -40,27 +40,29 @@ def earlier(action: Action, outcome: LedgerOutcome, *, ago: float = 90, fingerpr
 
 def test_a_cap_says_when_it_frees_and_how_to_raise_it() -> None:
     """To the second, and in UTC."""
-    reached = CapReached(Cap("calls", 20, "hour"), NOW + 1_799.5, 0)
-    assert refusals.cap_reached(reached, 0, NOW) == (
-        "Nothing was done: the cap calls=20/hour is reached. There is room again in 30 minutes, at 2026-09-21 14:43:20 "
+    reached = LimitExceeded(Limit("calls", 20, "hour"), NOW + 1_799.5, 0)
+    assert refusals.limit_exceeded(reached, 0, NOW) == (
+        "Nothing was done: the limit calls=20/hour is reached. There is room again in 30 minutes, at 2026-09-21 14:43:20 "
         "UTC. To raise it, your user can set AGENTPHONE_LIMITS=calls=… in this server's entry and restart it."
     )
 
 
 def test_a_cap_on_dollars_says_how_many_are_spent() -> None:
     """About, as estimates are among them."""
-    said = refusals.cap_reached(CapReached(Cap("spend", 10_000_000, "day"), NOW + 7_200, 9_500_000), 1_100_000, NOW)
-    assert "the cap spend=$10.00/day is reached (about $9.50 so far, and this is about $1.10)" in said
+    said = refusals.limit_exceeded(
+        LimitExceeded(Limit("spend", 10_000_000, "day"), NOW + 7_200, 9_500_000), 1_100_000, NOW
+    )
+    assert "the limit spend=$10.00/day is reached (about $9.50 so far, and this is about $1.10)" in said
     assert "in 2 hours" in said
 
 
-@pytest.mark.parametrize("cap", [Cap("calls", 0, "hour"), Cap("spend", 1, "day")], ids=["calls", "dollars"])
-def test_a_cap_that_never_frees_does_not_say_to_wait(cap: Cap) -> None:
+@pytest.mark.parametrize("limit", [Limit("calls", 0, "hour"), Limit("spend", 1, "day")], ids=["calls", "dollars"])
+def test_a_cap_that_never_frees_does_not_say_to_wait(limit: Limit) -> None:
     """It says that not even one fits."""
-    said = refusals.cap_reached(CapReached(cap, math.inf, 0), 5_000_000, NOW)
-    assert f"the cap {cap} does not allow even one" in said
+    said = refusals.limit_exceeded(LimitExceeded(limit, math.inf, 0), 5_000_000, NOW)
+    assert f"the limit {limit} does not allow even one" in said
     assert "room again" not in said
-    assert f"AGENTPHONE_LIMITS={cap.name}=" in said
+    assert f"AGENTPHONE_LIMITS={limit.name}=" in said
 
 
 @pytest.mark.parametrize(
@@ -78,8 +80,8 @@ def test_a_cap_that_never_frees_does_not_say_to_wait(cap: Cap) -> None:
 )
 def test_lengths_of_time_read_as_a_person_says_them(seconds: float, said: str) -> None:
     """Coarser the longer they are."""
-    reached = CapReached(Cap("calls", 1, "week"), NOW + seconds, 0)
-    assert f"There is room again in {said}, at" in refusals.cap_reached(reached, 0, NOW)
+    reached = LimitExceeded(Limit("calls", 1, "week"), NOW + seconds, 0)
+    assert f"There is room again in {said}, at" in refusals.limit_exceeded(reached, 0, NOW)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A place in the ledger is had once everything in its way is told: rules, caps, the same action, unresolved."""
+"""A place in the ledger is had once everything in its way is told: policy, limits, the same action, unresolved."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,7 +16,7 @@ from agentphone_mcp.policy.limits import Limits
 from agentphone_mcp.policy.pricing import Cost
 from agentphone_mcp.policy.reconciliation import Reconciler
 from agentphone_mcp.policy.reservations import Reservations
-from agentphone_mcp.policy.rules import Rules
+from agentphone_mcp.policy.rules import Policy
 
 CALL = Action(
     "Call.", "list_calls", tool="place_call", to_number="+14155559999", cost=Cost.of_call(0.22), arguments={"a": 1}
@@ -26,16 +26,16 @@ NO = pytest.mark.parametrize("answer", ["not asked", "declined", "cancelled", "t
 
 @pytest.fixture
 def reservations(handle: LedgerHandle) -> Callable[..., Reservations]:
-    """Make reservations under these rules, with an API that answers look-ups as told."""
+    """Make reservations under these policy, with an API that answers look-ups as told."""
 
-    def reservations(found: Any = None, seconds: float | None = None, limits: str = "", **rules: Any) -> Reservations:
+    def reservations(found: Any = None, seconds: float | None = None, limits: str = "", **policy: Any) -> Reservations:
         async def look_up(*_: Any) -> LookupResult | None:
             return found
 
         async def call_duration(_: Entry) -> CallDuration:
             return CallDuration(seconds, is_over=seconds is not None)
 
-        said = Rules(Limits.parse(limits), Destinations(), **rules)
+        said = Policy(Limits.parse(limits), Destinations(), **policy)
         return Reservations(said, Reconciler("account", handle, look_up, call_duration))
 
     return reservations
@@ -90,7 +90,7 @@ async def test_without_a_persons_yes_there_is_no_place(reservations, handle, ans
     """What was said is written down, and that nobody agreed."""
     action = Action("Call.", "list_calls", tool="place_call", approval=Approval("Host 1", answer))
     with pytest.raises(Refused, match="Nothing was done") as refused:
-        await reservations(needs_person=True).make(action, repeat=True)
+        await reservations(requires_human_approval=True).make(action, repeat=True)
     [row] = handle.open().entries()
     assert (row.outcome, row.reason, row.approved_by) == ("refused", str(refused.value), "Host 1")
 
@@ -110,14 +110,14 @@ async def test_a_cap_on_action_looks_for_no_costs(reservations, handle) -> None:
     """They would make no room."""
     ours = reservations(seconds=60, limits="calls=1/day")
     handle.open().settle(await ours.make(CALL, repeat=False), "done", ids={"id": "call_1"})
-    with pytest.raises(Refused, match="the cap calls=1/day is reached"):
+    with pytest.raises(Refused, match="the limit calls=1/day is reached"):
         await ours.make(CALL, repeat=True)
     assert handle.open().entries()[0].minute_cost == CALL.cost.minute_micros
 
 
 async def test_a_yes_to_what_was_done_meanwhile_is_used_up(reservations, handle) -> None:
     """It must not carry another one later; its row says what became of it."""
-    ours = reservations(needs_person=True)
+    ours = reservations(requires_human_approval=True)
     first, second = [await ours.ask(CALL, repeat=False) for _ in range(2)]
     row = await ours.make(replace(CALL, approval=Approval("Host 1", "yes", first.id)), repeat=False)
     handle.open().settle(row, "done", ids={"id": "call_1"})

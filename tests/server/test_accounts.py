@@ -14,7 +14,7 @@ from agentphone_mcp.policy.errors import Refused
 from agentphone_mcp.server import accounts as switchboard
 from agentphone_mcp.server.accounts import AccountPool
 
-RELAYS = Config(relays=True)
+RELAYS = Config(uses_caller_keys=True)
 
 
 def caller(number: int) -> Caller:

@@ -67,7 +67,7 @@ async def examine(patient: Patient, hosts: HostsCheck | None = None) -> list[Fin
         url, value = patient.sandbox
         settings = replace(settings, allowlist=Allowlist.for_base(url, None))
         key, told = FoundKey(ApiKey(value), "the sandbox"), skipped("key", "a sandbox has its own")
-    elif settings.relays:
+    elif settings.uses_caller_keys:
         key, told = None, skipped("key", "each caller brings their own")
     else:
         keychain = find if settings.has_keychain else None

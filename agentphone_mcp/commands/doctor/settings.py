@@ -42,7 +42,7 @@ class Settings:
         state: where the ledger is kept: a folder, a SQLAlchemy URL, or `IN_MEMORY`.
         has_keychain: whether the system's keychain may be asked for the key.
         is_sandbox: whether the API is to be a sandbox of this process's own.
-        relays: whether each caller brings a key of their own.
+        uses_caller_keys: whether each caller brings a key of their own.
     """
 
     allowlist: Allowlist | None
@@ -51,7 +51,7 @@ class Settings:
     state: str
     has_keychain: bool
     is_sandbox: bool
-    relays: bool
+    uses_caller_keys: bool
 
 
 def check_settings(environ: Mapping[str, str]) -> tuple[Settings, list[Finding]]:
@@ -75,10 +75,10 @@ def check_settings(environ: Mapping[str, str]) -> tuple[Settings, list[Finding]]
         allowlist=Allowlist.for_base(values["base_url"], None) if configs["base_url"] else None,
         sub_account=account and account.sub_account,
         timeout=values["timeout"],
-        state=read("state", "sandbox").state,
+        state=read("state", "sandbox").ledger_location,
         has_keychain=values["keychain"] == "on",
         is_sandbox=values["sandbox"],
-        relays=http is not None and http.auth == "relay",
+        uses_caller_keys=http is not None and http.auth == "relay",
     )
     remedy = "Correct it where it is set, or unset it: then the default holds"
     found = [failure("settings", said, remedy) for said in wrong] + _strangers(environ)

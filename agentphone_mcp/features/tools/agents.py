@@ -6,7 +6,7 @@ from pydantic import BaseModel, Field
 
 from agentphone_mcp.api.agents import Agent, AgentFields, Attachment, DeletedAgent, Voice, VoiceMode, VoiceTuning
 from agentphone_mcp.api.models import Acknowledgement, Page
-from agentphone_mcp.features.context import Api, Gate, Rules
+from agentphone_mcp.features.context import ActivePolicy, Api, Gate
 from agentphone_mcp.features.presentation.lists import Listed, ListedTable, in_columns, listed, total_of_part, without
 from agentphone_mcp.features.tools.approval import destroying
 from agentphone_mcp.features.tools.call_previews import numbers_of
@@ -24,7 +24,7 @@ from agentphone_mcp.features.tools.parameters import (
 )
 from agentphone_mcp.policy.actions import Action, Outcome
 from agentphone_mcp.policy.errors import Refused
-from agentphone_mcp.policy.rules import Rules as RuleBook
+from agentphone_mcp.policy.rules import Policy as RuleBook
 from agentphone_mcp.policy.untrusted import clean
 
 NO_AGENTS = "No agents yet: create_agent, then buy_number for it, then set_webhook if its voice mode is webhook."
@@ -60,7 +60,7 @@ async def get_agent(agent_id: AgentId, api: Api) -> Agent:
 async def create_agent(
     name: AgentName,
     api: Api,
-    rules: Rules,
+    policy: ActivePolicy,
     voice_mode: Annotated[
         VoiceMode,
         Field(description="hosted: the built-in AI talks by system_prompt; webhook: your server answers each turn"),
@@ -76,7 +76,7 @@ async def create_agent(
     """Create an agent. It needs a number (buy_number, attach_number) before it can call."""
     if voice_mode == "hosted" and not system_prompt:
         raise Refused("Nothing was created: voice_mode hosted needs a system_prompt.")
-    _check_transfer(rules, transfer_number)
+    _check_transfer(policy, transfer_number)
     fields = _fields(
         tuning,
         name=name,
@@ -96,7 +96,7 @@ async def create_agent(
 async def update_agent(
     agent_id: AgentId,
     api: Api,
-    rules: Rules,
+    policy: ActivePolicy,
     name: AgentName | None = None,
     voice_mode: VoiceMode | None = None,
     system_prompt: str | None = None,
@@ -108,7 +108,7 @@ async def update_agent(
     tuning: Annotated[VoiceTuning | None, Field(description="How it listens and speaks")] = None,
 ) -> SavedAgent:
     """Change an agent: prompt, voice, transfer number and more, as in create_agent. What is left out stays."""
-    _check_transfer(rules, transfer_number)
+    _check_transfer(policy, transfer_number)
     fields = _fields(
         tuning,
         name=name,
@@ -194,10 +194,10 @@ def agent_rows(page: Page[Agent], *left_out: str) -> Page[AgentRow]:
     return Page[AgentRow](data=[without(row, *left_out) for row in rows], total=page.total, has_more=page.has_more)
 
 
-def _check_transfer(rules: RuleBook, number: str | None) -> None:
-    """Hold the number that calls go on to by the rules for those that are dialled; it may be stored at any hour."""
+def _check_transfer(policy: RuleBook, number: str | None) -> None:
+    """Hold the number that calls go on to by the policy for those that are dialled; it may be stored at any hour."""
     if number:
-        rules.destinations.check(number, rings=False)
+        policy.destinations.check(number, rings=False)
 
 
 def _fields(tuning: VoiceTuning | None, **given: str | None) -> AgentFields:

@@ -109,7 +109,7 @@ def _approved(described: Describe, question: Callable[..., Awaitable[Question | 
         if is_version_at_least(ctx.protocol_version or "", _ASKS_BETWEEN_CALLS):
             # The SDK would speak of a wrong shape in words about our code, and the ledger would not hear of it.
             return Elicit(_words_of(asked), Consent) if _is_readable(ctx) else "cancelled"
-        return await _ask_now(asked, ctx, gate.rules.seconds_to_answer)
+        return await _ask_now(asked, ctx, gate.policy.seconds_to_answer)
 
     async def approved(
         action: Annotated[Action, Resolve(described)],

@@ -4,13 +4,13 @@ from typing import Any
 
 from agentphone_mcp.api.agents import Agent
 from agentphone_mcp.api.client import ApiClient
-from agentphone_mcp.features.context import Api, Rates, Rules
+from agentphone_mcp.features.context import ActivePolicy, Api, Prices
 from agentphone_mcp.features.presentation.quoting import also, quoted
 from agentphone_mcp.policy.actions import Action
 from agentphone_mcp.policy.disclosure import Opening, disclosed
 from agentphone_mcp.policy.errors import Refused
-from agentphone_mcp.policy.pricing import Cost, per_minute
-from agentphone_mcp.policy.rules import Rules as RuleBook
+from agentphone_mcp.policy.pricing import Cost, minute_price_text
+from agentphone_mcp.policy.rules import Policy as RuleBook
 
 
 async def describe_call(
@@ -24,24 +24,24 @@ async def describe_call(
     variables: dict[str, str] | None,
     disable_recording: bool | None,
     api: Api,
-    rates: Rates,
-    rules: Rules,
+    prices: Prices,
+    policy: ActivePolicy,
 ) -> Action:
     """Describe a call, and find out before it is dialled whether it could work."""
     agent = await api.agents.get(agent_id)
-    words = _opening(agent, prompt, greeting, rules)
+    words = _opening(agent, prompt, greeting, policy)
     number_id, caller_id = await _caller_id(api, agent, from_number_id)
     hosted = bool(prompt) or agent.voice_mode == "hosted"
     if not hosted:
         await _need_webhook(api, agent, "give place_call a prompt")
     who = "the built-in AI" if hosted else "your webhook"
-    price = rates.minute(hosted=hosted, denoising=agent.denoising_mode)
+    price = prices.minute(hosted=hosted, denoising=agent.denoising_mode)
     said = f"; its goal: {quoted(prompt, api.secrets.redact)}" if prompt else ""
     said += f"; it begins with {quoted(words.greeting, api.secrets.redact)}" if words.greeting else ""
-    local_time = rules.destinations.local_time(to_number)
+    local_time = policy.destinations.local_time(to_number)
     return Action(
         f"Call {to_number}, local time {local_time}, from {caller_id} as the agent "
-        f"{agent.name!r}, with {who} talking: {per_minute(price)}{said}."
+        f"{agent.name!r}, with {who} talking: {minute_price_text(price)}{said}."
         + also(
             api.secrets.redact,
             voice=voice,
@@ -65,16 +65,16 @@ async def describe_web_call(
     metadata: dict[str, Any] | None,
     variables: dict[str, str] | None,
     api: Api,
-    rates: Rates,
+    prices: Prices,
 ) -> Action:
     """Describe a call from a browser."""
     agent = await api.agents.get(agent_id)
     hosted = agent.voice_mode == "hosted"
     if not hosted:
         await _need_webhook(api, agent)
-    price = rates.minute(hosted=hosted, denoising=agent.denoising_mode)
+    price = prices.minute(hosted=hosted, denoising=agent.denoising_mode)
     return Action(
-        f"Open a browser call with the agent {agent.name!r}: {per_minute(price)} once joined."
+        f"Open a browser call with the agent {agent.name!r}: {minute_price_text(price)} once joined."
         + also(api.secrets.redact, metadata=metadata, variables=variables),
         verify_with="list_calls with direction=web",
         next_step="Join with agentphone-web-sdk within 30 seconds; the token works once.",
@@ -90,12 +90,12 @@ async def numbers_of(api: ApiClient, agent: Agent) -> dict[str, str]:
     return {number.id: number.phone_number async for number in api.numbers.all() if number.agent_id == agent.id}
 
 
-def _opening(agent: Agent, prompt: str | None, greeting: str | None, rules: RuleBook) -> Opening:
+def _opening(agent: Agent, prompt: str | None, greeting: str | None, policy: RuleBook) -> Opening:
     """What is said first and what the AI goes by: as given, or else the agent's own, and that an AI is speaking.
 
     A prompt is sent in hosted voice mode alone; in webhook mode it would take the call from the webhook.
     """
-    if not rules.ai_disclosure:
+    if not policy.ai_disclosure:
         return Opening(greeting, prompt)
     own_prompt = agent.system_prompt if agent.voice_mode == "hosted" else None
     return disclosed(greeting or agent.begin_message, prompt or own_prompt, agent.language)

@@ -7,7 +7,7 @@ from pydantic import Field
 from agentphone_mcp.api.client import ApiClient
 from agentphone_mcp.api.messages import Conversation, ConversationWithMessages, Message, SentMessage
 from agentphone_mcp.api.numbers import PhoneNumber
-from agentphone_mcp.features.context import Api, Gate, Rates, Rules
+from agentphone_mcp.features.context import ActivePolicy, Api, Gate, Prices
 from agentphone_mcp.features.presentation.lists import Listed, listed, shortened, total_of_part, without
 from agentphone_mcp.features.presentation.quoting import quoted
 from agentphone_mcp.features.tools.approval import spending
@@ -43,24 +43,24 @@ async def describe_text(
     number_id: str | None,
     media_urls: list[str] | None,
     api: Api,
-    rates: Rates,
-    rules: Rules,
+    prices: Prices,
+    policy: ActivePolicy,
 ) -> Action:
     """Describe a text, and find out before it is sent whether its number may send."""
     if (agent_id is None) == (number_id is None):
         raise Refused("Nothing was sent: give agent_id or number_id, one of them, as the sender.")
     number, whose = await (_of_agent(api, agent_id) if agent_id else _of_number(api, number_id or ""))
     pictures = f" with {', '.join(quoted(url, api.secrets.redact) for url in media_urls)}" if media_urls else ""
-    local_time = rules.destinations.local_time(to_number)
+    local_time = policy.destinations.local_time(to_number)
     return Action(
         f"Text {to_number}, local time {local_time}, from {number.phone_number}{whose}: "
-        f"{quoted(body, api.secrets.redact)}{pictures} ({rates.message(body)}).",
+        f"{quoted(body, api.secrets.redact)}{pictures} ({prices.message_price_text(body)}).",
         verify_with="list_messages or list_conversations",
         next_step="Queued is not delivered: list_messages shows what became of it.",
         arguments={"agent_id": None, "number_id": number.id},
         to_number=to_number,
         local_time=local_time,
-        cost=Cost.of(rates.texts(body)),
+        cost=Cost.of(prices.message_cost(body)),
         match_on={"number_id": number.id, "body": digest(body)},
         resolved={"number_id": number.id},
     )

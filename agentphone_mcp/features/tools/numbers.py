@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field
 from agentphone_mcp.api.client import ApiClient
 from agentphone_mcp.api.errors import NotFound
 from agentphone_mcp.api.numbers import PhoneNumber, ReleasedNumber
-from agentphone_mcp.features.context import Api, Gate, Rates
+from agentphone_mcp.features.context import Api, Gate, Prices
 from agentphone_mcp.features.presentation.lists import (
     Listed,
     ListedTable,
@@ -74,7 +74,7 @@ async def find_available_numbers(
 
 async def describe_purchase(
     api: Api,
-    rates: Rates,
+    prices: Prices,
     country: str,
     area_code: str | None,
     agent_id: str | None,
@@ -86,13 +86,13 @@ async def describe_purchase(
     where = f"{country} phone number" + (f" with area code {area_code}" if area_code else "")
     whose = f" for the agent {agent.name!r}" if agent else ""
     return Action(
-        f"Buy a {where}{whose}: {rates.number()}."
+        f"Buy a {where}{whose}: {prices.number_price_text()}."
         + (f" It is released by itself, for good, at {expires_at}." if expires_at else "")
         + also(api.secrets.redact, external_id=external_id),
         verify_with="list_numbers",
         next_step="It takes calls at once; US numbers send texts only after 10DLC registration."
         + ("" if agent else " Give it to an agent with attach_number."),
-        cost=Cost.of(rates.number_per_30_days),
+        cost=Cost.of(prices.number_per_30_days),
         match_on={"country": country, "area_code": area_code, "agent_id": agent_id},
     )
 

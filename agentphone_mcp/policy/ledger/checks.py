@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from agentphone_mcp.policy.ledger.records import MAY_HAVE_HAPPENED, Entry, LookupResult, NewEntry
 from agentphone_mcp.policy.ledger.store import actions
-from agentphone_mcp.policy.limits import Cap, CapReached
+from agentphone_mcp.policy.limits import Limit, LimitExceeded
 
 FOUND = "found by a look-up"
 FOUND_AND_TOLD = "found by a look-up, and told"
@@ -62,8 +62,8 @@ SETTLE = sa.update(actions).where(actions.c.id == sa.bindparam("row"))
 
 
 @cache
-def counted(cap: Cap, *, one_by_one: bool) -> "sa.Select[Any, Any]":
-    """What counts against a cap: how many and how much, or each with its time; takes account, since and to_number."""
+def counted(limit: Limit, *, one_by_one: bool) -> "sa.Select[Any, Any]":
+    """What counts against a limit: how many and how much, or each with its time; takes account, since and to_number."""
     what = (actions.c.at, actions.c.cost)
     summed = (sa.func.count().label("actions"), sa.func.coalesce(sa.func.sum(actions.c.cost), 0).label("cost"))
     query = sa.select(*(what if one_by_one else summed)).where(
@@ -71,9 +71,9 @@ def counted(cap: Cap, *, one_by_one: bool) -> "sa.Select[Any, Any]":
         actions.c.at > sa.bindparam("since"),
         _may_have_happened,
     )
-    if cap.tool:
-        query = query.where(actions.c.tool == cap.tool)
-    if cap.for_one_number:
+    if limit.tool:
+        query = query.where(actions.c.tool == limit.tool)
+    if limit.for_one_number:
         query = query.where(actions.c.to_number == sa.bindparam("to_number"))
     return query.order_by(actions.c.at) if one_by_one else query
 
@@ -126,18 +126,18 @@ def earlier_than(new_entry: NewEntry, connection: sa.Connection, now: float, *, 
     return None
 
 
-def cap_reached_by(
-    new_entry: NewEntry, connection: sa.Connection, now: float, caps: Sequence[Cap]
-) -> CapReached | None:
-    """The first cap that one more action would pass."""
-    for cap in caps:
-        given: dict[str, Any] = {"account": new_entry.account, "since": now - cap.seconds}
-        given |= {"to_number": new_entry.to_number} if cap.for_one_number else {}
-        used = connection.execute(counted(cap, one_by_one=False), given).one()
-        if not cap.is_over(int(used.actions), int(used.cost), new_entry.cost):
+def exceeded_limit(
+    new_entry: NewEntry, connection: sa.Connection, now: float, limits: Sequence[Limit]
+) -> LimitExceeded | None:
+    """The first limit that one more action would pass."""
+    for limit in limits:
+        given: dict[str, Any] = {"account": new_entry.account, "since": now - limit.seconds}
+        given |= {"to_number": new_entry.to_number} if limit.for_one_number else {}
+        used = connection.execute(counted(limit, one_by_one=False), given).one()
+        if not limit.is_over(int(used.actions), int(used.cost), new_entry.cost):
             continue
-        rows = [(row.at, row.cost) for row in connection.execute(counted(cap, one_by_one=True), given)]
-        return CapReached(cap, cap.frees_at(rows, new_entry.cost), int(used.cost))
+        rows = [(row.at, row.cost) for row in connection.execute(counted(limit, one_by_one=True), given)]
+        return LimitExceeded(limit, limit.frees_at(rows, new_entry.cost), int(used.cost))
     return None
 
 

@@ -1,4 +1,4 @@
-"""Written before an action and settled after it: the audit, the caps and the memory of what must not be done twice."""
+"""Written before an action and settled after it: the audit, the limits and the memory of what must not be done twice."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -14,9 +14,9 @@ from agentphone_mcp.policy.ledger.checks import (
     SETTLE,
     WHOSE,
     WRITE,
-    cap_reached_by,
     earlier_than,
     entry_of,
+    exceeded_limit,
     may_be_of_another,
     revoke_match,
     seen,
@@ -24,7 +24,7 @@ from agentphone_mcp.policy.ledger.checks import (
 )
 from agentphone_mcp.policy.ledger.records import LONGEST_WHAT, Entry, LookupResult, NewEntry, Question, Settled
 from agentphone_mcp.policy.ledger.store import Store, actions, lock
-from agentphone_mcp.policy.limits import LONGEST_WINDOW, Cap, CapReached
+from agentphone_mcp.policy.limits import LONGEST_WINDOW, Limit, LimitExceeded
 from agentphone_mcp.policy.pricing import cost_of_seconds
 
 NOBODY_ANSWERED = "a person was asked and has not answered"
@@ -56,12 +56,12 @@ class Ledger:
             self._write(connection, nothing, {"outcome": "refused", "reason": None})
             taken_back.rollback()
 
-    def reserve(self, new_entry: NewEntry, caps: Sequence[Cap], *, repeat: bool, within: float) -> int | Entry:
+    def reserve(self, new_entry: NewEntry, limits: Sequence[Limit], *, repeat: bool, within: float) -> int | Entry:
         """Write down what is about to be done, or find what stands in its way.
 
         Args:
             new_entry: the action.
-            caps: the caps it meets.
+            limits: the limits it meets.
             repeat: whether it is wanted although the same was done.
             within: seconds after which, unsettled, it counts as unknown.
 
@@ -69,7 +69,7 @@ class Ledger:
             the row to settle, or the earlier action that this one repeats.
 
         Raises:
-            CapReached: if it would be too much.
+            LimitExceeded: if it would be too much.
             AnsweredBefore: if the question that was asked about it is not open any more.
         """
         now, new_entry = self._clock(), self._without_secrets(new_entry)
@@ -81,7 +81,7 @@ class Ledger:
                 return earlier
             if not is_fresh:
                 raise AnsweredBefore
-            reached = cap_reached_by(new_entry, connection, now, caps)
+            reached = exceeded_limit(new_entry, connection, now, limits)
             if reached is not None:
                 raise reached
             reserved = {
@@ -96,12 +96,14 @@ class Ledger:
             }
             return self._write(connection, new_entry, reserved)
 
-    def find_conflict(self, new_entry: NewEntry, caps: Sequence[Cap], *, repeat: bool) -> Entry | CapReached | None:
+    def find_conflict(
+        self, new_entry: NewEntry, limits: Sequence[Limit], *, repeat: bool
+    ) -> Entry | LimitExceeded | None:
         """What `reserve` would find; nothing is written."""
         new_entry = self._without_secrets(new_entry)
         with self._store.transaction(new_entry.account) as connection:
             earlier = earlier_than(new_entry, connection, self._clock(), repeat=repeat)
-            return earlier or cap_reached_by(new_entry, connection, self._clock(), caps)
+            return earlier or exceeded_limit(new_entry, connection, self._clock(), limits)
 
     def settle(
         self,
@@ -214,7 +216,7 @@ class Ledger:
             return connection.execute(pending.limit(1)).first() is not None
 
     def estimates(self, account: str) -> list[Entry]:
-        """The actions of late whose cost is still an estimate; no cap looks further back."""
+        """The actions of late whose cost is still an estimate; no limit looks further back."""
         query = sa.select(actions).where(
             actions.c.account == account,
             actions.c.outcome == "done",

@@ -82,7 +82,7 @@ def names_in(schema: Any) -> Iterator[str]:
 async def test_tools_and_their_arguments_exist(guide: Guide) -> None:
     """Whatever looks like the name of one."""
     tools = await create_server(Config()).list_tools()
-    known = {tool.name for tool in tools} | OF_THE_API | {cap.name for cap in Limits.parse("").caps}
+    known = {tool.name for tool in tools} | OF_THE_API | {cap.name for cap in Limits.parse("").limits}
     for tool in tools:
         known |= {*names_in(tool.input_schema), *names_in(tool.output_schema)}
     named = {name for name in inline(guide) if re.fullmatch(r"[a-z]+(_[a-z]+)+", name)}

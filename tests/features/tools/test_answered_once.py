@@ -48,7 +48,7 @@ def hosting(connect, person):
     """Connect a `Host` that says it can ask; settings are those of `Config`."""
 
     def hosting(**settings: Any) -> Any:
-        return connect(asks=person(), needs_person=True, **settings)
+        return connect(asks=person(), requires_human_approval=True, **settings)
 
     return hosting
 

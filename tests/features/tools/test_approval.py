@@ -62,7 +62,7 @@ async def test_a_yes_is_carried_out_once_and_says_whose_it_was(
     """The person is asked one question with the real names; the ledger has the host and that a person agreed."""
     arguments, write, named = GATED[tool]
     user = person()
-    async with assistant(mode=mode, asks=user, needs_person=True) as ai:
+    async with assistant(mode=mode, asks=user, requires_human_approval=True) as ai:
         await with_its_webhook(ai, tool, sandbox)
         told = await ai.ask(tool, **arguments)
     assert told["status"] == "done"
@@ -91,7 +91,7 @@ async def test_a_no_is_refused_and_recorded(
     assistant, sandbox, writes, person, ledger, tool: str, mode: str, action: str, content: Any
 ) -> None:
     """Nothing is written; the model reads why, and the ledger keeps it."""
-    async with assistant(mode=mode, asks=person(action, **content), needs_person=True) as ai:
+    async with assistant(mode=mode, asks=person(action, **content), requires_human_approval=True) as ai:
         await with_its_webhook(ai, tool, sandbox)
         told = await ai.refused(tool, **GATED[tool][0])
     assert writes() == []
@@ -107,7 +107,7 @@ async def test_anything_but_a_yes_is_none(
     assistant, writes, person, ledger, tool: str, mode: str, action: str, content: Any
 ) -> None:
     """A closed window, and an answer of another shape than the form's."""
-    async with assistant(mode=mode, asks=person(action, **content), needs_person=True) as ai:
+    async with assistant(mode=mode, asks=person(action, **content), requires_human_approval=True) as ai:
         told = await ai.refused(tool, **GATED[tool][0])
     assert writes() == []
     assert told.startswith("Nothing was done: your user was asked and closed the question")
@@ -119,7 +119,7 @@ async def test_a_form_sent_back_empty_is_no_yes(assistant, writes, person, ledge
     """An acceptance without content is an answer to nothing."""
     empty = person("accept")
     empty._answer.content = None
-    async with assistant(mode=mode, asks=empty, needs_person=True) as ai:
+    async with assistant(mode=mode, asks=empty, requires_human_approval=True) as ai:
         told = await ai.refused("place_call", **CALL)
     assert (writes(), told.startswith("Nothing was done: your user was asked")) == ([], True)
     assert [row.reason for row in ledger()] == [told]
@@ -129,7 +129,7 @@ async def test_a_form_sent_back_empty_is_no_yes(assistant, writes, person, ledge
 @EACH
 async def test_a_host_that_cannot_ask_is_refused(assistant, sandbox, writes, ledger, tool: str, mode: str) -> None:
     """There is no silent yes: the model reads what its user can do."""
-    async with assistant(mode=mode, needs_person=True) as ai:
+    async with assistant(mode=mode, requires_human_approval=True) as ai:
         await with_its_webhook(ai, tool, sandbox)
         told = await ai.refused(tool, **GATED[tool][0])
     assert writes() == []
@@ -142,7 +142,7 @@ async def test_a_host_that_fails_to_ask_is_refused(assistant, writes, person, le
     """It said that it can ask, and then answered with an error."""
     broken = person()
     broken._answer = ErrorData(code=-32603, message="no window")
-    async with assistant(mode="legacy", asks=broken, needs_person=True) as ai:
+    async with assistant(mode="legacy", asks=broken, requires_human_approval=True) as ai:
         told = await ai.refused("place_call", **CALL)
     assert (writes(), "this host cannot ask its user" in told) == ([], True)
     assert [row.reason for row in ledger()] == [told]
@@ -150,7 +150,7 @@ async def test_a_host_that_fails_to_ask_is_refused(assistant, writes, person, le
 
 async def test_whoever_does_not_answer_in_time_is_not_taken_to_agree(assistant, writes, nobody, ledger) -> None:
     """In the older protocol the call waits, as long as it was told to."""
-    async with assistant(mode="legacy", asks=nobody, needs_person=True, approval_timeout=0.05) as ai:
+    async with assistant(mode="legacy", asks=nobody, requires_human_approval=True, approval_timeout=0.05) as ai:
         told = await ai.refused("place_call", **CALL)
     assert len(nobody.questions) == 1
     assert (writes(), "did not answer in time" in told) == ([], True)
@@ -163,7 +163,7 @@ async def test_nobody_is_asked_for_what_would_not_be_done(assistant, sandbox, pe
     """A preview, a wrong confirm, a forbidden number, a reached cap, a repetition, and the first webhook."""
     user = person()
     limits = Limits.parse("numbers=1/day")
-    async with assistant(mode=mode, asks=user, needs_person=True, limits=limits) as ai:
+    async with assistant(mode=mode, asks=user, requires_human_approval=True, limits=limits) as ai:
         assert (await ai.ask("set_webhook", url=URL))["status"] == "done"
         assert (await ai.ask("buy_number", area_code="212"))["status"] == "needs_confirmation"
         assert (await ai.ask("buy_number", area_code="212", confirm=False))["status"] == "needs_confirmation"
@@ -173,7 +173,7 @@ async def test_nobody_is_asked_for_what_would_not_be_done(assistant, sandbox, pe
         assert user.questions == []
         assert (await ai.ask("buy_number", **BUY))["status"] == "done"
         assert (await ai.ask("buy_number", **BUY))["replayed"] is True
-        assert "the cap numbers=1/day is reached" in await ai.refused("buy_number", **BUY | {"area_code": "415"})
+        assert "the limit numbers=1/day is reached" in await ai.refused("buy_number", **BUY | {"area_code": "415"})
     assert len(user.questions) == 1
     assert writes() == ["POST /v1/webhooks", "POST /v1/numbers"]
 
@@ -182,7 +182,7 @@ async def test_nobody_is_asked_for_what_would_not_be_done(assistant, sandbox, pe
 async def test_two_yeses_are_two_action_only_with_repeat(assistant, writes, person, mode: str) -> None:
     """Whoever wants it twice is asked twice."""
     user = person()
-    async with assistant(mode=mode, asks=user, needs_person=True) as ai:
+    async with assistant(mode=mode, asks=user, requires_human_approval=True) as ai:
         await ai.ask("send_message", **TEXT)
         again = await ai.ask("send_message", **TEXT, repeat=True)
     assert "replayed" not in again
@@ -193,7 +193,7 @@ async def test_two_yeses_are_two_action_only_with_repeat(assistant, writes, pers
 async def test_a_no_can_be_followed_by_a_yes(assistant, writes, person, ledger, mode: str) -> None:
     """A refusal is no memory of an action."""
     user = person("decline")
-    async with assistant(mode=mode, asks=user, needs_person=True) as ai:
+    async with assistant(mode=mode, asks=user, requires_human_approval=True) as ai:
         await ai.refused("buy_number", **BUY)
         user._answer = person()._answer
         assert (await ai.ask("buy_number", **BUY))["status"] == "done"
@@ -240,7 +240,7 @@ async def test_a_yes_is_to_what_was_shown(assistant, sandbox, writes, ledger, to
                 settings["beginMessage"] = "You owe us money."
 
     arguments = GATED[tool][0] | ({"prompt": None} if tool == "place_call" else {})
-    async with assistant(mode=mode, asks=Thinking(meanwhile), needs_person=True) as ai:
+    async with assistant(mode=mode, asks=Thinking(meanwhile), requires_human_approval=True) as ai:
         await with_its_webhook(ai, tool, sandbox)
         said = await ai.refused(tool, **arguments)
     assert "Nothing was done" in said

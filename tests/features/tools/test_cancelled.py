@@ -105,7 +105,10 @@ async def test_what_was_cancelled_before_it_was_sent_is_not_done(connect_to, led
 async def test_a_question_that_is_given_up_is_no_yes(assistant, nobody, writes, ledger, eventually) -> None:
     """The host cancels the call while its user is still asked."""
     arguments: dict[str, Any] = CALL | {"agent_id": "agt_frontdesk"}
-    async with assistant(mode="legacy", asks=nobody, needs_person=True) as ai, anyio.create_task_group() as group:
+    async with (
+        assistant(mode="legacy", asks=nobody, requires_human_approval=True) as ai,
+        anyio.create_task_group() as group,
+    ):
         group.start_soon(lambda: ai.client.call_tool("place_call", arguments))
         await eventually(lambda: bool(nobody.questions))
         group.cancel_scope.cancel()

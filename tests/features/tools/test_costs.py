@@ -3,7 +3,7 @@
 import pytest
 
 from agentphone_mcp.policy.limits import Limits
-from agentphone_mcp.policy.pricing import Rates, cost_of_seconds
+from agentphone_mcp.policy.pricing import PriceList, cost_of_seconds
 
 CALL = {"agent_id": "agt_frontdesk", "confirm": True}
 SAM, BUSY = "+14155559999", "+14155550101"
@@ -32,7 +32,7 @@ def over(sandbox, eventually):
 async def test_a_call_reserves_five_minutes_by_its_rate(assistant, sandbox, ledger, agent, rates, estimate) -> None:
     """Until its seconds are known, that is what counts."""
     sandbox.world.account.agents["agt_frontdesk"].settings.update(agent)
-    async with assistant(rates=Rates.parse(rates)) as ai:
+    async with assistant(prices=PriceList.parse(rates)) as ai:
         await ai.ask("set_webhook", url="https://example.com/hook")
         await ai.ask("place_call", **CALL, to_number=SAM)
     [row] = ledger()
@@ -52,11 +52,11 @@ async def test_the_cap_on_money_frees_what_a_call_did_not_need(assistant, sandbo
 
 
 async def test_while_a_call_goes_on_its_estimate_counts(assistant, sandbox, writes) -> None:
-    """It is refused with the cap, when there is room, and how to raise it."""
+    """It is refused with the limit, when there is room, and how to raise it."""
     async with assistant(limits=Limits.parse("spend=1.50/day")) as ai:
         await ai.ask("place_call", **CALL, to_number="+14155550109")
         refused = await ai.refused("place_call", **CALL, to_number=SAM)
-    assert "the cap spend=$1.50/day is reached" in refused
+    assert "the limit spend=$1.50/day is reached" in refused
     assert "about $1.10 so far" in refused
     assert "AGENTPHONE_LIMITS" in refused
     assert len(writes()) == 1
@@ -74,7 +74,7 @@ async def test_a_call_nobody_answered_cost_nothing(assistant, ledger, over, even
 
 async def test_a_number_and_a_text_cost_what_the_rates_say(assistant, ledger) -> None:
     """They are known before."""
-    async with assistant(rates=Rates.parse("number_per_30_days=2,text=0.05")) as ai:
+    async with assistant(prices=PriceList.parse("number_per_30_days=2,text=0.05")) as ai:
         preview = await ai.ask("buy_number", area_code="212")
         await ai.ask("buy_number", area_code="212", confirm=True)
         await ai.ask("send_message", agent_id="agt_frontdesk", to_number=SAM, body="x" * 161, confirm=True)

@@ -139,7 +139,7 @@ class Told:
 
 async def live_through(steps: list[Step], account: Account, state: str) -> list[Told]:
     """Let an assistant take these steps, with a restart of the server here and there."""
-    config = Config(api_key=ApiKey("sk_live_not_a_real_key_0042"), state=state, limits=NO_LIMITS)
+    config = Config(api_key=ApiKey("sk_live_not_a_real_key_0042"), ledger_location=state, limits=NO_LIMITS)
     lived: list[Told] = []
     left = list(steps)
     while left:

@@ -116,7 +116,7 @@ async def test_a_preview_says_when_it_would_be_refused(assistant) -> None:
         preview = await ai.ask("place_call", **CALL | {"confirm": None})
     assert preview["status"] == "needs_confirmation"
     assert preview["next_step"].startswith("As things stand it would be refused. ")
-    assert "the cap calls=0/hour" in preview["next_step"]
+    assert "the limit calls=0/hour" in preview["next_step"]
 
 
 async def test_a_wrong_confirm_is_written_down(assistant, ledger) -> None:
@@ -147,7 +147,7 @@ async def test_the_cost_of_a_call_settles_itself(assistant, ledger, eventually) 
 async def test_a_person_is_told_that_it_is_once_more(assistant, person) -> None:
     """The same words would read like the first question."""
     user = person()
-    async with assistant(asks=user, needs_person=True) as ai:
+    async with assistant(asks=user, requires_human_approval=True) as ai:
         await ai.ask("place_call", **CALL)
         await ai.ask("place_call", **CALL, repeat=True)
     assert user.questions[0].startswith("Allow this (no. 1)?")
@@ -158,7 +158,7 @@ async def test_a_person_approves_nothing_that_cannot_be_read_whole(assistant, pe
     """Arguments without end are no question."""
     user = person()
     pictures = [f"https://example.com/{'a' * 1_900}/{number}" for number in range(12)]
-    async with assistant(asks=user, needs_person=True) as ai:
+    async with assistant(asks=user, requires_human_approval=True) as ai:
         said = await ai.refused("send_message", **TEXT | {"media_urls": pictures})
     assert "too long to be shown to your user as a whole" in said
     assert user.questions == []

@@ -52,7 +52,7 @@ async def main() -> None:
     config = Config(
         ApiKey(os.environ["AGENTPHONE_API_KEY"]),
         os.environ["AGENTPHONE_BASE_URL"],
-        state=os.environ["AGENTPHONE_STATE"],
+        ledger_location=os.environ["AGENTPHONE_STATE"],
     )
     async with Client(create_server(config, inner=Dying())) as client:
         await client.call_tool("buy_number", {"area_code": "415", "confirm": True})

@@ -1,4 +1,4 @@
-"""Many processes of one user, at the same instant: one action is done once, and a cap holds for all of them."""
+"""Many processes of one user, at the same instant: one action is done once, and a limit holds for all of them."""
 
 import json
 import os
@@ -158,7 +158,9 @@ def test_a_cap_holds_for_all_processes_together(
         )
         assert writes(sandbox) == ["POST /v1/calls"] * 5
         assert sum(answer.get("status") == "done" for answer in answers) == 5, answers
-        assert sum("the cap calls=5/hour is reached" in answer.get("refused", "") for answer in answers) == 11, answers
+        assert sum("the limit calls=5/hour is reached" in answer.get("refused", "") for answer in answers) == 11, (
+            answers
+        )
         assert outcomes(places[0], account) == {"done": 5, "refused": 11}
 
 
@@ -176,5 +178,5 @@ def test_a_cap_on_dollars_holds_for_all_processes_together(
             ]
         )
         assert writes(sandbox) == ["POST /v1/numbers"] * 3
-        assert sum("the cap spend=$10.00/day is reached" in answer.get("refused", "") for answer in answers) == 13
+        assert sum("the limit spend=$10.00/day is reached" in answer.get("refused", "") for answer in answers) == 13
         assert outcomes(place) == {"done": 3, "refused": 13}

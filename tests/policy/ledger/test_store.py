@@ -151,7 +151,7 @@ async def test_where_the_ledger_cannot_be_written_nothing_is_spent(
 ) -> None:
     """The sentence names the place and what to change, no password; reading and previews go on as ever."""
     buying = {"area_code": "415"}
-    async with connect(state=broken(tmp_path / "ledgers")) as client:
+    async with connect(ledger_location=broken(tmp_path / "ledgers")) as client:
         refused = await client.call_tool("buy_number", buying | {"confirm": True})
         said = refused.content[0].text
         assert refused.is_error

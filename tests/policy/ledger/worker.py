@@ -19,7 +19,7 @@ from agentphone_mcp.policy.ledger.handle import LedgerHandle
 from agentphone_mcp.policy.limits import Limits
 from agentphone_mcp.policy.pricing import Cost
 from agentphone_mcp.policy.reconciliation import Reconciler
-from agentphone_mcp.policy.rules import Rules
+from agentphone_mcp.policy.rules import Policy
 
 
 def buying(api: ApiClient, arguments: dict[str, Any]) -> tuple[Action, Any]:
@@ -40,7 +40,7 @@ def calling(api: ApiClient, arguments: dict[str, Any]) -> tuple[Action, Any]:
 async def execute(job: dict[str, Any], api: ApiClient, handle: LedgerHandle) -> dict[str, Any]:
     """Get everything ready, wait for the word, and then do it."""
     reconciler = Reconciler(job["account"], handle, partial(look_up, api), partial(call_duration, api))
-    gate = Gate(Rules(Limits.parse(job["limits"]), Destinations()), reconciler)
+    gate = Gate(Policy(Limits.parse(job["limits"]), Destinations()), reconciler)
     action, write = (buying if job["action"] == "buy" else calling)(api, job["arguments"])
     say("ready")
     sys.stdin.readline()

@@ -62,7 +62,7 @@ def hosting(sandbox: Sandbox, state: Path) -> Hosting:
     """Serve on the sandbox; `http` are the settings of HTTP, all others those of `Config`."""
 
     def hosting(http: HttpSettings | None = None, **settings: Any) -> AbstractAsyncContextManager[str]:
-        known = {"api_key": ApiKey(sandbox.key), "base_url": sandbox.url, "state": str(state)}
+        known = {"api_key": ApiKey(sandbox.key), "base_url": sandbox.url, "ledger_location": str(state)}
         return hosted(Config(**known | settings), http or HttpSettings())
 
     return hosting

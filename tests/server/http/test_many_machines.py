@@ -110,7 +110,7 @@ async def test_a_cap_holds_for_both_together(replicas, crowd, writes, ledger, mo
     async with replicas(AGENTPHONE_LIMITS=limits) as servers:
         results = await crowd(servers, modes, "place_call", [CALL | {"prompt": f"Say {n}."} for n in range(CLIENTS)])
     assert writes() == ["POST /v1/calls"] * 5
-    assert ["the cap calls=5/hour is reached" in said for said in refusals(results)] == [True] * 11
+    assert ["the limit calls=5/hour is reached" in said for said in refusals(results)] == [True] * 11
     assert ledger() == {"done": 5, "refused": 11}
 
 
@@ -121,7 +121,7 @@ async def test_a_cap_on_dollars_holds_for_both_together(replicas, crowd, writes,
             servers, MODES["both"], "buy_number", [BUY | {"external_id": f"{n}"} for n in range(CLIENTS)]
         )
     assert writes() == ["POST /v1/numbers"] * 3
-    assert ["the cap spend=$10.00/day is reached" in said for said in refusals(results)] == [True] * 13
+    assert ["the limit spend=$10.00/day is reached" in said for said in refusals(results)] == [True] * 13
     assert ledger() == {"done": 3, "refused": 13}
 
 

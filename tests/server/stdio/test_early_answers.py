@@ -64,7 +64,7 @@ async def test_every_protocol_version_is_agreed_on_as_the_sdk_does(version: str)
 @pytest.mark.parametrize(
     "settings",
     [
-        pytest.param({"needs_person": True}, id="human-approval"),
+        pytest.param({"requires_human_approval": True}, id="human-approval"),
         pytest.param({"sub_account": "acc_child"}, id="sub-account"),
         pytest.param({"ai_disclosure": False}, id="no-disclosure"),
         pytest.param({"base_url": "http://127.0.0.1:9"}, id="loopback"),

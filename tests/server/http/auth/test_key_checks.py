@@ -122,7 +122,7 @@ async def ask(url: str, brought: str) -> httpx.Response:
 
 async def test_an_invented_key_is_refused_like_none(hosting, sandbox: Sandbox) -> None:
     """With the same answer, and before anything is kept for whoever brought it."""
-    async with hosting(HttpSettings(auth="relay"), api_key=None, relays=True) as url:
+    async with hosting(HttpSettings(auth="relay"), api_key=None, uses_caller_keys=True) as url:
         invented, none = await ask(url, "sk_test_invented_by_a_stranger"), await ask(url, "")
     assert (invented.status_code, none.status_code) == (401, 401)
     assert invented.text == none.text
@@ -139,7 +139,7 @@ async def test_a_new_key_has_to_wait_while_agentphone_cannot_be_asked(
 ) -> None:
     """It is not called wrong."""
     sandbox.faults.rules.append(parse(f"GET /v1/usage {unavailable_reason} always"))
-    async with hosting(HttpSettings(auth="relay"), api_key=None, relays=True) as url:
+    async with hosting(HttpSettings(auth="relay"), api_key=None, uses_caller_keys=True) as url:
         answer = await ask(url, sandbox.key)
     assert answer.status_code == 503
     assert answer.headers["Retry-After"]
@@ -150,7 +150,7 @@ async def test_what_else_is_wrong_is_said_by_the_tools(hosting, dial, sandbox: S
     """A key that AgentPhone knows is let in, however little it will do for it."""
     sandbox.faults.rules.append(parse("GET /v1/usage status=403 always"))
     async with (
-        hosting(HttpSettings(auth="relay"), api_key=None, relays=True) as url,
+        hosting(HttpSettings(auth="relay"), api_key=None, uses_caller_keys=True) as url,
         dial(url, {"X-API-Key": sandbox.key}) as client,
     ):
         assert (await client.list_tools()).tools
