@@ -58,7 +58,7 @@ class Gate:
 
         Args:
             action: what it is.
-            confirm: the tool's argument: exactly True, or the action's proof where it has one.
+            confirm: the tool's argument: exactly True, or the action's confirmation where it has one.
             do: the write; called once at most, and never before the confirmation.
             repeat: whether it is wanted although the same was done.
 

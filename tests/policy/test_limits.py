@@ -201,7 +201,7 @@ def test_a_action_counts_from_when_it_is_done_and_not_from_the_question(
 ) -> None:
     """A person took some minutes to say yes."""
     limit = Limit("calls", 1, "minute")
-    question = ledger.ask(new_entry())
+    question = ledger.record_question(new_entry())
     clock.now += 300
     attempt(ledger, new_entry(question=question.id), limit)
     clock.now += 59

@@ -76,7 +76,7 @@ def shown(handle: LedgerHandle) -> list[Entry]:
 async def test_a_doubt_becomes_what_the_look_up_says(reconciler, action, handle, answer: Any, outcome: str) -> None:
     """And stays one where it says nothing."""
     action("unknown")
-    assert await reconciler(answer).settle_all() is (outcome == "unknown")
+    assert await reconciler(answer).reconcile_all() is (outcome == "unknown")
     assert [row.outcome for row in shown(handle)] == [outcome]
 
 
@@ -86,7 +86,7 @@ async def test_a_doubt_of_yesterday_is_not_looked_into(reconciler, handle) -> No
     row = yesterday.reserve(CALL, [], repeat=True, within=60)
     yesterday.settle(row, "unknown")
     yesterday.close()
-    assert not await reconciler(AssertionError("nobody need ask")).settle_all()
+    assert not await reconciler(AssertionError("nobody need ask")).reconcile_all()
 
 
 async def test_what_stays_open_is_asked_for_soon_and_what_is_settled_is_not_waited_for(
@@ -94,10 +94,10 @@ async def test_what_stays_open_is_asked_for_soon_and_what_is_settled_is_not_wait
 ) -> None:
     """The next look is the earliest that is due, or else far away."""
     row, reconciling = action("unknown"), reconciler()
-    await reconciling.settle_all()
+    await reconciling.reconcile_all()
     assert reconciling.pause <= 4
     handle.open().settle(row, "failed")
-    await reconciling.settle_all()
+    await reconciling.reconcile_all()
     assert reconciling.pause == pytest.approx(300)
 
 
@@ -105,14 +105,14 @@ async def test_one_failure_keeps_no_other_doubt_from_being_settled(reconciler, a
     """Each is asked for by itself."""
     for _ in range(3):
         action("unknown")
-    await reconciler([FAILS, LookupResult("failed"), LookupResult("done", {"id": "x"})]).settle_all()
+    await reconciler([FAILS, LookupResult("failed"), LookupResult("done", {"id": "x"})]).reconcile_all()
     assert [row.outcome for row in shown(handle)] == ["unknown", "failed", "done"]
 
 
 async def test_the_doubts_of_another_account_are_not_ours(reconciler, action, handle) -> None:
     """Its key would be asked for them."""
     action("unknown")
-    await reconciler(LookupResult("failed"), account="another").settle_all()
+    await reconciler(LookupResult("failed"), account="another").reconcile_all()
     assert [row.outcome for row in shown(handle)] == ["unknown"]
 
 
@@ -199,7 +199,7 @@ async def test_what_was_given_to_another_action_is_taken_back(looking, action, h
     late = handle.open().reserve(CALL, [], repeat=True, within=-1)
     await looking()
     if is_told:
-        handle.open().tell(shown(handle)[0])
+        handle.open().mark_reported(shown(handle)[0])
     handle.open().settle(late, "done", ids={"id": "call_1"})
     unresolved_entry, done = shown(handle)
     assert (unresolved_entry.outcome, unresolved_entry.ids, unresolved_entry.reason) == (
@@ -227,14 +227,14 @@ async def test_an_estimate_becomes_the_cost_when_the_call_is_over(
 ) -> None:
     """Until then it counts as it is."""
     action("done")
-    assert await reconciler(seconds=seconds).settle_all() is not is_settled
+    assert await reconciler(seconds=seconds).reconcile_all() is not is_settled
     [row] = shown(handle)
     assert (row.cost, row.minute_cost is None) == (cost, is_settled)
 
 
 async def test_without_a_ledger_there_is_nothing_to_settle(reconciler, state) -> None:
     """A start makes none."""
-    assert not await reconciler().settle_all()
+    assert not await reconciler().reconcile_all()
     assert not state.exists()
 
 
@@ -244,7 +244,7 @@ async def test_a_ledger_that_cannot_be_read_stops_no_server(reconciler, handle, 
     handle.close()
     for file in state.iterdir():
         file.write_bytes(b"no database" * 1_000)
-    await reconciler().settle_all()
+    await reconciler().reconcile_all()
     assert "cannot be reconciled" in caplog.text
 
 
@@ -333,6 +333,6 @@ async def test_what_could_not_be_written_is_written_first_when_it_can_be(reconci
     reconciling = reconciler(AssertionError("nobody need ask"))
     reconciling.write_later(write)
     for _ in range(4):
-        await reconciling.settle_all()
+        await reconciling.reconcile_all()
     assert written == [row] * 3
     assert [(entry.outcome, entry.ids) for entry in shown(handle)] == [("done", {"id": "call_1"})]

@@ -118,10 +118,10 @@ async def test_a_cap_on_action_looks_for_no_costs(reservations, handle) -> None:
 async def test_a_yes_to_what_was_done_meanwhile_is_used_up(reservations, handle) -> None:
     """It must not carry another one later; its row says what became of it."""
     ours = reservations(requires_human_approval=True)
-    first, second = [await ours.ask(CALL, repeat=False) for _ in range(2)]
+    first, second = [await ours.record_question(CALL, repeat=False) for _ in range(2)]
     row = await ours.make(replace(CALL, approval=Approval("Host 1", "yes", first.id)), repeat=False)
     handle.open().settle(row, "done", ids={"id": "call_1"})
     found = await ours.make(replace(CALL, approval=Approval("Host 1", "yes", second.id)), repeat=False)
     assert isinstance(found, Entry)
     assert handle.open().entries()[-1].reason == f"agreed to, but row {row} is the same and done"
-    assert await ours.asked(CALL) is None
+    assert await ours.open_question(CALL) is None

@@ -77,7 +77,7 @@ def _described(tool: str, describe: Describe) -> Describe:
         # What the action itself knows better, such as the number behind an agent, wins over how it was given.
         said = {name: given[name] for name in given if name not in injected} | dict(action.arguments)
         again = functools.partial(describe, **given)
-        return replace(action, tool=tool, arguments=_as_meant(said), as_it_is_now=again)
+        return replace(action, tool=tool, arguments=_as_meant(said), refresh=again)
 
     return described
 

@@ -63,7 +63,7 @@ def test_a_doubt_is_not_released_by_a_repeat_that_came_before_it(
     ledger: Any, clock: Any, new_entry: MakesEntry, what: str
 ) -> None:
     """The row of its question is older than the repeat; nobody knew of an unresolved action then."""
-    question = ledger.ask(new_entry("Text one"))
+    question = ledger.record_question(new_entry("Text one"))
     ledger.done(new_entry("Text one"), repeat=True)
     ledger.done(new_entry("Text two"), repeat=True)
     clock.now += 11 * MINUTE
@@ -78,7 +78,7 @@ def test_a_repeat_that_was_asked_about_before_the_doubt_does_not_release_it(
     ledger: Any, clock: Any, new_entry: MakesEntry
 ) -> None:
     """Whoever agreed may not have known."""
-    question = ledger.ask(new_entry("Text two"), repeat=True)
+    question = ledger.record_question(new_entry("Text two"), repeat=True)
     lost = ledger.in_doubt(new_entry("Text one"))
     clock.now += 1
     ledger.done(new_entry("Text two", question=question.id), repeat=True)
@@ -94,7 +94,7 @@ def test_a_released_doubt_of_the_same_action_blocks_it_no_more(ledger: Any, cloc
     ledger.done(new_entry(), repeat=True)
     clock.now += 11 * MINUTE
     released, again = ledger.unresolved("a" * 16)
-    ledger.settle_doubt(again, LookupResult("done", {"id": "call_2"}))
+    ledger.settle_unresolved(again, LookupResult("done", {"id": "call_2"}))
     assert released.outcome == "unknown"
     assert isinstance(ledger.begin(new_entry()), int)
 
@@ -127,7 +127,7 @@ def test_a_doubt_that_a_look_up_settled_is_replayed_from_then_on(
     ledger.in_doubt(new_entry())
     clock.now += DAY
     (unresolved_entry,) = ledger.unresolved("a" * 16)
-    ledger.settle_doubt(unresolved_entry, LookupResult("done", {"id": "call_1"}, {"id": "call_1"}))
+    ledger.settle_unresolved(unresolved_entry, LookupResult("done", {"id": "call_1"}, {"id": "call_1"}))
     clock.now += 10 * MINUTE - 1
     for what in ("Call Ada", "Call Ada, in other words"):
         found = ledger.begin(new_entry(what))
@@ -135,7 +135,7 @@ def test_a_doubt_that_a_look_up_settled_is_replayed_from_then_on(
         assert (found.outcome, found.ids) == ("done", {"id": "call_1"})
     clock.now += DAY
     told = ledger.begin(new_entry())
-    ledger.tell(told)
+    ledger.mark_reported(told)
     clock.now += 10 * MINUTE - 1
     assert isinstance(ledger.begin(new_entry()), Entry)
     clock.now += 1
@@ -147,7 +147,7 @@ def test_a_doubt_that_was_settled_meanwhile_stays_as_it_is(ledger: Any, new_entr
     row = ledger.in_doubt(new_entry())
     (unresolved_entry,) = ledger.unresolved("a" * 16)
     ledger.settle(row, "done", ids={"id": "call_1"})
-    ledger.settle_doubt(unresolved_entry, LookupResult("failed"))
+    ledger.settle_unresolved(unresolved_entry, LookupResult("failed"))
     assert [(entry.outcome, entry.ids) for entry in ledger.entries()] == [("done", {"id": "call_1"})]
 
 
@@ -156,13 +156,13 @@ def test_what_came_of_a_action_is_found_for_no_other(ledger: Any, new_entry: Mak
     ledger.in_doubt(new_entry())
     late = ledger.begin(new_entry(), repeat=True, within=-1)
     first, _ = ledger.unresolved("a" * 16)
-    assert ledger.settle_doubt(first, LookupResult("done", {"id": "call_1"}))
+    assert ledger.settle_unresolved(first, LookupResult("done", {"id": "call_1"}))
     ledger.settle(late, "done", ids={"call_id": "call_1"})
     assert [(entry.outcome, entry.ids) for entry in ledger.entries()] == [
         ("unknown", None),
         ("done", {"call_id": "call_1"}),
     ]
-    assert not ledger.settle_doubt(first, LookupResult("done", {"id": "call_1"}))
+    assert not ledger.settle_unresolved(first, LookupResult("done", {"id": "call_1"}))
     assert [entry.outcome for entry in ledger.entries()] == ["unknown", "done"]
 
 
@@ -218,13 +218,13 @@ def test_whoever_reads_the_ledger_changes_nothing(
 
 def test_one_yes_is_one_action(ledger: Any, clock: Any, new_entry: MakesEntry) -> None:
     """Two processes come with the same answer of a person; the second learns what came of the first."""
-    question = ledger.ask(new_entry())
+    question = ledger.record_question(new_entry())
     assert [entry.outcome for entry in ledger.entries()] == ["refused"]
     clock.now += 5
     agreed = new_entry(question=question.id, approved_how="person")
-    assert ledger.asked(new_entry()) == question
+    assert ledger.open_question(new_entry()) == question
     assert ledger.begin(agreed, repeat=True) == question.id
-    assert ledger.asked(new_entry()) is None
+    assert ledger.open_question(new_entry()) is None
     found = ledger.begin(agreed, repeat=True)
     assert isinstance(found, Entry)
     assert (found.id, found.outcome, found.at) == (question.id, "pending", clock.now)
@@ -232,7 +232,7 @@ def test_one_yes_is_one_action(ledger: Any, clock: Any, new_entry: MakesEntry) -
 
 def test_a_refusal_does_not_overwrite_what_the_same_yes_did(ledger: Any, new_entry: MakesEntry) -> None:
     """The row of an action stays the row of that action."""
-    question = ledger.ask(new_entry())
+    question = ledger.record_question(new_entry())
     agreed = new_entry(question=question.id)
     ledger.begin(agreed)
     ledger.refuse(agreed, "still under way")
@@ -241,10 +241,10 @@ def test_a_refusal_does_not_overwrite_what_the_same_yes_did(ledger: Any, new_ent
 
 def test_a_question_that_was_declined_is_one_refused_row(ledger: Any, new_entry: MakesEntry) -> None:
     """With the reason, and it cannot be answered again."""
-    question = ledger.ask(new_entry())
+    question = ledger.record_question(new_entry())
     ledger.refuse(new_entry(question=question.id), "the user said no")
     assert [(entry.outcome, entry.reason) for entry in ledger.entries()] == [("refused", "the user said no")]
-    assert ledger.asked(new_entry()) is None
+    assert ledger.open_question(new_entry()) is None
 
 
 def test_only_what_is_under_way_in_an_account_is_pending_there(ledger: Any, new_entry: MakesEntry) -> None:

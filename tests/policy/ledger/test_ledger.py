@@ -111,7 +111,7 @@ def test_what_was_agreed_to_late_is_remembered_from_when_it_was_done(
     ledger: Any, clock: Any, new_entry: MakesEntry
 ) -> None:
     """The row of its question is older than that of the same action, done while the person was thinking."""
-    question = ledger.ask(new_entry(), repeat=True)
+    question = ledger.record_question(new_entry(), repeat=True)
     ledger.done(new_entry())
     clock.now += 5 * MINUTE
     row = ledger.done(new_entry(question=question.id), repeat=True)
@@ -125,7 +125,7 @@ def test_what_was_agreed_to_late_is_remembered_from_when_it_was_done(
 
 def test_what_is_under_way_is_not_hidden_by_a_newer_row(ledger: Any, clock: Any, new_entry: MakesEntry) -> None:
     """Its question was asked before the same was done, and is answered long after."""
-    question = ledger.ask(new_entry(), repeat=True)
+    question = ledger.record_question(new_entry(), repeat=True)
     ledger.done(new_entry())
     clock.now += 11 * MINUTE
     row = ledger.begin(new_entry(question=question.id), repeat=True)
@@ -207,7 +207,7 @@ def test_what_came_of_one_action_is_claimed(ledger: Any, new_entry: MakesEntry) 
     first = ledger.done(new_entry("one"))
     ledger.done(new_entry("two", account="b" * 16))
     ledger.done(new_entry("three", tool="send_message"))
-    assert ledger.claimed("a" * 16, "place_call") == {f"id_{first}"}
+    assert ledger.claimed_ids("a" * 16, "place_call") == {f"id_{first}"}
 
 
 ACCOUNTS = itertools.count()
