@@ -7,7 +7,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
 from pathlib import Path
@@ -50,6 +50,55 @@ Hears = Callable[[Any], Awaitable[None]] | None
 """What a host does with the notifications of a server."""
 HOST = Implementation(name="Test Host", version="4.2")
 _numbers = itertools.count(1)
+LEFT_OUT = pytest.StashKey[set[str]]()
+"""Which slow tests were left out."""
+
+
+def pytest_deselected(items: Sequence[pytest.Item]) -> None:
+    """Count the slow tests that this run leaves out."""
+    for item in items:
+        if item.get_closest_marker("slow"):
+            left_out = item.config.stash.setdefault(LEFT_OUT, set())
+            left_out.add(item.nodeid)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Let a worker of xdist tell the run that started it what it left out."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["left_out"] = len(session.config.stash.get(LEFT_OUT, set()))
+
+
+class _Workers:
+    """Hears from the workers of xdist; each has the same tests."""
+
+    left_out = 0
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Take what a worker left out."""
+        self.left_out = max(self.left_out, getattr(node, "workeroutput", {}).get("left_out", 0))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Listen to the workers, where there are any."""
+    config.pluginmanager.register(_Workers(), "left-out")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Say in the last line how many slow tests were left out, and how they are run."""
+    workers: _Workers = config.pluginmanager.get_plugin("left-out")
+    count = workers.left_out or len(config.stash.get(LEFT_OUT, set()))
+    terminal = config.pluginmanager.get_plugin("terminalreporter")
+    if count and terminal and not hasattr(config, "workeroutput"):
+        terminal.write_line(f"{count} slow tests were left out: run them with `pytest -m slow`")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Write captured output so that it can be sent between processes: half a character cannot."""
+    report = yield
+    report.sections = [(name, text.encode("utf-8", "replace").decode()) for name, text in report.sections]
+    return report
 
 
 class Recorder:

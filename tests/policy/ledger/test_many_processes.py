@@ -131,6 +131,7 @@ def job(
 
 
 @BOTH
+@pytest.mark.slow
 def test_the_same_purchase_asked_for_by_all_is_made_once(
     crowd: Crowd, sandbox: Sandbox, places: list[str], rich: Callable[[], None]
 ) -> None:
