@@ -91,7 +91,7 @@ _LISTS: dict[str, Callable[[ApiClient], Awaitable[tuple[Page[Any], list[_Row]]]]
 }
 
 
-class Names:
+class Completer:
     """What a person may mean by what they typed so far; each list is read once in a while, however fast they type.
 
     Args:
@@ -105,7 +105,7 @@ class Names:
         self._kept: dict[str, tuple[float, _Known]] = {}
         self._asking = {argument: anyio.Lock() for argument in _LISTS}
 
-    async def like(self, argument: str, typed: str) -> Completion:
+    async def complete(self, argument: str, typed: str) -> Completion:
         """Complete an argument; by its name, and nothing for one that is no id or while the API cannot be read."""
         if argument not in _LISTS:
             return Completion(values=[])
@@ -145,8 +145,8 @@ class Names:
 
 async def complete(ctx: ServerRequestContext[Any, Any], params: CompleteRequestParams) -> CompleteResult:
     """Answer `completion/complete`, for resource templates and for prompts, by the argument's name alone."""
-    names: Names = ctx.lifespan_context.names
-    return CompleteResult(completion=await names.like(params.argument.name, params.argument.value))
+    names: Completer = ctx.lifespan_context.names
+    return CompleteResult(completion=await names.complete(params.argument.name, params.argument.value))
 
 
 def _fits(value: str, wanted: str) -> bool:

@@ -13,7 +13,7 @@ from agentphone_mcp.api.client import ApiClient
 from agentphone_mcp.api.redaction import Secrets
 from agentphone_mcp.api.transport import slowest_write
 from agentphone_mcp.config.config import Config
-from agentphone_mcp.features.completion import Names
+from agentphone_mcp.features.completion import Completer
 from agentphone_mcp.features.context import ToolContext
 from agentphone_mcp.features.live.transcripts import LiveTranscripts
 from agentphone_mcp.features.tools.lookups import call_duration, look_up
@@ -72,7 +72,7 @@ async def connected(
             # What an earlier run left in doubt, and what this one will; nobody waits for it.
             beside.start_soon(settler.keep_reconciling)
         live = LiveTranscripts(api, beside)
-        yield AccountConnection(ToolContext(api, Gate(_rules(config), settler), config.prices, Names(api), live))
+        yield AccountConnection(ToolContext(api, Gate(_rules(config), settler), config.prices, Completer(api), live))
         beside.cancel_scope.cancel()
 
 

@@ -9,7 +9,7 @@ import pytest
 from mcp.client import Client
 from mcp_types import Completion, PromptReference, ResourceTemplateReference
 
-from agentphone_mcp.features.completion import Names, label, plain_id
+from agentphone_mcp.features.completion import Completer, label, plain_id
 
 LIVE_KEY = "sk_live_not_a_real_key_0042"
 ERAS = pytest.mark.parametrize("mode", ["auto", "legacy"], ids=["modern", "legacy"])
@@ -155,9 +155,9 @@ async def test_what_was_read_is_soon_read_again(api_over, answering) -> None:
     now = 0.0
     recorder = answering(agents(1))
     async with api_over(recorder) as api:
-        names = Names(api, clock=lambda: now)
+        names = Completer(api, clock=lambda: now)
         for now, requests in ((0.0, 1), (9.9, 1), (10.1, 2), (20.0, 2), (20.2, 3)):  # noqa: B007 - the clock reads it
-            assert (await names.like("agent_id", "")).values == ["agt_0 (Agent 0)"]
+            assert (await names.complete("agent_id", "")).values == ["agt_0 (Agent 0)"]
             assert len(recorder.requests) == requests
 
 

@@ -6,7 +6,7 @@ from pydantic import BaseModel, Field
 
 from agentphone_mcp.api.agents import Agent, AgentFields, Attachment, DeletedAgent, Voice, VoiceMode, VoiceTuning
 from agentphone_mcp.api.models import Acknowledgement, Page
-from agentphone_mcp.features.context import ActivePolicy, Api, Gate
+from agentphone_mcp.features.context import AccountGate, ActivePolicy, Api
 from agentphone_mcp.features.presentation.lists import Listed, ListedTable, in_columns, listed, total_of_part, without
 from agentphone_mcp.features.tools.approval import destroying
 from agentphone_mcp.features.tools.call_previews import numbers_of
@@ -24,7 +24,7 @@ from agentphone_mcp.features.tools.parameters import (
 )
 from agentphone_mcp.policy.actions import Action, Outcome
 from agentphone_mcp.policy.errors import Refused
-from agentphone_mcp.policy.rules import Policy as RuleBook
+from agentphone_mcp.policy.rules import Policy
 from agentphone_mcp.policy.untrusted import clean
 
 NO_AGENTS = "No agents yet: create_agent, then buy_number for it, then set_webhook if its voice mode is webhook."
@@ -141,7 +141,7 @@ async def delete_agent(
     agent_id: AgentId,
     action: Annotated[Action, destroying("delete_agent", describe_agent_deletion)],
     api: Api,
-    gate: Gate,
+    gate: AccountGate,
     confirm: ConfirmText = None,
 ) -> Outcome[DeletedAgent]:
     """Delete an agent for good; its numbers are kept."""
@@ -194,7 +194,7 @@ def agent_rows(page: Page[Agent], *left_out: str) -> Page[AgentRow]:
     return Page[AgentRow](data=[without(row, *left_out) for row in rows], total=page.total, has_more=page.has_more)
 
 
-def _check_transfer(policy: RuleBook, number: str | None) -> None:
+def _check_transfer(policy: Policy, number: str | None) -> None:
     """Hold the number that calls go on to by the policy for those that are dialled; it may be stored at any hour."""
     if number:
         policy.destinations.check(number, rings=False)

@@ -19,7 +19,7 @@ from mcp_types import ElicitResult
 from mcp_types.version import is_version_at_least
 from pydantic import BaseModel, Field, StrictBool, ValidationError
 
-from agentphone_mcp.features.context import Gate, tool_context
+from agentphone_mcp.features.context import AccountGate, tool_context
 from agentphone_mcp.policy.access import OPERATOR
 from agentphone_mcp.policy.actions import Action, Answer, Approval
 from agentphone_mcp.policy.errors import Refused
@@ -42,7 +42,11 @@ def spending(tool: str, describe: Describe) -> Resolve:
     described = _described(tool, describe)
 
     async def question(
-        action: Annotated[Action, Resolve(described)], confirm: bool | None, repeat: bool, gate: Gate, ctx: Context
+        action: Annotated[Action, Resolve(described)],
+        confirm: bool | None,
+        repeat: bool,
+        gate: AccountGate,
+        ctx: Context,
     ) -> Question | None:
         _check_scope(action, ctx)
         return await gate.confirmation_request(
@@ -57,7 +61,7 @@ def destroying(tool: str, describe: Describe) -> Resolve:
     described = _described(tool, describe)
 
     async def question(
-        action: Annotated[Action, Resolve(described)], confirm: str | None, gate: Gate, ctx: Context
+        action: Annotated[Action, Resolve(described)], confirm: str | None, gate: AccountGate, ctx: Context
     ) -> Question | None:
         _check_scope(action, ctx)
         return await gate.confirmation_request(
@@ -98,7 +102,7 @@ def _as_meant(value: Any) -> Any:
 
 def _approved(described: Describe, question: Callable[..., Awaitable[Question | None]]) -> Resolve:
     async def said(
-        asked: Annotated[Question | None, Resolve(question)], gate: Gate, ctx: Context
+        asked: Annotated[Question | None, Resolve(question)], gate: AccountGate, ctx: Context
     ) -> Elicit[Consent] | Answer:
         if asked is None:
             return "not asked"

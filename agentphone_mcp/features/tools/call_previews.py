@@ -10,7 +10,7 @@ from agentphone_mcp.policy.actions import Action
 from agentphone_mcp.policy.disclosure import Opening, disclosed
 from agentphone_mcp.policy.errors import Refused
 from agentphone_mcp.policy.pricing import Cost, minute_price_text
-from agentphone_mcp.policy.rules import Policy as RuleBook
+from agentphone_mcp.policy.rules import Policy
 
 
 async def describe_call(
@@ -90,7 +90,7 @@ async def numbers_of(api: ApiClient, agent: Agent) -> dict[str, str]:
     return {number.id: number.phone_number async for number in api.numbers.all() if number.agent_id == agent.id}
 
 
-def _opening(agent: Agent, prompt: str | None, greeting: str | None, policy: RuleBook) -> Opening:
+def _opening(agent: Agent, prompt: str | None, greeting: str | None, policy: Policy) -> Opening:
     """What is said first and what the AI goes by: as given, or else the agent's own, and that an AI is speaking.
 
     A prompt is sent in hosted voice mode alone; in webhook mode it would take the call from the webhook.

@@ -14,7 +14,7 @@ from agentphone_mcp.api.agents import ModelTier
 from agentphone_mcp.api.calls import Call, CallWithTranscript, Turn, WebCall
 from agentphone_mcp.api.models import Acknowledgement
 from agentphone_mcp.api.pagination import paginate
-from agentphone_mcp.features.context import Api, Gate
+from agentphone_mcp.features.context import AccountGate, Api
 from agentphone_mcp.features.live.following import TURNS_AT_ONCE, Followed, FollowedOutcome, follow, follow_placed
 from agentphone_mcp.features.presentation.lists import (
     Listed,
@@ -140,7 +140,7 @@ async def place_call(
     started: Started,
     action: Annotated[Action, spending("place_call", describe_call)],
     api: Api,
-    gate: Gate,
+    gate: AccountGate,
     ctx: Context,
     prompt: Annotated[
         TextOrNone,
@@ -228,7 +228,7 @@ async def create_web_call(
     agent_id: AgentId,
     action: Annotated[Action, spending("create_web_call", describe_web_call)],
     api: Api,
-    gate: Gate,
+    gate: AccountGate,
     metadata: dict[str, Any] | None = None,
     variables: Variables | None = None,
     confirm: Confirm = None,

@@ -6,7 +6,7 @@ from pydantic import AfterValidator
 
 from agentphone_mcp.api.contacts import Contact
 from agentphone_mcp.api.models import Acknowledgement
-from agentphone_mcp.features.context import Api, Gate
+from agentphone_mcp.features.context import AccountGate, Api
 from agentphone_mcp.features.presentation.lists import Listed, listed, shortened, without
 from agentphone_mcp.features.tools.approval import destroying
 from agentphone_mcp.features.tools.declaration import creates, destroys, reads
@@ -61,7 +61,7 @@ async def delete_contact(
     contact_id: ContactId,
     action: Annotated[Action, destroying("delete_contact", describe_contact_deletion)],
     api: Api,
-    gate: Gate,
+    gate: AccountGate,
     confirm: ConfirmContact = None,
 ) -> Outcome[Acknowledgement]:
     """Delete a contact for good."""

@@ -7,7 +7,7 @@ from pydantic import Field
 from agentphone_mcp.api.client import ApiClient
 from agentphone_mcp.api.messages import Conversation, ConversationWithMessages, Message, SentMessage
 from agentphone_mcp.api.numbers import PhoneNumber
-from agentphone_mcp.features.context import ActivePolicy, Api, Gate, Prices
+from agentphone_mcp.features.context import AccountGate, ActivePolicy, Api, Prices
 from agentphone_mcp.features.presentation.lists import Listed, listed, shortened, total_of_part, without
 from agentphone_mcp.features.presentation.quoting import quoted
 from agentphone_mcp.features.tools.approval import spending
@@ -71,7 +71,7 @@ async def send_message(
     body: Text,
     action: Annotated[Action, spending("send_message", describe_text)],
     api: Api,
-    gate: Gate,
+    gate: AccountGate,
     agent_id: AgentId | None = None,
     number_id: NumberId | None = None,
     media_urls: list[WebUrl] | None = None,

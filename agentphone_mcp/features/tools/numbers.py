@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field
 from agentphone_mcp.api.client import ApiClient
 from agentphone_mcp.api.errors import NotFound
 from agentphone_mcp.api.numbers import PhoneNumber, ReleasedNumber
-from agentphone_mcp.features.context import Api, Gate, Prices
+from agentphone_mcp.features.context import AccountGate, Api, Prices
 from agentphone_mcp.features.presentation.lists import (
     Listed,
     ListedTable,
@@ -100,7 +100,7 @@ async def describe_purchase(
 async def buy_number(
     action: Annotated[Action, spending("buy_number", describe_purchase)],
     api: Api,
-    gate: Gate,
+    gate: AccountGate,
     area_code: AreaCode | None = None,
     country: Country = "US",
     agent_id: AgentId | None = None,
@@ -136,7 +136,7 @@ async def release_number(
     number_id: NumberId,
     action: Annotated[Action, destroying("release_number", describe_release)],
     api: Api,
-    gate: Gate,
+    gate: AccountGate,
     confirm: ConfirmNumber = None,
 ) -> Outcome[ReleasedNumber]:
     """Give a number back for good, and stop paying for it."""

@@ -6,7 +6,7 @@ from pydantic import BaseModel, Field
 
 from agentphone_mcp.api.models import Acknowledgement
 from agentphone_mcp.api.webhooks import Delivery, DeliveryStats, Webhook, WebhookTest
-from agentphone_mcp.features.context import Api, Gate
+from agentphone_mcp.features.context import AccountGate, Api
 from agentphone_mcp.features.presentation.lists import Listed, listed
 from agentphone_mcp.features.presentation.quoting import also
 from agentphone_mcp.features.tools.approval import destroying
@@ -90,7 +90,7 @@ async def set_webhook(
     url: WebhookUrl,
     action: Annotated[Action, destroying("set_webhook", describe_webhook_replacement)],
     api: Api,
-    gate: Gate,
+    gate: AccountGate,
     agent_id: AgentId | None = None,
     context_limit: Annotated[int | None, Field(ge=0, le=50, description="Recent messages in each event")] = None,
     timeout: Annotated[int | None, Field(ge=5, le=120, description="Seconds to answer a voice turn")] = None,
@@ -117,7 +117,7 @@ async def describe_webhook_deletion(agent_id: str | None, api: Api) -> Action:
 async def delete_webhook(
     action: Annotated[Action, destroying("delete_webhook", describe_webhook_deletion)],
     api: Api,
-    gate: Gate,
+    gate: AccountGate,
     agent_id: AgentId | None = None,
     confirm: ConfirmText = None,
 ) -> Outcome[Acknowledgement]:
