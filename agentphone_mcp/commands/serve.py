@@ -14,7 +14,7 @@ from agentphone_mcp.api.api_key import ApiKey
 from agentphone_mcp.config.config import Config, ConfigError, read_cache
 from agentphone_mcp.config.environment import complete_session_bus, read_span_exporter
 from agentphone_mcp.config.from_options import read_config, read_http_settings
-from agentphone_mcp.policy.access import OPERATOR, Scope, covered
+from agentphone_mcp.policy.access import OPERATOR, Scope, included_scopes
 from agentphone_mcp.server.stdio.descriptors import StdioChannel
 from agentphone_mcp.server.stdio.early_answers import PrecomputedAnswers
 from agentphone_mcp.server.stdio.early_session import EarlySession
@@ -81,7 +81,7 @@ class _Surfaces:
 
     def load(self, scope: Scope = OPERATOR.scope) -> Surface | None:
         """What one for callers of a scope says; None where that is not known for sure."""
-        *_, most = covered(scope, read_only=self._config.read_only)
+        *_, most = included_scopes(scope, read_only=self._config.read_only)
         # The first answers and the server must go by the same, so it is read once.
         if most not in self._loaded:
             self._loaded[most] = load(self._config.toolsets, most, cache=self._cache)

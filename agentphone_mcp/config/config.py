@@ -11,7 +11,7 @@ import platformdirs
 
 from agentphone_mcp.api.allowlist import DEFAULT_BASE_URL, Allowlist
 from agentphone_mcp.api.api_key import ApiKey, KeyRuleBroken
-from agentphone_mcp.policy.destinations import Destinations, QuietHours, read_countries, read_recipients
+from agentphone_mcp.policy.destinations import Destinations, QuietHours, parse_countries, parse_recipients
 from agentphone_mcp.policy.limits import Limits
 from agentphone_mcp.policy.pricing import PriceList
 from agentphone_mcp.variables import TOOLSETS
@@ -122,8 +122,8 @@ def read_destinations(countries: str, recipients: str, quiet_hours: str) -> Dest
     """
     hours = quiet_hours.strip()
     return Destinations(
-        countries=read("AGENTPHONE_ALLOWED_COUNTRIES", read_countries, countries),
-        recipients=read("AGENTPHONE_ALLOWED_RECIPIENTS", read_recipients, recipients),
+        countries=read("AGENTPHONE_ALLOWED_COUNTRIES", parse_countries, countries),
+        recipients=read("AGENTPHONE_ALLOWED_RECIPIENTS", parse_recipients, recipients),
         quiet_hours=None if hours in ("", "off") else read("AGENTPHONE_QUIET_HOURS", QuietHours.parse, hours),
     )
 

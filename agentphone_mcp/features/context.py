@@ -11,8 +11,8 @@ from agentphone_mcp.features.completion import Completer
 from agentphone_mcp.features.live.transcripts import LiveTranscripts
 from agentphone_mcp.policy.access import OPERATOR, Caller
 from agentphone_mcp.policy.gate import Gate
+from agentphone_mcp.policy.policy import Policy
 from agentphone_mcp.policy.pricing import PriceList
-from agentphone_mcp.policy.rules import Policy
 
 
 @dataclass(frozen=True)

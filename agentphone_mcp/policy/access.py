@@ -10,7 +10,7 @@ SCOPES: tuple[Scope, ...] = ("read", "write", "spend")
 """Each includes those before it: look; set things up; spend money, reach people and destroy."""
 
 
-def covered(scope: Scope, *, read_only: bool = False) -> tuple[Scope, ...]:
+def included_scopes(scope: Scope, *, read_only: bool = False) -> tuple[Scope, ...]:
     """Say what a scope includes; of a server that only reads, nobody has more than that."""
     return SCOPES[: 1 if read_only else SCOPES.index(scope) + 1]
 

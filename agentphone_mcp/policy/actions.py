@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from agentphone_mcp.policy.pricing import FREE, Cost
 
 Result = TypeVar("Result", bound=BaseModel)
-Answer = Literal["not asked", "yes", "declined", "cancelled", "timed out", "cannot be asked"]
+ApprovalAnswer = Literal["not asked", "yes", "declined", "cancelled", "timed out", "cannot be asked"]
 """What a person said when the host asked them, or why they said nothing."""
 
 
@@ -26,7 +26,7 @@ class Approval:
     """
 
     by: str = "unknown host"
-    answer: Answer = "not asked"
+    answer: ApprovalAnswer = "not asked"
     question: int | None = None
 
 

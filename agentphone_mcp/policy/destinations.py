@@ -97,10 +97,10 @@ class Destinations:
         zones, now = _zones(number), self.now()
         if not zones:
             raise _refused(f"The time zone of {number} is not known, so it may be within {rule} there.")
-        if not quiet_hours.hold_somewhere(now, zones):
+        if not quiet_hours.contains_in_any(now, zones):
             return
         where = f"At {number} it is {self.local_time(number)}, within {rule}"
-        opens = quiet_hours.over(now, zones)
+        opens = quiet_hours.next_end(now, zones)
         if opens is None:
             raise _refused(f"{where} in one of its {len(zones)} time zones, at whatever time of the day.")
         if len(zones) == 1:
@@ -108,7 +108,7 @@ class Destinations:
         raise _refused(f"{where} in one of its {len(zones)} time zones; in all they are over {opens:%a %H:%M} UTC.")
 
 
-def read_countries(text: str) -> frozenset[str] | None:
+def parse_countries(text: str) -> frozenset[str] | None:
     """Read `US,CA`; `any` is None.
 
     Raises:
@@ -128,7 +128,7 @@ def read_countries(text: str) -> frozenset[str] | None:
     return named
 
 
-def read_recipients(text: str) -> frozenset[str] | None:
+def parse_recipients(text: str) -> frozenset[str] | None:
     """Read `+14155550100,+14155550101`; `any` is None.
 
     Raises:

@@ -47,7 +47,7 @@ class Opening:
     prompt: str | None
 
 
-def disclosed(greeting: str | None, prompt: str | None, language: str | None = None) -> Opening:
+def with_disclosure(greeting: str | None, prompt: str | None, language: str | None = None) -> Opening:
     """Let a call say that an AI is speaking, before its own words, and let its prompt hold to that at the end.
 
     The own texts stay whole, however long. Only a greeting that begins with these very words needs no others before

@@ -17,9 +17,9 @@ from agentphone_mcp.policy.actions import Action, Outcome, Result
 from agentphone_mcp.policy.errors import AnsweredBefore, Refused
 from agentphone_mcp.policy.ledger.location import LedgerUnavailable
 from agentphone_mcp.policy.ledger.records import Entry, Question, Settled
+from agentphone_mcp.policy.policy import Policy
 from agentphone_mcp.policy.reconciliation import Reconciler
 from agentphone_mcp.policy.reservations import Reservations
-from agentphone_mcp.policy.rules import Policy
 
 if TYPE_CHECKING:
     from agentphone_mcp.policy.ledger.ledger import Ledger
@@ -79,7 +79,7 @@ class Gate:
             await self._note_refusal(action, "confirm does not match")
             raise Refused(f"Nothing was done: confirm does not match. {action.summary} {action.how_to_confirm()}")
         try:
-            reserved = await self._reservations.make(action, repeat=repeat)
+            reserved = await self._reservations.reserve(action, repeat=repeat)
         except LedgerUnavailable as broken:
             logger.error("nothing is spent, as the ledger cannot be written: %s", broken)
             raise Refused(refusals.ledger_unavailable(broken, to_operator=not self.policy.is_shared)) from broken
@@ -117,7 +117,7 @@ class Gate:
             return None
         if asked is None:
             raise AnsweredBefore
-        if not asked.is_whole:
+        if not asked.is_complete:
             raise Refused("Nothing was done: it is too long to be shown to your user as a whole. Shorten its texts.")
         if asked.preview_hash != action.preview_hash:
             raise Refused(refusals.changed(action))

@@ -36,7 +36,7 @@ class Limit:
     """
 
     name: str
-    most: int
+    maximum: int
     per: str
 
     @property
@@ -61,7 +61,7 @@ class Limit:
 
     def is_over(self, actions: int, spent: int, micros: int) -> bool:
         """Whether one more action that costs so much is too much beside those in the window, and what they cost."""
-        return spent + micros > self.most if self.is_money else actions + 1 > self.most
+        return spent + micros > self.maximum if self.is_money else actions + 1 > self.maximum
 
     def frees_at(self, counted: Sequence[tuple[float, int]], micros: int) -> float:
         """Say when there is room for one more action, where there is none now.
@@ -75,7 +75,7 @@ class Limit:
         """
         weights = [(at, cost if self.is_money else 1) for at, cost in counted]
         one_more = micros if self.is_money else 1
-        over = sum(weight for _, weight in weights) + one_more - self.most
+        over = sum(weight for _, weight in weights) + one_more - self.maximum
         for at, weight in weights:
             over -= weight
             if over <= 0:
@@ -83,7 +83,7 @@ class Limit:
         return math.inf
 
     def __str__(self) -> str:
-        return f"{self.name}={in_dollars(self.most) if self.is_money else self.most}/{self.per}"
+        return f"{self.name}={in_dollars(self.maximum) if self.is_money else self.maximum}/{self.per}"
 
 
 class LimitExceeded(Exception):
@@ -112,7 +112,7 @@ class Limits:
         limits = _read(DEFAULT_LIMITS) | _read(said)
         return cls(tuple(limit for limit in limits.values() if limit is not None))
 
-    def on(self, tool: str, micros: int) -> list[Limit]:
+    def applicable_to(self, tool: str, micros: int) -> list[Limit]:
         """The limits that an action of this tool and cost meets."""
         return [limit for limit in self.limits if limit.tool == tool or (limit.is_money and micros)]
 

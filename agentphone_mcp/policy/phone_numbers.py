@@ -18,7 +18,7 @@ _REASONS = {
 }
 
 
-def same_number(written: str) -> str:
+def normalize_number(written: str) -> str:
     """Write what may be a phone number in the one form in which two can be compared; other text stays as it is."""
     try:
         return to_e164(written)

@@ -43,20 +43,20 @@ class QuietHours:
                 return cls(time(begin_hour, begin_minute), time(end_hour, end_minute))
         raise ValueError(f"{text[:40]!r} are no hours of a day: write them like 21:00-08:00, from 00:00 to 23:59")
 
-    def hold(self, clock: time) -> bool:
+    def contains(self, clock: time) -> bool:
         """Whether it is quiet when a clock shows this time."""
         if self.begin < self.end:
             return self.begin <= clock < self.end
         return clock >= self.begin or clock < self.end
 
-    def hold_somewhere(self, moment: datetime, zones: Iterable[tzinfo]) -> bool:
+    def contains_in_any(self, moment: datetime, zones: Iterable[tzinfo]) -> bool:
         """Whether it is quiet in any of these time zones."""
-        return any(self.hold(moment.astimezone(zone).time()) for zone in zones)
+        return any(self.contains(moment.astimezone(zone).time()) for zone in zones)
 
-    def over(self, moment: datetime, zones: Iterable[tzinfo]) -> datetime | None:
+    def next_end(self, moment: datetime, zones: Iterable[tzinfo]) -> datetime | None:
         """The next full minute, in UTC, that is quiet in none of these time zones; None if no minute of a day is."""
         zones = tuple(zones)
         start = moment.astimezone(UTC).replace(second=0, microsecond=0)
         # Minute by minute: clocks that are put forward or back need no thought then.
         minutes = (start + n * _MINUTE for n in range(1, _SEARCHED_MINUTES + 1))
-        return next((minute for minute in minutes if not self.hold_somewhere(minute, zones)), None)
+        return next((minute for minute in minutes if not self.contains_in_any(minute, zones)), None)

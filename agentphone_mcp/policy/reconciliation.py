@@ -167,4 +167,4 @@ class Reconciler:
 
 
 def _write_length(entry: Entry, length: CallDuration, ledger: "Ledger") -> None:
-    ledger.settle_seconds(entry, length.seconds, is_over=length.is_over)
+    ledger.settle_call_cost(entry, length.seconds, is_over=length.is_over)

@@ -12,8 +12,8 @@ from agentphone_mcp.policy.actions import Action
 from agentphone_mcp.policy.errors import Refused
 from agentphone_mcp.policy.ledger.records import Entry, NewEntry, Question
 from agentphone_mcp.policy.limits import Limit, LimitExceeded
+from agentphone_mcp.policy.policy import Policy
 from agentphone_mcp.policy.reconciliation import Reconciler
-from agentphone_mcp.policy.rules import Policy
 
 if TYPE_CHECKING:
     from agentphone_mcp.policy.ledger.ledger import Ledger
@@ -47,7 +47,7 @@ class Reservations:
         if action.to_number is not None:
             self._policy.destinations.check(action.to_number)
 
-    async def make(self, action: Action, *, repeat: bool) -> int | Entry:
+    async def reserve(self, action: Action, *, repeat: bool) -> int | Entry:
         """Write down what is about to be done, or find the earlier action that it repeats.
 
         Raises:
@@ -126,7 +126,7 @@ class Reservations:
                 raise Refused(refusals.not_approved(action.approval))
 
     def _limits(self, action: Action) -> list[Limit]:
-        return self._policy.limits.on(action.tool, action.cost.micros)
+        return self._policy.limits.applicable_to(action.tool, action.cost.micros)
 
     def _intent(self, action: Action) -> NewEntry:
         return NewEntry(

@@ -10,7 +10,7 @@ import unicodedata
 from functools import lru_cache
 
 OPENING, CLOSING = "<untrusted>", "</untrusted>"
-MOST = 4_000
+LONGEST_TEXT = 4_000
 """How many characters of one text are shown."""
 
 # Terminals obey these as a whole: what stands in them is not shown, so it goes with them. ECMA-48, 5.4 and 8.3.
@@ -61,7 +61,7 @@ def clean(text: str) -> str:
     return text.translate({ord(one): _instead(one) for one in set(text)})
 
 
-def mark(words: str, most: int = MOST) -> str:
+def mark(words: str, max_length: int = LONGEST_TEXT) -> str:
     """Mark words as a stranger's, cleaned, and redact with a note when they are longer than `most`.
 
     The words cannot end or open the mark themselves. The note stands outside of it, so they cannot forge that either.
@@ -69,9 +69,9 @@ def mark(words: str, most: int = MOST) -> str:
     words = clean(words)
     if not words:
         return words
-    left_out = len(words) - most
+    left_out = len(words) - max_length
     note = f" (cut here: {left_out} more characters)" if left_out > 0 else ""
-    return f"{OPENING}{_defused(words[:most])}{CLOSING}{note}"
+    return f"{OPENING}{_defused(words[:max_length])}{CLOSING}{note}"
 
 
 @lru_cache(maxsize=4096)

@@ -19,8 +19,8 @@ from agentphone_mcp.features.live.transcripts import LiveTranscripts
 from agentphone_mcp.features.tools.lookups import call_duration, look_up
 from agentphone_mcp.policy.gate import Gate
 from agentphone_mcp.policy.ledger.handle import LedgerHandle
+from agentphone_mcp.policy.policy import Policy
 from agentphone_mcp.policy.reconciliation import Reconciler
-from agentphone_mcp.policy.rules import Policy
 
 
 @dataclass

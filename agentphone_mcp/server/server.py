@@ -37,7 +37,7 @@ from pydantic import AnyUrl
 
 from agentphone_mcp import __version__
 from agentphone_mcp.config.config import Config
-from agentphone_mcp.policy.access import OPERATOR, Scope, covered
+from agentphone_mcp.policy.access import OPERATOR, Scope, included_scopes
 from agentphone_mcp.server.accounts import AccountPool
 from agentphone_mcp.server.middleware import account_middleware, caller_of
 from agentphone_mcp.server.sdk_overrides import overriding
@@ -133,7 +133,7 @@ class AgentPhoneServer(MCPServer[Any]):
         is_for_all: bool = True,
     ) -> None:
         self._toolsets = config.toolsets
-        self._scope: Scope = covered(scope, read_only=config.read_only)[-1]
+        self._scope: Scope = included_scopes(scope, read_only=config.read_only)[-1]
         self._precomputed = precomputed
         self._features: FeatureSet | None = None
         self._getting_ready = anyio.Lock()

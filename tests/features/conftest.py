@@ -104,7 +104,7 @@ def wait(state: Path) -> Callable[[float], None]:
 
     def wait(minutes: float) -> None:
         ledger = sqlite3.connect(state / LEDGER_FILE)
-        older = ", ".join(f"{name} = {name} - :age" for name in ("at", "settled_at", "doubtful_after"))
+        older = ", ".join(f"{name} = {name} - :age" for name in ("at", "settled_at", "unknown_after"))
         with ledger:
             ledger.execute(f"UPDATE actions SET {older}", {"age": minutes * 60})  # noqa: S608 - our own names
         ledger.close()

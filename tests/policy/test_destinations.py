@@ -19,7 +19,7 @@ from phonenumbers import (
 )
 from phonenumbers.phonenumberutil import COUNTRY_CODES_FOR_NON_GEO_REGIONS
 
-from agentphone_mcp.policy.destinations import Destinations, QuietHours, read_countries, read_recipients
+from agentphone_mcp.policy.destinations import Destinations, QuietHours, parse_countries, parse_recipients
 from agentphone_mcp.policy.errors import Refused
 
 LOS_ANGELES = "+14155559999"
@@ -247,7 +247,7 @@ def test_the_clock_is_the_machines_unless_another_is_given() -> None:
 )
 def test_countries_are_read(text: str, countries: set[str] | None) -> None:
     """As a person writes them into a variable."""
-    assert read_countries(text) == countries
+    assert parse_countries(text) == countries
 
 
 @pytest.mark.parametrize(
@@ -266,7 +266,7 @@ def test_countries_are_read(text: str, countries: set[str] | None) -> None:
 def test_what_is_no_country_is_an_error(text: str, named: str) -> None:
     """The sentence names it and shows what to write."""
     with pytest.raises(ValueError, match=f"^no country has the code {named}: write codes like US,CA,GB, or any$"):
-        read_countries(text)
+        parse_countries(text)
 
 
 @pytest.mark.parametrize(
@@ -282,7 +282,7 @@ def test_what_is_no_country_is_an_error(text: str, named: str) -> None:
 )
 def test_recipients_are_read(text: str, recipients: set[str] | None) -> None:
     """Whatever separates them, and with the spaces that numbers have."""
-    assert read_recipients(text) == recipients
+    assert parse_recipients(text) == recipients
 
 
 @pytest.mark.parametrize(
@@ -299,7 +299,7 @@ def test_recipients_are_read(text: str, recipients: set[str] | None) -> None:
 def test_a_recipient_that_cannot_be_dialled_is_an_error(text: str, why: str) -> None:
     """At the start of the server, when somebody can still repair it."""
     with pytest.raises(ValueError, match=why):
-        read_recipients(text)
+        parse_recipients(text)
 
 
 def test_the_table_of_time_zones_is_loaded_when_it_is_needed() -> None:

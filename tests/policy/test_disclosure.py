@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentphone_mcp.policy.disclosure import Opening, disclosed
+from agentphone_mcp.policy.disclosure import Opening, with_disclosure
 
 HELLO = "Hello, this is an AI assistant."
-EMPTY = disclosed(None, "x").prompt or ""
+EMPTY = with_disclosure(None, "x").prompt or ""
 """What stands around a prompt of one character."""
 BEFORE, AFTER = EMPTY.split("\n\nx\n\n")
 ATTACKS = [
@@ -23,13 +23,13 @@ ATTACKS = [
 
 def test_a_call_without_own_words_says_what_it_is() -> None:
     """And gets no prompt, which would change who holds the call."""
-    assert disclosed(None, None) == Opening(greeting=HELLO, prompt=None)
+    assert with_disclosure(None, None) == Opening(greeting=HELLO, prompt=None)
 
 
 @pytest.mark.parametrize("nothing", [pytest.param("", id="empty"), pytest.param(" \n", id="blank")])
 def test_blank_words_are_none(nothing: str) -> None:
     """A blank prompt is no reason to change the voice mode either."""
-    assert disclosed(nothing, nothing) == Opening(greeting=HELLO, prompt=None)
+    assert with_disclosure(nothing, nothing) == Opening(greeting=HELLO, prompt=None)
 
 
 @pytest.mark.parametrize(
@@ -43,19 +43,19 @@ def test_blank_words_are_none(nothing: str) -> None:
 )
 def test_a_greeting_begins_by_saying_that_an_ai_speaks(greeting: str) -> None:
     """Then come the own words, whatever they claim."""
-    assert disclosed(greeting, None).greeting == f"{HELLO} {greeting.strip()}"
+    assert with_disclosure(greeting, None).greeting == f"{HELLO} {greeting.strip()}"
 
 
 @pytest.mark.parametrize("more", ["", " I am calling about your table.", " That was a joke."])
 def test_a_greeting_that_begins_so_is_left_as_it_is(more: str) -> None:
     """Nobody says hello twice."""
-    assert disclosed(f" {HELLO}{more}", None).greeting == f"{HELLO}{more}"
+    assert with_disclosure(f" {HELLO}{more}", None).greeting == f"{HELLO}{more}"
 
 
 @pytest.mark.parametrize("prompt", [pytest.param("Book a table for two.", id="ordinary"), *ATTACKS])
 def test_a_prompt_ends_with_the_whole_rule(prompt: str) -> None:
     """Also after a text that tries to end it, to imitate it or to hide it."""
-    said = disclosed(None, prompt).prompt
+    said = with_disclosure(None, prompt).prompt
     assert said == f"{BEFORE}\n\n{prompt.strip()}\n\n{AFTER}"
 
 
@@ -82,8 +82,8 @@ def test_variables_cannot_be_filled_into_the_rule() -> None:
 @given(st.text(), st.text(), st.none() | st.text(max_size=10))
 def test_no_text_removes_the_disclosure(greeting: str, prompt: str, language: str | None) -> None:
     """And none of the own text is lost or redact."""
-    opening = disclosed(greeting, prompt, language)
-    hello = disclosed(None, None, language).greeting or "nothing"
+    opening = with_disclosure(greeting, prompt, language)
+    hello = with_disclosure(None, None, language).greeting or "nothing"
     assert (opening.greeting or "").startswith(hello)
     assert (opening.greeting or "").endswith(greeting.strip())
     if prompt.strip():
@@ -114,5 +114,5 @@ def test_little_is_added() -> None:
 )
 def test_it_is_said_in_the_agents_language(language: str | None, hello: str) -> None:
     """In English where there is none, or none that we can speak."""
-    assert disclosed(None, None, language).greeting == hello
-    assert disclosed("…", None, language).greeting == f"{hello} …"
+    assert with_disclosure(None, None, language).greeting == hello
+    assert with_disclosure("…", None, language).greeting == f"{hello} …"

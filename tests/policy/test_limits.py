@@ -81,11 +81,11 @@ def test_what_is_no_cap_is_refused_by_its_part(said: str, quoted: str) -> None:
 def test_a_action_meets_the_caps_of_its_tool_and_of_money() -> None:
     """What is free meets no dollars, and what destroys meets nothing."""
     limits = Limits.parse("")
-    assert [limit.name for limit in limits.on("place_call", 1)] == ["calls", "calls_to_one_number", "spend"]
-    assert [limit.name for limit in limits.on("send_message", 0)] == ["messages", "messages_to_one_number"]
-    assert [limit.name for limit in limits.on("buy_number", 1)] == ["numbers", "spend"]
-    assert [limit.name for limit in limits.on("create_web_call", 1)] == ["web_calls", "spend"]
-    assert limits.on("release_number", 0) == []
+    assert [limit.name for limit in limits.applicable_to("place_call", 1)] == ["calls", "calls_to_one_number", "spend"]
+    assert [limit.name for limit in limits.applicable_to("send_message", 0)] == ["messages", "messages_to_one_number"]
+    assert [limit.name for limit in limits.applicable_to("buy_number", 1)] == ["numbers", "spend"]
+    assert [limit.name for limit in limits.applicable_to("create_web_call", 1)] == ["web_calls", "spend"]
+    assert limits.applicable_to("release_number", 0) == []
 
 
 def attempt(ledger: Ledger, new_entry: NewEntry, *limits: Limit, outcome: str = "done") -> LimitExceeded | int:
@@ -192,7 +192,7 @@ def test_a_call_that_was_shorter_than_thought_gives_room_back(ledger: Any, new_e
     limit = Limit("spend", 2 * DOLLAR, "day")
     attempt(ledger, new_entry(cost=2 * DOLLAR, minute_cost=DOLLAR), limit)
     assert isinstance(attempt(ledger, new_entry(cost=DOLLAR), limit), LimitExceeded)
-    ledger.settle_seconds(ledger.estimates("a" * 16)[0], 60)
+    ledger.settle_call_cost(ledger.estimates("a" * 16)[0], 60)
     assert isinstance(attempt(ledger, new_entry(cost=DOLLAR), limit), int)
 
 
@@ -234,7 +234,7 @@ def test_no_window_ever_holds_more_than_its_cap(
             counted.append((clock.now, cost))
         if isinstance(found, LimitExceeded) and not math.isinf(found.frees_at):
             present, clock.now = clock.now, found.frees_at - 1
-            assert isinstance(sqlite_ledger.stands_in_the_way(wanted, [found.limit], repeat=True), LimitExceeded)
+            assert isinstance(sqlite_ledger.find_conflict(wanted, [found.limit], repeat=True), LimitExceeded)
             clock.now += 1
-            assert sqlite_ledger.stands_in_the_way(wanted, [found.limit], repeat=True) is None
+            assert sqlite_ledger.find_conflict(wanted, [found.limit], repeat=True) is None
             clock.now = present

@@ -79,14 +79,14 @@ def test_every_minute_of_a_day_is_quiet_or_not_as_on_the_dial(begin: int, end: i
     """From the begin on, up to and without the end."""
     assume(begin != end)
     hours = QuietHours(at(begin), at(end))
-    assert {minute for minute in range(24 * 60) if hours.hold(at(minute))} == quiet_minutes(begin, end)
+    assert {minute for minute in range(24 * 60) if hours.contains(at(minute))} == quiet_minutes(begin, end)
 
 
 def test_the_last_second_before_the_end_is_quiet() -> None:
     """And the one before the begin is not."""
     hours = QuietHours.parse("21:00-08:00")
-    assert hours.hold(time(7, 59, 59))
-    assert not hours.hold(time(20, 59, 59))
+    assert hours.contains(time(7, 59, 59))
+    assert not hours.contains(time(20, 59, 59))
 
 
 @given(MINUTES, MINUTES, MOMENTS, st.lists(st.sampled_from(ZONES), min_size=1, max_size=3))
@@ -99,8 +99,8 @@ def test_it_is_quiet_as_long_as_one_clock_says_so(begin: int, end: int, moment: 
         clocks = [when.astimezone(zone) for zone in zones]
         return any(clock.hour * 60 + clock.minute in quiet for clock in clocks)
 
-    assert hours.hold_somewhere(moment, zones) == is_quiet(moment)
-    over = hours.over(moment, zones)
+    assert hours.contains_in_any(moment, zones) == is_quiet(moment)
+    over = hours.next_end(moment, zones)
     last = moment + timedelta(hours=26) if over is None else over
     assert all(is_quiet(moment + timedelta(minutes=n)) for n in range(1, int((last - moment).total_seconds() // 60)))
     assert over is None or (over > moment and not is_quiet(over))
@@ -119,7 +119,7 @@ def test_it_is_quiet_as_long_as_one_clock_says_so(begin: int, end: int, moment: 
 def test_hours_end_by_the_clock_on_the_wall(moment: str, over: str) -> None:
     """On the two nights when it is changed, too."""
     hours = QuietHours.parse("22:00-02:30" if "03-08" in moment else "22:00-01:30")
-    found = hours.over(datetime.fromisoformat(moment), [ZoneInfo("America/New_York")])
+    found = hours.next_end(datetime.fromisoformat(moment), [ZoneInfo("America/New_York")])
     assert found == datetime.fromisoformat(over)
 
 
@@ -127,4 +127,4 @@ def test_hours_that_are_quiet_somewhere_all_day_never_end() -> None:
     """Half of the globe is always in the night."""
     hours = QuietHours.parse("18:00-08:00")
     zones = [ZoneInfo("Pacific/Guam"), ZoneInfo("America/New_York")]
-    assert hours.over(datetime(2026, 7, 1, tzinfo=UTC), zones) is None
+    assert hours.next_end(datetime(2026, 7, 1, tzinfo=UTC), zones) is None

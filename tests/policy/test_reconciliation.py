@@ -132,7 +132,7 @@ async def test_a_look_up_is_told_what_came_of_other_action(action, handle) -> No
 
 
 OTHER = replace(CALL, fingerprint="other words")
-THEIRS = LookupResult("done", {"id": "call_1"}, may_be_of=lambda other: other.to_number == CALL.to_number)
+THEIRS = LookupResult("done", {"id": "call_1"}, may_belong_to=lambda other: other.to_number == CALL.to_number)
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from agentphone_mcp.policy import refusal_messages as refusals
-from agentphone_mcp.policy.actions import Action, Answer, Approval
+from agentphone_mcp.policy.actions import Action, Approval, ApprovalAnswer
 from agentphone_mcp.policy.ledger.location import LedgerUnavailable
 from agentphone_mcp.policy.ledger.records import Entry, LedgerOutcome
 from agentphone_mcp.policy.limits import Limit, LimitExceeded
@@ -94,7 +94,7 @@ def test_lengths_of_time_read_as_a_person_says_them(seconds: float, said: str) -
         pytest.param("not asked", "was not asked", id="not-asked"),
     ],
 )
-def test_a_missing_yes_says_why_it_is_missing(answer: Answer, said: str) -> None:
+def test_a_missing_yes_says_why_it_is_missing(answer: ApprovalAnswer, said: str) -> None:
     """Each in its own words."""
     refusal = refusals.not_approved(Approval(answer=answer))
     assert refusal.startswith("Nothing was done: ")

@@ -13,10 +13,10 @@ from agentphone_mcp.policy.errors import Refused
 from agentphone_mcp.policy.ledger.handle import LedgerHandle
 from agentphone_mcp.policy.ledger.records import CallDuration, Entry, LookupResult
 from agentphone_mcp.policy.limits import Limits
+from agentphone_mcp.policy.policy import Policy
 from agentphone_mcp.policy.pricing import Cost
 from agentphone_mcp.policy.reconciliation import Reconciler
 from agentphone_mcp.policy.reservations import Reservations
-from agentphone_mcp.policy.rules import Policy
 
 CALL = Action(
     "Call.", "list_calls", tool="place_call", to_number="+14155559999", cost=Cost.of_call(0.22), arguments={"a": 1}
@@ -45,10 +45,10 @@ async def test_the_second_waits_for_the_first(reservations, handle) -> None:
     """And learns what came of it."""
     made: list[int | Entry] = []
     ours = reservations()
-    row = await ours.make(CALL, repeat=False)
+    row = await ours.reserve(CALL, repeat=False)
 
     async def second() -> None:
-        made.append(await ours.make(CALL, repeat=False))
+        made.append(await ours.reserve(CALL, repeat=False))
 
     async with anyio.create_task_group() as group:
         group.start_soon(second)
@@ -62,9 +62,9 @@ async def test_the_second_waits_for_the_first(reservations, handle) -> None:
 async def test_the_second_goes_ahead_when_the_first_failed(reservations, handle) -> None:
     """Nothing was done yet."""
     ours = reservations()
-    row = await ours.make(CALL, repeat=False)
+    row = await ours.reserve(CALL, repeat=False)
     handle.open().settle(row, "failed")
-    assert await ours.make(CALL, repeat=False) == row + 1
+    assert await ours.reserve(CALL, repeat=False) == row + 1
 
 
 @pytest.mark.parametrize(
@@ -78,8 +78,8 @@ async def test_the_second_goes_ahead_when_the_first_failed(reservations, handle)
 async def test_a_doubt_is_looked_up_first(reservations, handle, found: Any, outcome: str | None) -> None:
     """Only what certainly did not happen is done anew."""
     ours = reservations(found)
-    handle.open().settle(await ours.make(CALL, repeat=False), "unknown", reason="timed out")
-    made = await ours.make(CALL, repeat=False)
+    handle.open().settle(await ours.reserve(CALL, repeat=False), "unknown", reason="timed out")
+    made = await ours.reserve(CALL, repeat=False)
     assert (made.outcome if isinstance(made, Entry) else None) == outcome
     told = "found by a look-up, and told" if outcome == "done" else "found by a look-up" if found else "timed out"
     assert handle.open().entries()[0].reason == told
@@ -90,7 +90,7 @@ async def test_without_a_persons_yes_there_is_no_place(reservations, handle, ans
     """What was said is written down, and that nobody agreed."""
     action = Action("Call.", "list_calls", tool="place_call", approval=Approval("Host 1", answer))
     with pytest.raises(Refused, match="Nothing was done") as refused:
-        await reservations(requires_human_approval=True).make(action, repeat=True)
+        await reservations(requires_human_approval=True).reserve(action, repeat=True)
     [row] = handle.open().entries()
     assert (row.outcome, row.reason, row.approved_by) == ("refused", str(refused.value), "Host 1")
 
@@ -99,19 +99,19 @@ async def test_a_cap_on_money_looks_for_true_costs_once(reservations, handle) ->
     """And then holds."""
     ours = reservations(seconds=60, limits="spend=1.50/day")
     other = Action("Call.", "list_calls", tool="place_call", to_number="+14155559998", cost=Cost.of_call(0.22))
-    handle.open().settle(await ours.make(CALL, repeat=False), "done", ids={"id": "call_1"})
-    assert await ours.make(other, repeat=False) == 2
+    handle.open().settle(await ours.reserve(CALL, repeat=False), "done", ids={"id": "call_1"})
+    assert await ours.reserve(other, repeat=False) == 2
     with pytest.raises(Refused, match=r"spend=\$1.50/day is reached \(about \$1.32 so far"):
-        await ours.make(other, repeat=True)
+        await ours.reserve(other, repeat=True)
     assert [row.outcome for row in handle.open().entries()] == ["done", "pending", "refused"]
 
 
 async def test_a_cap_on_action_looks_for_no_costs(reservations, handle) -> None:
     """They would make no room."""
     ours = reservations(seconds=60, limits="calls=1/day")
-    handle.open().settle(await ours.make(CALL, repeat=False), "done", ids={"id": "call_1"})
+    handle.open().settle(await ours.reserve(CALL, repeat=False), "done", ids={"id": "call_1"})
     with pytest.raises(Refused, match="the limit calls=1/day is reached"):
-        await ours.make(CALL, repeat=True)
+        await ours.reserve(CALL, repeat=True)
     assert handle.open().entries()[0].minute_cost == CALL.cost.minute_micros
 
 
@@ -119,9 +119,9 @@ async def test_a_yes_to_what_was_done_meanwhile_is_used_up(reservations, handle)
     """It must not carry another one later; its row says what became of it."""
     ours = reservations(requires_human_approval=True)
     first, second = [await ours.record_question(CALL, repeat=False) for _ in range(2)]
-    row = await ours.make(replace(CALL, approval=Approval("Host 1", "yes", first.id)), repeat=False)
+    row = await ours.reserve(replace(CALL, approval=Approval("Host 1", "yes", first.id)), repeat=False)
     handle.open().settle(row, "done", ids={"id": "call_1"})
-    found = await ours.make(replace(CALL, approval=Approval("Host 1", "yes", second.id)), repeat=False)
+    found = await ours.reserve(replace(CALL, approval=Approval("Host 1", "yes", second.id)), repeat=False)
     assert isinstance(found, Entry)
     assert handle.open().entries()[-1].reason == f"agreed to, but row {row} is the same and done"
     assert await ours.open_question(CALL) is None

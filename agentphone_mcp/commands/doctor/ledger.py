@@ -45,7 +45,7 @@ def _look(state: str, least_free: int) -> list[Finding]:
         if not handle.may_exist:
             return _beside(full, _not_there_yet(state, folder))
         ledger = handle.open()
-        ledger.try_out()
+        ledger.check_writable()
         entries = ledger.entries()
     finally:
         handle.close()

@@ -24,7 +24,7 @@ from agentphone_mcp.features.tools.parameters import (
 )
 from agentphone_mcp.policy.actions import Action, Outcome
 from agentphone_mcp.policy.errors import Refused
-from agentphone_mcp.policy.rules import Policy
+from agentphone_mcp.policy.policy import Policy
 from agentphone_mcp.policy.untrusted import clean
 
 NO_AGENTS = "No agents yet: create_agent, then buy_number for it, then set_webhook if its voice mode is webhook."

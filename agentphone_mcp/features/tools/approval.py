@@ -21,14 +21,14 @@ from pydantic import BaseModel, Field, StrictBool, ValidationError
 
 from agentphone_mcp.features.context import AccountGate, tool_context
 from agentphone_mcp.policy.access import OPERATOR
-from agentphone_mcp.policy.actions import Action, Answer, Approval
+from agentphone_mcp.policy.actions import Action, Approval, ApprovalAnswer
 from agentphone_mcp.policy.errors import Refused
 from agentphone_mcp.policy.ledger.records import Question
 from agentphone_mcp.policy.untrusted import clean
 
 Describe = Callable[..., Awaitable[Action]]
 _ASKS_BETWEEN_CALLS = "2026-07-28"
-_NO: dict[str, Answer] = {"decline": "declined", "cancel": "cancelled"}
+_NO: dict[str, ApprovalAnswer] = {"decline": "declined", "cancel": "cancelled"}
 
 
 class Consent(BaseModel):
@@ -103,7 +103,7 @@ def _as_meant(value: Any) -> Any:
 def _approved(described: Describe, question: Callable[..., Awaitable[Question | None]]) -> Resolve:
     async def said(
         asked: Annotated[Question | None, Resolve(question)], gate: AccountGate, ctx: Context
-    ) -> Elicit[Consent] | Answer:
+    ) -> Elicit[Consent] | ApprovalAnswer:
         if asked is None:
             return "not asked"
         if not _can_ask(ctx):
@@ -137,7 +137,7 @@ def _check_scope(action: Action, ctx: Context) -> None:
         )
 
 
-async def _ask_now(asked: Question, ctx: Context, seconds: float) -> Answer:
+async def _ask_now(asked: Question, ctx: Context, seconds: float) -> ApprovalAnswer:
     with anyio.move_on_after(seconds):
         try:
             outcome = await ctx.elicit(_words_of(asked), Consent)
@@ -150,7 +150,7 @@ async def _ask_now(asked: Question, ctx: Context, seconds: float) -> Answer:
     return "timed out"
 
 
-def _read(consent: Consent | Answer) -> Answer:
+def _read(consent: Consent | ApprovalAnswer) -> ApprovalAnswer:
     if isinstance(consent, Consent):
         return "yes" if consent.allow else "declined"
     return consent
@@ -170,7 +170,7 @@ def _is_readable(ctx: Context) -> bool:
 
 def _words_of(asked: Question) -> str:
     """The question; by its number in the ledger an answer to it is none to another one in the same words."""
-    return clean(f"Allow this {'once more ' if asked.is_again else ''}(no. {asked.id})? {asked.text}")
+    return clean(f"Allow this {'once more ' if asked.is_repeat else ''}(no. {asked.id})? {asked.text}")
 
 
 def _can_ask(ctx: Context) -> bool:

@@ -7,10 +7,10 @@ from agentphone_mcp.api.client import ApiClient
 from agentphone_mcp.features.context import ActivePolicy, Api, Prices
 from agentphone_mcp.features.presentation.quoting import also, quoted
 from agentphone_mcp.policy.actions import Action
-from agentphone_mcp.policy.disclosure import Opening, disclosed
+from agentphone_mcp.policy.disclosure import Opening, with_disclosure
 from agentphone_mcp.policy.errors import Refused
+from agentphone_mcp.policy.policy import Policy
 from agentphone_mcp.policy.pricing import Cost, minute_price_text
-from agentphone_mcp.policy.rules import Policy
 
 
 async def describe_call(
@@ -98,7 +98,7 @@ def _opening(agent: Agent, prompt: str | None, greeting: str | None, policy: Pol
     if not policy.ai_disclosure:
         return Opening(greeting, prompt)
     own_prompt = agent.system_prompt if agent.voice_mode == "hosted" else None
-    return disclosed(greeting or agent.begin_message, prompt or own_prompt, agent.language)
+    return with_disclosure(greeting or agent.begin_message, prompt or own_prompt, agent.language)
 
 
 async def _caller_id(api: ApiClient, agent: Agent, from_number_id: str | None) -> tuple[str, str]:

@@ -5,7 +5,7 @@ from types import ModuleType
 
 from agentphone_mcp.features.tools import account, agents, calls, contacts, messages, numbers, webhooks
 from agentphone_mcp.features.tools.declaration import Declared
-from agentphone_mcp.policy.access import Scope, covered
+from agentphone_mcp.policy.access import Scope, included_scopes
 from agentphone_mcp.variables import TOOLSETS
 
 _MODULES: tuple[ModuleType, ...] = (account, agents, numbers, calls, messages, webhooks, contacts)
@@ -17,5 +17,5 @@ ALL_NAMES = frozenset(tool.name for tools in CATALOG.values() for tool in tools)
 
 def select(toolsets: Iterable[str], scope: Scope) -> list[Declared]:
     """Choose the tools of some toolsets that a scope covers."""
-    scopes = covered(scope)
+    scopes = included_scopes(scope)
     return [tool for name in toolsets for tool in CATALOG[name] if tool.scope in scopes]

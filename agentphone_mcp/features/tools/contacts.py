@@ -13,12 +13,12 @@ from agentphone_mcp.features.tools.declaration import creates, destroys, reads
 from agentphone_mcp.features.tools.parameters import ConfirmText, ContactId, Limit, Offset, Phone, Text
 from agentphone_mcp.policy.actions import Action, Outcome
 from agentphone_mcp.policy.errors import Refused
-from agentphone_mcp.policy.phone_numbers import same_number
+from agentphone_mcp.policy.phone_numbers import normalize_number
 from agentphone_mcp.policy.untrusted import clean
 
 ConfirmContact = Annotated[
     ConfirmText,
-    AfterValidator(lambda text: text and same_number(text)),
+    AfterValidator(lambda text: text and normalize_number(text)),
 ]
 
 
@@ -52,7 +52,7 @@ async def describe_contact_deletion(contact_id: str, api: Api) -> Action:
     return Action(
         f"Delete the contact {contact.name!r}, {contact.phone_number}. It cannot be undone.",
         verify_with="list_contacts",
-        confirmation=same_number(clean(contact.phone_number or contact.name or contact.id)),
+        confirmation=normalize_number(clean(contact.phone_number or contact.name or contact.id)),
         match_on={"contact_id": contact_id},
     )
 

@@ -160,7 +160,7 @@ def _clue(entry: Entry, name: str) -> str:
 def _done(one: str, found: Thing, is_of: IsOf[Thing]) -> LookupResult:
     # What was said in the meantime is no part of the action's outcome.
     shown = found.model_dump(mode="json", exclude_none=True, exclude={*found.untrusted_fields()})
-    return LookupResult("done", {"id": one}, shown, may_be_of=partial(is_of, found))
+    return LookupResult("done", {"id": one}, shown, may_belong_to=partial(is_of, found))
 
 
 def _distance(at: str | None, entry: Entry) -> float:

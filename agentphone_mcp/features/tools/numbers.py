@@ -23,7 +23,7 @@ from agentphone_mcp.features.tools.approval import destroying, spending
 from agentphone_mcp.features.tools.declaration import destroys, reads, spends
 from agentphone_mcp.features.tools.parameters import AgentId, Confirm, ConfirmNumber, Limit, NumberId, Offset, Repeat
 from agentphone_mcp.policy.actions import Action, Outcome
-from agentphone_mcp.policy.phone_numbers import same_number
+from agentphone_mcp.policy.phone_numbers import normalize_number
 from agentphone_mcp.policy.pricing import Cost
 
 AreaCode = Annotated[str, Field(pattern="^[0-9]{3}$", coerce_numbers_to_str=True)]
@@ -127,7 +127,7 @@ async def describe_release(number_id: str, api: Api) -> Action:
     return Action(
         f"Release {number.phone_number}{whose}. It goes back to the carriers and cannot be reclaimed.",
         verify_with="list_numbers",
-        confirmation=same_number(number.phone_number),
+        confirmation=normalize_number(number.phone_number),
         match_on={"number_id": number_id},
     )
 

@@ -160,7 +160,7 @@ def may_be_of_another(found: LookupResult, unresolved_entry: Entry, connection: 
             is_theirs = _share_an_id(found.ids, other.ids)
         else:
             is_same_doubt = other.outcome == "unknown" and other.fingerprint == unresolved_entry.fingerprint
-            is_theirs = not is_same_doubt and found.may_be_of(other)
+            is_theirs = not is_same_doubt and found.may_belong_to(other)
         if is_theirs:
             return True
     return False
@@ -187,7 +187,7 @@ def entry_of(row: sa.RowMapping, connection: sa.Connection, now: float) -> Entry
 def seen(row: sa.RowMapping, now: float) -> Entry:
     """Read a row; one whose process ended, or took too long, is seen as unknown."""
     said = {name: row[name] for name in Entry.__dataclass_fields__}
-    if row["outcome"] == "pending" and (is_gone(row["owner_process"]) or now > row["doubtful_after"]):
+    if row["outcome"] == "pending" and (is_gone(row["owner_process"]) or now > row["unknown_after"]):
         said |= {"outcome": "unknown", "reason": _LOST_HOLDER}
     return Entry(**said)
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from threading import Lock
 from typing import TYPE_CHECKING, TypeVar
 
-from agentphone_mcp.policy.ledger.location import IN_MEMORY, LedgerUnavailable, file_of
+from agentphone_mcp.policy.ledger.location import IN_MEMORY, LedgerUnavailable, ledger_file
 
 if TYPE_CHECKING:
     from agentphone_mcp.policy.ledger.ledger import Ledger
@@ -33,7 +33,7 @@ class LedgerHandle:
         if self._ledger is not None or self._place == IN_MEMORY:
             return self._ledger is not None
         try:
-            file = file_of(self._place)
+            file = ledger_file(self._place)
             return file is None or file.exists()
         except (OSError, RuntimeError):
             # Why it cannot be told is said when it is opened.

@@ -22,7 +22,7 @@ from agentphone_mcp.policy.ledger.checks import (
     seen,
     this_process,
 )
-from agentphone_mcp.policy.ledger.records import LONGEST_WHAT, Entry, LookupResult, NewEntry, Question, Settled
+from agentphone_mcp.policy.ledger.records import LONGEST_SUMMARY, Entry, LookupResult, NewEntry, Question, Settled
 from agentphone_mcp.policy.ledger.store import Store, actions, lock
 from agentphone_mcp.policy.limits import LONGEST_WINDOW, Limit, LimitExceeded
 from agentphone_mcp.policy.pricing import cost_of_seconds
@@ -48,7 +48,7 @@ class Ledger:
         """Close the connections."""
         self._store.close()
 
-    def try_out(self) -> None:
+    def check_writable(self) -> None:
         """Write an action and take it back, to see that it can be done; a database may open well and be read-only."""
         nothing = NewEntry(account="", tool="", fingerprint="", target="", summary="")
         with self._store.transaction("settle") as connection:
@@ -89,7 +89,7 @@ class Ledger:
                 "repeated": repeat,
                 "outcome": "pending",
                 "owner_process": this_process(),
-                "doubtful_after": now + within,
+                "unknown_after": now + within,
                 "reason": None,
                 "approved_by": new_entry.approved_by,
                 "approved_how": new_entry.approved_how,
@@ -152,7 +152,7 @@ class Ledger:
         with self._store.transaction(entry.account) as connection:
             connection.execute(sa.update(actions).where(untold).values(told))
 
-    def settle_seconds(self, entry: Entry, seconds: float | None, *, is_over: bool = True) -> None:
+    def settle_call_cost(self, entry: Entry, seconds: float | None, *, is_over: bool = True) -> None:
         """Write down what a call cost in the end, or costs at least so far; without seconds its estimate stands."""
         cost = entry.cost if seconds is None else cost_of_seconds(entry.minute_cost or 0, seconds)
         known = {"cost": cost, "minute_cost": None} if is_over else {"cost": max(cost, entry.cost)}
@@ -183,7 +183,7 @@ class Ledger:
         }
         with self._store.transaction(new_entry.account) as connection:
             row = self._write(connection, new_entry, state)
-        return Question(row, _bounded(new_entry.summary), new_entry.preview_hash, self._clock(), is_again=repeat)
+        return Question(row, _bounded(new_entry.summary), new_entry.preview_hash, self._clock(), is_repeat=repeat)
 
     def open_question(self, new_entry: NewEntry) -> Question | None:
         """The latest question about this action that nobody has answered."""
@@ -289,4 +289,4 @@ def _of(new_entry: NewEntry) -> sa.Select[Any]:
 
 
 def _bounded(what: str) -> str:
-    return what if len(what) <= LONGEST_WHAT else f"{what[:LONGEST_WHAT]}… (cut here)"
+    return what if len(what) <= LONGEST_SUMMARY else f"{what[:LONGEST_SUMMARY]}… (cut here)"

@@ -24,7 +24,7 @@ def is_url(place: str) -> bool:
     return "://" in place
 
 
-def file_of(place: str) -> Path | None:
+def ledger_file(place: str) -> Path | None:
     """The file that a place names; None for a database elsewhere."""
     if not is_url(place):
         return Path(place).expanduser() / LEDGER_FILE

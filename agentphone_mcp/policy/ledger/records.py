@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 Settled = Literal["done", "failed", "unknown", "refused"]
 LedgerOutcome = Literal["pending", "done", "failed", "unknown", "refused"]
-LONGEST_WHAT = 20_000
+LONGEST_SUMMARY = 20_000
 """Characters of an action that are kept, and shown to the person who is asked."""
 MAY_HAVE_HAPPENED = ("pending", "done", "unknown")
 
@@ -56,13 +56,13 @@ class LookupResult:
         outcome: whether it happened.
         ids: of what came of it.
         result: what the API shows of that.
-        may_be_of: whether it could have come of another action as well.
+        may_belong_to: whether it could have come of another action as well.
     """
 
     outcome: Literal["done", "failed"]
     ids: Mapping[str, str] | None = None
     result: Mapping[str, Any] | None = None
-    may_be_of: "Callable[[Entry], bool]" = field(default=lambda _: False, compare=False)
+    may_belong_to: "Callable[[Entry], bool]" = field(default=lambda _: False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -81,12 +81,12 @@ class Question:
     text: str
     preview_hash: str
     at: float
-    is_again: bool = False
+    is_repeat: bool = False
 
     @property
-    def is_whole(self) -> bool:
+    def is_complete(self) -> bool:
         """Whether all of it can be read."""
-        return len(self.text) <= LONGEST_WHAT
+        return len(self.text) <= LONGEST_SUMMARY
 
 
 @dataclass(frozen=True)

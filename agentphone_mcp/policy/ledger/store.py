@@ -47,7 +47,7 @@ actions = sa.Table(
     sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
     sa.Column("at", sa.Double, nullable=False, comment="when it was asked for, in seconds since the epoch"),
     sa.Column("settled_at", sa.Double),
-    sa.Column("doubtful_after", sa.Double, comment="when a pending action counts as unknown"),
+    sa.Column("unknown_after", sa.Double, comment="when a pending action counts as unknown"),
     sa.Column("owner_process", sa.String(255), comment="the host and process that does it"),
     sa.Column("account", sa.String(64), nullable=False, comment="a hash of the key"),
     sa.Column("tool", sa.String(64), nullable=False),

@@ -9,7 +9,7 @@ from typing import Any
 
 from agentphone_mcp import __version__
 from agentphone_mcp.features.instructions import without_lines_on
-from agentphone_mcp.policy.access import Scope, covered
+from agentphone_mcp.policy.access import Scope, included_scopes
 
 SURFACE = Path(__file__).with_name("surface.json")
 SERVER_INFO = "io.modelcontextprotocol/serverInfo"
@@ -56,7 +56,7 @@ def load(toolsets: Collection[str], scope: Scope, *, cache: Path, written: Path 
 
 def select(golden: dict[str, Any], toolsets: Collection[str], scope: Scope) -> Surface:
     """Choose from the whole surface what a server with some toolsets says to callers of some scope."""
-    rows, scopes = golden["tools"], covered(scope)
+    rows, scopes = golden["tools"], included_scopes(scope)
     shown = [row for row in rows if row["toolset"] in toolsets and row["scope"] in scopes]
     tools = [row["tool"] for row in shown]
     absent = {row["tool"]["name"] for row in rows} - {tool["name"] for tool in tools}

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from agentphone_mcp.policy.destinations import Destinations, read_countries, read_recipients
+from agentphone_mcp.policy.destinations import Destinations, parse_countries, parse_recipients
 
 LONDON, SAM, ADA = "+442079460958", "+14155559999", "+14155550142"
 CALL = ("place_call", {"agent_id": "agt_frontdesk", "prompt": "Ask."})
@@ -21,10 +21,10 @@ RULES = pytest.mark.parametrize(
         pytest.param(Destinations(), LONDON, "AGENTPHONE_ALLOWED_COUNTRIES", id="default-countries"),
         pytest.param(Destinations(), "+18765551234", "AGENTPHONE_ALLOWED_COUNTRIES", id="jamaica"),
         pytest.param(
-            Destinations(countries=read_countries("GB")), SAM, "AGENTPHONE_ALLOWED_COUNTRIES", id="other-countries"
+            Destinations(countries=parse_countries("GB")), SAM, "AGENTPHONE_ALLOWED_COUNTRIES", id="other-countries"
         ),
         pytest.param(
-            Destinations(recipients=read_recipients(ADA)), SAM, "AGENTPHONE_ALLOWED_RECIPIENTS", id="recipients"
+            Destinations(recipients=parse_recipients(ADA)), SAM, "AGENTPHONE_ALLOWED_RECIPIENTS", id="recipients"
         ),
     ],
 )

@@ -184,7 +184,7 @@ async def test_what_is_found_tells_whose_it_may_be_as_well(looking, tool: str, o
     action, thing = LOST[tool]
     found = await looking(action, thing)
     assert found is not None
-    assert found.may_be_of(replace(action, id=2, **other)) is may_be
+    assert found.may_belong_to(replace(action, id=2, **other)) is may_be
 
 
 GONE = {

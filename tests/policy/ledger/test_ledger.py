@@ -197,7 +197,7 @@ def test_a_call_is_settled_by_its_seconds(ledger: Any, new_entry: MakesEntry) ->
     """An estimate until then."""
     ledger.done(new_entry(cost=1_100_000, minute_cost=220_000))
     (estimate,) = ledger.estimates("a" * 16)
-    ledger.settle_seconds(estimate, 90)
+    ledger.settle_call_cost(estimate, 90)
     assert [(entry.cost, entry.minute_cost) for entry in ledger.entries()] == [(330_000, None)]
     assert ledger.estimates("a" * 16) == []
 

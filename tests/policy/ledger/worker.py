@@ -17,9 +17,9 @@ from agentphone_mcp.policy.errors import Refused
 from agentphone_mcp.policy.gate import Gate
 from agentphone_mcp.policy.ledger.handle import LedgerHandle
 from agentphone_mcp.policy.limits import Limits
+from agentphone_mcp.policy.policy import Policy
 from agentphone_mcp.policy.pricing import Cost
 from agentphone_mcp.policy.reconciliation import Reconciler
-from agentphone_mcp.policy.rules import Policy
 
 
 def buying(api: ApiClient, arguments: dict[str, Any]) -> tuple[Action, Any]:

@@ -197,9 +197,9 @@ def test_a_action_whose_process_ended_is_in_doubt_at_once(
 ) -> None:
     """Of a process on another machine nobody knows, so its time decides."""
     gone = an_ended_process()
-    monkeypatch.setattr(ledger_module, "this_holder", lambda: f"{socket.gethostname()}:{gone}")
+    monkeypatch.setattr(ledger_module, "this_process", lambda: f"{socket.gethostname()}:{gone}")
     here = ledger.begin(new_entry("here"))
-    monkeypatch.setattr(ledger_module, "this_holder", lambda: f"elsewhere:{gone}")
+    monkeypatch.setattr(ledger_module, "this_process", lambda: f"elsewhere:{gone}")
     ledger.begin(new_entry("elsewhere"))
     assert [entry.id for entry in ledger.unresolved("a" * 16)] == [here]
 
@@ -209,7 +209,7 @@ def test_whoever_reads_the_ledger_changes_nothing(
     ledger: Any, new_entry: MakesEntry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A lost action is shown as unknown, and stays for the server to settle."""
-    monkeypatch.setattr(ledger_module, "this_holder", lambda: f"{socket.gethostname()}:{an_ended_process()}")
+    monkeypatch.setattr(ledger_module, "this_process", lambda: f"{socket.gethostname()}:{an_ended_process()}")
     ledger.begin(new_entry())
     assert [entry.outcome for entry in ledger.entries()] == ["unknown"]
     monkeypatch.setattr(ledger_rows, "is_gone", lambda _: False)
