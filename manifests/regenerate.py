@@ -16,7 +16,9 @@ from manifests.source.entries import as_json, entries  # noqa: E402 - found by t
 from manifests.source.marked import replaced  # noqa: E402 - found by the line above
 from manifests.source.project import README  # noqa: E402 - found by the line above
 from manifests.source.registry import server  # noqa: E402 - found by the line above
-from manifests.source.tables import file_table, short_table  # noqa: E402 - found by the line above
+from manifests.source.tables import file_table, setting_table, short_table  # noqa: E402 - found by the line above
+
+SETTINGS = MANIFESTS.parent / ".github" / "SETTINGS.md"
 
 
 def everything() -> dict[Path, str]:
@@ -26,6 +28,7 @@ def everything() -> dict[Path, str]:
         MANIFESTS / "server.json": as_json(server()),
         MANIFESTS / "mcpb" / "manifest.json": as_json(bundle()),
         README: replaced(README.read_text(encoding="utf-8"), "hosts", short_table()),
+        SETTINGS: replaced(SETTINGS.read_text(encoding="utf-8"), "settings", setting_table()),
         files: replaced(files.read_text(encoding="utf-8"), "files", file_table()),
     } | {MANIFESTS / "hosts" / name: text for name, text in entries().items()}
 

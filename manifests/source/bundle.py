@@ -9,8 +9,8 @@ from manifests.source.project import DESCRIPTION, NAME, PROJECT, ROOT, TITLE, VE
 _AUTHOR = "The agentphone-mcp developers"
 _LONG_DESCRIPTION = (
     "Run phone agents, buy numbers, place calls, follow them as they are spoken, and text, over the AgentPhone API. "
-    "It spends real money and rings real people, so nothing that costs or destroys happens without an explicit yes; "
-    "practice mode needs no account and costs nothing."
+    "It spends real money and calls real people: tools that cost or destroy first say what would happen and wait for "
+    "confirmation. Practice mode needs no account and costs nothing."
 )
 # Each has a default: Claude Desktop passes the name of a field without one on as its value.
 _FORM: dict[str, tuple[str, dict[str, Any]]] = {

@@ -1,4 +1,4 @@
-"""The tables of hosts: a short one for the README, and where each keeps its file on each system."""
+"""Write the tables of the documentation: hosts, the files where each keeps its servers, and settings."""
 
 import tempfile
 from collections.abc import Iterator
@@ -8,6 +8,7 @@ from agentphone_mcp.commands.install.hosts import HOSTS, Host
 from agentphone_mcp.commands.install.locations import Place
 from manifests.source.buttons import links
 from manifests.source.entries import local_name, remote_name
+from manifests.source.variables import NOT_OPTIONS, transport, variables
 
 _BUNDLE = "[open the `.mcpb` of a release](manifests/README.md#the-bundle)"
 _SYSTEMS = {"macOS": "darwin", "Linux": "linux", "Windows": "win32"}
@@ -38,6 +39,18 @@ def file_table() -> Iterator[str]:
             files = [_files(host, platform, home) for platform in _SYSTEMS.values()]
             project = f"`{host.project_file}`" if host.project_file else ""
             yield f"| {' | '.join((host.title, *files, project, _entries(host, 'hosts/')))} |"
+
+
+def setting_table() -> Iterator[str]:
+    """Give each variable a row: its option, its default and what it does."""
+    yield "| Variable | Option | Default | |"
+    yield "|---|---|---|---|"
+    for variable in [*variables(), transport()]:
+        name = variable["name"]
+        option = "" if name in NOT_OPTIONS else f"`--{name.removeprefix('AGENTPHONE_').lower().replace('_', '-')}`"
+        default = f"`{variable['default']}`" if variable.get("default") else ""
+        choices = f" One of {', '.join(variable['choices'])}." if "choices" in variable else ""
+        yield f"| `{name}` | {option} | {default} | {variable['description']}{choices} |"
 
 
 def _entries(host: Host, folder: str) -> str:

@@ -27,6 +27,13 @@ def variables() -> list[dict[str, Any]]:
     return secrets + [_of_option(option) for option in options if option.envvar != TRANSPORT]
 
 
+def transport() -> dict[str, Any]:
+    """Describe the variable that chooses the transport, as `variables` does the others."""
+    return next(
+        _of_option(option) for option in main.params if isinstance(option, click.Option) and option.envvar == TRANSPORT
+    )
+
+
 def is_over_http(name: str) -> bool:
     """Say whether a variable means something only to a server that is reached over HTTP."""
     return name.startswith(_OVER_HTTP)

@@ -54,9 +54,9 @@ def main() -> int:
             given.json.write_text(kept.as_json(figures), encoding="utf-8")
         if given.save and not failed:
             kept.LATEST.write_text(kept.as_json(figures), encoding="utf-8")
-            text = kept.README.read_text(encoding="utf-8")
-            kept.README.write_text(kept.in_readme(text, kept.read()), encoding="utf-8")
-            console.print("Kept, in latest.json and the README.")
+            text = kept.PAGE.read_text(encoding="utf-8")
+            kept.PAGE.write_text(kept.in_page(text, kept.read()), encoding="utf-8")
+            console.print("Kept, in latest.json and PERFORMANCE.md.")
     except (Odd, OSError) as wrong:
         aside.print(f"{wrong}.", style="red", markup=False, soft_wrap=True)
         return 1
@@ -78,7 +78,7 @@ def asked() -> argparse.Namespace:
         "--against", type=Path, metavar="FILE", default=kept.LATEST, help="compare with this run, not with the kept one"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures of this run into a file")
-    parser.add_argument("--save", action="store_true", help="keep this run in the repository and the README")
+    parser.add_argument("--save", action="store_true", help="keep this run in the repository and PERFORMANCE.md")
     given = parser.parse_args()
     unknown = [name for name in given.only or [] if name not in MEASURES]
     if unknown:

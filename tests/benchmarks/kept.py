@@ -1,4 +1,4 @@
-"""The run that the repository keeps, as JSON, and the README's table of it.
+"""The run that the repository keeps, as JSON, and the table of it in PERFORMANCE.md.
 
     {"about": {"date": "2026-01-31", "python": "3.12.1", "mcp": "2.3.0", "agentphone-mcp": "0.1.0", "cores": 2},
      "figures": {"start": {"tools/list": {"unit": "ms", "value": 20, "floor": 900, "beside": "import mcp.server",
@@ -22,12 +22,12 @@ from figures import Budget, Figure, Odd
 
 ROOT = Path(__file__).parents[2]
 LATEST = Path(__file__).with_name("latest.json")
-README = ROOT / "README.md"
+PAGE = ROOT / ".github/PERFORMANCE.md"
 sys.path.append(str(ROOT))
 
 from manifests.source.marked import replaced  # noqa: E402 - found by the line above
 
-# The README's rows: which figure of which measure, in its words.
+# The table's rows: which figure of which measure, in its words.
 ROWS = {
     ("bytes", "all tools"): "the context of all tools",
     ("start", "tools/list"): "start to `tools/list`, stdio",
@@ -90,8 +90,8 @@ def read(file: Path = LATEST) -> dict[tuple[str, str], Figure]:
     return {(figure.measure, figure.name): figure for figure in found}
 
 
-def in_readme(text: str, figures: dict[tuple[str, str], Figure]) -> str:
-    """The README with its table of the figures that are kept."""
+def in_page(text: str, figures: dict[tuple[str, str], Figure]) -> str:
+    """Write the table of the figures that are kept into the page."""
     rows: list[str] = []
     for which, words in ROWS.items():
         if figure := figures.get(which):

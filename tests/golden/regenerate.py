@@ -1,6 +1,6 @@
 """Writes anew what is derived from the tools, for review: `python tests/golden/regenerate.py`.
 
-tools.json is the whole surface that models and hosts see; the README has tables of the tools and the sandbox's callees;
+tools.json is the whole surface that models and hosts see; the README has a table of the tools, and SANDBOX.md one of the callees;
 surface.json in the package is what the server says of itself over the wire, as the SDK says it.
 """
 
@@ -15,6 +15,7 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 GOLDEN = Path(__file__).with_name("tools.json")
 README = ROOT / "README.md"
+SANDBOX = ROOT / ".github/SANDBOX.md"
 sys.path.append(str(ROOT))
 
 from manifests.source.marked import replaced  # noqa: E402 - found by the line above
@@ -130,21 +131,24 @@ def wire() -> str:
     return json.dumps(asyncio.run(spoken()), ensure_ascii=False, separators=(",", ":")) + "\n"
 
 
-def readme() -> str:
-    """The README with its tables as they should be."""
+def pages() -> dict[Path, str]:
+    """Write the README's table of the tools, and the sandbox page's table of who answers."""
     from agentphone_mcp.features.tools.catalog import CATALOG
     from agentphone_mcp.sandbox.data import callees
 
     tools = ["| toolset | tools |", "|---|---|"]
-    tools += [
-        f"| {name} | {', '.join(f'`{tool.name}` {tool.mark}'.strip() for tool in declared)} |"
-        for name, declared in CATALOG.items()
-    ]
+    tools += [f"| {name} | {'<br>'.join(_sentence(tool) for tool in declared)} |" for name, declared in CATALOG.items()]
     people = [line for line in (callees.__doc__ or "").splitlines() if line.startswith("|")]
-    text = README.read_text(encoding="utf-8")
-    for part, lines in {"tools": tools, "callees": people}.items():
-        text = replaced(text, part, lines)
-    return text
+    return {
+        page: replaced(page.read_text(encoding="utf-8"), part, lines)
+        for page, part, lines in ((README, "tools", tools), (SANDBOX, "callees", people))
+    }
+
+
+def _sentence(tool: Any) -> str:
+    """Name a tool with its mark and the first sentence of its docstring."""
+    first, _, _ = " ".join(tool.function.__doc__.split()).partition(". ")
+    return f"`{tool.name}` {tool.mark}".strip() + f": {first.rstrip('.')}."
 
 
 if __name__ == "__main__":
@@ -152,4 +156,5 @@ if __name__ == "__main__":
 
     GOLDEN.write_text(surface(), encoding="utf-8")
     SURFACE.write_text(wire(), encoding="utf-8")
-    README.write_text(readme(), encoding="utf-8")
+    for page, text in pages().items():
+        page.write_text(text, encoding="utf-8")
