@@ -45,7 +45,7 @@ def label(thing_id: str, *known_by: str | None) -> str:
 
 
 @dataclass(frozen=True)
-class _Known:
+class _Listing:
     """The newest things of one kind; `total` of them there are, and `has_more` when not all of them are here.
 
     Both are None where nobody knows.
@@ -102,7 +102,7 @@ class Completer:
     def __init__(self, api: ApiClient, clock: Callable[[], float] = anyio.current_time) -> None:
         self._api = api
         self._clock = clock
-        self._kept: dict[str, tuple[float, _Known]] = {}
+        self._kept: dict[str, tuple[float, _Listing]] = {}
         self._asking = {argument: anyio.Lock() for argument in _LISTS}
 
     async def complete(self, argument: str, typed: str) -> Completion:
@@ -118,25 +118,25 @@ class Completer:
         fit.sort(key=lambda value: not _begins(value, wanted))
         return Completion(values=fit, total=len(fit) if known.has_more is False else None, has_more=known.has_more)
 
-    async def _newest(self, argument: str) -> _Known:
+    async def _newest(self, argument: str) -> _Listing:
         # Whoever types while the list is being read waits for that answer; one who gave up leaves it to the next.
         async with self._asking[argument]:
-            until, known = self._kept.get(argument, (0.0, _Known([])))
+            until, known = self._kept.get(argument, (0.0, _Listing([])))
             if self._clock() >= until:
                 known = await self._read(argument)
                 self._kept[argument] = (self._clock() + _FRESH_SECONDS, known)
             return known
 
-    async def _read(self, argument: str) -> _Known:
+    async def _read(self, argument: str) -> _Listing:
         try:
             with anyio.fail_after(_SECONDS_TO_ASK):
                 page, rows = await _LISTS[argument](self._api)
         except (ApiError, TimeoutError):
             # A host would show an error at every keystroke; reading the resource will say what is wrong.
-            return _Known([])
+            return _Listing([])
         values = [label(thing_id, *map(self._shown, known_by)) for thing_id, known_by in rows if is_id(thing_id)]
         has_more = len(values) > _MOST or page.next_offset(0, _MOST) is not None
-        return _Known(values[:_MOST], page.total, has_more)
+        return _Listing(values[:_MOST], page.total, has_more)
 
     def _shown(self, part: str | None) -> str:
         # Redacted before it is truncated, so that no half of a secret is left at the end.

@@ -27,7 +27,7 @@ from agentphone_mcp.api.calls import Call, Turn
 from agentphone_mcp.api.redaction import Redactor
 from agentphone_mcp.features.completion import plain_id
 from agentphone_mcp.features.context import ToolContext, tool_context
-from agentphone_mcp.features.presentation.serialization import compact, serialize
+from agentphone_mcp.features.presentation.serialization import compact_json, serialize
 from agentphone_mcp.features.tools.account import account_overview
 from agentphone_mcp.features.tools.agents import get_agent
 from agentphone_mcp.features.tools.calls import get_call
@@ -49,7 +49,7 @@ _asked: ContextVar[Asked] = ContextVar("_asked")
 
 
 @contextmanager
-def reading(ctx: Asked | None) -> Generator[None]:
+def use_context(ctx: Asked | None) -> Generator[None]:
     """Let resources at fixed addresses know who asks; the SDK tells it to templates alone."""
     token = _asked.set(ctx) if ctx else None
     try:
@@ -131,14 +131,14 @@ def add_resources(server: MCPServer[ToolContext], toolsets: Collection[str]) -> 
             server.resource(one.uri, title=one.title, mime_type=one.kind)(one.read)
 
 
-def with_true_type(audio: bytes, content: ReadResourceContents) -> ReadResourceContents:
+def with_audio_type(audio: bytes, content: ReadResourceContents) -> ReadResourceContents:
     """Name the type of audio that came; a template can declare but one."""
     kind = next((kind for magic, kind in _AUDIO_TYPES.items() if audio.startswith(magic)), content.mime_type)
     return ReadResourceContents(content=audio, mime_type=kind, meta=content.meta)
 
 
 def _json(ctx: Asked, result: BaseModel) -> str:
-    return compact(serialize(result, tool_context(ctx).api.secrets.redact))
+    return compact_json(serialize(result, tool_context(ctx).api.secrets.redact))
 
 
 def _headline(of: Call) -> str:

@@ -20,7 +20,7 @@ from agentphone_mcp.features.instructions import INSTRUCTIONS, without_lines_on
 from agentphone_mcp.features.presentation.error_messages import explain, explain_arguments
 from agentphone_mcp.features.presentation.serialization import redact_secrets
 from agentphone_mcp.features.prompts.catalog import prompts_for
-from agentphone_mcp.features.resources import add_resources, reading, with_true_type
+from agentphone_mcp.features.resources import add_resources, use_context, with_audio_type
 from agentphone_mcp.features.subscriptions import listen, subscribe, unsubscribe
 from agentphone_mcp.features.tools.catalog import ALL_NAMES, select
 from agentphone_mcp.policy.access import Scope
@@ -42,7 +42,7 @@ class FeatureSet:
     listen = staticmethod(listen)
     subscribe = staticmethod(subscribe)
     unsubscribe = staticmethod(unsubscribe)
-    reading = staticmethod(reading)
+    reading = staticmethod(use_context)
 
     def __init__(self, toolsets: Iterable[str], scope: Scope) -> None:
         self._toolsets = tuple(toolsets)
@@ -111,7 +111,7 @@ class FeatureSet:
     def sanitize_resource(self, content: ReadResourceContents) -> ReadResourceContents:
         """Make a resource fit to be shown."""
         if isinstance(content.content, bytes):
-            return with_true_type(content.content, content)
+            return with_audio_type(content.content, content)
         return ReadResourceContents(content=_shown(content.content), mime_type=content.mime_type, meta=content.meta)
 
 

@@ -54,9 +54,9 @@ async def account_middleware(ctx: ServerRequestContext[Any, Any], call_next: Cal
     accounts: AccountPool = ctx.lifespan_context
     try:
         async with accounts.connected(caller) as context:
-            from agentphone_mcp.features.presentation.serialization import without_secrets
+            from agentphone_mcp.features.presentation.serialization import use_redactor
 
-            with without_secrets(context.api.secrets.redact):
+            with use_redactor(context.api.secrets.redact):
                 return await call_next(replace(ctx, lifespan_context=context))
     except Refused as refused:
         raise MCPError(INTERNAL_ERROR, str(refused)) from refused

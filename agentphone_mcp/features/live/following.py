@@ -28,7 +28,7 @@ _PASSING = (Unreachable, ServerError, RateLimited, Conflict)
 """What may be over in a moment, and then the call goes on."""
 
 
-class Followed(BaseModel):
+class FollowedCall(BaseModel):
     """What was heard of a call; only `ended: true` says that it is over, and no status that it is not known."""
 
     call_id: str
@@ -45,10 +45,10 @@ class Followed(BaseModel):
 class FollowedOutcome(Outcome[Result], Generic[Result]):
     """What came of placing a call, and what was heard of it."""
 
-    followed: Followed | None = None
+    followed: FollowedCall | None = None
 
 
-class _Listener:
+class _CallProgress:
     """Collects what was heard, from streams that each begin at the first turn, and reports every turn once."""
 
     def __init__(self, after_turn: int, report: Report, redact: Redactor) -> None:
@@ -56,13 +56,13 @@ class _Listener:
         self.ended = False
         self.status: str | None = None
         self.duration_seconds: float | None = None
-        self.has_heard_all = False
+        self.is_complete = False
         self.has_streamed = False
         self._reported = after_turn
         self._report = report
         self._redact = redact
 
-    async def hear(self, turns: list[Turn]) -> None:
+    async def add_turns(self, turns: list[Turn]) -> None:
         """Take in all turns so far, known and new."""
         self.turns = max(self.turns, turns, key=len)
         while self._reported < len(self.turns):
@@ -70,7 +70,7 @@ class _Listener:
             self._reported += 1
             await self._report(self._reported, None, f"{turn.role}: {serialize(turn, self._redact)['text']}")
 
-    def see(self, call: Call) -> None:
+    def update(self, call: Call) -> None:
         """Take in what the API says of the call; it may be a moment behind an end that was heard."""
         if call.has_ended or not self.ended:
             self.status = call.status
@@ -93,7 +93,7 @@ class _Listener:
 
 async def follow(
     calls: CallsApi, call_id: str, report: Report, redact: Redactor, *, max_seconds: float, after_turn: int = 0
-) -> Followed:
+) -> FollowedCall:
     """Follow a call until it ends or the time is up.
 
     Args:
@@ -107,14 +107,14 @@ async def follow(
     Raises:
         ApiError: if nothing of the call could be read at all.
     """
-    listener = _Listener(after_turn, report, redact)
+    listener = _CallProgress(after_turn, report, redact)
     try:
         with anyio.move_on_after(max_seconds):
-            await _listen_to_the_end(calls, call_id, listener)
+            await _stream_to_the_end(calls, call_id, listener)
         # Whoever saw the end by looking has just read all of it.
-        if not (listener.ended and listener.has_heard_all):
+        if not (listener.ended and listener.is_complete):
             with anyio.move_on_after(_LAST_LOOK_SECONDS):
-                await _look(calls, call_id, listener)
+                await _read_call(calls, call_id, listener)
     except ApiError:
         # What was heard is worth more to the model than why no more was.
         if not listener.turns:
@@ -126,8 +126,8 @@ async def follow(
         next_step = f"{heard} turns were heard: read on with get_transcript and this after_turn."
     else:
         # Nobody can have read more than was said; whoever thinks so would miss the next turns.
-        reached, next_step = heard if listener.has_heard_all else max(after_turn, heard), _next_step(listener)
-    return Followed(
+        reached, next_step = heard if listener.is_complete else max(after_turn, heard), _next_step(listener)
+    return FollowedCall(
         call_id=call_id,
         ended=listener.ended,
         status=listener.status,
@@ -158,17 +158,17 @@ async def follow_placed(
     return FollowedOutcome[Any].model_construct(None, **said, followed=followed)
 
 
-async def _listen_to_the_end(calls: CallsApi, call_id: str, listener: _Listener) -> None:
+async def _stream_to_the_end(calls: CallsApi, call_id: str, listener: _CallProgress) -> None:
     """Hear the live stream, opened again whenever it breaks; poll where there is none."""
     pause = _FIRST_PAUSE
     while True:
         known = len(listener.turns)
-        if not await _listen(calls, call_id, listener):
+        if not await _read_stream(calls, call_id, listener):
             return await _poll(calls, call_id, listener)
         if listener.ended:
             return None
         try:
-            await _look(calls, call_id, listener)
+            await _read_call(calls, call_id, listener)
         except _PASSING:
             if pause >= _LONGEST_PAUSE:
                 raise
@@ -178,10 +178,10 @@ async def _listen_to_the_end(calls: CallsApi, call_id: str, listener: _Listener)
         await anyio.sleep(pause)
 
 
-async def _listen(calls: CallsApi, call_id: str, listener: _Listener) -> bool:
+async def _read_stream(calls: CallsApi, call_id: str, listener: _CallProgress) -> bool:
     """Hear the live stream to its end, or as far as it goes; says whether there is one at all."""
     turns: list[Turn] = []
-    listener.has_heard_all = False
+    listener.is_complete = False
     try:
         async with calls.follow(call_id) as events:
             async for event in events:
@@ -195,7 +195,7 @@ async def _listen(calls: CallsApi, call_id: str, listener: _Listener) -> bool:
                 if event.turn:
                     turns.append(event.turn)
                     listener.has_streamed = True
-                    await listener.hear(turns)
+                    await listener.add_turns(turns)
     except (Unauthorized, Forbidden):
         raise
     except RateLimited as busy:
@@ -209,23 +209,23 @@ async def _listen(calls: CallsApi, call_id: str, listener: _Listener) -> bool:
     return True
 
 
-async def _look(calls: CallsApi, call_id: str, listener: _Listener) -> None:
+async def _read_call(calls: CallsApi, call_id: str, listener: _CallProgress) -> None:
     """Read the call; its transcript after its status, so that a call that has ended has said all."""
-    listener.has_heard_all = False
+    listener.is_complete = False
     call = await calls.get(call_id)
     transcript = await calls.transcript(call_id)
     # Pairs do not count turns as a stream does: from both, some would be told twice and some never.
     if not (transcript.is_paired and listener.has_streamed):
-        await listener.hear(transcript.turns)
-    listener.see(call)
-    listener.has_heard_all = True
+        await listener.add_turns(transcript.turns)
+    listener.update(call)
+    listener.is_complete = True
 
 
-async def _poll(calls: CallsApi, call_id: str, listener: _Listener) -> None:
+async def _poll(calls: CallsApi, call_id: str, listener: _CallProgress) -> None:
     failed = 0
     while not listener.ended:
         try:
-            await _look(calls, call_id, listener)
+            await _read_call(calls, call_id, listener)
             failed = 0
         except _PASSING:
             failed += 1
@@ -235,8 +235,8 @@ async def _poll(calls: CallsApi, call_id: str, listener: _Listener) -> None:
             await anyio.sleep(_POLL_SECONDS)
 
 
-def _next_step(listener: _Listener) -> str | None:
+def _next_step(listener: _CallProgress) -> str | None:
     if listener.ended:
-        return None if listener.has_heard_all else "It is over, but not all may have been heard: see get_transcript."
+        return None if listener.is_complete else "It is over, but not all may have been heard: see get_transcript."
     silence = "" if listener.turns else "Nobody has spoken yet; it may still be ringing. "
     return f"{silence}Its end was not seen: call wait_for_call again with this after_turn."

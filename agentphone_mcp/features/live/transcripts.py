@@ -29,7 +29,7 @@ _PAUSE_SECONDS = 1.0
 
 
 @dataclass
-class _Followed:
+class _ActiveCall:
     """A call that is being followed, and how many subscriptions there are under each address of its transcript."""
 
     uris: Counter[str] = field(default_factory=Counter[str])
@@ -54,7 +54,7 @@ class LiveTranscripts:
         self.bus: SubscriptionBus = InMemorySubscriptionBus()
         self.listen = ListenHandler(self.bus)
         self._api = api
-        self._followed: dict[str, _Followed] = {}
+        self._followed: dict[str, _ActiveCall] = {}
 
     @property
     def is_idle(self) -> bool:
@@ -86,21 +86,21 @@ class LiveTranscripts:
         """Remove the secrets that are known."""
         return self._api.secrets.redact(text)
 
-    async def _join(self, call_id: str) -> _Followed:
+    async def _join(self, call_id: str) -> _ActiveCall:
         if call_id not in self._followed:
             # Before anybody is told that they are subscribed, so that whatever is said afterwards is an update.
             if (await self._api.calls.get(call_id)).has_ended:
-                return _Followed()
+                return _ActiveCall()
             heard = len((await self._api.calls.transcript(call_id)).turns)
             if call_id not in self._followed:
-                self._followed[call_id] = _Followed()
+                self._followed[call_id] = _ActiveCall()
                 self.tasks.start_soon(self._follow, call_id, self._followed[call_id], heard)
         return self._followed[call_id]
 
-    def _forget(self, followed: _Followed) -> None:
+    def _forget(self, followed: _ActiveCall) -> None:
         self._followed = {call_id: other for call_id, other in self._followed.items() if other is not followed}
 
-    async def _follow(self, call_id: str, followed: _Followed, heard: int) -> None:
+    async def _follow(self, call_id: str, followed: _ActiveCall, heard: int) -> None:
         async def publish(*_: object) -> None:
             for uri in +followed.uris:
                 await self.bus.publish(ResourceUpdated(uri))

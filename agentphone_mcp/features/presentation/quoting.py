@@ -20,7 +20,7 @@ def quoted(words: str, redact: Redactor = str) -> str:
     return f"{json.dumps(words[:_MOST], ensure_ascii=False)} and {len(words) - _MOST} more characters"
 
 
-def also(redact: Redactor, **given: Any) -> str:
+def other_arguments(redact: Redactor, **given: Any) -> str:
     """Name the further arguments that were given, for the end of a preview; nothing where there are none."""
     named = [f"{name} {_shown(value, redact)}" for name, value in given.items() if value is not None]
     return f" Also: {', '.join(named)}." if named else ""

@@ -12,7 +12,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, JsonSchemaV
 from pydantic_core import CoreSchema, core_schema
 
 from agentphone_mcp.api.parsing import is_list, is_object
-from agentphone_mcp.features.presentation.serialization import compact, current_redactor, serialize
+from agentphone_mcp.features.presentation.serialization import compact_json, current_redactor, serialize
 
 
 class LeanSchema(GenerateJsonSchema):
@@ -108,7 +108,7 @@ class CompactResults(FuncMetadata):
             return super().convert_result(result)
         structured = serialize(result, current_redactor())
         link = result.link() if isinstance(result, Linked) else None
-        content: list[ContentBlock] = [TextContent(type="text", text=compact(structured))]
+        content: list[ContentBlock] = [TextContent(type="text", text=compact_json(structured))]
         if link:
             content.append(link)
         return CallToolResult(content=content, structured_content=structured)

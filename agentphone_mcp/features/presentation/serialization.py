@@ -17,7 +17,7 @@ _redactor: ContextVar[Redactor] = ContextVar("_of_this_caller")
 
 
 @contextmanager
-def without_secrets(redact: Redactor) -> Generator[None]:
+def use_redactor(redact: Redactor) -> Generator[None]:
     """Have `redact_secrets` remove the secrets of one caller meanwhile; not everything is told whose request it is."""
     token = _redactor.set(redact)
     try:
@@ -41,7 +41,7 @@ def serialize(result: BaseModel, redact: Redactor) -> dict[str, Any]:
     return _fields(result, result.model_dump(mode="json", exclude_none=True), redact)
 
 
-def compact(shown: dict[str, Any]) -> str:
+def compact_json(shown: dict[str, Any]) -> str:
     """Write what is told in one line, with letters of all scripts as they are."""
     return json.dumps(shown, ensure_ascii=False, separators=(",", ":"))
 

@@ -45,7 +45,7 @@ def _a_day(value: str) -> str:
         raise ValueError("write it as 2026-11-19, or yesterday") from None
 
 
-def read_people(written: str) -> tuple[Person, ...]:
+def parse_people(written: str) -> tuple[Person, ...]:
     """Read `Ada Byron, +14155550142; Sam, (415) 555-0143`; new lines part people too, and a name may be missing.
 
     Raises:
@@ -94,7 +94,7 @@ By = Annotated[Literal["call", "text"], BeforeValidator(_choice), Field(descript
 Day = Annotated[str, AfterValidator(_a_day), Field(description="Such as 2026-11-19, today or yesterday (default)")]
 People = Annotated[
     tuple[Person, ...],
-    BeforeValidator(read_people),
+    BeforeValidator(parse_people),
     Field(description="Name, number; one person a line, or parted by semicolons; 50 at most"),
 ]
 MostCalls = Annotated[int, Field(ge=1, le=20, description="Stop after so many calls, 1 to 20 (default 10)")]

@@ -4,9 +4,9 @@ from collections.abc import Iterable
 
 from mcp.server.mcpserver.prompts import Prompt
 
-from agentphone_mcp.features.prompts.answering import SET_UP_SUPPORT_LINE
-from agentphone_mcp.features.prompts.looking_back import REVIEW_CALLS, SILENT_WEBHOOK
-from agentphone_mcp.features.prompts.reaching import CALL_AND_REPORT, QUALIFY_LEADS, REMIND_PARTICIPANTS
+from agentphone_mcp.features.prompts.outreach import CALL_AND_REPORT, QUALIFY_LEADS, REMIND_PARTICIPANTS
+from agentphone_mcp.features.prompts.review import REVIEW_CALLS, SILENT_WEBHOOK
+from agentphone_mcp.features.prompts.support_line import SET_UP_SUPPORT_LINE
 from agentphone_mcp.features.prompts.workflow import Workflow
 from agentphone_mcp.features.tools.declaration import Declared
 

@@ -35,10 +35,10 @@ class Workflow:
     def prompt(self) -> Prompt:
         """The SDK's form of it; all servers of a process share it."""
         description = " ".join((self.function.__doc__ or "").split())
-        return FilledIn.from_function(self.function, title=self.title, description=description)
+        return WorkflowPrompt.from_function(self.function, title=self.title, description=description)
 
 
-class FilledIn(Prompt):
+class WorkflowPrompt(Prompt):
     """The SDK's prompt, whose arguments are refused by name; what was left blank counts as left out."""
 
     async def render(

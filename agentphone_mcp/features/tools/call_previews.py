@@ -5,7 +5,7 @@ from typing import Any
 from agentphone_mcp.api.agents import Agent
 from agentphone_mcp.api.client import ApiClient
 from agentphone_mcp.features.context import ActivePolicy, Api, Prices
-from agentphone_mcp.features.presentation.quoting import also, quoted
+from agentphone_mcp.features.presentation.quoting import other_arguments, quoted
 from agentphone_mcp.policy.actions import Action
 from agentphone_mcp.policy.disclosure import Opening, with_disclosure
 from agentphone_mcp.policy.errors import Refused
@@ -42,7 +42,7 @@ async def describe_call(
     return Action(
         f"Call {to_number}, local time {local_time}, from {caller_id} as the agent "
         f"{agent.name!r}, with {who} talking: {minute_price_text(price)}{said}."
-        + also(
+        + other_arguments(
             api.secrets.redact,
             voice=voice,
             model_tier=model_tier,
@@ -75,7 +75,7 @@ async def describe_web_call(
     price = prices.minute(hosted=hosted, denoising=agent.denoising_mode)
     return Action(
         f"Open a browser call with the agent {agent.name!r}: {minute_price_text(price)} once joined."
-        + also(api.secrets.redact, metadata=metadata, variables=variables),
+        + other_arguments(api.secrets.redact, metadata=metadata, variables=variables),
         verify_with="list_calls with direction=web",
         next_step="Join with agentphone-web-sdk within 30 seconds; the token works once.",
         cost=Cost.of_call(price),

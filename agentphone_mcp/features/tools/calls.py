@@ -15,7 +15,7 @@ from agentphone_mcp.api.calls import Call, CallWithTranscript, Turn, WebCall
 from agentphone_mcp.api.models import Acknowledgement
 from agentphone_mcp.api.pagination import paginate
 from agentphone_mcp.features.context import AccountGate, Api
-from agentphone_mcp.features.live.following import TURNS_AT_ONCE, Followed, FollowedOutcome, follow, follow_placed
+from agentphone_mcp.features.live.following import TURNS_AT_ONCE, FollowedCall, FollowedOutcome, follow, follow_placed
 from agentphone_mcp.features.presentation.lists import (
     Listed,
     ListedTable,
@@ -183,7 +183,7 @@ async def wait_for_call(
     ctx: Context,
     max_seconds: Annotated[MaxSeconds, Field(description="Most hosts give up at 60")] = 45,
     after_turn: AfterTurn = 0,
-) -> Followed:
+) -> FollowedCall:
     """Follow a live call until it ends or max_seconds pass; says which, and how to go on."""
     return await follow(
         api.calls, call_id, ctx.report_progress, api.secrets.redact, max_seconds=max_seconds, after_turn=after_turn

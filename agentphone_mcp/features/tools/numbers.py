@@ -18,7 +18,7 @@ from agentphone_mcp.features.presentation.lists import (
     total_of_part,
     without,
 )
-from agentphone_mcp.features.presentation.quoting import also
+from agentphone_mcp.features.presentation.quoting import other_arguments
 from agentphone_mcp.features.tools.approval import destroying, spending
 from agentphone_mcp.features.tools.declaration import destroys, reads, spends
 from agentphone_mcp.features.tools.parameters import AgentId, Confirm, ConfirmNumber, Limit, NumberId, Offset, Repeat
@@ -88,7 +88,7 @@ async def describe_purchase(
     return Action(
         f"Buy a {where}{whose}: {prices.number_price_text()}."
         + (f" It is released by itself, for good, at {expires_at}." if expires_at else "")
-        + also(api.secrets.redact, external_id=external_id),
+        + other_arguments(api.secrets.redact, external_id=external_id),
         verify_with="list_numbers",
         next_step="It takes calls at once; US numbers send texts only after 10DLC registration."
         + ("" if agent else " Give it to an agent with attach_number."),

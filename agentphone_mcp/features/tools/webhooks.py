@@ -8,7 +8,7 @@ from agentphone_mcp.api.models import Acknowledgement
 from agentphone_mcp.api.webhooks import Delivery, DeliveryStats, Webhook, WebhookTest
 from agentphone_mcp.features.context import AccountGate, Api
 from agentphone_mcp.features.presentation.lists import Listed, listed
-from agentphone_mcp.features.presentation.quoting import also
+from agentphone_mcp.features.presentation.quoting import other_arguments
 from agentphone_mcp.features.tools.approval import destroying
 from agentphone_mcp.features.tools.declaration import creates, destroys, reads, updates
 from agentphone_mcp.features.tools.lookups import digest
@@ -57,7 +57,7 @@ async def describe_webhook_replacement(
 ) -> Action:
     """Describe the change of a webhook; a first one replaces nothing and needs no proof."""
     whose, current = await _whose(agent_id, api), await api.webhooks.get(agent_id)
-    settings = also(str, context_limit=context_limit, timeout=timeout)
+    settings = other_arguments(str, context_limit=context_limit, timeout=timeout)
     if current is None:
         return Action(
             f"Set {whose} to {url}.{settings}",

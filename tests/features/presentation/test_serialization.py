@@ -12,7 +12,7 @@ from agentphone_mcp.api.messages import Conversation, ConversationWithMessages, 
 from agentphone_mcp.api.models import ApiModel
 from agentphone_mcp.api.redaction import Secrets
 from agentphone_mcp.api.webhooks import Delivery, Webhook, WebhookTest
-from agentphone_mcp.features.live.following import Followed
+from agentphone_mcp.features.live.following import FollowedCall
 from agentphone_mcp.features.presentation.error_messages import Failed
 from agentphone_mcp.features.presentation.lists import Cell, Listed, ListedTable, Table, table
 from agentphone_mcp.features.presentation.serialization import serialize
@@ -64,7 +64,7 @@ RESULTS = {
         {"call_id": "c", "turns": [OURS, THEIRS], "total_turns": 2},
     ),
     "followed": (
-        Followed(call_id="c", ended=False, turns=[turn("caller")], after_turn=1),
+        FollowedCall(call_id="c", ended=False, turns=[turn("caller")], after_turn=1),
         {"call_id": "c", "accepted": True, "ended": False, "turns": [THEIRS], "after_turn": 1},
     ),
     "call-with-transcript": (

@@ -2,7 +2,7 @@
 
 import pytest
 
-from agentphone_mcp.features.prompts.arguments import Person, read_people
+from agentphone_mcp.features.prompts.arguments import Person, parse_people
 
 ADA, SAM = Person("Ada Byron", "+14155550142"), Person("Sam", "+14155550143")
 
@@ -18,12 +18,12 @@ ADA, SAM = Person("Ada Byron", "+14155550142"), Person("Sam", "+14155550143")
 )
 def test_people_are_read_as_they_are_written(written) -> None:
     """Each has a name and a number in E.164, in their order."""
-    assert read_people(written) == (ADA, SAM)
+    assert parse_people(written) == (ADA, SAM)
 
 
 def test_a_name_may_be_missing_or_have_commas_and_digits() -> None:
     """The number is what stands last."""
-    assert read_people("415 555 0142; Byron, Ada (room 12), +14155550143") == (
+    assert parse_people("415 555 0142; Byron, Ada (room 12), +14155550143") == (
         Person("", "+14155550142"),
         Person("Byron, Ada (room 12)", "+14155550143"),
     )
@@ -46,4 +46,4 @@ def test_a_name_may_be_missing_or_have_commas_and_digits() -> None:
 def test_a_list_that_could_be_misread_is_refused(written, why) -> None:
     """Nobody is left out, called twice, or called by a guess."""
     with pytest.raises(ValueError, match=why.replace("+", r"\+")):
-        read_people(written)
+        parse_people(written)

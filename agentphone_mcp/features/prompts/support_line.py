@@ -5,8 +5,8 @@ from typing import Annotated
 from pydantic import Field
 
 from agentphone_mcp.features.prompts.arguments import AnsweredBy, AreaCode, Name, TransferNumber, WebhookUrl, Words
+from agentphone_mcp.features.prompts.rendering import GATE, UNTRUSTED, render_prompt
 from agentphone_mcp.features.prompts.workflow import Workflow
-from agentphone_mcp.features.prompts.writing import GATE, STRANGERS, written
 from agentphone_mcp.policy.errors import Refused
 
 _WEBHOOK = """
@@ -37,7 +37,7 @@ def set_up_support_line(
     transferring = ", transfer_number" if transfer_number else ""
     human = "hand over to a human" if transfer_number else "take a message, as there is no human to hand over to"
     where = " and the area_code" if area_code else ""
-    return written(
+    return render_prompt(
         task=f"""
         Set up a phone line that an agent answers. To make the agent costs nothing. Before a number is bought your user
         sees what it costs and is asked{replaced}.
@@ -51,7 +51,7 @@ def set_up_support_line(
             "transfer_number": transfer_number,
             "area_code": area_code,
         },
-        rules=GATE + STRANGERS,
+        rules=GATE + UNTRUSTED,
         steps=f"""
         - Look with `list_agents` whether such an agent is there already, and with `list_numbers` whether a number is
           free. If the agent exists, ask your user whether to go on with it.

@@ -5,8 +5,8 @@ from typing import Annotated
 from pydantic import Field
 
 from agentphone_mcp.features.prompts.arguments import AgentId, By, MostCalls, People, ToNumber, Words
+from agentphone_mcp.features.prompts.rendering import ACCEPTED, GATE, UNTRUSTED, number_people, render_prompt
 from agentphone_mcp.features.prompts.workflow import Workflow
-from agentphone_mcp.features.prompts.writing import ACCEPTED, GATE, STRANGERS, one_by_one, written
 
 _ONE_AT_A_TIME = """
     - Never two calls at once: the next one is placed only when `wait_for_call` has told ended: true for the one
@@ -50,13 +50,13 @@ def call_and_report(
 ) -> str:
     """Call somebody for me, such as to make an appointment or a reservation, and tell me what came of it."""
     in_whose_name = "" if on_behalf_of else ", and in whose name the agent calls"
-    return written(
+    return render_prompt(
         task="""
         Call somebody for your user and report what came of it. Your user is asked once before it is dialled: they see
         whom it reaches, from which number, what a minute costs and how it begins.
         """,
         given={"to_number": to_number, "goal": goal, "on_behalf_of": on_behalf_of, "agent_id": agent_id},
-        rules=GATE + ACCEPTED + STRANGERS,
+        rules=GATE + ACCEPTED + UNTRUSTED,
         steps=f"""
         {_THIS_AGENT if agent_id else _SOME_AGENT}
         - Think of what the other side will want to know, such as names, dates, other times that suit, a number to
@@ -82,13 +82,13 @@ def qualify_leads(
     agent_id: AgentId = None,
 ) -> str:
     """Call a list of leads one after the other, ask what matters, and sum it up in a table."""
-    return written(
+    return render_prompt(
         task=f"""
         Call leads one after the other to find out who fits, {most_calls} calls at most. Before each call is dialled
         there is a preview, and your user is asked.
         """,
-        given={"criteria": criteria, "agent_id": agent_id} | one_by_one(leads),
-        rules=GATE + _EACH_YES + _ONE_AT_A_TIME + ACCEPTED + STRANGERS,
+        given={"criteria": criteria, "agent_id": agent_id} | number_people(leads),
+        rules=GATE + _EACH_YES + _ONE_AT_A_TIME + ACCEPTED + UNTRUSTED,
         steps=f"""
         {_THIS_AGENT if agent_id else _SOME_AGENT}
         - Turn the criteria into three to five short questions. Show your user the questions, the list and how many
@@ -118,13 +118,13 @@ def remind_participants(
 ) -> str:
     """Remind people of an event by call or text, and say who is coming."""
     is_call = by == "call"
-    return written(
+    return render_prompt(
         task=f"""
         Remind people of an event, each by a {by}. Before each one there is a preview with its words and about what it
         costs, and your user is asked.
         """,
-        given={"event": event, "when": when, "agent_id": agent_id} | one_by_one(participants),
-        rules=GATE + _EACH_YES + (_ONE_AT_A_TIME if is_call else "") + ACCEPTED + STRANGERS,
+        given={"event": event, "when": when, "agent_id": agent_id} | number_people(participants),
+        rules=GATE + _EACH_YES + (_ONE_AT_A_TIME if is_call else "") + ACCEPTED + UNTRUSTED,
         steps=(_THIS_AGENT if agent_id else _SOME_AGENT) + (_REMIND_BY_CALL if is_call else _REMIND_BY_TEXT),
         report="""
         a table with one row for each person: name, number, what became of the reminder, and what they said about

@@ -1,8 +1,8 @@
 """Workflows that look at what was: a day's calls, and a webhook that says nothing."""
 
 from agentphone_mcp.features.prompts.arguments import Day, SilentAgentId
+from agentphone_mcp.features.prompts.rendering import UNTRUSTED, render_prompt
 from agentphone_mcp.features.prompts.workflow import Workflow
-from agentphone_mcp.features.prompts.writing import STRANGERS, written
 
 _FALLS_BACK = """If the agent has none, its events go to the project's: look at that one too, without agent_id, and go
     on with it below. No webhook in either place: that is the cause."""
@@ -11,7 +11,7 @@ _ONLY_ONE = "None is set: that is the cause, unless the agents have their own."
 
 def review_calls(day: Day = "yesterday") -> str:
     """Go through a day's calls: how they ended, what was promised, and who wants to be called back."""
-    return written(
+    return render_prompt(
         task="""
         Go through the calls of one day for your user. All of it is reading: nothing is spent and nobody is reached, so
         nobody needs to be asked. Should your user then want somebody called, that is a new task.
@@ -23,7 +23,7 @@ def review_calls(day: Day = "yesterday") -> str:
         - completed means that a call was connected and is over; it may have been a machine that answered, and nothing
           may have come of it. Only the words tell. A call that was accepted need not have been answered.
         """
-        + STRANGERS,
+        + UNTRUSTED,
         steps="""
         - List the calls with `list_calls`, limit 100, newest first. Go on with next_offset until a call began before
           that day, and keep those that began in it.
@@ -43,13 +43,13 @@ def review_calls(day: Day = "yesterday") -> str:
 def silent_webhook(agent_id: SilentAgentId = None) -> str:
     """Find out why a webhook gets no events, or why callers hear nothing."""
     whose = "with agent_id" if agent_id else "for the project"
-    return written(
+    return render_prompt(
         task="""
         Find out why a webhook is silent. Nothing is spent. One step sends a test event to your user's server, so ask
         before it. Change nothing without your user's yes.
         """,
         given={"agent_id": agent_id},
-        rules="- Say what you saw, and keep it apart from what you suspect." + STRANGERS,
+        rules="- Say what you saw, and keep it apart from what you suspect." + UNTRUSTED,
         steps=f"""
         - Look {whose} at `get_webhook`. {_FALLS_BACK if agent_id else _ONLY_ONE}
         - Look with {"`get_agent`" if agent_id else "`list_agents`"} at voice_mode and numbers. In hosted mode the
