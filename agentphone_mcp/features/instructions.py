@@ -1,4 +1,4 @@
-"""What an assistant is told of a server as a whole, for the tools that are there."""
+"""Instruct an assistant how to use the server, for the tools that are available."""
 
 import re
 from collections.abc import Collection
@@ -21,5 +21,5 @@ _NAME = re.compile(r"[a-z]+(?:_[a-z]+)+")
 
 
 def without_lines_on(absent: Collection[str], text: str) -> str:
-    """Leave out each line that names a tool which is not there."""
+    """Drop each line that names an unavailable tool."""
     return "\n".join(line for line in text.splitlines() if not any(name in absent for name in _NAME.findall(line)))

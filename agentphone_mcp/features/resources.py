@@ -1,15 +1,15 @@
-"""The account as resources: what a person attaches to a conversation, and what a host reads by itself.
+"""Serve the account as resources: a person attaches them to a conversation, or a host reads them by itself.
 
 | address | toolset | content |
 |---|---|---|
-| agentphone://account | account | what account_overview tells |
-| agentphone://agents/{agent_id} | agents | what get_agent tells |
-| agentphone://calls/{call_id} | calls | what get_call tells |
-| agentphone://calls/{call_id}/transcript | calls | who said what and when, to be read by a person; live |
+| agentphone://account | account | the result of account_overview |
+| agentphone://agents/{agent_id} | agents | the result of get_agent |
+| agentphone://calls/{call_id} | calls | the result of get_call |
+| agentphone://calls/{call_id}/transcript | calls | who said what and when, as plain text; updated live |
 | agentphone://calls/{call_id}/recording | calls | the audio |
-| agentphone://conversations/{conversation_id} | messages | what get_conversation tells |
+| agentphone://conversations/{conversation_id} | messages | the result of get_conversation |
 
-An id may carry the name that completion shows with it: `agt_frontdesk (Front Desk)`.
+An id may carry the label that completion appends to it: `agt_frontdesk (Front Desk)`.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Generator
@@ -44,69 +44,69 @@ from agentphone_mcp.features.uris import (
 JSON, TEXT, AUDIO = "application/json", "text/plain", "audio/wav"
 _AUDIO_TYPES = {b"RIFF": "audio/wav", b"OggS": "audio/ogg", b"ID3": "audio/mpeg", b"\xff": "audio/mpeg"}
 
-Asked = Context[ToolContext, Any]
-_asked: ContextVar[Asked] = ContextVar("_asked")
+RequestContext = Context[ToolContext, Any]
+_request_context: ContextVar[RequestContext] = ContextVar("_request_context")
 
 
 @contextmanager
-def use_context(ctx: Asked | None) -> Generator[None]:
-    """Let resources at fixed addresses know who asks; the SDK tells it to templates alone."""
-    token = _asked.set(ctx) if ctx else None
+def use_context(ctx: RequestContext | None) -> Generator[None]:
+    """Give resources at fixed addresses the request's context, which the SDK passes to templates only."""
+    token = _request_context.set(ctx) if ctx else None
     try:
         yield
     finally:
         if token:
-            _asked.reset(token)
+            _request_context.reset(token)
 
 
 class Account(Resource):
-    """The account at a glance."""
+    """Serve `agentphone://account`."""
 
     async def read(self) -> str:
-        """Look, all parts at once."""
-        ctx = _asked.get()
+        """Read all parts of the account concurrently, as JSON."""
+        ctx = _request_context.get()
         return _json(ctx, await account_overview(tool_context(ctx).api))
 
 
-async def agent(agent_id: str, ctx: Asked) -> str:
+async def agent(agent_id: str, ctx: RequestContext) -> str:
     """An agent: its prompt, voice settings and numbers."""
     return _json(ctx, await get_agent(plain_id(agent_id), tool_context(ctx).api))
 
 
-async def call(call_id: str, ctx: Asked) -> str:
+async def call(call_id: str, ctx: RequestContext) -> str:
     """A call: with whom, when, how it ended, and what was said."""
     return _json(ctx, await get_call(plain_id(call_id), tool_context(ctx).api))
 
 
-async def transcript(call_id: str, ctx: Asked) -> str:
+async def transcript(call_id: str, ctx: RequestContext) -> str:
     """What was said in a call, line by line, live or ended; subscribers hear of each new turn."""
     api, call_id = tool_context(ctx).api, plain_id(call_id)
-    # Read before the turns, so that a call that has ended has said all.
-    of = await api.calls.get(call_id)
+    # The status is read before the turns, so that the turns of an ended call are complete.
+    call = await api.calls.get(call_id)
     turns = (await api.calls.transcript(call_id)).turns
-    silence = "Nothing was said." if of.has_ended else "Nothing has been said yet."
+    silence = "Nothing was said." if call.has_ended else "Nothing has been said yet."
     lines = [_line(turn, api.secrets.redact) for turn in turns] or [silence]
-    return "\n".join([_headline(of), "", *lines, ""])
+    return "\n".join([_headline(call), "", *lines, ""])
 
 
-async def recording(call_id: str, ctx: Asked) -> bytes:
+async def recording(call_id: str, ctx: RequestContext) -> bytes:
     """The audio of a finished call, if it was recorded."""
     return (await tool_context(ctx).api.calls.recording(plain_id(call_id))).audio
 
 
-async def conversation(conversation_id: str, ctx: Asked) -> str:
+async def conversation(conversation_id: str, ctx: RequestContext) -> str:
     """The texts between one of the account's numbers and one participant, the latest fifty."""
     return _json(ctx, await get_conversation(plain_id(conversation_id), tool_context(ctx).api))
 
 
 @dataclass(frozen=True)
 class _Template:
-    """One kind of resource and the toolset that it belongs to."""
+    """Declare one kind of resource and the toolset that it belongs to."""
 
     toolset: str
     uri: str
     title: str
-    kind: str
+    mime_type: str
     read: Callable[..., Awaitable[str | bytes]]
 
 
@@ -120,35 +120,35 @@ TEMPLATES = [
 
 
 def add_resources(server: MCPServer[ToolContext], toolsets: Collection[str]) -> None:
-    """Add the resources of some toolsets, always in the one order; all of them only read."""
+    """Register the resources of the given toolsets, always in the same order."""
     if "account" in toolsets:
-        about = "The account at a glance: agents, numbers, webhook, plan and usage."
+        description = "The account at a glance: agents, numbers, webhook, plan and usage."
         server.add_resource(
-            Account(uri=ACCOUNT_URI, name="account", title="Account", description=about, mime_type=JSON)
+            Account(uri=ACCOUNT_URI, name="account", title="Account", description=description, mime_type=JSON)
         )
-    for one in TEMPLATES:
-        if one.toolset in toolsets:
-            server.resource(one.uri, title=one.title, mime_type=one.kind)(one.read)
+    for template in TEMPLATES:
+        if template.toolset in toolsets:
+            server.resource(template.uri, title=template.title, mime_type=template.mime_type)(template.read)
 
 
 def with_audio_type(audio: bytes, content: ReadResourceContents) -> ReadResourceContents:
-    """Name the type of audio that came; a template can declare but one."""
-    kind = next((kind for magic, kind in _AUDIO_TYPES.items() if audio.startswith(magic)), content.mime_type)
-    return ReadResourceContents(content=audio, mime_type=kind, meta=content.meta)
+    """Set the MIME type from the first bytes of the audio, as a template can declare only one."""
+    detected = (mime_type for magic, mime_type in _AUDIO_TYPES.items() if audio.startswith(magic))
+    return ReadResourceContents(content=audio, mime_type=next(detected, content.mime_type), meta=content.meta)
 
 
-def _json(ctx: Asked, result: BaseModel) -> str:
+def _json(ctx: RequestContext, result: BaseModel) -> str:
     return compact_json(serialize(result, tool_context(ctx).api.secrets.redact))
 
 
-def _headline(of: Call) -> str:
-    """Whom the call was with and what is known of it."""
-    direction = {"inbound": "from", "outbound": "to"}.get(of.direction or "", "with")
-    whom = of.other_number or ("a browser" if of.direction == "web" else "an unknown number")
-    begun = f", begun {of.started_at}" if of.started_at else ""
-    lasted = f", {of.duration_seconds:.0f} seconds" if of.duration_seconds else ""
-    # One line, whatever the API has in its fields: another could pose as somebody's words.
-    return " ".join(f"Call {of.id} {direction} {whom}: {of.status or 'status unknown'}{begun}{lasted}".split())
+def _headline(call: Call) -> str:
+    """Write whom the call was with, its status, start and duration, in one line."""
+    direction = {"inbound": "from", "outbound": "to"}.get(call.direction or "", "with")
+    whom = call.other_number or ("a browser" if call.direction == "web" else "an unknown number")
+    begun = f", begun {call.started_at}" if call.started_at else ""
+    lasted = f", {call.duration_seconds:.0f} seconds" if call.duration_seconds else ""
+    # Line breaks in the API's fields are removed: a second line could pass for a turn.
+    return " ".join(f"Call {call.id} {direction} {whom}: {call.status or 'status unknown'}{begun}{lasted}".split())
 
 
 def _line(turn: Turn, redact: Redactor) -> str:

@@ -1,11 +1,11 @@
-"""Subscriptions to the transcripts of live calls, in both eras of the protocol.
+"""Serve subscriptions to the transcripts of live calls, in both eras of the protocol.
 
     subscriptions/listen   newer clients: one request, which lasts as long as the subscription does
     resources/subscribe    older ones: until resources/unsubscribe, or until the connection closes
 
-A subscription to anything else is refused (older clients), or left out of what is acknowledged (newer ones), as the
-protocol has it: accepted, it would promise updates that never come. So is one too many: each takes memory for as long
-as the connection lasts.
+Nothing else can be subscribed to, because no updates would ever come: `resources/subscribe` answers such an address with
+an error, `subscriptions/listen` leaves it out of what it acknowledges. The same happens beyond 100 subscriptions of one
+connection, as each one takes memory until the connection closes.
 """
 
 from contextlib import AsyncExitStack
@@ -33,26 +33,26 @@ from agentphone_mcp.features.presentation.error_messages import explain
 from agentphone_mcp.policy.errors import Refused
 from agentphone_mcp.policy.untrusted import clean
 
-_UNSENT = 64
-"""How many updates wait for a client that is slow to take them; one more would be no news to it."""
-_MOST = 100
-"""To how many addresses a connection, or one request to listen, may be subscribed."""
-_HELD = "agentphone_mcp.subscriptions"
+_MAX_PENDING = 64
+"""How many updates are queued for a slow client; further ones are dropped, as an update only says "read again"."""
+_MAX_SUBSCRIPTIONS = 100
+"""The most addresses that one connection, or one request to listen, may subscribe to."""
+_STATE_KEY = "agentphone_mcp.subscriptions"
 
-Asked = ServerRequestContext[ToolContext, Any]
-Held = dict[str, anyio.CancelScope]
-"""What a connection is subscribed to, by address."""
+RequestContext = ServerRequestContext[ToolContext, Any]
+Subscriptions = dict[str, anyio.CancelScope]
+"""A connection's subscriptions by address."""
 
 
-async def listen(ctx: Asked, params: SubscriptionsListenRequestParams) -> SubscriptionsListenResult:
-    """Answer `subscriptions/listen` as the SDK does, while the calls that it asks about are followed."""
+async def listen(ctx: RequestContext, params: SubscriptionsListenRequestParams) -> SubscriptionsListenResult:
+    """Answer `subscriptions/listen` as the SDK does, and follow the calls that it names meanwhile."""
     live = ctx.lifespan_context.live
-    async with AsyncExitStack() as held:
+    async with AsyncExitStack() as stack:
         honored: list[str] = []
-        # As many are looked at, too: the API is asked about each.
-        for uri in [*dict.fromkeys(params.notifications.resource_subscriptions or ())][:_MOST]:
+        # Each address costs requests to the API, so only the first ones are looked at.
+        for uri in [*dict.fromkeys(params.notifications.resource_subscriptions or ())][:_MAX_SUBSCRIPTIONS]:
             try:
-                await held.enter_async_context(live.following(uri))
+                await stack.enter_async_context(live.following(uri))
             except (Refused, ApiError):
                 continue
             honored.append(uri)
@@ -60,69 +60,74 @@ async def listen(ctx: Asked, params: SubscriptionsListenRequestParams) -> Subscr
         return await live.listen(ctx, params.model_copy(update={"notifications": notifications}))
 
 
-async def subscribe(ctx: Asked, params: SubscribeRequestParams) -> EmptyResult:
+async def subscribe(ctx: RequestContext, params: SubscribeRequestParams) -> EmptyResult:
     """Answer `resources/subscribe`.
 
     Raises:
-        MCPError: with a sentence, if there is nothing to follow, or too much is followed already.
+        MCPError: if the address is no readable transcript, or the connection has too many subscriptions.
     """
-    live, held = ctx.lifespan_context.live, _held(ctx.session)
-    if params.uri not in held:
-        if len(held) >= _MOST:
-            why = f"This connection has {_MOST} subscriptions, as many as it may: unsubscribe from one first."
-            raise MCPError(INVALID_PARAMS, why, {"uri": params.uri})
+    live, subscriptions = ctx.lifespan_context.live, _subscriptions_of(ctx.session)
+    if params.uri not in subscriptions:
+        if len(subscriptions) >= _MAX_SUBSCRIPTIONS:
+            reason = f"This connection has {_MAX_SUBSCRIPTIONS} subscriptions, as many as it may: unsubscribe from one first."
+            raise MCPError(INVALID_PARAMS, reason, {"uri": params.uri})
         try:
-            await live.tasks.start(_tell, live, ctx.session, params.uri, held)
-        except (Refused, ApiError) as failure:
-            said = explain(failure) if isinstance(failure, ApiError) else str(failure)
-            raise MCPError(INVALID_PARAMS, live.redact(clean(said)), {"uri": params.uri}) from failure
+            await live.tasks.start(_send_updates, live, ctx.session, params.uri, subscriptions)
+        except (Refused, ApiError) as exc:
+            reason = explain(exc) if isinstance(exc, ApiError) else str(exc)
+            raise MCPError(INVALID_PARAMS, live.redact(clean(reason)), {"uri": params.uri}) from exc
     return EmptyResult()
 
 
-async def unsubscribe(ctx: Asked, params: UnsubscribeRequestParams) -> EmptyResult:
-    """Answer `resources/unsubscribe`, also for what was never subscribed to."""
-    scope = _held(ctx.session).pop(params.uri, None)
+async def unsubscribe(ctx: RequestContext, params: UnsubscribeRequestParams) -> EmptyResult:
+    """Answer `resources/unsubscribe`; an address without a subscription is no error."""
+    scope = _subscriptions_of(ctx.session).pop(params.uri, None)
     if scope:
         scope.cancel()
     return EmptyResult()
 
 
-async def _tell(
-    live: LiveTranscripts, session: ServerSession, uri: str, held: Held, *, task_status: TaskStatus[None]
+async def _send_updates(
+    live: LiveTranscripts,
+    session: ServerSession,
+    uri: str,
+    subscriptions: Subscriptions,
+    *,
+    task_status: TaskStatus[None],
 ) -> None:
-    """Send one client the updates of one transcript, while it holds the subscription."""
-    news, heard = anyio.create_memory_object_stream[None](_UNSENT)
+    """Send one client the updates of one transcript until its subscription is cancelled."""
+    send_stream, receive_stream = anyio.create_memory_object_stream[None](_MAX_PENDING)
 
-    def hear(event: ServerEvent) -> None:
-        if event == ResourceUpdated(uri) and news.statistics().current_buffer_used < _UNSENT:
-            news.send_nowait(None)
+    def on_event(event: ServerEvent) -> None:
+        if event == ResourceUpdated(uri) and send_stream.statistics().current_buffer_used < _MAX_PENDING:
+            send_stream.send_nowait(None)
 
-    with anyio.CancelScope() as scope, news, heard:
+    with anyio.CancelScope() as scope, send_stream, receive_stream:
         async with live.following(uri):
-            # If it is asked for twice at once, the first subscription serves both.
-            if held.setdefault(uri, scope) is scope:
-                leave = live.bus.subscribe(hear)
+            # Of concurrent requests for one address the first makes the subscription, which serves them all.
+            if subscriptions.setdefault(uri, scope) is scope:
+                stop = live.bus.subscribe(on_event)
                 try:
                     task_status.started()
-                    async for _ in heard:
+                    async for _ in receive_stream:
                         await session.send_resource_updated(uri)
                 finally:
-                    leave()
-                    if held.get(uri) is scope:
-                        del held[uri]
+                    stop()
+                    if subscriptions.get(uri) is scope:
+                        del subscriptions[uri]
             else:
                 task_status.started()
 
 
-def _held(session: ServerSession) -> Held:
-    """Find what a connection is subscribed to; all of it ends with the connection."""
+def _subscriptions_of(session: ServerSession) -> Subscriptions:
+    """Get the subscriptions of a connection; all of them are cancelled when it closes."""
     connection = session._connection  # pyright: ignore[reportPrivateUsage] - no public way from a handler to it
-    if _HELD not in connection.state:
-        connection.state[_HELD] = held = Held()
-        connection.exit_stack.callback(_release, held)
-    return connection.state[_HELD]
+    if _STATE_KEY not in connection.state:
+        connection.state[_STATE_KEY] = subscriptions = Subscriptions()
+        connection.exit_stack.callback(_cancel_all, subscriptions)
+    return connection.state[_STATE_KEY]
 
 
-def _release(held: Held) -> None:
-    for scope in held.values():
+def _cancel_all(subscriptions: Subscriptions) -> None:
+    for scope in subscriptions.values():
         scope.cancel()

@@ -1,4 +1,4 @@
-"""The addresses of the resources, as templates (RFC 6570)."""
+"""Define the addresses of the resources, as templates (RFC 6570)."""
 
 ACCOUNT_URI = "agentphone://account"
 AGENT_URI = "agentphone://agents/{agent_id}"

@@ -1,4 +1,4 @@
-"""Short guides for assistants and people who build on the telephone; each is a markdown file beside this module."""
+"""Serve short guides on phone integrations as resources; each is a markdown file beside this module."""
 
 from dataclasses import dataclass
 from importlib.resources import files
@@ -6,7 +6,7 @@ from importlib.resources import files
 
 @dataclass(frozen=True)
 class Guide:
-    """One guide: its name, and why somebody would read it."""
+    """Describe one guide as hosts list it."""
 
     name: str
     title: str
@@ -14,11 +14,11 @@ class Guide:
 
     @property
     def uri(self) -> str:
-        """The address of the resource."""
+        """Return the address of the resource."""
         return f"agentphone://guides/{self.name}"
 
     def read(self) -> str:
-        """The guide itself, in markdown."""
+        """Read the guide, in markdown."""
         return files(__name__).joinpath(f"{self.name}.md").read_text(encoding="utf-8")
 
 
@@ -46,7 +46,7 @@ GUIDES = (
     Guide(
         "going-live",
         "Going live",
-        "The way from the sandbox to real calls: key, agent, number, registration, webhook, caps and approval.",
+        "The way from the sandbox to real calls: key, agent, number, registration, webhook, limits and approval.",
     ),
 )
 """All guides, in the order in which hosts list them."""

@@ -1,4 +1,4 @@
-"""Follow a call as it is spoken, and say no more than was seen."""
+"""Follow a live call turn by turn, and report as its state only what the API has shown."""
 
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Generic
@@ -13,23 +13,23 @@ from agentphone_mcp.features.presentation.serialization import serialize
 from agentphone_mcp.policy.actions import Outcome, Result
 
 TURNS_AT_ONCE = 200
-"""How many turns one answer holds; a transcript goes on from there."""
+"""The most turns in one result; get_transcript reads on from there."""
 Report = Callable[[float, float | None, str | None], Awaitable[None]]
-"""Sends a progress notification: how many turns, of how many, and the newest one."""
+"""Sends a progress notification: the number of turns, their total if known, and the newest turn."""
 _POLL_SECONDS = 1.0
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 4.0
-"""Seconds before a lost stream is opened again; doubled each time that nothing new was heard."""
-_LAST_LOOK_SECONDS = 3.0
-"""How long the last look at the call may take, after the time is up: hosts give up on a tool soon after."""
-_NOBODY_THERE = frozenset({"busy", "no-answer"})
-_TRIES = 6
-"""How often in a row a call may fail to be read before that is told."""
-_PASSING = (Unreachable, ServerError, RateLimited, Conflict)
-"""What may be over in a moment, and then the call goes on."""
+_MIN_BACKOFF, _MAX_BACKOFF = 0.1, 4.0
+"""Seconds before a broken stream is opened again; doubled each time that it brought no new turn."""
+_FINAL_READ_SECONDS = 3.0
+"""How long the last read of the call may take after `max_seconds`: hosts time a tool out soon after."""
+_UNANSWERED = frozenset({"busy", "no-answer"})
+_MAX_FAILED_READS = 6
+"""After how many failed reads in a row polling gives up."""
+_TRANSIENT_ERRORS = (Unreachable, ServerError, RateLimited, Conflict)
+"""Errors that may be over in a moment, so that following goes on."""
 
 
 class FollowedCall(BaseModel):
-    """What was heard of a call; only `ended: true` says that it is over, and no status that it is not known."""
+    """Result of following a call; only `ended: true` means that it is over, and an absent status is unknown."""
 
     call_id: str
     accepted: Annotated[bool, Field(description="AgentPhone took the call, which is not that anybody answered")] = True
@@ -43,13 +43,13 @@ class FollowedCall(BaseModel):
 
 
 class FollowedOutcome(Outcome[Result], Generic[Result]):
-    """What came of placing a call, and what was heard of it."""
+    """Result of placing a call and, if requested, of following it."""
 
     followed: FollowedCall | None = None
 
 
 class _CallProgress:
-    """Collects what was heard, from streams that each begin at the first turn, and reports every turn once."""
+    """Collect the turns and the state of a call over several reads, and report each turn once."""
 
     def __init__(self, after_turn: int, report: Report, redact: Redactor) -> None:
         self.turns: list[Turn] = []
@@ -63,7 +63,7 @@ class _CallProgress:
         self._redact = redact
 
     async def add_turns(self, turns: list[Turn]) -> None:
-        """Take in all turns so far, known and new."""
+        """Add the turns of one read, which always start at the first turn, and report the new ones."""
         self.turns = max(self.turns, turns, key=len)
         while self._reported < len(self.turns):
             turn = self.turns[self._reported]
@@ -71,7 +71,7 @@ class _CallProgress:
             await self._report(self._reported, None, f"{turn.role}: {serialize(turn, self._redact)['text']}")
 
     def update(self, call: Call) -> None:
-        """Take in what the API says of the call; it may be a moment behind an end that was heard."""
+        """Update the state from the API, which may lag behind an end that the stream reported."""
         if call.has_ended or not self.ended:
             self.status = call.status
         self.ended = self.ended or call.has_ended
@@ -79,8 +79,8 @@ class _CallProgress:
 
     @property
     def answered(self) -> bool | None:
-        """Whether somebody picked up: accepted and `in-progress` say nothing of that."""
-        if self.status in _NOBODY_THERE:
+        """Tell whether somebody picked up, or None if unknown: accepted and `in-progress` do not imply it."""
+        if self.status in _UNANSWERED:
             return False
         if any(turn.role == "caller" and not turn.is_guess for turn in self.turns):
             return True
@@ -94,45 +94,46 @@ class _CallProgress:
 async def follow(
     calls: CallsApi, call_id: str, report: Report, redact: Redactor, *, max_seconds: float, after_turn: int = 0
 ) -> FollowedCall:
-    """Follow a call until it ends or the time is up.
+    """Follow a call until it ends or `max_seconds` are over.
 
     Args:
-        calls: where calls are read.
-        call_id: which call.
-        report: told of each new turn.
-        redact: what is reported passes it.
+        calls: the API's endpoints for calls.
+        call_id: the call to follow.
+        report: called for each new turn.
+        redact: removes secrets from what is reported.
         max_seconds: how long to wait for the end.
-        after_turn: how many turns the caller already knows.
+        after_turn: how many turns the caller already has.
 
     Raises:
-        ApiError: if nothing of the call could be read at all.
+        ApiError: if no turn of the call could be read.
     """
-    listener = _CallProgress(after_turn, report, redact)
+    progress = _CallProgress(after_turn, report, redact)
     try:
         with anyio.move_on_after(max_seconds):
-            await _stream_to_the_end(calls, call_id, listener)
-        # Whoever saw the end by looking has just read all of it.
-        if not (listener.ended and listener.is_complete):
-            with anyio.move_on_after(_LAST_LOOK_SECONDS):
-                await _read_call(calls, call_id, listener)
+            await _stream_to_the_end(calls, call_id, progress)
+        # A call that was seen to end by polling has just been read to its end.
+        if not (progress.ended and progress.is_complete):
+            with anyio.move_on_after(_FINAL_READ_SECONDS):
+                await _read_call(calls, call_id, progress)
     except ApiError:
-        # What was heard is worth more to the model than why no more was.
-        if not listener.turns:
+        # The turns so far are worth more to the model than the error.
+        if not progress.turns:
             raise
-    heard = len(listener.turns)
-    shown = listener.turns[after_turn : after_turn + TURNS_AT_ONCE]
-    if after_turn + len(shown) < heard:
+    turn_count = len(progress.turns)
+    shown = progress.turns[after_turn : after_turn + TURNS_AT_ONCE]
+    if after_turn + len(shown) < turn_count:
         reached = after_turn + len(shown)
-        next_step = f"{heard} turns were heard: read on with get_transcript and this after_turn."
+        next_step = f"{turn_count} turns were heard: read on with get_transcript and this after_turn."
     else:
-        # Nobody can have read more than was said; whoever thinks so would miss the next turns.
-        reached, next_step = heard if listener.is_complete else max(after_turn, heard), _next_step(listener)
+        # An after_turn beyond the last turn is corrected, or else the next turns would be skipped.
+        reached = turn_count if progress.is_complete else max(after_turn, turn_count)
+        next_step = _next_step(progress)
     return FollowedCall(
         call_id=call_id,
-        ended=listener.ended,
-        status=listener.status,
-        answered=listener.answered,
-        duration_seconds=listener.duration_seconds,
+        ended=progress.ended,
+        status=progress.status,
+        answered=progress.answered,
+        duration_seconds=progress.duration_seconds,
         turns=shown,
         after_turn=reached,
         next_step=next_step,
@@ -142,101 +143,98 @@ async def follow(
 async def follow_placed(
     outcome: Outcome[Call], calls: CallsApi, report: Report, redact: Redactor, *, max_seconds: float | None
 ) -> FollowedOutcome[Any]:
-    """Follow a call that was placed, now or before, for as long as is wanted; one that was not is only told of."""
+    """Add to the outcome of placing a call what was heard of it; follow it only if it was placed and `max_seconds` is given."""
     followed, next_step = None, outcome.next_step
     call_id = getattr(outcome.result, "id", None)
     if outcome.status == "done" and call_id and max_seconds is not None:
         try:
             followed = await follow(calls, call_id, report, redact, max_seconds=max_seconds)
             next_step = None if followed.ended else followed.next_step
-        except ApiError as cannot:
-            # The call goes on, whether it can be heard or not.
-            next_step = (
-                f"It was placed but cannot be followed now ({cannot.detail or cannot.status}): use wait_for_call."
-            )
-    said = {name: getattr(outcome, name) for name in Outcome.model_fields} | {"next_step": next_step}
-    return FollowedOutcome[Any].model_construct(None, **said, followed=followed)
+        except ApiError as exc:
+            next_step = f"It was placed but cannot be followed now ({exc.detail or exc.status}): use wait_for_call."
+    fields = {name: getattr(outcome, name) for name in Outcome.model_fields} | {"next_step": next_step}
+    return FollowedOutcome[Any].model_construct(None, **fields, followed=followed)
 
 
-async def _stream_to_the_end(calls: CallsApi, call_id: str, listener: _CallProgress) -> None:
-    """Hear the live stream, opened again whenever it breaks; poll where there is none."""
-    pause = _FIRST_PAUSE
+async def _stream_to_the_end(calls: CallsApi, call_id: str, progress: _CallProgress) -> None:
+    """Read the live stream, reopening it whenever it breaks; poll if there is none."""
+    backoff = _MIN_BACKOFF
     while True:
-        known = len(listener.turns)
-        if not await _read_stream(calls, call_id, listener):
-            return await _poll(calls, call_id, listener)
-        if listener.ended:
+        turns_before = len(progress.turns)
+        if not await _read_stream(calls, call_id, progress):
+            return await _poll(calls, call_id, progress)
+        if progress.ended:
             return None
         try:
-            await _read_call(calls, call_id, listener)
-        except _PASSING:
-            if pause >= _LONGEST_PAUSE:
+            await _read_call(calls, call_id, progress)
+        except _TRANSIENT_ERRORS:
+            if backoff >= _MAX_BACKOFF:
                 raise
-        if listener.ended:
+        if progress.ended:
             return None
-        pause = _FIRST_PAUSE if len(listener.turns) > known else min(2 * pause, _LONGEST_PAUSE)
-        await anyio.sleep(pause)
+        backoff = _MIN_BACKOFF if len(progress.turns) > turns_before else min(2 * backoff, _MAX_BACKOFF)
+        await anyio.sleep(backoff)
 
 
-async def _read_stream(calls: CallsApi, call_id: str, listener: _CallProgress) -> bool:
-    """Hear the live stream to its end, or as far as it goes; says whether there is one at all."""
+async def _read_stream(calls: CallsApi, call_id: str, progress: _CallProgress) -> bool:
+    """Read the live stream until it closes; return False if the API has none."""
     turns: list[Turn] = []
-    listener.is_complete = False
+    progress.is_complete = False
     try:
         async with calls.follow(call_id) as events:
             async for event in events:
                 if event.kind == "ended":
-                    listener.ended = True
-                    listener.status = event.status if event.status in ENDED else None
-                    listener.duration_seconds = event.duration_seconds
+                    progress.ended = True
+                    progress.status = event.status if event.status in ENDED else None
+                    progress.duration_seconds = event.duration_seconds
                     return True
                 if event.kind == "connected":
-                    listener.status = event.status
+                    progress.status = event.status
                 if event.turn:
                     turns.append(event.turn)
-                    listener.has_streamed = True
-                    await listener.add_turns(turns)
+                    progress.has_streamed = True
+                    await progress.add_turns(turns)
     except (Unauthorized, Forbidden):
         raise
-    except RateLimited as busy:
-        await anyio.sleep(busy.retry_after or _LONGEST_PAUSE)
+    except RateLimited as exc:
+        await anyio.sleep(exc.retry_after or _MAX_BACKOFF)
         return True
-    except _PASSING:
+    except _TRANSIENT_ERRORS:
         return True
     except ApiError:
-        # Older servers have none, and one that talks nonsense is none: the call itself may still be read.
+        # Older servers have no stream, and an unreadable one counts as none; the call itself may still be readable.
         return bool(turns)
     return True
 
 
-async def _read_call(calls: CallsApi, call_id: str, listener: _CallProgress) -> None:
-    """Read the call; its transcript after its status, so that a call that has ended has said all."""
-    listener.is_complete = False
+async def _read_call(calls: CallsApi, call_id: str, progress: _CallProgress) -> None:
+    """Read the status and then the transcript, so that the transcript of an ended call is complete."""
+    progress.is_complete = False
     call = await calls.get(call_id)
     transcript = await calls.transcript(call_id)
-    # Pairs do not count turns as a stream does: from both, some would be told twice and some never.
-    if not (transcript.is_paired and listener.has_streamed):
-        await listener.add_turns(transcript.turns)
-    listener.update(call)
-    listener.is_complete = True
+    # A paired transcript counts turns differently from the stream; mixing both would repeat or skip turns.
+    if not (transcript.is_paired and progress.has_streamed):
+        await progress.add_turns(transcript.turns)
+    progress.update(call)
+    progress.is_complete = True
 
 
-async def _poll(calls: CallsApi, call_id: str, listener: _CallProgress) -> None:
+async def _poll(calls: CallsApi, call_id: str, progress: _CallProgress) -> None:
     failed = 0
-    while not listener.ended:
+    while not progress.ended:
         try:
-            await _read_call(calls, call_id, listener)
+            await _read_call(calls, call_id, progress)
             failed = 0
-        except _PASSING:
+        except _TRANSIENT_ERRORS:
             failed += 1
-            if failed == _TRIES:
+            if failed == _MAX_FAILED_READS:
                 raise
-        if not listener.ended:
+        if not progress.ended:
             await anyio.sleep(_POLL_SECONDS)
 
 
-def _next_step(listener: _CallProgress) -> str | None:
-    if listener.ended:
-        return None if listener.is_complete else "It is over, but not all may have been heard: see get_transcript."
-    silence = "" if listener.turns else "Nobody has spoken yet; it may still be ringing. "
+def _next_step(progress: _CallProgress) -> str | None:
+    if progress.ended:
+        return None if progress.is_complete else "It is over, but not all may have been heard: see get_transcript."
+    silence = "" if progress.turns else "Nobody has spoken yet; it may still be ringing. "
     return f"{silence}Its end was not seen: call wait_for_call again with this after_turn."

@@ -1,4 +1,4 @@
-"""Follows live calls for whoever subscribed to their transcripts."""
+"""Publish updates of the transcripts of live calls that clients subscribed to."""
 
 import logging
 from collections import Counter
@@ -22,31 +22,31 @@ from agentphone_mcp.policy.errors import Refused
 logger = logging.getLogger(__name__)
 
 _TRANSCRIPT = UriTemplate.parse(TRANSCRIPT_URI)
-_AT_ONCE_SECONDS = 600.0
-"""How long a call is followed before it is begun anew, after the turn that was reached."""
-_PAUSE_SECONDS = 1.0
-"""How long to wait after trouble before a call is followed on."""
+_FOLLOW_SECONDS = 600.0
+"""How long one `follow` lasts before the next one continues after its last turn."""
+_RETRY_SECONDS = 1.0
+"""How long to wait before following again after an error."""
 
 
 @dataclass
 class _ActiveCall:
-    """A call that is being followed, and how many subscriptions there are under each address of its transcript."""
+    """A call being followed, with the number of subscriptions for each address of its transcript."""
 
     uris: Counter[str] = field(default_factory=Counter[str])
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
 
 
 class LiveTranscripts:
-    """Publishes each new turn of the calls that are subscribed to: one stream upstream a call, however many listen.
+    """Publish each new turn of subscribed calls, with one upstream stream a call for any number of subscribers.
 
     Args:
-        api: where calls are read.
-        tasks: where they are followed; its end is the end of all.
+        api: the client of the account.
+        tasks: runs the tasks that follow calls.
 
     Attributes:
-        tasks: where they are followed.
-        bus: where updates are published.
-        listen: the SDK's handler of `subscriptions/listen`, which tells newer clients what is published.
+        tasks: runs the tasks that follow calls, and those that send updates to older clients.
+        bus: carries the updates.
+        listen: the SDK's handler of `subscriptions/listen`, which forwards updates to newer clients.
     """
 
     def __init__(self, api: ApiClient, tasks: TaskGroup) -> None:
@@ -54,81 +54,81 @@ class LiveTranscripts:
         self.bus: SubscriptionBus = InMemorySubscriptionBus()
         self.listen = ListenHandler(self.bus)
         self._api = api
-        self._followed: dict[str, _ActiveCall] = {}
+        self._calls: dict[str, _ActiveCall] = {}
 
     @property
     def is_idle(self) -> bool:
-        """Whether no call is followed."""
-        return not self._followed
+        """Return True if no call is being followed."""
+        return not self._calls
 
     @asynccontextmanager
     async def following(self, uri: str) -> AsyncGenerator[None]:
-        """Publish the updates of a transcript while the context lasts, and no longer than the call does.
+        """Publish the updates of a transcript until the context is left or the call ends.
 
         Raises:
-            Refused: if it is no transcript.
+            Refused: if the address is not that of a transcript.
             ApiError: if the call cannot be read.
         """
-        found = _TRANSCRIPT.match(uri)
-        if found is None:
+        match = _TRANSCRIPT.match(uri)
+        if match is None:
             raise Refused(f"Only {TRANSCRIPT_URI} can be subscribed to: nothing else is known to change.")
-        followed = await self._join(plain_id(str(found["call_id"])))
-        followed.uris[uri] += 1
+        call = await self._join(plain_id(str(match["call_id"])))
+        call.uris[uri] += 1
         try:
             yield
         finally:
-            followed.uris[uri] -= 1
-            if not +followed.uris:
-                followed.scope.cancel()
-                self._forget(followed)
+            call.uris[uri] -= 1
+            if not +call.uris:
+                call.scope.cancel()
+                self._forget(call)
 
     def redact(self, text: str) -> str:
-        """Remove the secrets that are known."""
+        """Remove the account's secrets from a text."""
         return self._api.secrets.redact(text)
 
     async def _join(self, call_id: str) -> _ActiveCall:
-        if call_id not in self._followed:
-            # Before anybody is told that they are subscribed, so that whatever is said afterwards is an update.
+        if call_id not in self._calls:
+            # Turns are counted before the subscription is acknowledged, so that each later turn is an update.
             if (await self._api.calls.get(call_id)).has_ended:
                 return _ActiveCall()
-            heard = len((await self._api.calls.transcript(call_id)).turns)
-            if call_id not in self._followed:
-                self._followed[call_id] = _ActiveCall()
-                self.tasks.start_soon(self._follow, call_id, self._followed[call_id], heard)
-        return self._followed[call_id]
+            turn_count = len((await self._api.calls.transcript(call_id)).turns)
+            if call_id not in self._calls:
+                self._calls[call_id] = _ActiveCall()
+                self.tasks.start_soon(self._follow, call_id, self._calls[call_id], turn_count)
+        return self._calls[call_id]
 
-    def _forget(self, followed: _ActiveCall) -> None:
-        self._followed = {call_id: other for call_id, other in self._followed.items() if other is not followed}
+    def _forget(self, call: _ActiveCall) -> None:
+        self._calls = {call_id: other for call_id, other in self._calls.items() if other is not call}
 
-    async def _follow(self, call_id: str, followed: _ActiveCall, heard: int) -> None:
+    async def _follow(self, call_id: str, call: _ActiveCall, turn_count: int) -> None:
         async def publish(*_: object) -> None:
-            for uri in +followed.uris:
+            for uri in +call.uris:
                 await self.bus.publish(ResourceUpdated(uri))
 
-        with followed.scope:
+        with call.scope:
             try:
                 while True:
-                    heard, has_ended = await self._listen(call_id, publish, heard)
+                    turn_count, has_ended = await self._follow_once(call_id, publish, turn_count)
                     if has_ended:
                         break
-                    await anyio.sleep(_PAUSE_SECONDS)
-                # How a call ended stands in its transcript too.
+                    await anyio.sleep(_RETRY_SECONDS)
+                # The transcript also says how the call ended.
                 await publish()
-            except (Unauthorized, Forbidden, NotFound) as lost:
-                logger.warning("a transcript is not updated any more: %s", self.redact(explain(lost)))
+            except (Unauthorized, Forbidden, NotFound) as exc:
+                logger.warning("a transcript is not updated any more: %s", self.redact(explain(exc)))
             except Exception:
                 logger.exception("a transcript is not updated any more")
-        self._forget(followed)
+        self._forget(call)
 
-    async def _listen(self, call_id: str, publish: Report, heard: int) -> tuple[int, bool]:
-        """Follow a call as far as it goes: how many turns are known now, and whether that was all."""
+    async def _follow_once(self, call_id: str, publish: Report, turn_count: int) -> tuple[int, bool]:
+        """Follow a call until the time is up; return how many turns it has now, and whether it ended."""
         try:
-            seen = await follow(
-                self._api.calls, call_id, publish, self.redact, max_seconds=_AT_ONCE_SECONDS, after_turn=heard
+            followed = await follow(
+                self._api.calls, call_id, publish, self.redact, max_seconds=_FOLLOW_SECONDS, after_turn=turn_count
             )
         except (Unauthorized, Forbidden, NotFound):
             raise
         except ApiError:
-            # A moment's trouble is no end.
-            return heard, False
-        return seen.after_turn, seen.ended
+            # Most errors pass: the caller retries.
+            return turn_count, False
+        return followed.after_turn, followed.ended

@@ -1,4 +1,4 @@
-"""An API error as the sentence that a model reads: what was asked, what the API said, what to do next."""
+"""Explain API errors to a model: the request, what the API said, and what to do next."""
 
 from pydantic import BaseModel, ValidationError
 
@@ -26,69 +26,69 @@ _BY_CODE = {
     "CARRIER_ERROR": _CARRIER,
     "TWILIO_ERROR": _CARRIER,
 }
-"""Refusals that say less by their status than by their code."""
+"""Next steps for error codes that say more than their status."""
 _HOUR = 3600
-_LONGEST_DETAIL = 500
+_MAX_DETAIL = 500
 
 
 class Failed(BaseModel):
-    """A part of an answer that could not be had, and why."""
+    """Stands in for a part of a result that could not be read."""
 
     error: str
 
 
 def explain(error: errors.ApiError) -> str:
-    """Write what happened, what to do next, and what AgentPhone's support would ask for."""
-    named = f" (request id {error.request_id})" if error.request_id else ""
-    return f"{_what_happened(error)} {_next_step(error)}{named}".strip()
+    """Write what happened, what to do next, and the request id, which AgentPhone's support asks for."""
+    reference = f" (request id {error.request_id})" if error.request_id else ""
+    return f"{_what_happened(error)} {_next_step(error)}{reference}".strip()
 
 
-def explain_arguments(tool: str, wrong: ValidationError) -> str:
-    """Name the arguments that are wrong and why; nothing was asked of the API."""
-    found = "; ".join(
-        f"{'.'.join(str(part) for part in one['loc']) or 'arguments'}: {_argument_problem(one['type'], one['msg'])}"
-        for one in wrong.errors(include_url=False, include_input=False, include_context=False)
+def explain_arguments(tool: str, error: ValidationError) -> str:
+    """Write which arguments are invalid and why; nothing was sent to the API."""
+    problems = "; ".join(
+        f"{'.'.join(map(str, problem['loc'])) or 'arguments'}: {_argument_problem(problem['type'], problem['msg'])}"
+        for problem in error.errors(include_url=False, include_input=False, include_context=False)
     )
-    return f"{tool} was not run. {found}."
+    return f"{tool} was not run. {problems}."
 
 
-def _argument_problem(kind: str, said: str) -> str:
+def _argument_problem(kind: str, message: str) -> str:
     if kind in ("extra_forbidden", "unexpected_keyword_argument"):
         return "there is no such argument"
     if kind == "bool_type":
         return "it must be the boolean true, not a text or a number"
     if kind == "string_type":
         return "it must be a text"
-    return said.removeprefix("Value error, ").rstrip(".")
+    return message.removeprefix("Value error, ").rstrip(".")
 
 
 def _what_happened(error: errors.ApiError) -> str:
     detail = _bounded(error.detail)
-    said = f": {detail}" if detail else ""
+    suffix = f": {detail}" if detail else ""
     match error:
         case errors.KeyMissing():
             return "No AgentPhone API key is configured, so nothing was sent."
         case errors.Unsendable() | errors.DestinationRefused():
-            return f"{error.request} was stopped on our side{said}."
+            return f"{error.request} was stopped on our side{suffix}."
         case errors.Unreachable():
-            return f"{error.request} got no answer from AgentPhone{said}."
+            return f"{error.request} got no answer from AgentPhone{suffix}."
         case errors.OutcomeUnknown():
             status = f" (status {error.status})" if error.status else ""
-            return f"{error.request} was sent, and it may or may not have happened{status}{said}."
+            return f"{error.request} was sent, and it may or may not have happened{status}{suffix}."
         case errors.UnreadableAnswer():
             return f"{error.request} was answered with {error.status}, but {detail}."
         case _:
             code = f" {_bounded(error.code)}" if error.code else ""
-            return f"{error.request} was answered with {error.status}{code}{said.rstrip('.')}."
+            return f"{error.request} was answered with {error.status}{code}{suffix.rstrip('.')}."
 
 
-def _bounded(said: str) -> str:
-    """The API's own words without what nobody sees, and not too many of them."""
-    said = clean(said)
-    return said if len(said) <= _LONGEST_DETAIL else f"{said[:_LONGEST_DETAIL]}… (cut here)"
+def _bounded(text: str) -> str:
+    """Remove invisible characters from the API's text, and truncate it."""
+    text = clean(text)
+    return text if len(text) <= _MAX_DETAIL else f"{text[:_MAX_DETAIL]}… (cut here)"
 
 
-def _next_step(error: errors.ApiError) -> str:  # noqa: C901, PLR0911, PLR0912 - one row for each error is the point of it
+def _next_step(error: errors.ApiError) -> str:  # noqa: C901, PLR0911, PLR0912 - one case for each error
     match error:
         case errors.StatusError(code=str(code)) if code in _BY_CODE:
             return _BY_CODE[code]

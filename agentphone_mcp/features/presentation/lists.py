@@ -1,4 +1,4 @@
-"""Lists that say how to go on, without what their reader knows already or never asks for."""
+"""Shape lists for a model: what to do next, columns instead of repeated names, no redundant fields."""
 
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Generic, TypeVar
@@ -12,12 +12,12 @@ Row = TypeVar("Row", bound=BaseModel)
 
 
 def _keep_untrusted_text(cell: Any, check: Callable[[Any], Any]) -> Any:
-    """Let them pass: checked, they would be a text like any other."""
+    """Skip validation of untrusted text, which would turn it into a plain `str`."""
     return cell if isinstance(cell, UntrustedText) else check(cell)
 
 
 Cell = Annotated[
-    # Spelled out, as some hosts know only one type at a time.
+    # `anyOf` instead of a list of types, which some hosts do not support.
     str | int | float | bool,
     WrapValidator(_keep_untrusted_text),
     WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "number"}, {"type": "boolean"}]}),
@@ -25,7 +25,7 @@ Cell = Annotated[
 
 
 class Listed(BaseModel, Generic[Row]):
-    """One page of a list; there is a total where not all are here."""
+    """One page of a list; `total` is set only if rows are missing."""
 
     data: list[Row]
     total: int | None = None
@@ -34,14 +34,14 @@ class Listed(BaseModel, Generic[Row]):
 
 
 class Table(BaseModel):
-    """Many rows of one kind, with their names once; an empty text is what a row has not."""
+    """Rows of one kind with their field names once; an absent value is an empty string."""
 
     columns: list[str] = []
     rows: list[list[Cell]] = []
 
 
 class ListedTable(Table):
-    """One page of a list whose rows are short facts and no prose; there is a total where not all are here."""
+    """One page of a list as a table, for rows without prose; `total` is set only if rows are missing."""
 
     total: int | None = None
     next_offset: int | None = None
@@ -53,9 +53,9 @@ def listed(page: Page[Row], limit: int, offset: int = 0, *, if_empty: str | None
 
     Args:
         page: the API's answer.
-        limit: how many rows were asked for.
-        offset: where the page begins.
-        if_empty: what to do next when the whole list is empty.
+        limit: how many rows were requested.
+        offset: the index of the first row.
+        if_empty: the next step to suggest if the whole list is empty.
     """
     next_offset = page.next_offset(offset, limit)
     return Listed(
@@ -67,11 +67,11 @@ def listed(page: Page[Row], limit: int, offset: int = 0, *, if_empty: str | None
 
 
 def in_columns(page: Listed[Any]) -> ListedTable:
-    """Turn a page around: of twenty calls or numbers it takes little more than half so."""
-    rows = table(page.data)
+    """Render a page as columns and rows; a page of twenty calls or numbers takes about half the size."""
+    columns_and_rows = table(page.data)
     return ListedTable(
-        columns=rows.columns,
-        rows=rows.rows,
+        columns=columns_and_rows.columns,
+        rows=columns_and_rows.rows,
         total=page.total,
         next_offset=page.next_offset,
         next_step=page.next_step,
@@ -79,18 +79,18 @@ def in_columns(page: Listed[Any]) -> ListedTable:
 
 
 def total_of_part(total: int | None, shown: int, *, is_part: bool = False) -> int | None:
-    """Say how many there are only where some are left out; else the reader sees them all.
+    """Return the total only if rows are missing; otherwise the model can count them.
 
     Args:
-        total: what the API says.
-        shown: how many are here.
-        is_part: whether something before or after them is known to be left out, whatever the total.
+        total: the total by the API, if it gives one.
+        shown: how many rows are shown.
+        is_part: whether rows before or after them are known to be missing, whatever the total.
     """
     return total if total is not None and (is_part or total > shown) else None
 
 
 def table(rows: Sequence[BaseModel]) -> Table:
-    """Name the columns of some rows once: a year of days takes a third so. Nobody speaks of empty columns."""
+    """Render rows as columns + rows (about a third of the size for a year of days); drop columns without values."""
     if not rows:
         return Table()
     fields = type(rows[0]).model_fields
@@ -105,10 +105,10 @@ def shortened(page: Page[Row], shorten: Callable[[Row], Row]) -> Page[Row]:
 
 
 def without(row: Row, *names: str) -> Row:
-    """Leave fields out of what is told of a row.
+    """Set fields of a row to None, so that they are not shown.
 
     Raises:
-        AttributeError: if it has no such field; one that got another name would be told after all.
+        AttributeError: if it has no such field, as after a rename, when the field would be shown again.
     """
     fields = type(row).model_fields
     for name in names:
@@ -118,11 +118,11 @@ def without(row: Row, *names: str) -> Row:
 
 
 def _cells(row: BaseModel, columns: Sequence[str]) -> list[Any]:
-    """Take a row apart; away from it, nothing but their type tells a stranger's words from ours."""
-    strangers = row.untrusted_fields() if isinstance(row, ApiModel) else ()
+    """List the values of a row in the order of the columns, with its untrusted texts wrapped as such."""
+    untrusted = row.untrusted_fields() if isinstance(row, ApiModel) else ()
     cells: list[Any] = []
     for name in columns:
         cell = getattr(row, name)
-        is_theirs = name in strangers and isinstance(cell, str)
-        cells.append("" if cell is None else UntrustedText(cell) if is_theirs else cell)
+        is_untrusted = name in untrusted and isinstance(cell, str)
+        cells.append("" if cell is None else UntrustedText(cell) if is_untrusted else cell)
     return cells

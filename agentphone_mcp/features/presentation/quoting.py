@@ -1,4 +1,4 @@
-"""How an action is shown to the person who decides: every argument that matters, and none able to pose as our words."""
+"""Quote the arguments of an action in its preview, so that none of them can pass for the server's own words."""
 
 import json
 from typing import Any
@@ -6,27 +6,27 @@ from typing import Any
 from agentphone_mcp.api.redaction import Redactor
 from agentphone_mcp.policy.untrusted import clean
 
-_MOST = 2_000
+_MAX_LENGTH = 2_000
 
 
-def quoted(words: str, redact: Redactor = str) -> str:
-    """Show words as words: on one line, in quotes they cannot end themselves, and how much of them is not shown.
+def quoted(text: str, redact: Redactor = str) -> str:
+    """Quote a text on one line, with its own quotes escaped; beyond 2,000 characters say how many are left out.
 
-    Secrets are redacted before it is truncated, so that no half of one is left at the end.
+    Secrets are redacted before truncation, so that no half of one remains.
     """
-    words = redact(clean(words))
-    if len(words) <= _MOST:
-        return json.dumps(words, ensure_ascii=False)
-    return f"{json.dumps(words[:_MOST], ensure_ascii=False)} and {len(words) - _MOST} more characters"
+    text = redact(clean(text))
+    if len(text) <= _MAX_LENGTH:
+        return json.dumps(text, ensure_ascii=False)
+    return f"{json.dumps(text[:_MAX_LENGTH], ensure_ascii=False)} and {len(text) - _MAX_LENGTH} more characters"
 
 
 def other_arguments(redact: Redactor, **given: Any) -> str:
-    """Name the further arguments that were given, for the end of a preview; nothing where there are none."""
-    named = [f"{name} {_shown(value, redact)}" for name, value in given.items() if value is not None]
+    """List the arguments that are not None, for the end of a preview; empty if there are none."""
+    named = [f"{name} {_format(value, redact)}" for name, value in given.items() if value is not None]
     return f" Also: {', '.join(named)}." if named else ""
 
 
-def _shown(value: Any, redact: Redactor) -> str:
+def _format(value: Any, redact: Redactor) -> str:
     if isinstance(value, dict | list):
         return quoted(json.dumps(value, ensure_ascii=False), redact)
     return quoted(value, redact) if isinstance(value, str) else json.dumps(value)

@@ -1,4 +1,4 @@
-"""What the protocol is told of a tool and its results: hosts put it into every conversation, so it is kept lean."""
+"""Keep the schemas and results of tools small, as hosts put them into every conversation."""
 
 import json
 import re
@@ -16,79 +16,80 @@ from agentphone_mcp.features.presentation.serialization import compact_json, cur
 
 
 class LeanSchema(GenerateJsonSchema):
-    """No titles, no null beside what is optional, no bounds that go without saying, no notes on the classes behind.
+    """Generate JSON schemas without titles, nulls, obvious bounds and descriptions of classes.
 
-    Unknown arguments, nulls and bounds are handled when arguments are validated, with or without these words.
+    Validation handles unknown arguments, nulls and bounds, whether the schema states them or not.
     """
 
     def generate(self, schema: CoreSchema, mode: JsonSchemaMode = "validation") -> JsonSchemaValue:
-        """Make the schema, strip what describes our classes and not the data, and put in place what is used once."""
-        made = super().generate(schema, mode)
-        for part in (made, *made.get("$defs", {}).values()):
+        """Generate the schema, strip what describes Python classes, and inline definitions that are used once."""
+        generated = super().generate(schema, mode)
+        for part in (generated, *generated.get("$defs", {}).values()):
             for noise in ("title", "description", "additionalProperties"):
                 part.pop(noise, None)
-        return _in_place(made)
+        return _inline_definitions(generated)
 
     def field_title_should_be_set(self, schema: Any) -> bool:
-        """Never: the name says it."""
+        """Omit titles, which repeat the names."""
         return False
 
     def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
-        """Describe an optional value as what it is when it is there."""
+        """Describe an optional value by the schema of its non-null form."""
         return self.generate_inner(schema["schema"])
 
     def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
-        """Leave a default of null, false or zero away: what is not said is not so. A result has what is sent."""
-        made = super().default_schema(schema)
-        if self.mode == "serialization" or not made.get("default", True):
-            made.pop("default", None)
-        return made
+        """Omit defaults of null, false and zero from arguments, and all defaults from results."""
+        generated = super().default_schema(schema)
+        if self.mode == "serialization" or not generated.get("default", True):
+            generated.pop("default", None)
+        return generated
 
     def int_schema(self, schema: core_schema.IntSchema) -> JsonSchemaValue:
-        """Nobody counts below zero, or asks for none."""
-        made = super().int_schema(schema)
-        if made.get("minimum") in (0, 1):
-            del made["minimum"]
-        return made
+        """Omit a minimum of 0 or 1."""
+        generated = super().int_schema(schema)
+        if generated.get("minimum") in (0, 1):
+            del generated["minimum"]
+        return generated
 
     def str_schema(self, schema: core_schema.StringSchema) -> JsonSchemaValue:
-        """The shape of a text is told to whoever gets it wrong."""
+        """Omit lengths and patterns, which an error states when they are violated."""
         return {"type": "string"}
 
     def dict_schema(self, schema: core_schema.DictSchema) -> JsonSchemaValue:
-        """An object may have any keys unless it says otherwise."""
-        made = super().dict_schema(schema)
-        if made.get("additionalProperties") is True:
-            del made["additionalProperties"]
-        return made
+        """Omit `additionalProperties: true`, which is the default."""
+        generated = super().dict_schema(schema)
+        if generated.get("additionalProperties") is True:
+            del generated["additionalProperties"]
+        return generated
 
 
 class Linked(BaseModel):
-    """A result that may point to a resource instead of carrying it."""
+    """Base of results that may link to a resource instead of containing it."""
 
     def link(self) -> ResourceLink | None:
-        """The resource, if there is one."""
+        """Return a link to the resource, if there is one."""
         raise NotImplementedError
 
 
 class CompactResults(FuncMetadata):
-    """The SDK's handling of a tool's arguments and results, with five differences.
+    """Handle a tool's arguments and results as the SDK does, with five differences.
 
-    Results go out as one line of JSON without nulls, the same in text as in structured content. Their schema has the
-    names that are sent (the SDK publishes the aliases that are read). A string argument stays what it is, where the SDK
-    would parse an optional one as JSON: a text message or an agent's name may look like JSON. A null is an absence.
-    Strangers' words are marked, and secrets are redacted.
+    1. A result is one line of JSON without nulls, equal in text and structured content.
+    2. Its schema has the names that are sent; the SDK publishes the aliases that are read.
+    3. A string argument is never parsed as JSON, which the SDK does with optional ones: a message may look like JSON.
+    4. A null for an optional argument counts as absent.
+    5. Untrusted text is marked, and secrets are redacted.
     """
 
     accepts_text: frozenset[str] = frozenset()
 
     def model_post_init(self, context: Any, /) -> None:
-        """Publish the names that are sent."""
+        """Generate the output schema with the names that are sent."""
         adapter = TypeAdapter[Any](self.output_model)
         self.output_schema = adapter.json_schema(mode="serialization", by_alias=False, schema_generator=LeanSchema)
 
     def validate_arguments(self, arguments_to_validate: dict[str, Any]) -> dict[str, Any]:
-        """Take a null for an optional argument as its absence; some hosts fill in every argument there is."""
+        """Drop nulls of optional arguments, as some hosts fill in every argument."""
         fields = self.arg_model.model_fields
         given = {
             name: value
@@ -98,12 +99,12 @@ class CompactResults(FuncMetadata):
         return super().validate_arguments(given)
 
     def pre_parse_json(self, data: dict[str, Any]) -> dict[str, Any]:
-        """Parse JSON in strings for arguments that are objects or lists; some hosts send them so."""
+        """Parse JSON strings for arguments that are objects or lists, as some hosts send them so."""
         texts = {name: value for name, value in data.items() if name in self.accepts_text}
         return super().pre_parse_json({name: value for name, value in data.items() if name not in texts}) | texts
 
     def convert_result(self, result: Any) -> CallToolResult | InputRequiredResult:
-        """Write a tool's result as the protocol's."""
+        """Convert a tool's result to the protocol's."""
         if not isinstance(result, BaseModel) or isinstance(result, InputRequiredResult | CallToolResult):
             return super().convert_result(result)
         structured = serialize(result, current_redactor())
@@ -114,20 +115,20 @@ class CompactResults(FuncMetadata):
         return CallToolResult(content=content, structured_content=structured)
 
 
-def _in_place(schema: JsonSchemaValue) -> JsonSchemaValue:
-    """Put each definition that is used once where it is used; a name and a reference would say no more."""
+def _inline_definitions(schema: JsonSchemaValue) -> JsonSchemaValue:
+    """Inline each definition that is referenced once."""
     definitions = schema.pop("$defs", {})
     uses = Counter(re.findall(r'"#/\$defs/([^"]+)"', json.dumps([schema, definitions])))
 
-    def placed(part: Any) -> Any:
+    def inlined(part: Any) -> Any:
         if is_list(part):
-            return [placed(one) for one in part]
+            return [inlined(item) for item in part]
         if not is_object(part):
             return part
         name = str(part.get("$ref", "")).rpartition("/")[2]
         if uses[name] == 1:
             part = {key: value for key, value in part.items() if key != "$ref"} | definitions[name]
-        return {key: placed(value) for key, value in part.items()}
+        return {key: inlined(value) for key, value in part.items()}
 
-    kept = {name: placed(definition) for name, definition in definitions.items() if uses[name] > 1}
-    return ({"$defs": kept} if kept else {}) | placed(schema)
+    kept = {name: inlined(definition) for name, definition in definitions.items() if uses[name] > 1}
+    return ({"$defs": kept} if kept else {}) | inlined(schema)

@@ -1,4 +1,4 @@
-"""What a result tells: strangers' words marked, everything cleaned, and no secret but where it was just made."""
+"""Serialize results for a model: untrusted text marked, control characters removed, secrets redacted."""
 
 import json
 from collections.abc import Generator
@@ -13,12 +13,12 @@ from agentphone_mcp.api.parsing import is_list, is_object
 from agentphone_mcp.api.redaction import Redactor, SecretText
 from agentphone_mcp.policy.untrusted import UntrustedText, clean, mark
 
-_redactor: ContextVar[Redactor] = ContextVar("_of_this_caller")
+_redactor: ContextVar[Redactor] = ContextVar("_redactor")
 
 
 @contextmanager
 def use_redactor(redact: Redactor) -> Generator[None]:
-    """Have `redact_secrets` remove the secrets of one caller meanwhile; not everything is told whose request it is."""
+    """Make `redact_secrets` remove one caller's secrets, also in code that does not know the caller."""
     token = _redactor.set(redact)
     try:
         yield
@@ -27,47 +27,47 @@ def use_redactor(redact: Redactor) -> Generator[None]:
 
 
 def current_redactor() -> Redactor:
-    """What removes the secrets that are known of the caller whose request this is."""
+    """Get the function that removes the current caller's secrets from a text."""
     return _redactor.get()
 
 
 def redact_secrets(text: str) -> str:
-    """Remove the secrets that are known of the caller whose request this is."""
+    """Remove the current caller's secrets from a text."""
     return current_redactor()(text)
 
 
 def serialize(result: BaseModel, redact: Redactor) -> dict[str, Any]:
-    """Write a result as JSON without nulls, as it may be shown to a model."""
+    """Convert a result to JSON values without nulls, safe to show to a model."""
     return _fields(result, result.model_dump(mode="json", exclude_none=True), redact)
 
 
-def compact_json(shown: dict[str, Any]) -> str:
-    """Write what is told in one line, with letters of all scripts as they are."""
-    return json.dumps(shown, ensure_ascii=False, separators=(",", ":"))
+def compact_json(value: dict[str, Any]) -> str:
+    """Write JSON on one line, with non-ASCII letters unescaped."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def _fields(source: BaseModel, dumped: dict[str, Any], redact: Redactor) -> dict[str, Any]:
-    strangers = source.untrusted_fields() if isinstance(source, ApiModel) else ()
-    shown: dict[str, Any] = {}
-    for name, value in dumped.items():
-        found = getattr(source, name)
-        shown[name] = _value(_as_untrusted(found) if name in strangers else found, value, redact)
-    return shown
+    untrusted = source.untrusted_fields() if isinstance(source, ApiModel) else ()
+    fields: dict[str, Any] = {}
+    for name, dumped_value in dumped.items():
+        value = getattr(source, name)
+        fields[name] = _value(_as_untrusted(value) if name in untrusted else value, dumped_value, redact)
+    return fields
 
 
-def _as_untrusted(found: Any) -> Any:
-    """A stranger's text, or every one of a list."""
-    if is_list(found):
-        return [_as_untrusted(one) for one in found]
-    return UntrustedText(found) if isinstance(found, str) else found
+def _as_untrusted(value: Any) -> Any:
+    """Wrap a text, or each text of a list, as untrusted."""
+    if is_list(value):
+        return [_as_untrusted(item) for item in value]
+    return UntrustedText(value) if isinstance(value, str) else value
 
 
 def _value(source: Any, dumped: Any, redact: Redactor) -> Any:
-    """Go through a value and its JSON side by side: only the value knows what it is."""
+    """Convert a value and its JSON in parallel, as only the value knows which texts are untrusted or secret."""
     if isinstance(dumped, str):
         return _text(source, dumped, redact)
     if is_list(dumped):
-        return [_value(one, row, redact) for one, row in zip(source, dumped, strict=True)]
+        return [_value(item, dumped_item, redact) for item, dumped_item in zip(source, dumped, strict=True)]
     if isinstance(dumped, float) and dumped.is_integer():
         return int(dumped)
     if not is_object(dumped):
@@ -80,6 +80,6 @@ def _value(source: Any, dumped: Any, redact: Redactor) -> Any:
 def _text(source: Any, dumped: str, redact: Redactor) -> str:
     if isinstance(source, SecretText):
         return dumped
-    # Redacted before it is truncated, so that no half of a secret is left at the end.
-    shown = redact(clean(dumped))
-    return mark(shown) if isinstance(source, UntrustedText) else shown
+    # Redacted before `mark` truncates it, so that no half of a secret remains.
+    text = redact(clean(dumped))
+    return mark(text) if isinstance(source, UntrustedText) else text

@@ -1,1 +1,1 @@
-"""Workflows that a person picks in their host: what a telephone is for, as steps over the tools."""
+"""Offer common phone tasks as prompts: a person picks one, and an assistant follows its steps with the tools."""

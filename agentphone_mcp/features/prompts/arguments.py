@@ -1,4 +1,4 @@
-"""What a person fills in: texts by the protocol, each described and checked once."""
+"""Declare the arguments of prompts, with their descriptions and validation; the protocol sends all as text."""
 
 from dataclasses import dataclass
 from datetime import date
@@ -11,31 +11,31 @@ from agentphone_mcp.features.tools.parameters import Id, WebUrl
 from agentphone_mcp.policy.phone_numbers import to_e164
 from agentphone_mcp.policy.untrusted import clean
 
-_MOST_PEOPLE = 50
-_LONGEST_NAME = 100
-_DIGITS_OF_A_NUMBER = 7
+_MAX_PEOPLE = 50
+_MAX_NAME_LENGTH = 100
+_MIN_PHONE_DIGITS = 7
 
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody to reach; the number is E.164."""
+    """One person to call or text; the number is E.164."""
 
     name: str
     to_number: str
 
 
-def _words(value: str) -> str:
+def _not_empty(value: str) -> str:
     value = clean(value).strip()
     if not value:
         raise ValueError("it is empty")
     return value
 
 
-def _choice(value: str) -> str:
+def _lower(value: str) -> str:
     return value.strip().lower()
 
 
-def _a_day(value: str) -> str:
+def _day(value: str) -> str:
     word = value.strip().lower()
     if word in ("today", "yesterday"):
         return word
@@ -45,17 +45,17 @@ def _a_day(value: str) -> str:
         raise ValueError("write it as 2026-11-19, or yesterday") from None
 
 
-def parse_people(written: str) -> tuple[Person, ...]:
-    """Read `Ada Byron, +14155550142; Sam, (415) 555-0143`; new lines part people too, and a name may be missing.
+def parse_people(text: str) -> tuple[Person, ...]:
+    """Parse `Ada Byron, +14155550142; Sam, (415) 555-0143`; new lines separate people too, and names are optional.
 
     Raises:
-        ValueError: if somebody has no number that can be dialled, is there twice, or there are too many or none.
+        ValueError: if a number is missing, cannot be dialled or occurs twice, or there are no or too many people.
     """
-    people = [_person(entry) for entry in clean(written).replace("\n", ";").split(";") if entry.strip()]
+    people = [_person(entry) for entry in clean(text).replace("\n", ";").split(";") if entry.strip()]
     if not people:
         raise ValueError("nobody is in it")
-    if len(people) > _MOST_PEOPLE:
-        raise ValueError(f"these are {len(people)} people, and {_MOST_PEOPLE} are the most at once")
+    if len(people) > _MAX_PEOPLE:
+        raise ValueError(f"these are {len(people)} people, and {_MAX_PEOPLE} are the most at once")
     numbers = [person.to_number for person in people]
     if twice := next((number for number in numbers if numbers.count(number) > 1), None):
         raise ValueError(f"{twice} is in it twice")
@@ -64,16 +64,16 @@ def parse_people(written: str) -> tuple[Person, ...]:
 
 def _person(entry: str) -> Person:
     name, _, number = entry.rpartition(",")
-    if sum(letter.isdigit() for letter in name) >= _DIGITS_OF_A_NUMBER or len(name) > _LONGEST_NAME:
+    if sum(letter.isdigit() for letter in name) >= _MIN_PHONE_DIGITS or len(name) > _MAX_NAME_LENGTH:
         raise ValueError("write each person as: name, number; and part people by semicolons or new lines")
     return Person(name.strip(), to_e164(number))
 
 
-Words = Annotated[str, Field(max_length=2_000), AfterValidator(_words)]
-Name = Annotated[str, Field(max_length=_LONGEST_NAME), AfterValidator(_words)]
+FreeText = Annotated[str, Field(max_length=2_000), AfterValidator(_not_empty)]
+Name = Annotated[str, Field(max_length=_MAX_NAME_LENGTH), AfterValidator(_not_empty)]
 
-# Described from outside of `| None`: the protocol shows the description of the whole argument alone.
-# A host that completes ids puts the name beside them.
+# `Field` stands outside of `| None`, as the protocol shows only the description of the whole argument.
+# A host that completes ids sends them with their labels.
 _PickedId = Annotated[Id | None, BeforeValidator(lambda value: plain_id(value) if isinstance(value, str) else value)]
 AgentId = Annotated[_PickedId, Field(description="The agent that calls; left out, one is chosen with you")]
 SilentAgentId = Annotated[_PickedId, Field(description="The agent that is silent; else it is the project's webhook")]
@@ -87,11 +87,11 @@ AreaCode = Annotated[
 WebhookUrl = Annotated[WebUrl | None, Field(description="Your server's https address, if it answers by webhook")]
 AnsweredBy = Annotated[
     Literal["hosted", "webhook"],
-    BeforeValidator(_choice),
+    BeforeValidator(_lower),
     Field(description="hosted: the built-in AI talks (default); webhook: your server answers each turn"),
 ]
-By = Annotated[Literal["call", "text"], BeforeValidator(_choice), Field(description="call or text (default)")]
-Day = Annotated[str, AfterValidator(_a_day), Field(description="Such as 2026-11-19, today or yesterday (default)")]
+By = Annotated[Literal["call", "text"], BeforeValidator(_lower), Field(description="call or text (default)")]
+Day = Annotated[str, AfterValidator(_day), Field(description="Such as 2026-11-19, today or yesterday (default)")]
 People = Annotated[
     tuple[Person, ...],
     BeforeValidator(parse_people),

@@ -1,4 +1,4 @@
-"""All workflows, in the one order in which every host sees them."""
+"""List all workflows, in the order in which hosts see them."""
 
 from collections.abc import Iterable
 
@@ -21,6 +21,6 @@ WORKFLOWS: tuple[Workflow, ...] = (
 
 
 def prompts_for(tools: Iterable[Declared]) -> list[Prompt]:
-    """Make the prompts whose tools are all there."""
+    """Return the prompts whose tools are all available."""
     names = {tool.name for tool in tools}
     return [workflow.prompt for workflow in WORKFLOWS if workflow.uses <= names]

@@ -1,10 +1,10 @@
-"""Workflows that reach people: one call, leads one by one, reminders."""
+"""Write the prompts that reach people: one call, a list of leads, reminders."""
 
 from typing import Annotated
 
 from pydantic import Field
 
-from agentphone_mcp.features.prompts.arguments import AgentId, By, MostCalls, People, ToNumber, Words
+from agentphone_mcp.features.prompts.arguments import AgentId, By, FreeText, MostCalls, People, ToNumber
 from agentphone_mcp.features.prompts.rendering import ACCEPTED, GATE, UNTRUSTED, number_people, render_prompt
 from agentphone_mcp.features.prompts.workflow import Workflow
 
@@ -44,8 +44,8 @@ _REMIND_BY_TEXT = """
 
 def call_and_report(
     to_number: ToNumber,
-    goal: Annotated[Words, Field(description="What the call should achieve: an appointment, a table, a follow-up")],
-    on_behalf_of: Annotated[Words | None, Field(description="In whose name the agent calls")] = None,
+    goal: Annotated[FreeText, Field(description="What the call should achieve: an appointment, a table, a follow-up")],
+    on_behalf_of: Annotated[FreeText | None, Field(description="In whose name the agent calls")] = None,
     agent_id: AgentId = None,
 ) -> str:
     """Call somebody for me, such as to make an appointment or a reservation, and tell me what came of it."""
@@ -77,7 +77,7 @@ def call_and_report(
 
 def qualify_leads(
     leads: People,
-    criteria: Annotated[Words, Field(description="What makes a good lead, and what to ask them")],
+    criteria: Annotated[FreeText, Field(description="What makes a good lead, and what to ask them")],
     most_calls: MostCalls = 10,
     agent_id: AgentId = None,
 ) -> str:
@@ -99,7 +99,7 @@ def qualify_leads(
         - Follow the call with `wait_for_call`, each time with the after_turn it gave, until it tells ended: true.
         - Read it with `get_transcript` and note the answer to each question in their own words.
         - Go on with the next person from step 3. Stop after {most_calls} calls, at the end of the list, when your user
-          says so, or when a cap or the balance refuses one.
+          says so, or when a limit or the balance refuses one.
         """,
         report="""
         a table with one row for each person on the list: name, number, how the call ended, the answers, whether they
@@ -111,8 +111,8 @@ def qualify_leads(
 
 def remind_participants(
     participants: People,
-    event: Annotated[Words, Field(description="What it is, and where")],
-    when: Annotated[Words, Field(description="Day, time and time zone")],
+    event: Annotated[FreeText, Field(description="What it is, and where")],
+    when: Annotated[FreeText, Field(description="Day, time and time zone")],
     by: By = "text",
     agent_id: AgentId = None,
 ) -> str:

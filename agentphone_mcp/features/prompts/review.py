@@ -1,4 +1,4 @@
-"""Workflows that look at what was: a day's calls, and a webhook that says nothing."""
+"""Write the prompts that look back: at a day's calls, and at a webhook that gets no events."""
 
 from agentphone_mcp.features.prompts.arguments import Day, SilentAgentId
 from agentphone_mcp.features.prompts.rendering import UNTRUSTED, render_prompt

@@ -1,10 +1,10 @@
-"""The workflow that sets up who answers."""
+"""Write the prompt that sets up an agent and its number for incoming calls."""
 
 from typing import Annotated
 
 from pydantic import Field
 
-from agentphone_mcp.features.prompts.arguments import AnsweredBy, AreaCode, Name, TransferNumber, WebhookUrl, Words
+from agentphone_mcp.features.prompts.arguments import AnsweredBy, AreaCode, FreeText, Name, TransferNumber, WebhookUrl
 from agentphone_mcp.features.prompts.rendering import GATE, UNTRUSTED, render_prompt
 from agentphone_mcp.features.prompts.workflow import Workflow
 from agentphone_mcp.policy.errors import Refused
@@ -18,8 +18,8 @@ _WEBHOOK = """
 
 def set_up_support_line(
     name: Annotated[Name, Field(description="Of the agent, such as Acme Support")],
-    knowledge: Annotated[Words, Field(description="What the agent is there for and must know")],
-    greeting: Annotated[Words, Field(description="Its first words on each call")],
+    knowledge: Annotated[FreeText, Field(description="What the agent is there for and must know")],
+    greeting: Annotated[FreeText, Field(description="Its first words on each call")],
     answered_by: AnsweredBy = "hosted",
     webhook_url: WebhookUrl = None,
     transfer_number: TransferNumber = None,

@@ -1,4 +1,4 @@
-"""How a workflow is declared, and how it fails: in a sentence, for the person who filled it in."""
+"""Declare workflows as prompts, and explain to the person who filled one in what is missing or invalid."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,12 +19,12 @@ from agentphone_mcp.policy.errors import Refused
 
 @dataclass(frozen=True)
 class Workflow:
-    """A prompt, and what it cannot do without.
+    """Declare a prompt and the tools that it needs.
 
     Attributes:
         function: writes the text; its docstring is the description and its signature the arguments.
-        title: what a person picks it by.
-        uses: the tools that the text names, in any of its forms.
+        title: the name that a host shows.
+        uses: all tools that the text may name.
     """
 
     function: Callable[..., str]
@@ -33,30 +33,31 @@ class Workflow:
 
     @cached_property
     def prompt(self) -> Prompt:
-        """The SDK's form of it; all servers of a process share it."""
+        """Return it as the SDK's prompt, shared by all servers of the process."""
         description = " ".join((self.function.__doc__ or "").split())
         return WorkflowPrompt.from_function(self.function, title=self.title, description=description)
 
 
 class WorkflowPrompt(Prompt):
-    """The SDK's prompt, whose arguments are refused by name; what was left blank counts as left out."""
+    """Prompt that ignores blank arguments and refuses invalid ones by name."""
 
     async def render(
         self, arguments: dict[str, Any] | None, context: Context[Any, Any]
     ) -> list[Message] | InputRequiredResult:
-        """Write the text.
+        """Render the text.
 
         Raises:
-            MCPError: with a sentence that names what is missing or wrong; nothing was done.
+            MCPError: if arguments are missing or invalid; the message names them.
         """
         given = {name: value for name, value in (arguments or {}).items() if str(value).strip()}
-        missing = [one.name for one in self.arguments or [] if one.required and one.name not in given]
+        required = [argument.name for argument in self.arguments or [] if argument.required]
+        missing = [name for name in required if name not in given]
         if missing:
             raise _refused(f"{self.name} was not run. Fill in {' and '.join(missing)}.")
         try:
             return await super().render({name: redact_secrets(value) for name, value in given.items()}, context)
-        except ValueError as failure:
-            match failure.__cause__:
+        except ValueError as exc:
+            match exc.__cause__:
                 case ValidationError() as cause:
                     raise _refused(explain_arguments(self.name, cause)) from cause
                 case Refused() as cause:
@@ -65,5 +66,5 @@ class WorkflowPrompt(Prompt):
                     raise
 
 
-def _refused(why: str) -> MCPError:
-    return MCPError(INVALID_PARAMS, redact_secrets(why))
+def _refused(message: str) -> MCPError:
+    return MCPError(INVALID_PARAMS, redact_secrets(message))
