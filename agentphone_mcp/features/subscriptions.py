@@ -3,9 +3,9 @@
     subscriptions/listen   newer clients: one request, which lasts as long as the subscription does
     resources/subscribe    older ones: until resources/unsubscribe, or until the connection closes
 
-Nothing else can be subscribed to, because no updates would ever come: `resources/subscribe` answers such an address with
-an error, `subscriptions/listen` leaves it out of what it acknowledges. The same happens beyond 100 subscriptions of one
-connection, as each one takes memory until the connection closes.
+Nothing else can be subscribed to, because no updates would ever come: `resources/subscribe` answers such an address
+with an error, `subscriptions/listen` leaves it out of what it acknowledges. The same happens beyond 100 subscriptions
+of one connection, as each one takes memory until the connection closes.
 """
 
 from contextlib import AsyncExitStack
@@ -69,7 +69,7 @@ async def subscribe(ctx: RequestContext, params: SubscribeRequestParams) -> Empt
     live, subscriptions = ctx.lifespan_context.live, _subscriptions_of(ctx.session)
     if params.uri not in subscriptions:
         if len(subscriptions) >= _MAX_SUBSCRIPTIONS:
-            reason = f"This connection has {_MAX_SUBSCRIPTIONS} subscriptions, as many as it may: unsubscribe from one first."
+            reason = f"This connection has {len(subscriptions)} subscriptions, as many as it may: unsubscribe from one first."
             raise MCPError(INVALID_PARAMS, reason, {"uri": params.uri})
         try:
             await live.tasks.start(_send_updates, live, ctx.session, params.uri, subscriptions)

@@ -252,7 +252,7 @@ async def test_a_call_that_is_over_opens_no_stream(connect_to, answering, mode) 
 
 async def test_an_older_client_has_its_share_of_subscriptions_and_no_more(connect_to, answering, monkeypatch) -> None:
     """One too many is told what to do, and asks nothing of the API."""
-    monkeypatch.setattr("agentphone_mcp.features.subscriptions._MOST", 2)
+    monkeypatch.setattr("agentphone_mcp.features.subscriptions._MAX_SUBSCRIPTIONS", 2)
     line = Line()
     line.status = "completed"
     recorder = answering(line)
@@ -270,7 +270,7 @@ async def test_an_older_client_has_its_share_of_subscriptions_and_no_more(connec
 
 async def test_a_newer_client_is_told_where_its_share_ends(connect_to, answering, monkeypatch) -> None:
     """What is beyond it is left out, and the API not asked about it."""
-    monkeypatch.setattr("agentphone_mcp.features.subscriptions._MOST", 2)
+    monkeypatch.setattr("agentphone_mcp.features.subscriptions._MAX_SUBSCRIPTIONS", 2)
     line = Line()
     line.status = "completed"
     recorder = answering(line)

@@ -143,7 +143,7 @@ async def follow(
 async def follow_placed(
     outcome: Outcome[Call], calls: CallsApi, report: Report, redact: Redactor, *, max_seconds: float | None
 ) -> FollowedOutcome[Any]:
-    """Add to the outcome of placing a call what was heard of it; follow it only if it was placed and `max_seconds` is given."""
+    """Follow a call that was placed if `max_seconds` is given, and add what was heard to its outcome."""
     followed, next_step = None, outcome.next_step
     call_id = getattr(outcome.result, "id", None)
     if outcome.status == "done" and call_id and max_seconds is not None:
