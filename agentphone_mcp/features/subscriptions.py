@@ -68,8 +68,8 @@ async def subscribe(ctx: RequestContext, params: SubscribeRequestParams) -> Empt
     """
     live, subscriptions = ctx.lifespan_context.live, _subscriptions_of(ctx.session)
     if params.uri not in subscriptions:
-        if len(subscriptions) >= _MAX_SUBSCRIPTIONS:
-            reason = f"This connection has {len(subscriptions)} subscriptions, as many as it may: unsubscribe from one first."
+        if (count := len(subscriptions)) >= _MAX_SUBSCRIPTIONS:
+            reason = f"This connection has {count} subscriptions, as many as it may: unsubscribe from one first."
             raise MCPError(INVALID_PARAMS, reason, {"uri": params.uri})
         try:
             await live.tasks.start(_send_updates, live, ctx.session, params.uri, subscriptions)
