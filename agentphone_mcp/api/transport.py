@@ -23,7 +23,7 @@ from agentphone_mcp.api.errors import (
     UnreadableAnswer,
 )
 from agentphone_mcp.api.models import Acknowledgement
-from agentphone_mcp.api.pool import PooledConnections
+from agentphone_mcp.api.pool import PooledTransport
 from agentphone_mcp.api.redaction import Secrets
 from agentphone_mcp.api.requests import EVENTS, Query, RequestBuilder
 from agentphone_mcp.api.responses import ResponseReader
@@ -92,7 +92,7 @@ class Transport:
         self._requests = RequestBuilder(self._allowlist.base, sub_account, timeout, to_connect)
         self._network: AuthTransport | None = None
         if key is not None or signs_up:
-            inner = inner or PooledConnections(proxy_for(self._allowlist))
+            inner = inner or PooledTransport(proxy_for(self._allowlist))
             self._network = AuthTransport(inner, key, self._allowlist, send_traceparent=send_traceparent)
 
     async def aclose(self) -> None:

@@ -1,89 +1,42 @@
-"""One connection serves many requests."""
+"""Connections to the API are reused as far as that is safe, and their errors become httpx's."""
 
 import asyncio
+import inspect
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from types import SimpleNamespace
 from typing import Any
 
+import anyio
+import httpcore2
+import httpx
 import pytest
 
-from agentphone_mcp.api import pool as connections
 from agentphone_mcp.api.api_key import ApiKey
 from agentphone_mcp.api.client import ApiClient
+from agentphone_mcp.api.pool import PooledTransport
+from tests.support import PATIENCE
+
+KEY = ApiKey("sk_sandbox_1")
+ERRORS = [
+    kind
+    for _, kind in inspect.getmembers(httpcore2, inspect.isclass)
+    if issubclass(kind, Exception) and kind is not httpcore2.ConnectionNotAvailable
+]
 
 
-async def test_many_requests_share_one_connection(loopback: Callable[..., Any]) -> None:
-    """A handshake for every request would cost more than the request."""
-    opened: list[int] = []
-    answered: list[int] = []
-
-    async def server(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        opened.append(1)
-        while await reader.readuntil(b"\r\n\r\n"):
-            answered.append(1)
-            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]")
-            await writer.drain()
-
-    async with loopback(server) as url, ApiClient(url, ApiKey("sk_sandbox_1")) as api:
-        for _ in range(20):
-            await api.agents.list()
-    assert (len(opened), len(answered)) == (1, 20)
-
-
-@pytest.mark.parametrize(("kept", "opened_for_writes"), [(60.0, 0), (0.0, 3)], ids=["just-used", "idle-for-long"])
-async def test_a_write_goes_over_no_connection_that_was_idle_for_long(
-    loopback: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, kept: float, opened_for_writes: int
-) -> None:
-    """The server may be closing it just now, and then nobody would know whether it happened; reads keep theirs."""
-    monkeypatch.setattr(connections, "_KEPT_FOR_WRITES", kept)
-    monkeypatch.setattr(connections, "_KEPT_SECONDS", 60.0)
-    opened: list[bytes] = []
-
-    async def server(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        methods = opened
-        while head := await reader.readuntil(b"\r\n\r\n"):
-            methods.append(head.split()[0])
-            methods = []
-            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
-            await writer.drain()
-
-    async with loopback(server) as url, ApiClient(url, ApiKey("sk_sandbox_1")) as api:
-        for _ in range(3):
-            await api.account.usage()
-            await api.calls.end("call_1")
-    assert (opened.count(b"GET"), opened.count(b"POST")) == (1, opened_for_writes)
-
-
-async def test_leaving_a_client_closes_its_connection(loopback: Callable[..., Any]) -> None:
-    """The server sees the end of it."""
-    left = asyncio.Event()
-
-    async def server(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]")
-        await writer.drain()
-        await reader.read()
-        left.set()
-
-    async with loopback(server) as url:
-        async with ApiClient(url, ApiKey("sk_sandbox_1")) as api:
-            await api.agents.list()
-        async with asyncio.timeout(60):
-            await left.wait()
-
-
-def saying(
-    heads: list[list[bytes]], *, answers_each: int = 1_000, closed: asyncio.Semaphore | None = None
+def serving(
+    connections: list[list[bytes]], *, answers_each: int = 1_000, closed: anyio.Semaphore | None = None
 ) -> Callable[..., Any]:
-    """A server that notes the requests of each connection, closes it after some answers, and tells when it has."""
+    """Make a server that notes the methods on each connection, closes it after some answers, and says when it has."""
 
     async def server(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        heads.append([])
-        mine = heads[-1]
+        methods: list[bytes] = []
+        connections.append(methods)
         for _ in range(answers_each):
             try:
-                mine.append(await reader.readuntil(b"\r\n\r\n"))
+                methods.append((await reader.readuntil(b"\r\n\r\n")).split()[0])
             except asyncio.IncompleteReadError:
                 break
             writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
@@ -97,68 +50,108 @@ def saying(
     return server
 
 
+def advance_clock(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """Let the connections believe that some time has passed."""
+    later = time.monotonic() + seconds
+    monkeypatch.setattr("httpcore2._async.http11.time", SimpleNamespace(monotonic=lambda: later))
+
+
+async def five_at_once(api: ApiClient) -> None:
+    async with anyio.create_task_group() as tasks:
+        for _ in range(5):
+            tasks.start_soon(api.account.usage)
+
+
+async def test_many_requests_share_one_connection(loopback: Callable[..., Any]) -> None:
+    connections: list[list[bytes]] = []
+    async with loopback(serving(connections)) as url, ApiClient(url, KEY) as api:
+        for _ in range(20):
+            await api.account.usage()
+    assert connections == [[b"GET"] * 20]
+
+
+@pytest.mark.parametrize(("seconds", "opened"), [(1, 1), (3, 2)], ids=["a-moment", "some-seconds"])
+async def test_a_write_goes_over_no_connection_that_was_idle_for_more_than_two_seconds(
+    loopback: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, seconds: float, opened: int
+) -> None:
+    connections: list[list[bytes]] = []
+    async with loopback(serving(connections)) as url, ApiClient(url, KEY) as api:
+        await api.calls.end("call_1")
+        advance_clock(monkeypatch, seconds)
+        await api.calls.end("call_1")
+    assert len(connections) == opened
+
+
+async def test_a_write_goes_over_no_connection_that_a_read_keeps_for_minutes(loopback: Callable[..., Any]) -> None:
+    connections: list[list[bytes]] = []
+    async with loopback(serving(connections)) as url, ApiClient(url, KEY) as api:
+        for _ in range(3):
+            await api.account.usage()
+            await api.calls.end("call_1")
+    assert connections == [[b"GET"] * 3, [b"POST"] * 3]
+
+
 @pytest.mark.parametrize(("minutes", "opened"), [(3, 1), (5, 2)], ids=["some-minutes", "too-many"])
 async def test_a_read_goes_over_a_connection_that_was_idle_for_minutes(
     loopback: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, minutes: int, opened: int
 ) -> None:
-    """People pause between their questions; a handshake with the vendor takes longer than a request."""
-    heads: list[list[bytes]] = []
-    async with loopback(saying(heads)) as url, ApiClient(url, ApiKey("sk_sandbox_1")) as api:
+    """People pause between their questions, and a TLS handshake takes longer than a request."""
+    connections: list[list[bytes]] = []
+    async with loopback(serving(connections)) as url, ApiClient(url, KEY) as api:
         await api.account.usage()
-        later = time.monotonic() + minutes * 60
-        monkeypatch.setattr(connections, "monotonic", lambda: later)
+        advance_clock(monkeypatch, minutes * 60)
         await api.account.usage()
-    assert len(heads) == opened
+    assert len(connections) == opened
+
+
+async def test_leaving_a_client_closes_its_connection(loopback: Callable[..., Any]) -> None:
+    closed = anyio.Semaphore(0)
+    async with loopback(serving([], closed=closed)) as url:
+        async with ApiClient(url, KEY) as api:
+            await api.account.usage()
+        with anyio.fail_after(PATIENCE):
+            await closed.acquire()
 
 
 async def test_a_connection_that_the_server_closed_is_not_used_again(loopback: Callable[..., Any]) -> None:
-    """Nothing is lost and nothing sent twice, so that a write is as safe as a read."""
-    heads: list[list[bytes]] = []
-    closed = asyncio.Semaphore(0)
-    server = saying(heads, answers_each=1, closed=closed)
-    async with loopback(server) as url, ApiClient(url, ApiKey("sk_sandbox_1"), tries=1) as api:
-        for _ in range(3):
-            await api.account.usage()
-            await asyncio.wait_for(closed.acquire(), 60)
-            await api.calls.end("call_1")
-            await asyncio.wait_for(closed.acquire(), 60)
-    assert [len(requests) for requests in heads] == [1] * 6
-
-
-async def five_at_once(api: ApiClient) -> None:
-    """Ask five times, each without waiting for the others."""
-    async with asyncio.TaskGroup() as tasks:
-        for _ in range(5):
-            tasks.create_task(api.account.usage())
+    """Nothing is lost and nothing is sent twice, so that a write is as safe as a read."""
+    connections: list[list[bytes]] = []
+    closed = anyio.Semaphore(0)
+    server = serving(connections, answers_each=1, closed=closed)
+    async with loopback(server) as url, ApiClient(url, KEY, tries=1) as api:
+        with anyio.fail_after(PATIENCE):
+            for _ in range(3):
+                await api.account.usage()
+                await closed.acquire()
+                await api.calls.end("call_1")
+                await closed.acquire()
+    assert [len(methods) for methods in connections] == [1] * 6
 
 
 async def test_requests_at_the_same_time_have_a_connection_each(loopback: Callable[..., Any]) -> None:
-    """And all of these are kept for the next ones."""
-    heads: list[list[bytes]] = []
-    async with loopback(saying(heads)) as url, ApiClient(url, ApiKey("sk_sandbox_1")) as api:
+    """All five are kept for the next requests."""
+    connections: list[list[bytes]] = []
+    async with loopback(serving(connections)) as url, ApiClient(url, KEY) as api:
         for _ in range(3):
             await five_at_once(api)
-    assert len(heads) == 5
-    assert sum(map(len, heads)) == 15
+    assert len(connections) == 5
+    assert sum(map(len, connections)) == 15
 
 
-async def test_no_more_than_some_idle_connections_are_kept(
-    loopback: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Those that were used longest ago are closed."""
-    monkeypatch.setattr(connections, "_KEPT_IDLE", 2)
-    heads: list[list[bytes]] = []
-    async with loopback(saying(heads)) as url, ApiClient(url, ApiKey("sk_sandbox_1")) as api:
+async def test_no_more_than_some_idle_connections_are_kept(loopback: Callable[..., Any]) -> None:
+    connections: list[list[bytes]] = []
+    inner = PooledTransport(max_idle=2)
+    async with loopback(serving(connections)) as url, ApiClient(url, KEY, inner=inner) as api:
         for _ in range(2):
             await five_at_once(api)
-    assert len(heads) == 8
+    assert len(connections) == 8
 
 
 async def test_a_cancelled_request_leaves_no_connection_behind_that_another_would_use(
     loopback: Callable[..., Any],
 ) -> None:
-    """Half an answer is still to come on it, and would be read as the next one's."""
-    asked = asyncio.Event()
+    """The rest of its answer is still to come on it, and would be read as the next one's."""
+    half_sent = anyio.Event()
     opened: list[int] = []
 
     async def server(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -168,18 +161,52 @@ async def test_a_cancelled_request_leaves_no_connection_behind_that_another_woul
         if is_first:
             writer.write(b'HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n{"half')
             await writer.drain()
-            asked.set()
+            half_sent.set()
             await reader.read()
             return
         writer.write(b'HTTP/1.1 200 OK\r\nContent-Length: 25\r\n\r\n{"plan": {"name": "pro"}}')
         await writer.drain()
 
-    async with loopback(server) as url, ApiClient(url, ApiKey("sk_sandbox_1")) as api:
-        cancelled = asyncio.create_task(api.account.usage())
-        await asyncio.wait_for(asked.wait(), 60)
-        cancelled.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await cancelled
-        usage = await api.account.usage()
+    async with loopback(server) as url, ApiClient(url, KEY) as api:
+        with anyio.fail_after(PATIENCE):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(api.account.usage)
+                await half_sent.wait()
+                tasks.cancel_scope.cancel()
+            usage = await api.account.usage()
     assert usage.plan is not None
     assert (usage.plan.name, len(opened)) == ("pro", 2)
+
+
+async def error_for(error: Exception, monkeypatch: pytest.MonkeyPatch) -> Exception:
+    """Return what a client of httpx raises for an error of the pool."""
+
+    async def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(httpcore2.AsyncConnectionPool, "handle_async_request", fail)
+    async with httpx.AsyncClient(transport=PooledTransport()) as client:
+        with pytest.raises(Exception, match=str(error)) as raised:
+            await client.get("http://127.0.0.1:1/v1/agents")
+    return raised.value
+
+
+@pytest.mark.parametrize("kind", ERRORS, ids=lambda kind: kind.__name__)
+async def test_an_error_of_the_pool_becomes_httpxs_of_that_name(
+    kind: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A connection that was never made and an answer that was lost must not be mistaken for each other."""
+    raised = await error_for(kind("what was wrong"), monkeypatch)
+    assert type(raised) is getattr(httpx, kind.__name__)
+    assert str(raised) == "what was wrong"
+
+
+async def test_a_newer_kind_of_error_becomes_the_nearest_that_httpx_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    class LateRead(httpcore2.ReadTimeout):
+        __module__ = "httpcore2"
+
+    assert type(await error_for(LateRead("late"), monkeypatch)) is httpx.ReadTimeout
+
+
+async def test_an_error_that_is_not_the_networks_stays_what_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert str(await error_for(ZeroDivisionError("ours"), monkeypatch)) == "ours"

@@ -9,7 +9,7 @@ from agentphone_mcp.api.allowlist import Allowlist
 from agentphone_mcp.api.api_key import mask_keys
 from agentphone_mcp.api.auth import proxy_for
 from agentphone_mcp.api.client import ApiClient
-from agentphone_mcp.api.pool import PooledConnections
+from agentphone_mcp.api.pool import PooledTransport
 from agentphone_mcp.commands.doctor.finding import Finding, failure, ok, skipped, warning
 from agentphone_mcp.commands.doctor.key import FoundKey
 from agentphone_mcp.commands.doctor.network_errors import cause_of
@@ -34,7 +34,7 @@ async def check_account(allowlist: Allowlist, found: FoundKey, sub_account: str 
         sub_account: the child account that requests are scoped to.
         within: seconds that one answer may take.
     """
-    watched = Watched(PooledConnections(proxy_for(allowlist)))
+    watched = Watched(PooledTransport(proxy_for(allowlist)))
     api = ApiClient(
         allowlist.base,
         found.key,
