@@ -27,6 +27,7 @@ from opentelemetry.trace import set_tracer_provider
 from agentphone_mcp.api.allowlist import DEFAULT_BASE_URL
 from agentphone_mcp.api.api_key import ApiKey
 from agentphone_mcp.api.client import ApiClient
+from agentphone_mcp.api.transport import Transport
 from agentphone_mcp.config.config import Config
 from agentphone_mcp.policy.ledger.ledger import Ledger
 from agentphone_mcp.policy.ledger.records import Entry
@@ -225,7 +226,7 @@ def api_over() -> Callable[[Recorder], ApiClient]:
     """An API client with the vendor's address, a live key and a `Recorder` for a network."""
 
     def api_over(recorder: Recorder) -> ApiClient:
-        return ApiClient(DEFAULT_BASE_URL, ApiKey(LIVE_KEY), inner=recorder.transport)
+        return ApiClient(Transport(DEFAULT_BASE_URL, ApiKey(LIVE_KEY), inner=recorder.transport))
 
     return api_over
 

@@ -81,8 +81,8 @@ class Transport:
         signs_up: bool = False,
     ) -> None:
         self._tries = tries
-        self._secrets = secrets or Secrets(key)
-        self._reader = ResponseReader(key, self._secrets)
+        self.secrets = secrets or Secrets(key)
+        self._reader = ResponseReader(key, self.secrets)
         to_connect = min(timeout, _TO_CONNECT)
         # More than either, so that a connection that was never made is told as such and not as a lost answer.
         self._within = timeout + to_connect
@@ -167,7 +167,7 @@ class Transport:
     ) -> Answer:
         response = await self._answer(line, query, body)
         try:
-            answer = into.model_validate(self._reader.json(response.content), context=self._secrets.learn)
+            answer = into.model_validate(self._reader.json(response.content), context=self.secrets.learn)
         except ValueError as odd:  # pydantic's ValidationError is one
             # The status said yes, so a write went through; only what came of it cannot be read.
             kind = UnreadableAnswer if line.is_read else OutcomeUnknown

@@ -13,6 +13,7 @@ from agentphone_mcp.api.account import Usage
 from agentphone_mcp.api.allowlist import Allowlist
 from agentphone_mcp.api.api_key import ApiKey, KeyRuleBroken
 from agentphone_mcp.api.client import ApiClient
+from agentphone_mcp.api.transport import Transport
 from agentphone_mcp.commands.options import BASE_URL, KEYCHAIN
 from agentphone_mcp.commands.sign_up import open_account, said
 from agentphone_mcp.config.environment import complete_session_bus, read_key_variable
@@ -157,7 +158,7 @@ def _typed_or_piped() -> str:
 
 def _usage(base_url: str, key: ApiKey) -> Usage:
     async def ask() -> Usage:
-        async with ApiClient(base_url, key, timeout=_TIMEOUT) as api:
+        async with ApiClient(Transport(base_url, key, timeout=_TIMEOUT)) as api:
             return await api.account.usage()
 
     try:

@@ -11,7 +11,7 @@ import httpx
 from agentphone_mcp.api.api_key import ApiKey
 from agentphone_mcp.api.client import ApiClient
 from agentphone_mcp.api.redaction import Secrets
-from agentphone_mcp.api.transport import slowest_write
+from agentphone_mcp.api.transport import Transport, slowest_write
 from agentphone_mcp.config.config import Config
 from agentphone_mcp.features.completion import Completer
 from agentphone_mcp.features.context import ToolContext
@@ -58,13 +58,15 @@ async def connected(
         inner: what really sends requests; None for the network.
     """
     api = ApiClient(
-        config.base_url,
-        key,
-        sub_account=config.sub_account,
-        timeout=config.timeout,
-        inner=inner,
-        secrets=secrets,
-        send_traceparent=config.send_traceparent,
+        Transport(
+            config.base_url,
+            key,
+            sub_account=config.sub_account,
+            timeout=config.timeout,
+            inner=inner,
+            secrets=secrets,
+            send_traceparent=config.send_traceparent,
+        )
     )
     async with api, anyio.create_task_group() as beside:
         settler = Reconciler(account, ledger, partial(look_up, api), partial(call_duration, api))

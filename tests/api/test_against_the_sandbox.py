@@ -9,13 +9,14 @@ from agentphone_mcp.api.agents import AgentFields
 from agentphone_mcp.api.api_key import ApiKey
 from agentphone_mcp.api.client import ApiClient
 from agentphone_mcp.api.errors import BadRequest, Conflict, Forbidden, NotFound, Unauthorized
+from agentphone_mcp.api.transport import Transport
 from agentphone_mcp.sandbox import Sandbox
 
 
 @pytest.fixture
 async def api(sandbox: Sandbox) -> AsyncIterator[ApiClient]:
     """A client with the sandbox's key."""
-    async with ApiClient(sandbox.url, ApiKey(sandbox.key), sub_account="sub_1") as api, asyncio.timeout(60):
+    async with ApiClient(Transport(sandbox.url, ApiKey(sandbox.key), sub_account="sub_1")) as api, asyncio.timeout(60):
         yield api
 
 
@@ -182,7 +183,7 @@ async def test_the_account_counts_what_was_done(api: ApiClient, sandbox: Sandbox
 
 async def test_another_key_is_refused(sandbox: Sandbox) -> None:
     """401, and the sandbox saw a key that is not its own."""
-    async with ApiClient(sandbox.url, ApiKey("sk_sandbox_somebody_elses")) as api:
+    async with ApiClient(Transport(sandbox.url, ApiKey("sk_sandbox_somebody_elses"))) as api:
         with pytest.raises(Unauthorized):
             await api.agents.list()
     assert not sandbox.requests[-1].authorized

@@ -5,6 +5,7 @@ import pytest
 from agentphone_mcp.api.allowlist import DEFAULT_BASE_URL, Allowlist
 from agentphone_mcp.api.api_key import ApiKey, KeyRuleBroken
 from agentphone_mcp.api.client import ApiClient
+from agentphone_mcp.api.transport import Transport
 
 LIVE = "sk_live_not_a_real_key_0042"
 
@@ -124,7 +125,7 @@ def test_a_base_url_that_is_not_the_vendors_is_refused(url: str, key: ApiKey | N
     with pytest.raises(KeyRuleBroken):
         Allowlist.for_base(url, key)
     with pytest.raises(KeyRuleBroken):
-        ApiClient(url, key)
+        ApiClient(Transport(url, key))
 
 
 @pytest.mark.parametrize("url", urls(WELCOME))
@@ -191,7 +192,7 @@ def test_a_key_is_stripped_and_shows_four_characters() -> None:
 def test_a_client_does_not_repeat_a_key_that_stands_in_the_base_url(key: str) -> None:
     """Somebody pasted the key into the URL; the refusal does not print it."""
     with pytest.raises(KeyRuleBroken) as refused:
-        ApiClient(f"{DEFAULT_BASE_URL}/{key}", ApiKey(key))
+        ApiClient(Transport(f"{DEFAULT_BASE_URL}/{key}", ApiKey(key)))
     assert key not in str(refused.value)
 
 

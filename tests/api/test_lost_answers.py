@@ -11,6 +11,7 @@ import pytest
 from agentphone_mcp.api.api_key import ApiKey
 from agentphone_mcp.api.client import ApiClient
 from agentphone_mcp.api.errors import ApiError, OutcomeUnknown, Unreachable, UnreadableAnswer
+from agentphone_mcp.api.transport import Transport
 
 Read = Callable[..., Awaitable[Any]]
 DEEP = b"[" * 100_000
@@ -219,7 +220,7 @@ async def test_a_server_that_does_not_finish_its_answer_leaves_a_write_unknown(
     loopback: Callable[..., Any], server: Any
 ) -> None:
     """Over a real connection and within the time-out, however slowly the bytes drip."""
-    async with loopback(server) as url, ApiClient(url, ApiKey("sk_sandbox_1"), timeout=0.3) as api:
+    async with loopback(server) as url, ApiClient(Transport(url, ApiKey("sk_sandbox_1"), timeout=0.3)) as api:
         async with asyncio.timeout(30):
             with pytest.raises(OutcomeUnknown):
                 await api.calls.place("agent_1", "+14155559999")

@@ -16,6 +16,7 @@ import pytest
 from agentphone_mcp.api.api_key import ApiKey
 from agentphone_mcp.api.client import ApiClient
 from agentphone_mcp.api.pool import PooledTransport
+from agentphone_mcp.api.transport import Transport
 from tests.support import PATIENCE
 
 KEY = ApiKey("sk_sandbox_1")
@@ -64,7 +65,7 @@ async def five_at_once(api: ApiClient) -> None:
 
 async def test_many_requests_share_one_connection(loopback: Callable[..., Any]) -> None:
     connections: list[list[bytes]] = []
-    async with loopback(serving(connections)) as url, ApiClient(url, KEY) as api:
+    async with loopback(serving(connections)) as url, ApiClient(Transport(url, KEY)) as api:
         for _ in range(20):
             await api.account.usage()
     assert connections == [[b"GET"] * 20]
@@ -75,7 +76,7 @@ async def test_a_write_goes_over_no_connection_that_was_idle_for_more_than_two_s
     loopback: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, seconds: float, opened: int
 ) -> None:
     connections: list[list[bytes]] = []
-    async with loopback(serving(connections)) as url, ApiClient(url, KEY) as api:
+    async with loopback(serving(connections)) as url, ApiClient(Transport(url, KEY)) as api:
         await api.calls.end("call_1")
         advance_clock(monkeypatch, seconds)
         await api.calls.end("call_1")
@@ -84,7 +85,7 @@ async def test_a_write_goes_over_no_connection_that_was_idle_for_more_than_two_s
 
 async def test_a_write_goes_over_no_connection_that_a_read_keeps_for_minutes(loopback: Callable[..., Any]) -> None:
     connections: list[list[bytes]] = []
-    async with loopback(serving(connections)) as url, ApiClient(url, KEY) as api:
+    async with loopback(serving(connections)) as url, ApiClient(Transport(url, KEY)) as api:
         for _ in range(3):
             await api.account.usage()
             await api.calls.end("call_1")
@@ -97,7 +98,7 @@ async def test_a_read_goes_over_a_connection_that_was_idle_for_minutes(
 ) -> None:
     """People pause between their questions, and a TLS handshake takes longer than a request."""
     connections: list[list[bytes]] = []
-    async with loopback(serving(connections)) as url, ApiClient(url, KEY) as api:
+    async with loopback(serving(connections)) as url, ApiClient(Transport(url, KEY)) as api:
         await api.account.usage()
         advance_clock(monkeypatch, minutes * 60)
         await api.account.usage()
@@ -107,7 +108,7 @@ async def test_a_read_goes_over_a_connection_that_was_idle_for_minutes(
 async def test_leaving_a_client_closes_its_connection(loopback: Callable[..., Any]) -> None:
     closed = anyio.Semaphore(0)
     async with loopback(serving([], closed=closed)) as url:
-        async with ApiClient(url, KEY) as api:
+        async with ApiClient(Transport(url, KEY)) as api:
             await api.account.usage()
         with anyio.fail_after(PATIENCE):
             await closed.acquire()
@@ -118,7 +119,7 @@ async def test_a_connection_that_the_server_closed_is_not_used_again(loopback: C
     connections: list[list[bytes]] = []
     closed = anyio.Semaphore(0)
     server = serving(connections, answers_each=1, closed=closed)
-    async with loopback(server) as url, ApiClient(url, KEY, tries=1) as api:
+    async with loopback(server) as url, ApiClient(Transport(url, KEY, tries=1)) as api:
         with anyio.fail_after(PATIENCE):
             for _ in range(3):
                 await api.account.usage()
@@ -131,7 +132,7 @@ async def test_a_connection_that_the_server_closed_is_not_used_again(loopback: C
 async def test_requests_at_the_same_time_have_a_connection_each(loopback: Callable[..., Any]) -> None:
     """All five are kept for the next requests."""
     connections: list[list[bytes]] = []
-    async with loopback(serving(connections)) as url, ApiClient(url, KEY) as api:
+    async with loopback(serving(connections)) as url, ApiClient(Transport(url, KEY)) as api:
         for _ in range(3):
             await five_at_once(api)
     assert len(connections) == 5
@@ -141,7 +142,7 @@ async def test_requests_at_the_same_time_have_a_connection_each(loopback: Callab
 async def test_no_more_than_some_idle_connections_are_kept(loopback: Callable[..., Any]) -> None:
     connections: list[list[bytes]] = []
     inner = PooledTransport(max_idle=2)
-    async with loopback(serving(connections)) as url, ApiClient(url, KEY, inner=inner) as api:
+    async with loopback(serving(connections)) as url, ApiClient(Transport(url, KEY, inner=inner)) as api:
         for _ in range(2):
             await five_at_once(api)
     assert len(connections) == 8
@@ -167,7 +168,7 @@ async def test_a_cancelled_request_leaves_no_connection_behind_that_another_woul
         writer.write(b'HTTP/1.1 200 OK\r\nContent-Length: 25\r\n\r\n{"plan": {"name": "pro"}}')
         await writer.drain()
 
-    async with loopback(server) as url, ApiClient(url, KEY) as api:
+    async with loopback(server) as url, ApiClient(Transport(url, KEY)) as api:
         with anyio.fail_after(PATIENCE):
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(api.account.usage)

@@ -15,6 +15,7 @@ from agentphone_mcp.api.api_key import ApiKey
 from agentphone_mcp.api.client import ApiClient
 from agentphone_mcp.api.errors import ApiError
 from agentphone_mcp.api.redaction import Secrets
+from agentphone_mcp.api.transport import Transport
 from agentphone_mcp.server.logs import log_to_stderr
 
 LIVE = "sk_live_not_a_real_key_0042"
@@ -122,7 +123,7 @@ async def test_a_lost_connection_does_not_show_the_key(
 def test_nothing_that_holds_the_key_shows_it() -> None:
     """Reprs of the key, the client and the allowlist are safe to print."""
     key = ApiKey(LIVE)
-    client = ApiClient("https://api.agentphone.to", key)
+    client = ApiClient(Transport("https://api.agentphone.to", key))
     allowlist = Allowlist.for_base("https://api.agentphone.to", key)
     assert LIVE not in f"{key} {key!r} {[key]} {client} {client!r} {vars(client)} {allowlist!r}"
 
@@ -137,7 +138,7 @@ async def test_no_log_line_shows_the_key(loopback: Callable[..., Any], caplog: p
     """With every library at DEBUG, over a real connection."""
     caplog.set_level(logging.DEBUG)
     key = "sk_sandbox_not_to_be_logged"
-    async with loopback(_echoing_server) as url, ApiClient(url, ApiKey(key)) as api:
+    async with loopback(_echoing_server) as url, ApiClient(Transport(url, ApiKey(key))) as api:
         await api.agents.list()
     assert any(record.name.startswith("httpcore") for record in caplog.records)
     assert key not in caplog.text + "".join(str(record.args) for record in caplog.records)

@@ -14,6 +14,7 @@ from agentphone_mcp.api.api_key import ApiKey
 from agentphone_mcp.api.client import ApiClient
 from agentphone_mcp.api.errors import BadRequest
 from agentphone_mcp.api.redaction import SECRET_REMOVED, Secrets
+from agentphone_mcp.api.transport import Transport
 from agentphone_mcp.api.webhooks import Webhook
 
 KEY = "sk_live_not_a_real_key_0042"
@@ -153,6 +154,6 @@ async def test_two_clients_may_share_what_they_know(answering: Any) -> None:
     """A log has one formatter, whatever the number of clients."""
     shared = Secrets(ApiKey(KEY))
     inner = answering({"url": "https://x.example", "secret": SECRET}).transport
-    async with ApiClient("https://api.agentphone.to", ApiKey(KEY), inner=inner, secrets=shared) as api:
+    async with ApiClient(Transport("https://api.agentphone.to", ApiKey(KEY), inner=inner, secrets=shared)) as api:
         await api.webhooks.get()
     assert shared.redact(SECRET) == SECRET_REMOVED

@@ -16,6 +16,7 @@ from agentphone_mcp.api.api_key import ApiKey
 from agentphone_mcp.api.auth import AuthTransport
 from agentphone_mcp.api.client import ApiClient
 from agentphone_mcp.api.errors import ApiError
+from agentphone_mcp.api.transport import Transport
 from agentphone_mcp.sandbox import Sandbox
 
 LIVE = "sk_live_not_a_real_key_0042"
@@ -94,7 +95,7 @@ async def test_a_request_that_is_given_up_is_a_span_that_failed(spans: Spans) ->
         await anyio.sleep_forever()
         raise AssertionError("unreachable: it was cancelled")
 
-    async with ApiClient(DEFAULT_BASE_URL, ApiKey(LIVE), inner=httpx.MockTransport(never)) as api:
+    async with ApiClient(Transport(DEFAULT_BASE_URL, ApiKey(LIVE), inner=httpx.MockTransport(never))) as api:
         with anyio.CancelScope() as scope:
             await api.agents.list()
     (span,) = spans()
@@ -215,7 +216,7 @@ async def test_no_instrumentation_below_the_rule_adds_headers() -> None:
         seen.append(get_value("suppress_instrumentation"))
         return httpx.Response(200, json=CALL)
 
-    async with ApiClient(DEFAULT_BASE_URL, ApiKey(LIVE), inner=httpx.MockTransport(network)) as api:
+    async with ApiClient(Transport(DEFAULT_BASE_URL, ApiKey(LIVE), inner=httpx.MockTransport(network))) as api:
         await api.calls.get("call_1")
     assert seen == [True]
     assert get_value("suppress_instrumentation") is None
@@ -223,7 +224,7 @@ async def test_no_instrumentation_below_the_rule_adds_headers() -> None:
 
 async def test_the_sandbox_sees_the_trace_of_its_client(spans: Spans, sandbox: Sandbox) -> None:
     """Over a real connection, with the id that it answered with."""
-    async with ApiClient(sandbox.url, ApiKey(sandbox.key)) as api:
+    async with ApiClient(Transport(sandbox.url, ApiKey(sandbox.key))) as api:
         await api.agents.list()
     (span,) = spans()
     assert span.attributes["server.port"] == int(sandbox.url.rpartition(":")[2])

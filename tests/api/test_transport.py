@@ -22,7 +22,7 @@ from agentphone_mcp.api.errors import (
     Unreachable,
     UnreadableAnswer,
 )
-from agentphone_mcp.api.transport import TRIES
+from agentphone_mcp.api.transport import TRIES, Transport
 
 LIVE = "sk_live_not_a_real_key_0042"
 
@@ -193,7 +193,7 @@ async def test_an_odd_retry_after_is_answered_with_our_own_patience(
 async def test_without_a_key_nothing_is_sent(answering: Network) -> None:
     """The server may start without one; each request says that it is missing."""
     network = answering({"data": []})
-    async with ApiClient(DEFAULT_BASE_URL, None, inner=network.transport) as api:
+    async with ApiClient(Transport(DEFAULT_BASE_URL, None, inner=network.transport)) as api:
         with pytest.raises(KeyMissing) as missing:
             await api.agents.list()
         with pytest.raises(KeyMissing):
@@ -208,12 +208,14 @@ async def test_without_a_key_nothing_is_sent(answering: Network) -> None:
 async def test_a_child_account_is_named_on_every_request(answering: Network) -> None:
     """`X-Sub-Account-Id` scopes reads, writes and files alike, and is absent without one."""
     network = answering({"id": "x", "data": []})
-    async with ApiClient(DEFAULT_BASE_URL, ApiKey(LIVE), sub_account="sub_1", inner=network.transport) as api:
+    async with ApiClient(
+        Transport(DEFAULT_BASE_URL, ApiKey(LIVE), sub_account="sub_1", inner=network.transport)
+    ) as api:
         await api.agents.list()
         await api.agents.create(AgentFields(name="One"))
         with suppress(UnreadableAnswer):  # it is no audio, and was asked for all the same
             await api.calls.recording("call_1")
-    async with ApiClient(DEFAULT_BASE_URL, ApiKey(LIVE), inner=network.transport) as api:
+    async with ApiClient(Transport(DEFAULT_BASE_URL, ApiKey(LIVE), inner=network.transport)) as api:
         await api.agents.list()
     assert [request.headers.get("X-Sub-Account-Id") for request in network.requests] == ["sub_1"] * 3 + [None]
 

@@ -10,6 +10,7 @@ from agentphone_mcp.api.api_key import mask_keys
 from agentphone_mcp.api.auth import proxy_for
 from agentphone_mcp.api.client import ApiClient
 from agentphone_mcp.api.pool import PooledTransport
+from agentphone_mcp.api.transport import Transport
 from agentphone_mcp.commands.doctor.finding import Finding, failure, ok, skipped, warning
 from agentphone_mcp.commands.doctor.key import FoundKey
 from agentphone_mcp.commands.doctor.network_errors import cause_of
@@ -36,12 +37,9 @@ async def check_account(allowlist: Allowlist, found: FoundKey, sub_account: str 
     """
     watched = Watched(PooledTransport(proxy_for(allowlist)))
     api = ApiClient(
-        allowlist.base,
-        found.key,
-        sub_account=sub_account,
-        timeout=min(within, _PATIENCE),
-        inner=watched,
-        tries=1,
+        Transport(
+            allowlist.base, found.key, sub_account=sub_account, timeout=min(within, _PATIENCE), inner=watched, tries=1
+        )
     )
     async with api:
         try:

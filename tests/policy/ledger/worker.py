@@ -10,6 +10,7 @@ from typing import Any
 from agentphone_mcp.api.api_key import ApiKey
 from agentphone_mcp.api.client import ApiClient
 from agentphone_mcp.api.errors import ApiError
+from agentphone_mcp.api.transport import Transport
 from agentphone_mcp.features.tools.lookups import call_duration, look_up
 from agentphone_mcp.policy.actions import Action
 from agentphone_mcp.policy.destinations import Destinations
@@ -60,7 +61,7 @@ async def main() -> None:
         for line in sys.stdin:
             job = json.loads(line)
             if job["url"] not in apis:
-                apis[job["url"]] = await stack.enter_async_context(ApiClient(job["url"], ApiKey(job["key"])))
+                apis[job["url"]] = await stack.enter_async_context(ApiClient(Transport(job["url"], ApiKey(job["key"]))))
             if job["state"] != state:
                 handle.close()
                 state, handle = job["state"], LedgerHandle(job["state"])

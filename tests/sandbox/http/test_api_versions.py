@@ -12,6 +12,7 @@ from agentphone_mcp.api.agents import AgentFields
 from agentphone_mcp.api.api_key import ApiKey
 from agentphone_mcp.api.client import ApiClient
 from agentphone_mcp.api.errors import BadRequest, Conflict, Forbidden, NotFound, PaymentRequired, StatusError
+from agentphone_mcp.api.transport import Transport
 from agentphone_mcp.sandbox import Sandbox, running
 from agentphone_mcp.sandbox.http.api_versions import ANSWERS, SHAPES, WIRES, Wire
 
@@ -39,7 +40,7 @@ async def client(wire: Wire, closing: Callable[[Callable[[], object]], None]) ->
     """Our own client of a sandbox of that age, over HTTP."""
     box = ExitStack()
     served = box.enter_context(running(speed=100, wire=wire))
-    async with ApiClient(served.url, ApiKey(served.key)) as client, asyncio.timeout(60):
+    async with ApiClient(Transport(served.url, ApiKey(served.key))) as client, asyncio.timeout(60):
         yield client
     closing(box.close)
 

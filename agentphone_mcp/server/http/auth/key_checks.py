@@ -7,6 +7,7 @@ import anyio
 from agentphone_mcp.api.api_key import ApiKey
 from agentphone_mcp.api.client import ApiClient
 from agentphone_mcp.api.errors import ApiError, RateLimited, ServerError, Unauthorized, Unreachable
+from agentphone_mcp.api.transport import Transport
 from agentphone_mcp.server.http.auth.base import AuthUnavailable
 
 _GOOD_SECONDS = 600.0
@@ -70,7 +71,7 @@ async def ask_agentphone(base_url: str, seconds: float, key: ApiKey) -> bool:
     Raises:
         AuthUnavailable: if it does not answer, or has no time.
     """
-    async with ApiClient(base_url, key, timeout=seconds) as api:
+    async with ApiClient(Transport(base_url, key, timeout=seconds)) as api:
         try:
             await api.account.usage()
         except Unauthorized:
