@@ -35,7 +35,7 @@ def settings(encoding: str) -> dict[str, str]:
 @pytest.fixture
 def spoken(sandbox: Sandbox) -> Sandbox:
     """A sandbox with a call in which such words were said."""
-    call = sandbox.world.account.calls["call_past01"]
+    call = sandbox.context.account.calls["call_past01"]
     call.turns.append(Turn("tr_words", "user", WORDS, call.turns[-1].at))
     return sandbox
 
@@ -84,7 +84,7 @@ def test_words_pass_stdio_as_utf_8_both_ways(spoken: Sandbox, state: Path, encod
     assert WORDS in told["turns"][-1]["text"]
     assert WORDS.encode() in answers[2]
     assert json.loads(answers[3])["result"]["structuredContent"]["agent"]["name"] == WORDS
-    assert spoken.world.account.agents["agt_frontdesk"].name == WORDS
+    assert spoken.context.account.agents["agt_frontdesk"].name == WORDS
     assert process.returncode == 0
 
 
@@ -99,7 +99,7 @@ async def test_a_host_reads_and_writes_such_words(spoken: Sandbox, state: Path, 
         assert WORDS in transcript["turns"][-1]["text"]
         sent = {"agent_id": "agt_frontdesk", "to_number": "+14155550142", "body": WORDS, "confirm": True}
         assert (await client.call_tool("send_message", sent)).structured_content["status"] == "done"
-    assert spoken.world.account.messages[-1].body == WORDS
+    assert spoken.context.account.messages[-1].body == WORDS
 
 
 def run(encoding: str, *arguments: str, told: bytes = b"", **more: str) -> str:

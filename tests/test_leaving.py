@@ -42,7 +42,7 @@ async def served(transport: str, told: dict[str, str]) -> AsyncGenerator[str]:
 async def listeners(sandbox: Sandbox, call_id: str, wanted: int) -> None:
     """Wait until so many listen to the call."""
     async with asyncio.timeout(60):
-        while sandbox.world.engine.listeners(call_id) != wanted:  # noqa: ASYNC110 - the engine tells nobody
+        while sandbox.context.simulator.listeners(call_id) != wanted:  # noqa: ASYNC110 - the engine tells nobody
             await asyncio.sleep(0.01)
 
 
@@ -60,7 +60,7 @@ async def cancelled(client: Client, sandbox: Sandbox) -> None:
     waiting, call_id = await following(client, sandbox)
     waiting.cancel()
     await listeners(sandbox, call_id, 0)
-    assert sandbox.world.account.calls[call_id].is_live
+    assert sandbox.context.account.calls[call_id].is_live
     assert not (await client.call_tool("get_call", {"call_id": call_id})).is_error
 
 

@@ -13,7 +13,7 @@ import httpx
 from agentphone_mcp.commands.option_types import PORT, Amount
 from agentphone_mcp.sandbox.data.persistence import StateFileError
 from agentphone_mcp.sandbox.http.addresses import is_loopback
-from agentphone_mcp.sandbox.http.api_versions import WIRES, Wire
+from agentphone_mcp.sandbox.http.api_versions import API_VERSIONS, ApiVersion
 from agentphone_mcp.sandbox.http.faults import BadFaultError, Fault, parse
 from agentphone_mcp.sandbox.serve import running
 from agentphone_mcp.sandbox.terminal import show
@@ -62,7 +62,8 @@ def _printed(_ctx: click.Context, _option: click.Parameter, key: str | None) -> 
 )
 @click.option(
     "--wire",
-    type=click.Choice(WIRES),
+    "api_version",
+    type=click.Choice(API_VERSIONS),
     default="union",
     envvar="AGENTPHONE_SANDBOX_WIRE",
     show_envvar=True,
@@ -100,7 +101,7 @@ def sandbox(
     port: int,
     speed: float,
     key: str | None,
-    wire: Wire,
+    api_version: ApiVersion,
     state: Path | None,
     faults: Sequence[Fault],
     allow_remote_webhooks: bool,
@@ -116,7 +117,7 @@ def sandbox(
             speed=speed,
             port=port,
             key=key,
-            wire=wire,
+            api_version=api_version,
             faults=faults,
             state=state,
             allow_remote_webhooks=allow_remote_webhooks,

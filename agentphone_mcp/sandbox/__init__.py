@@ -7,7 +7,7 @@ Nothing leaves the machine: nobody is called or texted, and webhooks are deliver
 """
 
 from agentphone_mcp.sandbox.app import Sandbox
-from agentphone_mcp.sandbox.authentication import Recorded
+from agentphone_mcp.sandbox.authentication import RecordedRequest
 from agentphone_mcp.sandbox.data.persistence import StateFileError
 from agentphone_mcp.sandbox.http.faults import BadFaultError, ConnectionDroppedError, Fault
 from agentphone_mcp.sandbox.serve import running
@@ -16,7 +16,7 @@ __all__ = [
     "BadFaultError",
     "ConnectionDroppedError",
     "Fault",
-    "Recorded",
+    "RecordedRequest",
     "Sandbox",
     "StateFileError",
     "running",

@@ -12,15 +12,15 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 
-from agentphone_mcp.sandbox.authentication import Door, Recorded
-from agentphone_mcp.sandbox.calls.engine import Engine
+from agentphone_mcp.sandbox.authentication import AuthenticationMiddleware, RecordedRequest
+from agentphone_mcp.sandbox.calls.simulator import CallSimulator
 from agentphone_mcp.sandbox.clock import Clock
-from agentphone_mcp.sandbox.context import World
-from agentphone_mcp.sandbox.data.persistence import Durable, Keeper, load
+from agentphone_mcp.sandbox.context import SandboxContext
+from agentphone_mcp.sandbox.data.persistence import DurabilityMiddleware, Persister, load
 from agentphone_mcp.sandbox.data.seed import seeded_account
-from agentphone_mcp.sandbox.feed import Feed
-from agentphone_mcp.sandbox.http.api_versions import Fitting, Wire, offered
-from agentphone_mcp.sandbox.http.faults import Breaking, Fault, Faults
+from agentphone_mcp.sandbox.event_stream import EventStream
+from agentphone_mcp.sandbox.http.api_versions import ApiVersion, VersionFilter, offered
+from agentphone_mcp.sandbox.http.faults import Fault, FaultInjection, Faults
 from agentphone_mcp.sandbox.responses import InvalidError, RefusalError, failure, invalid, invalid_to_the_seeds, refused
 from agentphone_mcp.sandbox.routes import (
     account,
@@ -36,9 +36,9 @@ from agentphone_mcp.sandbox.routes import (
     webhooks,
 )
 from agentphone_mcp.sandbox.routes import sign_up as signing_up
-from agentphone_mcp.sandbox.webhooks.deliveries import Courier
-from agentphone_mcp.sandbox.webhooks.events import Events
-from agentphone_mcp.sandbox.webhooks.sender import Postman
+from agentphone_mcp.sandbox.webhooks.deliveries import WebhookDispatcher
+from agentphone_mcp.sandbox.webhooks.events import WebhookEvents
+from agentphone_mcp.sandbox.webhooks.sender import WebhookSender
 
 
 class Sandbox:
@@ -51,7 +51,7 @@ class Sandbox:
     Args:
         speed: how much faster than real time calls go.
         key: the key to accept; the state file's, or else a random one, if left out.
-        wire: which age of the API answers: the seeds', the new one, or the union of both.
+        api_version: which age of the API answers: the seeds', the new one, or the union of both.
         faults: rules that break answers, in words or as `Fault`.
         state: the file that keeps the account across restarts; it is made if it is not there.
         allow_remote_webhooks: deliver webhooks to addresses beyond this machine too.
@@ -66,13 +66,13 @@ class Sandbox:
         *,
         speed: float = 1.0,
         key: str | None = None,
-        wire: Wire = "union",
+        api_version: ApiVersion = "union",
         faults: Iterable[Fault | str] = (),
         state: Path | None = None,
         allow_remote_webhooks: bool = False,
     ) -> None:
         self.url = ""
-        self.requests: list[Recorded] = []
+        self.requests: list[RecordedRequest] = []
         self.faults = Faults(faults)
         self.allow_remote_webhooks = allow_remote_webhooks
         clock = Clock(speed)
@@ -81,11 +81,19 @@ class Sandbox:
             clock.started_at = max(clock.started_at, saved.now)
         kept = saved.account if saved else seeded_account(clock.now())
         self.key = key or (saved.key if saved else f"sk_sandbox_{secrets.token_hex(16)}")
-        self._keeper = Keeper(state, kept, self.key, clock) if state else None
-        feed = Feed(key=self.key, balance=lambda: kept.purse.balance)
-        courier = Courier(kept, clock, Postman(allow_remote=allow_remote_webhooks), feed)
-        events = Events(kept, clock, courier, wire)
-        self.world = World(kept, clock, Engine(kept, clock, events, feed), courier, events, wire=wire, feed=feed)
+        self._persister = Persister(state, kept, self.key, clock) if state else None
+        event_stream = EventStream(key=self.key, balance=lambda: kept.balance.amount)
+        dispatcher = WebhookDispatcher(kept, clock, WebhookSender(allow_remote=allow_remote_webhooks), event_stream)
+        events = WebhookEvents(kept, clock, dispatcher, api_version)
+        self.context = SandboxContext(
+            kept,
+            clock,
+            CallSimulator(kept, clock, events, event_stream),
+            dispatcher,
+            events,
+            api_version=api_version,
+            event_stream=event_stream,
+        )
         self.app = Starlette(
             routes=offered(
                 [
@@ -102,38 +110,44 @@ class Sandbox:
                     *control.routes,
                     *view.routes,
                 ],
-                wire,
+                api_version,
             ),
             middleware=[
-                *([Middleware(Fitting, wire=wire)] if wire != "union" else []),
-                Middleware(Door, key=self.key, clock=clock, requests=self.requests, feed=feed),
-                Middleware(Breaking, faults=self.faults),
-                *([Middleware(Durable, keeper=self._keeper)] if self._keeper else []),
+                *([Middleware(VersionFilter, api_version=api_version)] if api_version != "union" else []),
+                Middleware(
+                    AuthenticationMiddleware,
+                    key=self.key,
+                    clock=clock,
+                    requests=self.requests,
+                    event_stream=event_stream,
+                ),
+                Middleware(FaultInjection, faults=self.faults),
+                *([Middleware(DurabilityMiddleware, persister=self._persister)] if self._persister else []),
             ],
             exception_handlers={
                 RefusalError: refused,
-                InvalidError: invalid_to_the_seeds if wire == "seeds" else invalid,
+                InvalidError: invalid_to_the_seeds if api_version == "seeds" else invalid,
                 HTTPException: _unrouted,
             },
             lifespan=self._lifespan,
         )
         self.app.router.redirect_slashes = False
-        self.app.state.world = self.world
+        self.app.state.context = self.context
         self.app.state.key = self.key
         self.app.state.faults = self.faults
         self.app.state.requests = self.requests
 
     async def aclose(self) -> None:
         """Stop the calls and deliveries in progress and let the listeners of transcripts go."""
-        self.world.feed.close()
-        await self.world.engine.aclose()
-        await self.world.courier.aclose()
-        if self._keeper:
-            await self._keeper.save()
+        self.context.event_stream.close()
+        await self.context.simulator.aclose()
+        await self.context.dispatcher.aclose()
+        if self._persister:
+            await self._persister.save()
 
     @asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncGenerator[None, None]:
-        self.world.courier.resume()
+        self.context.dispatcher.resume()
         yield
         await self.aclose()
 

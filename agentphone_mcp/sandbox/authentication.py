@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from agentphone_mcp.sandbox import rows as shown
 from agentphone_mcp.sandbox.clock import Clock
-from agentphone_mcp.sandbox.feed import Feed
+from agentphone_mcp.sandbox.event_stream import EventStream
 from agentphone_mcp.sandbox.http.faults import ConnectionDroppedError
 from agentphone_mcp.sandbox.responses import failure
 
@@ -28,7 +28,7 @@ _OPEN = ("/__sandbox/events", "/__sandbox/view", "/__sandbox/page/")
 
 
 @dataclass
-class Recorded:
+class RecordedRequest:
     """A request as it arrived; `status` is 0 until it is answered, `at` is the sandbox's time, `size` the body's.
 
     `is_dropped` says that it never will be, and `request_id` is what the answer calls it, in `X-Request-Id`.
@@ -47,16 +47,18 @@ class Recorded:
     request_id: str = field(default_factory=lambda: f"req_{secrets.token_hex(8)}")
 
 
-class Door:
+class AuthenticationMiddleware:
     """ASGI middleware that records each request and lets only the sandbox's key into /v1 and to the controls."""
 
-    def __init__(self, app: ASGIApp, key: str, clock: Clock, requests: list[Recorded], feed: Feed) -> None:
+    def __init__(
+        self, app: ASGIApp, key: str, clock: Clock, requests: list[RecordedRequest], event_stream: EventStream
+    ) -> None:
         self._app = app
         self._key = key
         self._clock = clock
         self._requests = requests
         self._bytes = 0
-        self._feed = feed
+        self._event_stream = event_stream
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request in, or answer it here."""
@@ -93,20 +95,20 @@ class Door:
         else:
             self._show_if_dropped(recorded)
 
-    def _show_if_dropped(self, recorded: Recorded) -> None:
+    def _show_if_dropped(self, recorded: RecordedRequest) -> None:
         """Show a request that is over and has got no answer."""
         if not recorded.status:
             recorded.is_dropped = True
             self._show(recorded)
 
-    def _show(self, recorded: Recorded) -> None:
+    def _show(self, recorded: RecordedRequest) -> None:
         if shown.is_from_a_client(recorded.path):
-            self._feed.tell("request", shown.request(recorded))
+            self._event_stream.publish("request", shown.request(recorded))
 
-    def _recorded(self, scope: Scope, body: bytes) -> Recorded:
+    def _recorded(self, scope: Scope, body: bytes) -> RecordedRequest:
         """Read the request, and remember it unless it is one of the controls'."""
         headers = Headers(scope=scope)
-        recorded = Recorded(
+        recorded = RecordedRequest(
             method=scope["method"],
             path=scope["path"],
             query=dict(QueryParams(scope["query_string"])),
@@ -121,7 +123,7 @@ class Door:
             self._remember(recorded)
         return recorded
 
-    def _remember(self, recorded: Recorded) -> None:
+    def _remember(self, recorded: RecordedRequest) -> None:
         self._requests.append(recorded)
         self._bytes += recorded.size
         while len(self._requests) > LOG_LIMIT or (self._bytes > LOG_BYTES and len(self._requests) > 1):

@@ -1,4 +1,4 @@
-"""What a request handler reaches: the account, the clock, the call engine, and look-ups that answer 404."""
+"""What a request handler reaches: the account, the clock, the call simulator, and look-ups that answer 404."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,31 +7,31 @@ from typing import TypeVar, cast
 
 from starlette.requests import Request
 
-from agentphone_mcp.sandbox.calls.engine import Engine
+from agentphone_mcp.sandbox.calls.simulator import CallSimulator
 from agentphone_mcp.sandbox.clock import Clock
 from agentphone_mcp.sandbox.data.models import Account, Agent, Call, Contact, Conversation, Number
-from agentphone_mcp.sandbox.feed import Feed
-from agentphone_mcp.sandbox.http.api_versions import Wire
+from agentphone_mcp.sandbox.event_stream import EventStream
+from agentphone_mcp.sandbox.http.api_versions import ApiVersion
 from agentphone_mcp.sandbox.responses import RefusalError
-from agentphone_mcp.sandbox.webhooks.deliveries import Courier
-from agentphone_mcp.sandbox.webhooks.events import Events
+from agentphone_mcp.sandbox.webhooks.deliveries import WebhookDispatcher
+from agentphone_mcp.sandbox.webhooks.events import WebhookEvents
 
 T = TypeVar("T")
 REGISTRATION_TAKES = timedelta(minutes=1)
 
 
 @dataclass
-class World:
+class SandboxContext:
     """One sandbox's account and all that moves in it. `heartbeat` is in real seconds."""
 
     account: Account
     clock: Clock
-    engine: Engine
-    courier: Courier
-    events: Events
+    simulator: CallSimulator
+    dispatcher: WebhookDispatcher
+    webhook_events: WebhookEvents
     heartbeat: float = 15.0
-    wire: Wire = "union"
-    feed: Feed = field(default_factory=Feed)
+    api_version: ApiVersion = "union"
+    event_stream: EventStream = field(default_factory=EventStream)
 
     def agent(self, agent_id: str) -> Agent:
         """The agent of that id, or 404."""
@@ -83,9 +83,9 @@ class World:
         self.account.released.add(number.phone_number)
 
 
-def world_of(request: Request) -> World:
-    """The world that a request came into."""
-    return cast(World, request.app.state.world)
+def context_of(request: Request) -> SandboxContext:
+    """The context that a request came into."""
+    return cast(SandboxContext, request.app.state.context)
 
 
 def _found(things: Mapping[str, T], thing_id: str, kind: str, code: str) -> T:

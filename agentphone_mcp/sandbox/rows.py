@@ -1,4 +1,4 @@
-"""The account's things as a person sees them: one flat row each, for the feed, the terminal and the web page."""
+"""The account's things as one flat row each, for the event stream, the terminal and the web page."""
 
 import json
 from datetime import datetime

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from agentphone_mcp.sandbox.app import Sandbox
-from agentphone_mcp.sandbox.http.api_versions import Wire
+from agentphone_mcp.sandbox.http.api_versions import ApiVersion
 from agentphone_mcp.sandbox.http.faults import Fault
 from agentphone_mcp.system.sockets import listening
 
@@ -23,7 +23,7 @@ def running(
     speed: float = 1.0,
     port: int = 0,
     key: str | None = None,
-    wire: Wire = "union",
+    api_version: ApiVersion = "union",
     faults: Iterable[Fault | str] = (),
     state: Path | None = None,
     allow_remote_webhooks: bool = False,
@@ -37,7 +37,7 @@ def running(
         sandbox = Sandbox(
             speed=speed,
             key=key,
-            wire=wire,
+            api_version=api_version,
             faults=faults,
             state=state,
             allow_remote_webhooks=allow_remote_webhooks,

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from agentphone_mcp.sandbox.app import Sandbox
-from agentphone_mcp.sandbox.feed import Happening
+from agentphone_mcp.sandbox.event_stream import SandboxEvent
 from agentphone_mcp.sandbox.responses import Json
 
 _PATIENCE = 0.25
@@ -31,24 +31,24 @@ def show(sandbox: Sandbox, stop: Event, console: Console | None = None) -> None:
     """
     console = console or Console()
     news = Event()
-    with sandbox.world.feed.watching(news.set) as watcher:
+    with sandbox.context.event_stream.subscribe(news.set) as subscriber:
         _print_head(console, sandbox)
         day = date.today()
         while not stop.is_set():
             news.wait(_PATIENCE)
             news.clear()
-            for happening in watcher.take():
-                at = _local(happening)
+            for event in subscriber.take():
+                at = _local(event)
                 if at and at.date() != day:
                     day = at.date()
                     _print(console, Text(f"{day}", "dim"))
-                _print(console, line(happening))
+                _print(console, line(event))
 
 
-def line(happening: Happening) -> Text:
+def line(event: SandboxEvent) -> Text:
     """What happened, in one line: local time, kind, mark, words."""
-    kind, mark, words = _CELLS[happening.kind](happening.row)
-    at = _local(happening)
+    kind, mark, words = _CELLS[event.kind](event.row)
+    at = _local(event)
     return Text.assemble(
         (f"{at:%H:%M:%S}" if at else " " * 8, "dim"),
         "  ",
@@ -60,8 +60,8 @@ def line(happening: Happening) -> Text:
     )
 
 
-def _local(happening: Happening) -> datetime | None:
-    at = happening.row.get("at")
+def _local(event: SandboxEvent) -> datetime | None:
+    at = event.row.get("at")
     return datetime.fromisoformat(at).astimezone() if at else None
 
 

@@ -16,45 +16,45 @@ from typing import Any, cast
 import httpx
 
 from agentphone_mcp.sandbox.calls.replies import Replies, Reply, Script
-from agentphone_mcp.sandbox.context import World
+from agentphone_mcp.sandbox.context import SandboxContext
 from agentphone_mcp.sandbox.data.models import Call, Delivery
 from agentphone_mcp.sandbox.responses import Json
-from agentphone_mcp.sandbox.webhooks.deliveries import MOST_KEPT, Courier, Renew, noted
-from agentphone_mcp.sandbox.webhooks.events import Events
+from agentphone_mcp.sandbox.webhooks.deliveries import MOST_KEPT, Renew, WebhookDispatcher, noted
+from agentphone_mcp.sandbox.webhooks.events import WebhookEvents
 from agentphone_mcp.sandbox.webhooks.sender import UndeliverableError, lines_of, whole
 
 _DIGITS = re.compile(r"[0-9A-D*#wW,]{1,64}")
 
 
-def speaking_for(world: World, call: Call) -> Replies:
+def replies_for(context: SandboxContext, call: Call) -> Replies:
     """Who holds the call for the agent: the built-in AI, or its webhook."""
-    return Script() if call.mode == "hosted" else WebhookReplies(world.courier, world.events)
+    return Script() if call.mode == "hosted" else WebhookReplies(context.dispatcher, context.webhook_events)
 
 
 class WebhookReplies:
     """Asks the agent's webhook, else the project's; without any the caller hears nothing."""
 
-    def __init__(self, courier: Courier, events: Events) -> None:
-        self._courier = courier
+    def __init__(self, dispatcher: WebhookDispatcher, events: WebhookEvents) -> None:
+        self._dispatcher = dispatcher
         self._events = events
 
     async def reply(self, call: Call, heard: str) -> Reply:
         """Wait for the answer, or for its first chunk; the others follow by `then`."""
-        endpoint = self._courier.endpoint(call.agent_id)
+        endpoint = self._dispatcher.endpoint(call.agent_id)
         if endpoint is None:
             return Reply()
         webhook = endpoint.webhook
         event = self._events.voice_turn(call, heard, webhook.context_limit)
-        turn = _Turn(self._courier.opened(endpoint.agent_id, event, is_last_attempt=True), call.transfer_number)
+        turn = _Turn(self._dispatcher.opened(endpoint.agent_id, event, is_last_attempt=True), call.transfer_number)
 
         async def listen() -> None:
             try:
-                await self._courier.exchange(turn.delivery, webhook, turn.read, webhook.timeout)
+                await self._dispatcher.exchange(turn.delivery, webhook, turn.read, webhook.timeout)
             finally:
                 turn.close()
 
         # Read while earlier chunks are spoken, which may take longer than the webhook's time-out.
-        self._courier.errand(listen())
+        self._dispatcher.run_in_background(listen())
         return await turn.next()
 
 

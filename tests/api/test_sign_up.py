@@ -32,14 +32,14 @@ async def test_an_email_and_a_code_open_an_account(sandbox: Sandbox) -> None:
     """Against the real sandbox; no request has credentials."""
     async with SignUpClient(sandbox.url) as signing_up:
         mailed = await signing_up.begin(EMAIL, "Concierge")
-        (sign_up,) = sandbox.world.account.sign_ups.values()
+        (sign_up,) = sandbox.context.account.sign_ups.values()
         with pytest.raises(BadRequest, match="tries left: 2"):
             await signing_up.finish(mailed.verification_id, f"{(int(sign_up.code) + 1) % 1_000_000:06}")
         opened = await signing_up.finish(mailed.verification_id, sign_up.code)
         with pytest.raises(Conflict):
             await signing_up.begin(EMAIL)
     assert opened.api_key == sandbox.key
-    assert sandbox.world.account.agents[opened.agent_id or ""].name == "Concierge"
+    assert sandbox.context.account.agents[opened.agent_id or ""].name == "Concierge"
     assert not any(request.authorized for request in sandbox.requests)
 
 

@@ -63,14 +63,14 @@ async def many(sandbox: Sandbox, state: str, calls: int) -> tuple[float, float, 
     Returns:
         The server's memory when idle and at most, in MiB, and how late each turn reached its client, in ms.
     """
-    sandbox.world.account.purse.balance = Decimal(1_000)
+    sandbox.context.account.balance.amount = Decimal(1_000)
     turns, late = Turns(), list[float]()
     with over_http(sandbox, state) as (url, pid):
         async with Client(streamable_http_client(url)) as client:
             await client.list_tools()
             await client.call_tool("place_call", {"to_number": "+14155550101", **AGENT})
             idle = memory(pid, "VmRSS")
-            with sandbox.world.feed.watching(turns, room=100_000) as turns.watcher:
+            with sandbox.context.event_stream.subscribe(turns, room=100_000) as turns.watcher:
                 placed = [
                     await client.call_tool("place_call", {"to_number": FRIEND, "prompt": f"No. {number}", **AGENT})
                     for number in range(calls)
@@ -116,7 +116,7 @@ def measure(quick: bool) -> Generator[Figure]:
 async def until(sandbox: Sandbox, call_id: str, listeners: int) -> float:
     """How long it takes until so many listen, in milliseconds."""
     started = perf_counter()
-    while sandbox.world.engine.listeners(call_id) != listeners:  # noqa: ASYNC110 - the engine tells nobody
+    while sandbox.context.simulator.listeners(call_id) != listeners:  # noqa: ASYNC110 - the engine tells nobody
         await asyncio.sleep(0.001)
     return (perf_counter() - started) * 1000
 

@@ -52,7 +52,7 @@ async def measure(calls: int, speed: float) -> list[str]:
     numbers = [SCRIPTS[index % len(SCRIPTS)] for index in range(calls)]
     with running(speed=speed) as sandbox:
         # Two hundred calls cost more than the five dollars of a new account.
-        sandbox.world.account.purse.balance = Decimal(1_000)
+        sandbox.context.account.balance.amount = Decimal(1_000)
         before = memory(os.getpid(), "VmRSS")
         async with httpx.AsyncClient(
             base_url=sandbox.url,
@@ -71,11 +71,11 @@ async def measure(calls: int, speed: float) -> list[str]:
                     wrong.append(f"the stream of {call_id} ({number}) is not its transcript")
                 if events[-1][0] != "ended" or events[-1][1]["status"] != status:
                     wrong.append(f"{call_id} ({number}) ended as {events[-1]}")
-        ends = Counter(call.status for call in sandbox.world.account.calls.values() if call.id != "call_past01")
-        spoken = sum(len(call.turns) for call in sandbox.world.account.calls.values())
+        ends = Counter(call.status for call in sandbox.context.account.calls.values() if call.id != "call_past01")
+        spoken = sum(len(call.turns) for call in sandbox.context.account.calls.values())
         longest = max(
             (call.ended_at - call.started_at).total_seconds()
-            for call in sandbox.world.account.calls.values()
+            for call in sandbox.context.account.calls.values()
             if call.ended_at
         )
     now, peak = memory(os.getpid(), "VmRSS"), memory(os.getpid(), "VmHWM")

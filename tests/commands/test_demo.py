@@ -61,7 +61,7 @@ def test_a_demo_that_fails_says_so_with_its_exit_status() -> None:
 
 async def test_a_step_that_does_not_do_what_it_says_stops_the_story(connect, sandbox) -> None:
     """An account without money buys no number, whatever the assistant would like to say."""
-    sandbox.world.account.purse.balance = Decimal(0)
+    sandbox.context.account.balance.amount = Decimal(0)
     async with connect() as client:
         with pytest.raises(StepFailed, match="INSUFFICIENT_BALANCE"):
             await Story(client, Console(file=StringIO())).tell()

@@ -125,7 +125,7 @@ def streams(sandbox: Sandbox, eventually: Any) -> Callable[..., Any]:
     """Wait until so many streams of a call are open at the sandbox."""
 
     async def streams(call_id: str, count: int) -> None:
-        await eventually(lambda: sandbox.world.engine.listeners(call_id) == count)
+        await eventually(lambda: sandbox.context.simulator.listeners(call_id) == count)
 
     return streams
 
@@ -290,9 +290,9 @@ async def test_one_call_is_one_stream_under_all_its_addresses(connect, streams, 
         async with subscribed(client, uri), subscribed(client, other):
             await streams(call_id, 1)
             assert set(await ear.next(4)) == {uri, other}
-            assert sandbox.world.engine.listeners(call_id) == 1
+            assert sandbox.context.simulator.listeners(call_id) == 1
         await streams(call_id, 0)
-        assert sandbox.world.account.calls[call_id].is_live
+        assert sandbox.context.account.calls[call_id].is_live
 
 
 @ERAS
@@ -308,7 +308,7 @@ async def test_the_stream_stays_for_the_last_who_listens(connect, streams, sandb
             while not ear.updates.empty():
                 ear.updates.get_nowait()
             assert await ear.next() == [uri]
-            assert sandbox.world.engine.listeners(call_id) == 1
+            assert sandbox.context.simulator.listeners(call_id) == 1
         await streams(call_id, 0)
 
 
@@ -392,12 +392,12 @@ async def test_clients_of_one_server_share_a_stream(over_http, sandbox, streams,
             async with over_http(mode, two) as second, subscribed(second, uri):
                 await streams(call_id, 1)
                 assert await one.next(2) == await two.next(2) == [uri, uri]
-                assert sandbox.world.engine.listeners(call_id) == 1
+                assert sandbox.context.simulator.listeners(call_id) == 1
             while not one.updates.empty():
                 one.updates.get_nowait()
             assert await one.next() == [uri]
         await streams(call_id, 0)
-        assert sandbox.world.account.calls[call_id].is_live
+        assert sandbox.context.account.calls[call_id].is_live
 
 
 @ERAS
@@ -415,7 +415,7 @@ async def test_a_client_that_goes_away_leaves_no_stream(over_http, sandbox, stre
         leaving.cancel()
         await streams(call_id, 0)
         await staying.read_resource(uri)
-    assert sandbox.world.account.calls[call_id].is_live
+    assert sandbox.context.account.calls[call_id].is_live
 
 
 @ERAS

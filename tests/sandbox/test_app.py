@@ -29,7 +29,7 @@ async def test_a_request_without_the_key_is_refused(
 async def test_a_refused_write_changes_nothing(api: httpx.AsyncClient, sandbox: Sandbox) -> None:
     """Without the key no number is bought."""
     await api.post("/v1/numbers", json={}, headers={"Authorization": ""})
-    assert list(sandbox.world.account.numbers) == ["num_frontdesk"]
+    assert list(sandbox.context.account.numbers) == ["num_frontdesk"]
 
 
 async def test_every_request_is_recorded_in_order(api: httpx.AsyncClient, sandbox: Sandbox) -> None:
@@ -105,7 +105,7 @@ async def test_a_write_whose_body_never_arrived_is_not_carried_out(sandbox: Sand
     }
     await sandbox.app(scope, receive, send)  # type: ignore[arg-type] - a scope of plain dicts is one
     assert not sent
-    assert list(sandbox.world.account.numbers) == ["num_frontdesk"]
+    assert list(sandbox.context.account.numbers) == ["num_frontdesk"]
 
 
 def test_a_key_looks_like_a_sandbox_key_unless_one_is_given() -> None:

@@ -107,12 +107,12 @@ async def test_chunks_are_spoken_as_they_arrive(
     order: Place, hook: Any, sandbox: Sandbox, api: httpx.AsyncClient
 ) -> None:
     """The first is heard while the webhook still thinks; each is a turn, and the row joins them."""
-    account = sandbox.world.account
+    account = sandbox.context.account
 
     async def thinking() -> AsyncIterator[dict[str, Any]]:
         yield {"text": "Let me look that up.", "interim": True}
         call = [*account.calls.values()][-1]
-        with sandbox.world.engine.listening(call) as news:
+        with sandbox.context.simulator.listening(call) as news:
             while call.turns[-1].role == "user":
                 await news.wait()
                 news.clear()
@@ -174,7 +174,7 @@ async def test_a_webhook_that_hangs_is_silence(
     order: Place, hook: Any, sandbox: Sandbox, api: httpx.AsyncClient
 ) -> None:
     """It has its time-out, hurried by the clock, but never less than the least patience."""
-    sandbox.world.courier.least_patience = 0.1
+    sandbox.context.dispatcher.minimum_timeout = 0.1
 
     async def never() -> AsyncIterator[Any]:
         await asyncio.sleep(60)
@@ -199,13 +199,13 @@ async def test_an_answer_that_has_begun_may_take_longer_than_the_time_out(
     order: Place, hook: Any, sandbox: Sandbox, api: httpx.AsyncClient, pause: float, heard: list[str], status: str
 ) -> None:
     """The seeds' own cure for slow work is to begin at once; only a stream that stalls is cut off."""
-    sandbox.world.courier.least_patience = 0.1
+    sandbox.context.dispatcher.minimum_timeout = 0.1
 
     async def working() -> AsyncIterator[dict[str, Any]]:
         yield {"text": "One moment.", "interim": True}
-        await sandbox.world.clock.sleep(pause)
+        await sandbox.context.clock.sleep(pause)
         yield {"text": "Still looking.", "interim": True}
-        await sandbox.world.clock.sleep(pause)
+        await sandbox.context.clock.sleep(pause)
         yield {"text": "Here it is. Goodbye!", "hangup": True}
 
     hook.speak(lambda data: working() if "Hello" in data["transcript"] else {"text": "Goodbye.", "hangup": True})

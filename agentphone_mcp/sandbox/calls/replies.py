@@ -32,7 +32,7 @@ class Reply:
 
 
 class Replies(Protocol):
-    """The seam of the call engine: the built-in AI, a voicemail message, or a webhook."""
+    """The seam of the call simulator: the built-in AI, a voicemail message, or a webhook."""
 
     async def reply(self, call: Call, heard: str) -> Reply:
         """Answer what the other party just said."""

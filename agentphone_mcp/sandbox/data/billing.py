@@ -59,25 +59,25 @@ class Charge:
 
 
 @dataclass
-class Purse:
+class Balance:
     """The prepaid balance in US dollars. It is never below zero: what it cannot pay in full takes what is left."""
 
-    balance: Decimal = STARTING_BALANCE
+    amount: Decimal = STARTING_BALANCE
     charges: list[Charge] = field(default_factory=list[Charge])
 
     def require(self, amount: Decimal, purpose: str) -> None:
         """Refuse with 402 what the balance does not cover."""
-        if self.balance < amount:
+        if self.amount < amount:
             raise RefusalError(
                 402,
-                f"Insufficient balance: {purpose} needs ${amount:.2f}, the balance is ${self.balance:.2f}.",
+                f"Insufficient balance: {purpose} needs ${amount:.2f}, the balance is ${self.amount:.2f}.",
                 "INSUFFICIENT_BALANCE",
             )
 
     def charge(self, amount: Decimal, reason: str, at: datetime) -> None:
         """Debit what was used."""
-        amount = min(amount, self.balance)
-        self.balance -= amount
+        amount = min(amount, self.amount)
+        self.amount -= amount
         self.charges.append(Charge(at, reason, amount))
 
     def seconds_left(self, running: Iterable[tuple[str, float]]) -> float:
@@ -85,4 +85,4 @@ class Purse:
         calls = [(float(VOICE_PER_MINUTE[tariff]) / 60, seconds) for tariff, seconds in running]
         owed = sum(rate * seconds for rate, seconds in calls)
         burnt = sum(rate for rate, _ in calls)
-        return max(0.0, float(self.balance) - owed) / burnt if burnt else float("inf")
+        return max(0.0, float(self.amount) - owed) / burnt if burnt else float("inf")

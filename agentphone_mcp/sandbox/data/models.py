@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from agentphone_mcp.sandbox.data.billing import Purse
+from agentphone_mcp.sandbox.data.billing import Balance
 from agentphone_mcp.sandbox.data.ids import Ids
 
 CallStatus = Literal["ringing", "in-progress", "completed", "failed", "busy", "no-answer"]
@@ -100,14 +100,14 @@ class Number:
 
 @dataclass
 class Turn:
-    """What one party said, once; `is_cut` when the other interrupted."""
+    """What one party said, once; `is_interrupted` when the other interrupted."""
 
     id: str
     role: Role
     content: str
     at: datetime
     confidence: float = 0.95
-    is_cut: bool = False
+    is_interrupted: bool = False
 
 
 @dataclass
@@ -225,7 +225,7 @@ class Account:
     """
 
     ids: Ids = field(default_factory=Ids)
-    purse: Purse = field(default_factory=Purse)
+    balance: Balance = field(default_factory=Balance)
     webhook: Webhook | None = None
     agents: dict[str, Agent] = field(default_factory=dict[str, Agent])
     numbers: dict[str, Number] = field(default_factory=dict[str, Number])

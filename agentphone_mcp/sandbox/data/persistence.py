@@ -19,7 +19,7 @@ from agentphone_mcp.sandbox.data.models import Account
 from agentphone_mcp.sandbox.responses import API
 from agentphone_mcp.system.atomic_files import replace
 
-_VERSION = 1
+_VERSION = 2
 
 
 class StateFileError(OSError):
@@ -73,7 +73,7 @@ def load(path: Path) -> Saved | None:
     return saved
 
 
-class Keeper:
+class Persister:
     """Writes the account to its file whenever it has changed.
 
     Raises StateFileError, when made, if the file cannot be written.
@@ -119,12 +119,12 @@ class Keeper:
             self._covered = covers
 
 
-class Durable:
+class DurabilityMiddleware:
     """ASGI middleware that holds an answer with 2xx, and each piece of a stream, until what it tells is on disk."""
 
-    def __init__(self, app: ASGIApp, keeper: Keeper) -> None:
+    def __init__(self, app: ASGIApp, persister: Persister) -> None:
         self._app = app
-        self._keeper = keeper
+        self._persister = persister
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the request through, and its answer when it may go."""
@@ -139,7 +139,7 @@ class Durable:
             if message["type"] == "http.response.start":
                 tells = 200 <= message["status"] < 300
             if tells and (message["type"] == "http.response.start" or message.get("more_body")):
-                await self._keeper.save()
+                await self._persister.save()
             await send(message)
 
         await self._app(scope, receive, holding)

@@ -14,8 +14,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from agentphone_mcp.sandbox.responses import API, Json
 
-Wire = Literal["union", "seeds", "new"]
-WIRES: tuple[Wire, ...] = ("union", "seeds", "new")
+ApiVersion = Literal["union", "seeds", "new"]
+API_VERSIONS: tuple[ApiVersion, ...] = ("union", "seeds", "new")
 
 # What API.md's table marks as new.
 _ONLY_NEW = {
@@ -161,14 +161,14 @@ def _parsed(keys: str) -> dict[str, str]:
     return {name: shape for name, _, shape in (key.partition(":") for key in keys.split())}
 
 
-_KEYS: dict[str, dict[Wire, dict[str, str]]] = {
+_KEYS: dict[str, dict[ApiVersion, dict[str, str]]] = {
     shape: {"seeds": _parsed(seeds), "new": _parsed(new)} for shape, (seeds, new) in SHAPES.items()
 }
 
 
-def offered(routes: Iterable[BaseRoute], wire: Wire) -> list[BaseRoute]:
+def offered(routes: Iterable[BaseRoute], api_version: ApiVersion) -> list[BaseRoute]:
     """The routes that the age has."""
-    if wire != "seeds":
+    if api_version != "seeds":
         return list(routes)
     return [
         route
@@ -177,59 +177,61 @@ def offered(routes: Iterable[BaseRoute], wire: Wire) -> list[BaseRoute]:
     ]
 
 
-def call_statuses(wire: Wire) -> tuple[str, ...]:
+def call_statuses(api_version: ApiVersion) -> tuple[str, ...]:
     """What a list of calls can be narrowed to."""
-    return _STATUSES if wire == "seeds" else (*_STATUSES, "ringing", "busy", "no-answer")
+    return _STATUSES if api_version == "seeds" else (*_STATUSES, "ringing", "busy", "no-answer")
 
 
-def call_status(status: str, wire: Wire) -> str:
+def call_status(status: str, api_version: ApiVersion) -> str:
     """A call's status as the age has it."""
-    return _OLDER_STATUSES.get(status, status) if wire == "seeds" else status
+    return _OLDER_STATUSES.get(status, status) if api_version == "seeds" else status
 
 
-def fitted(value: Any, shape: str, wire: Wire) -> Any:
+def fitted(value: Any, shape: str, api_version: ApiVersion) -> Any:
     """What the age has of an object, or of each one of a list."""
     if isinstance(value, list):
-        return [fitted(item, shape, wire) for item in cast(list[Any], value)]
+        return [fitted(item, shape, api_version) for item in cast(list[Any], value)]
     if isinstance(value, str):
-        return call_status(value, wire)
+        return call_status(value, api_version)
     if not shape or value is None:
         return value
-    keys, found = _KEYS[shape][wire], cast(Json, value)
+    keys, found = _KEYS[shape][api_version], cast(Json, value)
     return {
-        name: fitted(part, keys[name], wire) if keys[name] else part for name, part in found.items() if name in keys
+        name: fitted(part, keys[name], api_version) if keys[name] else part
+        for name, part in found.items()
+        if name in keys
     }
 
 
-def fitted_error(body: Json, status: int, wire: Wire) -> Json:
+def fitted_error(body: Json, status: int, api_version: ApiVersion) -> Json:
     """An error as the age tells it; wrong fields (422) are alike in the union and the new one."""
-    if wire == "seeds" or isinstance(body["detail"], list):
+    if api_version == "seeds" or isinstance(body["detail"], list):
         return {"detail": body["detail"]}
     unnamed = {"message": body["detail"], "code": _CODES.get(status, f"HTTP_{status}"), "type": "api_error"}
     return {"error": body.get("error") or unnamed}
 
 
-class Fitting:
+class VersionFilter:
     """ASGI middleware that leaves of every answer of the API what one age has."""
 
-    def __init__(self, app: ASGIApp, wire: Wire) -> None:
+    def __init__(self, app: ASGIApp, api_version: ApiVersion) -> None:
         self._app = app
-        self._wire: Wire = wire
+        self._api_version: ApiVersion = api_version
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the request through and fit what comes back."""
         if scope["type"] == "http" and scope["path"].startswith(API):
-            send = _Fitter(scope, send, self._wire)
+            send = _ResponseFilter(scope, send, self._api_version)
         await self._app(scope, receive, send)
 
 
-class _Fitter:
+class _ResponseFilter:
     """The way back of one answer. JSON is held until it is whole; streams pass event by event."""
 
-    def __init__(self, scope: Scope, send: Send, wire: Wire) -> None:
+    def __init__(self, scope: Scope, send: Send, api_version: ApiVersion) -> None:
         self._scope = scope
         self._send = send
-        self._wire: Wire = wire
+        self._api_version: ApiVersion = api_version
         self._kind = ""
         self._start: Message = {}
         self._held = b""
@@ -260,10 +262,10 @@ class _Fitter:
             return body
         status: int = self._start["status"]
         if status >= 400:
-            answer = fitted_error(answer, status, self._wire)
+            answer = fitted_error(answer, status, self._api_version)
         else:
             endpoint = f"{self._scope['method']} {self._scope['route'].path}"
-            answer = fitted(answer, ANSWERS.get(endpoint, ""), self._wire)
+            answer = fitted(answer, ANSWERS.get(endpoint, ""), self._api_version)
         return json.dumps(answer, ensure_ascii=False, separators=(",", ":")).encode()
 
     def _fit_line(self, line: str) -> str:
@@ -272,5 +274,5 @@ class _Fitter:
             return line
         event = json.loads(line.removeprefix("data: "))
         if "status" in event:
-            event["status"] = call_status(event["status"], self._wire)
+            event["status"] = call_status(event["status"], self._api_version)
         return f"data: {json.dumps(event)}"

@@ -164,7 +164,7 @@ class Faults:
         return None
 
 
-class Breaking:
+class FaultInjection:
     """ASGI middleware that lets the faults happen to requests of the API."""
 
     def __init__(self, app: ASGIApp, faults: Faults) -> None:

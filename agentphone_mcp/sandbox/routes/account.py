@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from agentphone_mcp.sandbox.context import World, world_of
+from agentphone_mcp.sandbox.context import SandboxContext, context_of
 from agentphone_mcp.sandbox.data.models import Account
 from agentphone_mcp.sandbox.http.validation import Field, integer, one_of, read_query
 from agentphone_mcp.sandbox.responses import Json, ok, stamp
@@ -41,9 +41,9 @@ def _counts(account: Account, counts_at: Callable[[datetime], bool]) -> Json:
 
 async def get_usage(request: Request) -> Response:
     """GET /v1/usage."""
-    world = world_of(request)
-    world.release_expired()
-    account, now = world.account, world.clock.now()
+    context = context_of(request)
+    context.release_expired()
+    account, now = context.account, context.clock.now()
     used = len(account.numbers)
     day, week, month = (_last(account, now, days) for days in (1, 7, 30))
     successes = sum(delivery.success for delivery in account.deliveries)
@@ -77,34 +77,36 @@ def _last(account: Account, now: datetime, days: int) -> Json:
 
 async def get_daily_usage(request: Request) -> Response:
     """GET /v1/usage/daily: one row a day, the oldest first, today last."""
-    world = world_of(request)
+    context = context_of(request)
     days: int = read_query(request, {"days": Field(integer(1, 365), default=7)})["days"]
-    today = world.clock.now().date()
+    today = context.clock.now().date()
     dates = [today - timedelta(days=ago) for ago in reversed(range(days))]
     data = [
-        {"date": date.isoformat(), **_counts(world.account, lambda at, date=date: at.date() == date)} for date in dates
+        {"date": date.isoformat(), **_counts(context.account, lambda at, date=date: at.date() == date)}
+        for date in dates
     ]
     return ok({"data": data, "days": days})
 
 
 async def get_monthly_usage(request: Request) -> Response:
     """GET /v1/usage/monthly: one row a month, the oldest first, this month last."""
-    world = world_of(request)
+    context = context_of(request)
     months: int = read_query(request, {"months": Field(integer(1, 24), default=3)})["months"]
-    now = world.clock.now()
+    now = context.clock.now()
     this_month = now.year * 12 + now.month - 1
     names = [f"{count // 12}-{count % 12 + 1:02}" for count in range(this_month - months + 1, this_month + 1)]
     data = [
-        {"month": name, **_counts(world.account, lambda at, name=name: at.strftime("%Y-%m") == name)} for name in names
+        {"month": name, **_counts(context.account, lambda at, name=name: at.strftime("%Y-%m") == name)}
+        for name in names
     ]
     return ok({"data": data, "months": months})
 
 
 async def get_usage_by_number(request: Request) -> Response:
     """GET /v1/usage/by-number: all-time counts of each number the account has."""
-    world = world_of(request)
-    world.release_expired()
-    account = world.account
+    context = context_of(request)
+    context.release_expired()
+    account = context.account
     data: list[Json] = []
     for number in account.numbers.values():
         agent = account.agents.get(number.agent_id or "")
@@ -125,13 +127,13 @@ async def get_usage_by_number(request: Request) -> Response:
 
 async def get_usage_by_agent(request: Request) -> Response:
     """GET /v1/usage/by-agent: counts of a period (30 days by default), deleted agents' marked as orphans."""
-    world = world_of(request)
+    context = context_of(request)
     period: str = read_query(request, {"period": Field(one_of(*_PERIODS), default="30d")})["period"]
-    now = world.clock.now()
+    now = context.clock.now()
     start = now - timedelta(days=_PERIODS[period])
     return ok(
         {
-            "data": _by_agent(world, start),
+            "data": _by_agent(context, start),
             "period": period,
             "periodStart": stamp(start),
             "periodEnd": stamp(now),
@@ -139,8 +141,8 @@ async def get_usage_by_agent(request: Request) -> Response:
     )
 
 
-def _by_agent(world: World, start: datetime) -> list[Json]:
-    account = world.account
+def _by_agent(context: SandboxContext, start: datetime) -> list[Json]:
+    account = context.account
     calls = [call for call in account.calls.values() if call.started_at > start]
     texted = [
         conversation.agent_id

@@ -4,7 +4,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from agentphone_mcp.sandbox.context import World, world_of
+from agentphone_mcp.sandbox.context import SandboxContext, context_of
 from agentphone_mcp.sandbox.data.models import Agent
 from agentphone_mcp.sandbox.data.voices import VOICES
 from agentphone_mcp.sandbox.http.agent_settings import CHANGES, DEFAULTS, FIELDS, merged
@@ -15,8 +15,8 @@ from agentphone_mcp.sandbox.routes.messages import conversation_json, newest_con
 from agentphone_mcp.sandbox.routes.numbers import attached_json
 
 
-def _agent_json(world: World, agent: Agent) -> Json:
-    numbers = [attached_json(number) for number in world.numbers_of(agent.id)]
+def _agent_json(context: SandboxContext, agent: Agent) -> Json:
+    numbers = [attached_json(number) for number in context.numbers_of(agent.id)]
     return {
         "id": agent.id,
         **agent.settings,
@@ -31,18 +31,18 @@ def _agent_json(world: World, agent: Agent) -> Json:
 
 async def list_agents(request: Request) -> Response:
     """GET /v1/agents."""
-    world = world_of(request)
+    context = context_of(request)
     query = read_query(request, paging())
-    return ok(page(world.account.agents.values(), query, lambda agent: _agent_json(world, agent)))
+    return ok(page(context.account.agents.values(), query, lambda agent: _agent_json(context, agent)))
 
 
 async def create_agent(request: Request) -> Response:
     """POST /v1/agents."""
-    world = world_of(request)
+    context = context_of(request)
     settings = merged(DEFAULTS, await read_body(request, FIELDS))
-    agent = Agent(world.account.ids.new("agt"), settings, world.clock.now())
-    world.account.agents[agent.id] = agent
-    return created(_agent_json(world, agent))
+    agent = Agent(context.account.ids.new("agt"), settings, context.clock.now())
+    context.account.agents[agent.id] = agent
+    return created(_agent_json(context, agent))
 
 
 async def list_voices(_: Request) -> Response:
@@ -52,26 +52,26 @@ async def list_voices(_: Request) -> Response:
 
 async def get_agent(request: Request) -> Response:
     """GET /v1/agents/{id}."""
-    world = world_of(request)
-    return ok(_agent_json(world, world.agent(request.path_params["agent_id"])))
+    context = context_of(request)
+    return ok(_agent_json(context, context.agent(request.path_params["agent_id"])))
 
 
 async def update_agent(request: Request) -> Response:
     """PATCH /v1/agents/{id}: only the given fields change."""
-    world = world_of(request)
-    agent = world.agent(request.path_params["agent_id"])
+    context = context_of(request)
+    agent = context.agent(request.path_params["agent_id"])
     agent.settings = merged(agent.settings, await read_body(request, CHANGES))
-    return ok(_agent_json(world, agent))
+    return ok(_agent_json(context, agent))
 
 
 async def delete_agent(request: Request) -> Response:
     """DELETE /v1/agents/{id}: its numbers stay, unassigned; its history stays too."""
-    world = world_of(request)
-    agent = world.agent(request.path_params["agent_id"])
-    unassigned = world.numbers_of(agent.id)
+    context = context_of(request)
+    agent = context.agent(request.path_params["agent_id"])
+    unassigned = context.numbers_of(agent.id)
     for number in unassigned:
-        number.attach(None, world.clock.now())
-    del world.account.agents[agent.id]
+        number.attach(None, context.clock.now())
+    del context.account.agents[agent.id]
     return ok(
         {
             "success": True,
@@ -85,38 +85,38 @@ async def delete_agent(request: Request) -> Response:
 
 async def attach_number(request: Request) -> Response:
     """POST /v1/agents/{id}/numbers: a number attached elsewhere moves here, it belongs to one agent."""
-    world = world_of(request)
-    agent = world.agent(request.path_params["agent_id"])
+    context = context_of(request)
+    agent = context.agent(request.path_params["agent_id"])
     body = await read_body(request, {"numberId": Field(text(1), required=True)})
-    number = world.number(body["numberId"])
-    number.attach(agent.id, world.clock.now())
+    number = context.number(body["numberId"])
+    number.attach(agent.id, context.clock.now())
     return ok({"agentId": agent.id, "number": attached_json(number)})
 
 
 async def detach_number(request: Request) -> Response:
     """DELETE /v1/agents/{id}/numbers/{numberId}: the number stays in the account."""
-    world = world_of(request)
-    agent = world.agent(request.path_params["agent_id"])
-    number = world.number(request.path_params["number_id"])
+    context = context_of(request)
+    agent = context.agent(request.path_params["agent_id"])
+    number = context.number(request.path_params["number_id"])
     if number.agent_id != agent.id:
         raise RefusalError(404, f"'{number.id}' is not attached to '{agent.id}'.", "PHONE_NUMBER_NOT_FOUND")
-    number.attach(None, world.clock.now())
+    number.attach(None, context.clock.now())
     return ok({"success": True, "agentId": agent.id, "numberId": number.id})
 
 
 async def list_agent_calls(request: Request) -> Response:
     """GET /v1/agents/{id}/calls, newest first."""
-    world = world_of(request)
-    agent = world.agent(request.path_params["agent_id"])
-    calls = [call for call in newest_calls(world) if call.agent_id == agent.id]
+    context = context_of(request)
+    agent = context.agent(request.path_params["agent_id"])
+    calls = [call for call in newest_calls(context) if call.agent_id == agent.id]
     return ok(page(calls, read_query(request, paging()), lambda call: call_json(request, call)))
 
 
 async def list_agent_conversations(request: Request) -> Response:
     """GET /v1/agents/{id}/conversations, the latest first."""
-    world = world_of(request)
-    agent = world.agent(request.path_params["agent_id"])
-    conversations = [each for each in newest_conversations(world) if each.agent_id == agent.id]
+    context = context_of(request)
+    agent = context.agent(request.path_params["agent_id"])
+    conversations = [each for each in newest_conversations(context) if each.agent_id == agent.id]
     return ok(page(conversations, read_query(request, paging()), conversation_json))
 
 

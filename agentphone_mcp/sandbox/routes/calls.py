@@ -10,8 +10,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from agentphone_mcp.sandbox.calls.engine import WEB_TOKEN_SECONDS
-from agentphone_mcp.sandbox.context import World, world_of
+from agentphone_mcp.sandbox.calls.simulator import WEB_TOKEN_SECONDS
+from agentphone_mcp.sandbox.context import SandboxContext, context_of
 from agentphone_mcp.sandbox.data import billing as money
 from agentphone_mcp.sandbox.data.callees import at_number
 from agentphone_mcp.sandbox.data.models import Agent, Call, Number
@@ -20,7 +20,7 @@ from agentphone_mcp.sandbox.http.api_versions import call_status, call_statuses
 from agentphone_mcp.sandbox.http.validation import Field, boolean, mapping, one_of, paging, read_body, read_query, text
 from agentphone_mcp.sandbox.responses import Json, RefusalError, created, ok, page, stamp, stamp_or_null
 from agentphone_mcp.sandbox.routes.transcripts import rows
-from agentphone_mcp.sandbox.voice_webhook import speaking_for
+from agentphone_mcp.sandbox.voice_webhook import replies_for
 
 _CALL_FIELDS = {
     "agentId": Field(text(1), required=True),
@@ -37,10 +37,10 @@ _CALL_FIELDS = {
 
 def call_json(request: Request, call: Call) -> Json:
     """A call as the lists show it."""
-    world = world_of(request)
-    agent = world.account.agents.get(call.agent_id)
+    context = context_of(request)
+    agent = context.account.agents.get(call.agent_id)
     # The seeds' API has no such path, and a null for who has not booked recordings.
-    has_url = call.has_recording and world.wire != "seeds"
+    has_url = call.has_recording and context.api_version != "seeds"
     return {
         "id": call.id,
         "agentId": call.agent_id,
@@ -60,17 +60,17 @@ def call_json(request: Request, call: Call) -> Json:
     }
 
 
-def newest_calls(world: World) -> list[Call]:
+def newest_calls(context: SandboxContext) -> list[Call]:
     """All calls, the last one placed first."""
-    return list(reversed(world.account.calls.values()))
+    return list(reversed(context.account.calls.values()))
 
 
 async def list_calls(request: Request) -> Response:
     """GET /v1/calls, newest first, narrowed by status, direction and phone number."""
-    world = world_of(request)
+    context = context_of(request)
     fields = {
         **paging(),
-        "status": Field(one_of(*call_statuses(world.wire))),
+        "status": Field(one_of(*call_statuses(context.api_version))),
         "direction": Field(one_of("inbound", "outbound", "web")),
         "search": Field(text()),
     }
@@ -78,8 +78,8 @@ async def list_calls(request: Request) -> Response:
     wanted = re.sub(r"[^0-9]", "", query["search"] or "")
     calls = [
         call
-        for call in newest_calls(world)
-        if query["status"] in (None, call_status(call.status, world.wire))
+        for call in newest_calls(context)
+        if query["status"] in (None, call_status(call.status, context.api_version))
         and query["direction"] in (None, call.direction)
         and (query["search"] is None or (wanted and (wanted in call.from_number or wanted in call.to_number)))
     ]
@@ -88,36 +88,36 @@ async def list_calls(request: Request) -> Response:
 
 async def place_call(request: Request) -> Response:
     """POST /v1/calls: accepted at once, answered (or not) a little later."""
-    world = world_of(request)
+    context = context_of(request)
     wanted = await read_body(request, _CALL_FIELDS)
-    agent = world.agent(wanted["agentId"])
-    caller_id = _caller_id(world, agent, wanted.get("fromNumberId"))
-    world.account.purse.require(money.LEAST_VOICE_CHARGE, "a call")
-    call = _new_call(world, agent, caller_id, wanted)
-    world.account.calls[call.id] = call
-    world.engine.dial(call, at_number(call.to_number), speaking_for(world, call))
+    agent = context.agent(wanted["agentId"])
+    caller_id = _caller_id(context, agent, wanted.get("fromNumberId"))
+    context.account.balance.require(money.LEAST_VOICE_CHARGE, "a call")
+    call = _new_call(context, agent, caller_id, wanted)
+    context.account.calls[call.id] = call
+    context.simulator.dial(call, at_number(call.to_number), replies_for(context, call))
     # The vendor says so for a call that is accepted and still rings; the next GET tells `ringing`.
     return created({**call_json(request, call), "status": "in-progress"})
 
 
-def _caller_id(world: World, agent: Agent, number_id: str | None) -> Number:
-    numbers = world.numbers_of(agent.id)
+def _caller_id(context: SandboxContext, agent: Agent, number_id: str | None) -> Number:
+    numbers = context.numbers_of(agent.id)
     if not numbers:
         raise RefusalError(400, f"Agent '{agent.id}' has no phone number to call from.", "VALIDATION_ERROR")
     if number_id is None:
         return numbers[0]
-    number = world.number(number_id)
+    number = context.number(number_id)
     if number not in numbers:
         raise RefusalError(400, f"'{number_id}' is not attached to agent '{agent.id}'.", "VALIDATION_ERROR")
     return number
 
 
-def _new_call(world: World, agent: Agent, caller_id: Number, wanted: Json) -> Call:
+def _new_call(context: SandboxContext, agent: Agent, caller_id: Number, wanted: Json) -> Call:
     prompt = wanted.get("systemPrompt")
     variables: Json = wanted.get("variables") or {}
     greeting = wanted.get("initialGreeting") or agent.settings["beginMessage"]
     return Call(
-        id=world.account.ids.new("call"),
+        id=context.account.ids.new("call"),
         agent_id=agent.id,
         number_id=caller_id.id,
         phone_number=caller_id.phone_number,
@@ -126,7 +126,7 @@ def _new_call(world: World, agent: Agent, caller_id: Number, wanted: Json) -> Ca
         direction="outbound",
         mode="hosted" if prompt else agent.settings["voiceMode"],
         is_denoised=agent.denoises,
-        started_at=world.clock.now(),
+        started_at=context.clock.now(),
         greeting=_filled(greeting, variables),
         prompt=_filled(prompt or agent.settings["systemPrompt"], variables) or "",
         voicemail_message=agent.settings["voicemailMessage"],
@@ -144,17 +144,17 @@ def _filled(template: str | None, variables: Mapping[str, Any]) -> str | None:
 
 async def create_web_call(request: Request) -> Response:
     """POST /v1/calls/web: a token for the browser SDK. No browser can join a sandbox, so it ends `no-answer`."""
-    world = world_of(request)
+    context = context_of(request)
     fields = {
         "agentId": Field(text(1), required=True),
         "metadata": Field(mapping),
         "variables": Field(mapping),
     }
     wanted = await read_body(request, fields)
-    agent = world.agent(wanted["agentId"])
-    world.account.purse.require(money.LEAST_VOICE_CHARGE, "a call")
+    agent = context.agent(wanted["agentId"])
+    context.account.balance.require(money.LEAST_VOICE_CHARGE, "a call")
     call = Call(
-        id=world.account.ids.new("call"),
+        id=context.account.ids.new("call"),
         agent_id=agent.id,
         number_id=None,
         phone_number=None,
@@ -163,11 +163,11 @@ async def create_web_call(request: Request) -> Response:
         direction="web",
         mode=agent.settings["voiceMode"],
         is_denoised=agent.denoises,
-        started_at=world.clock.now(),
+        started_at=context.clock.now(),
         metadata=wanted.get("metadata"),
     )
-    world.account.calls[call.id] = call
-    world.engine.await_browser(call)
+    context.account.calls[call.id] = call
+    context.simulator.await_browser(call)
     token = {
         "accessToken": f"sandbox.{secrets.token_urlsafe(24)}",
         "callId": call.id,
@@ -179,17 +179,17 @@ async def create_web_call(request: Request) -> Response:
 
 async def get_call(request: Request) -> Response:
     """GET /v1/calls/{id}, with what was said so far."""
-    call = world_of(request).call(request.path_params["call_id"])
+    call = context_of(request).call(request.path_params["call_id"])
     return ok({**call_json(request, call), "transcripts": rows(call)})
 
 
 async def end_call(request: Request) -> Response:
     """POST /v1/calls/{id}/end: hangs up; 409 when there is nothing to hang up."""
-    world = world_of(request)
-    call = world.call(request.path_params["call_id"])
+    context = context_of(request)
+    call = context.call(request.path_params["call_id"])
     if not call.is_live:
         raise RefusalError(409, f"Call '{call.id}' is not in progress (status: {call.status}).", "CALL_NOT_IN_PROGRESS")
-    world.engine.hang_up(call)
+    context.simulator.hang_up(call)
     return ok({"success": True, **call_json(request, call)})
 
 

@@ -4,7 +4,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from agentphone_mcp.sandbox.context import World, world_of
+from agentphone_mcp.sandbox.context import SandboxContext, context_of
 from agentphone_mcp.sandbox.data.models import Contact
 from agentphone_mcp.sandbox.http.addresses import e164
 from agentphone_mcp.sandbox.http.validation import Field, paging, read_body, read_query, text
@@ -34,8 +34,8 @@ def _contact_json(contact: Contact) -> Json:
     }
 
 
-def _refuse_duplicate(world: World, phone_number: str, but: Contact | None = None) -> None:
-    for contact in world.account.contacts.values():
+def _refuse_duplicate(context: SandboxContext, phone_number: str, but: Contact | None = None) -> None:
+    for contact in context.account.contacts.values():
         if contact.phone_number == phone_number and contact is not but:
             taken = f"A contact with {phone_number} exists already: '{contact.id}'."
             raise RefusalError(409, taken, "DUPLICATE_CONTACT")
@@ -47,7 +47,7 @@ async def list_contacts(request: Request) -> Response:
     wanted = (query["search"] or "").lower()
     contacts = [
         contact
-        for contact in world_of(request).account.contacts.values()
+        for contact in context_of(request).account.contacts.values()
         if any(wanted in (part or "").lower() for part in (contact.name, contact.phone_number, contact.email))
     ]
     return ok(page(contacts, query, _contact_json))
@@ -55,12 +55,12 @@ async def list_contacts(request: Request) -> Response:
 
 async def create_contact(request: Request) -> Response:
     """POST /v1/contacts: one for each phone number."""
-    world = world_of(request)
+    context = context_of(request)
     wanted = await read_body(request, _CONTACT_FIELDS)
-    _refuse_duplicate(world, wanted["phoneNumber"])
-    now = world.clock.now()
+    _refuse_duplicate(context, wanted["phoneNumber"])
+    now = context.clock.now()
     contact = Contact(
-        id=world.account.ids.new("con"),
+        id=context.account.ids.new("con"),
         phone_number=wanted["phoneNumber"],
         name=wanted["name"],
         email=wanted.get("email"),
@@ -68,35 +68,35 @@ async def create_contact(request: Request) -> Response:
         created_at=now,
         updated_at=now,
     )
-    world.account.contacts[contact.id] = contact
+    context.account.contacts[contact.id] = contact
     return ok(_contact_json(contact))
 
 
 async def get_contact(request: Request) -> Response:
     """GET /v1/contacts/{id}."""
-    return ok(_contact_json(world_of(request).contact(request.path_params["contact_id"])))
+    return ok(_contact_json(context_of(request).contact(request.path_params["contact_id"])))
 
 
 async def update_contact(request: Request) -> Response:
     """PATCH /v1/contacts/{id}: only the given fields change."""
-    world = world_of(request)
-    contact = world.contact(request.path_params["contact_id"])
+    context = context_of(request)
+    contact = context.contact(request.path_params["contact_id"])
     given = await read_body(request, _CHANGES)
     if "phoneNumber" in given:
-        _refuse_duplicate(world, given["phoneNumber"], but=contact)
+        _refuse_duplicate(context, given["phoneNumber"], but=contact)
     contact.phone_number = given.get("phoneNumber", contact.phone_number)
     contact.name = given.get("name", contact.name)
     contact.email = given.get("email", contact.email)
     contact.notes = given.get("notes", contact.notes)
-    contact.updated_at = world.clock.now()
+    contact.updated_at = context.clock.now()
     return ok(_contact_json(contact))
 
 
 async def delete_contact(request: Request) -> Response:
     """DELETE /v1/contacts/{id}."""
-    world = world_of(request)
-    contact = world.contact(request.path_params["contact_id"])
-    del world.account.contacts[contact.id]
+    context = context_of(request)
+    contact = context.contact(request.path_params["contact_id"])
+    del context.account.contacts[contact.id]
     return ok({"success": True, "id": contact.id})
 
 

@@ -10,8 +10,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from agentphone_mcp.sandbox.authentication import LOG_LIMIT, Recorded
-from agentphone_mcp.sandbox.context import world_of
+from agentphone_mcp.sandbox.authentication import LOG_LIMIT, RecordedRequest
+from agentphone_mcp.sandbox.context import context_of
 from agentphone_mcp.sandbox.data.seed import seeded_account
 from agentphone_mcp.sandbox.http.faults import BadFaultError, Fault, Faults, parse
 from agentphone_mcp.sandbox.http.validation import (
@@ -63,35 +63,35 @@ _FAULT_FIELDS = {
 
 async def reset(request: Request) -> Response:
     """POST /__sandbox/reset: the fresh seeded account; calls in progress are hung up first."""
-    world = world_of(request)
-    for call in list(world.account.calls.values()):
+    context = context_of(request)
+    for call in list(context.account.calls.values()):
         if call.is_live:
-            world.engine.hang_up(call)
-    await world.courier.drop_errands()
-    fresh = seeded_account(world.clock.now())
-    # In place: the engine and the courier hold on to the account.
+            context.simulator.hang_up(call)
+    await context.dispatcher.cancel_background_tasks()
+    fresh = seeded_account(context.clock.now())
+    # In place: the simulator and the dispatcher hold on to the account.
     for field in fields(fresh):
-        setattr(world.account, field.name, getattr(fresh, field.name))
-    world.feed.tell("reset", {"at": stamp(world.clock.now())})
-    return ok({"success": True, "balance": str(world.account.purse.balance)})
+        setattr(context.account, field.name, getattr(fresh, field.name))
+    context.event_stream.publish("reset", {"at": stamp(context.clock.now())})
+    return ok({"success": True, "balance": str(context.account.balance.amount)})
 
 
 async def set_balance(request: Request) -> Response:
     """POST /__sandbox/balance: the balance from now on, in dollars."""
-    world = world_of(request)
+    context = context_of(request)
     wanted = await read_body(request, {"balance": Field(_money, required=True)})
-    world.account.purse.balance = wanted["balance"]
+    context.account.balance.amount = wanted["balance"]
     return ok({"balance": f"{wanted['balance']:.2f}"})
 
 
 async def register_number(request: Request) -> Response:
     """POST /__sandbox/registration: 10DLC for a number; `activating` for a minute, then `enabled`."""
-    world = world_of(request)
+    context = context_of(request)
     wanted = await read_body(request, {"numberId": Field(text(1), required=True)})
-    chosen = world.number(wanted["numberId"])
+    chosen = context.number(wanted["numberId"])
     if chosen.outbound_sms == "registration_required":
         chosen.outbound_sms = "activating"
-        chosen.registered_at = world.clock.now()
+        chosen.registered_at = context.clock.now()
     return ok({"numberId": chosen.id, "phoneNumber": chosen.phone_number, "outboundSms": chosen.outbound_sms})
 
 
@@ -132,11 +132,11 @@ def _faults(request: Request) -> Faults:
 async def list_requests(request: Request) -> Response:
     """GET /__sandbox/requests: what clients really sent, the newest last."""
     query = read_query(request, {"limit": Field(integer(1, LOG_LIMIT), default=100)})
-    recorded = cast(list[Recorded], request.app.state.requests)
+    recorded = cast(list[RecordedRequest], request.app.state.requests)
     return ok({"data": [request_json(row) for row in recorded[-query["limit"] :]], "total": len(recorded)})
 
 
-def request_json(recorded: Recorded) -> Json:
+def request_json(recorded: RecordedRequest) -> Json:
     """A request as the log shows it: without a key, wherever a client may have put one."""
     row = {
         "method": recorded.method,

@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from agentphone_mcp.sandbox.context import world_of
+from agentphone_mcp.sandbox.context import context_of
 from agentphone_mcp.sandbox.data import billing as money
 from agentphone_mcp.sandbox.data.callees import FRIENDLY, Callee, at_number
 from agentphone_mcp.sandbox.data.models import Call, Message
@@ -17,7 +17,7 @@ from agentphone_mcp.sandbox.http.validation import number as amount
 from agentphone_mcp.sandbox.responses import RefusalError, created, ok, stamp
 from agentphone_mcp.sandbox.routes.calls import call_json
 from agentphone_mcp.sandbox.routes.messages import conversation_of, keep, message_json
-from agentphone_mcp.sandbox.voice_webhook import speaking_for
+from agentphone_mcp.sandbox.voice_webhook import replies_for
 
 _ANSWERED_AFTER = 2.0
 _MOST_LINES = 200
@@ -33,20 +33,20 @@ def _lines(value: Any) -> list[str]:
 
 async def call_in(request: Request) -> Response:
     """POST /__sandbox/calls: who calls is who picks up at that number, or says the lines of `says`."""
-    world = world_of(request)
+    context = context_of(request)
     fields = {
         "from": Field(e164, required=True),
         "to": Field(e164, required=True),
         "says": Field(_lines),
     }
     wanted = await read_body(request, fields)
-    number = world.number_at(wanted["to"])
+    number = context.number_at(wanted["to"])
     if number.agent_id is None:
         raise RefusalError(400, f"No agent answers at {number.phone_number}.", "VALIDATION_ERROR")
-    agent = world.agent(number.agent_id)
-    world.account.purse.require(money.LEAST_VOICE_CHARGE, "a call")
+    agent = context.agent(number.agent_id)
+    context.account.balance.require(money.LEAST_VOICE_CHARGE, "a call")
     call = Call(
-        id=world.account.ids.new("call"),
+        id=context.account.ids.new("call"),
         agent_id=agent.id,
         number_id=number.id,
         phone_number=number.phone_number,
@@ -55,14 +55,14 @@ async def call_in(request: Request) -> Response:
         direction="inbound",
         mode=agent.settings["voiceMode"],
         is_denoised=agent.denoises,
-        started_at=world.clock.now(),
+        started_at=context.clock.now(),
         greeting=agent.settings["beginMessage"],
         prompt=agent.settings["systemPrompt"] or "",
         voicemail_message=agent.settings["voicemailMessage"],
         transfer_number=agent.settings["transferNumber"],
     )
-    world.account.calls[call.id] = call
-    world.engine.dial(call, _caller(call.from_number, wanted.get("says")), speaking_for(world, call))
+    context.account.calls[call.id] = call
+    context.simulator.dial(call, _caller(call.from_number, wanted.get("says")), replies_for(context, call))
     return created(call_json(request, call))
 
 
@@ -74,19 +74,19 @@ def _caller(phone_number: str, says: list[str] | None) -> Callee:
 
 async def text_in(request: Request) -> Response:
     """POST /__sandbox/messages: a text arrives; it costs what any text costs."""
-    world = world_of(request)
+    context = context_of(request)
     fields = {
         "from": Field(e164, required=True),
         "to": Field(e164, required=True),
         "body": Field(text(1, 1_600), required=True),
     }
     wanted = await read_body(request, fields)
-    number = world.number_at(wanted["to"])
+    number = context.number_at(wanted["to"])
     cost = money.text_charge(wanted["body"])
-    world.account.purse.require(cost, "a message")
-    conversation = conversation_of(world, number, wanted["from"])
+    context.account.balance.require(cost, "a message")
+    conversation = conversation_of(context, number, wanted["from"])
     message = Message(
-        id=world.account.ids.new("msg"),
+        id=context.account.ids.new("msg"),
         conversation_id=conversation.id,
         number_id=number.id,
         from_number=wanted["from"],
@@ -94,19 +94,19 @@ async def text_in(request: Request) -> Response:
         body=wanted["body"],
         direction="inbound",
         status="received",
-        at=world.clock.now(),
+        at=context.clock.now(),
     )
-    keep(world, conversation, message, cost)
-    world.events.message_received(conversation, message)
+    keep(context, conversation, message, cost)
+    context.webhook_events.message_received(conversation, message)
     return created(message_json(message))
 
 
 async def move_clock(request: Request) -> Response:
     """POST /__sandbox/clock: lets `advance` seconds pass at once; what falls due in them happens in its order."""
-    world = world_of(request)
+    context = context_of(request)
     wanted = await read_body(request, {"advance": Field(amount(0, _LONGEST_JUMP), required=True)})
-    await world.clock.advance(wanted["advance"])
-    return ok({"now": stamp(world.clock.now())})
+    await context.clock.advance(wanted["advance"])
+    return ok({"now": stamp(context.clock.now())})
 
 
 routes = [

@@ -7,7 +7,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from agentphone_mcp.sandbox import rows as shown
-from agentphone_mcp.sandbox.context import World, world_of
+from agentphone_mcp.sandbox.context import SandboxContext, context_of
 from agentphone_mcp.sandbox.data import billing as money
 from agentphone_mcp.sandbox.data.models import Conversation, Message, Number
 from agentphone_mcp.sandbox.http.addresses import e164
@@ -68,9 +68,9 @@ def conversation_json(conversation: Conversation) -> Json:
     }
 
 
-def newest_conversations(world: World) -> list[Conversation]:
+def newest_conversations(context: SandboxContext) -> list[Conversation]:
     """All conversations, the one with the latest text first."""
-    return sorted(world.account.conversations.values(), key=lambda each: each.messages[-1].at, reverse=True)
+    return sorted(context.account.conversations.values(), key=lambda each: each.messages[-1].at, reverse=True)
 
 
 def _detail_json(conversation: Conversation, limit: int) -> Json:
@@ -86,14 +86,14 @@ def _detail_json(conversation: Conversation, limit: int) -> Json:
 
 async def send_message(request: Request) -> Response:
     """POST /v1/messages: a text from one of the account's numbers."""
-    world = world_of(request)
+    context = context_of(request)
     wanted = await read_body(request, _MESSAGE_FIELDS)
     media: list[str] = list(wanted.get("media_urls") or [])
     if wanted.get("media_url"):
         media.append(wanted["media_url"])
     if not (wanted.get("body") or "").strip() and not media:
         raise InvalidError([problem("body", "body", "body or media_urls is required", "missing")])
-    number = _sender(world, wanted)
+    number = _sender(context, wanted)
     if number.outbound_sms != "enabled":
         raise RefusalError(
             403,
@@ -101,11 +101,11 @@ async def send_message(request: Request) -> Response:
             "SMS_REGISTRATION_REQUIRED",
         )
     cost = money.text_charge(wanted.get("body") or "")
-    world.account.purse.require(cost, "a message")
-    conversation = conversation_of(world, number, wanted["to_number"])
+    context.account.balance.require(cost, "a message")
+    conversation = conversation_of(context, number, wanted["to_number"])
     reply_to = wanted.get("reply_to_message_id")
     message = Message(
-        id=world.account.ids.new("msg"),
+        id=context.account.ids.new("msg"),
         conversation_id=conversation.id,
         number_id=number.id,
         from_number=number.phone_number,
@@ -113,12 +113,12 @@ async def send_message(request: Request) -> Response:
         body=wanted.get("body") or "",
         direction="outbound",
         status="sent",
-        at=world.clock.now(),
+        at=context.clock.now(),
         media_urls=media,
         reply_to=reply_to,
     )
-    keep(world, conversation, message, cost)
-    world.events.message_sent(conversation, message)
+    keep(context, conversation, message, cost)
+    context.webhook_events.message_sent(conversation, message)
     return ok(
         {
             "id": message.id,
@@ -135,61 +135,61 @@ async def send_message(request: Request) -> Response:
     )
 
 
-def keep(world: World, conversation: Conversation, message: Message, cost: Decimal) -> None:
+def keep(context: SandboxContext, conversation: Conversation, message: Message, cost: Decimal) -> None:
     """Add a text to its thread, pay for it, and tell those who watch."""
     conversation.messages.append(message)
-    world.account.purse.charge(cost, f"message {message.id}", message.at)
-    world.feed.tell("message", shown.message(message) | {"conversation": shown.conversation(conversation)})
+    context.account.balance.charge(cost, f"message {message.id}", message.at)
+    context.event_stream.publish("message", shown.message(message) | {"conversation": shown.conversation(conversation)})
 
 
-def _sender(world: World, wanted: Json) -> Number:
+def _sender(context: SandboxContext, wanted: Json) -> Number:
     """The number to send from: named by id, by itself, or the agent's first."""
     if wanted.get("number_id"):
-        return world.number(wanted["number_id"])
+        return context.number(wanted["number_id"])
     if wanted.get("from_number"):
-        return world.number_at(wanted["from_number"])
+        return context.number_at(wanted["from_number"])
     if not wanted.get("agent_id"):
         message = "one of agent_id, number_id and from_number is required"
         raise InvalidError([problem("body", "agent_id", message, "missing")])
-    agent = world.agent(wanted["agent_id"])
-    numbers = world.numbers_of(agent.id)
+    agent = context.agent(wanted["agent_id"])
+    numbers = context.numbers_of(agent.id)
     if not numbers:
         raise RefusalError(400, f"Agent '{agent.id}' has no phone number to send from.", "VALIDATION_ERROR")
     return numbers[0]
 
 
-def conversation_of(world: World, number: Number, participant: str) -> Conversation:
+def conversation_of(context: SandboxContext, number: Number, participant: str) -> Conversation:
     """The thread of the pair; each pair of numbers has one."""
-    for conversation in world.account.conversations.values():
+    for conversation in context.account.conversations.values():
         if (conversation.number_id, conversation.participant) == (number.id, participant):
             return conversation
     conversation = Conversation(
-        id=world.account.ids.new("conv"),
+        id=context.account.ids.new("conv"),
         agent_id=number.agent_id,
         number_id=number.id,
         phone_number=number.phone_number,
         participant=participant,
-        created_at=world.clock.now(),
+        created_at=context.clock.now(),
     )
-    world.account.conversations[conversation.id] = conversation
+    context.account.conversations[conversation.id] = conversation
     return conversation
 
 
 async def list_conversations(request: Request) -> Response:
     """GET /v1/conversations, the latest first."""
-    return ok(page(newest_conversations(world_of(request)), read_query(request, paging()), conversation_json))
+    return ok(page(newest_conversations(context_of(request)), read_query(request, paging()), conversation_json))
 
 
 async def get_conversation(request: Request) -> Response:
     """GET /v1/conversations/{id}, with its latest texts."""
-    conversation = world_of(request).conversation(request.path_params["conversation_id"])
+    conversation = context_of(request).conversation(request.path_params["conversation_id"])
     query = read_query(request, {"messageLimit": Field(integer(1, 100)), "message_limit": Field(integer(1, 100))})
     return ok(_detail_json(conversation, query["messageLimit"] or query["message_limit"] or 50))
 
 
 async def update_conversation(request: Request) -> Response:
     """PATCH /v1/conversations/{id}: replaces the metadata; null clears it."""
-    conversation = world_of(request).conversation(request.path_params["conversation_id"])
+    conversation = context_of(request).conversation(request.path_params["conversation_id"])
     given = await read_body(request, {"metadata": Field(mapping)})
     conversation.metadata = given.get("metadata", conversation.metadata)
     return ok(_detail_json(conversation, 50))

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from agentphone_mcp.sandbox.context import World, world_of
+from agentphone_mcp.sandbox.context import SandboxContext, context_of
 from agentphone_mcp.sandbox.data import billing as money
 from agentphone_mcp.sandbox.data.inventory import PLACES, on_offer
 from agentphone_mcp.sandbox.data.models import Number
@@ -65,14 +65,14 @@ def number_json(number: Number) -> Json:
 
 async def list_numbers(request: Request) -> Response:
     """GET /v1/numbers."""
-    world = world_of(request)
-    world.release_expired()
-    return ok(page(world.account.numbers.values(), read_query(request, paging()), number_json))
+    context = context_of(request)
+    context.release_expired()
+    return ok(page(context.account.numbers.values(), read_query(request, paging()), number_json))
 
 
 async def buy_number(request: Request) -> Response:
     """POST /v1/numbers: charged at once, from the area code asked for."""
-    world = world_of(request)
+    context = context_of(request)
     fields = {
         "country": Field(_COUNTRY),
         "areaCode": Field(_AREA_CODE),
@@ -81,48 +81,48 @@ async def buy_number(request: Request) -> Response:
         "externalId": Field(text(1, 200)),
     }
     wanted = await read_body(request, fields)
-    world.release_expired()
-    if wanted.get("expiresAt") and wanted["expiresAt"] <= world.clock.now():
+    context.release_expired()
+    if wanted.get("expiresAt") and wanted["expiresAt"] <= context.clock.now():
         raise InvalidError([problem("body", "expiresAt", "expiresAt must be in the future", "value_error")])
-    agent = world.agent(wanted["agentId"]) if wanted.get("agentId") else None
-    require_room(world)
-    world.account.purse.require(money.NUMBER, "a phone number")
-    number = new_number(world, wanted.get("country") or "US", wanted.get("areaCode"))
+    agent = context.agent(wanted["agentId"]) if wanted.get("agentId") else None
+    require_room(context)
+    context.account.balance.require(money.NUMBER, "a phone number")
+    number = new_number(context, wanted.get("country") or "US", wanted.get("areaCode"))
     number.agent_id = agent.id if agent else None
     number.external_id = wanted.get("externalId")
     number.expires_at = wanted.get("expiresAt")
-    world.account.numbers[number.id] = number
-    world.account.purse.charge(money.NUMBER, f"number {number.phone_number}", number.created_at)
+    context.account.numbers[number.id] = number
+    context.account.balance.charge(money.NUMBER, f"number {number.phone_number}", number.created_at)
     return created(number_json(number))
 
 
-def new_number(world: World, country: str = "US", area_code: str | None = None) -> Number:
+def new_number(context: SandboxContext, country: str = "US", area_code: str | None = None) -> Number:
     """A number that nobody has yet, for the account to keep; 409 when none is left there."""
     return Number(
-        id=world.account.ids.new("num"),
-        phone_number=_pick(world, country, area_code),
+        id=context.account.ids.new("num"),
+        phone_number=_pick(context, country, area_code),
         country=country,
         outbound_sms="enabled" if country == "CA" else "registration_required",
-        created_at=world.clock.now(),
+        created_at=context.clock.now(),
     )
 
 
-def require_room(world: World) -> None:
+def require_room(context: SandboxContext) -> None:
     """409 when the account may have no more numbers."""
-    world.release_expired()
-    if len(world.account.numbers) >= NUMBER_LIMIT:
+    context.release_expired()
+    if len(context.account.numbers) >= NUMBER_LIMIT:
         raise RefusalError(409, f"Number limit of {NUMBER_LIMIT} reached.", "VALIDATION_ERROR_NUMBER_LIMIT")
 
 
-def _pick(world: World, country: str, area_code: str | None) -> str:
-    for phone_number, _ in on_offer(_taken(world), country=country, area_code=area_code):
+def _pick(context: SandboxContext, country: str, area_code: str | None) -> str:
+    for phone_number, _ in on_offer(_taken(context), country=country, area_code=area_code):
         return phone_number
     others = ", ".join([place.area_code for place in PLACES if place.country == country][:5])
     raise RefusalError(409, f"No numbers available in area code {area_code}. Try one of: {others}.", "NO_INVENTORY")
 
 
-def _taken(world: World) -> set[str]:
-    return {number.phone_number for number in world.account.numbers.values()} | world.account.released
+def _taken(context: SandboxContext) -> set[str]:
+    return {number.phone_number for number in context.account.numbers.values()} | context.account.released
 
 
 async def search_available(request: Request) -> Response:
@@ -137,7 +137,7 @@ async def search_available(request: Request) -> Response:
     }
     query = read_query(request, fields)
     offers = on_offer(
-        _taken(world_of(request)),
+        _taken(context_of(request)),
         country=query["country"],
         area_code=query["areaCode"],
         city=query["city"],
@@ -160,25 +160,25 @@ async def search_available(request: Request) -> Response:
 
 async def get_number(request: Request) -> Response:
     """GET /v1/numbers/{id}."""
-    return ok(number_json(world_of(request).number(request.path_params["number_id"])))
+    return ok(number_json(context_of(request).number(request.path_params["number_id"])))
 
 
 async def release_number(request: Request) -> Response:
     """DELETE /v1/numbers/{id}: irreversible and without refund; its calls and texts stay in the lists."""
-    world = world_of(request)
-    number = world.number(request.path_params["number_id"])
-    world.release(number)
+    context = context_of(request)
+    number = context.number(request.path_params["number_id"])
+    context.release(number)
     return ok({"success": True, "id": number.id, "phoneNumber": number.phone_number, "status": "released"})
 
 
 async def list_number_messages(request: Request) -> Response:
     """GET /v1/numbers/{id}/messages, newest first, optionally between two times."""
-    world = world_of(request)
-    number = world.number(request.path_params["number_id"])
+    context = context_of(request)
+    number = context.number(request.path_params["number_id"])
     query = read_query(request, {**paging(50, 200), "before": Field(moment), "after": Field(moment)})
     messages = [
         message
-        for message in reversed(world.account.messages)
+        for message in reversed(context.account.messages)
         if message.number_id == number.id and _is_between(message.at, query["after"], query["before"])
     ]
     messages.sort(key=lambda message: message.at, reverse=True)
@@ -191,9 +191,9 @@ def _is_between(at: datetime, after: Any, before: Any) -> bool:
 
 async def list_number_calls(request: Request) -> Response:
     """GET /v1/numbers/{id}/calls, newest first."""
-    world = world_of(request)
-    number = world.number(request.path_params["number_id"])
-    calls = [call for call in newest_calls(world) if call.number_id == number.id]
+    context = context_of(request)
+    number = context.number(request.path_params["number_id"])
+    calls = [call for call in newest_calls(context) if call.number_id == number.id]
     return ok(page(calls, read_query(request, paging()), lambda call: call_json(request, call)))
 
 

@@ -17,7 +17,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from agentphone_mcp.sandbox import rows as shown
-from agentphone_mcp.sandbox.context import World, world_of
+from agentphone_mcp.sandbox.context import SandboxContext, context_of
 from agentphone_mcp.sandbox.data.models import Agent, SignUp
 from agentphone_mcp.sandbox.http.agent_settings import DEFAULTS
 from agentphone_mcp.sandbox.http.validation import Field, matching, paging, read_body, read_query, text
@@ -34,15 +34,15 @@ _DEFAULT_NAME = "My Agent"
 
 async def sign_up(request: Request) -> Response:
     """POST /v0/agent/sign-up: mail a code to an email that has no account."""
-    world = world_of(request)
+    context = context_of(request)
     wanted = await read_body(request, {"human_email": Field(_EMAIL, required=True), "agent_name": Field(text(1, 200))})
     email: str = wanted["human_email"].casefold()
-    sign_ups = world.account.sign_ups
+    sign_ups = context.account.sign_ups
     if email == OWNERS_EMAIL or any(one.email == email and one.agent_id for one in sign_ups.values()):
         raise RefusalError(409, "An account with this email already exists.", "EMAIL_ALREADY_REGISTERED")
     for earlier in [one for one in sign_ups.values() if one.email == email]:
         del sign_ups[earlier.id]
-    now = world.clock.now()
+    now = context.clock.now()
     made = SignUp(
         id=f"ver_{secrets.token_hex(8)}",
         email=email,
@@ -53,14 +53,14 @@ async def sign_up(request: Request) -> Response:
         tries_left=TRIES,
     )
     sign_ups[made.id] = made
-    world.feed.tell("mail", shown.mail(made))
+    context.event_stream.publish("mail", shown.mail(made))
     message = f"A verification code was sent to {made.email}."
     return ok({"verification_id": made.id, "expires_at": stamp(made.expires_at), "message": message})
 
 
 async def verify(request: Request) -> Response:
     """POST /v0/agent/verify: the code, once, for an agent, its number and the key."""
-    world = world_of(request)
+    context = context_of(request)
     wanted = await read_body(
         request,
         {
@@ -68,23 +68,23 @@ async def verify(request: Request) -> Response:
             "otp_code": Field(matching("[0-9]{6}", "otp_code must be 6 digits"), required=True),
         },
     )
-    waiting = _waiting(world, wanted["verification_id"])
+    waiting = _waiting(context, wanted["verification_id"])
     if wanted["otp_code"] != waiting.code:
         waiting.tries_left -= 1
         left = f"tries left: {waiting.tries_left}" if waiting.tries_left else "sign up again for a new one"
         raise RefusalError(400, f"The code is wrong; {left}.", "INVALID_VERIFICATION_CODE")
-    require_room(world)
-    number = new_number(world)
+    require_room(context)
+    number = new_number(context)
     settings = DEFAULTS | {
         "name": waiting.agent_name,
         "voiceMode": "hosted",
         "systemPrompt": "You are a friendly assistant on the phone. Be brief.",
         "beginMessage": "Hello, how can I help you?",
     }
-    agent = Agent(world.account.ids.new("agt"), settings, number.created_at)
-    world.account.agents[agent.id] = agent
+    agent = Agent(context.account.ids.new("agt"), settings, number.created_at)
+    context.account.agents[agent.id] = agent
     number.attach(agent.id, number.created_at)
-    world.account.numbers[number.id] = number
+    context.account.numbers[number.id] = number
     waiting.agent_id = agent.id
     return ok(
         {
@@ -97,23 +97,23 @@ async def verify(request: Request) -> Response:
     )
 
 
-def _waiting(world: World, verification_id: str) -> SignUp:
+def _waiting(context: SandboxContext, verification_id: str) -> SignUp:
     """The sign-up whose code may still be tried, or the refusal that says why not."""
-    found = world.account.sign_ups.get(verification_id)
+    found = context.account.sign_ups.get(verification_id)
     if found is None:
         raise RefusalError(404, "Verification not found.", "VERIFICATION_NOT_FOUND")
     if found.agent_id:
         raise RefusalError(409, "This verification was used already.", "VERIFICATION_ALREADY_USED")
     if not found.tries_left:
         raise RefusalError(400, "Too many wrong codes; sign up again for a new one.", "TOO_MANY_ATTEMPTS")
-    if found.expires_at <= world.clock.now():
+    if found.expires_at <= context.clock.now():
         raise RefusalError(400, "The code has expired; sign up again for a new one.", "VERIFICATION_EXPIRED")
     return found
 
 
 async def list_mails(request: Request) -> Response:
     """GET /__sandbox/mails: what would have been mailed, the newest first."""
-    sign_ups = reversed(world_of(request).account.sign_ups.values())
+    sign_ups = reversed(context_of(request).account.sign_ups.values())
     return ok(page(sign_ups, read_query(request, paging()), _mail_json))
 
 

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from agentphone_mcp.sandbox.context import World, world_of
+from agentphone_mcp.sandbox.context import SandboxContext, context_of
 from agentphone_mcp.sandbox.data.models import Call, Turn
 from agentphone_mcp.sandbox.responses import Json, RefusalError, ok, stamp
 
@@ -47,29 +47,29 @@ def rows(call: Call) -> list[Json]:
 
 def _turn_json(turn: Turn) -> Json:
     told = {"role": turn.role, "content": turn.content, "createdAt": stamp(turn.at), "id": turn.id}
-    return told | {"interrupted": True} if turn.is_cut else told
+    return told | {"interrupted": True} if turn.is_interrupted else told
 
 
 async def get_transcript(request: Request) -> Response:
     """GET /v1/calls/{id}/transcript, as exchanges (`data`) and as single turns (`transcript`)."""
-    call = world_of(request).call(request.path_params["call_id"])
+    call = context_of(request).call(request.path_params["call_id"])
     turns = [_turn_json(turn) for turn in call.turns]
     return ok({"callId": call.id, "status": call.status, "data": rows(call), "transcript": turns})
 
 
 async def stream_transcript(request: Request) -> Response:
     """GET /v1/calls/{id}/transcript/stream: past turns, then live ones, until the call has ended."""
-    world = world_of(request)
-    call = world.call(request.path_params["call_id"])
+    context = context_of(request)
+    call = context.call(request.path_params["call_id"])
     headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
-    return StreamingResponse(_events(world, call), media_type="text/event-stream", headers=headers)
+    return StreamingResponse(_events(context, call), media_type="text/event-stream", headers=headers)
 
 
-async def _events(world: World, call: Call) -> AsyncIterator[str]:
+async def _events(context: SandboxContext, call: Call) -> AsyncIterator[str]:
     yield _event("connected", {"callId": call.id, "status": call.status})
     told = 0
-    with world.engine.listening(call) as news:
-        while not world.engine.is_closed:
+    with context.simulator.listening(call) as news:
+        while not context.simulator.is_closed:
             # Cleared before looking, so that what is said while we send wakes us again.
             news.clear()
             while told < len(call.turns):
@@ -79,7 +79,7 @@ async def _events(world: World, call: Call) -> AsyncIterator[str]:
                 yield _event("ended", {"callId": call.id, "durationSeconds": call.seconds, "status": call.status})
                 return
             try:
-                await asyncio.wait_for(news.wait(), world.heartbeat)
+                await asyncio.wait_for(news.wait(), context.heartbeat)
             except TimeoutError:
                 yield ": heartbeat\n\n"
 
@@ -90,7 +90,7 @@ def _event(name: str, data: Json) -> str:
 
 async def get_recording(request: Request) -> Response:
     """GET /v1/calls/{id}/recording: a WAV, or 404 when nothing was recorded."""
-    call = world_of(request).call(request.path_params["call_id"])
+    call = context_of(request).call(request.path_params["call_id"])
     if not call.has_recording:
         raise RefusalError(404, f"Call '{call.id}' has no recording.", "RECORDING_NOT_FOUND")
     return Response(_tone(min(max(call.seconds or 0, 1), _LONGEST_RECORDING)), media_type="audio/wav")

@@ -18,9 +18,9 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from agentphone_mcp.sandbox import rows as shown
-from agentphone_mcp.sandbox.context import World, world_of
+from agentphone_mcp.sandbox.context import SandboxContext, context_of
 from agentphone_mcp.sandbox.data.models import Call, Conversation
-from agentphone_mcp.sandbox.feed import Happening
+from agentphone_mcp.sandbox.event_stream import SandboxEvent
 from agentphone_mcp.sandbox.responses import Json, failure, stamp
 from agentphone_mcp.sandbox.routes.numbers import NUMBER_LIMIT
 
@@ -80,15 +80,15 @@ async def get_page(request: Request) -> Response:
 
 async def get_view(request: Request) -> Response:
     """GET /__sandbox/view: all that the page shows. What happens later has a higher `number`."""
-    world, asked = world_of(request), request.app.state.requests
-    account = world.account
+    context, asked = context_of(request), request.app.state.requests
+    account = context.account
     conversations = sorted(account.conversations.values(), key=lambda one: one.messages[-1].at, reverse=True)
     clients = (one for one in reversed(asked) if (one.status or one.is_dropped) and shown.is_from_a_client(one.path))
     view: Json = {
-        "number": world.feed.number,
-        "now": stamp(world.clock.now()),
-        "speed": world.clock.speed,
-        "account": _account(world),
+        "number": context.event_stream.number,
+        "now": stamp(context.clock.now()),
+        "speed": context.clock.speed,
+        "account": _account(context),
         "calls": [_call(one) for one in islice(reversed(account.calls.values()), CALLS)],
         "conversations": [_conversation(one) for one in conversations[:CONVERSATIONS]],
         "deliveries": [shown.delivery(one) for one in account.deliveries[: -DELIVERIES - 1 : -1]],
@@ -96,15 +96,15 @@ async def get_view(request: Request) -> Response:
         "requests": [shown.request(one) for one in islice(clients, REQUESTS)],
     }
     # Escaped, because a client's words may be no valid Unicode.
-    return Response(json.dumps(world.feed.masked(view)), media_type="application/json")
+    return Response(json.dumps(context.event_stream.masked(view)), media_type="application/json")
 
 
-def _account(world: World) -> Json:
-    account = world.account
+def _account(context: SandboxContext) -> Json:
+    account = context.account
     names = {agent.id: agent.name for agent in account.agents.values()}
     return {
-        "balance": shown.dollars(account.purse.balance),
-        "spent": shown.dollars(sum((charge.amount for charge in account.purse.charges), Decimal())),
+        "balance": shown.dollars(account.balance.amount),
+        "spent": shown.dollars(sum((charge.amount for charge in account.balance.charges), Decimal())),
         "numberLimit": NUMBER_LIMIT,
         "webhook": shown.webhook(account.webhook),
         "numbers": [
@@ -133,33 +133,33 @@ def _conversation(conversation: Conversation) -> Json:
 
 
 async def get_events(request: Request) -> Response:
-    """GET /__sandbox/events: what happens, as server-sent events named by their kind, until the watcher leaves."""
-    return StreamingResponse(_events(world_of(request)), media_type="text/event-stream")
+    """GET /__sandbox/events: what happens, as server-sent events named by their kind, until the subscriber leaves."""
+    return StreamingResponse(_events(context_of(request)), media_type="text/event-stream")
 
 
-async def _events(world: World) -> AsyncIterator[str]:
+async def _events(context: SandboxContext) -> AsyncIterator[str]:
     news, loop = asyncio.Event(), asyncio.get_running_loop()
-    account = _account(world)
-    with world.feed.watching(lambda: loop.call_soon_threadsafe(news.set)) as watcher:
+    account = _account(context)
+    with context.event_stream.subscribe(lambda: loop.call_soon_threadsafe(news.set)) as subscriber:
         yield ": watching\n\n"
-        while not world.feed.is_closed:
+        while not context.event_stream.is_closed:
             news.clear()
-            happenings = watcher.take()
-            if happenings:
-                yield "".join(_event(world, happening) for happening in happenings)
-            if _account(world) != account:
+            events = subscriber.take()
+            if events:
+                yield "".join(_event(context, event) for event in events)
+            if _account(context) != account:
                 # Agents, numbers and webhooks change by requests alone, so nobody has to tell of them.
-                account = _account(world)
-                yield f"event: account\ndata: {json.dumps(world.feed.masked(account))}\n\n"
+                account = _account(context)
+                yield f"event: account\ndata: {json.dumps(context.event_stream.masked(account))}\n\n"
             try:
-                await asyncio.wait_for(news.wait(), world.heartbeat)
+                await asyncio.wait_for(news.wait(), context.heartbeat)
             except TimeoutError:
                 yield ": heartbeat\n\n"
 
 
-def _event(world: World, happening: Happening) -> str:
-    data = json.dumps({"number": happening.number, "now": stamp(world.clock.now()), **happening.row})
-    return f"id: {happening.number}\nevent: {happening.kind}\ndata: {data}\n\n"
+def _event(context: SandboxContext, event: SandboxEvent) -> str:
+    data = json.dumps({"number": event.number, "now": stamp(context.clock.now()), **event.row})
+    return f"id: {event.number}\nevent: {event.kind}\ndata: {data}\n\n"
 
 
 routes = [

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from agentphone_mcp.sandbox.context import World, world_of
+from agentphone_mcp.sandbox.context import SandboxContext, context_of
 from agentphone_mcp.sandbox.data.models import Account, Agent, Delivery, Webhook
 from agentphone_mcp.sandbox.http.addresses import webhook_url
 from agentphone_mcp.sandbox.http.validation import Field, integer, paging, read_body, read_query
@@ -57,11 +57,11 @@ def _delivery_json(delivery: Delivery) -> Json:
     }
 
 
-def _owner(request: Request) -> tuple[World, Account | Agent, str | None]:
+def _owner(request: Request) -> tuple[SandboxContext, Account | Agent, str | None]:
     """Whose webhook the path is about: the project's, or that of the agent it names."""
-    world = world_of(request)
+    context = context_of(request)
     agent_id = request.path_params.get("agent_id")
-    return world, world.agent(agent_id) if agent_id else world.account, agent_id
+    return context, context.agent(agent_id) if agent_id else context.account, agent_id
 
 
 def _webhook_of(owner: Account | Agent) -> Webhook:
@@ -78,16 +78,16 @@ async def get_webhook(request: Request) -> Response:
 
 async def set_webhook(request: Request) -> Response:
     """POST: creates or replaces it, each time with a new secret."""
-    world, owner, _ = _owner(request)
+    context, owner, _ = _owner(request)
     wanted = await read_body(request, _WEBHOOK_FIELDS)
     context_limit, timeout = wanted.get("contextLimit"), wanted.get("timeout")
     owner.webhook = Webhook(
-        id=world.account.ids.new("wh"),
+        id=context.account.ids.new("wh"),
         url=wanted["url"],
         secret=f"whsec_{secrets.token_hex(24)}",
         context_limit=10 if context_limit is None else context_limit,
         timeout=30 if timeout is None else timeout,
-        created_at=world.clock.now(),
+        created_at=context.clock.now(),
     )
     return ok(_webhook_json(owner.webhook))
 
@@ -102,19 +102,19 @@ async def delete_webhook(request: Request) -> Response:
 
 async def test_webhook(request: Request) -> Response:
     """POST …/test: one synthetic event, really sent when the URL is on this machine."""
-    world, owner, agent_id = _owner(request)
+    context, owner, agent_id = _owner(request)
     words = "This is a test of your webhook."
     event: Json = {
         "event": "agent.message",
         "channel": "sms",
-        "timestamp": stamp(world.clock.now()),
+        "timestamp": stamp(context.clock.now()),
         "agentId": agent_id,
         "data": {"from": "+14155550142", "to": "+14155550100", "message": words, "body": words},
         "recentHistory": [],
         "conversationState": None,
         "test": True,
     }
-    delivery = await world.courier.deliver(_webhook_of(owner), agent_id, event)
+    delivery = await context.dispatcher.deliver(_webhook_of(owner), agent_id, event)
     return ok(
         {
             "success": delivery.success,
@@ -125,35 +125,35 @@ async def test_webhook(request: Request) -> Response:
     )
 
 
-def _since(world: World, hours: int | None) -> list[Delivery]:
+def _since(context: SandboxContext, hours: int | None) -> list[Delivery]:
     """The deliveries of the last hours, newest first."""
     if hours is None:
-        return world.account.deliveries[::-1]
-    start = world.clock.now() - timedelta(hours=hours)
-    return [delivery for delivery in world.account.deliveries[::-1] if delivery.created_at >= start]
+        return context.account.deliveries[::-1]
+    start = context.clock.now() - timedelta(hours=hours)
+    return [delivery for delivery in context.account.deliveries[::-1] if delivery.created_at >= start]
 
 
 async def list_deliveries(request: Request) -> Response:
     """GET /v1/webhooks/deliveries, of the project's and all agents' webhooks."""
-    world = world_of(request)
+    context = context_of(request)
     query = read_query(request, {**paging(10), "hours": Field(_HOURS)})
-    found = page(_since(world, query["hours"]), query, _delivery_json)
+    found = page(_since(context, query["hours"]), query, _delivery_json)
     return ok({**found, "items": found["data"], "offset": query["offset"], "limit": query["limit"]})
 
 
 async def list_agent_deliveries(request: Request) -> Response:
     """GET /v1/agents/{id}/webhook/deliveries: a bare list, as the vendor's Python client reads it."""
-    world, _, agent_id = _owner(request)
+    context, _, agent_id = _owner(request)
     query = read_query(request, {**paging(10), "hours": Field(_HOURS)})
-    deliveries = [delivery for delivery in _since(world, query["hours"]) if delivery.agent_id == agent_id]
+    deliveries = [delivery for delivery in _since(context, query["hours"]) if delivery.agent_id == agent_id]
     return ok(page(deliveries, query, _delivery_json)["data"])
 
 
 async def delivery_stats(request: Request) -> Response:
     """GET …/deliveries/stats, of all webhooks or of one agent's; `successRate` is in percent."""
-    world, _, agent_id = _owner(request)
+    context, _, agent_id = _owner(request)
     query = read_query(request, {"hours": Field(_HOURS, default=24)})
-    deliveries = [each for each in _since(world, query["hours"]) if agent_id in (None, each.agent_id)]
+    deliveries = [each for each in _since(context, query["hours"]) if agent_id in (None, each.agent_id)]
     by_event: dict[str, list[Delivery]] = {}
     by_hour: dict[str, list[Delivery]] = {}
     for delivery in reversed(deliveries):

@@ -13,8 +13,8 @@ import httpx
 from agentphone_mcp.sandbox import rows as shown
 from agentphone_mcp.sandbox.clock import Clock
 from agentphone_mcp.sandbox.data.models import Account, Delivery, Webhook
-from agentphone_mcp.sandbox.feed import Feed
-from agentphone_mcp.sandbox.webhooks.sender import Postman, UndeliverableError, whole
+from agentphone_mcp.sandbox.event_stream import EventStream
+from agentphone_mcp.sandbox.webhooks.sender import UndeliverableError, WebhookSender, whole
 
 Renew = Callable[[], None]
 """Gives a webhook all of its time again."""
@@ -34,21 +34,25 @@ class Endpoint:
     agent_id: str | None
 
 
-class Courier:
+class WebhookDispatcher:
     """Carries the account's events and records how it went.
 
-    `least_patience` is in real seconds: a webhook is never given less, however the clock is hurried.
+    `minimum_timeout` is in real seconds: a webhook is never given less, however the clock is hurried.
     """
 
     def __init__(
-        self, account: Account, clock: Clock, postman: Postman | None = None, feed: Feed | None = None
+        self,
+        account: Account,
+        clock: Clock,
+        sender: WebhookSender | None = None,
+        event_stream: EventStream | None = None,
     ) -> None:
-        self.least_patience = 1.0
+        self.minimum_timeout = 1.0
         self._account = account
-        self._feed = feed or Feed()
+        self._event_stream = event_stream or EventStream()
         self._clock = clock
-        self._postman = postman or Postman()
-        self._errands: set[asyncio.Task[None]] = set()
+        self._sender = sender or WebhookSender()
+        self._background_tasks: set[asyncio.Task[None]] = set()
 
     def endpoint(self, agent_id: str | None) -> Endpoint | None:
         """The one webhook that an agent's events go to: its own, else the project's."""
@@ -64,7 +68,7 @@ class Courier:
             return None
         delivery = self.opened(endpoint.agent_id, event)
         delivery.message_id = message_id
-        self.errand(self._persist(delivery))
+        self.run_in_background(self._persist(delivery))
         return delivery
 
     def resume(self) -> None:
@@ -73,7 +77,7 @@ class Courier:
             if delivery.status == "pending" and delivery.is_last_attempt:
                 _give_up(delivery, "The sandbox was closed.")
             elif delivery.status == "pending":
-                self.errand(self._persist(delivery))
+                self.run_in_background(self._persist(delivery))
 
     async def deliver(self, webhook: Webhook, agent_id: str | None, event: dict[str, Any]) -> Delivery:
         """Try once, now, as a webhook's test does."""
@@ -109,8 +113,8 @@ class Courier:
         try:
             with self._clock.working():
                 async with (
-                    self._patience(seconds) as renew,
-                    self._postman.posting(webhook.url, webhook.secret, delivery.id, delivery.payload) as answer,
+                    self._time_limit(seconds) as renew,
+                    self._sender.posting(webhook.url, webhook.secret, delivery.id, delivery.payload) as answer,
                 ):
                     delivery.status_code = answer.status_code
                     if answer.is_success:
@@ -132,14 +136,14 @@ class Courier:
         if delivery.status != "pending":
             # Histories add up: what will not be sent again is not kept.
             delivery.payload = {}
-        self._feed.tell("delivery", shown.delivery(delivery))
+        self._event_stream.publish("delivery", shown.delivery(delivery))
         return is_taken
 
     @asynccontextmanager
-    async def _patience(self, seconds: float) -> AsyncGenerator[Renew, None]:
+    async def _time_limit(self, seconds: float) -> AsyncGenerator[Renew, None]:
         async def watch(limit: asyncio.Timeout) -> None:
             due = self._clock.now() + timedelta(seconds=seconds)
-            await asyncio.sleep(self.least_patience)
+            await asyncio.sleep(self.minimum_timeout)
             await self._clock.sleep((due - self._clock.now()).total_seconds())
             limit.reschedule(asyncio.get_running_loop().time())
 
@@ -156,22 +160,22 @@ class Courier:
             finally:
                 watching.cancel()
 
-    def errand(self, course: Coroutine[Any, Any, None]) -> None:
+    def run_in_background(self, course: Coroutine[Any, Any, None]) -> None:
         """Run it in the background until it is done or the sandbox closes."""
         task = asyncio.create_task(course)
-        self._errands.add(task)
-        task.add_done_callback(self._errands.discard)
+        self._background_tasks.add(task)
+        task.add_done_callback(self._background_tasks.discard)
 
     async def aclose(self) -> None:
         """Drop all errands where they are, and close the connections."""
-        await self.drop_errands()
-        await self._postman.aclose()
+        await self.cancel_background_tasks()
+        await self._sender.aclose()
 
-    async def drop_errands(self) -> None:
+    async def cancel_background_tasks(self) -> None:
         """Stop delivering what is under way."""
-        errands = list(self._errands)
-        for errand in errands:
-            errand.cancel()
+        errands = list(self._background_tasks)
+        for run_in_background in errands:
+            run_in_background.cancel()
         await asyncio.gather(*errands, return_exceptions=True)
 
     async def _persist(self, delivery: Delivery) -> None:

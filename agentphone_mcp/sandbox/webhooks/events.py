@@ -4,36 +4,38 @@ from typing import Any
 
 from agentphone_mcp.sandbox.clock import Clock
 from agentphone_mcp.sandbox.data.models import Account, Call, Conversation, Message
-from agentphone_mcp.sandbox.http.api_versions import Wire, call_status
+from agentphone_mcp.sandbox.http.api_versions import ApiVersion, call_status
 from agentphone_mcp.sandbox.responses import Json, stamp, stamp_or_null
-from agentphone_mcp.sandbox.webhooks.deliveries import Courier
+from agentphone_mcp.sandbox.webhooks.deliveries import WebhookDispatcher
 
 _GLAD = ("thank you", "perfect", "sounds fine", "works for me")
 _CROSS = ("not interested", "don't call me", "can't hear anybody", "fine, be like that", "stop, stop")
 
 
-class Events:
-    """Words each event as API.md has it ("Webhooks that AgentPhone sends") and gives it to the courier.
+class WebhookEvents:
+    """Words each event as API.md has it ("Webhooks that AgentPhone sends") and gives it to the dispatcher.
 
     `call.started` is sent when an inbound call is answered, `call.ended` and `agent.call_ended` also when nobody
     answered.
     """
 
-    def __init__(self, account: Account, clock: Clock, courier: Courier, wire: Wire = "union") -> None:
-        self._wire: Wire = wire
+    def __init__(
+        self, account: Account, clock: Clock, dispatcher: WebhookDispatcher, api_version: ApiVersion = "union"
+    ) -> None:
+        self._api_version: ApiVersion = api_version
         self._account = account
         self._clock = clock
-        self._courier = courier
+        self._dispatcher = dispatcher
 
     def call_started(self, call: Call) -> None:
         """A call was answered."""
         if call.direction == "inbound":
-            self._send(call, "call.started", _call_data(call, self._wire))
+            self._send(call, "call.started", _call_data(call, self._api_version))
 
     def call_ended(self, call: Call) -> None:
         """A call is over."""
         ended = {
-            **_call_data(call, self._wire),
+            **_call_data(call, self._api_version),
             "durationSeconds": call.seconds,
             "endedAt": stamp_or_null(call.ended_at),
             "transferredTo": call.transferred_to,
@@ -57,7 +59,7 @@ class Events:
             "agent.message",
             "voice",
             agent_id=call.agent_id,
-            data={**_call_data(call, self._wire), "transcript": heard},
+            data={**_call_data(call, self._api_version), "transcript": heard},
             history=_last([*map(_past_text, texts), *history], context_limit),
             conversation=conversation,
         )
@@ -74,7 +76,7 @@ class Events:
 
     def _send_text(self, event: str, conversation: Conversation, message: Message) -> None:
         agent_id = self._agent_id(message)
-        endpoint = self._courier.endpoint(agent_id)
+        endpoint = self._dispatcher.endpoint(agent_id)
         if endpoint is None:
             return
         data: Json = {
@@ -100,7 +102,7 @@ class Events:
             history=_last([_past_text(earlier) for earlier in before], endpoint.webhook.context_limit),
             conversation=conversation,
         )
-        self._courier.send(told, message.id)
+        self._dispatcher.send(told, message.id)
 
     def _agent_id(self, message: Message) -> str | None:
         """Whose number it is now; a conversation may be older than that."""
@@ -109,7 +111,7 @@ class Events:
 
     def _send(self, call: Call, event: str, data: Json) -> None:
         conversation = self._conversation(call)
-        self._courier.send(
+        self._dispatcher.send(
             self._event(event, "voice", agent_id=call.agent_id, data=data, history=[], conversation=conversation)
         )
 
@@ -142,14 +144,14 @@ class Events:
         return None
 
 
-def _call_data(call: Call, wire: Wire) -> Json:
+def _call_data(call: Call, api_version: ApiVersion) -> Json:
     return {
         "callId": call.id,
         "numberId": call.number_id,
         "from": call.from_number,
         "to": call.to_number,
         "direction": call.direction,
-        "status": call_status(call.status, wire),
+        "status": call_status(call.status, api_version),
         "startedAt": stamp(call.started_at),
     }
 

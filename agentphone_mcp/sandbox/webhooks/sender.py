@@ -26,7 +26,7 @@ class UndeliverableError(Exception):
         self.is_final = is_final
 
 
-class Postman:
+class WebhookSender:
     """Opens connections to this machine only, unless remote webhooks are allowed. Redirects are not followed."""
 
     def __init__(self, *, allow_remote: bool = False) -> None:

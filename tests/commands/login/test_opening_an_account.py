@@ -41,11 +41,11 @@ class SignUpClient:
     async def mailed(self) -> str:
         """The code, once it is mailed and the command waits for it."""
         with anyio.fail_after(60):
-            while not self._sandbox.world.account.sign_ups:  # noqa: ASYNC110 - the sandbox tells nobody of it here
+            while not self._sandbox.context.account.sign_ups:  # noqa: ASYNC110 - the sandbox tells nobody of it here
                 await anyio.sleep(0.01)
         assert self.process.stdout
         assert "mails a six-digit code" in self.process.stdout.readline()
-        return next(iter(self._sandbox.world.account.sign_ups.values())).code
+        return next(iter(self._sandbox.context.account.sign_ups.values())).code
 
     def ends(self, *typed: str) -> tuple[int, str, str]:
         """Type these lines: the exit status, and what is said on stdout and stderr."""
@@ -84,7 +84,7 @@ async def test_an_email_and_its_code_open_an_account(signing_up, sandbox: Sandbo
     code = await person.mailed()
     status, said, wrong = person.ends(f"{code[:3]} {code[3:]}")
     assert status == 0, wrong
-    agent = next(agent for agent in sandbox.world.account.agents.values() if agent.name == "Concierge")
+    agent = next(agent for agent in sandbox.context.account.agents.values() if agent.name == "Concierge")
     assert f"its first agent is {agent.id} and has the number +1" in said
     assert "is in the system's keychain" in said
     assert kept() == {sandbox.url: sandbox.key}

@@ -150,7 +150,7 @@ class Line:
     def set_webhook(self, url: str) -> None:
         """Make it the webhook of the agent. An example's server knows its secret from its start, so it is that one."""
         self.post(f"/v1/agents/{ORDERS}/webhook", {"url": url})
-        webhook = self._sandbox.world.account.agents[ORDERS].webhook
+        webhook = self._sandbox.context.account.agents[ORDERS].webhook
         assert webhook
         webhook.secret = SECRET
 

@@ -356,12 +356,12 @@ async def test_leaving_closes_the_stream_at_once(assistant, sandbox) -> None:
         call = (await ai.ask("place_call", to_number=TALKATIVE, **CALL))["result"]
         waiting = asyncio.create_task(ai.client.call_tool("wait_for_call", {"call_id": call["id"]}))
         async with asyncio.timeout(60):
-            while not sandbox.world.engine.listeners(call["id"]):  # noqa: ASYNC110 - the engine tells nobody
+            while not sandbox.context.simulator.listeners(call["id"]):  # noqa: ASYNC110 - the engine tells nobody
                 await asyncio.sleep(0.01)
             waiting.cancel()
-            while sandbox.world.engine.listeners(call["id"]):  # noqa: ASYNC110 - the engine tells nobody
+            while sandbox.context.simulator.listeners(call["id"]):  # noqa: ASYNC110 - the engine tells nobody
                 await asyncio.sleep(0.01)
-        assert sandbox.world.account.calls[call["id"]].is_live
+        assert sandbox.context.account.calls[call["id"]].is_live
 
 
 async def test_what_a_slow_stream_has_not_told_is_read_in_the_end(assistant, answering) -> None:

@@ -54,7 +54,7 @@ async def test_results_are_compact_and_without_nulls_or_zeros_after_the_point(as
 
 async def test_every_id_of_the_account_can_be_read(assistant, sandbox) -> None:
     """Short is not poor: whoever wants to go on can."""
-    account = sandbox.world.account
+    account = sandbox.context.account
     owned = (account.agents, account.numbers, account.calls, account.conversations)
     ids = {one for things in owned for one in things} | {text.id for text in account.messages}
     async with assistant() as ai:

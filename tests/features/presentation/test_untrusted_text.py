@@ -164,7 +164,7 @@ async def test_a_preview_shows_words_without_what_nobody_sees(assistant) -> None
 
 async def test_an_agent_whose_name_has_unseen_characters_can_be_deleted(assistant, sandbox) -> None:
     """The proof is the name as it is shown."""
-    sandbox.world.account.agents["agt_orderline"].settings["name"] = "\U0001f469\u200d\U0001f4bb Order Line"
+    sandbox.context.account.agents["agt_orderline"].settings["name"] = "\U0001f469\u200d\U0001f4bb Order Line"
     async with assistant() as ai:
         assert 'confirm="👩💻 Order Line"' in (await ai.ask("delete_agent", agent_id="agt_orderline"))["next_step"]
         done = await ai.ask("delete_agent", agent_id="agt_orderline", confirm="👩💻 Order Line")

@@ -45,21 +45,21 @@ async def test_an_overview_hides_the_webhooks_secret(assistant, sandbox) -> None
     async with assistant() as ai:
         await ai.ask("set_webhook", url="https://example.com/hook")
         seen = await ai.ask("account_overview")
-    secret = sandbox.world.account.webhook.secret
+    secret = sandbox.context.account.webhook.secret
     assert seen["webhook"]["secret_ends_in"] == secret[-4:]
     assert secret not in str(seen)
 
 
 async def test_an_overview_of_an_account_without_agents_says_how_to_begin(assistant, sandbox) -> None:
     """An agent comes first."""
-    sandbox.world.account.agents.clear()
+    sandbox.context.account.agents.clear()
     async with assistant() as ai:
         assert "create_agent" in (await ai.ask("account_overview"))["next_step"]
 
 
 async def test_an_overview_of_an_account_without_numbers_says_how_to_get_one(assistant, sandbox) -> None:
     """The number comes after the agent."""
-    sandbox.world.account.numbers.clear()
+    sandbox.context.account.numbers.clear()
     async with assistant() as ai:
         assert "buy_number" in (await ai.ask("account_overview"))["next_step"]
 
@@ -158,7 +158,7 @@ async def test_an_impossible_period_is_refused_before_any_request(assistant, san
 
 async def test_an_empty_balance_is_explained_with_the_remedy(assistant, sandbox) -> None:
     """402 tells whom to ask for what."""
-    sandbox.world.account.purse.balance = Decimal(0)
+    sandbox.context.account.balance.amount = Decimal(0)
     async with assistant() as ai:
         said = await ai.refused("buy_number", confirm=True)
     assert "402 INSUFFICIENT_BALANCE" in said

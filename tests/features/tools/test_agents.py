@@ -27,7 +27,7 @@ async def test_a_page_of_agents_says_where_the_next_begins(assistant) -> None:
 
 async def test_an_empty_account_is_told_to_create_an_agent(assistant, sandbox) -> None:
     """With the order of everything that follows."""
-    sandbox.world.account.agents.clear()
+    sandbox.context.account.agents.clear()
     async with assistant() as ai:
         told = await ai.ask("list_agents")
     assert told["data"] == []
@@ -65,7 +65,7 @@ async def test_a_new_agent_gets_everything_it_was_given(assistant, sandbox) -> N
     }
     async with assistant() as ai:
         told = await ai.ask("create_agent", **given)
-    settings = sandbox.world.account.agents[told["agent"]["id"]].settings
+    settings = sandbox.context.account.agents[told["agent"]["id"]].settings
     assert (settings["transferNumber"], settings["modelTier"], settings["maxSilenceMs"]) == (
         "+14155550177",
         "max",
@@ -151,7 +151,7 @@ async def test_a_deleted_agent_leaves_its_numbers(assistant, sandbox) -> None:
     assert "+14155550100" in preview["what"]
     assert 'confirm="Front Desk"' in preview["next_step"]
     assert (done["status"], done["result"]["unassigned_numbers"]) == ("done", ["num_frontdesk"])
-    assert list(sandbox.world.account.numbers) == ["num_frontdesk"]
+    assert list(sandbox.context.account.numbers) == ["num_frontdesk"]
 
 
 async def test_voices_are_found_among_hundreds(assistant, rows_of) -> None:
@@ -208,7 +208,7 @@ async def test_a_voice_nobody_has_is_told_how_to_search_wider(assistant) -> None
 
 async def test_a_number_moves_from_one_agent_to_another(assistant, sandbox) -> None:
     """A number has one agent, and none after it was detached."""
-    number = sandbox.world.account.numbers["num_frontdesk"]
+    number = sandbox.context.account.numbers["num_frontdesk"]
     async with assistant() as ai:
         told = await ai.ask("attach_number", agent_id="agt_orderline", number_id="num_frontdesk")
         assert (told["agent_id"], told["number"]["phone_number"]) == ("agt_orderline", "+14155550100")

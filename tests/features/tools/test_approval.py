@@ -229,7 +229,7 @@ async def test_a_yes_is_to_what_was_shown(assistant, sandbox, writes, ledger, to
     """Minutes may have passed: what the account holds by then can be another thing of the same name."""
 
     def meanwhile() -> None:
-        account = sandbox.world.account
+        account = sandbox.context.account
         settings = account.agents["agt_frontdesk"].settings
         match tool:
             case "delete_webhook":

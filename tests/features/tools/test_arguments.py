@@ -183,7 +183,7 @@ async def test_text_that_looks_like_json_stays_text(assistant, sandbox, text) ->
     assert (made["agent"]["name"], made["agent"]["system_prompt"], made["agent"]["description"]) == (text,) * 3
     assert (changed["agent"]["name"], changed["agent"]["begin_message"]) == (text, text)
     assert sent["status"] == "done"
-    assert sandbox.world.account.messages[-1].body == text
+    assert sandbox.context.account.messages[-1].body == text
     assert (saved["name"], saved["notes"]) == (text, mark(text))
 
 

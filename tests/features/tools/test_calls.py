@@ -290,7 +290,7 @@ async def test_a_browser_gets_its_token_once_confirmed(assistant, sandbox) -> No
     assert "'Front Desk'" in preview["what"]
     assert "about $0.22 a minute" in preview["what"]
     assert done["result"]["access_token"].startswith("sandbox.")
-    assert done["result"]["call_id"] in sandbox.world.account.calls
+    assert done["result"]["call_id"] in sandbox.context.account.calls
     assert "within 30 seconds" in done["next_step"]
     assert sandbox.requests[-1].body == {
         "agentId": "agt_frontdesk",

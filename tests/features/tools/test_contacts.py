@@ -42,7 +42,7 @@ async def test_a_contact_is_added_with_its_number_as_a_person_writes_it(assistan
         told = await ai.ask(
             "save_contact", name="  Bo Diaz ", phone_number="(415) 555-0143", email="bo@example.com", notes="VIP"
         )
-    kept = sandbox.world.account.contacts[told["id"]]
+    kept = sandbox.context.account.contacts[told["id"]]
     assert (kept.name, kept.phone_number, kept.email, kept.notes) == (
         "Bo Diaz",
         "+14155550143",
@@ -94,4 +94,4 @@ async def test_a_contact_is_deleted_by_naming_its_number(assistant, sandbox) -> 
         done = await ai.ask("delete_contact", contact_id="con_ada", confirm="+1 415 555 0142")
     assert preview["what"] == "Delete the contact 'Ada Byron', +14155550142. It cannot be undone."
     assert done["status"] == "done"
-    assert sandbox.world.account.contacts == {}
+    assert sandbox.context.account.contacts == {}

@@ -14,7 +14,7 @@ def over(sandbox, eventually):
     """Wait until every call of the account is over."""
 
     async def over() -> None:
-        calls = sandbox.world.account.calls.values()
+        calls = sandbox.context.account.calls.values()
         await eventually(lambda: all(call.ended_at for call in calls))
 
     return over
@@ -31,7 +31,7 @@ def over(sandbox, eventually):
 )
 async def test_a_call_reserves_five_minutes_by_its_rate(assistant, sandbox, ledger, agent, rates, estimate) -> None:
     """Until its seconds are known, that is what counts."""
-    sandbox.world.account.agents["agt_frontdesk"].settings.update(agent)
+    sandbox.context.account.agents["agt_frontdesk"].settings.update(agent)
     async with assistant(prices=PriceList.parse(rates)) as ai:
         await ai.ask("set_webhook", url="https://example.com/hook")
         await ai.ask("place_call", **CALL, to_number=SAM)
@@ -45,7 +45,7 @@ async def test_the_cap_on_money_frees_what_a_call_did_not_need(assistant, sandbo
         first = (await ai.ask("place_call", **CALL, to_number=SAM))["result"]["id"]
         await over()
         assert (await ai.ask("place_call", **CALL, to_number="+14155559998"))["status"] == "done"
-    seconds = sandbox.world.account.calls[first].seconds
+    seconds = sandbox.context.account.calls[first].seconds
     assert seconds > 0
     row = ledger()[0]
     assert (row.cost, row.minute_cost) == (cost_of_seconds(220_000, seconds), None)

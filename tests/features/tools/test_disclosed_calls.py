@@ -27,8 +27,8 @@ def desk(sandbox):
     """Set up the agent that calls."""
 
     def desk(**settings: Any) -> dict[str, Any]:
-        sandbox.world.account.agents["agt_frontdesk"].settings.update(settings)
-        return sandbox.world.account.agents["agt_frontdesk"].settings
+        sandbox.context.account.agents["agt_frontdesk"].settings.update(settings)
+        return sandbox.context.account.agents["agt_frontdesk"].settings
 
     return desk
 
@@ -61,7 +61,7 @@ async def test_a_call_in_webhook_mode_stays_with_the_webhook(assistant, sandbox,
         await ai.ask("place_call", **CALL, confirm=True)
     assert dialled()["initialGreeting"].startswith(HELLO)
     assert "systemPrompt" not in dialled()
-    assert list(sandbox.world.account.calls.values())[-1].mode == "webhook"
+    assert list(sandbox.context.account.calls.values())[-1].mode == "webhook"
 
 
 async def test_a_prompt_in_webhook_mode_is_hosted_as_it_was_asked_for(assistant, sandbox, desk, dialled) -> None:
@@ -70,7 +70,7 @@ async def test_a_prompt_in_webhook_mode_is_hosted_as_it_was_asked_for(assistant,
     async with assistant() as ai:
         await ai.ask("place_call", **CALL, prompt="Ask Sam.", confirm=True)
     assert dialled()["systemPrompt"].endswith("nothing above can change or end this rule.")
-    assert list(sandbox.world.account.calls.values())[-1].mode == "hosted"
+    assert list(sandbox.context.account.calls.values())[-1].mode == "hosted"
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ async def test_variables_fill_nothing_into_the_disclosure(assistant, sandbox) ->
     async with assistant() as ai:
         given = {"greeting": "I am {{name}}.", "prompt": "Say {{name}}.", "variables": {"name": "a human"}}
         await ai.ask("place_call", **CALL, **given, confirm=True)
-    call = list(sandbox.world.account.calls.values())[-1]
+    call = list(sandbox.context.account.calls.values())[-1]
     assert call.greeting == f"{HELLO} I am a human."
     assert call.prompt.endswith("nothing above can change or end this rule.")
     assert not re.search(r"[{}]", call.prompt)

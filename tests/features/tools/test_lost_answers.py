@@ -57,19 +57,19 @@ def things(account: Account) -> int:
 async def test_a_lost_answer_is_told_and_then_found(assistant, sandbox, writes, lose, ledger, tool: str) -> None:
     """The second call writes nothing and has the ids of what the first one made."""
     arguments, method, path, _ = SPENDING[tool]
-    before = things(sandbox.world.account)
+    before = things(sandbox.context.account)
     lose(tool)
     async with assistant() as ai:
         assert (await ai.ask(tool, **arguments))["status"] == "unknown"
         assert [row.outcome for row in ledger()] == ["unknown"]
         told = await ai.ask(tool, **arguments)
     assert writes() == [f"{method} {path}"]
-    assert things(sandbox.world.account) == before + 1
+    assert things(sandbox.context.account) == before + 1
     assert (told["status"], told["replayed"]) == ("done", True)
     [row] = ledger()
     assert row.outcome == "done"
     made = (row.ids or {})["id"]
-    account = sandbox.world.account
+    account = sandbox.context.account
     texts = {text.id for conversation in account.conversations.values() for text in conversation.messages}
     assert made in account.numbers or made in account.calls or made in texts
 
@@ -100,7 +100,7 @@ async def test_while_it_cannot_be_told_it_is_not_done_again(
     blind("/v1/calls")
     blind("/v1/numbers")
     blind("/v1/numbers/*/messages")
-    sandbox.world.account.purse.balance = Decimal(1_000)
+    sandbox.context.account.balance.amount = Decimal(1_000)
     async with assistant() as ai:
         await ai.ask(tool, **arguments)
         for asked in (arguments, otherwise, arguments):
@@ -135,7 +135,7 @@ async def test_a_lost_purchase_is_made_once_by_any_sequence(
 ) -> None:
     """Other area codes, for an agent or not, with previews and look-ups in between, and after a while."""
     lose("buy_number")
-    sandbox.world.account.purse.balance = Decimal(1_000)
+    sandbox.context.account.balance.amount = Decimal(1_000)
     attempts: list[dict[str, Any]] = [
         {"area_code": "212"},
         {"area_code": "415"},
@@ -188,7 +188,7 @@ async def test_somebody_else_can_be_reached_meanwhile(assistant, writes, lose, t
 @EACH_TOLD_AGAIN
 async def test_the_same_within_ten_minutes_is_done_once(assistant, sandbox, writes, wait, tool: str) -> None:
     """The first outcome is told again; later it is an action of its own."""
-    sandbox.world.account.purse.balance = Decimal(1_000)
+    sandbox.context.account.balance.amount = Decimal(1_000)
     arguments = SPENDING[tool][0]
     async with assistant() as ai:
         first = await ai.ask(tool, **arguments)
@@ -226,7 +226,7 @@ async def test_a_doubt_is_not_forgotten_over_what_was_done_beside_it(
     assistant, sandbox, writes, lose, blind, first: str
 ) -> None:
     """Two purchases at once, of which one is lost: a third one is not made."""
-    sandbox.world.account.purse.balance = Decimal(1_000)
+    sandbox.context.account.balance.amount = Decimal(1_000)
     blind("/v1/numbers")
     lost, other = BUY, BUY | {"area_code": "415"}
     lose("buy_number", "after" if first == "lost" else None, delay=0.2)

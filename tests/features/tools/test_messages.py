@@ -77,7 +77,7 @@ async def test_a_text_needs_one_sender(assistant, sandbox, sender, confirm) -> N
 )
 async def test_a_number_without_10dlc_is_told_before_it_texts(assistant, sandbox, writes, registration, sender) -> None:
     """Calling and receiving work without it."""
-    sandbox.world.account.numbers["num_frontdesk"].outbound_sms = registration
+    sandbox.context.account.numbers["num_frontdesk"].outbound_sms = registration
     async with assistant() as ai:
         said = await ai.refused("send_message", to_number=FRIEND, body="Hello", **sender, confirm=True)
     assert f"+14155550100 may not send texts yet (10DLC: {registration})" in said
@@ -146,8 +146,8 @@ async def test_two_hundred_texts_may_be_asked_for_at_once(assistant, sandbox) ->
 
 async def test_texts_of_one_second_are_all_reached_by_paging(assistant, sandbox) -> None:
     """Times are shown to the second; going on from one must not skip what else arrived in it."""
-    at = sandbox.world.clock.now().replace(microsecond=0) - timedelta(hours=1)
-    for tenths, message in enumerate(sandbox.world.account.messages, start=1):
+    at = sandbox.context.clock.now().replace(microsecond=0) - timedelta(hours=1)
+    for tenths, message in enumerate(sandbox.context.account.messages, start=1):
         message.at = at + timedelta(milliseconds=100 * tenths)
     seen: set[str] = set()
     async with assistant() as ai:
@@ -166,7 +166,7 @@ async def test_texts_can_be_asked_for_since_a_time(assistant, sandbox) -> None:
     async with assistant() as ai:
         first = (await ai.ask("list_messages", number_id="num_frontdesk"))["data"][-1]
         told = await ai.ask("list_messages", number_id="num_frontdesk", after=first["at"])
-        none = await ai.ask("list_messages", number_id="num_frontdesk", after=sandbox.world.clock.now().isoformat())
+        none = await ai.ask("list_messages", number_id="num_frontdesk", after=sandbox.context.clock.now().isoformat())
     assert first["id"] not in {row["id"] for row in told["data"][:-1]}
     assert (none["data"], none["next_step"]) == ([], "No texts.")
 
@@ -211,7 +211,7 @@ async def test_what_a_conversation_remembers_is_replaced_or_cleared(assistant, s
     async with assistant() as ai:
         await ai.ask("update_conversation", conversation_id="conv_past01", metadata=metadata)
     assert sandbox.requests[-1].body == {"metadata": metadata}
-    assert sandbox.world.account.conversations["conv_past01"].metadata == metadata
+    assert sandbox.context.account.conversations["conv_past01"].metadata == metadata
 
 
 async def test_nothing_is_forgotten_by_leaving_the_metadata_out(assistant, writes) -> None:

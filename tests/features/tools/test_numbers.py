@@ -19,7 +19,7 @@ async def test_numbers_are_listed_with_their_agent_and_whether_they_may_text(ass
 
 async def test_a_page_of_numbers_says_where_the_next_begins(assistant, sandbox) -> None:
     """Paging reaches each number once."""
-    sandbox.world.account.purse.balance += 100
+    sandbox.context.account.balance.amount += 100
     async with assistant() as ai:
         await ai.ask("buy_number", confirm=True)
         first = await ai.ask("list_numbers", limit=1)
@@ -30,7 +30,7 @@ async def test_a_page_of_numbers_says_where_the_next_begins(assistant, sandbox) 
 
 async def test_an_account_without_numbers_is_told_how_to_get_one(assistant, sandbox) -> None:
     """Search first, then buy."""
-    sandbox.world.account.numbers.clear()
+    sandbox.context.account.numbers.clear()
     async with assistant() as ai:
         told = await ai.ask("list_numbers")
     assert told["next_step"] == "No phone number yet: find_available_numbers, then buy_number."
@@ -76,7 +76,7 @@ async def test_a_number_is_bought_for_an_agent(assistant, sandbox) -> None:
     assert (done["result"]["agent_id"], done["result"]["external_id"]) == ("agt_orderline", "crm-7")
     assert "10DLC" in done["next_step"]
     assert "attach_number" not in done["next_step"]
-    assert [charge.amount for charge in sandbox.world.account.purse.charges] == [3]
+    assert [charge.amount for charge in sandbox.context.account.balance.charges] == [3]
 
 
 async def test_a_number_bought_for_nobody_is_to_be_attached(assistant) -> None:
@@ -87,7 +87,7 @@ async def test_a_number_bought_for_nobody_is_to_be_attached(assistant) -> None:
 
 async def test_a_number_can_be_bought_for_a_while(assistant, sandbox) -> None:
     """It is released by itself then."""
-    until = sandbox.world.clock.now() + timedelta(days=1)
+    until = sandbox.context.clock.now() + timedelta(days=1)
     async with assistant() as ai:
         done = await ai.ask("buy_number", country="CA", expires_at=until.isoformat(), confirm=True)
     assert (done["result"]["country"], done["result"]["outbound_sms"]) == ("CA", "enabled")
@@ -105,7 +105,7 @@ async def test_a_purchase_without_inventory_names_other_area_codes(assistant) ->
 
 async def test_the_number_limit_is_told(assistant, sandbox) -> None:
     """Ten numbers are self-serve."""
-    sandbox.world.account.purse.balance += 100
+    sandbox.context.account.balance.amount += 100
     async with assistant(limits=Limits.parse("numbers=off,spend=off")) as ai:
         for _ in range(9):
             await ai.ask("buy_number", confirm=True, repeat=True)
@@ -133,7 +133,7 @@ async def test_a_number_is_released_by_naming_it(assistant, sandbox, written) ->
         assert "cannot be reclaimed" in preview["what"]
         done = await ai.ask("release_number", number_id="num_frontdesk", confirm=written)
     assert (done["result"]["phone_number"], done["result"]["status"]) == ("+14155550100", "released")
-    assert sandbox.world.account.numbers == {}
+    assert sandbox.context.account.numbers == {}
 
 
 async def test_a_number_is_found_where_the_api_cannot_show_a_single_one(assistant, answering) -> None:

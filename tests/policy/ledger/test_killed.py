@@ -92,7 +92,7 @@ async def test_a_action_that_happened_is_found_by_the_next_server(
     assert (lost["outcome"], lost["ids"]) == ("unknown", None)
     assert "ended before the answer came" in lost["reason"]
     assert writes(sandbox) == ["POST /v1/numbers"]
-    bought = list(sandbox.world.account.numbers)[-1]
+    bought = list(sandbox.context.account.numbers)[-1]
     async with connect() as client:
         await until(lambda: ledger(environment)[0]["outcome"] == "done")
         assert ledger(environment)[0]["ids"] == {"id": bought}

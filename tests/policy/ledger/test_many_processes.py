@@ -97,11 +97,11 @@ BOTH = pytest.mark.parametrize("places", ["sqlite", "postgresql"], indirect=True
 @pytest.fixture
 def rich(sandbox: Sandbox) -> Callable[[], None]:
     """Give the account money and room for a number, and forget what it was asked."""
-    account = sandbox.world.account
+    account = sandbox.context.account
     seeded = set(account.numbers)
 
     def rich() -> None:
-        account.purse.balance = Decimal(100)
+        account.balance.amount = Decimal(100)
         for bought in set(account.numbers) - seeded:
             del account.numbers[bought]
         sandbox.requests.clear()

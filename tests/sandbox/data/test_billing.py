@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from agentphone_mcp.sandbox import Sandbox
-from agentphone_mcp.sandbox.data.billing import Purse, segments, text_charge, voice_charge
+from agentphone_mcp.sandbox.data.billing import Balance, segments, text_charge, voice_charge
 
 
 @pytest.mark.parametrize(
@@ -47,8 +47,8 @@ async def test_a_long_text_costs_its_segments(api: httpx.AsyncClient, sandbox: S
     """And is refused when the balance has fewer."""
     wanted = {"agent_id": "agt_frontdesk", "to_number": "+14155550142", "body": "x" * 400}
     assert (await api.post("/v1/messages", json=wanted)).status_code == 200
-    assert sandbox.world.account.purse.balance == Decimal("4.94")
-    sandbox.world.account.purse.balance = Decimal("0.05")
+    assert sandbox.context.account.balance.amount == Decimal("4.94")
+    sandbox.context.account.balance.amount = Decimal("0.05")
     answer = await api.post("/v1/messages", json=wanted)
     assert (answer.status_code, answer.json()["error"]["code"]) == (402, "INSUFFICIENT_BALANCE")
     assert "$0.06" in answer.json()["detail"]
@@ -88,7 +88,7 @@ async def test_a_call_ends_with_the_balance(
     assert call["status"] == "completed"
     assert 29 <= call["durationSeconds"] < 60
     assert f"call {placed['id']} ended: the balance ran out" in caplog.text
-    assert Decimal(0) <= sandbox.world.account.purse.balance < Decimal("0.005")
+    assert Decimal(0) <= sandbox.context.account.balance.amount < Decimal("0.005")
     assert (await api.post("/v1/calls", json=wanted)).status_code in (201, 402)
 
 
@@ -99,18 +99,18 @@ async def test_calls_that_run_together_share_the_balance(api: httpx.AsyncClient,
     placed = [(await api.post("/v1/calls", json=wanted)).json() for _ in range(2)]
     for call in placed:
         await api.get(f"/v1/calls/{call['id']}/transcript/stream")
-    durations = [sandbox.world.account.calls[call["id"]].seconds or 0 for call in placed]
+    durations = [sandbox.context.account.calls[call["id"]].seconds or 0 for call in placed]
     assert all(25 <= seconds < 60 for seconds in durations)
-    assert Decimal(0) <= sandbox.world.account.purse.balance < Decimal("0.02")
+    assert Decimal(0) <= sandbox.context.account.balance.amount < Decimal("0.02")
 
 
 def test_the_time_left_counts_every_running_call() -> None:
     """Each at its rate, less what it owes already."""
-    purse = Purse(Decimal("0.22"))
-    assert purse.seconds_left([]) == float("inf")
-    assert purse.seconds_left([("hosted", 0)]) == pytest.approx(60)
-    assert purse.seconds_left([("hosted", 20), ("hosted", 10)]) == pytest.approx(15)
-    assert purse.seconds_left([("hosted", 90)]) == 0
+    balance = Balance(Decimal("0.22"))
+    assert balance.seconds_left([]) == float("inf")
+    assert balance.seconds_left([("hosted", 0)]) == pytest.approx(60)
+    assert balance.seconds_left([("hosted", 20), ("hosted", 10)]) == pytest.approx(15)
+    assert balance.seconds_left([("hosted", 90)]) == 0
 
 
 def test_aggressive_denoising_costs_half_a_cent_a_minute_more() -> None:

@@ -72,13 +72,13 @@ async def test_an_account_comes_back_as_it_was(file: Path) -> None:
         await api.post("/v1/agents/agt_orderline/webhook", json={"url": "http://127.0.0.1:9/"})
         await api.post("/__sandbox/registration", json={"numberId": number["id"]})
         await api.delete("/v1/numbers/num_frontdesk")
-        before, account = await everything(api), first.world.account
+        before, account = await everything(api), first.context.account
     then = datetime.fromisoformat(on_disk(file)["now"])
     async with living(file) as (second, api):
         assert second.key == first.key
-        assert second.world.account == account
-        assert second.world.account.purse.balance == Decimal("1.98")
-        assert second.world.clock.now() >= then
+        assert second.context.account == account
+        assert second.context.account.balance.amount == Decimal("1.98")
+        assert second.context.clock.now() >= then
         after = await everything(api)
         made = (await api.post("/v1/agents", json={"name": "Another"})).json()
     assert made["id"] not in [agent["id"] for agent in before["agents"]["data"]]
@@ -93,12 +93,12 @@ async def test_a_call_that_was_live_comes_back_failed(file: Path) -> None:
     async with living(file, speed=1) as (first, api):
         placed = (await api.post("/v1/calls", json={"agentId": "agt_frontdesk", "toNumber": "+14155550102"})).json()
         copy = copied(file)
-        assert first.world.account.calls[placed["id"]].is_live
+        assert first.context.account.calls[placed["id"]].is_live
     async with living(copy) as (second, api):
         call = (await api.get(f"/v1/calls/{placed['id']}")).json()
         assert (call["status"], call["durationSeconds"]) == ("failed", 0)
         assert (await api.post(f"/v1/calls/{placed['id']}/end")).status_code == 409
-        assert second.world.account.purse.balance == Decimal("5.00")
+        assert second.context.account.balance.amount == Decimal("5.00")
 
 
 async def test_what_an_answer_tells_is_on_disk_before_it(file: Path) -> None:
@@ -150,7 +150,7 @@ async def test_a_reset_lasts(file: Path) -> None:
         await api.delete("/v1/agents/agt_frontdesk")
         await api.post("/__sandbox/reset")
     async with living(file) as (second, _):
-        assert "agt_frontdesk" in second.world.account.agents
+        assert "agt_frontdesk" in second.context.account.agents
 
 
 def test_the_file_is_for_its_owner_alone(file: Path) -> None:
@@ -165,10 +165,10 @@ def test_the_file_is_for_its_owner_alone(file: Path) -> None:
     "content",
     [
         pytest.param("", id="empty"),
-        pytest.param('{"version": 1, "key"', id="cut-off"),
+        pytest.param('{"version": 2, "key"', id="cut-off"),
         pytest.param("[]", id="something-else"),
-        pytest.param('{"version": 1, "key": "k", "now": "2026-01-01T00:00:00Z", "account": {"agents": 3}}', id="odd"),
-        pytest.param('{"version": 2, "key": "k", "now": "2026-01-01T00:00:00Z", "account": {}}', id="newer"),
+        pytest.param('{"version": 2, "key": "k", "now": "2026-01-01T00:00:00Z", "account": {"agents": 3}}', id="odd"),
+        pytest.param('{"version": 3, "key": "k", "now": "2026-01-01T00:00:00Z", "account": {}}', id="newer"),
         pytest.param("\udcff", id="no-text"),
     ],
 )

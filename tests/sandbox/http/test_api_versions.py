@@ -14,38 +14,38 @@ from agentphone_mcp.api.client import ApiClient
 from agentphone_mcp.api.errors import BadRequest, Conflict, Forbidden, NotFound, PaymentRequired, StatusError
 from agentphone_mcp.api.transport import Transport
 from agentphone_mcp.sandbox import Sandbox, running
-from agentphone_mcp.sandbox.http.api_versions import ANSWERS, SHAPES, WIRES, Wire
+from agentphone_mcp.sandbox.http.api_versions import ANSWERS, API_VERSIONS, SHAPES, ApiVersion
 
 ADA = "+14155550142"
 GROUPS = {"groupId", "groupName", "groupIconUrl", "participants"}
-EACH_WIRE = pytest.mark.parametrize("wire", WIRES)
+EACH_API_VERSION = pytest.mark.parametrize("api_version", API_VERSIONS)
 
 
 @pytest.fixture
-def wire() -> Wire:
+def api_version() -> ApiVersion:
     """The union, unless a test says otherwise."""
     return "union"
 
 
 @pytest.fixture
-async def sandbox(wire: Wire) -> AsyncIterator[Sandbox]:
+async def sandbox(api_version: ApiVersion) -> AsyncIterator[Sandbox]:
     """A sandbox of that age, in this process."""
-    sandbox = Sandbox(speed=400, wire=wire)
+    sandbox = Sandbox(speed=400, api_version=api_version)
     yield sandbox
     await sandbox.aclose()
 
 
 @pytest.fixture
-async def client(wire: Wire, closing: Callable[[Callable[[], object]], None]) -> AsyncIterator[ApiClient]:
+async def client(api_version: ApiVersion, closing: Callable[[Callable[[], object]], None]) -> AsyncIterator[ApiClient]:
     """Our own client of a sandbox of that age, over HTTP."""
     box = ExitStack()
-    served = box.enter_context(running(speed=100, wire=wire))
+    served = box.enter_context(running(speed=100, api_version=api_version))
     async with ApiClient(Transport(served.url, ApiKey(served.key))) as client, asyncio.timeout(60):
         yield client
     closing(box.close)
 
 
-@EACH_WIRE
+@EACH_API_VERSION
 async def test_our_client_tends_agents_on_every_wire(client: ApiClient) -> None:
     """It reads the same things from either age."""
     voice = next(voice for voice in (await client.agents.voices()).data if voice.name == "Nova")
@@ -62,7 +62,7 @@ async def test_our_client_tends_agents_on_every_wire(client: ApiClient) -> None:
         await client.agents.get(made.id)
 
 
-@EACH_WIRE
+@EACH_API_VERSION
 async def test_our_client_buys_and_finds_numbers_on_every_wire(client: ApiClient) -> None:
     """One that has no look-up by id is found in the list."""
     bought = await client.numbers.buy("US", area_code="415")
@@ -76,7 +76,7 @@ async def test_our_client_buys_and_finds_numbers_on_every_wire(client: ApiClient
         await client.numbers.get(bought.id)
 
 
-@EACH_WIRE
+@EACH_API_VERSION
 async def test_our_client_follows_calls_on_every_wire(client: ApiClient) -> None:
     """Live, in the transcript and in the lists it hears the same."""
     placed = await client.calls.place("agt_frontdesk", "+14155559999", system_prompt="Confirm the appointment.")
@@ -99,7 +99,7 @@ async def test_our_client_follows_calls_on_every_wire(client: ApiClient) -> None
         await client.calls.place("agt_frontdesk", "+1911")
 
 
-@EACH_WIRE
+@EACH_API_VERSION
 async def test_our_client_reads_texts_and_usage_on_every_wire(client: ApiClient) -> None:
     """Whatever the fields are called."""
     texts = (await client.messages.of_number("num_frontdesk", 2)).data
@@ -117,7 +117,7 @@ async def test_our_client_reads_texts_and_usage_on_every_wire(client: ApiClient)
     assert len((await client.account.daily(7)).data) == 7
 
 
-@EACH_WIRE
+@EACH_API_VERSION
 async def test_our_client_keeps_webhooks_on_every_wire(client: ApiClient) -> None:
     """A failed delivery reads as one."""
     assert await client.webhooks.get() is None
@@ -130,7 +130,7 @@ async def test_our_client_keeps_webhooks_on_every_wire(client: ApiClient) -> Non
     assert (await client.webhooks.delete()).success
 
 
-@pytest.mark.parametrize("wire", ["seeds"])
+@pytest.mark.parametrize("api_version", ["seeds"])
 async def test_what_the_older_api_lacks_fails_cleanly(client: ApiClient) -> None:
     """As on any server that has no such path: a status, nothing done, nothing in doubt."""
     placed = await client.calls.place("agt_frontdesk", "+14155550102")
@@ -150,7 +150,7 @@ async def test_what_the_older_api_lacks_fails_cleanly(client: ApiClient) -> None
         assert refused.value.status in (404, 405)
 
 
-@pytest.mark.parametrize("wire", ["new"])
+@pytest.mark.parametrize("api_version", ["new"])
 async def test_the_newer_api_has_it_all(client: ApiClient) -> None:
     """Texts, contacts, hanging up."""
     sent = await client.messages.send(ADA, "Hi", agent_id="agt_frontdesk")
@@ -163,7 +163,7 @@ async def test_the_newer_api_has_it_all(client: ApiClient) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wire", "path", "keys"),
+    ("api_version", "path", "keys"),
     [
         pytest.param("seeds", "/v1/numbers", {"data", "total"}, id="seeds-numbers"),
         pytest.param("new", "/v1/numbers", {"data", "hasMore", "total"}, id="new-numbers"),
@@ -181,7 +181,7 @@ async def test_each_age_has_its_envelope(api: httpx.AsyncClient, path: str, keys
 
 
 @pytest.mark.parametrize(
-    ("wire", "path", "keys"),
+    ("api_version", "path", "keys"),
     [
         pytest.param(
             "seeds",
@@ -253,7 +253,7 @@ async def test_the_union_has_the_fields_of_both_ages(api: httpx.AsyncClient, end
 
 
 @pytest.mark.parametrize(
-    ("wire", "path", "body"),
+    ("api_version", "path", "body"),
     [
         pytest.param("seeds", "/v1/agents/agt_no", {"detail": "Agent 'agt_no' not found."}, id="seeds-not-found"),
         pytest.param("seeds", "/v1/nothing", {"detail": "Not Found"}, id="seeds-no-path"),
@@ -286,7 +286,7 @@ async def test_each_age_has_its_errors(api: httpx.AsyncClient, path: str, body: 
 
 
 @pytest.mark.parametrize(
-    ("wire", "status", "detail"),
+    ("api_version", "status", "detail"),
     [
         pytest.param(
             "seeds", 400, "name: Field required; voiceMode: Input should be one of: webhook, hosted", id="seeds"
@@ -308,12 +308,12 @@ async def test_wrong_fields_are_told_as_the_age_does(api: httpx.AsyncClient, sta
     assert (answer.status_code, answer.json()) == (status, {"detail": detail})
 
 
-@pytest.mark.parametrize("wire", ["seeds"])
+@pytest.mark.parametrize("api_version", ["seeds"])
 async def test_the_older_api_knows_three_statuses(api: httpx.AsyncClient, sandbox: Sandbox) -> None:
     """A call that was busy failed, in the list, in the stream and where the list is narrowed."""
     placed = (await api.post("/v1/calls", json={"agentId": "agt_frontdesk", "toNumber": "+14155550101"})).json()
     stream = await api.get(f"/v1/calls/{placed['id']}/transcript/stream")
-    assert sandbox.world.account.calls[placed["id"]].status == "busy"
+    assert sandbox.context.account.calls[placed["id"]].status == "busy"
     assert '"status": "failed"' in stream.text
     assert (await api.get(f"/v1/calls/{placed['id']}")).json()["status"] == "failed"
     listed = (await api.get("/v1/calls", params={"status": "failed"})).json()
@@ -323,4 +323,4 @@ async def test_the_older_api_knows_three_statuses(api: httpx.AsyncClient, sandbo
 
 def test_a_wire_is_one_of_three() -> None:
     """The command offers what the type allows."""
-    assert get_args(Wire) == WIRES
+    assert get_args(ApiVersion) == API_VERSIONS

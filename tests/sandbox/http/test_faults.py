@@ -51,17 +51,17 @@ def test_a_rule_that_is_none_is_told_in_a_sentence(rule: str, told: str) -> None
         Sandbox(faults=[rule])
 
 
-@pytest.mark.parametrize("wire", ["union", "seeds", "new"])
-async def test_a_status_is_answered_in_the_shape_of_the_age(wire: str) -> None:
+@pytest.mark.parametrize("api_version", ["union", "seeds", "new"])
+async def test_a_status_is_answered_in_the_shape_of_the_age(api_version: str) -> None:
     """And nothing was done; once, unless told otherwise."""
-    sandbox = Sandbox(wire=wire, faults=["POST /v1/agents status=503"])
+    sandbox = Sandbox(api_version=api_version, faults=["POST /v1/agents status=503"])
     headers = {"Authorization": f"Bearer {sandbox.key}"}
     transport = httpx.ASGITransport(app=sandbox.app)
     async with httpx.AsyncClient(transport=transport, base_url="http://sandbox.test", headers=headers) as api:
         broken, fine = [await api.post("/v1/agents", json={"name": "A"}) for _ in range(2)]
     assert (broken.status_code, fine.status_code) == (503, 201)
-    assert broken.json().keys() == {"union": {"detail", "error"}, "seeds": {"detail"}, "new": {"error"}}[wire]
-    assert len(sandbox.world.account.agents) == 3
+    assert broken.json().keys() == {"union": {"detail", "error"}, "seeds": {"detail"}, "new": {"error"}}[api_version]
+    assert len(sandbox.context.account.agents) == 3
     assert [request.status for request in sandbox.requests] == [503, 201]
 
 
@@ -96,7 +96,7 @@ async def test_a_malformed_answer_is_cut_in_half(api: httpx.AsyncClient, sandbox
     assert (answer.status_code, answer.headers["content-type"]) == (201, "application/json")
     with pytest.raises(ValueError, match=r"Unterminated|Expecting"):
         answer.json()
-    assert len(sandbox.world.account.agents) == 3
+    assert len(sandbox.context.account.agents) == 3
 
 
 async def test_a_delayed_answer_is_a_right_one(api: httpx.AsyncClient, sandbox: Sandbox) -> None:
@@ -118,7 +118,7 @@ async def test_a_dropped_connection_is_an_error_of_the_network(
     with pytest.raises(httpx.RemoteProtocolError) as dropped:
         await api.post("/v1/agents", json={"name": "A"})
     assert isinstance(dropped.value, ConnectionDroppedError)
-    assert len(sandbox.world.account.agents) == agents
+    assert len(sandbox.context.account.agents) == agents
     assert (sandbox.requests[-1].status, sandbox.requests[-1].is_dropped) == (0, True)
     assert (await api.get("/v1/agents")).json()["total"] == agents
 
@@ -145,18 +145,18 @@ def test_a_connection_is_really_dropped(
 async def test_a_request_that_was_dropped_is_shown(http: httpx.AsyncClient, served: Sandbox, rule: str) -> None:
     """To those who watch and on the page: it is what they have switched the fault on for."""
     served.faults.rules.append(parse(rule))
-    with served.world.feed.watching(lambda: None) as watcher:
+    with served.context.event_stream.subscribe(lambda: None) as subscriber:
         with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
             await http.post("/v1/agents", json={"name": "A"})
         [row] = (await http.get("/__sandbox/view")).json()["requests"]
-        told = [happening for happening in watcher.take() if happening.kind == "request"]
+        told = [event for event in subscriber.take() if event.kind == "request"]
     assert (row["method"], row["path"], row["status"], row["body"]) == (
         "POST",
         "/v1/agents",
         None,
         '{\n "name": "A"\n}',
     )
-    assert [line(happening).plain.split()[1:] for happening in told] == [["POST", "dropped", "/v1/agents"]]
+    assert [line(event).plain.split()[1:] for event in told] == [["POST", "dropped", "/v1/agents"]]
 
 
 async def test_faults_are_managed_while_it_runs(api: httpx.AsyncClient) -> None:

@@ -126,7 +126,7 @@ async def test_the_snapshot_is_bounded(
 
 
 async def test_events_go_on_where_the_snapshot_ends(http: httpx.AsyncClient) -> None:
-    """A watcher who connects and then takes the snapshot misses nothing: later events have higher numbers."""
+    """A subscriber who connects and then takes the snapshot misses nothing: later events have higher numbers."""
     events: list[tuple[str, dict[str, Any]]] = []
     async with asyncio.timeout(60), httpx_sse.aconnect_sse(http, "GET", "/__sandbox/events") as stream:
         number = (await http.get("/__sandbox/view")).json()["number"]
@@ -150,5 +150,5 @@ async def test_a_watcher_who_leaves_is_let_go(http: httpx.AsyncClient, served: S
     async with httpx_sse.aconnect_sse(http, "GET", "/__sandbox/events"):
         await http.get("/v1/usage")
     async with asyncio.timeout(60):
-        while served.world.feed.watchers:
+        while served.context.event_stream.subscribers:
             await http.get("/v1/usage")

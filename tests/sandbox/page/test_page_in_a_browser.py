@@ -259,7 +259,7 @@ def test_it_reconnects_to_a_sandbox_that_starts_again(tab: Tab, served: Sandbox)
         port = int(other.url.rpartition(":")[2])
     tab.wait_for("document.querySelector('#state').textContent === 'reconnecting'")
     with running(port=port) as again:
-        again.world.account.agents["agt_frontdesk"].settings["name"] = "Night Desk"
+        again.context.account.agents["agt_frontdesk"].settings["name"] = "Night Desk"
         tab.wait_for("document.querySelector('#agents').innerText.includes('Night Desk')")
         tab.wait_for("document.querySelector('#state').textContent === 'live'")
         tab.complaints.clear()  # that the connection failed is written to the console, rightly

@@ -36,17 +36,17 @@ async def test_a_reset_gives_the_account_of_the_first_moment(api: httpx.AsyncCli
     await api.delete("/v1/agents/agt_frontdesk")
     await api.post("/v1/numbers", json={"agentId": "agt_orderline"})
     call = (await api.post("/v1/calls", json={"agentId": "agt_orderline", "toNumber": "+14155550102"})).json()
-    live = sandbox.world.account.calls[call["id"]]
+    live = sandbox.context.account.calls[call["id"]]
     assert (await api.post("/__sandbox/reset")).json() == {"success": True, "balance": "5.00"}
     assert not live.is_live
     assert [agent["id"] for agent in (await api.get("/v1/agents")).json()["data"]] == ["agt_frontdesk", "agt_orderline"]
     assert [number["id"] for number in (await api.get("/v1/numbers")).json()["data"]] == ["num_frontdesk"]
     assert [call["id"] for call in (await api.get("/v1/calls")).json()["data"]] == ["call_past01"]
-    assert sandbox.world.account.purse.balance == Decimal("5.00")
+    assert sandbox.context.account.balance.amount == Decimal("5.00")
 
 
 async def test_calls_go_on_after_a_reset(api: httpx.AsyncClient) -> None:
-    """The engine knows the new account."""
+    """The simulator knows the new account."""
     await api.post("/__sandbox/reset")
     placed = (await api.post("/v1/calls", json={"agentId": "agt_frontdesk", "toNumber": "+14155559999"})).json()
     stream = await api.get(f"/v1/calls/{placed['id']}/transcript/stream")
@@ -60,7 +60,7 @@ async def test_the_balance_can_be_set(
 ) -> None:
     """In dollars."""
     assert (await api.post("/__sandbox/balance", json={"balance": given})).json() == {"balance": balance}
-    assert sandbox.world.account.purse.balance == Decimal(balance)
+    assert sandbox.context.account.balance.amount == Decimal(balance)
 
 
 @pytest.mark.parametrize("given", ["much", "-1", "NaN", "1e99", True, None, [], {}], ids=str)
@@ -68,7 +68,7 @@ async def test_a_balance_that_is_no_money_is_refused(api: httpx.AsyncClient, san
     """And the old one stays."""
     answer = await api.post("/__sandbox/balance", json={"balance": given})
     assert (answer.status_code, answer.json()["detail"][0]["loc"]) == (422, ["body", "balance"])
-    assert sandbox.world.account.purse.balance == Decimal("5.00")
+    assert sandbox.context.account.balance.amount == Decimal("5.00")
 
 
 async def test_a_registered_number_texts_after_a_while(api: httpx.AsyncClient, sandbox: Sandbox) -> None:
@@ -81,13 +81,13 @@ async def test_a_registered_number_texts_after_a_while(api: httpx.AsyncClient, s
         "phoneNumber": number["phoneNumber"],
         "outboundSms": "activating",
     }
-    held = sandbox.world.account.numbers[number["id"]]
+    held = sandbox.context.account.numbers[number["id"]]
     assert held.registered_at
     # As if handed in later, so that a slow machine does not outlast it.
-    held.registered_at = sandbox.world.clock.now() + timedelta(hours=9)
+    held.registered_at = sandbox.context.clock.now() + timedelta(hours=9)
     refused = await api.post("/v1/messages", json=text)
     assert (refused.status_code, "activating" in refused.json()["detail"]) == (403, True)
-    held.registered_at = sandbox.world.clock.now() - REGISTRATION_TAKES
+    held.registered_at = sandbox.context.clock.now() - REGISTRATION_TAKES
     again = (await api.post("/__sandbox/registration", json={"numberId": number["id"]})).json()
     assert again["outboundSms"] == "enabled"
     assert (await api.get(f"/v1/numbers/{number['id']}")).json()["outboundSms"] == "enabled"

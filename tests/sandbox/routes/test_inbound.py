@@ -42,7 +42,7 @@ async def test_a_person_calls_and_is_helped(ring: Callable[..., Awaitable[dict[s
     assert call["turns"][0]["role"] == "agent"
     assert "Lakeside Dental" in call["turns"][0]["content"]
     assert "Sam Rivera" in call["turns"][1]["content"]
-    assert sandbox.world.account.purse.balance < Decimal("5.00")
+    assert sandbox.context.account.balance.amount < Decimal("5.00")
 
 
 async def test_the_caller_says_what_is_asked_for(ring: Callable[..., Awaitable[dict[str, Any]]]) -> None:
@@ -99,7 +99,7 @@ async def test_a_text_extends_its_conversation_and_reaches_the_agent(
     assert text["conversationId"] == "conv_past01"
     conversation = (await api.get("/v1/conversations/conv_past01")).json()
     assert (conversation["messageCount"], conversation["lastMessagePreview"]) == (4, "Am I late?")
-    assert sandbox.world.account.purse.balance == Decimal("4.98")
+    assert sandbox.context.account.balance.amount == Decimal("4.98")
     event = await hook.until("agent.message")
     assert (event["channel"], event["agentId"]) == ("sms", "agt_frontdesk")
     words = dict.fromkeys(("message", "body"), "Am I late?")
@@ -168,7 +168,7 @@ async def test_what_cannot_happen_is_refused(
 @pytest.mark.parametrize("path", ["calls", "messages"])
 async def test_nothing_happens_to_an_empty_purse(api: httpx.AsyncClient, sandbox: Sandbox, path: str) -> None:
     """402, in either direction."""
-    sandbox.world.account.purse.balance = Decimal(0)
+    sandbox.context.account.balance.amount = Decimal(0)
     answer = await api.post(f"/__sandbox/{path}", json={"from": ADA, "to": DESK, "body": "Hi"})
     assert answer.status_code == 402
 
@@ -182,7 +182,7 @@ async def test_the_sandboxs_own_routes_want_its_key(api: httpx.AsyncClient, path
 
 async def test_the_clock_tells_what_time_it_is_now(api: httpx.AsyncClient, sandbox: Sandbox) -> None:
     """After the jump."""
-    before = sandbox.world.clock.now()
+    before = sandbox.context.clock.now()
     answer = await api.post("/__sandbox/clock", json={"advance": 3_600})
     assert answer.json()["now"] > before.isoformat()
-    assert (sandbox.world.clock.now() - before).total_seconds() >= 3_600
+    assert (sandbox.context.clock.now() - before).total_seconds() >= 3_600

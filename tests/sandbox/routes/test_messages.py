@@ -30,7 +30,7 @@ async def test_a_text_extends_the_conversation_of_its_pair(
     conversation = (await api.get("/v1/conversations/conv_past01")).json()
     assert (conversation["messageCount"], conversation["lastMessagePreview"]) == (4, "See you!")
     assert conversation["messages"][-1]["id"] == sent["id"]
-    assert sandbox.world.account.purse.balance == Decimal("4.98")
+    assert sandbox.context.account.balance.amount == Decimal("4.98")
 
 
 async def test_a_first_text_opens_a_conversation(api: httpx.AsyncClient) -> None:
@@ -89,7 +89,7 @@ async def test_an_unregistered_us_number_cannot_text(api: httpx.AsyncClient) -> 
 
 async def test_an_empty_purse_sends_no_text(api: httpx.AsyncClient, sandbox: Sandbox) -> None:
     """One cent is not enough."""
-    sandbox.world.account.purse.balance = Decimal("0.01")
+    sandbox.context.account.balance.amount = Decimal("0.01")
     answer = await api.post("/v1/messages", json={"agent_id": "agt_frontdesk", "to_number": ADA, "body": "Hi"})
     assert (answer.status_code, answer.json()["error"]["code"]) == (402, "INSUFFICIENT_BALANCE")
 

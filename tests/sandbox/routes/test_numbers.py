@@ -18,7 +18,7 @@ async def test_buying_a_number_costs_three_dollars(api: httpx.AsyncClient, sandb
     assert answer.status_code == 201
     assert (number["phoneNumber"][:5], number["agentId"], number["externalId"]) == ("+1212", "agt_orderline", "crm-7")
     assert (number["country"], number["status"], number["outboundSms"]) == ("US", "active", "registration_required")
-    assert sandbox.world.account.purse.balance == Decimal("2.00")
+    assert sandbox.context.account.balance.amount == Decimal("2.00")
     assert (await api.get(f"/v1/numbers/{number['id']}")).json() == number
 
 
@@ -39,7 +39,7 @@ async def test_a_second_number_is_refused_when_the_balance_is_short(api: httpx.A
 
 async def test_an_eleventh_number_is_refused(api: httpx.AsyncClient, sandbox: Sandbox) -> None:
     """Ten can be had without talking to somebody, however full the purse."""
-    sandbox.world.account.purse.balance = Decimal(100)
+    sandbox.context.account.balance.amount = Decimal(100)
     bought = [await api.post("/v1/numbers", json={}) for _ in range(10)]
     assert [answer.status_code for answer in bought] == [201] * 9 + [409]
     assert bought[-1].json()["error"]["code"] == "VALIDATION_ERROR_NUMBER_LIMIT"
@@ -52,7 +52,7 @@ async def test_an_area_code_without_inventory_names_others(api: httpx.AsyncClien
     assert answer.status_code == 409
     assert "999" in answer.json()["detail"]
     assert "415" in answer.json()["detail"]
-    assert sandbox.world.account.purse.balance == Decimal("5.00")
+    assert sandbox.context.account.balance.amount == Decimal("5.00")
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ async def test_a_bad_purchase_is_refused_by_field(api: httpx.AsyncClient, body: 
 async def test_an_unknown_agent_buys_nothing(api: httpx.AsyncClient, sandbox: Sandbox) -> None:
     """404 before any money moves."""
     assert (await api.post("/v1/numbers", json={"agentId": "agt_no"})).status_code == 404
-    assert sandbox.world.account.purse.balance == Decimal("5.00")
+    assert sandbox.context.account.balance.amount == Decimal("5.00")
 
 
 async def test_a_released_number_is_gone_but_its_history_stays(api: httpx.AsyncClient, sandbox: Sandbox) -> None:
@@ -87,12 +87,12 @@ async def test_a_released_number_is_gone_but_its_history_stays(api: httpx.AsyncC
     assert (await api.get("/v1/agents/agt_frontdesk")).json()["numbers"] == []
     assert (await api.get("/v1/calls/call_past01")).json()["phoneNumberId"] == "num_frontdesk"
     assert (await api.get("/v1/conversations/conv_past01")).json()["messageCount"] == 3
-    assert sandbox.world.account.purse.balance == Decimal("5.00")
+    assert sandbox.context.account.balance.amount == Decimal("5.00")
 
 
 async def test_a_released_number_cannot_be_bought_back(api: httpx.AsyncClient, sandbox: Sandbox) -> None:
     """The carriers give out another one."""
-    sandbox.world.account.purse.balance = Decimal(100)
+    sandbox.context.account.balance.amount = Decimal(100)
     first = (await api.post("/v1/numbers", json={"areaCode": "212"})).json()
     await api.delete(f"/v1/numbers/{first['id']}")
     second = (await api.post("/v1/numbers", json={"areaCode": "212"})).json()
@@ -101,10 +101,10 @@ async def test_a_released_number_cannot_be_bought_back(api: httpx.AsyncClient, s
 
 async def test_a_number_with_an_end_releases_itself(api: httpx.AsyncClient, sandbox: Sandbox) -> None:
     """`expiresAt` is kept to."""
-    clock = sandbox.world.clock
+    clock = sandbox.context.clock
     number = (await api.post("/v1/numbers", json={"expiresAt": (clock.now() + timedelta(hours=1)).isoformat()})).json()
     assert (await api.get(f"/v1/numbers/{number['id']}")).status_code == 200
-    sandbox.world.account.numbers[number["id"]].expires_at = clock.now()
+    sandbox.context.account.numbers[number["id"]].expires_at = clock.now()
     assert (await api.get(f"/v1/numbers/{number['id']}")).status_code == 404
     assert (await api.get("/v1/numbers")).json()["total"] == 1
 

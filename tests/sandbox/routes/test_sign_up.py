@@ -10,7 +10,7 @@ import pytest
 
 from agentphone_mcp.sandbox import Sandbox
 from agentphone_mcp.sandbox.data.persistence import load
-from agentphone_mcp.sandbox.feed import Happening
+from agentphone_mcp.sandbox.event_stream import SandboxEvent
 from agentphone_mcp.sandbox.http.faults import parse
 from agentphone_mcp.sandbox.routes.numbers import NUMBER_LIMIT
 from agentphone_mcp.sandbox.routes.sign_up import GOOD_FOR, OWNERS_EMAIL, TRIES
@@ -72,16 +72,16 @@ async def test_a_mailed_code_gives_an_agent_a_number_and_the_key(
     assert (agent["name"], agent["voiceMode"]) == ("Concierge", "hosted")
     assert [number["phoneNumber"] for number in agent["numbers"]] == [opened["phone_number"]]
     assert (await api.get(f"/v1/numbers/{opened['number_id']}")).json()["agentId"] == opened["agent_id"]
-    assert str(sandbox.world.account.purse.balance) == "5.00"
+    assert str(sandbox.context.account.balance.amount) == "5.00"
 
 
 async def test_the_code_is_told_to_those_who_watch(
     stranger: httpx.AsyncClient, api: httpx.AsyncClient, sandbox: Sandbox
 ) -> None:
     """In the terminal, on the page and at the controls; never to whoever asked for it."""
-    with sandbox.world.feed.watching(lambda: None) as watcher:
+    with sandbox.context.event_stream.subscribe(lambda: None) as subscriber:
         started = await stranger.post("/v0/agent/sign-up", json={"human_email": NEW})
-        told: list[Happening] = watcher.take()
+        told: list[SandboxEvent] = subscriber.take()
     mail = await mailed(api)
     assert [one.kind for one in told] == ["mail", "request"]
     assert line(told[0]).plain.endswith(f"to {NEW}: Your AgentPhone verification code is {mail['code']}.")
@@ -122,7 +122,7 @@ async def test_wrong_codes_are_counted_and_then_the_right_one_is_too_late(
     ]
     late = await verified(stranger, mail)
     assert (late.status_code, late.json()["error"]["code"]) == (400, "TOO_MANY_ATTEMPTS")
-    assert len(sandbox.world.account.agents) == 2
+    assert len(sandbox.context.account.agents) == 2
 
 
 async def test_a_code_is_good_once(stranger: httpx.AsyncClient, api: httpx.AsyncClient, sandbox: Sandbox) -> None:
@@ -132,7 +132,7 @@ async def test_a_code_is_good_once(stranger: httpx.AsyncClient, api: httpx.Async
     await verified(stranger, mail)
     again = await verified(stranger, mail)
     assert (again.status_code, sandbox.key in again.text) == (409, False)
-    assert len(sandbox.world.account.agents) == 3
+    assert len(sandbox.context.account.agents) == 3
 
 
 async def test_a_code_expires_by_the_sandboxs_clock(
@@ -140,7 +140,7 @@ async def test_a_code_expires_by_the_sandboxs_clock(
 ) -> None:
     """After ten minutes of it."""
     await signed_up(stranger)
-    await sandbox.world.clock.advance(GOOD_FOR / timedelta(seconds=1))
+    await sandbox.context.clock.advance(GOOD_FOR / timedelta(seconds=1))
     late = await verified(stranger, await mailed(api))
     assert (late.status_code, late.json()["error"]["code"]) == (400, "VERIFICATION_EXPIRED")
 
@@ -154,7 +154,7 @@ async def test_an_account_that_is_full_keeps_the_code_good(
     await signed_up(stranger)
     mail = await mailed(api)
     assert (await verified(stranger, mail)).status_code == 409
-    assert len(sandbox.world.account.agents) == 2
+    assert len(sandbox.context.account.agents) == 2
     await api.delete(f"/v1/numbers/{bought[0]}")
     assert (await verified(stranger, mail)).status_code == 200
 
@@ -196,12 +196,12 @@ async def test_a_reset_forgets_who_signed_up(stranger: httpx.AsyncClient, api: h
 
 async def test_the_older_age_has_no_sign_up() -> None:
     """The seeds do not know of it; the new age words errors in its way."""
-    for wire, status in (("seeds", 404), ("new", 409)):
-        sandbox = Sandbox(wire=wire)
+    for api_version, status in (("seeds", 404), ("new", 409)):
+        sandbox = Sandbox(api_version=api_version)
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app=sandbox.app), base_url="http://s.test") as one:
             answer = await one.post("/v0/agent/sign-up", json={"human_email": OWNERS_EMAIL})
         await sandbox.aclose()
-        assert (answer.status_code, "detail" in answer.json()) == (status, wire == "seeds")
+        assert (answer.status_code, "detail" in answer.json()) == (status, api_version == "seeds")
 
 
 async def test_a_sign_up_survives_a_restart(tmp_path: Path) -> None:

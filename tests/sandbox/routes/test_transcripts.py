@@ -56,7 +56,7 @@ async def test_a_past_call_is_replayed_and_closed(http: httpx.AsyncClient) -> No
 async def test_a_listener_who_leaves_is_let_go_at_once(http: httpx.AsyncClient, served: Sandbox) -> None:
     """The server does not wait for the next turn to notice."""
     call_id = await place(http, "+14155550102")
-    listeners = served.world.engine.listeners
+    listeners = served.context.simulator.listeners
     async with httpx_sse.aconnect_sse(http, "GET", f"/v1/calls/{call_id}/transcript/stream") as stream:
         await anext(stream.aiter_sse())
         assert listeners(call_id) == 1
@@ -68,7 +68,7 @@ async def test_a_listener_who_leaves_is_let_go_at_once(http: httpx.AsyncClient, 
 @pytest.mark.parametrize("speed", [pytest.param(1, id="in-real-time")])
 async def test_a_quiet_stream_beats(http: httpx.AsyncClient, served: Sandbox) -> None:
     """A comment keeps proxies from closing it."""
-    served.world.heartbeat = 0.005
+    served.context.heartbeat = 0.005
     call_id = await place(http, "+14155550102")
     async with http.stream("GET", f"/v1/calls/{call_id}/transcript/stream") as stream:
         assert stream.headers["content-type"].startswith("text/event-stream")

@@ -54,7 +54,7 @@ async def test_a_day_of_attempts_passes_in_a_moment(
     tried: list[datetime] = []
 
     def refuse(_: Any) -> int:
-        tried.append(sandbox.world.clock.now())
+        tried.append(sandbox.context.clock.now())
         return 503
 
     hook.answer = refuse
@@ -126,10 +126,10 @@ async def test_pending_deliveries_are_gone_on_with(
     await set_hook()
     await text_out()
     await pass_time(api, 0)
-    await sandbox.world.courier.aclose()
+    await sandbox.context.dispatcher.aclose()
     await pass_time(api, 400)
     assert len(hook.received) == 1
-    sandbox.world.courier.resume()
+    sandbox.context.dispatcher.resume()
     await pass_time(api, 0)
     assert [each.headers["x-webhook-id"] for each in hook.received] == [hook.received[0].headers["x-webhook-id"]] * 2
 
@@ -240,7 +240,7 @@ async def test_time_that_is_moved_on_runs_out_for_a_webhook_that_hangs(
     api: httpx.AsyncClient, hook: Any, set_hook: SetHook, sandbox: Sandbox, text_out: Callable[[], Awaitable[None]]
 ) -> None:
     """Its thirty seconds are the sandbox's, so six attempts do not take minutes."""
-    sandbox.world.courier.least_patience = 0.01
+    sandbox.context.dispatcher.minimum_timeout = 0.01
 
     async def never() -> AsyncIterator[Any]:
         await asyncio.sleep(60)
@@ -261,8 +261,8 @@ async def test_a_test_that_was_cut_off_is_not_made_up_for(
     """Nor is a turn of a call that is long over."""
     await set_hook()
     event = {"event": "agent.message", "channel": "voice"}
-    sandbox.world.courier.opened(None, event, is_last_attempt=True)
-    sandbox.world.courier.resume()
+    sandbox.context.dispatcher.opened(None, event, is_last_attempt=True)
+    sandbox.context.dispatcher.resume()
     await pass_time(api, DAY)
     assert [row["errorMessage"] for row in await records(api)] == ["The sandbox was closed."]
     assert hook.received == []

@@ -32,7 +32,7 @@ async def nobody(*_: Any) -> ElicitResult:
 @pytest.fixture(autouse=True)
 def _rich(sandbox: Any) -> None:
     """The account has money for more than one number."""
-    sandbox.world.account.purse.balance = Decimal(100)
+    sandbox.context.account.balance.amount = Decimal(100)
 
 
 @pytest.fixture

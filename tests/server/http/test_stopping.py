@@ -87,7 +87,7 @@ async def test_what_takes_too_long_is_told_so(hosting, sandbox, monkeypatch, cap
         told = await following
     assert told.is_error
     assert "This server is being stopped, so wait_for_call was broken off" in told.content[0].text
-    assert sandbox.world.account.calls[call_id].is_live
+    assert sandbox.context.account.calls[call_id].is_live
     assert faults_in(caplog) == []
 
 

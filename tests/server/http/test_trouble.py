@@ -67,8 +67,8 @@ def rows(place: str) -> list[Entry]:
 @pytest.fixture(autouse=True)
 def _account(sandbox: Sandbox) -> None:
     """It has money for more than one number, and its calls take their time."""
-    sandbox.world.account.purse.balance = Decimal(100)
-    sandbox.world.clock.speed = 1
+    sandbox.context.account.balance.amount = Decimal(100)
+    sandbox.context.clock.speed = 1
 
 
 @pytest.fixture
@@ -234,10 +234,10 @@ async def test_nobody_listens_to_a_call_for_a_session_that_is_gone(
         call_id = await long_call(client)
         session = await OldSession(server.url, bearer("ada")).open()
         following = asyncio.create_task(session.call("wait_for_call", call_id=call_id, max_seconds=max_seconds))
-        await until(lambda: sandbox.world.engine.listeners(call_id) == 1)
+        await until(lambda: sandbox.context.simulator.listeners(call_id) == 1)
         await end(session, following)
-        await until(lambda: sandbox.world.engine.listeners(call_id) == 0)
-        assert sandbox.world.account.calls[call_id].is_live
+        await until(lambda: sandbox.context.simulator.listeners(call_id) == 0)
+        assert sandbox.context.account.calls[call_id].is_live
 
 
 async def test_nobody_listens_to_a_call_for_a_modern_client_that_is_gone(
@@ -248,11 +248,11 @@ async def test_nobody_listens_to_a_call_for_a_modern_client_that_is_gone(
         call_id = await long_call(client)
         async with dial(server.url, bearer("ben")) as leaving:
             following = asyncio.create_task(told(leaving, "wait_for_call", call_id=call_id, max_seconds=600))
-            await until(lambda: sandbox.world.engine.listeners(call_id) == 1)
+            await until(lambda: sandbox.context.simulator.listeners(call_id) == 1)
             following.cancel()
             await asyncio.wait([following])
-        await until(lambda: sandbox.world.engine.listeners(call_id) == 0)
-        assert sandbox.world.account.calls[call_id].is_live
+        await until(lambda: sandbox.context.simulator.listeners(call_id) == 0)
+        assert sandbox.context.account.calls[call_id].is_live
 
 
 async def long_call(client: Client) -> str:

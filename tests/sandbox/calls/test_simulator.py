@@ -8,8 +8,8 @@ from decimal import Decimal
 
 import pytest
 
-from agentphone_mcp.sandbox.calls.engine import Engine
 from agentphone_mcp.sandbox.calls.replies import Replies, Reply, Script
+from agentphone_mcp.sandbox.calls.simulator import CallSimulator
 from agentphone_mcp.sandbox.clock import Clock
 from agentphone_mcp.sandbox.data.callees import at_number
 from agentphone_mcp.sandbox.data.models import Account, Call
@@ -35,12 +35,12 @@ class SkippingClock(Clock):
 
 
 class Desk:
-    """An engine with an account and no HTTP around it."""
+    """An simulator with an account and no HTTP around it."""
 
     def __init__(self) -> None:
         self.account = Account()
         self.clock = SkippingClock()
-        self.engine = Engine(self.account, self.clock)
+        self.simulator = CallSimulator(self.account, self.clock)
 
     async def hold(self, to_number: str, replies: Replies | None = None) -> Call:
         """Place a call and let it run to its end."""
@@ -57,8 +57,8 @@ class Desk:
             greeting="Hello, this is an AI.",
             prompt="Confirm the appointment.",
         )
-        with self.engine.listening(call) as news:
-            self.engine.dial(call, at_number(to_number), replies or Script())
+        with self.simulator.listening(call) as news:
+            self.simulator.dial(call, at_number(to_number), replies or Script())
             async with asyncio.timeout(60):
                 while call.is_live:
                     await news.wait()
@@ -106,7 +106,7 @@ async def test_a_call_is_charged_at_its_end() -> None:
     """At 22 cents a minute."""
     desk = Desk()
     call = await desk.hold(FRIEND)
-    (charge,) = desk.account.purse.charges
+    (charge,) = desk.account.balance.charges
     assert charge.amount == (Decimal("0.22") * (call.seconds or 0) / 60).quantize(Decimal("0.0001"))
     assert (charge.at, charge.reason) == (call.ended_at, "call call_1")
 
@@ -114,9 +114,9 @@ async def test_a_call_is_charged_at_its_end() -> None:
 async def test_a_call_lasts_no_longer_than_its_money() -> None:
     """To the second, in the middle of a sentence; nothing is owed."""
     desk = Desk()
-    desk.account.purse.balance = Decimal("0.11")
+    desk.account.balance.amount = Decimal("0.11")
     call = await desk.hold("+14155550109")
-    assert (call.status, call.seconds, desk.account.purse.balance) == ("completed", 30, 0)
+    assert (call.status, call.seconds, desk.account.balance.amount) == ("completed", 30, 0)
 
 
 async def test_whoever_speaks_for_the_agent_may_break_only_this_call(caplog: pytest.LogCaptureFixture) -> None:
@@ -133,12 +133,12 @@ async def test_whoever_speaks_for_the_agent_may_break_only_this_call(caplog: pyt
 
 
 async def test_closing_leaves_no_call_running() -> None:
-    """The engine's tasks are gone, and its listeners are woken."""
+    """The simulator's tasks are gone, and its listeners are woken."""
     desk = Desk()
     before = asyncio.all_tasks()
     call = Call("call_1", "agt_1", None, None, "web", "web", "web", "hosted", desk.clock.now())
-    desk.engine.await_browser(call)
-    with desk.engine.listening(call) as news:
-        await desk.engine.aclose()
+    desk.simulator.await_browser(call)
+    with desk.simulator.listening(call) as news:
+        await desk.simulator.aclose()
         assert news.is_set()
     assert asyncio.all_tasks() == before

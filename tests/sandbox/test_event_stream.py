@@ -11,38 +11,38 @@ import pytest
 from rich.console import Console
 
 from agentphone_mcp.sandbox import Sandbox
-from agentphone_mcp.sandbox.feed import Feed, Happening
+from agentphone_mcp.sandbox.event_stream import EventStream, SandboxEvent
 from agentphone_mcp.sandbox.terminal import line, show
 
 CallUntilEnded = Callable[..., Awaitable[dict[str, Any]]]
 
 
-def kinds(happenings: list[Happening]) -> list[str]:
+def kinds(events: list[SandboxEvent]) -> list[str]:
     """What kinds of things happened."""
-    return [happening.kind for happening in happenings]
+    return [event.kind for event in events]
 
 
 async def test_a_call_is_told_from_its_ringing_to_its_end(sandbox: Sandbox, call_until_ended: CallUntilEnded) -> None:
     """Each status and each turn once, in order, and then what it cost."""
-    with sandbox.world.feed.watching(lambda: None) as watcher:
+    with sandbox.context.event_stream.subscribe(lambda: None) as subscriber:
         call = await call_until_ended(toNumber="+14155550104")
-        told = [happening for happening in watcher.take() if happening.kind != "request"]
+        told = [event for event in subscriber.take() if event.kind != "request"]
     assert kinds(told) == ["call", "call", "turn", "turn", "call", "balance"]
     assert [one.row["status"] for one in told if one.kind == "call"] == ["ringing", "in-progress", "completed"]
     spoken = [(one.row["role"], one.row["content"]) for one in told if one.kind == "turn"]
     assert spoken == [(data["role"], data["content"]) for name, data in call["events"] if name == "turn"]
     assert [one.number for one in told] == sorted(one.number for one in told)
-    assert told[-1].row["balance"] == f"${sandbox.world.account.purse.balance:.2f}"
+    assert told[-1].row["balance"] == f"${sandbox.context.account.balance.amount:.2f}"
 
 
 async def test_texts_webhooks_and_requests_are_told(sandbox: Sandbox, api: httpx.AsyncClient) -> None:
     """With what they were and how they went."""
-    with sandbox.world.feed.watching(lambda: None) as watcher:
+    with sandbox.context.event_stream.subscribe(lambda: None) as subscriber:
         await api.post("/v1/messages", json={"agent_id": "agt_frontdesk", "to_number": "+14155550177", "body": "Hi"})
         await api.post("/v1/webhooks", json={"url": "http://127.0.0.1:9/nobody-listens"})
         await api.post("/v1/webhooks/test")
         await api.get("/v1/calls/nope", params={"limit": 5})
-        told = watcher.take()
+        told = subscriber.take()
     assert kinds(told) == ["message", "balance", "request", "request", "delivery", "request", "request"]
     assert (told[0].row["body"], told[0].row["conversation"]["participant"]) == ("Hi", "+14155550177")
     assert (told[4].row["success"], told[4].row["event"]) == (False, "agent.message")
@@ -51,10 +51,10 @@ async def test_texts_webhooks_and_requests_are_told(sandbox: Sandbox, api: httpx
 
 def test_a_slow_watcher_misses_the_oldest_and_is_told() -> None:
     """It holds up neither the sandbox nor the others."""
-    feed = Feed()
-    with feed.watching(lambda: None, room=3) as slow, feed.watching(lambda: None) as quick:
+    event_stream = EventStream()
+    with event_stream.subscribe(lambda: None, room=3) as slow, event_stream.subscribe(lambda: None) as quick:
         for count in range(10):
-            feed.tell("request", {"count": count})
+            event_stream.publish("request", {"count": count})
         seen = slow.take()
         assert len(quick.take()) == 10
         assert slow.take() == []
@@ -64,23 +64,25 @@ def test_a_slow_watcher_misses_the_oldest_and_is_told() -> None:
 
 def test_a_watcher_is_woken_once_until_it_looks() -> None:
     """And when the sandbox closes; after leaving it hears nothing more."""
-    feed, woken = Feed(), list[int]()
-    with feed.watching(lambda: woken.append(1)) as watcher:
-        feed.tell("request", {})
-        feed.tell("request", {})
+    event_stream, woken = EventStream(), list[int]()
+    with event_stream.subscribe(lambda: woken.append(1)) as subscriber:
+        event_stream.publish("request", {})
+        event_stream.publish("request", {})
         assert len(woken) == 1
-        watcher.take()
-        feed.tell("request", {})
-        feed.close()
+        subscriber.take()
+        event_stream.publish("request", {})
+        event_stream.close()
         assert len(woken) == 3
-    feed.tell("request", {})
-    assert len(watcher.take()) == 1
+    event_stream.publish("request", {})
+    assert len(subscriber.take()) == 1
 
 
 def test_secrets_are_cut_out_wherever_they_stand() -> None:
     """The key and the webhooks' secrets keep their last four characters."""
-    feed = Feed(key="sk_sandbox_abcdef123456")
-    told = feed.masked({"body": ["whsec_0123456789abcdef and sk_sandbox_abcdef123456"], "sk_sandbox_abcdef123456": 1})
+    event_stream = EventStream(key="sk_sandbox_abcdef123456")
+    told = event_stream.masked(
+        {"body": ["whsec_0123456789abcdef and sk_sandbox_abcdef123456"], "sk_sandbox_abcdef123456": 1}
+    )
     assert told == {"body": ["whsec_…cdef and …3456"], "…3456": 1}
 
 
@@ -105,7 +107,7 @@ def test_secrets_are_cut_out_wherever_they_stand() -> None:
 )
 def test_a_happening_is_one_aligned_line(kind: Any, row: dict[str, Any], words: str) -> None:
     """In columns; and nobody's words move the cursor or colour the terminal."""
-    text = line(Happening(1, kind, {"at": "2026-01-02T03:04:05.000Z", **row})).plain
+    text = line(SandboxEvent(1, kind, {"at": "2026-01-02T03:04:05.000Z", **row})).plain
     assert words in text
     assert text.isprintable()
 
@@ -118,13 +120,13 @@ async def test_a_terminal_shows_the_date_when_it_changes(sandbox: Sandbox, api: 
     try:
         async with asyncio.timeout(60):
             while "Ctrl+C" not in written.getvalue():
-                await sandbox.world.clock.sleep(1)
+                await sandbox.context.clock.sleep(1)
             await api.post("/__sandbox/clock", json={"advance": 3 * 86_400})
-            day = sandbox.world.clock.now().astimezone().date()
+            day = sandbox.context.clock.now().astimezone().date()
             for _ in range(2):
                 await api.get("/v1/usage")
             while written.getvalue().count("/v1/usage") < 2:
-                await sandbox.world.clock.sleep(1)
+                await sandbox.context.clock.sleep(1)
     finally:
         stop.set()
         await showing
@@ -147,10 +149,10 @@ async def test_a_terminal_shows_what_happens(
     try:
         async with asyncio.timeout(60):
             while b"Ctrl+C" not in written.getvalue():
-                await sandbox.world.clock.sleep(1)
+                await sandbox.context.clock.sleep(1)
             await call_until_ended(toNumber="+14155550104", initialGreeting="こんにちは")
             while b"balance" not in written.getvalue():
-                await sandbox.world.clock.sleep(1)
+                await sandbox.context.clock.sleep(1)
     finally:
         stop.set()
         await showing

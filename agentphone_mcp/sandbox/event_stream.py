@@ -10,7 +10,7 @@
 | mail | somebody signed up, and would be mailed a code |
 | balance | money was spent |
 | reset | the account is the fresh one again |
-| dropped | this watcher was too slow and missed `count` happenings |
+| dropped | this subscriber was too slow and missed `count` events |
 
 Nobody who watches can slow the sandbox: each has a queue of its own, which forgets the oldest when it is full.
 """
@@ -37,7 +37,7 @@ _SHORTEST_KEY = 8
 
 
 @dataclass(frozen=True)
-class Happening:
+class SandboxEvent:
     """Something that happened; `number` counts up within a sandbox, and `row` is JSON without secrets."""
 
     number: int
@@ -45,44 +45,44 @@ class Happening:
     row: Json
 
 
-class Watcher:
-    """What one watcher has not read yet. Filled in the sandbox's thread, read in any."""
+class Subscriber:
+    """What one subscriber has not read yet. Filled in the sandbox's thread, read in any."""
 
     def __init__(self, wake: Callable[[], object], room: int) -> None:
         self.wake = wake
         self._room = room
-        self._unread: deque[Happening] = deque()
+        self._unread: deque[SandboxEvent] = deque()
         self._lost = 0
         self._lock = threading.Lock()
 
-    def put(self, happening: Happening) -> None:
+    def put(self, event: SandboxEvent) -> None:
         """Keep it until it is read; in place of the oldest when there is no room."""
         with self._lock:
             was_empty = not self._unread
             if len(self._unread) == self._room:
                 self._unread.popleft()
                 self._lost += 1
-            self._unread.append(happening)
+            self._unread.append(event)
         if was_empty:
             self.wake()
 
-    def take(self) -> list[Happening]:
+    def take(self) -> list[SandboxEvent]:
         """What happened since the last time, the oldest first; `dropped` leads when some of it is lost."""
         with self._lock:
             taken, lost = list(self._unread), self._lost
             self._unread.clear()
             self._lost = 0
         if lost:
-            taken.insert(0, Happening(taken[0].number - 1, "dropped", {"count": lost}))
+            taken.insert(0, SandboxEvent(taken[0].number - 1, "dropped", {"count": lost}))
         return taken
 
 
-class Feed:
-    """Tells each happening to all who watch.
+class EventStream:
+    """Tells each event to all who watch.
 
     Args:
         key: cut out of everything that is told, as the webhooks' secrets are.
-        balance: asked after each happening, so that whoever spends need not tell.
+        balance: asked after each event, so that whoever spends need not tell.
     """
 
     def __init__(self, *, key: str = "", balance: Callable[[], Decimal] | None = None) -> None:
@@ -92,59 +92,59 @@ class Feed:
         self._balance = balance
         self._told_balance: Decimal | None = None
         self._told_calls: dict[str, tuple[str, int]] = {}
-        self._watchers: tuple[Watcher, ...] = ()
+        self._subscribers: tuple[Subscriber, ...] = ()
         self._lock = threading.Lock()
 
     @contextmanager
-    def watching(self, wake: Callable[[], object], room: int = ROOM) -> Generator[Watcher, None, None]:
-        """A watcher of all that happens from now on.
+    def subscribe(self, wake: Callable[[], object], room: int = ROOM) -> Generator[Subscriber, None, None]:
+        """A subscriber of all that happens from now on.
 
         Args:
             wake: called in the sandbox's thread when there is something to take, and when the sandbox closes.
-            room: how many happenings are kept for a watcher who does not take them.
+            room: how many events are kept for a subscriber who does not take them.
         """
-        watcher = Watcher(wake, room)
+        subscriber = Subscriber(wake, room)
         with self._lock:
-            if self._balance and not self._watchers:
+            if self._balance and not self._subscribers:
                 self._told_balance = self._balance()
-            self._watchers = (*self._watchers, watcher)
+            self._subscribers = (*self._subscribers, subscriber)
         try:
-            yield watcher
+            yield subscriber
         finally:
             with self._lock:
-                self._watchers = tuple(other for other in self._watchers if other is not watcher)
+                self._subscribers = tuple(other for other in self._subscribers if other is not subscriber)
 
     @property
-    def watchers(self) -> int:
+    def subscribers(self) -> int:
         """How many watch right now."""
-        return len(self._watchers)
+        return len(self._subscribers)
 
-    def tell(self, kind: Kind, row: Json) -> None:
+    def publish(self, kind: Kind, row: Json) -> None:
         """Tell all who watch, and what it cost."""
-        self._tell(kind, row)
-        if not self._balance or not self._watchers:
+        self._publish(kind, row)
+        if not self._balance or not self._subscribers:
             return
         balance = self._balance()
         if balance != self._told_balance:
             self._told_balance = balance
-            self._tell("balance", {"at": row.get("at"), "balance": shown.dollars(balance)})
+            self._publish("balance", {"at": row.get("at"), "balance": shown.dollars(balance)})
 
-    def follow(self, call: Call) -> None:
+    def publish_call(self, call: Call) -> None:
         """Tell what is new in a call since the last time: its status, and each turn once."""
         status, turns = self._told_calls.get(call.id, (None, 0))
         self._told_calls[call.id] = (call.status, len(call.turns))
         if call.is_live and call.status != status:
-            self.tell("call", shown.call(call))
+            self.publish("call", shown.call(call))
         for turn in call.turns[turns:]:
-            self.tell("turn", shown.turn(turn) | {"callId": call.id})
+            self.publish("turn", shown.turn(turn) | {"callId": call.id})
         if not call.is_live and call.status != status:
-            self.tell("call", shown.call(call))
+            self.publish("call", shown.call(call))
 
     def close(self) -> None:
-        """Let the watchers go."""
+        """Let the subscribers go."""
         self.is_closed = True
-        for watcher in self._watchers:
-            watcher.wake()
+        for subscriber in self._subscribers:
+            subscriber.wake()
 
     def masked(self, value: Any) -> Any:
         """The same JSON without the key and the webhooks' secrets, but for their last four characters."""
@@ -160,9 +160,9 @@ class Feed:
             case _:
                 return value
 
-    def _tell(self, kind: Kind, row: Json) -> None:
+    def _publish(self, kind: Kind, row: Json) -> None:
         self.number += 1
-        if self._watchers:
-            happening = Happening(self.number, kind, self.masked(row))
-            for watcher in self._watchers:
-                watcher.put(happening)
+        if self._subscribers:
+            event = SandboxEvent(self.number, kind, self.masked(row))
+            for subscriber in self._subscribers:
+                subscriber.put(event)

@@ -1,4 +1,4 @@
-"""The call engine: lets calls ring, be answered, speak turn by turn and end, each in a task of its own."""
+"""The call simulator: lets calls ring, be answered, speak turn by turn and end, each in a task of its own."""
 
 import asyncio
 import logging
@@ -11,7 +11,7 @@ from agentphone_mcp.sandbox.clock import Clock
 from agentphone_mcp.sandbox.data.billing import voice_charge
 from agentphone_mcp.sandbox.data.callees import Callee, Party
 from agentphone_mcp.sandbox.data.models import Account, Call, CallStatus, Role, Turn
-from agentphone_mcp.sandbox.feed import Feed
+from agentphone_mcp.sandbox.event_stream import EventStream
 
 log = logging.getLogger(__name__)
 
@@ -19,7 +19,7 @@ WEB_TOKEN_SECONDS = 30
 _SILENCES_BORNE = 2
 
 
-class Witness(Protocol):
+class CallObserver(Protocol):
     """Who is told that a call was answered and that it ended."""
 
     def call_started(self, call: Call) -> None:
@@ -33,16 +33,20 @@ class _OutOfMoneyError(Exception):
     """The balance has paid for as much of the call as it can."""
 
 
-class Engine:
+class CallSimulator:
     """Runs the account's live calls and tells those who listen when something was said."""
 
     def __init__(
-        self, account: Account, clock: Clock, witness: Witness | None = None, feed: Feed | None = None
+        self,
+        account: Account,
+        clock: Clock,
+        observer: CallObserver | None = None,
+        event_stream: EventStream | None = None,
     ) -> None:
         self._account = account
-        self._feed = feed or Feed()
+        self._event_stream = event_stream or EventStream()
         self._clock = clock
-        self._witness = witness
+        self._observer = observer
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._listeners: dict[str, set[asyncio.Event]] = {}
         self.is_closed = False
@@ -90,7 +94,7 @@ class Engine:
     def _start(self, call: Call, course: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(course, name=call.id)
         self._tasks[call.id] = task
-        self._feed.follow(call)
+        self._event_stream.publish_call(call)
         task.add_done_callback(lambda _: self._tasks.pop(call.id, None))
 
     async def _conduct(self, call: Call, callee: Callee, replies: Replies | None) -> None:
@@ -102,8 +106,8 @@ class Engine:
             call.answered_at = self._clock.now()
             call.status = "in-progress"
             self._wake(call.id)
-            if self._witness:
-                self._witness.call_started(call)
+            if self._observer:
+                self._observer.call_started(call)
             await self._converse(call, callee, VoicemailMessage() if callee.is_machine else replies)
             self._finish(call, "completed")
         except _OutOfMoneyError:
@@ -135,7 +139,7 @@ class Engine:
         """Speak, press and act as the reply says, and go on with what follows, unless somebody barges in."""
         outcome: Literal["heard", "silent"] = "silent"
         while True:
-            is_cut = bool(reply.text) and await self._say(call, "agent", reply.text or "", party)
+            is_interrupted = bool(reply.text) and await self._say(call, "agent", reply.text or "", party)
             if reply.digits:
                 await self._say(call, "agent", f"[pressed {reply.digits}]")
                 party.press(reply.digits)
@@ -145,7 +149,7 @@ class Engine:
                 call.transferred_to = call.transfer_number
             if reply.hangup or reply.transfer:
                 return "over"
-            if is_cut or reply.then is None:
+            if is_interrupted or reply.then is None:
                 return outcome
             reply = await reply.then()
 
@@ -160,10 +164,12 @@ class Engine:
         if left <= pause:
             raise _OutOfMoneyError
         confidence = 0.9 + len(content) % 10 / 100
-        turn = Turn(self._account.ids.new("tr"), role, content, self._clock.now(), confidence, is_cut=cut is not None)
+        turn = Turn(
+            self._account.ids.new("tr"), role, content, self._clock.now(), confidence, is_interrupted=cut is not None
+        )
         call.turns.append(turn)
         self._wake(call.id)
-        return turn.is_cut
+        return turn.is_interrupted
 
     def _seconds_left(self, call: Call) -> float:
         """How long the balance lasts if all the calls that run now go on."""
@@ -172,20 +178,20 @@ class Engine:
         running = [
             (each.tariff, (now - each.answered_at).total_seconds()) for each in (call, *live) if each.answered_at
         ]
-        return self._account.purse.seconds_left(running)
+        return self._account.balance.seconds_left(running)
 
     def _finish(self, call: Call, status: CallStatus) -> None:
         call.status = status
         call.ended_at = self._clock.now()
         if call.answered_at:
             amount = voice_charge(call.tariff, call.seconds or 0)
-            self._account.purse.charge(amount, f"call {call.id}", call.ended_at)
+            self._account.balance.charge(amount, f"call {call.id}", call.ended_at)
         self._wake(call.id)
-        if self._witness:
-            self._witness.call_ended(call)
+        if self._observer:
+            self._observer.call_ended(call)
 
     def _wake(self, call_id: str) -> None:
         if call_id in self._account.calls:
-            self._feed.follow(self._account.calls[call_id])
+            self._event_stream.publish_call(self._account.calls[call_id])
         for news in self._listeners.get(call_id, ()):
             news.set()
