@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from agentphone_mcp.config.config import ConfigError, read_state
+from agentphone_mcp.config.config import read_state
+from agentphone_mcp.config.settings import ConfigError
 from agentphone_mcp.policy.ledger.handle import LedgerHandle
 from agentphone_mcp.policy.ledger.location import LedgerUnavailable
 from agentphone_mcp.policy.ledger.records import MAY_HAVE_HAPPENED, Entry

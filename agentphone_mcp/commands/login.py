@@ -14,7 +14,7 @@ from agentphone_mcp.api.allowlist import Allowlist
 from agentphone_mcp.api.api_key import ApiKey, KeyRuleBroken
 from agentphone_mcp.api.client import ApiClient
 from agentphone_mcp.api.transport import Transport
-from agentphone_mcp.commands.options import BASE_URL, KEYCHAIN
+from agentphone_mcp.commands.options import setting_option
 from agentphone_mcp.commands.sign_up import open_account, said
 from agentphone_mcp.config.environment import complete_session_bus, read_key_variable
 from agentphone_mcp.config.keychain import INSTEAD, SERVICE, NoKeychain, account_for, forget, keep, try_out
@@ -41,8 +41,8 @@ def _at_home(_ctx: click.Context, _option: click.Parameter, path: Path | None) -
     help="Keep the key in this new file, which only you can read, instead of the keychain.",
 )
 @click.option("--check/--no-check", default=True, help="Ask AgentPhone first whether the key is good.")
-@BASE_URL
-@KEYCHAIN
+@setting_option("base_url")
+@setting_option("keychain")
 def login(
     email: str | None, agent_name: str | None, key_file: Path | None, check: bool, base_url: str, keychain: str
 ) -> None:
@@ -75,8 +75,8 @@ def login(
 
 
 @click.command()
-@BASE_URL
-@KEYCHAIN
+@setting_option("base_url")
+@setting_option("keychain")
 def logout(base_url: str, keychain: str) -> None:
     """Remove your account's key from the system's keychain."""
     _check_address(base_url)

@@ -1,7 +1,6 @@
-"""Numbers that options take, and the words for what is none."""
+"""Define the numbers that options take, and options whose variables may be left without a value."""
 
 import math
-from functools import partial
 from typing import Any
 
 import click
@@ -10,7 +9,7 @@ from agentphone_mcp.config.environment import is_left_open
 
 
 class Amount(click.FloatRange):
-    """A number within bounds; refuses nan."""
+    """Take a number within bounds."""
 
     name = "number"
 
@@ -23,7 +22,7 @@ class Amount(click.FloatRange):
 
 
 class Count(click.IntRange):
-    """A whole number within bounds."""
+    """Take a whole number within bounds."""
 
     name = "whole number"
 
@@ -32,14 +31,10 @@ PORT = Count(0, 65_535)
 """A port to listen at; 0 takes any that is free."""
 
 
-class Setting(click.Option):
-    """An option whose variable may be there without a value, as hosts leave what their form was not told."""
+class EnvOption(click.Option):
+    """Ignore a variable without a value, as hosts set it for a field of their form that is empty."""
 
     def resolve_envvar_value(self, ctx: click.Context) -> str | None:
         """Read the variable; None if it says nothing."""
         value = super().resolve_envvar_value(ctx)
         return None if value is None or is_left_open(value) else value
-
-
-setting = partial(click.option, cls=Setting, show_envvar=True)
-"""As `click.option`, for a `Setting`."""

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from agentphone_mcp.api.api_key import ApiKey
-from agentphone_mcp.config.config import Config, ConfigError, read_cache
+from agentphone_mcp.config.config import Config, read_cache
 from agentphone_mcp.config.environment import complete_session_bus, read_span_exporter
 from agentphone_mcp.config.from_options import read_config, read_http_settings
+from agentphone_mcp.config.settings import ConfigError
 from agentphone_mcp.policy.access import OPERATOR, Scope, included_scopes
 from agentphone_mcp.server.stdio.descriptors import StdioChannel
 from agentphone_mcp.server.stdio.early_answers import PrecomputedAnswers
@@ -30,7 +31,7 @@ def serve(options: dict[str, Any], stdin: TextIO | None, stdout: TextIO | None) 
     """Serve until the host goes away or the process is told to stop.
 
     Args:
-        options: those of `agentphone_mcp.commands.options`, by name.
+        options: those of `agentphone_mcp.config.from_options.SETTINGS`, by name.
         stdin: the process's.
         stdout: the process's.
 

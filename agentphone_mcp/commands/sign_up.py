@@ -15,8 +15,9 @@ import click
 from agentphone_mcp.api import errors
 from agentphone_mcp.api.api_key import ApiKey, KeyRuleBroken
 from agentphone_mcp.api.sign_up import MailedCode, OpenedAccount, SignUpClient
-from agentphone_mcp.config.config import ConfigError, read_state
+from agentphone_mcp.config.config import read_state
 from agentphone_mcp.config.keychain import SERVICE, NoKeychain, account_for, find, keep
+from agentphone_mcp.config.settings import ConfigError
 from agentphone_mcp.policy.untrusted import clean
 from agentphone_mcp.system.secret_files import KeyFile, KeyFileError
 

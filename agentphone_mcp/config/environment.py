@@ -9,15 +9,20 @@ from pathlib import Path
 from urllib.parse import quote
 
 from agentphone_mcp.api.api_key import ApiKey, KeyRuleBroken, mask_keys
-from agentphone_mcp.config.config import ConfigError
+from agentphone_mcp.config.settings import ConfigError
 from agentphone_mcp.variables import BUS_VARIABLE, KEY_FILE_VARIABLE, KEY_VARIABLE
 
+STATE_KEY_VARIABLE = "AGENTPHONE_HTTP_STATE_KEY"
+STATE_KEY_FILE_VARIABLE = "AGENTPHONE_HTTP_STATE_KEY_FILE"
+WITHOUT_OPTION = {
+    KEY_VARIABLE: "The key of your AgentPhone account; not needed with AGENTPHONE_SANDBOX.",
+    KEY_FILE_VARIABLE: f"The path of a file that holds the key, instead of {KEY_VARIABLE}.",
+    STATE_KEY_VARIABLE: "What all servers behind one address seal their questions with: openssl rand -hex 32.",
+    STATE_KEY_FILE_VARIABLE: f"The path of a file that holds it, instead of {STATE_KEY_VARIABLE}.",
+}
+"""Variables that no option stands for, as others can read a command line, each with its help."""
 _SHORTEST_STATE_KEY = 32
-
-
 _UNFILLED_FIELD = re.compile(r"\$\{user_config\.\w+\}")
-
-
 _UNSET_REFERENCE = re.compile(r"\$(?:AGENTPHONE_\w+|\{(?:env:)?AGENTPHONE_\w+(?::-)?\})")
 """What some hosts leave of a reference to a variable that is not set."""
 
@@ -33,8 +38,8 @@ def read_key(environ: Mapping[str, str]) -> ApiKey | None:
         return None
     try:
         return ApiKey(value)
-    except KeyRuleBroken as broken:
-        raise ConfigError(f"{source}: {broken}") from None
+    except KeyRuleBroken as exc:
+        raise ConfigError(f"{source}: {exc}") from None
 
 
 def read_key_variable(environ: Mapping[str, str]) -> str:
@@ -61,7 +66,7 @@ def read_request_state_keys(environ: Mapping[str, str]) -> tuple[str, ...]:
     Raises:
         ConfigError: if two places are named, the file cannot be read, or a key is too short to be one.
     """
-    source, value = _secret(environ, "AGENTPHONE_HTTP_STATE_KEY", "AGENTPHONE_HTTP_STATE_KEY_FILE")
+    source, value = _secret(environ, STATE_KEY_VARIABLE, STATE_KEY_FILE_VARIABLE)
     keys = tuple(dict.fromkeys(line.strip() for line in value.splitlines() if line.strip()))
     if any(len(key.encode()) < _SHORTEST_STATE_KEY for key in keys):
         raise ConfigError(f"{source}: a key has {_SHORTEST_STATE_KEY} characters or more: openssl rand -hex 32")
@@ -82,8 +87,8 @@ def _secret(environ: Mapping[str, str], variable: str, file_variable: str) -> tu
     try:
         # Notepad begins a text file with a mark that is no part of the secret.
         value = Path(file).expanduser().read_text(encoding="utf-8-sig").strip()
-    except (OSError, ValueError, RuntimeError) as unreadable:
-        reason = getattr(unreadable, "strerror", None) or "it is not a text file"
+    except (OSError, ValueError, RuntimeError) as exc:
+        reason = getattr(exc, "strerror", None) or "it is not a text file"
         # Some paste the key itself here.
         raise ConfigError(f"{file_variable}: {mask_keys(file)!r} cannot be read: {reason}") from None
     if not value:

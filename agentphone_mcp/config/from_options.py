@@ -1,55 +1,72 @@
-"""From the options of serving to what a server is told: one way for the server and for the doctor."""
+"""Read what a server is told from the options of serving: in one way for the server and for the doctor."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from agentphone_mcp.api.allowlist import DEFAULT_BASE_URL
-from agentphone_mcp.config.config import Config, ConfigError, read, read_destinations, read_state, read_toolsets
+from agentphone_mcp.config.config import Config
 from agentphone_mcp.config.environment import read_key, read_request_state_keys
+from agentphone_mcp.config.http import HttpSettings
+from agentphone_mcp.config.settings import ConfigError, Setting, read_fields, settings_of
 from agentphone_mcp.policy.ledger.location import IN_MEMORY
-from agentphone_mcp.policy.limits import Limits
-from agentphone_mcp.policy.pricing import PriceList
 
-if TYPE_CHECKING:
-    from agentphone_mcp.config.http import HttpSettings
+SETTINGS = (
+    Setting(
+        "transport",
+        "stdio",
+        "How hosts reach the server; streamable-http serves /mcp, and sse also /sse for old clients.",
+        choices=("stdio", "streamable-http", "sse"),
+    ),
+    *settings_of(HttpSettings),
+    *settings_of(Config),
+    Setting(
+        "keychain",
+        "on",
+        "off: leave the system's keychain alone, where `agentphone-mcp login` keeps the key.",
+        choices=("on", "off"),
+    ),
+    Setting(
+        "log_level",
+        "WARNING",
+        "What is written to stderr.",
+        choices=("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"),
+        ignores_case=True,
+    ),
+    Setting(
+        "log_format",
+        "text",
+        "json: one object a line, with the ids of the trace if there is one.",
+        choices=("text", "json"),
+    ),
+    Setting("sandbox", False, "Use an AgentPhone of its own on this machine: no account, no key, no money."),
+    Setting("sandbox_speed", 1.0, "How much faster than real time the sandbox's calls go.", bounds=(0.1, 1000)),
+)
+"""All settings of serving, in the order of `--help`."""
 
 
 def read_config(options: Mapping[str, Any], environ: Mapping[str, str]) -> Config:
     """Read every setting, without looking for what takes its time: the sandbox and the keychain.
 
     Args:
-        options: those of `agentphone_mcp.commands.options`, by name.
+        options: the values of `SETTINGS` by name.
         environ: the variables that no option stands for: of keys, and of files that hold them.
 
     Raises:
         ConfigError: for the first that is wrong.
     """
     auth = options["http_auth"] if options["transport"] != "stdio" else "none"
-    is_sandbox = options["sandbox"]
-    return Config(
-        api_key=None if is_sandbox else read_key(environ),
-        base_url=DEFAULT_BASE_URL if is_sandbox else options["base_url"],
-        sub_account=(options["sub_account"] or "").strip() or None,
-        toolsets=read_toolsets(options["toolsets"]),
-        read_only=options["read_only"],
-        timeout=options["timeout"],
-        ledger_location=IN_MEMORY if is_sandbox and not options["state"] else read_state(options["state"] or ""),
-        limits=read("AGENTPHONE_LIMITS", Limits.parse, options["limits"]),
-        prices=read("AGENTPHONE_RATES", PriceList.parse, options["rates"]),
-        destinations=read_destinations(
-            options["allowed_countries"], options["allowed_recipients"], options["quiet_hours"]
-        ),
-        requires_human_approval=options["approval"] == "human",
-        approval_timeout=options["approval_timeout"],
-        ai_disclosure=options["ai_disclosure"] == "on",
-        send_traceparent=options["send_traceparent"],
-        is_shared=auth != "none",
-        uses_caller_keys=auth == "relay",
-        request_state_keys=read_request_state_keys(environ),
-    )
+    given: dict[str, Any] = {"is_shared": auth != "none", "uses_caller_keys": auth == "relay"}
+    if options["sandbox"]:
+        given["base_url"] = DEFAULT_BASE_URL
+        if not options["state"]:
+            given["ledger_location"] = IN_MEMORY
+    else:
+        given["api_key"] = read_key(environ)
+    values = read_fields(Config, options, given)
+    return Config(**values, request_state_keys=read_request_state_keys(environ))
 
 
-def read_http_settings(options: Mapping[str, Any]) -> "HttpSettings | None":
+def read_http_settings(options: Mapping[str, Any]) -> HttpSettings | None:
     """Read how it is reached over HTTP; None if it serves over stdio.
 
     Args:
@@ -60,22 +77,6 @@ def read_http_settings(options: Mapping[str, Any]) -> "HttpSettings | None":
     """
     if options["transport"] == "stdio":
         return None
-    from agentphone_mcp.config.http import HttpSettings, read_names
-
     if options["sandbox"] and options["http_auth"] == "relay":
         raise ConfigError("--sandbox has one key, so there is nothing to relay: run `agentphone-mcp sandbox`")
-    return HttpSettings(
-        transport=options["transport"],
-        host=options["host"],
-        port=options["port"],
-        auth=options["http_auth"],
-        tokens_file=options["http_tokens_file"].strip(),
-        jwt_issuer=options["http_jwt_issuer"].strip(),
-        jwks_url=options["http_jwks_url"].strip(),
-        resource_url=options["http_resource_url"].strip(),
-        allowed_hosts=read_names(options["http_allowed_hosts"]),
-        allowed_origins=read_names(options["http_allowed_origins"]),
-        max_sessions=options["http_max_sessions"],
-        max_calls=options["http_max_calls"],
-        idle_timeout=options["http_idle_timeout"],
-    )
+    return HttpSettings(**read_fields(HttpSettings, options, {"transport": options["transport"]}))

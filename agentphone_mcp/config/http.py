@@ -1,15 +1,21 @@
 """What a server that is reached over HTTP is told, and what it refuses to start with."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 from urllib.parse import urlsplit
 
 from agentphone_mcp.api.allowlist import is_loopback
-from agentphone_mcp.config.config import Config, ConfigError
+from agentphone_mcp.config.config import Config
+from agentphone_mcp.config.settings import ConfigError, setting
 
 HttpTransport = Literal["streamable-http", "sse"]
 HttpAuth = Literal["none", "token", "relay", "jwt"]
 _LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
+
+
+def read_names(text: str) -> tuple[str, ...]:
+    """Read comma-separated names; case means nothing in them."""
+    return tuple(name.strip().lower().rstrip("/") for name in text.split(",") if name.strip())
 
 
 @dataclass(frozen=True)
@@ -18,33 +24,53 @@ class HttpSettings:
 
     Attributes:
         transport: `streamable-http` serves /mcp; `sse` serves /sse and /messages/ for old clients beside it.
-        host: the address to listen on; another than loopback needs an `auth` and `allowed_hosts`.
-        port: where; 0 for any that is free.
-        auth: how it is found out who is calling.
-        tokens_file: the named tokens, for `token`.
-        jwt_issuer: the authorization server, for `jwt`.
-        jwks_url: where its keys are; found through its metadata when this is left out.
-        resource_url: the address of /mcp as clients know it, for `jwt`: the audience of their tokens.
-        allowed_hosts: the names under which clients reach it, besides loopback's own.
-        allowed_origins: the origins of web pages that may use it, such as https://chat.example.com.
-        max_sessions: how many sessions one caller may have open.
-        max_calls: how many requests of one caller may be under way.
-        idle_timeout: seconds after which a session that nobody uses ends.
     """
 
     transport: HttpTransport = "streamable-http"
-    host: str = "127.0.0.1"
-    port: int = 8000
-    auth: HttpAuth = "none"
-    tokens_file: str = ""
-    jwt_issuer: str = ""
-    jwks_url: str = ""
-    resource_url: str = ""
-    allowed_hosts: tuple[str, ...] = ()
-    allowed_origins: tuple[str, ...] = ()
-    max_sessions: int = 100
-    max_calls: int = 100
-    idle_timeout: float = 1800.0
+    host: str = setting(
+        "host",
+        "127.0.0.1",
+        "Where to listen; another address than loopback's needs --http-auth and --http-allowed-hosts.",
+    )
+    port: int = setting("port", 8000, "On which port; 0 takes any that is free.", bounds=(0, 65_535))
+    auth: HttpAuth = setting(
+        "http_auth",
+        "none",
+        "Who may connect: bearers of a named token, of their own AgentPhone key, or of a JWT; none: this machine.",
+        choices=get_args(HttpAuth),
+    )
+    tokens_file: str = setting(
+        "http_tokens_file", "", "For token: what `agentphone-mcp token add` writes.", read=str.strip
+    )
+    jwt_issuer: str = setting("http_jwt_issuer", "", "For jwt: the authorization server.", read=str.strip)
+    jwks_url: str = setting(
+        "http_jwks_url", "", "For jwt: where its keys are, if its metadata does not say so.", read=str.strip
+    )
+    resource_url: str = setting(
+        "http_resource_url",
+        "",
+        "For jwt: the address of /mcp as clients know it, which is the audience of their tokens.",
+        read=str.strip,
+    )
+    allowed_hosts: tuple[str, ...] = setting(
+        "http_allowed_hosts",
+        "",
+        "The names under which clients reach it, for example phone.example.com.",
+        read=read_names,
+    )
+    allowed_origins: tuple[str, ...] = setting(
+        "http_allowed_origins",
+        "",
+        "Web pages that may use it, for example https://chat.example.com.",
+        read=read_names,
+    )
+    max_sessions: int = setting("http_max_sessions", 100, "How many sessions one caller may have.", bounds=(1, None))
+    max_calls: int = setting(
+        "http_max_calls", 100, "How many requests of one caller may be under way.", bounds=(1, None)
+    )
+    idle_timeout: float = setting(
+        "http_idle_timeout", 1800, "Seconds after which a session that nobody uses ends.", bounds=(1, 86_400)
+    )
 
     def __post_init__(self) -> None:
         self._check_names()
@@ -130,8 +156,3 @@ def check_key(config: Config, settings: HttpSettings) -> None:
         )
     if config.sub_account is not None:
         raise ConfigError("AGENTPHONE_HTTP_AUTH=relay: leave AGENTPHONE_SUB_ACCOUNT out, it is of one account")
-
-
-def read_names(text: str) -> tuple[str, ...]:
-    """Read comma-separated names; case means nothing in them."""
-    return tuple(name.strip().lower().rstrip("/") for name in text.split(",") if name.strip())

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from agentphone_mcp.commands.install.hosts import HOSTS, Host
 from agentphone_mcp.commands.install.locations import Place
+from agentphone_mcp.config.environment import WITHOUT_OPTION
 from manifests.source.buttons import links
 from manifests.source.entries import local_name, remote_name
-from manifests.source.variables import NOT_OPTIONS, transport, variables
+from manifests.source.variables import transport, variables
 
 _BUNDLE = "[open the `.mcpb` of a release](manifests/README.md#the-bundle)"
 _SYSTEMS = {"macOS": "darwin", "Linux": "linux", "Windows": "win32"}
@@ -47,7 +48,7 @@ def setting_table() -> Iterator[str]:
     yield "|---|---|---|---|"
     for variable in [*variables(), transport()]:
         name = variable["name"]
-        option = "" if name in NOT_OPTIONS else f"`--{name.removeprefix('AGENTPHONE_').lower().replace('_', '-')}`"
+        option = "" if name in WITHOUT_OPTION else f"`--{name.removeprefix('AGENTPHONE_').lower().replace('_', '-')}`"
         default = f"`{variable['default']}`" if variable.get("default") else ""
         choices = f" One of {', '.join(variable['choices'])}." if "choices" in variable else ""
         yield f"| `{name}` | {option} | {default} | {variable['description']}{choices} |"

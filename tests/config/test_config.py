@@ -10,8 +10,9 @@ import pytest
 from agentphone_mcp.api.allowlist import DEFAULT_BASE_URL
 from agentphone_mcp.api.api_key import ApiKey
 from agentphone_mcp.commands.install.locations import read_place
-from agentphone_mcp.config.config import Config, ConfigError, read_cache, read_state, read_toolsets
+from agentphone_mcp.config.config import Config, read_cache, read_state, read_toolsets
 from agentphone_mcp.config.environment import read_key, read_span_exporter
+from agentphone_mcp.config.settings import ConfigError
 from agentphone_mcp.variables import TOOLSETS
 
 LIVE = "sk_live_not_a_real_key_0042"

@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from agentphone_mcp.api.api_key import ApiKey
-from agentphone_mcp.config.config import Config, ConfigError
+from agentphone_mcp.config.config import Config
 from agentphone_mcp.config.environment import read_request_state_keys
 from agentphone_mcp.config.http import HttpSettings, check_key, read_names
+from agentphone_mcp.config.settings import ConfigError
 
 JWT = {"auth": "jwt", "jwt_issuer": "https://issuer.example", "resource_url": "https://phone.example/mcp"}
 

@@ -22,8 +22,9 @@ from agentphone_mcp.commands.doctor.settings import check_settings
 from agentphone_mcp.commands.install.hosts import HOSTS
 from agentphone_mcp.commands.install.locations import read_place
 from agentphone_mcp.commands.option_types import Amount
-from agentphone_mcp.config.config import ConfigError, read_state
+from agentphone_mcp.config.config import read_state
 from agentphone_mcp.config.environment import complete_session_bus
+from agentphone_mcp.config.settings import ConfigError
 
 _STOPPING = ("SIGTERM", "SIGHUP", "SIGBREAK")
 

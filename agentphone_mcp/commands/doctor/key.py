@@ -7,9 +7,9 @@ from pathlib import Path
 from agentphone_mcp.api.allowlist import Allowlist
 from agentphone_mcp.api.api_key import ApiKey, KeyRuleBroken
 from agentphone_mcp.commands.doctor.finding import Finding, failure, ok, warning
-from agentphone_mcp.config.config import ConfigError
 from agentphone_mcp.config.environment import read_key
 from agentphone_mcp.config.keychain import NoKeychain
+from agentphone_mcp.config.settings import ConfigError
 from agentphone_mcp.variables import KEY_FILE_VARIABLE, KEY_VARIABLE
 
 Keychain = Callable[[str], ApiKey | None]

@@ -13,18 +13,18 @@ from agentphone_mcp.api.api_key import mask_keys
 from agentphone_mcp.commands.doctor.finding import Finding, failure, ok, warning
 from agentphone_mcp.commands.install.entries import TOKEN_VARIABLE
 from agentphone_mcp.commands.options import serving_options
-from agentphone_mcp.config.config import Config, ConfigError
-from agentphone_mcp.config.environment import is_left_open, read_key, read_request_state_keys
+from agentphone_mcp.config.config import Config
+from agentphone_mcp.config.environment import WITHOUT_OPTION, is_left_open, read_key, read_request_state_keys
 from agentphone_mcp.config.from_options import read_config, read_http_settings
 from agentphone_mcp.config.http import check_key
-from agentphone_mcp.variables import KEY_FILE_VARIABLE, KEY_VARIABLE
+from agentphone_mcp.config.settings import ConfigError
 
 Read = TypeVar("Read")
 _PREFIX = "AGENTPHONE_"
 # The options of `agentphone-mcp sandbox` have variables of their own, and these no option.
 _OF_OTHERS = ("AGENTPHONE_SANDBOX_",)
 _WITHOUT_OPTION = (
-    *(KEY_VARIABLE, KEY_FILE_VARIABLE, "AGENTPHONE_HTTP_STATE_KEY", "AGENTPHONE_HTTP_STATE_KEY_FILE"),
+    *WITHOUT_OPTION,
     # Hosts read it, for the entry of a server elsewhere.
     TOKEN_VARIABLE,
 )

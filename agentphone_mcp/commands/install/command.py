@@ -20,9 +20,10 @@ from agentphone_mcp.commands.install.hosts import HOSTS, Host
 from agentphone_mcp.commands.install.locations import Place, read_place
 from agentphone_mcp.commands.install.programs import ANYWHERE, NoProgram, Program, find_program, shared_program
 from agentphone_mcp.commands.install.setup import Wishes, set_up
-from agentphone_mcp.commands.options import KEYCHAIN
-from agentphone_mcp.config.config import ConfigError, read_state, read_toolsets
+from agentphone_mcp.commands.options import setting_option
+from agentphone_mcp.config.config import read_state, read_toolsets
 from agentphone_mcp.config.environment import complete_session_bus
+from agentphone_mcp.config.settings import ConfigError
 from agentphone_mcp.variables import TOOLSETS
 
 _ALL = "all"
@@ -55,7 +56,7 @@ class _Target:
 @click.option("--remote", metavar="URL", help="A server that runs elsewhere, by the URL of its /mcp.")
 @click.option("--key-file", metavar="PATH", help="Read the key from this file.")
 @click.option("--plain-key", is_flag=True, help="Write the key itself into the file, for whoever can read it.")
-@KEYCHAIN
+@setting_option("keychain")
 @click.option("--uninstall", is_flag=True, help="Take the server out again, and nothing else.")
 def install(
     host: str | None,

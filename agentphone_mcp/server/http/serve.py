@@ -16,8 +16,9 @@ import uvicorn
 from sse_starlette.sse import AppStatus
 from starlette.routing import Route
 
-from agentphone_mcp.config.config import Config, read
+from agentphone_mcp.config.config import Config
 from agentphone_mcp.config.http import HttpSettings
+from agentphone_mcp.config.settings import read
 from agentphone_mcp.server.accounts import AccountPool
 from agentphone_mcp.server.http.app import MCP_PATH, SSE_PATH, HostedApp, SurfaceOf, no_surface
 from agentphone_mcp.server.http.auth.base import AuthBackend

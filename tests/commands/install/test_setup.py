@@ -11,7 +11,7 @@ from agentphone_mcp.commands.install.hosts import HOSTS
 from agentphone_mcp.commands.install.locations import Place
 from agentphone_mcp.commands.install.programs import ANYWHERE, NoProgram, Program, find_program
 from agentphone_mcp.commands.install.setup import Wishes, set_up
-from agentphone_mcp.config.config import ConfigError
+from agentphone_mcp.config.settings import ConfigError
 
 KEY = "sk_live_not_a_real_key_0042"
 URL = "https://phone.example.com/mcp"

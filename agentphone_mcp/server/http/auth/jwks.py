@@ -12,7 +12,7 @@ import jwt
 from pydantic import AnyHttpUrl, BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from agentphone_mcp.api.allowlist import is_loopback
-from agentphone_mcp.config.config import ConfigError
+from agentphone_mcp.config.settings import ConfigError
 
 ALGORITHMS: dict[str, tuple[str, str | None]] = {
     **dict.fromkeys(("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"), ("RSA", None)),

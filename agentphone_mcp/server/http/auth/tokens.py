@@ -10,7 +10,7 @@ from pathlib import Path
 from starlette.datastructures import Headers
 
 from agentphone_mcp.api.api_key import mask_keys
-from agentphone_mcp.config.config import ConfigError
+from agentphone_mcp.config.settings import ConfigError
 from agentphone_mcp.policy.access import Caller
 from agentphone_mcp.server.http.auth.base import bearer_of
 from agentphone_mcp.server.http.auth.token_file import (

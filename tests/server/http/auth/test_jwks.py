@@ -9,7 +9,7 @@ import httpx
 import jwt
 import pytest
 
-from agentphone_mcp.config.config import ConfigError
+from agentphone_mcp.config.settings import ConfigError
 from agentphone_mcp.server.http.auth.jwks import ALGORITHMS, KeySet
 
 JWKS = "https://issuer.example/jwks"

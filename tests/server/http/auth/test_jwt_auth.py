@@ -22,7 +22,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from agentphone_mcp.config.config import ConfigError
+from agentphone_mcp.config.settings import ConfigError
 from agentphone_mcp.policy.access import Caller
 from agentphone_mcp.server.http.auth.base import InsufficientScope
 from agentphone_mcp.server.http.auth.jwks import ALGORITHMS, KeySet

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from starlette.datastructures import Headers
 
-from agentphone_mcp.config.config import ConfigError
+from agentphone_mcp.config.settings import ConfigError
 from agentphone_mcp.policy.access import Caller
 from agentphone_mcp.server.http.auth.token_file import TokensUnusable, parse_tokens
 from agentphone_mcp.server.http.auth.tokens import StaticTokenAuth
