@@ -1,8 +1,8 @@
-"""An assistant that calls tools as a host does for its model."""
+"""Provide an assistant that calls tools as a host does for its model, and a person who answers its questions."""
 
 import json
 import sqlite3
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,16 +15,17 @@ from mcp_types import ElicitResult, ErrorData
 
 from agentphone_mcp.policy.ledger.location import LEDGER_FILE
 from agentphone_mcp.policy.quiet_hours import QuietHours
+from agentphone_mcp.sandbox import Sandbox
 
 
 class Assistant:
-    """Calls tools and gives what they told, or the sentence they were refused with."""
+    """Call tools, and return their results or the messages of their errors."""
 
     def __init__(self, client: Client) -> None:
         self.client = client
 
     async def ask(self, tool: str, /, **arguments: Any) -> dict[str, Any]:
-        """What a tool told; its text must say the same as its structured content."""
+        """Return a tool's structured result, after checking that its text is the same."""
         result = await self.client.call_tool(tool, arguments)
         text = result.content[0].text
         assert not result.is_error, text
@@ -32,7 +33,7 @@ class Assistant:
         return result.structured_content
 
     async def refused(self, tool: str, /, **arguments: Any) -> str:
-        """The sentence of a tool that failed."""
+        """Return the error message of a tool that must fail."""
         result = await self.client.call_tool(tool, arguments)
         assert result.is_error, result.structured_content
         assert result.structured_content is None
@@ -40,14 +41,14 @@ class Assistant:
 
 
 class Person:
-    """The host's user: keeps what they were asked, and answers as told, or never."""
+    """Answer a host's questions with one answer, or never, and keep the questions."""
 
     def __init__(self, answer: ElicitResult | ErrorData | None) -> None:
         self.questions: list[str] = []
         self._answer = answer
 
     async def __call__(self, _: Any, asked: Any) -> ElicitResult | ErrorData:
-        """Be asked."""
+        """Answer a question."""
         self.questions.append(asked.message)
         if self._answer is None:
             await anyio.sleep_forever()
@@ -56,7 +57,7 @@ class Person:
 
 @pytest.fixture
 def person() -> Callable[..., Person]:
-    """Make a `Person` who allows it, or what else their answer is."""
+    """Make a `Person` who allows the action, or gives the given answer."""
 
     def person(action: str = "accept", **content: Any) -> Person:
         filled_in = (content or {"allow": True}) if action == "accept" else None
@@ -67,49 +68,59 @@ def person() -> Callable[..., Person]:
 
 @pytest.fixture
 def nobody() -> Person:
-    """A `Person` who never answers."""
+    """Return a `Person` who never answers."""
     return Person(None)
 
 
 class Clock:
-    """A clock that stands still until it is told that time passes."""
+    """A clock that moves only by `pass_`."""
 
     def __init__(self, at: datetime) -> None:
         self.at = at
 
     def __call__(self) -> datetime:
-        """What it shows."""
+        """Return the time."""
         return self.at
 
     def pass_(self, **time: float) -> None:
-        """Let time pass."""
+        """Move the clock forward by the arguments of `timedelta`."""
         self.at += timedelta(**time)
 
 
 @pytest.fixture
 def a_clock() -> Clock:
-    """A clock that shows Friday noon in California."""
+    """Return a clock that shows Friday noon in California."""
     return Clock(datetime(2026, 11, 20, 20, 0, tzinfo=UTC))
 
 
 @pytest.fixture
 def quiet_from_one() -> QuietHours:
-    """Quiet hours that begin an hour after that noon."""
+    """Return quiet hours that begin an hour after that noon."""
     return QuietHours.parse("13:00-08:00")
 
 
 @pytest.fixture
 def wait(state: Path) -> Callable[[float], None]:
-    """Let minutes pass for the ledger: everything in it becomes so much older."""
+    """Age everything in the ledger by a number of minutes."""
 
     def wait(minutes: float) -> None:
         ledger = sqlite3.connect(state / LEDGER_FILE)
-        older = ", ".join(f"{name} = {name} - :age" for name in ("at", "settled_at", "unknown_after"))
+        older = ", ".join(f"{name} = {name} - :age" for name in ("at", "settled_at", "doubtful_after"))
         with ledger:
             ledger.execute(f"UPDATE actions SET {older}", {"age": minutes * 60})  # noqa: S608 - our own names
         ledger.close()
 
     return wait
+
+
+@pytest.fixture
+def streams(sandbox: Sandbox, eventually: Callable[..., Awaitable[None]]) -> Callable[[str, int], Awaitable[None]]:
+    """Wait until so many streams of a call are open at the sandbox."""
+
+    async def streams(call_id: str, count: int) -> None:
+        await eventually(lambda: sandbox.world.engine.listeners(call_id) == count)
+
+    return streams
 
 
 @pytest.fixture

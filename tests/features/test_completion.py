@@ -1,6 +1,5 @@
-"""Completions: a person types a name, sees names, and what they choose works as an id."""
+"""Test completion: a person types a name, sees labelled ids, and the chosen one works as an id."""
 
-import asyncio
 from typing import Any
 
 import anyio
@@ -10,8 +9,8 @@ from mcp.client import Client
 from mcp_types import Completion, PromptReference, ResourceTemplateReference
 
 from agentphone_mcp.features.completion import Completer, label, plain_id
+from tests.support import LIVE_KEY
 
-LIVE_KEY = "sk_live_not_a_real_key_0042"
 ERAS = pytest.mark.parametrize("mode", ["auto", "legacy"], ids=["modern", "legacy"])
 TEMPLATE = ResourceTemplateReference(uri="agentphone://agents/{agent_id}")
 DESK = "agt_frontdesk (Front Desk; +14155550100)"
@@ -19,18 +18,17 @@ ORDERS = "agt_orderline (Order Line)"
 
 
 async def typing(client: Client, argument: str, typed: str, ref: Any = TEMPLATE) -> Completion:
-    """What a host shows while somebody types."""
+    """Complete an argument as a host does while a person types."""
     return (await client.complete(ref, {"name": argument, "value": typed})).completion
 
 
 def agents(count: int, **more: Any) -> dict[str, Any]:
-    """A page of agents, as the API writes it."""
+    """Make a page of agents, as the API writes it."""
     return {"data": [{"id": f"agt_{number}", "name": f"Agent {number}"} for number in range(count)]} | more
 
 
 @ERAS
 async def test_that_arguments_can_be_completed_is_declared(connect, mode) -> None:
-    """A host asks only then."""
     async with connect(mode) as client:
         assert client.server_capabilities.completions is not None
 
@@ -56,29 +54,26 @@ async def test_that_arguments_can_be_completed_is_declared(connect, mode) -> Non
     ],
 )
 async def test_what_is_typed_finds_ids_names_and_numbers(connect, mode, argument, typed, values) -> None:
-    """Each value shows all that it can be found by, as some hosts filter once more."""
+    """Each value contains all that it can be completion by, as some hosts filter once more."""
     async with connect(mode) as client:
-        found = await typing(client, argument, typed)
-    assert found.values == values
+        completion = await typing(client, argument, typed)
+    assert completion.values == values
 
 
-async def test_a_call_is_known_by_who_called_and_when(connect) -> None:
-    """Calls have no names."""
+async def test_a_call_is_labelled_with_who_called_and_when(connect) -> None:
     async with connect() as client:
-        (found,) = (await typing(client, "call_id", "14155550142")).values
-    assert found.startswith("call_past01 (inbound; +14155550142; 20")
-    assert found.endswith("; completed)")
+        (value,) = (await typing(client, "call_id", "14155550142")).values
+    assert value.startswith("call_past01 (inbound; +14155550142; 20")
+    assert value.endswith("; completed)")
 
 
 @pytest.mark.parametrize("name", ["call_and_report", "of_another_day"])
 async def test_arguments_of_prompts_are_completed_by_their_names(connect, name) -> None:
-    """Whatever the prompt is."""
     async with connect() as client:
         assert (await typing(client, "agent_id", "front", PromptReference(name=name))).values == [DESK]
 
 
 async def test_a_chosen_value_works_as_an_id(connect) -> None:
-    """In an address, as it stands."""
     async with connect() as client:
         for argument, where in {
             "agent_id": "agents/{}",
@@ -90,13 +85,12 @@ async def test_a_chosen_value_works_as_an_id(connect) -> None:
             assert plain_id(chosen) in read.contents[0].text
 
 
-async def test_what_begins_with_it_comes_first(connect_to, answering) -> None:
-    """The others stay in the API's order."""
+async def test_values_that_start_with_the_typed_text_come_first(connect_to, answering) -> None:
     rows = [("agt_1", "Big Desk"), ("agt_2", "Small Desk"), ("agt_3", "Desk"), ("desk_4", "Other")]
-    page = {"data": [{"id": one, "name": name} for one, name in rows]}
+    page = {"data": [{"id": agent_id, "name": name} for agent_id, name in rows]}
     async with connect_to(answering(page)) as client:
-        found = await typing(client, "agent_id", "desk")
-    assert [plain_id(value) for value in found.values] == ["agt_3", "desk_4", "agt_1", "agt_2"]
+        completion = await typing(client, "agent_id", "desk")
+    assert [plain_id(value) for value in completion.values] == ["agt_3", "desk_4", "agt_1", "agt_2"]
 
 
 @pytest.mark.parametrize(
@@ -111,15 +105,15 @@ async def test_what_begins_with_it_comes_first(connect_to, answering) -> None:
         pytest.param({"data": []}, "", 0, None, False, id="none"),
     ],
 )
-async def test_how_many_there_are_is_told_truly(connect_to, answering, page, typed, shown, total, has_more) -> None:
-    """A hundred at most, and no total where nobody knows it."""
+async def test_a_hundred_values_and_only_a_known_total_are_returned(
+    connect_to, answering, page, typed, shown, total, has_more
+) -> None:
     async with connect_to(answering(page)) as client:
-        found = await typing(client, "agent_id", typed)
-    assert (len(found.values), found.total, found.has_more) == (shown, total, has_more)
+        completion = await typing(client, "agent_id", typed)
+    assert (len(completion.values), completion.total, completion.has_more) == (shown, total, has_more)
 
 
 async def test_many_keystrokes_are_one_request(connect_to, answering) -> None:
-    """One after the other or at once."""
     recorder = answering(agents(3))
     async with connect_to(recorder) as client:
         for typed in ("a", "ag", "age"):
@@ -131,33 +125,38 @@ async def test_many_keystrokes_are_one_request(connect_to, answering) -> None:
 
 
 async def test_keystrokes_while_the_list_is_read_wait_for_it(connect_to, answering) -> None:
-    """None of them asks again."""
-    asked, go_on = asyncio.Event(), asyncio.Event()
+    requested, respond = anyio.Event(), anyio.Event()
+    values: list[list[str]] = []
 
     async def answer(_: httpx.Request) -> httpx.Response:
-        asked.set()
-        await go_on.wait()
+        requested.set()
+        await respond.wait()
         return httpx.Response(200, json=agents(3))
 
     recorder = answering(answer)
-    async with connect_to(recorder) as client, asyncio.timeout(60), asyncio.TaskGroup() as keys:
-        await_first = keys.create_task(typing(client, "agent_id", "a"))
-        await asked.wait()
-        others = [keys.create_task(typing(client, "agent_id", "agent 1")) for _ in range(5)]
-        go_on.set()
-        found = [(await one).values for one in (await_first, *others)]
+    async with connect_to(recorder) as client:
+
+        async def complete() -> None:
+            values.append((await typing(client, "agent_id", "agent 1")).values)
+
+        with anyio.fail_after(60):
+            async with anyio.create_task_group() as keys:
+                keys.start_soon(typing, client, "agent_id", "a")
+                await requested.wait()
+                for _ in range(5):
+                    keys.start_soon(complete)
+                respond.set()
     assert len(recorder.requests) == 1
-    assert found[1:] == [["agt_1 (Agent 1)"]] * 5
+    assert values == [["agt_1 (Agent 1)"]] * 5
 
 
-async def test_what_was_read_is_soon_read_again(api_over, answering) -> None:
-    """Ten seconds later, so that a new agent is found."""
+async def test_a_list_is_read_again_after_ten_seconds(api_over, answering) -> None:
     now = 0.0
     recorder = answering(agents(1))
     async with api_over(recorder) as api:
-        names = Completer(api, clock=lambda: now)
+        completer = Completer(api, clock=lambda: now)
         for now, requests in ((0.0, 1), (9.9, 1), (10.1, 2), (20.0, 2), (20.2, 3)):  # noqa: B007 - the clock reads it
-            assert (await names.complete("agent_id", "")).values == ["agt_0 (Agent 0)"]
+            assert (await completer.complete("agent_id", "")).values == ["agt_0 (Agent 0)"]
             assert len(recorder.requests) == requests
 
 
@@ -172,17 +171,17 @@ async def test_what_was_read_is_soon_read_again(api_over, answering) -> None:
 )
 @ERAS
 async def test_an_api_that_fails_completes_nothing(connect_to, answering, mode, trouble) -> None:
-    """A host would show an error at each keystroke; nor is it asked at each, or told that there are none."""
+    """Hosts would show an error at each keystroke; nor does each keystroke ask the API again."""
     recorder = answering(lambda _: trouble)
     async with connect_to(recorder, mode) as client:
         for typed in ("", "f", "fr"):
-            found = await typing(client, "agent_id", typed)
-            assert (found.values, found.total, found.has_more) == ([], None, None)
+            completion = await typing(client, "agent_id", typed)
+            assert (completion.values, completion.total, completion.has_more) == ([], None, None)
     assert len(recorder.requests) <= 3, "as many as one request is tried"
 
 
 async def test_names_show_no_secrets_and_nothing_hidden(connect_to, answering) -> None:
-    """And no more than is needed to know somebody again; what is no id is left out."""
+    """Labels are short and safe in addresses, and rows without a valid id are left out."""
     rows = [
         {"id": "agt_1", "name": f"Desk {LIVE_KEY}\x1b[2J / a,b&c?d#e%2f {{x}}\u202e"},
         {"id": "agt_2", "name": "long " * 100},
@@ -215,5 +214,4 @@ async def test_names_show_no_secrets_and_nothing_hidden(connect_to, answering) -
     ],
 )
 def test_a_name_cannot_become_an_id(value, thing_id) -> None:
-    """What is no labelled id stays as it is, to be refused where ids are."""
     assert plain_id(value) == thing_id

@@ -1,4 +1,4 @@
-"""What the guides' examples are run with: processes for their servers, a webhook that answers as told, callers."""
+"""Run the guides' examples: their servers as processes, a webhook with a fixed answer, and callers."""
 
 import json
 import os
@@ -17,16 +17,16 @@ import httpx
 import pytest
 
 from agentphone_mcp.sandbox import Sandbox
+from tests.support import PATIENCE
 
 SECRET = "whsec_of_the_guides"
 ORDERS = "agt_orderline"
 ADA, DESK, STRANGER = "+14155550142", "+14155550100", "+14155559999"
-_PATIENCE = 60
 _MAY_PASS = ("PATH", "HOME", "SYSTEMROOT", "TMPDIR", "LANG")
 
 
-class Served:
-    """An example's server in a process of its own, and the lines that it prints."""
+class ExampleServer:
+    """Run an example's server as a process, and read the lines that it prints."""
 
     def __init__(self, command: list[str], **environment: str) -> None:
         clean = {name: value for name, value in os.environ.items() if name in _MAY_PASS}
@@ -39,45 +39,45 @@ class Served:
             text=True,
         )
         self.lines: list[str] = []
-        self._coming: Queue[str] = Queue()
-        self._listener = Thread(target=self._listen)
-        self._listener.start()
+        self._printed: Queue[str] = Queue()
+        self._reader = Thread(target=self._read)
+        self._reader.start()
 
-    def until(self, pattern: str) -> re.Match[str]:
-        """The next line in which this is found; fails if none comes in time."""
+    def wait_for(self, pattern: str) -> re.Match[str]:
+        """Wait for the next line that matches, and return the match."""
         while True:
-            line = self._coming.get(timeout=_PATIENCE)
+            line = self._printed.get(timeout=PATIENCE)
             self.lines.append(line)
-            if found := re.search(pattern, line):
-                return found
+            if match := re.search(pattern, line):
+                return match
 
     def close(self) -> None:
         """End the process, and wait until it is gone."""
         self._process.kill()
-        self._process.wait(timeout=_PATIENCE)
-        self._listener.join(timeout=_PATIENCE)
+        self._process.wait(timeout=PATIENCE)
+        self._reader.join(timeout=PATIENCE)
 
-    def _listen(self) -> None:
+    def _read(self) -> None:
         assert self._process.stdout
         with self._process.stdout as output:
             for line in output:
-                self._coming.put(line.rstrip())
+                self._printed.put(line.rstrip())
 
 
 @pytest.fixture
-def served(tmp_path: Path) -> Iterator[Callable[..., tuple[Served, str]]]:
-    """Save an example under its name, run it as its guide says, and tell the URL of its webhook."""
-    started: list[Served] = []
+def served(tmp_path: Path) -> Iterator[Callable[..., tuple[ExampleServer, str]]]:
+    """Save and start an example as its guide says, and return its server and the URL of its webhook."""
+    started: list[ExampleServer] = []
 
-    def serve(file: str, code: str, **environment: str) -> tuple[Served, str]:
+    def serve(file: str, code: str, **environment: str) -> tuple[ExampleServer, str]:
         command = sys.executable
         if file.endswith(".mjs"):
             command = shutil.which("node") or pytest.skip("this example needs Node")
         saved = tmp_path / file
         saved.write_text(code, encoding="utf-8")
-        server = Served([command, str(saved)], WEBHOOK_SECRET=SECRET, **environment)
+        server = ExampleServer([command, str(saved)], WEBHOOK_SECRET=SECRET, **environment)
         started.append(server)
-        port = server.until(r"(?:port |://127\.0\.0\.1:)(\d+)")[1]
+        port = server.wait_for(r"(?:port |://127\.0\.0\.1:)(\d+)")[1]
         return server, f"http://127.0.0.1:{port}/webhook"
 
     yield serve
@@ -86,7 +86,7 @@ def served(tmp_path: Path) -> Iterator[Callable[..., tuple[Served, str]]]:
 
 
 class Hook:
-    """A webhook that answers every turn of a call with the same bytes, and keeps what it was sent."""
+    """A webhook that answers every request with the same bytes, and keeps what it was sent."""
 
     def __init__(self) -> None:
         self.body, self.content_type = b"{}", "application/json"
@@ -103,7 +103,7 @@ class Hook:
                 self.wfile.write(hook.body)
 
             def log_message(self, *_: Any) -> None:
-                """Keep quiet."""
+                """Log nothing."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._thread = Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
@@ -111,9 +111,9 @@ class Hook:
         self.url = f"http://127.0.0.1:{self._server.server_port}/webhook"
 
     def next(self, event: str, channel: str) -> tuple[bytes, dict[str, str]]:
-        """The next such event as it came over the wire."""
+        """Wait for the next such event, and return its body and headers."""
         while True:
-            body, headers = self.received.get(timeout=_PATIENCE)
+            body, headers = self.received.get(timeout=PATIENCE)
             read = json.loads(body)
             if (read["event"], read["channel"]) == (event, channel):
                 return body, headers
@@ -127,14 +127,14 @@ class Hook:
 
 @pytest.fixture
 def hook() -> Iterator[Hook]:
-    """A webhook in this process."""
+    """Run a webhook in this process."""
     hook = Hook()
     yield hook
     hook.close()
 
 
-class Line:
-    """The sandbox as the examples' author uses it: a webhook is set, and somebody calls or texts."""
+class Phone:
+    """Set the webhook of an agent at the sandbox, and call or text its number."""
 
     def __init__(self, sandbox: Sandbox, api: httpx.Client) -> None:
         self._sandbox = sandbox
@@ -142,20 +142,20 @@ class Line:
         self.post(f"/v1/agents/{ORDERS}/numbers", {"numberId": "num_frontdesk"})
 
     def post(self, path: str, body: dict[str, Any] | None = None) -> Any:
-        """POST it, and read the answer."""
+        """Send a POST request, and return the JSON of its successful response."""
         answer = self.api.post(path, json=body)
         assert answer.is_success, answer.text
         return answer.json()
 
     def set_webhook(self, url: str) -> None:
-        """Make it the webhook of the agent. An example's server knows its secret from its start, so it is that one."""
+        """Set the agent's webhook, with the secret that the examples' servers were started with."""
         self.post(f"/v1/agents/{ORDERS}/webhook", {"url": url})
         webhook = self._sandbox.context.account.agents[ORDERS].webhook
         assert webhook
         webhook.secret = SECRET
 
     def call(self, *says: str, caller: str = STRANGER) -> list[tuple[str, str]]:
-        """Somebody calls and says this, line by line; tells who said what, when the call is over."""
+        """Call and say these lines; return the role and words of each turn, once the call is over."""
         call_id = self.post("/__sandbox/calls", {"from": caller, "to": DESK, "says": says})["id"]
         # The stream ends with the call.
         assert self.api.get(f"/v1/calls/{call_id}/transcript/stream").is_success
@@ -163,18 +163,18 @@ class Line:
         return [(turn["role"], turn["content"]) for turn in turns]
 
     def text(self, body: str) -> None:
-        """Ada texts the agent."""
+        """Text the agent as Ada."""
         self.post("/__sandbox/messages", {"from": ADA, "to": DESK, "body": body})
 
     def turns_delivered(self) -> list[dict[str, Any]]:
-        """What became of each turn that was sent to the webhook, the first one first."""
+        """List the deliveries of voice turns to the webhook, oldest first."""
         rows = self.api.get(f"/v1/agents/{ORDERS}/webhook/deliveries", params={"limit": 100}).json()
         return [row for row in reversed(rows) if (row["event"], row["channel"]) == ("agent.message", "voice")]
 
 
 @pytest.fixture
-def line(sandbox: Sandbox) -> Iterator[Line]:
-    """A telephone line whose agent is in webhook mode."""
+def phone(sandbox: Sandbox) -> Iterator[Phone]:
+    """Give an agent in webhook mode a number, to call and to text."""
     headers = {"Authorization": f"Bearer {sandbox.key}"}
-    with httpx.Client(base_url=sandbox.url, headers=headers, timeout=_PATIENCE, trust_env=False) as api:
-        yield Line(sandbox, api)
+    with httpx.Client(base_url=sandbox.url, headers=headers, timeout=PATIENCE, trust_env=False) as api:
+        yield Phone(sandbox, api)

@@ -1,4 +1,4 @@
-"""The guides are there for every host, and what they name exists."""
+"""Test that every host gets the guides, and that the names in them exist."""
 
 import json
 import re
@@ -31,19 +31,19 @@ OF_THE_API = {"press_digit", "registration_required"}
     ],
 )
 async def test_every_guide_is_listed_and_read(connect: Any, mode: str, settings: dict[str, Any]) -> None:
-    """In one order, whatever the tools; a host shows the title and the description."""
     async with connect(mode, **settings) as client:
-        listed = [one for one in (await client.list_resources()).resources if "/guides/" in str(one.uri)]
+        listed = [resource for resource in (await client.list_resources()).resources if "/guides/" in str(resource.uri)]
         read = [(await client.read_resource(guide.uri)).contents[0] for guide in GUIDES]
-    assert [(str(one.uri), one.name, one.title, one.description, one.mime_type) for one in listed] == [
+    assert [(str(each.uri), each.name, each.title, each.description, each.mime_type) for each in listed] == [
         (guide.uri, guide.name, guide.title, guide.description, "text/markdown") for guide in GUIDES
     ]
-    assert [(one.text, one.mime_type) for one in read] == [(guide.read(), "text/markdown") for guide in GUIDES]
+    assert [(content.text, content.mime_type) for content in read] == [
+        (guide.read(), "text/markdown") for guide in GUIDES
+    ]
 
 
 @EVERY
 def test_a_guide_can_be_read_at_one_sitting(guide: Guide) -> None:
-    """It begins with its title, and its description is one sentence."""
     lines = guide.read().splitlines()
     assert 60 <= len(lines) <= 180
     assert lines[0] == f"# {guide.title}"
@@ -51,73 +51,68 @@ def test_a_guide_can_be_read_at_one_sitting(guide: Guide) -> None:
 
 
 def prose(guide: Guide) -> str:
-    """The text without its code blocks."""
+    """Return the text without its code blocks."""
     return re.sub(r"^```.*?^```$", "", guide.read(), flags=re.DOTALL | re.MULTILINE)
 
 
 def inline(guide: Guide) -> set[str]:
-    """What stands in backticks in the text."""
+    """Return what stands in backticks in the text."""
     return set(re.findall(r"`([^`\n]+)`", prose(guide)))
 
 
 @EVERY
 def test_all_code_is_fenced(guide: Guide) -> None:
-    """Indented code would be run by nobody."""
     assert not re.search(r"^(?: {4}|\t)", prose(guide), flags=re.MULTILINE)
 
 
 def names_in(schema: Any) -> Iterator[str]:
-    """Every property of a schema, and every value that it enumerates."""
+    """Yield every property of a schema, and every value that it enumerates."""
     if isinstance(schema, dict):
         yield from schema.get("properties", {})
         yield from (value for value in [*schema.get("enum", []), schema.get("const")] if isinstance(value, str))
-        for inner in schema.values():
-            yield from names_in(inner)
+        for part in schema.values():
+            yield from names_in(part)
     elif isinstance(schema, list):
-        for inner in schema:
-            yield from names_in(inner)
+        for part in schema:
+            yield from names_in(part)
 
 
 @EVERY
 async def test_tools_and_their_arguments_exist(guide: Guide) -> None:
-    """Whatever looks like the name of one."""
     tools = await create_server(Config()).list_tools()
-    known = {tool.name for tool in tools} | OF_THE_API | {cap.name for cap in Limits.parse("").limits}
+    existing = {tool.name for tool in tools} | OF_THE_API | {limit.name for limit in Limits.parse("").limits}
     for tool in tools:
-        known |= {*names_in(tool.input_schema), *names_in(tool.output_schema)}
+        existing |= {*names_in(tool.input_schema), *names_in(tool.output_schema)}
     named = {name for name in inline(guide) if re.fullmatch(r"[a-z]+(_[a-z]+)+", name)}
-    assert named <= known
+    assert named <= existing
 
 
 def commands(command: click.Command) -> Iterator[click.Command]:
-    """A command and all below it."""
+    """Yield a command and all its subcommands."""
     yield command
     if isinstance(command, click.Group):
         ctx = click.Context(command)
         for name in command.list_commands(ctx):
-            if inner := command.get_command(ctx, name):
-                yield from commands(inner)
+            if subcommand := command.get_command(ctx, name):
+                yield from commands(subcommand)
 
 
 @EVERY
 def test_variables_and_options_exist(guide: Guide) -> None:
-    """Wherever they stand, code included."""
-    options = [one for command in commands(main) for one in command.params if isinstance(one, click.Option)]
-    variables = {str(one.envvar) for one in options} | {KEY_VARIABLE, KEY_FILE_VARIABLE}
+    options = [option for command in commands(main) for option in command.params if isinstance(option, click.Option)]
+    variables = {str(option.envvar) for option in options} | {KEY_VARIABLE, KEY_FILE_VARIABLE}
     assert set(re.findall(r"AGENTPHONE_[A-Z_]+", guide.read())) <= variables
-    flags = {flag for one in options for flag in one.opts}
+    flags = {flag for option in options for flag in option.opts}
     assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", guide.read())) <= flags
 
 
 @EVERY
 def test_guides_point_to_guides_that_exist(guide: Guide) -> None:
-    """By the address at which a host reads them."""
-    assert set(re.findall(r"agentphone://guides/[\w-]*", guide.read())) <= {one.uri for one in GUIDES}
+    assert set(re.findall(r"agentphone://guides/[\w-]*", guide.read())) <= {guide.uri for guide in GUIDES}
 
 
 @EVERY
 def test_answers_within_a_sentence_are_json(guide: Guide) -> None:
-    """They are copied as often as the blocks are."""
-    for said in inline(guide):
-        if said[0] in "{[":
-            json.loads(said)
+    for text in inline(guide):
+        if text[0] in "{[":
+            json.loads(text)

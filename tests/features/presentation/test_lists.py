@@ -1,4 +1,4 @@
-"""What results take of a model's context: they are short, and still tell everything that anybody asks for."""
+"""Test that results are short in a model's context, and still complete."""
 
 import json
 from typing import Any
@@ -27,14 +27,14 @@ READS: dict[str, dict[str, Any]] = {
 }
 
 
-def every_value(told: Any) -> list[Any]:
-    """Everything in a result that is no list or object."""
-    parts = told.values() if isinstance(told, dict) else told if isinstance(told, list) else None
-    return [told] if parts is None else [value for part in parts for value in every_value(part)]
+def every_value(result: Any) -> list[Any]:
+    """List every value in a result that is no list or object."""
+    parts = result.values() if isinstance(result, dict) else result if isinstance(result, list) else None
+    return [result] if parts is None else [value for part in parts for value in every_value(part)]
 
 
 async def test_twelve_reads_of_a_small_account_are_short(assistant) -> None:
-    """The text that a model reads; what hosts are given besides is the same."""
+    """The text is counted, which repeats the structured content."""
     async with assistant() as ai:
         results = {tool: await ai.client.call_tool(tool, arguments) for tool, arguments in READS.items()}
     sizes = {tool: len(result.content[0].text.encode()) for tool, result in results.items()}
@@ -43,31 +43,29 @@ async def test_twelve_reads_of_a_small_account_are_short(assistant) -> None:
 
 
 async def test_results_are_compact_and_without_nulls_or_zeros_after_the_point(assistant) -> None:
-    """They mean nothing to a model, and cost as much as what does."""
     async with assistant() as ai:
         for tool, arguments in READS.items():
             text = (await ai.client.call_tool(tool, arguments)).content[0].text
-            told = json.loads(text)
-            assert text == json.dumps(told, ensure_ascii=False, separators=(",", ":"))
-            assert not [value for value in every_value(told) if value is None or str(value).endswith(".0")]
+            result = json.loads(text)
+            assert text == json.dumps(result, ensure_ascii=False, separators=(",", ":"))
+            assert not [value for value in every_value(result) if value is None or str(value).endswith(".0")]
 
 
 async def test_every_id_of_the_account_can_be_read(assistant, sandbox) -> None:
-    """Short is not poor: whoever wants to go on can."""
-    account = sandbox.context.account
+    """Short results still contain every id."""
+    account = sandbox.world.account
     owned = (account.agents, account.numbers, account.calls, account.conversations)
-    ids = {one for things in owned for one in things} | {text.id for text in account.messages}
+    ids = {item_id for items in owned for item_id in items} | {text.id for text in account.messages}
     async with assistant() as ai:
-        told = [await ai.ask(tool, **arguments) for tool, arguments in READS.items()]
-    assert ids <= {*every_value(told)}
+        result = [await ai.ask(tool, **arguments) for tool, arguments in READS.items()]
+    assert ids <= {*every_value(result)}
 
 
 async def test_a_table_has_no_empty_column_and_no_null(assistant, answering) -> None:
-    """Older answers have no accents; an empty text is what one row has not."""
     voices = [{"voiceId": "a", "name": "Ann", "gender": "female"}, {"voiceId": "b", "name": "Bo", "gender": None}]
     async with assistant(answering({"data": voices})) as ai:
-        told = await ai.ask("list_voices")
-    assert told == {
+        result = await ai.ask("list_voices")
+    assert result == {
         "columns": ["id", "name", "gender"],
         "rows": [["a", "Ann", "female"], ["b", "Bo", ""]],
     }
@@ -75,14 +73,13 @@ async def test_a_table_has_no_empty_column_and_no_null(assistant, answering) -> 
 
 @pytest.mark.parametrize("tool", ["list_calls", "list_numbers"])
 async def test_a_full_page_of_facts_takes_little_more_than_half_in_columns(assistant, answering, rows_of, tool) -> None:
-    """Than it would as one object for each."""
     ends = {"fromNumber": "+14155550142", "toNumber": "+14155550100", "direction": "inbound", "status": "completed"}
     timed = {"startedAt": "2026-01-15T10:00:00Z", "durationSeconds": 42, "createdAt": "2026-01-15T10:00:00Z"}
     row = {"phoneNumber": "+14155550100", "agentId": "agt_frontdesk", "outboundSms": "enabled"} | ends | timed
     async with assistant(answering({"data": [row | {"id": f"x_{number:02}"} for number in range(20)]})) as ai:
-        told = await ai.ask(tool, limit=20)
-    assert len(told["rows"]) == 20
-    assert len(json.dumps(told)) < 0.6 * len(json.dumps(rows_of(told)))
+        result = await ai.ask(tool, limit=20)
+    assert len(result["rows"]) == 20
+    assert len(json.dumps(result)) < 0.6 * len(json.dumps(rows_of(result)))
 
 
 @pytest.mark.parametrize(
@@ -100,48 +97,42 @@ async def test_a_full_page_of_facts_takes_little_more_than_half_in_columns(assis
 @pytest.mark.parametrize(
     "tool", ["list_agents", "list_numbers", "list_calls", "list_conversations", "list_contacts", "list_messages"]
 )
-async def test_how_many_there_are_is_told_where_not_all_are_here(
-    assistant, answering, tool, answer, arguments, total
-) -> None:
-    """Whoever sees them all can count them; whoever does not is told as much as the API tells."""
+async def test_a_total_is_given_only_if_rows_are_missing(assistant, answering, tool, answer, arguments, total) -> None:
     rows = [{"id": f"x_{number}", "phoneNumber": "+14155550100"} for number in range(2)]
     given = {"number_id": "num_1"} if tool == "list_messages" else {}
     if tool == "list_messages" and "offset" in arguments:
         arguments = {"before": "2026-01-01T00:00:00Z"}
     async with assistant(answering({"data": rows, **answer})) as ai:
-        told = await ai.ask(tool, **arguments, **given)
-    assert (len(told["rows" if "rows" in told else "data"]), told.get("total")) == (2, total)
+        result = await ai.ask(tool, **arguments, **given)
+    assert (len(result["rows" if "rows" in result else "data"]), result.get("total")) == (2, total)
 
 
-async def test_voices_and_numbers_on_offer_are_counted_where_not_all_are_here(assistant, answering) -> None:
-    """In tables as in lists."""
+async def test_voices_and_available_numbers_have_a_total_only_if_rows_are_missing(assistant, answering) -> None:
     voices = answering({"data": [{"voiceId": name} for name in "abc"]})
     async with assistant(voices) as ai:
-        told = [await ai.ask("list_voices", **page) for page in ({}, {"limit": 2}, {"offset": 2}, {"offset": 3})]
+        result = [await ai.ask("list_voices", **page) for page in ({}, {"limit": 2}, {"offset": 2}, {"offset": 3})]
     offers = [{"phoneNumber": "+12125550123"}]
     async with assistant(answering({"data": offers, "total": 1})) as ai:
         one = await ai.ask("find_available_numbers")
     async with assistant(answering({"data": offers, "total": 50, "hasMore": True})) as ai:
         one_of_many = await ai.ask("find_available_numbers")
-    assert [page.get("total") for page in told] == [None, 3, 3, 3]
+    assert [page.get("total") for page in result] == [None, 3, 3, 3]
     assert ("total" in one, one_of_many["total"]) == (False, 50)
 
 
 async def test_a_call_in_a_list_says_how_long_it_was_and_not_when_it_ended(assistant, answering, rows_of) -> None:
-    """Unless nobody knows how long; that there is no recording goes without saying."""
     timed = {"startedAt": "2026-01-15T10:00:00Z", "endedAt": "2026-01-15T10:00:42Z", "recordingAvailable": False}
     rows = [timed | {"id": "call_1", "durationSeconds": 42}, timed | {"id": "call_2"}]
     async with assistant(answering({"data": rows})) as ai:
-        told = rows_of(await ai.ask("list_calls"))
+        result = rows_of(await ai.ask("list_calls"))
     begun = {"started_at": timed["startedAt"]}
-    assert told == [
+    assert result == [
         {"id": "call_1", **begun, "duration_seconds": 42},
         {"id": "call_2", **begun, "ended_at": timed["endedAt"]},
     ]
 
 
 async def test_a_call_alone_says_when_it_ended_only_if_its_length_does_not(assistant, answering) -> None:
-    """As in a list; that there is no recording is an answer here."""
     timed = {"id": "call_1", "startedAt": "2026-01-15T10:00:00Z", "endedAt": "2026-01-15T10:00:42Z"}
     begun = {"id": "call_1", "started_at": timed["startedAt"], "recording_available": False}
     for more, shown in (
@@ -153,7 +144,6 @@ async def test_a_call_alone_says_when_it_ended_only_if_its_length_does_not(assis
 
 
 async def test_a_call_in_a_list_names_the_number_it_went_over_once(assistant, answering, rows_of) -> None:
-    """As people write it; where that is not said, by its id."""
     ends = {"fromNumber": "+14155550142", "toNumber": "+14155550100", "phoneNumberId": "num_1"}
     rows = [
         ends | {"id": "c1", "direction": "inbound"},
@@ -163,75 +153,70 @@ async def test_a_call_in_a_list_names_the_number_it_went_over_once(assistant, an
         ends | {"id": "c5"},
     ]
     async with assistant(answering({"data": rows})) as ai:
-        told = rows_of(await ai.ask("list_calls"))
+        result = rows_of(await ai.ask("list_calls"))
     async with assistant(answering(rows[0])) as ai:
         one = await ai.ask("get_call", call_id="c1")
-    assert [row.get("phone_number_id") for row in told] == [None, None, "num_1", "num_1", "num_1"]
+    assert [row.get("phone_number_id") for row in result] == [None, None, "num_1", "num_1", "num_1"]
     assert one["phone_number_id"] == "num_1"
 
 
 async def test_a_number_in_a_list_says_what_is_unusual_of_it(assistant, answering, rows_of) -> None:
-    """That it is in use, and of the US, goes without saying; whether it may text does not."""
     number = {"phoneNumber": "+14155550100", "type": "sms", "outboundSms": "enabled"}
     rows = [
         number | {"id": "n1", "status": "active", "country": "US"},
         number | {"id": "n2", "status": "suspended", "country": "CA"},
     ]
     async with assistant(answering({"data": rows})) as ai:
-        told = rows_of(await ai.ask("list_numbers"))
+        result = rows_of(await ai.ask("list_numbers"))
     shown = {"phone_number": "+14155550100", "outbound_sms": "enabled"}
-    assert told == [{"id": "n1", **shown}, {"id": "n2", "country": "CA", "status": "suspended", **shown}]
+    assert result == [{"id": "n1", **shown}, {"id": "n2", "country": "CA", "status": "suspended", **shown}]
 
 
 async def test_a_thread_in_a_list_names_its_agent_only_if_no_number_does(assistant, answering) -> None:
-    """A number has one agent, and the thread alone names it in any case."""
     rows = [{"id": "t1", "phoneNumber": "+14155550100", "agentId": "agt_1"}, {"id": "t2", "agentId": "agt_1"}]
     async with assistant(answering({"data": rows})) as ai:
-        told = await ai.ask("list_conversations")
+        result = await ai.ask("list_conversations")
     async with assistant(answering(rows[0])) as ai:
         one = await ai.ask("get_conversation", conversation_id="t1")
-    assert told["data"] == [{"id": "t1", "phone_number": "+14155550100"}, {"id": "t2", "agent_id": "agt_1"}]
+    assert result["data"] == [{"id": "t1", "phone_number": "+14155550100"}, {"id": "t2", "agent_id": "agt_1"}]
     assert one["agent_id"] == "agt_1"
 
 
 @pytest.mark.parametrize(
     ("count", "shown"), [(2, None), (3, 3), (None, None)], ids=["all-are-here", "one-is-not", "nobody-counted"]
 )
-async def test_a_thread_counts_its_texts_where_not_all_are_here(assistant, answering, count, shown) -> None:
-    """As lists do."""
+async def test_a_thread_counts_its_texts_only_if_some_are_missing(assistant, answering, count, shown) -> None:
     thread = {"id": "t1", "messageCount": count, "messages": [{"id": "m1"}, {"id": "m2"}]}
     async with assistant(answering(thread)) as ai:
-        told = await ai.ask("get_conversation", conversation_id="t1")
-    assert (len(told["messages"]), told.get("message_count")) == (2, shown)
+        result = await ai.ask("get_conversation", conversation_id="t1")
+    assert (len(result["messages"]), result.get("message_count")) == (2, shown)
 
 
 async def test_a_contact_says_when_it_was_changed_if_it_ever_was(assistant, answering) -> None:
-    """Else that is when it was added."""
     added, changed = "2026-01-15T10:00:00Z", "2026-02-01T10:00:00Z"
     rows = [
         {"id": "c1", "createdAt": added, "updatedAt": added},
         {"id": "c2", "createdAt": added, "updatedAt": changed},
     ]
     async with assistant(answering({"data": rows})) as ai:
-        told = await ai.ask("list_contacts")
-    assert told["data"] == [
+        result = await ai.ask("list_contacts")
+    assert result["data"] == [
         {"id": "c1", "created_at": added},
         {"id": "c2", "created_at": added, "updated_at": changed},
     ]
 
 
 async def test_a_text_in_a_list_leaves_out_the_number_whose_list_it_is(assistant, answering) -> None:
-    """Whom it came from or went to stays, and every channel and status but the usual."""
-    ours, theirs = {"to": "+14155550100"}, {"from": "+14155550142"}
+    ours, others = {"to": "+14155550100"}, {"from": "+14155550142"}
     rows = [
-        {"id": "m1", "direction": "inbound", **theirs, **ours, "body": "Hi", "channel": "sms", "status": "received"},
-        {"id": "m2", "direction": "inbound", **theirs, **ours, "body": "Yo", "channel": "imessage", "status": "failed"},
+        {"id": "m1", "direction": "inbound", **others, **ours, "body": "Hi", "channel": "sms", "status": "received"},
+        {"id": "m2", "direction": "inbound", **others, **ours, "body": "Yo", "channel": "imessage", "status": "failed"},
         {"id": "m3", "direction": "outbound", "from": "+14155550100", "to": "+14155550142", "status": "sent"},
-        {"id": "m4", **theirs, **ours},
+        {"id": "m4", **others, **ours},
     ]
     async with assistant(answering({"data": rows})) as ai:
-        told = await ai.ask("list_messages", number_id="num_1")
-    assert told["data"] == [
+        result = await ai.ask("list_messages", number_id="num_1")
+    assert result["data"] == [
         {"id": "m1", "direction": "inbound", "from_number": "+14155550142", "body": mark("Hi")},
         {"id": "m2", "direction": "inbound", "from_number": "+14155550142", "body": mark("Yo")}
         | {"channel": "imessage", "status": "failed"},
@@ -241,27 +226,24 @@ async def test_a_text_in_a_list_leaves_out_the_number_whose_list_it_is(assistant
 
 
 async def test_a_group_says_who_wrote_each_text(assistant, answering) -> None:
-    """Between two, the direction says it."""
     said = {"id": "m1", "direction": "inbound", "toNumber": "+14155550100", "body": "Hi"}
     texts = [said | {"fromNumber": "+14155550142"}, said | {"fromNumber": "+14155550143"}]
     thread = {"id": "conv_1", "phoneNumber": "+14155550100", "participant": "+14155550142", "messages": texts}
     async with assistant(answering(thread)) as ai:
-        told = await ai.ask("get_conversation", conversation_id="conv_1")
-    assert [text.get("from_number") for text in told["messages"]] == [None, "+14155550143"]
+        result = await ai.ask("get_conversation", conversation_id="conv_1")
+    assert [text.get("from_number") for text in result["messages"]] == [None, "+14155550143"]
 
 
 async def test_a_thread_without_directions_says_who_wrote_each_text(assistant, answering) -> None:
-    """Of two texts between the same two numbers, nothing else does."""
-    ours, theirs = "+14155550100", "+14155550142"
-    texts = [{"id": "m1", "from": theirs, "to": ours, "body": "Hi"}, {"id": "m2", "from": ours, "to": theirs}]
-    thread = {"id": "conv_1", "phoneNumber": ours, "participant": theirs, "messages": texts}
+    ours, others = "+14155550100", "+14155550142"
+    texts = [{"id": "m1", "from": others, "to": ours, "body": "Hi"}, {"id": "m2", "from": ours, "to": others}]
+    thread = {"id": "conv_1", "phoneNumber": ours, "participant": others, "messages": texts}
     async with assistant(answering(thread)) as ai:
-        told = await ai.ask("get_conversation", conversation_id="conv_1")
-    assert [text["from_number"] for text in told["messages"]] == [theirs, ours]
+        result = await ai.ask("get_conversation", conversation_id="conv_1")
+    assert [text["from_number"] for text in result["messages"]] == [others, ours]
 
 
-async def test_the_numbers_that_are_left_are_told_where_nothing_else_says_it(assistant, answering) -> None:
-    """A limit alone does not say how many of them are used."""
+async def test_remaining_numbers_are_given_only_if_nothing_else_says_it(assistant, answering) -> None:
     usage = {"plan": {"name": "pro", "numberLimit": 5}, "numbers": {"limit": 5, "remaining": 2}}
     async with assistant(answering(usage)) as ai:
         rest = await ai.ask("get_usage")
@@ -274,8 +256,8 @@ async def test_the_numbers_that_are_left_are_told_where_nothing_else_says_it(ass
     assert unlimited == {"numbers_used": 3, "numbers_remaining": 2}
 
 
-def test_only_what_is_there_can_be_left_out() -> None:
-    """A field that got another name would otherwise be told from then on, and nobody would notice."""
+def test_leaving_out_an_unknown_field_is_an_error() -> None:
+    """A renamed field would otherwise be shown again without notice."""
     contact = Contact(id="con_1", name="Ada", email="ada@example.com")
     assert without(contact, "email", "notes") == Contact(id="con_1", name="Ada")
     with pytest.raises(AttributeError, match="Contact has no field 'e_mail' to leave out"):

@@ -1,8 +1,7 @@
-"""What a person is shown before agreeing."""
+"""Test the previews that a person sees before agreeing."""
 
 
 async def test_a_person_sees_everything_that_changes_the_action(assistant, writes) -> None:
-    """What is agreed to is what is sent, and no argument can pose as our own words."""
     call = {
         "agent_id": "agt_frontdesk",
         "to_number": "+14155559999",

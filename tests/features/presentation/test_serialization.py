@@ -1,4 +1,4 @@
-"""What results tell: the same as the models, with strangers' words marked and secrets in their own field alone."""
+"""Test serialization: untrusted text is marked, and secrets appear in their own field only."""
 
 import itertools
 from typing import Any, Literal
@@ -34,7 +34,7 @@ class Overview(BaseModel):
 
 
 def turn(role: Literal["caller", "agent"]) -> Turn:
-    """One of them says it."""
+    """Make a turn of one side."""
     return Turn(role=role, text=RAW)
 
 
@@ -95,8 +95,7 @@ RESULTS = {
 
 
 @pytest.mark.parametrize(("result", "shown"), RESULTS.values(), ids=RESULTS.keys())
-def test_strangers_words_are_marked_wherever_they_stand(result: BaseModel, shown: dict[str, Any]) -> None:
-    """And every other text is cleaned."""
+def test_untrusted_text_is_marked_in_every_model(result: BaseModel, shown: dict[str, Any]) -> None:
     assert serialize(result, str) == shown
 
 
@@ -108,18 +107,18 @@ ROWS: list[ApiModel] = [
 ]
 
 
-def cells_told(made: Table) -> list[list[Cell]]:
-    """The cells of a table as a model sees them."""
+def serialized_cells(made: Table) -> list[list[Cell]]:
+    """Return the cells of a table as a model sees them."""
     return serialize(made, str)["rows"]
 
 
-def test_strangers_words_are_marked_in_a_table_too() -> None:
-    """Row by row, as in the rows themselves: away from its row, a cell is only a text."""
+def test_untrusted_text_is_marked_in_a_table_too() -> None:
+    """A cell away from its row is only a text."""
     in_rows = [serialize(row, str) for row in ROWS]
     made = table(ROWS)
     assert made.columns == ["id", "direction", "body", "status"]
     for kept in (made, ListedTable(**dict(made), total=9), Table.model_validate(dict(made))):
-        assert cells_told(kept) == [[row.get(name, "") for name in made.columns] for row in in_rows]
+        assert serialized_cells(kept) == [[row.get(name, "") for name in made.columns] for row in in_rows]
     assert in_rows[0]["body"] == in_rows[2]["body"] == MARKED
     assert in_rows[1]["body"] == CLEAN
 
@@ -135,59 +134,55 @@ def test_strangers_words_are_marked_in_a_table_too() -> None:
     ],
     ids=["turn", "call", "conversation", "contact", "delivery"],
 )
-def test_every_kind_of_row_with_words_of_strangers_marks_them_in_a_table(row: ApiModel) -> None:
-    """Whichever of them becomes a table one day."""
+def test_every_model_with_untrusted_text_marks_it_in_a_table(row: ApiModel) -> None:
     made = table([row])
-    [cells] = cells_told(made)
+    [cells] = serialized_cells(made)
     assert dict(zip(made.columns, cells, strict=True)) == serialize(row, str)
     assert MARKED in cells
 
 
-def test_a_secret_is_redacted_from_strangers_words_in_a_table() -> None:
-    """Before they are marked and bounded, as elsewhere."""
-    known = Secrets()
-    known.learn(SECRET)
-    shown = serialize(table([Contact(id="c", notes="x" * 3_990 + SECRET)]), known.redact)
+def test_a_secret_is_redacted_from_untrusted_text_in_a_table() -> None:
+    secrets = Secrets()
+    secrets.learn(SECRET)
+    shown = serialize(table([Contact(id="c", notes="x" * 3_990 + SECRET)]), secrets.redact)
     assert "whsec" not in str(shown)
     assert shown["rows"][0][1].startswith("<untrusted>xxx")
 
 
-def test_plain_results_are_told_as_they_are() -> None:
-    """Numbers, flags, lists and nested objects as the models write them."""
+def test_plain_results_are_serialized_unchanged() -> None:
     call = Call(id="c", duration_seconds=1.5, recording_available=False, started_at="2026-11-20T10:30:00+01:00")
     page = Listed[Call](data=[call], total=1)
     assert serialize(page, str) == page.model_dump(mode="json", exclude_none=True)
 
 
-def test_a_secret_is_told_in_its_own_field_alone() -> None:
-    """There it was just made; anywhere else it is a leak."""
-    known = Secrets()
-    known.learn(SECRET)
+def test_a_secret_is_shown_in_its_own_field_only() -> None:
+    secrets = Secrets()
+    secrets.learn(SECRET)
     for made, field in (
         (Webhook(url=f"https://x.example/{SECRET}", secret=SECRET), "secret"),
         (WebCall(access_token=SECRET, call_id=f"c-{SECRET}"), "access_token"),
     ):
-        shown = serialize(Outcome(status="done", what=f"Made {SECRET}.", result=made), known.redact)
+        shown = serialize(Outcome(status="done", what=f"Made {SECRET}.", result=made), secrets.redact)
         assert shown["what"] == "Made [secret removed]."
         assert shown["result"].pop(field) == SECRET
         assert SECRET not in str(shown)
 
 
-def test_a_secret_is_redacted_from_strangers_words_and_from_names() -> None:
-    """Also where zero-width characters hide it, or the end of what is shown would divide it."""
-    known = Secrets()
-    known.learn(SECRET)
+def test_a_secret_is_redacted_from_untrusted_text_and_from_keys() -> None:
+    """Zero-width characters may hide a secret, and truncation may divide it."""
+    secrets = Secrets()
+    secrets.learn(SECRET)
     hidden = "\u200b".join(SECRET)
-    words = serialize(Turn(role="caller", text=f"It is {hidden}."), known.redact)
+    words = serialize(Turn(role="caller", text=f"It is {hidden}."), secrets.redact)
     assert words["text"] == mark("It is [secret removed].")
-    divided = serialize(Turn(role="caller", text="x" * 3_990 + SECRET), known.redact)
+    divided = serialize(Turn(role="caller", text="x" * 3_990 + SECRET), secrets.redact)
     assert "whsec" not in divided["text"]
-    named = serialize(Conversation(id="c", metadata={SECRET: {"nested": f'{{"secret": "{SECRET}"}}'}}), known.redact)
+    named = serialize(Conversation(id="c", metadata={SECRET: {"nested": f'{{"secret": "{SECRET}"}}'}}), secrets.redact)
     assert named["metadata"] == {"[secret removed]": {"nested": '{"secret": "[secret removed]"}'}}
 
 
 def test_every_text_is_redacted_once_it_is_clean() -> None:
-    """It would not find what invisible characters divide."""
+    """Redaction would not find a secret that invisible characters divide."""
     passed = itertools.count()
 
     def redact(text: str) -> str:

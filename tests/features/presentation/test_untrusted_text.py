@@ -1,9 +1,9 @@
-"""Strangers who give orders: whatever they say, text or leave in notes arrives marked and cleaned, and does nothing."""
+"""Test prompt injection: orders in calls, texts, notes and errors arrive marked and cleaned, and have no effect."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import anyio
 import httpx
 import pytest
 
@@ -23,7 +23,7 @@ Control = Callable[..., Awaitable[dict[str, Any]]]
 
 @pytest.fixture
 def control(sandbox: Sandbox) -> Control:
-    """Makes strangers act, by the sandbox's own routes."""
+    """Make strangers call or text, through the sandbox's control routes."""
 
     async def act(path: str, **body: Any) -> dict[str, Any]:
         async with httpx.AsyncClient(headers={"Authorization": f"Bearer {sandbox.key}"}, timeout=60) as person:
@@ -35,24 +35,25 @@ def control(sandbox: Sandbox) -> Control:
 
 
 async def followed(ai: Any, call_id: str) -> tuple[dict[str, Any], list[str]]:
-    """What wait_for_call told, and what it reported on the way."""
+    """Follow a call; return the result of wait_for_call and its progress messages."""
     lines: list[str] = []
-    heard = asyncio.Event()
+    changed = anyio.Event()
 
     async def progress(_: float, __: float | None, line: str | None) -> None:
+        nonlocal changed
         lines.append(line or "")
-        heard.set()
+        changed.set()
+        changed = anyio.Event()
 
-    async with asyncio.timeout(60):
+    with anyio.fail_after(60):
         result = await ai.client.call_tool("wait_for_call", {"call_id": call_id}, progress_callback=progress)
         while len(lines) < len(result.structured_content["turns"]):
-            heard.clear()
-            await heard.wait()
+            await changed.wait()
     return result.structured_content, lines
 
 
 async def test_a_caller_who_gives_orders_is_only_quoted(assistant, control, writes, rows_of) -> None:
-    """In turns, progress and the call, and not at all in a list; `ask` compares text and structured content."""
+    """Words of the caller appear in turns, progress and the call, and in no list of calls."""
     call = await control("/__sandbox/calls", **{"from": STRANGER, "to": DESK, "says": [ORDER]})
     before = writes()
     async with assistant() as ai:
@@ -65,7 +66,7 @@ async def test_a_caller_who_gives_orders_is_only_quoted(assistant, control, writ
     assert f"caller: {SHOWN}" in lines
     assert read["turns"] == heard["turns"]
     opening, *rest = heard["turns"]
-    # A call alone is told in pairs, where nobody can be sure who spoke first.
+    # get_call has paired turns, which do not say who spoke first.
     assert [turn["text"] for turn in shown["transcript"]] == [mark(opening["text"]), *(turn["text"] for turn in rest)]
     assert not any("untrusted" in turn["text"] for turn in heard["turns"] if turn["role"] == "agent")
     assert call["id"] in [row["id"] for row in rows]
@@ -74,21 +75,19 @@ async def test_a_caller_who_gives_orders_is_only_quoted(assistant, control, writ
 
 
 async def test_the_last_words_of_a_call_without_a_transcript_are_only_quoted(assistant, answering, rows_of) -> None:
-    """They are all that is known of it, and nobody knows whose they were; where there are turns, they are one."""
     call = {"id": "call_1", "status": "completed", "lastTranscriptSnippet": ORDER}
     async with assistant(answering(call)) as ai:
         shown = await ai.ask("get_call", call_id="call_1")
     async with assistant(answering(call | {"transcripts": [{"role": "user", "content": ORDER}]})) as ai:
-        known = await ai.ask("get_call", call_id="call_1")
+        with_turns = await ai.ask("get_call", call_id="call_1")
     async with assistant(answering({"data": [call]})) as ai:
         [row] = rows_of(await ai.ask("list_calls"))
     assert shown == {"id": "call_1", "status": "completed", "last_transcript_snippet": SHOWN}
-    assert known == {"id": "call_1", "status": "completed", "transcript": [{"role": "caller", "text": SHOWN}]}
+    assert with_turns == {"id": "call_1", "status": "completed", "transcript": [{"role": "caller", "text": SHOWN}]}
     assert row == {"id": "call_1", "status": "completed"}
 
 
 async def test_a_callee_who_gives_orders_is_only_quoted(assistant, writes) -> None:
-    """The hostile one of the sandbox's table; the call is the only write."""
     async with assistant() as ai:
         call = await ai.ask("place_call", agent_id="agt_frontdesk", to_number=HOSTILE, confirm=True)
         heard, lines = await followed(ai, call["result"]["id"])
@@ -105,7 +104,6 @@ async def test_a_callee_who_gives_orders_is_only_quoted(assistant, writes) -> No
 
 
 async def test_a_texter_who_gives_orders_is_only_quoted(assistant, control, writes) -> None:
-    """In messages, conversations and their previews."""
     text = await control("/__sandbox/messages", **{"from": STRANGER, "to": DESK, "body": ORDER})
     before = writes()
     async with assistant() as ai:
@@ -118,7 +116,6 @@ async def test_a_texter_who_gives_orders_is_only_quoted(assistant, control, writ
 
 
 async def test_orders_in_the_notes_of_a_contact_are_only_quoted(assistant, control, writes) -> None:
-    """Anybody's words end there."""
     await control("/v1/contacts", name="Bo\u202e", phoneNumber=STRANGER, notes=ORDER)
     before = writes()
     async with assistant() as ai:
@@ -127,8 +124,7 @@ async def test_orders_in_the_notes_of_a_contact_are_only_quoted(assistant, contr
     assert writes() == before
 
 
-async def test_a_long_text_says_where_it_was_cut(assistant, answering) -> None:
-    """Four thousand characters are enough to see what it is about."""
+async def test_a_long_text_says_where_it_was_truncated(assistant, answering) -> None:
     body = "<b>" + "x" * 5_000
     async with assistant(answering({"data": [{"id": "msg_1", "direction": "inbound", "body": body}]})) as ai:
         (message,) = (await ai.ask("list_messages", number_id="num_1"))["data"]
@@ -136,7 +132,6 @@ async def test_a_long_text_says_where_it_was_cut(assistant, answering) -> None:
 
 
 async def test_a_foreign_server_that_gives_orders_is_only_quoted(assistant, answering) -> None:
-    """Its error comes back in the webhook's test and deliveries."""
     recorder = answering({"success": False, "error": ORDER, "data": [{"id": "d_1", "errorMessage": ORDER}]})
     async with assistant(recorder) as ai:
         assert (await ai.ask("test_webhook"))["error"] == SHOWN
@@ -144,17 +139,15 @@ async def test_a_foreign_server_that_gives_orders_is_only_quoted(assistant, answ
 
 
 async def test_an_error_that_gives_orders_is_cleaned_and_bounded(assistant, answering) -> None:
-    """The API may quote in it what a stranger wrote."""
     async with assistant(answering({"detail": ORDER + "x" * 1_000, "code": "BAD\x1b[0m"}, 400)) as ai:
-        said = await ai.refused("get_agent", agent_id="agt_1")
-    assert said.isprintable()
-    assert "answered with 400 BAD: system: confirm=true" in said
-    assert "x… (cut here). Correct the argument" in said
-    assert len(said) < 700
+        message = await ai.refused("get_agent", agent_id="agt_1")
+    assert message.isprintable()
+    assert "answered with 400 BAD: system: confirm=true" in message
+    assert "x… (cut here). Correct the argument" in message
+    assert len(message) < 700
 
 
-async def test_a_preview_shows_words_without_what_nobody_sees(assistant) -> None:
-    """A person decides by it."""
+async def test_a_preview_shows_no_invisible_characters(assistant) -> None:
     async with assistant() as ai:
         preview = await ai.ask(
             "send_message", to_number=STRANGER, body="Hi\u202e\x1b[8m there", number_id="num_frontdesk"
@@ -162,9 +155,8 @@ async def test_a_preview_shows_words_without_what_nobody_sees(assistant) -> None
     assert '"Hi there"' in preview["what"]
 
 
-async def test_an_agent_whose_name_has_unseen_characters_can_be_deleted(assistant, sandbox) -> None:
-    """The proof is the name as it is shown."""
-    sandbox.context.account.agents["agt_orderline"].settings["name"] = "\U0001f469\u200d\U0001f4bb Order Line"
+async def test_an_agent_whose_name_has_invisible_characters_can_be_deleted(assistant, sandbox) -> None:
+    sandbox.world.account.agents["agt_orderline"].settings["name"] = "\U0001f469\u200d\U0001f4bb Order Line"
     async with assistant() as ai:
         assert 'confirm="👩💻 Order Line"' in (await ai.ask("delete_agent", agent_id="agt_orderline"))["next_step"]
         done = await ai.ask("delete_agent", agent_id="agt_orderline", confirm="👩💻 Order Line")

@@ -1,4 +1,4 @@
-"""A scripted assistant that is handed a prompt and does what it says, and the people and servers around it."""
+"""Provide a scripted assistant that follows a prompt, and the callers and webhooks that it meets."""
 
 import json
 import re
@@ -21,9 +21,13 @@ FILLED_IN = re.compile(r'^- ([\w ]+): (".*")$', re.MULTILINE)
 
 
 class Walk:
-    """Goes through a prompt's steps: uses only tools that they name, and only in their order.
+    """Follow a prompt's steps, using only the tools that they name and only in their order.
 
-    `given` is what was filled in, as the text quotes it; `used` are the tools that were used so far.
+    Attributes:
+        text: the prompt.
+        given: the filled-in arguments as the text quotes them.
+        steps: the tools that each step names.
+        used: the tools used so far.
     """
 
     def __init__(self, client: Client, text: str) -> None:
@@ -36,21 +40,21 @@ class Walk:
 
     @property
     def people(self) -> list[str]:
-        """The numbers of those who are listed, in their order."""
+        """List the numbers of the listed people, in their order."""
         return [words.split(", ")[-1] for name, words in self.given.items() if name.startswith("person")]
 
     async def use(self, tool: str, /, **arguments: Any) -> dict[str, Any]:
-        """Use a tool where it is named next, at this step or a later one."""
-        places = [place for place in range(self._at, len(self.steps)) if tool in self.steps[place]]
-        assert places, f"no step from {self._at + 1} on names {tool}"
-        self._at = places[0]
+        """Use a tool where this step or a later one names it."""
+        later = [step for step in range(self._at, len(self.steps)) if tool in self.steps[step]]
+        assert later, f"no step from {self._at + 1} on names {tool}"
+        self._at = later[0]
         self.used.add(tool)
         result = await self._client.call_tool(tool, arguments)
         assert not result.is_error, result.content[0].text
         return result.structured_content
 
     async def agree(self, tool: str, /, **arguments: Any) -> dict[str, Any]:
-        """Look at the preview, hear the user's yes, and have it done."""
+        """Request the preview, and confirm it as the user agreed."""
         preview = await self.use(tool, **arguments)
         assert preview["status"] == "needs_confirmation"
         done = await self.use(tool, **arguments, confirm=True)
@@ -59,26 +63,26 @@ class Walk:
 
     async def listen(self, call_id: str) -> dict[str, Any]:
         """Follow a call to its end, turn by turn."""
-        heard: dict[str, Any] = {"ended": False, "after_turn": 0}
+        followed: dict[str, Any] = {"ended": False, "after_turn": 0}
         with anyio.fail_after(60):
-            while not heard["ended"]:
-                heard = await self.use("wait_for_call", call_id=call_id, after_turn=heard["after_turn"])
-        return heard
+            while not followed["ended"]:
+                followed = await self.use("wait_for_call", call_id=call_id, after_turn=followed["after_turn"])
+        return followed
 
     def next_person(self) -> None:
-        """Go back to where the text says that the next person begins."""
+        """Go back to the step where the text begins with the next person."""
         (step,) = re.findall(r"next person from step (\d+)", self.text)
         self._at = int(step) - 1
 
     def is_done(self, *, but: set[str] = frozenset()) -> bool:
-        """Whether every tool of the steps was used, except those that were not needed."""
+        """Check that every tool of the steps was used, except those of `but`."""
         assert set().union(*self.steps) - self.used == but
         return True
 
 
 @pytest.fixture
 def walk(connect: Callable[..., Any]) -> Callable[..., Any]:
-    """Pick a prompt in a host, fill it in, and hand its text to an assistant."""
+    """Pick a prompt, fill it in, and give its text to an assistant."""
 
     @asynccontextmanager
     async def walk(name: str, /, mode: str = "auto", **filled_in: str) -> AsyncGenerator[Walk]:
@@ -92,7 +96,7 @@ def walk(connect: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def foreign_names(text: str, tools: list[Tool]) -> set[str]:
-    """What the text names and is neither a tool nor, outside of backticks, a field of one."""
+    """List names in a text that are neither tools nor, outside of backticks, fields of one."""
     names = {tool.name for tool in tools}
     fields = set().union(*(set(_fields([tool.input_schema, tool.output_schema])) for tool in tools))
     ours = FILLED_IN.sub("", text)
@@ -111,7 +115,7 @@ def _fields(schema: Any) -> Iterator[str]:
 
 @pytest.fixture
 async def control(sandbox: Sandbox) -> AsyncGenerator[httpx.AsyncClient]:
-    """The sandbox's own controls, and its API."""
+    """Return a client of the sandbox's control routes and its API."""
     headers = {"Authorization": f"Bearer {sandbox.key}"}
     async with httpx.AsyncClient(base_url=sandbox.url, headers=headers, trust_env=False, timeout=60) as client:
         yield client
@@ -119,7 +123,7 @@ async def control(sandbox: Sandbox) -> AsyncGenerator[httpx.AsyncClient]:
 
 @pytest.fixture
 def ring(control: httpx.AsyncClient) -> Callable[..., Awaitable[dict[str, Any]]]:
-    """Have somebody call one of the account's numbers, and answer with the call once it is over."""
+    """Call one of the account's numbers as a stranger, and return the call once it is over."""
 
     async def ring(to: str, from_number: str = "+14155550142", **wanted: Any) -> dict[str, Any]:
         placed = await control.post("/__sandbox/calls", json={"from": from_number, "to": to, **wanted})
@@ -133,7 +137,7 @@ def ring(control: httpx.AsyncClient) -> Callable[..., Awaitable[dict[str, Any]]]
 
 
 class Hook:
-    """A developer's webhook: keeps the events it gets, and answers each with one status and one body."""
+    """A webhook that keeps its events, and answers each with the same status and body."""
 
     def __init__(self) -> None:
         self.status = 200
@@ -142,7 +146,7 @@ class Hook:
         self.url = ""
 
     def serve(self) -> ThreadingHTTPServer:
-        """A server on a free port of this machine."""
+        """Listen on a free port of this machine."""
         hook = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -156,7 +160,7 @@ class Hook:
                 self.wfile.write(body)
 
             def log_message(self, *_: Any) -> None:
-                """Say nothing."""
+                """Log nothing."""
 
         server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{server.server_port}/hook"
@@ -165,7 +169,7 @@ class Hook:
 
 @pytest.fixture
 def hook() -> Generator[Hook]:
-    """A webhook that listens, and that nobody knows of yet."""
+    """Run a webhook that is not yet registered anywhere."""
     hook = Hook()
     with hook.serve() as server:
         thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})

@@ -1,4 +1,4 @@
-"""Each prompt is walked: an assistant that does what the text says comes to the end that it promises."""
+"""Test each prompt by following it: an assistant that does what the text says reaches its end."""
 
 import re
 
@@ -14,37 +14,34 @@ LEADS = f"Ada Byron, {ADA}; Sam, {ABRUPT}; Lin, {LIN}"
 
 @pytest.mark.parametrize("mode", ["auto", "legacy"], ids=["modern", "legacy"])
 async def test_a_call_is_placed_and_reported(walk, writes, mode) -> None:
-    """With an agent that is chosen on the way, to the last word."""
     async with walk("call_and_report", mode, to_number="(415) 555-9999", goal="Reserve a table for two.") as ai:
         agents = (await ai.use("list_agents"))["data"]
         (agent,) = [agent for agent in agents if agent.get("numbers")]
         call = {"agent_id": agent["id"], "to_number": ai.given["to_number"], "prompt": ai.given["goal"]}
         assert writes() == []
         placed = await ai.agree("place_call", **call)
-        heard = await ai.listen(placed["id"])
-        told = await ai.use("get_transcript", call_id=placed["id"])
+        followed = await ai.listen(placed["id"])
+        transcript = await ai.use("get_transcript", call_id=placed["id"])
         assert ai.is_done()
-    assert (placed["to_number"], heard["status"]) == (FRIEND, "completed")
-    assert "Sam Rivera" in told["turns"][1]["text"]
-    assert told["turns"][1]["text"].startswith(OPENING)
+    assert (placed["to_number"], followed["status"]) == (FRIEND, "completed")
+    assert "Sam Rivera" in transcript["turns"][1]["text"]
+    assert transcript["turns"][1]["text"].startswith(OPENING)
     assert writes() == ["POST /v1/calls"]
 
 
 async def test_a_call_that_nobody_took_is_not_reported_as_one(walk) -> None:
-    """It was accepted all the same."""
     async with walk("call_and_report", to_number=BUSY, goal="Ask for the time.", agent_id=FRONT_DESK) as ai:
         assert (await ai.use("get_agent", agent_id=ai.given["agent_id"]))["numbers"]
         call = {name: ai.given[name] for name in ("agent_id", "to_number")}
         placed = await ai.agree("place_call", prompt=ai.given["goal"], **call)
-        heard = await ai.listen(placed["id"])
+        followed = await ai.listen(placed["id"])
         assert (await ai.use("get_transcript", call_id=placed["id"]))["turns"] == []
         assert ai.is_done()
-    assert (heard["status"], heard["turns"]) == ("busy", [])
+    assert (followed["status"], followed["turns"]) == ("busy", [])
     assert "A call that was accepted has not been answered yet" in ai.text
 
 
 async def test_a_support_line_is_bought_and_answers(walk, ring, writes, rows_of) -> None:
-    """A caller is greeted in the words that were filled in, and handed over when they ask for a human."""
     greeting = "Acme Support, what is broken?"
     async with walk(
         "set_up_support_line",
@@ -72,16 +69,18 @@ async def test_a_support_line_is_bought_and_answers(walk, ring, writes, rows_of)
         assert [number["phone_number"] for number in agent["numbers"]] == [bought["phone_number"]]
         await ring(bought["phone_number"], WANTS_A_HUMAN)
         (call,) = rows_of(await ai.use("list_calls", agent_id=agent_id))
-        told = await ai.use("get_transcript", call_id=call["id"])
+        transcript = await ai.use("get_transcript", call_id=call["id"])
         assert ai.is_done(but={"attach_number"})
-    assert (call["status"], told["turns"][0]) == ("completed", told["turns"][0] | {"role": "agent", "text": greeting})
+    assert (call["status"], transcript["turns"][0]) == (
+        "completed",
+        transcript["turns"][0] | {"role": "agent", "text": greeting},
+    )
     assert "hand over to a human" in ai.text
     assert agent["transfer_number"] == "+14155550177"
     assert writes().count("POST /v1/numbers") == 1
 
 
 async def test_a_support_line_on_a_free_number_is_answered_by_a_webhook(walk, ring, control, hook, rows_of) -> None:
-    """Nothing is bought where a number is free."""
     await control.delete(f"/v1/agents/{FRONT_DESK}/numbers/num_frontdesk")
     async with walk(
         "set_up_support_line",
@@ -101,14 +100,13 @@ async def test_a_support_line_on_a_free_number_is_answered_by_a_webhook(walk, ri
         await ai.use("get_agent", agent_id=agent_id)
         await ring(free["phone_number"], says=["When do you open?", "Thank you, goodbye."])
         (call,) = rows_of(await ai.use("list_calls", agent_id=agent_id))
-        said = (await ai.use("get_transcript", call_id=call["id"]))["turns"]
+        turns = (await ai.use("get_transcript", call_id=call["id"]))["turns"]
         assert ai.is_done(but={"buy_number"})
     assert {"agent.message", "agent.call_ended"} <= {event["event"] for event in hook.events}
-    assert "We open at nine." in {turn["text"] for turn in said if turn["role"] == "agent"}
+    assert "We open at nine." in {turn["text"] for turn in turns if turn["role"] == "agent"}
 
 
-async def test_leads_are_called_one_after_the_other_up_to_the_cap(walk, control, sandbox) -> None:
-    """The third is not, and no call begins before the last one has ended."""
+async def test_leads_are_called_one_after_the_other_up_to_the_limit(walk, control, sandbox) -> None:
     async with walk("qualify_leads", leads=LEADS, criteria="Who owns a toaster?", most_calls="2") as ai:
         agent = next(agent for agent in (await ai.use("list_agents"))["data"] if agent.get("numbers"))
         most = int(re.search(r"Stop after (\d+) calls", ai.text)[1])
@@ -129,7 +127,6 @@ async def test_leads_are_called_one_after_the_other_up_to_the_cap(walk, control,
 
 
 async def test_participants_are_reminded_by_text_and_their_answers_are_read(walk, control, writes) -> None:
-    """One text each; who has not answered is not known to come."""
     async with walk(
         "remind_participants", participants=f"Ada Byron, {ADA}\nSam, {SAM}", event="The tasting", when="Friday at six"
     ) as ai:
@@ -153,7 +150,6 @@ async def test_participants_are_reminded_by_text_and_their_answers_are_read(walk
 
 
 async def test_participants_are_reminded_by_call(walk, writes) -> None:
-    """One after the other, each to the end."""
     async with walk(
         "remind_participants",
         participants=f"{ADA}; {BUSY}",
@@ -176,14 +172,13 @@ async def test_participants_are_reminded_by_call(walk, writes) -> None:
 
 
 async def test_a_days_calls_are_reviewed_and_no_others(walk, control, ring, writes, rows_of) -> None:
-    """Those of the days before and after it are left out, and nothing is written."""
     asked = ["Please call me back about the invoice.", "Goodbye."]
     wanted = [await ring(ITS_NUMBER, says=asked), await ring(ITS_NUMBER, SAM)]
     await control.post("/__sandbox/clock", json={"advance": 86_400})
     later = await ring(ITS_NUMBER)
     days = {call["startedAt"][:10] for call in wanted}
     set_up = writes()
-    found = {}
+    callers_words = {}
     for day in days:
         async with walk("review_calls", day=day) as ai:
             calls, offset = [], 0
@@ -194,16 +189,16 @@ async def test_a_days_calls_are_reviewed_and_no_others(walk, control, ring, writ
             for call in calls:
                 if call["started_at"].startswith(ai.given["day"]):
                     turns = (await ai.use("get_transcript", call_id=call["id"]))["turns"]
-                    found[call["id"]] = " ".join(turn["text"] for turn in turns if turn["role"] == "caller")
+                    callers_words[call["id"]] = " ".join(turn["text"] for turn in turns if turn["role"] == "caller")
             assert ai.is_done()
-    assert set(found) == {call["id"] for call in wanted}
-    assert {later["id"], "call_past01"}.isdisjoint(found)
-    assert "call me back about the invoice" in found[wanted[0]["id"]]
+    assert set(callers_words) == {call["id"] for call in wanted}
+    assert {later["id"], "call_past01"}.isdisjoint(callers_words)
+    assert "call me back about the invoice" in callers_words[wanted[0]["id"]]
     assert writes() == set_up
 
 
 @pytest.mark.parametrize(
-    ("breaks", "shows", "told"),
+    ("breaks", "shows", "explained"),
     [
         pytest.param({"url": "http://127.0.0.1:9/hook"}, {"status": "pending"}, "nobody listens", id="nobody-listens"),
         pytest.param({"status": 500}, {"status": "pending", "http_status": 500}, "5xx, a crash", id="it-crashes"),
@@ -212,8 +207,9 @@ async def test_a_days_calls_are_reviewed_and_no_others(walk, control, ring, writ
     ],
 )
 @pytest.mark.parametrize("whose", ["agent", "project"])
-async def test_a_silent_webhook_is_found_out(walk, ring, control, hook, whose, breaks, shows, told, rows_of) -> None:
-    """By what became of the deliveries, whether the webhook is the agent's own or the project's."""
+async def test_the_cause_of_a_silent_webhook_is_found(
+    walk, ring, control, hook, whose, breaks, shows, explained, rows_of
+) -> None:
     for name, value in breaks.items():
         setattr(hook, name, value)
     await control.post("/v1/agents/agt_orderline/numbers", json={"numberId": "num_frontdesk"})
@@ -238,11 +234,10 @@ async def test_a_silent_webhook_is_found_out(walk, ring, control, hook, whose, b
     assert ("http_status" in shows) is any("http_status" in row for row in deliveries)
     assert tested["success"] is (hook.answer == [])
     assert len(again) > len(deliveries)
-    assert told in ai.text
+    assert explained in ai.text
 
 
-async def test_an_agent_without_a_webhook_of_its_own_is_looked_for_at_the_projects(walk) -> None:
-    """And where there is none either, that is the finding."""
+async def test_an_agent_without_a_webhook_falls_back_to_the_projects(walk) -> None:
     async with walk("silent_webhook", agent_id="agt_orderline") as ai:
         assert not (await ai.use("get_webhook", **ai.given))["is_set"]
         assert not (await ai.use("get_webhook"))["is_set"]
