@@ -273,11 +273,10 @@ async def test_the_resource_that_get_recording_links_can_be_read(connect) -> Non
     assert content.mime_type == "audio/wav"
 
 
-@ERAS
-async def test_a_client_over_stdio_reads_every_resource(mode: str) -> None:
+async def test_a_client_over_stdio_reads_every_resource() -> None:
     environment = clean_environment(AGENTPHONE_SANDBOX="1", AGENTPHONE_SANDBOX_SPEED="50")
     command = StdioServerParameters(command=COMMAND[0], args=COMMAND[1:], env=environment)
-    async with Client(command, mode=mode) as client:
+    async with Client(command) as client:
         assert client.server_capabilities.completions is not None
         for uri in ONE_OF_EACH.values():
             content = await read(client, uri)

@@ -156,10 +156,9 @@ async def test_a_client_that_goes_away_leaves_no_stream(over_http, sandbox, stre
             async with over_http(mode, None) as client, subscribed(client, uri):
                 await anyio.sleep_forever()
 
-        async with anyio.create_task_group() as leaving:
-            leaving.start_soon(subscribe)
-            await streams(call_id, 1)
-            leaving.cancel_scope.cancel()
+        leaving = asyncio.create_task(subscribe())
+        await streams(call_id, 1)
+        leaving.cancel()
         await streams(call_id, 0)
         await staying.read_resource(uri)
     assert sandbox.world.account.calls[call_id].is_live

@@ -27,6 +27,27 @@ _BY_CODE = {
     "TWILIO_ERROR": _CARRIER,
 }
 """Next steps for error codes that say more than their status."""
+_TRY_AGAIN = "Nothing was changed; try again in a moment, and tell your user if it goes on."
+_BY_TYPE: dict[type[errors.ApiError], str] = {
+    errors.KeyMissing: "Ask your user to run `agentphone-mcp login` (with uvx: `uvx agentphone-mcp login`), or to set "
+    f"{KEY_VARIABLE} (or {KEY_FILE_VARIABLE}) in this server's entry, and to restart it; started with --sandbox it "
+    "needs no key and costs nothing.",
+    errors.DestinationRefused: "The key goes to AgentPhone's own hosts only, so this was not followed.",
+    errors.Unauthorized: f"The key in {KEY_VARIABLE} (or {KEY_FILE_VARIABLE}, or of `agentphone-mcp login`; X-API-Key "
+    "where callers bring theirs) is wrong or revoked; ask your user to check it.",
+    errors.PaymentRequired: "The balance is too low or no payment method is on file; ask your user to top up, then try "
+    "again.",
+    errors.Forbidden: "Do not try again: the account or the destination does not allow it. Tell your user why.",
+    errors.BadRequest: "Correct the argument it names and call again.",
+    errors.Conflict: "Nothing was done; what it names stands in the way.",
+    errors.OutcomeUnknown: "Look before you repeat it: the list tools show whether it did.",
+    errors.Unreachable: _TRY_AGAIN,
+    errors.UnreadableAnswer: _TRY_AGAIN,
+    errors.ServerError: _TRY_AGAIN,
+    errors.Unsendable: "Nothing was sent; leave that value out, or shorten it.",
+    errors.ApiError: "Do not repeat it unchanged; tell your user what the API said.",
+}
+"""Next steps by type of error; the first type that fits counts."""
 _HOUR = 3600
 _MAX_DETAIL = 500
 
@@ -88,43 +109,16 @@ def _bounded(text: str) -> str:
     return text if len(text) <= _MAX_DETAIL else f"{text[:_MAX_DETAIL]}… (cut here)"
 
 
-def _next_step(error: errors.ApiError) -> str:  # noqa: C901, PLR0911, PLR0912 - one case for each error
+def _next_step(error: errors.ApiError) -> str:
     match error:
         case errors.StatusError(code=str(code)) if code in _BY_CODE:
             return _BY_CODE[code]
-        case errors.KeyMissing():
-            return (
-                "Ask your user to run `agentphone-mcp login` (with uvx: `uvx agentphone-mcp login`), or to set "
-                f"{KEY_VARIABLE} (or {KEY_FILE_VARIABLE}) in this server's entry, and to restart it; started with "
-                "--sandbox it needs no key and costs nothing."
-            )
-        case errors.DestinationRefused():
-            return "The key goes to AgentPhone's own hosts only, so this was not followed."
-        case errors.Unauthorized():
-            return (
-                f"The key in {KEY_VARIABLE} (or {KEY_FILE_VARIABLE}, or of `agentphone-mcp login`; X-API-Key where "
-                "callers bring theirs) is wrong or revoked; ask your user to check it."
-            )
-        case errors.PaymentRequired():
-            return "The balance is too low or no payment method is on file; ask your user to top up, then try again."
-        case errors.Forbidden():
-            return "Do not try again: the account or the destination does not allow it. Tell your user why."
         case errors.NotFound() | errors.BadPathValue():
             return _where_ids_are(error)
         case errors.RateLimited():
             return f"Nothing was done; try again {_when(error.retry_after)}."
-        case errors.BadRequest():
-            return "Correct the argument it names and call again."
-        case errors.Conflict():
-            return "Nothing was done; what it names stands in the way."
-        case errors.OutcomeUnknown():
-            return "Look before you repeat it: the list tools show whether it did."
-        case errors.Unreachable() | errors.UnreadableAnswer() | errors.ServerError():
-            return "Nothing was changed; try again in a moment, and tell your user if it goes on."
-        case errors.Unsendable():
-            return "Nothing was sent; leave that value out, or shorten it."
         case _:
-            return "Do not repeat it unchanged; tell your user what the API said."
+            return next(text for kind, text in _BY_TYPE.items() if isinstance(error, kind))
 
 
 def _when(seconds: float | None) -> str:

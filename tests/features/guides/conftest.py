@@ -1,13 +1,11 @@
 """Run the guides' examples: their servers as processes, a webhook with a fixed answer, and callers."""
 
-import json
 import os
 import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from queue import Queue
 from threading import Thread
@@ -17,6 +15,7 @@ import httpx
 import pytest
 
 from agentphone_mcp.sandbox import Sandbox
+from tests.features.webhook import Hook, listening_hook
 from tests.support import PATIENCE
 
 SECRET = "whsec_of_the_guides"
@@ -85,52 +84,11 @@ def served(tmp_path: Path) -> Iterator[Callable[..., tuple[ExampleServer, str]]]
         server.close()
 
 
-class Hook:
-    """A webhook that answers every request with the same bytes, and keeps what it was sent."""
-
-    def __init__(self) -> None:
-        self.body, self.content_type = b"{}", "application/json"
-        self.received: Queue[tuple[bytes, dict[str, str]]] = Queue()
-        hook = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                hook.received.put((body, dict(self.headers)))
-                self.send_response(200)
-                self.send_header("Content-Type", hook.content_type)
-                self.end_headers()
-                self.wfile.write(hook.body)
-
-            def log_message(self, *_: Any) -> None:
-                """Log nothing."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._thread = Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
-        self._thread.start()
-        self.url = f"http://127.0.0.1:{self._server.server_port}/webhook"
-
-    def next(self, event: str, channel: str) -> tuple[bytes, dict[str, str]]:
-        """Wait for the next such event, and return its body and headers."""
-        while True:
-            body, headers = self.received.get(timeout=PATIENCE)
-            read = json.loads(body)
-            if (read["event"], read["channel"]) == (event, channel):
-                return body, headers
-
-    def close(self) -> None:
-        """Stop listening."""
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
-
-
 @pytest.fixture
 def hook() -> Iterator[Hook]:
     """Run a webhook in this process."""
-    hook = Hook()
-    yield hook
-    hook.close()
+    with listening_hook() as hook:
+        yield hook
 
 
 class Phone:

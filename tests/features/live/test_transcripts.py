@@ -151,13 +151,12 @@ async def test_the_stream_stays_for_the_last_who_listens(connect, streams, sandb
         await streams(call_id, 0)
 
 
-@ERAS
-async def test_a_client_over_stdio_gets_an_update_for_each_turn(mode: str) -> None:
+async def test_a_client_over_stdio_gets_an_update_for_each_turn() -> None:
     environment = clean_environment(AGENTPHONE_SANDBOX="1", AGENTPHONE_SANDBOX_SPEED="50")
     command = StdioServerParameters(command=COMMAND[0], args=COMMAND[1:], env=environment)
     updates = Updates()
     with anyio.fail_after(60):
-        async with Client(command, mode=mode, message_handler=updates) as client:
+        async with Client(command, mode="legacy", message_handler=updates) as client:
             _, uri = await place(client)
             async with subscribed(client, uri):
                 assert await updates.next(3) == [uri] * 3

@@ -4,8 +4,6 @@ import json
 import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator
 from contextlib import asynccontextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 from typing import Any
 
 import anyio
@@ -15,6 +13,7 @@ from mcp.client import Client
 from mcp_types import Tool
 
 from agentphone_mcp.sandbox import Sandbox
+from tests.features.webhook import Hook, listening_hook
 
 NAMED = re.compile(r"`([^`]+)`")
 FILLED_IN = re.compile(r'^- ([\w ]+): (".*")$', re.MULTILINE)
@@ -136,44 +135,9 @@ def ring(control: httpx.AsyncClient) -> Callable[..., Awaitable[dict[str, Any]]]
     return ring
 
 
-class Hook:
-    """A webhook that keeps its events, and answers each with the same status and body."""
-
-    def __init__(self) -> None:
-        self.status = 200
-        self.answer: Any = {"text": "We open at nine."}
-        self.events: list[dict[str, Any]] = []
-        self.url = ""
-
-    def serve(self) -> ThreadingHTTPServer:
-        """Listen on a free port of this machine."""
-        hook = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                hook.events.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-                body = json.dumps(hook.answer).encode()
-                self.send_response(hook.status)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_: Any) -> None:
-                """Log nothing."""
-
-        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{server.server_port}/hook"
-        return server
-
-
 @pytest.fixture
 def hook() -> Generator[Hook]:
     """Run a webhook that is not yet registered anywhere."""
-    hook = Hook()
-    with hook.serve() as server:
-        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    with listening_hook() as hook:
+        hook.body = b'{"text": "We open at nine."}'
         yield hook
-        server.shutdown()
-        thread.join()
