@@ -46,13 +46,7 @@ def label(item_id: str, *details: str | None) -> str:
 
 @dataclass(frozen=True)
 class _Listing:
-    """Hold the newest items of one kind, labelled.
-
-    Attributes:
-        values: at most `_MAX_VALUES` labelled ids, newest first.
-        total: how many items there are, if the API says so.
-        has_more: whether some are missing from `values`; None if unknown.
-    """
+    """The newest ids of one kind, labelled; `total` and `has_more` are None if the API does not say."""
 
     values: list[str]
     total: int | None = None

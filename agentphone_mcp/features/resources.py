@@ -1,14 +1,5 @@
 """Serve the account as resources: a person attaches them to a conversation, or a host reads them by itself.
 
-| address | toolset | content |
-|---|---|---|
-| agentphone://account | account | the result of account_overview |
-| agentphone://agents/{agent_id} | agents | the result of get_agent |
-| agentphone://calls/{call_id} | calls | the result of get_call |
-| agentphone://calls/{call_id}/transcript | calls | who said what and when, as plain text; updated live |
-| agentphone://calls/{call_id}/recording | calls | the audio |
-| agentphone://conversations/{conversation_id} | messages | the result of get_conversation |
-
 An id may carry the label that completion appends to it: `agt_frontdesk (Front Desk)`.
 """
 

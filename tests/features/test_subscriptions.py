@@ -132,16 +132,16 @@ async def over_http(sandbox: Sandbox, state: Path) -> AsyncGenerator[Callable[..
 
 @ERAS
 async def test_clients_of_one_server_share_a_stream(over_http, sandbox, streams, mode) -> None:
-    one, two = Updates(), Updates()
-    async with over_http(mode, one) as first:
+    updates, others = Updates(), Updates()
+    async with over_http(mode, updates) as first:
         call_id, uri = await place(first)
         async with subscribed(first, uri):
-            async with over_http(mode, two) as second, subscribed(second, uri):
+            async with over_http(mode, others) as second, subscribed(second, uri):
                 await streams(call_id, 1)
-                assert await one.next(2) == await two.next(2) == [uri, uri]
+                assert await updates.next(2) == await others.next(2) == [uri, uri]
                 assert sandbox.world.engine.listeners(call_id) == 1
-            one.take_all()
-            assert await one.next() == [uri]
+            updates.take_all()
+            assert await updates.next() == [uri]
         await streams(call_id, 0)
         assert sandbox.world.account.calls[call_id].is_live
 

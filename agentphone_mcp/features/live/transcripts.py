@@ -41,10 +41,9 @@ class LiveTranscripts:
 
     Args:
         api: the client of the account.
-        tasks: runs the tasks that follow calls.
+        tasks: runs the tasks that follow calls, and those that send updates to older clients.
 
     Attributes:
-        tasks: runs the tasks that follow calls, and those that send updates to older clients.
         bus: carries the updates.
         listen: the SDK's handler of `subscriptions/listen`, which forwards updates to newer clients.
     """

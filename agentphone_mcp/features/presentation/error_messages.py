@@ -48,6 +48,13 @@ _BY_TYPE: dict[type[errors.ApiError], str] = {
     errors.ApiError: "Do not repeat it unchanged; tell your user what the API said.",
 }
 """Next steps by type of error; the first type that fits counts."""
+_ARGUMENT_PROBLEMS = {
+    "extra_forbidden": "there is no such argument",
+    "unexpected_keyword_argument": "there is no such argument",
+    "bool_type": "it must be the boolean true, not a text or a number",
+    "string_type": "it must be a text",
+}
+"""What is wrong with an argument, by pydantic's type of error."""
 _HOUR = 3600
 _MAX_DETAIL = 500
 
@@ -74,13 +81,7 @@ def explain_arguments(tool: str, error: ValidationError) -> str:
 
 
 def _argument_problem(kind: str, message: str) -> str:
-    if kind in ("extra_forbidden", "unexpected_keyword_argument"):
-        return "there is no such argument"
-    if kind == "bool_type":
-        return "it must be the boolean true, not a text or a number"
-    if kind == "string_type":
-        return "it must be a text"
-    return message.removeprefix("Value error, ").rstrip(".")
+    return _ARGUMENT_PROBLEMS.get(kind) or message.removeprefix("Value error, ").rstrip(".")
 
 
 def _what_happened(error: errors.ApiError) -> str:

@@ -71,22 +71,6 @@ async def test_a_broken_stream_is_replaced_by_polling(assistant, answering, stre
     assert progress.counts == [1, 2, 3, 4]
 
 
-async def test_a_stream_that_closes_is_not_the_end_of_the_call(assistant, answering) -> None:
-    stream = events(("connected", {"status": "in-progress"}), *(("turn", turn) for turn in turns(2)))
-    async with assistant(answering(api(stream, "in-progress", said=2))) as ai:
-        result = await follow(ai, call_id="call_1", max_seconds=1)
-    assert (result["ended"], result["status"]) == (False, "in-progress")
-    assert texts(result) == SHOWN[:2]
-
-
-@pytest.mark.parametrize("status", ["failed", "busy", "no-answer"])
-async def test_an_end_without_a_status_is_not_called_completed(assistant, answering, status) -> None:
-    stream = events(("connected", {"status": "in-progress"}), ("ended", {"durationSeconds": 0}))
-    async with assistant(answering(api(stream, status, said=0))) as ai:
-        result = await follow(ai, call_id="call_1")
-    assert (result["ended"], result["status"]) == (True, status)
-
-
 async def test_an_end_that_only_the_stream_reports_does_not_invent_a_status(assistant, answering) -> None:
     """The stream ends without a status, while the call still reads as in progress."""
     stream = spoken(2, ("ended", {}))
@@ -96,23 +80,36 @@ async def test_an_end_that_only_the_stream_reports_does_not_invent_a_status(assi
     assert result.get("status") != "completed"
 
 
-async def test_the_duration_that_the_stream_reported_is_kept(assistant, answering) -> None:
-    stream = spoken(2, ("ended", {"durationSeconds": 12, "status": "completed"}))
-    async with assistant(answering(api(stream, "in-progress", said=2))) as ai:
-        result = await follow(ai, call_id="call_1")
-    assert (result["ended"], result["status"], result["duration_seconds"]) == (True, "completed", 12)
+ENDED = ("ended", {"status": "completed"})
+CONNECTED = ("connected", {"status": "in-progress"})
+PAIR = {"transcript": "Hi there", "response": "Hello you"}
+STATUS_MISSING = events(CONNECTED, ("ended", {"durationSeconds": 0}))
+STREAMS = {
+    "closing-is-no-end": (spoken(2, CONNECTED), "in-progress", 2, {"ended": False, "status": "in-progress"}, SHOWN[:2]),
+    "end-without-status-of-failed": (STATUS_MISSING, "failed", 0, {"status": "failed"}, []),
+    "end-without-status-of-busy": (STATUS_MISSING, "busy", 0, {"status": "busy"}, []),
+    "end-without-status-of-no-answer": (STATUS_MISSING, "no-answer", 0, {"status": "no-answer"}, []),
+    "duration-only-in-the-stream": (
+        spoken(2, ("ended", {"durationSeconds": 12, "status": "completed"})),
+        "in-progress",
+        2,
+        {"status": "completed", "duration_seconds": 12},
+        SHOWN[:2],
+    ),
+    "unknown-event": (spoken(1, ("mood", {"caller": "cheerful"}), ENDED), "completed", 1, {}, SHOWN[:1]),
+    "end-before-the-last-turns": (spoken(2, ENDED), "completed", 4, {"status": "completed", "next_step": None}, SHOWN),
+    "paired-turn": (events(("turn", PAIR), ENDED), "completed", 0, {}, [mark("Hi there"), "Hello you"]),
+}
 
 
-async def test_an_unknown_event_is_ignored(assistant, answering) -> None:
-    stream = events(
-        ("connected", {"status": "in-progress"}),
-        ("mood", {"caller": "cheerful"}),
-        ("turn", turns(1)[0]),
-        ("ended", {"status": "completed"}),
-    )
-    async with assistant(answering(api(stream, "completed", said=1))) as ai:
-        result = await follow(ai, call_id="call_1")
-    assert texts(result) == SHOWN[:1]
+@pytest.mark.parametrize(("stream", "status", "said", "expected", "words"), STREAMS.values(), ids=STREAMS.keys())
+async def test_state_and_turns_come_from_the_stream_and_the_call(
+    assistant, answering, stream, status, said, expected, words
+) -> None:
+    async with assistant(answering(api(stream, status, said))) as ai:
+        result = await follow(ai, call_id="call_1", max_seconds=1)
+    assert texts(result) == words
+    assert {"ended": True} | expected == {name: result.get(name) for name in {"ended": True} | expected}
 
 
 async def test_an_api_that_fails_while_polling_does_not_lose_the_turns_so_far(assistant, answering) -> None:
@@ -145,14 +142,6 @@ async def test_turns_that_a_slow_stream_has_not_sent_are_read_in_the_end(assista
             result = await follow(ai, call_id="call_1", max_seconds=1)
         assert (texts(result), result["ended"]) == (SHOWN, ended)
         assert result["answered"] is True
-
-
-async def test_an_end_before_the_last_words_does_not_hide_them(assistant, answering) -> None:
-    stream = spoken(2, ("ended", {"status": "completed"}))
-    async with assistant(answering(api(stream, "completed"))) as ai:
-        result = await follow(ai, call_id="call_1")
-    assert (texts(result), result["ended"]) == (SHOWN, True)
-    assert "next_step" not in result
 
 
 async def test_an_end_that_cannot_be_checked_says_so(assistant, answering) -> None:
@@ -190,16 +179,6 @@ async def test_pairs_are_not_mixed_with_the_turns_of_a_stream(assistant, answeri
         await progress.reach(len(SAID))
     assert texts(result) == SHOWN
     assert progress.counts == [1, 2, 3, 4]
-
-
-async def test_a_paired_turn_of_a_stream_is_two_turns(assistant, answering) -> None:
-    stream = events(("turn", {"transcript": "Hi there", "response": "Hello you"}), ("ended", {"status": "completed"}))
-    async with assistant(answering(api(stream, "completed", said=0))) as ai:
-        result = await follow(ai, call_id="call_1")
-    assert [(turn["role"], turn["text"]) for turn in result["turns"]] == [
-        ("caller", mark("Hi there")),
-        ("agent", "Hello you"),
-    ]
 
 
 async def test_a_rate_limit_while_polling_is_waited_out(assistant, answering) -> None:

@@ -74,14 +74,11 @@ async def test_a_caller_who_gives_orders_is_only_quoted(assistant, control, writ
     assert writes() == before
 
 
-async def test_the_last_words_of_a_call_without_a_transcript_are_only_quoted(assistant, answering, rows_of) -> None:
+async def test_the_last_words_of_a_call_without_a_transcript_are_only_quoted(ask, rows_of) -> None:
     call = {"id": "call_1", "status": "completed", "lastTranscriptSnippet": ORDER}
-    async with assistant(answering(call)) as ai:
-        shown = await ai.ask("get_call", call_id="call_1")
-    async with assistant(answering(call | {"transcripts": [{"role": "user", "content": ORDER}]})) as ai:
-        with_turns = await ai.ask("get_call", call_id="call_1")
-    async with assistant(answering({"data": [call]})) as ai:
-        [row] = rows_of(await ai.ask("list_calls"))
+    shown = await ask(call, "get_call", call_id="call_1")
+    with_turns = await ask(call | {"transcripts": [{"role": "user", "content": ORDER}]}, "get_call", call_id="call_1")
+    [row] = rows_of(await ask({"data": [call]}, "list_calls"))
     assert shown == {"id": "call_1", "status": "completed", "last_transcript_snippet": SHOWN}
     assert with_turns == {"id": "call_1", "status": "completed", "transcript": [{"role": "caller", "text": SHOWN}]}
     assert row == {"id": "call_1", "status": "completed"}
@@ -124,10 +121,11 @@ async def test_orders_in_the_notes_of_a_contact_are_only_quoted(assistant, contr
     assert writes() == before
 
 
-async def test_a_long_text_says_where_it_was_truncated(assistant, answering) -> None:
+async def test_a_long_text_says_where_it_was_truncated(ask) -> None:
     body = "<b>" + "x" * 5_000
-    async with assistant(answering({"data": [{"id": "msg_1", "direction": "inbound", "body": body}]})) as ai:
-        (message,) = (await ai.ask("list_messages", number_id="num_1"))["data"]
+    (message,) = (
+        await ask({"data": [{"id": "msg_1", "direction": "inbound", "body": body}]}, "list_messages", number_id="num_1")
+    )["data"]
     assert message["body"] == f"<untrusted>{body[:4_000]}</untrusted> (cut here: 1003 more characters)"
 
 
