@@ -1,1 +1,1 @@
-"""The server features that a client sees: tools, resources, prompts and completion."""
+"""Implement the server features that a client sees: tools, resources, prompts and completion."""

@@ -118,7 +118,7 @@ def streams(sandbox: Sandbox, eventually: Callable[..., Awaitable[None]]) -> Cal
     """Wait until so many streams of a call are open at the sandbox."""
 
     async def streams(call_id: str, count: int) -> None:
-        await eventually(lambda: sandbox.world.engine.listeners(call_id) == count)
+        await eventually(lambda: sandbox.context.simulator.listeners(call_id) == count)
 
     return streams
 

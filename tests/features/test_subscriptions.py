@@ -139,11 +139,11 @@ async def test_clients_of_one_server_share_a_stream(over_http, sandbox, streams,
             async with over_http(mode, others) as second, subscribed(second, uri):
                 await streams(call_id, 1)
                 assert await updates.next(2) == await others.next(2) == [uri, uri]
-                assert sandbox.world.engine.listeners(call_id) == 1
+                assert sandbox.context.simulator.listeners(call_id) == 1
             updates.take_all()
             assert await updates.next() == [uri]
         await streams(call_id, 0)
-        assert sandbox.world.account.calls[call_id].is_live
+        assert sandbox.context.account.calls[call_id].is_live
 
 
 @ERAS
@@ -161,4 +161,4 @@ async def test_a_client_that_goes_away_leaves_no_stream(over_http, sandbox, stre
         leaving.cancel()
         await streams(call_id, 0)
         await staying.read_resource(uri)
-    assert sandbox.world.account.calls[call_id].is_live
+    assert sandbox.context.account.calls[call_id].is_live

@@ -170,10 +170,10 @@ async def test_cancelling_closes_the_stream_at_once(assistant, sandbox, eventual
         call = (await ai.ask("place_call", to_number=TALKATIVE, **CALL))["result"]
         async with anyio.create_task_group() as waiting:
             waiting.start_soon(ai.client.call_tool, "wait_for_call", {"call_id": call["id"]})
-            await eventually(lambda: sandbox.world.engine.listeners(call["id"]) > 0)
+            await eventually(lambda: sandbox.context.simulator.listeners(call["id"]) > 0)
             waiting.cancel_scope.cancel()
-        await eventually(lambda: sandbox.world.engine.listeners(call["id"]) == 0)
-        assert sandbox.world.account.calls[call["id"]].is_live
+        await eventually(lambda: sandbox.context.simulator.listeners(call["id"]) == 0)
+        assert sandbox.context.account.calls[call["id"]].is_live
 
 
 async def test_after_turn_beyond_the_last_turn_is_corrected(assistant, answering) -> None:

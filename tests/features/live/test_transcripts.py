@@ -131,9 +131,9 @@ async def test_one_call_is_one_stream_under_all_its_addresses(connect, streams, 
         async with subscribed(client, uri), subscribed(client, other):
             await streams(call_id, 1)
             assert set(await updates.next(4)) == {uri, other}
-            assert sandbox.world.engine.listeners(call_id) == 1
+            assert sandbox.context.simulator.listeners(call_id) == 1
         await streams(call_id, 0)
-        assert sandbox.world.account.calls[call_id].is_live
+        assert sandbox.context.account.calls[call_id].is_live
 
 
 @ERAS
@@ -147,7 +147,7 @@ async def test_the_stream_stays_for_the_last_who_listens(connect, streams, sandb
                 await streams(call_id, 1)
             updates.take_all()
             assert await updates.next() == [uri]
-            assert sandbox.world.engine.listeners(call_id) == 1
+            assert sandbox.context.simulator.listeners(call_id) == 1
         await streams(call_id, 0)
 
 

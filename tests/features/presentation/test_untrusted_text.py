@@ -154,7 +154,7 @@ async def test_a_preview_shows_no_invisible_characters(assistant) -> None:
 
 
 async def test_an_agent_whose_name_has_invisible_characters_can_be_deleted(assistant, sandbox) -> None:
-    sandbox.world.account.agents["agt_orderline"].settings["name"] = "\U0001f469\u200d\U0001f4bb Order Line"
+    sandbox.context.account.agents["agt_orderline"].settings["name"] = "\U0001f469\u200d\U0001f4bb Order Line"
     async with assistant() as ai:
         assert 'confirm="👩💻 Order Line"' in (await ai.ask("delete_agent", agent_id="agt_orderline"))["next_step"]
         done = await ai.ask("delete_agent", agent_id="agt_orderline", confirm="👩💻 Order Line")
