@@ -1,4 +1,4 @@
-"""Starts a server over stdio as a host does, and counts its tools: `python .ci/list_tools.py COMMAND…`."""
+"""Start a server over stdio as a host does, and count its tools: `python .ci/list_tools.py COMMAND…`."""
 
 import os
 import sys
@@ -12,7 +12,7 @@ PATIENCE = 120
 
 
 async def main(command: str, *arguments: str) -> None:
-    """Fail if there is no answer, or no tool in it."""
+    """Exit with an error if the server does not answer or has no tools."""
     with anyio.fail_after(PATIENCE):
         server = StdioServerParameters(command=command, args=list(arguments), env=dict(os.environ))
         async with Client(server) as client:

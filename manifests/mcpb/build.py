@@ -1,4 +1,4 @@
-"""Packs the bundle for Claude Desktop: `python manifests/mcpb/build.py [FILE]`.
+"""Pack the bundle for Claude Desktop: `python manifests/mcpb/build.py [FILE]`.
 
 The file is dist/agentphone-mcp-VERSION.mcpb if none is named. Needs Node, whose `npx` fetches the packer.
 """
@@ -20,11 +20,11 @@ _PATIENCE = 300
 
 
 class CannotPack(Exception):
-    """No bundle was made; the message is one sentence on what to do about it, or what the packer said."""
+    """Raised when no bundle could be made; the message says what to do, or what the packer printed."""
 
 
 def stage(folder: Path) -> None:
-    """Put into an empty folder what `uv` needs to run the server, with the manifest and the icon."""
+    """Copy what `uv` needs to run the server into an empty folder, with the manifest and the icon."""
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, folder)
     for name in ("manifest.json", "icon.png"):
@@ -34,7 +34,7 @@ def stage(folder: Path) -> None:
 
 
 def packer(*arguments: str | Path) -> str:
-    """Run the packer, and give what it said.
+    """Run the packer and return what it printed.
 
     Raises:
         CannotPack: if it is not there, takes too long, or refuses.
@@ -53,9 +53,9 @@ def packer(*arguments: str | Path) -> str:
     ) as process:
         try:
             said, _ = process.communicate(timeout=_PATIENCE)
-        except BaseException as trouble:
+        except BaseException as exc:
             _end(process)
-            if isinstance(trouble, subprocess.TimeoutExpired):
+            if isinstance(exc, subprocess.TimeoutExpired):
                 late = f"{PACKER} did not end within {_PATIENCE} seconds: try again when it can be fetched"
                 raise CannotPack(late) from None
             raise
@@ -65,7 +65,7 @@ def packer(*arguments: str | Path) -> str:
 
 
 def _end(process: subprocess.Popen[str]) -> None:
-    """End it with what it started, of which npx itself takes no care."""
+    """Kill the packer with its children, which npx leaves running."""
     if os.name == "posix":
         os.killpg(process.pid, signal.SIGKILL)
     process.kill()
@@ -87,12 +87,12 @@ def build(file: Path) -> None:
 
 
 def main() -> None:
-    """Pack it where the command line says, and say where that is."""
+    """Pack the bundle where the command line says, and print the path."""
     try:
         file = Path(sys.argv[1]) if sys.argv[1:] else ROOT / "dist" / f"agentphone-mcp-{_version()}.mcpb"
         build(file)
-    except (CannotPack, OSError) as reason:
-        sys.exit(f"Error: {reason}")
+    except (CannotPack, OSError) as exc:
+        sys.exit(f"Error: {exc}")
     except KeyboardInterrupt:
         sys.exit(130)
     print(file)

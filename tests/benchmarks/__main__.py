@@ -1,4 +1,4 @@
-"""Measure what the server costs whoever runs it, beside bare floors in the same run: `python tests/benchmarks`.
+"""Measure what the server costs beside bare floors in the same run: `python tests/benchmarks`.
 
 Both sides of every ratio are measured turn and turn about, so that a busy machine slows both. Nothing but loopback is
 asked, and every process that is started is ended. Without `--save`, ratios are compared with those of the run that the
@@ -57,8 +57,8 @@ def main() -> int:
             text = kept.PAGE.read_text(encoding="utf-8")
             kept.PAGE.write_text(kept.in_page(text, kept.read()), encoding="utf-8")
             console.print("Kept, in latest.json and PERFORMANCE.md.")
-    except (Odd, OSError) as wrong:
-        aside.print(f"{wrong}.", style="red", markup=False, soft_wrap=True)
+    except (Odd, OSError) as exc:
+        aside.print(f"{exc}.", style="red", markup=False, soft_wrap=True)
         return 1
     except KeyboardInterrupt:
         aside.print("Broken off; nothing is kept.")
@@ -69,7 +69,7 @@ def main() -> int:
 
 
 def asked() -> argparse.Namespace:
-    """What is to be done."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(prog="python tests/benchmarks", description=__doc__.partition(":")[0] + ".")
     names = ", ".join(MEASURES)
     parser.add_argument("--only", nargs="+", metavar="NAME", help=f"only these of {names}")
@@ -91,21 +91,21 @@ def asked() -> argparse.Namespace:
 
 
 def measured(names: Iterable[str], quick: bool, aside: Console) -> tuple[list[Figure], list[str]]:
-    """The figures of some measures, and the names of those that failed, for a reason that is told."""
+    """Take some measures; return their figures and the names of those that failed, and print why."""
     figures: list[Figure] = []
     failed: list[str] = []
     for name in names:
         try:
             with aside.status(f"measuring {name}"):
                 figures += MEASURES[name](quick)
-        except Exception as wrong:  # noqa: BLE001 - what else can be measured is worth having, whatever this was
-            aside.print(f"{name} could not be measured: {_reason(wrong)}", style="red", markup=False, soft_wrap=True)
+        except Exception as exc:  # noqa: BLE001 - what else can be measured is worth having, whatever this was
+            aside.print(f"{name} could not be measured: {_reason(exc)}", style="red", markup=False, soft_wrap=True)
             failed.append(name)
     return figures, failed
 
 
 def _reason(wrong: Exception) -> str:
-    """What was wrong first, in words."""
+    """Describe the first cause of a failure."""
     while isinstance(wrong, ExceptionGroup):
         wrong = wrong.exceptions[0]
     return str(wrong) or type(wrong).__name__

@@ -1,4 +1,4 @@
-"""Our server as the SDK alone starts it: without the command, and without whatever answers before the SDK can."""
+"""Start our server as the SDK alone does: without the command and without early answers."""
 
 import os
 
@@ -11,7 +11,7 @@ from agentphone_mcp.server.stdio.surface import load
 
 
 def differs(method: str) -> None:
-    """Say that what is known of our server is not so."""
+    """Report a difference from the precomputed surface."""
     raise AssertionError(f"{method} is answered otherwise than is known: regenerate the golden files")
 
 

@@ -1,4 +1,4 @@
-"""What a call costs beside the bare request, in one process and over stdio, and the memory of whoever answers it."""
+"""Measure a call beside the bare request, in one process and over stdio, and the server's memory."""
 
 import asyncio
 import itertools
@@ -32,7 +32,7 @@ _AIM_IN_NO_OPS = 1.61
 
 
 def calls(quick: bool) -> Generator[Figure]:
-    """A read and a text through the gate, beside the bare requests of an asynchronous client.
+    """Measure a read and a gated text, beside the bare requests of an asynchronous client.
 
     All are in one event loop, the host too: between two processes a good half of what a call takes is how long they
     take to wake each other up, which is the machine's and not ours.
@@ -84,7 +84,7 @@ async def _in_one_loop(account: Account, state: Path, rounds: int) -> dict[str, 
 
 
 def over_stdio(quick: bool) -> Generator[Figure]:
-    """The same between two processes, beside the requests of a synchronous client, which is the least there is."""
+    """Measure the same between two processes, beside the requests of a synchronous client."""
     with sandbox() as account, account.asked_directly() as http, tempfile.TemporaryDirectory() as state:
         told = account.told | {"AGENTPHONE_LIMITS": _HIGH_CAPS, "AGENTPHONE_STATE": state}
         number = itertools.count()
@@ -120,7 +120,7 @@ def _gated_text(body: str) -> dict[str, Any]:
 
 
 def _less_its_request(measure: str, took: dict[str, list[float]]) -> Figure:
-    """What a read adds to its request, in no-ops of the SDK's."""
+    """Express what a read adds to its request in no-op calls of the SDK."""
     more = [read - bare for read, bare in zip(took["read"], took["bare read"], strict=True)]
     return paired(
         measure, "get_call, less its request", "ms", more, took["nothing"], _NO_OP, Budget("ratio", _AIM_IN_NO_OPS)
@@ -133,7 +133,7 @@ def _slowest(measure: str, name: str, ours: list[float], floors: list[float], be
 
 
 class _Commits:
-    """Durable commits of SQLite to the disk that the ledger is on, which makes two: before and after an action."""
+    """Commit to SQLite on the ledger's disk, as the ledger does before and after an action."""
 
     def __init__(self, folder: Path) -> None:
         self._connection = sqlite3.connect(folder / "floor.sqlite3", isolation_level=None)
@@ -147,7 +147,7 @@ class _Commits:
 
 
 def overview(quick: bool) -> Generator[Figure]:
-    """It asks a slow API for four things, and should cost the time of one."""
+    """Measure the overview, which asks a slow API for four things at once."""
     with sandbox() as account, account.asked_directly() as http, tempfile.TemporaryDirectory() as state:
         rule = {"rule": f"GET /v1/* delay={LATENCY} always"}
         http.post("/__sandbox/faults", json=rule).raise_for_status()
@@ -163,7 +163,7 @@ def overview(quick: bool) -> Generator[Figure]:
 
 
 def memories(quick: bool) -> Generator[Figure]:
-    """The most that a server over stdio ever had: when the tools are listed, and after a hundred calls."""
+    """Measure a stdio server's peak memory: with the tools listed, and after a hundred calls."""
     with sandbox() as account, tempfile.TemporaryDirectory() as state:
         told = account.told | {"AGENTPHONE_STATE": state, "AGENTPHONE_LIMITS": NO_CAPS}
         sides = {

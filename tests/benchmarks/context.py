@@ -1,4 +1,4 @@
-"""What we put into a model's context: the tools as hosts show them, and what they answer on a small account."""
+"""Measure what goes into a model's context: the tools as hosts show them, and their results on a small account."""
 
 import asyncio
 import json
@@ -81,7 +81,7 @@ BESIDE = "the vendor's server"
 
 
 def listed(_: bool) -> Generator[Figure]:
-    """The bytes of tools/list as hosts give them to a model: names, descriptions and input schemas, in compact JSON."""
+    """Count the bytes of names, descriptions and input schemas, as compact JSON."""
     tools = asyncio.run(_tools(TOOLSETS))
     yield Figure("bytes", "all tools", "bytes", _size(tools), budget=Budget("value", MOST))
     for toolset in TOOLSETS:
@@ -102,7 +102,7 @@ def _size(told: object) -> int:
 
 
 def results(_: bool) -> Generator[Figure]:
-    """The bytes of the text that a typical call of each tool gives on the sandbox's starting account."""
+    """Count the bytes of the text of a typical call of each tool on the sandbox's starting account."""
     sizes = asyncio.run(_results())
     twelve, theirs = sum(sizes[name] for name in VENDORS), sum(VENDORS.values())
     yield Figure("results", "twelve reads together", "bytes", twelve, budget=Budget("value", MOST_RESULTS))

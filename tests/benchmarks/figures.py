@@ -1,4 +1,4 @@
-"""What is measured: figures beside their floors, in samples that two sides take turn and turn about."""
+"""Hold figures beside their floors, in samples that two sides take in turn."""
 
 import statistics
 from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, Sequence
@@ -10,12 +10,12 @@ Took = TypeVar("Took")
 
 
 class Odd(Exception):
-    """What is measured did not do what it is measured at; the message is one sentence."""
+    """Raised when the measured program misbehaves; the message is one sentence."""
 
 
 @dataclass(frozen=True)
 class Budget:
-    """How much a figure may be: its value, its ratio to the floor, or what it is more than the floor."""
+    """Bound a figure: its value, its ratio to the floor, or its difference from the floor."""
 
     of: Literal["value", "ratio", "more"]
     bound: float
@@ -24,7 +24,7 @@ class Budget:
 
 @dataclass(frozen=True)
 class Figure:
-    """One thing that was measured.
+    """Hold one measured value.
 
     Attributes:
         measure: which of the command's measures it belongs to.
@@ -50,7 +50,7 @@ class Figure:
 
     @property
     def holds(self) -> bool | None:
-        """Whether it keeps its budget; None if it has none."""
+        """Tell whether it keeps its budget; None if it has none."""
         if self.budget is None:
             return None
         more = None if self.floor is None else self.value - self.floor
@@ -61,7 +61,7 @@ class Figure:
 
     @property
     def promise(self) -> str:
-        """The budget in words."""
+        """Describe the budget."""
         if self.budget is None:
             return ""
         least_or_most = "at least" if self.budget.is_least else "at most"
@@ -71,7 +71,7 @@ class Figure:
         return f"{least_or_most} {self.budget.bound:,g} {self.unit}{' more' if self.budget.of == 'more' else ''}"
 
     def in_words(self, amount: float | None) -> str:
-        """Give an amount of this figure's kind with its unit; nothing for None."""
+        """Format an amount with this figure's unit; empty for None."""
         if amount is None:
             return ""
         digits = 0 if amount >= 100 or self.unit == "bytes" else 1 if amount >= 10 else 2
@@ -87,13 +87,13 @@ def paired(
     beside: str,
     budget: Budget | None = None,
 ) -> Figure:
-    """Make a figure of samples that were taken in pairs, of us and of a floor."""
+    """Make a figure of samples taken in pairs: ours and the floor's."""
     ratio = statistics.median(one / other for one, other in zip(ours, floors, strict=True))
     return Figure(measure, name, unit, statistics.median(ours), statistics.median(floors), beside, ratio, budget)
 
 
 def turns(sides: Iterable[str], rounds: int, *, warm: int = 0) -> Generator[tuple[str, bool]]:
-    """Name the side whose turn it is, and say whether what it does counts; each has one in every round.
+    """Yield whose turn it is and whether it counts; each side has one turn a round.
 
     Whoever comes first in a round comes last in the next: a machine may get slower meanwhile.
 
@@ -110,7 +110,7 @@ def turns(sides: Iterable[str], rounds: int, *, warm: int = 0) -> Generator[tupl
 
 
 def turn_about(sides: Mapping[str, Callable[[], Took]], rounds: int, *, warm: int = 0) -> dict[str, list[Took]]:
-    """Let all sides do their action, as `turns` has it, and collect what they give."""
+    """Run all sides in turn and collect what they return."""
     found: dict[str, list[Took]] = {name: [] for name in sides}
     for name, counts in turns(sides, rounds, warm=warm):
         took = sides[name]()
@@ -120,7 +120,7 @@ def turn_about(sides: Mapping[str, Callable[[], Took]], rounds: int, *, warm: in
 
 
 def timed(action: Callable[[], object]) -> Callable[[], float]:
-    """Make an action that gives how long it took, in milliseconds."""
+    """Wrap a function so that it returns its milliseconds."""
 
     def timed() -> float:
         started = perf_counter()
@@ -133,7 +133,7 @@ def timed(action: Callable[[], object]) -> Callable[[], float]:
 async def turn_about_in_loop(
     sides: Mapping[str, Callable[[], Awaitable[object]]], rounds: int, *, warm: int
 ) -> dict[str, list[float]]:
-    """Let all sides do their action in one event loop, as `turns` has it, and collect the milliseconds that each took."""
+    """Run all sides in turn in one event loop and collect the milliseconds of each."""
     took: dict[str, list[float]] = {name: [] for name in sides}
     for name, counts in turns(sides, rounds, warm=warm):
         started = perf_counter()
@@ -144,5 +144,5 @@ async def turn_about_in_loop(
 
 
 def p95(samples: Sequence[float]) -> float:
-    """The 95th percentile."""
+    """Return the 95th percentile."""
     return statistics.quantiles(samples, n=20, method="inclusive")[-1]

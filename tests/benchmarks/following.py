@@ -1,4 +1,4 @@
-"""How one server bears a hundred followed calls: `python tests/benchmarks/following.py [--calls 100] [--speed 1]`.
+"""Measure a server that follows a hundred calls: `python tests/benchmarks/following.py [--calls 100] [--speed 1]`.
 
 A sandbox and a client are in this process, the server is one of its own, reached over stdio or HTTP. Printed are the
 server's memory beside its memory when idle, how long a turn takes from the sandbox's telling it to the client's hearing
@@ -32,7 +32,7 @@ AGENT = {"agent_id": "agt_frontdesk", "confirm": True, "repeat": True}
 
 
 class Turns:
-    """When the sandbox told each turn of each call."""
+    """Note when the sandbox published each turn of each call."""
 
     def __init__(self) -> None:
         self.told: dict[str, list[float]] = defaultdict(list)
@@ -48,12 +48,12 @@ class Turns:
 
 
 def settings(sandbox: Sandbox, state: str) -> dict[str, str]:
-    """What a server is told."""
+    """Return the variables of a server."""
     return Account(sandbox.url, sandbox.key, "").told | {"AGENTPHONE_STATE": state, "AGENTPHONE_LIMITS": NO_CAPS}
 
 
 def over_http(sandbox: Sandbox, state: str) -> AbstractContextManager[tuple[str, int]]:
-    """A server on a free port: its address and its process."""
+    """Start a server on a free port; yield its address and process."""
     return serving(*OURS, "--transport", "streamable-http", "--port", "0", told=settings(sandbox, state))
 
 
@@ -103,7 +103,7 @@ async def many(sandbox: Sandbox, state: str, calls: int) -> tuple[float, float, 
 
 
 def measure(quick: bool) -> Generator[Figure]:
-    """What followed calls take of the server's memory, and how long a turn is on its way to whoever follows."""
+    """Measure the server's memory with followed calls, and how long a turn takes to arrive."""
     calls, speed = (3, 20) if quick else (50, 2)
     with tempfile.TemporaryDirectory() as state, running(speed=speed) as sandbox:
         idle, most, late = asyncio.run(many(sandbox, state, calls))
@@ -114,7 +114,7 @@ def measure(quick: bool) -> Generator[Figure]:
 
 
 async def until(sandbox: Sandbox, call_id: str, listeners: int) -> float:
-    """How long it takes until so many listen, in milliseconds."""
+    """Return the milliseconds until that many listen."""
     started = perf_counter()
     while sandbox.context.simulator.listeners(call_id) != listeners:  # noqa: ASYNC110 - the engine tells nobody
         await asyncio.sleep(0.001)
@@ -156,7 +156,7 @@ async def leaving(sandbox: Sandbox, state: str) -> None:
 
 
 async def six_minutes(sandbox: Sandbox, state: str) -> None:
-    """Follow the longest script in pieces of 45 s, and print whether each turn came once."""
+    """Follow the longest script in pieces of 45 s and print whether each turn came once."""
     command = StdioServerParameters(
         command=sys.executable, args=["-m", "agentphone_mcp"], env=os.environ | settings(sandbox, state)
     )
@@ -182,7 +182,7 @@ async def six_minutes(sandbox: Sandbox, state: str) -> None:
 
 
 def main() -> None:
-    """Measure what was asked for."""
+    """Take the measures that were asked for."""
     asked = argparse.ArgumentParser(description=__doc__)
     asked.add_argument("--calls", type=int, default=100)
     asked.add_argument("--speed", type=float, default=1)

@@ -1,4 +1,4 @@
-"""What we cost beside a bare MCP server over HTTP: `python tests/benchmarks/hosting.py [--era both] [--sessions 32]`.
+"""Compare with a bare MCP server over HTTP: `python tests/benchmarks/hosting.py [--era both] [--sessions 32]`.
 
 Ours and `plain.py`, each in a process of its own, ask the same sandbox (a third process) for the same call, turn and
 turn about in short rounds, which this process asks for over raw connections, so that the load costs little. Printed
@@ -41,7 +41,7 @@ _ENVELOPE = {
 
 @dataclass
 class Server:
-    """One that is measured: where it is, and what was measured so far, by the era."""
+    """Hold a measured server: its address, and its figures so far by protocol era."""
 
     name: str
     url: str
@@ -51,17 +51,17 @@ class Server:
     costs: dict[str, list[float]] = field(default_factory=dict)
 
     def processor_seconds(self) -> float:
-        """What its process has spent so far, in the kernel too."""
+        """Return the process's CPU seconds so far, kernel included."""
         spent = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[11:13]
         return sum(map(int, spent)) / os.sysconf("SC_CLK_TCK")
 
     def peak(self) -> float:
-        """The most memory that it ever had, in MiB."""
+        """Return the process's peak memory in MiB."""
         return memory(self.pid, "VmHWM")
 
 
 class Connection:
-    """One client on one connection; it knows no more of HTTP than a well-meaning server needs."""
+    """Speak just enough HTTP over one connection."""
 
     def __init__(self, server: Server, era: str, call_id: str) -> None:
         self._server, self._era, self._call_id = server, era, call_id
@@ -74,7 +74,7 @@ class Connection:
         self._call = b""
 
     async def open(self) -> None:
-        """Connect, and shake hands where the era asks for it."""
+        """Connect, and initialize where the protocol era asks for it."""
         at = urlsplit(self._server.url)
         self._reader, self._writer = await asyncio.open_connection(at.hostname, at.port)
         params: dict[str, Any] = {"name": "get_call", "arguments": {"call_id": self._call_id}}
@@ -89,13 +89,13 @@ class Connection:
         await self.call()
 
     async def call(self) -> None:
-        """Get the call, and see that it came."""
+        """Get the call and check that it came."""
         _, body = await self._ask(self._call)
         if self._call_id.encode() not in body or b'"isError":true' in body:
             raise Odd(f"{self._server.name} answered {body!r}")
 
     async def close(self) -> None:
-        """Leave nothing behind."""
+        """Close the connection."""
         if self._era == "legacy":
             await self._ask(self._bytes("DELETE"))
         self._writer.close()
@@ -125,7 +125,7 @@ class Connection:
 
 
 async def one_round(server: Server, era: str, call_id: str, sessions: int, seconds: float) -> None:
-    """Load one server for a while, and note what it did."""
+    """Load one server for a while and note its rate."""
     connections = [Connection(server, era, call_id) for _ in range(sessions)]
     await asyncio.gather(*(connection.open() for connection in connections))
     answered, spent, started = 0, server.processor_seconds(), perf_counter()
@@ -144,7 +144,7 @@ async def one_round(server: Server, era: str, call_id: str, sessions: int, secon
 
 
 def command(given: argparse.Namespace, run: str, *arguments: str) -> list[str]:
-    """How a server is started on the loop and the parser that were asked for."""
+    """Return the command that starts a server on the chosen event loop and parser."""
     prelude = f"import runpy, sys\nsys.path.insert(0, {str(FOLDER)!r})\n"
     if given.http == "h11":
         prelude += "sys.modules['httptools'] = None\n"  # uvicorn takes it wherever it can be imported
@@ -160,7 +160,7 @@ def command(given: argparse.Namespace, run: str, *arguments: str) -> list[str]:
 
 @contextmanager
 def both(given: argparse.Namespace) -> Generator[tuple[Server, Server, str]]:
-    """Ours and the plain one on the same sandbox, and the id of a call there."""
+    """Start ours and the plain server on one sandbox; yield both and a call's id."""
     with ExitStack() as stack:
         account = stack.enter_context(sandbox())
         state = stack.enter_context(tempfile.TemporaryDirectory())
@@ -179,7 +179,7 @@ def both(given: argparse.Namespace) -> Generator[tuple[Server, Server, str]]:
 async def rounds(
     servers: tuple[Server, Server], era: str, call_id: str, sessions: int, given: argparse.Namespace
 ) -> None:
-    """Load both, turn and turn about."""
+    """Load both servers in turn."""
     for number in range(given.rounds):
         # Whoever comes first in a round comes second in the next: the machine may get slower meanwhile.
         for server in reversed(servers) if number % 2 else servers:
@@ -187,7 +187,7 @@ async def rounds(
 
 
 def measure(quick: bool) -> Generator[Figure]:
-    """Calls a second at 1, 8 and 32 sessions, and the most memory that they took."""
+    """Measure calls a second at 1, 8 and 32 sessions, and peak memory."""
     words = ["--rounds", "1", "--seconds", "0.2"] if quick else ["--rounds", "5", "--seconds", "1"]
     given = options().parse_args(words)
     with both(given) as (ours, plain, call_id):
@@ -201,7 +201,7 @@ def measure(quick: bool) -> Generator[Figure]:
 
 
 def show(ours: Server, plain: Server) -> None:
-    """Print what was measured and fail at too much of a difference."""
+    """Print the figures and fail at too large a difference."""
     print(f"{'':24}{'ours':>9}{'plain':>9}{'ratio':>8}")
     wrong: list[str] = []
     for era in ours.rates:
@@ -223,7 +223,7 @@ def show(ours: Server, plain: Server) -> None:
 
 
 def options() -> argparse.ArgumentParser:
-    """What can be asked for."""
+    """Declare the command line."""
     asked = argparse.ArgumentParser(description=__doc__.partition(":")[0])
     asked.add_argument("--era", choices=("legacy", "modern", "both"), default="both")
     asked.add_argument("--sessions", type=int, default=32)
@@ -237,15 +237,15 @@ def options() -> argparse.ArgumentParser:
 
 
 def main() -> None:
-    """Measure what was asked for."""
+    """Take the measures that were asked for."""
     given = options().parse_args()
     try:
         with both(given) as (ours, plain, call_id):
             for era in ("legacy", "modern") if given.era == "both" else (given.era,):
                 asyncio.run(rounds((ours, plain), era, call_id, given.sessions, given))
             show(ours, plain)
-    except Odd as odd:
-        raise SystemExit(f"WRONG: {odd}") from None
+    except Odd as exc:
+        raise SystemExit(f"WRONG: {exc}") from None
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The run that the repository keeps, as JSON, and the table of it in PERFORMANCE.md.
+"""Read and write the run that the repository keeps, and its table in PERFORMANCE.md.
 
     {"about": {"date": "2026-01-31", "python": "3.12.1", "mcp": "2.3.0", "agentphone-mcp": "0.1.0", "cores": 2},
      "figures": {"start": {"tools/list": {"unit": "ms", "value": 20, "floor": 900, "beside": "import mcp.server",
@@ -41,7 +41,7 @@ ROWS = {
 
 
 def as_json(figures: Iterable[Figure]) -> str:
-    """A run as it is kept."""
+    """Format a run as JSON."""
     rows: dict[str, dict[str, Any]] = {}
     for figure in figures:
         row = _known(asdict(figure))
@@ -57,7 +57,7 @@ def as_json(figures: Iterable[Figure]) -> str:
 
 
 def _known(row: dict[str, Any]) -> dict[str, Any]:
-    """Leave out what is nothing, and round what nobody measures so exactly."""
+    """Drop empty values and round the others to five digits."""
     found: dict[str, Any] = {}
     for name, value in row.items():
         if value in (None, False, ""):
@@ -69,7 +69,7 @@ def _known(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def read(file: Path = LATEST) -> dict[tuple[str, str], Figure]:
-    """The figures of the run that is kept, by measure and name; none if there is no such file.
+    """Read the kept figures, by measure and name; empty if there is no such file.
 
     Raises:
         Odd: if it is no such run.
@@ -83,9 +83,9 @@ def read(file: Path = LATEST) -> dict[tuple[str, str], Figure]:
         ]
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, LookupError, TypeError, AttributeError) as wrong:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as exc:
         raise Odd(
-            f"{file.name} is no run that was written by this command ({wrong!r}); restore it or save anew"
+            f"{file.name} is no run that was written by this command ({exc!r}); restore it or save anew"
         ) from None
     return {(figure.measure, figure.name): figure for figure in found}
 

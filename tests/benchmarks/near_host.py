@@ -1,4 +1,4 @@
-"""A host in the event loop of its server: lines of JSON go to and fro as over stdio, and nobody waits for a process."""
+"""Be a host in the event loop of its server: JSON lines as over stdio, without a process."""
 
 import asyncio
 import json
@@ -16,7 +16,7 @@ _MOMENT = 10
 
 
 class NearHost:
-    """To a server it is both of the files that `stdio_server` takes; it asks one thing at a time."""
+    """Stand in for both files that `stdio_server` takes; send one request at a time."""
 
     def __init__(self) -> None:
         self._said: asyncio.Queue[str | None] = asyncio.Queue()
@@ -24,21 +24,21 @@ class NearHost:
         self._answer = asyncio.get_running_loop().create_future()
 
     async def __aiter__(self) -> AsyncGenerator[str]:
-        """Give what is said, line by line."""
+        """Yield the host's lines."""
         while (line := await self._said.get()) is not None:
             yield line
 
     async def write(self, text: str) -> None:
-        """Take a message."""
+        """Receive a message."""
         message = json.loads(text)
         if message.get("id") == self._asked:
             self._answer.set_result(message)
 
     async def flush(self) -> None:
-        """Nothing is kept back."""
+        """Do nothing: every write is passed on at once."""
 
     async def call(self, tool: str, **arguments: object) -> None:
-        """Call a tool, and see that it did it.
+        """Call a tool and check that it succeeded.
 
         Raises:
             Odd: if it did not.
@@ -48,12 +48,12 @@ class NearHost:
             raise Odd(f"{tool} answered {result['content']}")
 
     async def shake_hands(self) -> None:
-        """Initialize, up to the answer."""
+        """Initialize the session."""
         await self._ask("initialize", HELLO)
         self._say({"method": "notifications/initialized"})
 
     def leave(self) -> None:
-        """Say no more."""
+        """End the host's lines."""
         self._said.put_nowait(None)
 
     async def _ask(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
@@ -71,7 +71,7 @@ class NearHost:
 
 @asynccontextmanager
 async def near(serve: Callable[[NearHost], Awaitable[None]]) -> AsyncGenerator[NearHost]:
-    """Be the host of a server that has shaken hands, until the block is left."""
+    """Connect to a server, initialize it, and yield its host."""
     host = NearHost()
     served = asyncio.ensure_future(serve(host))
     try:
@@ -83,7 +83,7 @@ async def near(serve: Callable[[NearHost], Awaitable[None]]) -> AsyncGenerator[N
 
 
 async def serve_by_the_sdk(server: MCPServer[Any], host: NearHost) -> None:
-    """Serve as `run_stdio_async` does, but this host."""
+    """Serve this host as `run_stdio_async` serves stdio."""
     file = cast("AsyncFile[str]", host)
     async with stdio_server(file, file) as (said, told):
         least = server._lowlevel_server  # pyright: ignore[reportPrivateUsage] - its only way to streams

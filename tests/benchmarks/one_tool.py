@@ -1,4 +1,4 @@
-"""What starts and calls are compared with: an MCP server of the bare SDK with one tool, which does nothing."""
+"""Be the floor of starts and calls: a bare SDK server with one tool that does nothing."""
 
 import sys
 
@@ -6,19 +6,19 @@ from mcp.server.mcpserver import MCPServer
 
 
 def nothing() -> str:
-    """Do nothing, and say so."""
+    """Do nothing."""
     return "nothing"
 
 
 def one_tool_server() -> MCPServer:
-    """Make it."""
+    """Make the server."""
     server = MCPServer("one-tool", log_level="WARNING")
     server.tool()(nothing)
     return server
 
 
 def serve(server: MCPServer, transport: str) -> None:
-    """Serve over `stdio`, or over `streamable-http` or `sse` on a free port of loopback, and say where on stderr."""
+    """Serve over stdio or HTTP; over HTTP print the address on stderr."""
     if transport == "stdio":
         server.run("stdio")
         return

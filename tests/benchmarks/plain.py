@@ -1,4 +1,4 @@
-"""What `hosting.py` compares with: a server of the bare SDK, whose one tool sends the same request and nothing else."""
+"""Be the floor of `hosting.py`: a bare SDK server whose one tool sends the same request."""
 
 import os
 from collections.abc import AsyncGenerator
@@ -14,7 +14,7 @@ Plain = MCPServer[httpx.AsyncClient]
 
 @asynccontextmanager
 async def connected(_: Plain) -> AsyncGenerator[httpx.AsyncClient]:
-    """One client for all requests."""
+    """Open one client for all requests."""
     headers = {"Authorization": f"Bearer {os.environ['AGENTPHONE_API_KEY']}"}
     async with httpx.AsyncClient(
         base_url=os.environ["AGENTPHONE_BASE_URL"], headers=headers, trust_env=False, timeout=30

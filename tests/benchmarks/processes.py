@@ -1,4 +1,4 @@
-"""The processes that are measured: servers of our own and others, and the sandbox that they ask."""
+"""Start the measured processes: our server, others', and the sandbox that they ask."""
 
 import json
 import os
@@ -40,7 +40,7 @@ _CACHE = tempfile.TemporaryDirectory()
 
 @dataclass(frozen=True)
 class Account:
-    """A sandbox that runs: where it is, its key, and a call in it that has come to its end."""
+    """Hold a running sandbox: its address, its key, and a call that has ended."""
 
     url: str
     key: str
@@ -48,24 +48,24 @@ class Account:
 
     @property
     def told(self) -> dict[str, str]:
-        """What a server needs to know to ask it."""
+        """Return the variables that connect a server to it."""
         return {"AGENTPHONE_API_KEY": self.key, "AGENTPHONE_BASE_URL": self.url}
 
     @property
     def credentials(self) -> dict[str, str]:
-        """The headers of whoever asks it directly."""
+        """Return the headers of a direct request."""
         return {"Authorization": f"Bearer {self.key}"}
 
     @contextmanager
     def asked_directly(self) -> Generator[httpx.Client]:
-        """A bare client of it, whose connection is kept."""
+        """Open a bare client that keeps its connection."""
         with httpx.Client(base_url=self.url, headers=self.credentials, trust_env=False, timeout=PATIENCE) as http:
             yield http
 
 
 @contextmanager
 def child(*command: str, told: dict[str, str], **streams: Any) -> Generator[subprocess.Popen[bytes]]:
-    """Somebody else, until the block is left; of our variables it has only those that it is told."""
+    """Run a process until the block ends, with only the given variables of ours."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_THEIRS)}
     settings = clean | {"AGENTPHONE_KEYCHAIN": "off", "XDG_CACHE_HOME": _CACHE.name} | told
     process = subprocess.Popen(command, env=settings, **streams)
@@ -87,7 +87,7 @@ def child(*command: str, told: dict[str, str], **streams: Any) -> Generator[subp
 
 @contextmanager
 def _not_forever(process: subprocess.Popen[bytes]) -> Generator[None]:
-    """Kill it after a while, so that whoever reads from it reads its end."""
+    """Kill the process after a while, so that its reader does not wait forever."""
     too_late = Timer(PATIENCE, process.kill)
     too_late.start()
     try:
@@ -98,7 +98,7 @@ def _not_forever(process: subprocess.Popen[bytes]) -> Generator[None]:
 
 @contextmanager
 def serving(*command: str, told: dict[str, str]) -> Generator[tuple[str, int]]:
-    """A server over HTTP that says where it is: its address and its process."""
+    """Start a server over HTTP; yield its address and process."""
     with child(*command, told=told, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
         assert process.stderr
         with _not_forever(process):
@@ -116,7 +116,7 @@ def serving(*command: str, told: dict[str, str]) -> Generator[tuple[str, int]]:
 
 
 class Host:
-    """Speaks with a server over stdio as a host does, one request at a time."""
+    """Talk to a server over stdio as a host does, one request at a time."""
 
     def __init__(self, name: str, process: subprocess.Popen[bytes]) -> None:
         self.name, self.pid = name, process.pid
@@ -126,23 +126,23 @@ class Host:
         self._asked = 0
 
     def shake_hands(self) -> None:
-        """Initialize, up to the answer."""
+        """Initialize the session."""
         self.ask("initialize", HELLO)
         self._say({"method": "notifications/initialized"})
 
     def list_tools(self) -> None:
-        """Have the tools listed."""
+        """List the tools."""
         if not self.ask("tools/list", {})["tools"]:
             raise Odd(f"{self.name} has no tools")
 
     def call(self, tool: str, **arguments: object) -> None:
-        """Call a tool, and see that it did it."""
+        """Call a tool and check that it succeeded."""
         result = self.ask("tools/call", {"name": tool, "arguments": arguments})
         if result.get("isError") or "needs_confirmation" in str(result.get("structuredContent")):
             raise Odd(f"{self.name} answered {tool} with {result['content']}")
 
     def ask(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
-        """Give the result of a request.
+        """Send a request and return its result.
 
         Raises:
             Odd: if there is none.
@@ -167,7 +167,7 @@ class Host:
 
 @contextmanager
 def host_of(name: str, *command: str, told: dict[str, str]) -> Generator[Host]:
-    """Start a server over stdio and speak with it; its log is seen."""
+    """Start a server over stdio and yield its host; its log goes to stderr."""
     streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     with child(*command, told=told, **streams) as process, _not_forever(process):
         yield Host(name, process)
@@ -175,7 +175,7 @@ def host_of(name: str, *command: str, told: dict[str, str]) -> Generator[Host]:
 
 @contextmanager
 def sandbox(*options: str) -> Generator[Account]:
-    """A sandbox in a process of its own, where a call has come to its end and money is no matter."""
+    """Start a sandbox process with an ended call and plenty of money."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -196,7 +196,7 @@ def sandbox(*options: str) -> Generator[Account]:
 
 
 def _wait_for(process: subprocess.Popen[bytes], http: httpx.Client) -> None:
-    """Wait until it answers."""
+    """Wait until the sandbox answers."""
     give_up_at = monotonic() + PATIENCE
     while True:
         try:
@@ -209,7 +209,7 @@ def _wait_for(process: subprocess.Popen[bytes], http: httpx.Client) -> None:
 
 
 def memory(pid: int, kind: str) -> float:
-    """The memory of a process in MiB, as Linux counts it: `VmRSS` now, `VmHWM` at most.
+    """Return the memory of a process in MiB, as Linux counts it: `VmRSS` now, `VmHWM` at most.
 
     Raises:
         Odd: where the system is another one.

@@ -1,4 +1,4 @@
-"""How a sandbox bears many calls at once: `python tests/benchmarks/sandbox_calls.py [--calls 200] [--speed 50]`.
+"""Measure a sandbox with many calls at once: `python tests/benchmarks/sandbox_calls.py [--calls 200] [--speed 50]`.
 
 Every call has a listener of its live stream. Printed are how long it all took beside the time that the scripts take (a
 ratio of 1 means that the calls did not hold each other up), how the calls ended, and the memory of the process: the
@@ -38,7 +38,7 @@ MOST_MIB = 200
 
 
 async def follow(http: httpx.AsyncClient, number: str) -> tuple[str, list[tuple[str, dict[str, Any]]]]:
-    """Place a call and hear its stream to the end."""
+    """Place a call and follow its stream to the end."""
     placed = await http.post("/v1/calls", json={"agentId": "agt_frontdesk", "toNumber": number})
     placed.raise_for_status()
     call_id = placed.json()["id"]
@@ -47,7 +47,7 @@ async def follow(http: httpx.AsyncClient, number: str) -> tuple[str, list[tuple[
 
 
 async def measure(calls: int, speed: float) -> list[str]:
-    """Run them, print what was measured, and answer with what was wrong."""
+    """Run the calls, print the figures, and return what went wrong."""
     wrong: list[str] = []
     numbers = [SCRIPTS[index % len(SCRIPTS)] for index in range(calls)]
     with running(speed=speed) as sandbox:
@@ -90,7 +90,7 @@ async def measure(calls: int, speed: float) -> list[str]:
 
 
 async def longest_alone(speed: float) -> float:
-    """How many seconds the longest script takes when nobody else calls."""
+    """Return the seconds that the longest script takes alone."""
     with running(speed=speed) as sandbox:
         headers = {"Authorization": f"Bearer {sandbox.key}"}
         async with httpx.AsyncClient(base_url=sandbox.url, headers=headers, trust_env=False, timeout=120) as http:

@@ -1,4 +1,4 @@
-"""How long a host waits for the server it starts: over stdio beside `import mcp.server`, over HTTP beside one tool."""
+"""Measure the start: over stdio beside `import mcp.server`, over HTTP beside a one-tool server."""
 
 import logging
 import sys
@@ -27,7 +27,7 @@ MESSAGES: tuple[dict[str, object], ...] = (
 
 
 def over_stdio(quick: bool) -> Generator[Figure]:
-    """From the process's start to the answers of initialize, tools/list and a first call."""
+    """Time from the process's start to the answers of initialize, tools/list and a first call."""
     with sandbox() as account, tempfile.TemporaryDirectory() as state:
         told = account.told | {"AGENTPHONE_STATE": state}
         sides: dict[str, Callable[[], list[float]]] = {
@@ -56,7 +56,7 @@ def over_stdio(quick: bool) -> Generator[Figure]:
 
 
 def _plain(folder: str) -> dict[str, str]:
-    """Have a server wait for the SDK before it says anything, as it does once that has answered otherwise."""
+    """Make a server wait for the SDK, as it does after the precomputed surface was wrong once."""
     logging.disable()
     note_difference(Path(folder, "agentphone-mcp"), "tools/list")
     logging.disable(logging.NOTSET)
@@ -84,7 +84,7 @@ def _answers(
 
 
 def over_http(quick: bool) -> Generator[Figure]:
-    """From the process's start to the tools in the hands of whoever connects as soon as it serves."""
+    """Time from the process's start to the tools of a client that connects as soon as it serves."""
     with sandbox() as account, tempfile.TemporaryDirectory() as state:
         told = account.told | {"AGENTPHONE_STATE": state}
         for transport, listed in (("streamable-http", _list_tools), ("sse", _list_tools_by_sse)):
@@ -99,7 +99,7 @@ def over_http(quick: bool) -> Generator[Figure]:
 def _started_and_listed(
     command: tuple[str, ...], told: dict[str, str], listed: Callable[[httpx.Client, str], None]
 ) -> Callable[[], float]:
-    """Time it without its end, for which nobody waits."""
+    """Time a start and a list, without the process's end."""
 
     def took() -> float:
         started = perf_counter()
@@ -111,7 +111,7 @@ def _started_and_listed(
 
 
 def _list_tools(http: httpx.Client, url: str) -> None:
-    """Shake hands and have the tools listed."""
+    """Initialize and list the tools."""
     headers = {"Accept": "application/json, text/event-stream"}
     for message in MESSAGES:
         answer = http.post(url, json=message, headers=headers).raise_for_status()
@@ -120,7 +120,7 @@ def _list_tools(http: httpx.Client, url: str) -> None:
 
 
 def _list_tools_by_sse(http: httpx.Client, url: str) -> None:
-    """The same as old clients do it: answers come on a stream of their own."""
+    """Do the same over SSE, as old clients do."""
     with httpx_sse.connect_sse(http, "GET", url) as stream:
         events = stream.iter_sse()
         to = urljoin(url, next(events).data)

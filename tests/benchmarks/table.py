@@ -1,4 +1,4 @@
-"""A run as tables in the terminal."""
+"""Print a run as tables in the terminal."""
 
 from collections.abc import Mapping, Sequence
 
@@ -44,7 +44,7 @@ def _beside_floors(figures: Sequence[Figure], kept: Kept) -> Table:
 
 
 def _by_tool(figures: Sequence[Figure], kept: Kept) -> Table:
-    """What each tool takes of the context, and what its typical result takes beside its floor, in bytes."""
+    """Tabulate each tool's bytes of context, and its typical result beside its floor."""
     table = _table("tool", "listed, bytes>", "since>", "budget", "result, bytes>", "floor>", "since>")
     rows: dict[str, dict[str, Figure]] = {}
     for figure in figures:
@@ -60,7 +60,7 @@ def _by_tool(figures: Sequence[Figure], kept: Kept) -> Table:
 
 
 def _table(*columns: str) -> Table:
-    """One whose columns with a `>` after their names are of numbers."""
+    """Make a table; columns marked `>` are right-aligned numbers."""
     table = Table(box=box.SIMPLE, pad_edge=False)
     for name in columns:
         table.add_column(
@@ -70,7 +70,7 @@ def _table(*columns: str) -> Table:
 
 
 def since(figure: Figure, kept: Kept) -> str:
-    """The change of its ratio since the run that is kept; of its value where it has no floor."""
+    """Format the change of a ratio, or of a value without floor, since the kept run."""
     before = kept.get((figure.measure, figure.name))
     if before is None:
         return "new" if kept else ""

@@ -1,4 +1,4 @@
-"""The command that measures runs, and writes what it says; how fast anything is, no test asks."""
+"""Run the benchmarks' command; no test asserts how fast anything is."""
 
 import json
 import subprocess
@@ -20,7 +20,7 @@ SHAPE = {"unit", "value", "floor", "beside", "ratio", "budget", "is_of_tool"}
 
 
 def run(*options: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run it from a checkout, as a person does."""
+    """Run the command from a checkout."""
     command = [sys.executable, "tests/benchmarks", *map(str, options)]
     return subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, encoding="utf-8", check=False, timeout=PATIENCE
@@ -29,16 +29,16 @@ def run(*options: str | Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def checkout(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is measured is what is tested, also when another one is installed."""
+    """Make sure that this checkout is measured, also when another version is installed."""
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("PYTHONIOENCODING", "utf-8")
 
 
-pytestmark = pytest.mark.usefixtures("checkout")
+pytestmark = [pytest.mark.usefixtures("checkout"), pytest.mark.slow]
 
 
 def check_shape(row: dict[str, Any]) -> None:
-    """As the docstring of `kept.py` says."""
+    """Check the shape that `kept.py` describes."""
     assert {"unit", "value"} <= row.keys() <= SHAPE
     assert row["unit"] in UNITS
     assert row["value"] > 0
@@ -59,7 +59,6 @@ def check_shape(row: dict[str, Any]) -> None:
     ],
 )
 def test_a_measure_can_be_picked_and_gives_figures(name: str, tmp_path: Path) -> None:
-    """On the terminal and as JSON, with few samples; and it says no more of a machine than its cores."""
     done = run("--quick", "--only", name, "--json", tmp_path / "run.json")
     assert done.returncode == 0, done.stderr
     written = (tmp_path / "run.json").read_text(encoding="utf-8")
@@ -73,7 +72,6 @@ def test_a_measure_can_be_picked_and_gives_figures(name: str, tmp_path: Path) ->
 
 
 def test_a_name_it_does_not_know_is_answered_with_all_that_it_knows() -> None:
-    """Each of which is tried above."""
     done = run("--only", "everything")
     assert done.returncode == 2
     known = done.stderr.rpartition("there are ")[2].strip()
@@ -81,7 +79,6 @@ def test_a_name_it_does_not_know_is_answered_with_all_that_it_knows() -> None:
 
 
 def test_figures_are_compared_with_an_earlier_run(tmp_path: Path) -> None:
-    """What is twice as much as it was is a hundred percent more, and what was not there is new."""
     earlier = tmp_path / "earlier.json"
     run("--only", "bytes", "--json", earlier)
     told = json.loads(earlier.read_text(encoding="utf-8"))
@@ -101,7 +98,6 @@ def test_figures_are_compared_with_an_earlier_run(tmp_path: Path) -> None:
     "text", ["{", "[]", '{"figures": {"bytes": {"all tools": {}}}}'], ids=["cut short", "a list", "nothing measured"]
 )
 def test_an_earlier_run_that_cannot_be_read_is_named(text: str, tmp_path: Path) -> None:
-    """In a sentence, before anything is measured."""
     (tmp_path / "broken.json").write_text(text, encoding="utf-8")
     done = run("--only", "bytes", "--against", tmp_path / "broken.json")
     assert done.returncode == 1
@@ -112,7 +108,6 @@ def test_an_earlier_run_that_cannot_be_read_is_named(text: str, tmp_path: Path) 
 
 @pytest.mark.parametrize("part", [["--quick"], ["--only", "bytes"]], ids=["quick", "only"])
 def test_a_part_of_a_run_is_never_kept(part: list[str]) -> None:
-    """What is compared with later is whole."""
     before = LATEST.read_bytes() if LATEST.exists() else None
     done = run("--save", *part)
     assert done.returncode == 2

@@ -1,4 +1,4 @@
-"""What the extra `fast` gains and what the deadlines cost a web server: `python tests/benchmarks/web_server.py`.
+"""Measure what the extra `fast` gains and the timeouts cost: `python tests/benchmarks/web_server.py`.
 
 Each of uvicorn's protocols serves the smallest app there is, bare and punctual, each in a process of its own. Over 32
 connections that are kept they are asked in turn, some rounds of a second each, in one run; the medians count. What a
@@ -41,7 +41,7 @@ SERVERS: dict[str, tuple[type[asyncio.Protocol], bool]] = {
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
-    """Read what was sent, and say what is always said."""
+    """Read the body and send a fixed answer."""
     while (await receive()).get("more_body"):
         pass
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(BODY)).encode())]
@@ -50,7 +50,7 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 def serve(name: str, told: Connection) -> None:
-    """Serve in this process until it is ended."""
+    """Serve in this process until it is killed."""
     kind, use_uvloop = SERVERS[name]
     listener = socket.socket(proto=socket.IPPROTO_TCP)
     listener.bind(("127.0.0.1", 0))
@@ -63,36 +63,36 @@ def serve(name: str, told: Connection) -> None:
 
 
 def tell_time(told: Connection) -> None:
-    """Say what processor time this process has taken, whenever asked."""
+    """Print this process's CPU time when asked."""
     while told.recv():
         told.send(process_time())
 
 
 def time_of(server: Connection) -> float:
-    """What processor time a server has taken."""
+    """Return a server's CPU time."""
     server.send(True)
     return server.recv()
 
 
 class Asker(asyncio.Protocol):
-    """Asks again as soon as it was answered."""
+    """Send the next request as soon as the last was answered."""
 
     answered = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Ask for the first time."""
+        """Send the first request."""
         self._transport = transport
         self._transport.write(REQUEST)
 
     def data_received(self, data: bytes) -> None:
-        """Ask once more when the answer is complete."""
+        """Send another request when the answer is complete."""
         if data.endswith(BODY):
             self.answered += 1
             self._transport.write(REQUEST)
 
 
 async def measure(port: int, server: Connection) -> tuple[float, float]:
-    """Requests a second for all connections together, and the server's microseconds for each."""
+    """Measure requests a second over all connections, and the server's microseconds for each."""
     loop = asyncio.get_running_loop()
     pairs = [await loop.create_connection(Asker, "127.0.0.1", port) for _ in range(CONNECTIONS)]
     await asyncio.sleep(SECONDS / 5)
@@ -106,7 +106,7 @@ async def measure(port: int, server: Connection) -> tuple[float, float]:
 
 
 def main() -> None:
-    """Measure all of them, turn and turn about."""
+    """Measure all servers in turn."""
     context = multiprocessing.get_context("spawn")
     servers: dict[str, tuple[int, Connection]] = {}
     processes = []
