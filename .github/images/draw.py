@@ -1,4 +1,4 @@
-"""Draw the README's pictures anew: `python .github/images/draw.py`, with the package installed and Chromium on the PATH.
+"""Draw the README's pictures: `python .github/images/draw.py`, with the package installed and Chromium on the PATH.
 
 demo-light.svg and demo-dark.svg show the demo as a terminal prints it; sandbox-light.png and sandbox-dark.png show the
 sandbox's page while a call goes on.
