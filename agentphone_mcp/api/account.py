@@ -1,4 +1,4 @@
-"""What the account has used and may use: `/v1/usage`. It counts activity, not dollars."""
+"""Read what the account has used and may use: `/v1/usage`. It counts activity, not dollars."""
 
 from typing import Annotated, Any
 
@@ -9,7 +9,7 @@ from agentphone_mcp.api.transport import Transport
 
 
 class Plan(ApiModel):
-    """The account's plan; both ages of the API are read, `{numberLimit}` and `{limits: {…}}`."""
+    """Describes the account's plan, from either API version: `{numberLimit}` or `{limits: {…}}`."""
 
     name: str | None = None
     number_limit: Annotated[
@@ -26,7 +26,7 @@ class Plan(ApiModel):
 
 
 class NumbersUsed(ApiModel):
-    """How many phone numbers the account holds, and how many it may."""
+    """Counts the phone numbers the account has and may have."""
 
     used: int | None = None
     limit: int | None = None
@@ -34,7 +34,7 @@ class NumbersUsed(ApiModel):
 
 
 class Activity(ApiModel):
-    """Messages, calls and minutes of the last 24 hours, 7 days, 30 days and in all."""
+    """Counts messages, calls and minutes of the last 24 hours, 7 days, 30 days and in all."""
 
     messages_24h: Annotated[int | None, Field(validation_alias="messagesLast24h")] = None
     messages_7d: Annotated[int | None, Field(validation_alias="messagesLast7d")] = None
@@ -50,7 +50,7 @@ class Activity(ApiModel):
 
 
 class Usage(ApiModel):
-    """The account's plan, numbers and activity."""
+    """Holds the account's plan, numbers and activity."""
 
     plan: Plan | None = None
     numbers: NumbersUsed | None = None
@@ -58,7 +58,7 @@ class Usage(ApiModel):
 
 
 class UsageRow(ApiModel):
-    """One day, month, number or agent, and what it did; `seconds` are of calls."""
+    """Counts the activity of one day, month, number or agent; `seconds` are of calls."""
 
     date: str | None = None
     month: str | None = None
@@ -74,36 +74,36 @@ class UsageRow(ApiModel):
 
 
 class UsagePage(Page[UsageRow]):
-    """Rows of usage, and where the API says so, from when to when they count."""
+    """Holds rows of usage, and the period they count where the API says it."""
 
     period_start: UtcTime = None
     period_end: UtcTime = None
 
 
 class AccountApi:
-    """`/v1/usage` and what is below it."""
+    """Calls `/v1/usage` and the paths below it."""
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
     async def usage(self) -> Usage:
-        """The plan, its limits and the activity so far."""
+        """Return the plan, its limits and the activity so far."""
         return await self._transport.get("/v1/usage", Usage)
 
     async def daily(self, days: int) -> UsagePage:
-        """A row for each of the last `days` days (1 to 365)."""
+        """Return a row for each of the last `days` days (1 to 365)."""
         return await self._rows("/v1/usage/daily", days=days)
 
     async def monthly(self, months: int) -> UsagePage:
-        """A row for each of the last `months` months (1 to 24)."""
+        """Return a row for each of the last `months` months (1 to 24)."""
         return await self._rows("/v1/usage/monthly", months=months)
 
     async def by_number(self) -> UsagePage:
-        """A row for each phone number."""
+        """Return a row for each phone number."""
         return await self._rows("/v1/usage/by-number")
 
     async def by_agent(self) -> UsagePage:
-        """A row for each agent."""
+        """Return a row for each agent."""
         return await self._rows("/v1/usage/by-agent")
 
     async def _rows(self, path: str, **query: Any) -> UsagePage:

@@ -1,4 +1,4 @@
-"""The AI personas that hold calls and texts: `/v1/agents`."""
+"""Manage the AI agents that answer calls and texts: `/v1/agents`."""
 
 from typing import Annotated, Literal
 
@@ -13,7 +13,7 @@ ModelTier = Literal["turbo", "balanced", "max"]
 
 
 class VoiceTuning(BaseModel):
-    """How an agent listens and speaks; what is left out stays as it is."""
+    """Sets how an agent listens and speaks; a field that is None stays as it is."""
 
     model_config = ConfigDict(extra="forbid", alias_generator=to_camel, populate_by_name=True, protected_namespaces=())
 
@@ -30,7 +30,7 @@ class VoiceTuning(BaseModel):
 
 
 class AgentFields(VoiceTuning):
-    """What can be set on an agent. None leaves a field alone; `transfer_number=""` clears it."""
+    """Sets the fields of an agent; None leaves a field as it is, `transfer_number=""` clears it."""
 
     name: str | None = None
     description: str | None = None
@@ -42,19 +42,19 @@ class AgentFields(VoiceTuning):
     voicemail_message: str | None = None
 
     def body(self) -> dict[str, object]:
-        """The fields that were given, as the API names them."""
+        """Return the given fields under the API's names."""
         return self.model_dump(by_alias=True, exclude_none=True)
 
 
 class AttachedNumber(ApiModel):
-    """A phone number as its agent shows it."""
+    """Describes a phone number attached to an agent."""
 
     id: str
     phone_number: str | None = None
 
 
 class Agent(ApiModel):
-    """An agent as the API has it; values the API may add to are read as plain text."""
+    """Describes an agent; enumerations that the API may extend are plain strings."""
 
     id: str
     name: str | None = None
@@ -82,7 +82,7 @@ class Agent(ApiModel):
 
 
 class DeletedAgent(Acknowledgement):
-    """An agent that is gone; its phone numbers stay in the account, attached to nobody."""
+    """Confirms that an agent is deleted; its phone numbers stay in the account, unattached."""
 
     id: str | None = None
     name: str | None = None
@@ -90,14 +90,14 @@ class DeletedAgent(Acknowledgement):
 
 
 class Attachment(ApiModel):
-    """A phone number and the agent that now answers it."""
+    """Confirms which agent now answers a phone number."""
 
     agent_id: str | None = None
     number: AttachedNumber | None = None
 
 
 class Voice(ApiModel):
-    """A voice an agent can speak with; `id` is what `voice` takes."""
+    """Describes a voice an agent can speak with; `id` is the value for an agent's `voice`."""
 
     id: Annotated[str, Field(validation_alias=AliasChoices("voiceId", "voice_id", "id"))]
     name: Annotated[str | None, Field(validation_alias=AliasChoices("name", "voiceName", "voice_name"))] = None
@@ -107,21 +107,21 @@ class Voice(ApiModel):
 
 
 class AgentsApi:
-    """`/v1/agents` and what is below it, except its webhook."""
+    """Calls `/v1/agents` and the paths below it, except an agent's webhook."""
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
     async def list(self, limit: int = 20, offset: int = 0) -> Page[Agent]:
-        """One page of the account's agents."""
+        """Return one page of the account's agents."""
         return await self._transport.get("/v1/agents", Page[Agent], {"limit": limit, "offset": offset})
 
     async def get(self, agent_id: str) -> Agent:
-        """One agent, with its phone numbers and voice settings."""
+        """Return an agent with its phone numbers and voice settings."""
         return await self._transport.get("/v1/agents/{agent_id}", Agent, agent_id=agent_id)
 
     async def create(self, fields: AgentFields) -> Agent:
-        """Make an agent."""
+        """Create an agent."""
         return await self._transport.post("/v1/agents", Agent, fields.body())
 
     async def update(self, agent_id: str, fields: AgentFields) -> Agent:
@@ -138,10 +138,10 @@ class AgentsApi:
         return await self._transport.post("/v1/agents/{agent_id}/numbers", Attachment, body, agent_id=agent_id)
 
     async def detach_number(self, agent_id: str, number_id: str) -> Acknowledgement:
-        """Take a phone number from an agent; the account keeps it."""
+        """Detach a phone number from an agent; the account keeps it."""
         path = "/v1/agents/{agent_id}/numbers/{number_id}"
         return await self._transport.delete(path, Acknowledgement, agent_id=agent_id, number_id=number_id)
 
     async def voices(self) -> Page[Voice]:
-        """Every voice there is, hundreds of rows; the API does not page them."""
+        """Return all voices, hundreds of rows; the API does not page them."""
         return await self._transport.get("/v1/agents/voices", Page[Voice])

@@ -1,7 +1,7 @@
-"""Decide where the key may go: AgentPhone's two hosts over https, or a sandbox on loopback.
+"""Decide where the key may be sent: AgentPhone's two hosts over https, or a sandbox on loopback.
 
-`agentphone_mcp.api.auth` holds every request to this rule. No HTTP library is imported here: every start checks its
-settings by the rule, and need not wait for one. Source: API.md, "Base".
+`agentphone_mcp.api.auth` checks every request against it. No HTTP library is imported here, as the settings are checked
+at every start and httpx is slow to import. Source: API.md, "Base".
 """
 
 import ipaddress
@@ -18,37 +18,31 @@ if TYPE_CHECKING:
 
 VENDOR_HOSTS = ("api.agentphone.to", "api.agentphone.ai")
 
-
 DEFAULT_BASE_URL = f"https://{VENDOR_HOSTS[0]}"
-
 
 API_ROOT = "/v1/"
 
-
 SIGN_UP_ROOT = "/v0/agent/"
-"""What is asked without a key, by whoever has none yet."""
+"""The path of sign-up, which is requested without a key."""
 
-
-# httpx resolves a plain `..` itself; these would be resolved by some server on the way.
-_PATH_TRICKS = (b"..", b"%2e", b"%2f", b"%5c", b"%25", b"\\")
-
+# httpx resolves a plain `..` itself; a server or proxy may resolve these.
+_PATH_ESCAPES = (b"..", b"%2e", b"%2f", b"%5c", b"%25", b"\\")
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
-
 _ORIGIN = re.compile(r"((?i:https?))://((?i:[a-z0-9.-]+|\[[0-9a-f:.]+\]))(?::([0-9]*))?(?:/|/v1|/v1/)?")
-"""An origin and nothing more, but for the `/v1` that many write."""
+"""An origin, optionally followed by the `/v1` that many people write."""
 
 
 @dataclass(frozen=True)
 class Allowlist:
-    """Where requests of one server may go: the vendor's two hosts, or one loopback origin, and there below `root`.
+    """Says where requests may be sent: the vendor's two hosts or one loopback origin, on paths below `root`.
 
     Attributes:
         scheme: http or https.
-        host: the base URL's, in lower case; of an IPv6 address without brackets.
-        port: None for the scheme's own.
-        root: what every path begins with.
+        host: in lower case; an IPv6 address has no brackets.
+        port: None for the scheme's default.
+        root: the beginning of every admitted path.
     """
 
     scheme: str
@@ -58,7 +52,7 @@ class Allowlist:
 
     @classmethod
     def for_base(cls, base_url: str, key: ApiKey | None) -> "Allowlist":
-        """Check a configured base URL and the key that would go with it.
+        """Check a configured base URL and the key that would be sent there.
 
         Raises:
             KeyRuleBroken: if the URL is neither of the vendor's hosts over https on port 443, nor a loopback address
@@ -78,31 +72,31 @@ class Allowlist:
 
     @classmethod
     def for_sign_up(cls, base_url: str) -> "Allowlist":
-        """Check a configured base URL for requests without a key, which may go to sign-up alone.
+        """Check a configured base URL for sign-up, where requests carry no key.
 
         Raises:
-            KeyRuleBroken: as for requests with one: the answer brings a key.
+            KeyRuleBroken: as in `for_base`, because the response holds a new key.
         """
         return replace(cls.for_base(base_url, None), root=SIGN_UP_ROOT)
 
     @property
     def base(self) -> str:
-        """The base URL: an origin and a slash."""
+        """Return the base URL: an origin and a slash."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{self.scheme}://{host}{'' if self.port is None else f':{self.port}'}/"
 
     @property
     def is_local(self) -> bool:
-        """Whether this is a sandbox on this machine and not the vendor."""
+        """Return whether this is a sandbox on this machine and not the vendor."""
         return self.host not in VENDOR_HOSTS
 
     def admits(self, url: "httpx.URL") -> bool:
-        """Whether a request may be sent to this URL."""
+        """Return whether a request may be sent to this URL."""
         path = url.raw_path.partition(b"?")[0]
-        tricked = any(trick in path.lower() for trick in _PATH_TRICKS)
-        if url.userinfo or tricked or not path.startswith(self.root.encode()):
+        escapes = any(escape in path.lower() for escape in _PATH_ESCAPES)
+        if url.userinfo or escapes or not path.startswith(self.root.encode()):
             return False
-        # As it goes over the wire: httpx's `host` decodes punycode, and fails on what is none.
+        # The host as it is sent: httpx's `host` decodes punycode, and fails on malformed punycode.
         host = url.raw_host.decode("ascii")
         if self.is_local:
             return (url.scheme, host, url.port) == (self.scheme, self.host, self.port)
@@ -110,7 +104,7 @@ class Allowlist:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host, by its name or its address, is this very machine."""
+    """Return whether a host, given as a name or an address, is this machine."""
     if host == "localhost":
         return True
     try:
@@ -120,16 +114,16 @@ def is_loopback(host: str) -> bool:
 
 
 def _plain_origin(base_url: str, shown: str) -> tuple[str, str, int | None]:
-    """Read scheme, host and port, and nothing else: what could mislead a reader or a parser is refused."""
+    """Return scheme, host and port of a URL that is only an origin; refuse anything a parser could misread."""
     try:
         parts = urlsplit(base_url)
         port = parts.port
-    except ValueError as broken:
-        raise KeyRuleBroken(f"the base URL {shown!r} cannot be read") from broken
-    # Two readings must agree on an ASCII URL that is an origin and nothing more.
-    written = _ORIGIN.fullmatch(base_url) if base_url.isascii() else None
-    if not written or (parts.scheme, parts.hostname) != (written[1].lower(), written[2].lower().strip("[]")):
+    except ValueError as exc:
+        raise KeyRuleBroken(f"the base URL {shown!r} cannot be read") from exc
+    # urllib and the pattern must agree on an ASCII URL that is only an origin.
+    match = _ORIGIN.fullmatch(base_url) if base_url.isascii() else None
+    if not match or (parts.scheme, parts.hostname) != (match[1].lower(), match[2].lower().strip("[]")):
         raise KeyRuleBroken(f"the base URL must be only https and a host: not {shown!r}")
-    if port != (int(written[3]) if written[3] else None):
+    if port != (int(match[3]) if match[3] else None):
         raise KeyRuleBroken(f"the base URL must be only https and a host: not {shown!r}")
     return parts.scheme, parts.hostname or "", None if port == _DEFAULT_PORTS[parts.scheme] else port

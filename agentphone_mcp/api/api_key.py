@@ -1,4 +1,4 @@
-"""Hold an API key so that it cannot be shown, and mask what looks like one in a text."""
+"""Hold an API key so that it cannot be shown, and mask keys in texts."""
 
 import re
 from typing import Any
@@ -6,15 +6,15 @@ from typing import Any
 from agentphone_mcp.api.parsing import is_list, is_object
 
 KEY_REMOVED = "[key removed]"
-_LONG_ENOUGH_TO_SHOW = 16
+_MIN_LENGTH_TO_SHOW = 16
 
 
 class KeyRuleBroken(ValueError):
-    """A base URL or a key that the allowlist does not admit; the message is one sentence without the key."""
+    """Says in one sentence, without the key, why a base URL or a key is refused."""
 
 
 class ApiKey:
-    """A key that cannot be shown: its repr ends in the last four characters, and it redacts itself in texts."""
+    """Holds a key, shows only its last four characters, and redacts it in texts."""
 
     def __init__(self, value: str) -> None:
         value = value.strip()
@@ -26,39 +26,39 @@ class ApiKey:
 
     @property
     def is_live(self) -> bool:
-        """Whether the key opens a real account (`sk_live_…`)."""
+        """Return whether the key opens a real account (`sk_live_…`)."""
         return self._value.casefold().startswith("sk_live_")
 
     @property
     def last_four(self) -> str:
-        """The last four characters, which a person may be shown to tell two keys apart; none of a short key."""
-        return self._value[-4:] if len(self._value) >= _LONG_ENOUGH_TO_SHOW else ""
+        """Return the last four characters, to tell two keys apart; empty for a short key."""
+        return self._value[-4:] if len(self._value) >= _MIN_LENGTH_TO_SHOW else ""
 
     def account(self, sub_account: str | None = None) -> str:
-        """Tell one account from another without the key: a hash from which it cannot be had."""
-        # It loads OpenSSL, which a start need not wait for.
+        """Return a hash that identifies the account and does not reveal the key."""
+        # Importing hashlib loads OpenSSL, which would slow every start.
         from hashlib import sha256
 
         return sha256(f"agentphone-mcp {self._value} {sub_account or ''}".encode()).hexdigest()[:16]
 
     def reveal(self) -> str:
-        """The key's text, for where it is kept and for what finds it in other texts; never for a person to read."""
+        """Return the key itself, for a keychain or for redaction; never to be shown."""
         return self._value
 
     def header(self) -> str:
-        """The value of the Authorization header."""
+        """Return the value of the Authorization header."""
         return f"Bearer {self._value}"
 
     def redact_in(self, text: str) -> str:
-        """Remove the key from a text, wherever it stands."""
+        """Remove the key from a text."""
         return text.replace(self._value, KEY_REMOVED)
 
     def redact_in_bytes(self, body: bytes) -> bytes:
-        """Remove the key from the raw body of an answer, before anything reads it."""
+        """Remove the key from the raw body of a response, before it is parsed."""
         return body.replace(self._value.encode(), KEY_REMOVED.encode())
 
     def redact_in_json(self, value: Any) -> Any:
-        """Remove the key from every text in parsed JSON; escapes such as `\\u0073` hide it from `redact_in_bytes`."""
+        """Remove the key from every string in parsed JSON: `redact_in_bytes` misses escapes such as `\\u0073`."""
         if isinstance(value, str):
             return self.redact_in(value)
         if is_list(value):
@@ -74,5 +74,5 @@ class ApiKey:
 
 
 def mask_keys(text: str) -> str:
-    """Remove whatever looks like a key from a text, also one that is not the configured one."""
+    """Remove everything that looks like a key from a text, also keys other than the configured one."""
     return re.sub(r"\bsk_[a-z]+_[\w-]+", KEY_REMOVED, text, flags=re.IGNORECASE)

@@ -1,7 +1,6 @@
-"""The last thing that a request passes on its way out, where the key is put on it, or it is not sent at all.
+"""Put the key on each request just before it is sent, and refuse every URL that the allowlist does not admit.
 
-Whatever a caller, a redirect, a base URL or a client option asks for: what breaks the rule of
-`agentphone_mcp.api.allowlist` goes nowhere. Source: API.md, "Base".
+This holds for whatever a caller, a redirect, a base URL or a client option asks for. Source: API.md, "Base".
 """
 
 from collections.abc import Mapping
@@ -14,20 +13,20 @@ from agentphone_mcp.api.api_key import ApiKey
 from agentphone_mcp.api.tracing import TRACE_HEADERS, put_traceparent, uninstrumented
 
 REDIRECT = "agentphone.redirect"
-"""Where a response's extensions hold the Location that `AuthTransport` took from it."""
+"""The response extension that holds the `Location` header which `AuthTransport` removed."""
 
 
 class AuthTransport(httpx.AsyncBaseTransport):
-    """Puts the key on admitted requests at the very last moment, and refuses to send any other.
+    """Puts the key on admitted requests and refuses to send any other.
 
     The header is set on a copy, so that the request in an exception, a log line or a redirect never holds the key.
-    What tells of the user's own systems, trace ids and baggage, is taken off here for the same reason.
+    Trace ids and baggage of the user's own systems are removed here too.
 
     Args:
-        inner: what really sends.
-        key: put on each request; with None, which is for signing up, no credentials go along at all.
+        inner: the HTTP transport below.
+        key: put on each request; None, for signing up, sends no credentials at all.
         allowlist: where requests may go.
-        send_traceparent: tell the vendor, and not only a sandbox, which trace a request belongs to.
+        send_traceparent: send `traceparent` to the vendor too, and not only to a sandbox.
     """
 
     def __init__(
@@ -41,7 +40,7 @@ class AuthTransport(httpx.AsyncBaseTransport):
         self._inner = inner
         self._key = key
         self._allowlist = allowlist
-        self._tells_traceparent = send_traceparent or allowlist.is_local
+        self._sends_traceparent = send_traceparent or allowlist.is_local
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send an admitted request.
@@ -55,38 +54,40 @@ class AuthTransport(httpx.AsyncBaseTransport):
         headers.pop("Authorization", None)
         if self._key is not None:
             headers["Authorization"] = self._key.header()
-        # A front end that many sites share goes by the Host header, so it is the admitted URL's and no caller's.
+        # A shared front end routes by the Host header, so it is taken from the admitted URL.
         headers["Host"] = request.url.netloc.decode("ascii")
         for name in TRACE_HEADERS:
             headers.pop(name, None)
-        if self._tells_traceparent:
+        if self._sends_traceparent:
             put_traceparent(headers)
-        # Of the extensions only the time-outs: another could name the host that TLS is to check.
+        # Only the timeouts of the extensions are kept: another could change the host that TLS checks.
         timeouts = {"timeout": request.extensions["timeout"]} if "timeout" in request.extensions else {}
-        keyed = httpx.Request(request.method, request.url, headers=headers, stream=request.stream, extensions=timeouts)
+        authorized = httpx.Request(
+            request.method, request.url, headers=headers, stream=request.stream, extensions=timeouts
+        )
         try:
             with uninstrumented():
-                response = await self._inner.handle_async_request(keyed)
-        except httpx.RequestError as failure:
-            failure.request = request
+                response = await self._inner.handle_async_request(authorized)
+        except httpx.RequestError as exc:
+            exc.request = request
             raise
         response.request = request
         response.headers.pop("Set-Cookie", None)
         if 300 <= response.status_code < 400:
-            # Hidden from httpx, which would follow it by rules of its own, or stumble over a broken one.
+            # Hidden from httpx, which would follow it by its own rules, or fail on a malformed one.
             response.extensions[REDIRECT] = response.headers.pop("Location", None)
         return response
 
     async def aclose(self) -> None:
-        """Close the connections below."""
+        """Close the transport below."""
         await self._inner.aclose()
 
 
 def proxy_for(allowlist: Allowlist, proxies: Mapping[str, str] | None = None) -> str | None:
-    """Say which HTTP proxy the system names for the API, if any; never one for loopback.
+    """Return the HTTP proxy that the system has set for the API, if any; never one for loopback.
 
-    Behind a proxy the connection is still TLS from here to the vendor (CONNECT), so the key stays closed to it.
-    SOCKS proxies are left alone: httpx needs an extra package for them.
+    The proxy cannot read the key: through it (CONNECT) the connection is TLS to the vendor. SOCKS proxies are ignored:
+    they need an extra package.
     """
     if allowlist.is_local or proxy_bypass(allowlist.host):
         return None

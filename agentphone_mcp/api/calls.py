@@ -1,4 +1,4 @@
-"""Calls, their transcripts and recordings: `/v1/calls`."""
+"""Place, read and follow calls, with transcripts and recordings: `/v1/calls`."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping
 from contextlib import aclosing, asynccontextmanager
@@ -13,27 +13,27 @@ from agentphone_mcp.api.redaction import Secret
 from agentphone_mcp.api.transport import Event, Transport
 
 ENDED = frozenset({"completed", "failed", "busy", "no-answer"})
-"""The statuses after which a call does not go on. `in-progress` on a new call means accepted, not answered."""
+"""The final statuses of a call. `in-progress` on a new call means accepted, not answered."""
 
 
 class Turn(ApiModel):
-    """One thing said in a call, by the agent or by the person at the other end."""
+    """Holds one utterance of a call, by the agent or by the person at the other end."""
 
     role: Literal["caller", "agent"]
     text: str
     at: UtcTime = None
     is_guess: Annotated[bool, Field(exclude=True)] = False
-    """Whether nothing but its place says who spoke."""
+    """True if the role is guessed from the position in the transcript."""
 
     def untrusted_fields(self) -> Collection[str]:
-        """What was said, unless our agent surely said it."""
+        """Return the text, unless our agent certainly said it."""
         return () if self.role == "agent" and not self.is_guess else ("text",)
 
 
 class Call(Identified):
-    """A call, inbound, outbound or from a browser (`web`); numbers are E.164, or `web`.
+    """Describes a call: inbound, outbound or from a browser (`web`); numbers are E.164, or `web`.
 
-    The newer API does not say the direction, but which number is the account's: that one called, or was called.
+    The newer API names the account's number instead of a direction: the direction is derived from which end it is.
     """
 
     status: str | None = None
@@ -50,22 +50,22 @@ class Call(Identified):
 
     @property
     def has_ended(self) -> bool:
-        """Whether the API says that the call is over."""
+        """Return whether the API says that the call is over."""
         return self.status in ENDED or self.ended_at is not None
 
     @property
     def other_number(self) -> str | None:
-        """Who is at the other end, as far as numbers tell; a browser has none."""
+        """Return the number at the other end; None for a browser."""
         number = self.from_number if self.direction == "inbound" else self.to_number
         return None if number == "web" else number
 
     def untrusted_fields(self) -> Collection[str]:
-        """The snippet; nothing says who spoke it."""
+        """Return the snippet: the API does not say who spoke it."""
         return ("last_transcript_snippet",)
 
     @model_validator(mode="before")
     @classmethod
-    def _direction_by_its_ends(cls, answer: Any) -> Any:
+    def _derive_direction(cls, answer: Any) -> Any:
         if not is_object(answer) or answer.get("direction") is not None:
             return answer
         ours, caller, called = (answer.get(name) for name in ("phoneNumber", "fromNumber", "toNumber"))
@@ -77,7 +77,7 @@ class Call(Identified):
 
 
 class Transcript(ApiModel):
-    """What was said, in order, whichever shape the API answered with; pairs do not count turns as a stream does."""
+    """Holds what was said in order, read from any shape; pairs do not count turns as a stream does."""
 
     turns: list[Turn] = []
     is_paired: bool = False
@@ -93,7 +93,7 @@ class Transcript(ApiModel):
 
 
 class CallWithTranscript(Call):
-    """A call and what was said in it; `recording_url` is there while the recording add-on is active."""
+    """Describes a call with its transcript; `recording_url` needs the recording add-on."""
 
     recording_url: str | None = None
     transcript: Annotated[list[Turn] | None, Field(validation_alias="transcripts")] = None
@@ -107,7 +107,7 @@ class CallWithTranscript(Call):
 
 
 class WebCall(ApiModel):
-    """A call waiting for a browser; the token is valid for 30 seconds and only for this call."""
+    """Holds the token with which a browser joins a call; it is valid for 30 seconds and this call only."""
 
     access_token: Secret
     call_id: Annotated[str | None, Field(validation_alias=AliasChoices("callId", "call_id", "id"))] = None
@@ -115,14 +115,14 @@ class WebCall(ApiModel):
 
 @dataclass(frozen=True)
 class Recording:
-    """The audio of a call."""
+    """Holds the audio of a call."""
 
     audio: bytes
     content_type: str
 
 
 class TranscriptEvent(ApiModel):
-    """One event of a live transcript: `connected`, `turn` or `ended`."""
+    """Holds one event of a live transcript: `connected`, `turn` or `ended`."""
 
     kind: str
     turn: Turn | None = None
@@ -131,7 +131,7 @@ class TranscriptEvent(ApiModel):
 
 
 class CallsApi:
-    """`/v1/calls`, and the calls of one agent or one number."""
+    """Calls `/v1/calls`, and the lists of calls of an agent or a number."""
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
@@ -147,9 +147,9 @@ class CallsApi:
         direction: str | None = None,
         search: str | None = None,
     ) -> Page[Call]:
-        """One page of calls, newest first; of one agent or one number where an id is given.
+        """Return one page of calls, newest first; of one agent or one number where an id is given.
 
-        The API filters by status, direction and search on the account's list alone.
+        The API filters by status, direction and search only in the account's list.
         """
         query: dict[str, str | int | None] = {"limit": limit, "offset": offset}
         query |= {"status": status, "direction": direction, "search": search}
@@ -160,7 +160,7 @@ class CallsApi:
         return await self._transport.get("/v1/calls", Page[Call], query)
 
     async def get(self, call_id: str) -> CallWithTranscript:
-        """One call and what has been said so far."""
+        """Return a call and what has been said so far."""
         return await self._transport.get("/v1/calls/{call_id}", CallWithTranscript, call_id=call_id)
 
     async def place(
@@ -176,17 +176,17 @@ class CallsApi:
         variables: Mapping[str, str] | None = None,
         disable_recording: bool | None = None,
     ) -> Call:
-        """Dial a number; the answer means accepted, and not that anybody picked up.
+        """Dial a number; the response means accepted, not answered.
 
         Args:
-            agent_id: whose call it is; its first number is the caller ID unless `from_number_id` is given.
+            agent_id: the agent that calls; its first number is the caller ID unless `from_number_id` is given.
             to_number: E.164.
             from_number_id: which of the agent's numbers is the caller ID.
-            initial_greeting: what is said first.
-            system_prompt: given, the built-in AI holds the call; absent, the agent's own voice mode decides.
+            initial_greeting: the first words of the agent.
+            system_prompt: with it the built-in AI holds the call; without, the agent's voice mode decides.
             voice: a voice id for this call.
             model_tier: turbo, balanced or max.
-            variables: what the agent's prompt may refer to.
+            variables: values that the agent's prompt may refer to.
             disable_recording: do not record this call.
         """
         body = request_body(
@@ -205,20 +205,20 @@ class CallsApi:
     async def create_web(
         self, agent_id: str, *, metadata: Mapping[str, Any] | None = None, variables: Mapping[str, str] | None = None
     ) -> WebCall:
-        """Open a call that a browser joins with the access token within 30 seconds."""
+        """Create a call that a browser joins with the access token within 30 seconds."""
         body = request_body(agent_id=agent_id, metadata=metadata, variables=variables)
         return await self._transport.post("/v1/calls/web", WebCall, body)
 
     async def end(self, call_id: str) -> Acknowledgement:
-        """Hang up."""
+        """Hang up a call."""
         return await self._transport.post("/v1/calls/{call_id}/end", Acknowledgement, call_id=call_id)
 
     async def transcript(self, call_id: str) -> Transcript:
-        """What has been said so far."""
+        """Return what has been said so far."""
         return await self._transport.get("/v1/calls/{call_id}/transcript", Transcript, call_id=call_id)
 
     async def recording(self, call_id: str) -> Recording:
-        """The audio of a finished call.
+        """Return the audio of a finished call.
 
         Raises:
             NotFound: if there is none.
@@ -227,7 +227,7 @@ class CallsApi:
 
     @asynccontextmanager
     async def follow(self, call_id: str) -> AsyncGenerator[AsyncIterator[TranscriptEvent]]:
-        """Follow a call as it is spoken: past turns first, then each new one, then `ended`."""
+        """Follow a live call: yields past turns first, then each new one, then `ended`."""
         path = "/v1/calls/{call_id}/transcript/stream"
         async with self._transport.events(path, call_id=call_id) as events, aclosing(_read_events(events)) as turns:
             yield turns
@@ -250,25 +250,25 @@ async def _read_events(events: AsyncIterator[Event]) -> AsyncGenerator[Transcrip
 def read_turns(rows: Any) -> list[dict[str, Any]]:
     """Read the rows of a transcript in either shape as turns.
 
-    `{role, content}` says who spoke. The older `{transcript, response}` pairs what was heard with the agent's reply;
-    there the agent's opening stands as a first row without a reply (the seeds' own example has it so), as the first
-    words of a caller do whom nobody answered. Replies in later rows speak for the opening, and it stays a guess.
+    `{role, content}` says who spoke. The older `{transcript, response}` pairs what was heard with the agent's reply.
+    There a first row without a reply is either the agent's greeting (as in API.md's example) or a caller who got no
+    answer. It counts as the greeting if a later row has a reply, and is marked as a guess in any case.
     """
-    found = [row for row in rows if is_object(row)] if is_list(rows) else []
-    answered = any(row.get("response") for row in found)
+    objects = [row for row in rows if is_object(row)] if is_list(rows) else []
+    has_replies = any(row.get("response") for row in objects)
     turns: list[dict[str, Any]] = []
-    for index, row in enumerate(found):
+    for index, row in enumerate(objects):
         at = row.get("createdAt") or row.get("timestamp") or row.get("at")
         if "role" in row:
-            said = [(_role(row["role"]), row.get("content") or row.get("text"))]
+            texts = [(_role(row["role"]), row.get("content") or row.get("text"))]
             is_guess = False
         else:
             is_guess = index == 0 and not row.get("response")
-            first = "agent" if is_guess and answered else "caller"
-            said = [(first, row.get("transcript")), ("agent", row.get("response"))]
+            first = "agent" if is_guess and has_replies else "caller"
+            texts = [(first, row.get("transcript")), ("agent", row.get("response"))]
         turns += [
             {"role": role, "text": text, "at": at, "is_guess": is_guess}
-            for role, text in said
+            for role, text in texts
             if text and isinstance(text, str)
         ]
     return turns

@@ -1,4 +1,4 @@
-"""The whole API: one attribute for each resource."""
+"""Offer the whole API as one client with an attribute for each resource."""
 
 from agentphone_mcp.api.account import AccountApi
 from agentphone_mcp.api.agents import AgentsApi
@@ -11,7 +11,7 @@ from agentphone_mcp.api.webhooks import WebhooksApi
 
 
 class ApiClient:
-    """The AgentPhone API of one account, over connections that are kept and reused.
+    """Calls the AgentPhone API of one account over connections that are kept and reused.
 
         async with ApiClient(Transport(base_url, key)) as api:
             page = await api.agents.list()
@@ -25,7 +25,7 @@ class ApiClient:
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
         self.secrets = transport.secrets
-        """What must not be shown, of all that this client has read so far."""
+        """The key and all secrets that this client has read so far."""
         self.account = AccountApi(transport)
         self.agents = AgentsApi(transport)
         self.numbers = NumbersApi(transport)

@@ -1,4 +1,4 @@
-"""The account's address book: `/v1/contacts`."""
+"""Manage the account's contacts: `/v1/contacts`."""
 
 from collections.abc import Collection
 
@@ -8,7 +8,7 @@ from agentphone_mcp.api.transport import Transport
 
 
 class Contact(Identified):
-    """A person or company and its number in E.164."""
+    """Describes a person or company with its number in E.164."""
 
     name: str | None = None
     phone_number: str | None = None
@@ -18,29 +18,29 @@ class Contact(Identified):
     updated_at: UtcTime = None
 
     def untrusted_fields(self) -> Collection[str]:
-        """The notes: anybody's words end there, copied from calls and texts."""
+        """Return the notes, into which words from calls and texts are copied."""
         return ("notes",)
 
 
 class ContactsApi:
-    """`/v1/contacts`."""
+    """Calls `/v1/contacts`."""
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
     async def list(self, limit: int = 20, offset: int = 0, *, search: str | None = None) -> Page[Contact]:
-        """One page of contacts, or of those that match the search."""
+        """Return one page of contacts, or of those that match the search."""
         query = {"limit": limit, "offset": offset, "search": search}
         return await self._transport.get("/v1/contacts", Page[Contact], query)
 
     async def get(self, contact_id: str) -> Contact:
-        """One contact.
+        """Return a contact.
 
         Raises:
             NotFound: if the account has no such contact.
         """
-        one = self._transport.get("/v1/contacts/{contact_id}", Contact, contact_id=contact_id)
-        return await get_or_find(one, self.list, contact_id)
+        request = self._transport.get("/v1/contacts/{contact_id}", Contact, contact_id=contact_id)
+        return await get_or_find(request, self.list, contact_id)
 
     async def create(
         self, name: str, phone_number: str, *, email: str | None = None, notes: str | None = None

@@ -1,10 +1,10 @@
-"""Everything that can go wrong between us and the API.
+"""Define the errors of the API client, as one tree.
 
     ApiError
     ├── KeyMissing              no key is configured; nothing was sent
     ├── Unsendable              a value that no request can carry; nothing was sent
     │   └── BadPathValue        an id that is no id
-    ├── DestinationRefused      a request or redirect to a place the key may not go; nothing was sent there
+    ├── DestinationRefused      a request or redirect to a URL that is not allowed; nothing was sent there
     ├── Unreachable             nothing was accepted: no connection, or no answer to a read
     ├── OutcomeUnknown          a write was sent and its answer lost: it may have happened
     ├── UnreadableAnswer        a read was answered with something that API.md does not describe
@@ -27,7 +27,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class RequestLine:
-    """Which request failed: the method, the path with its placeholders, and the ids that filled them."""
+    """Names a request: its method, its path with placeholders, and the ids that fill them."""
 
     method: str
     path: str
@@ -35,7 +35,7 @@ class RequestLine:
 
     @property
     def is_read(self) -> bool:
-        """Whether the request could not have changed anything."""
+        """Return whether the request is a GET, which changes nothing."""
         return self.method == "GET"
 
     def __str__(self) -> str:
@@ -43,7 +43,7 @@ class RequestLine:
 
 
 class ApiError(Exception):
-    """The root of the tree.
+    """Is the root of the tree.
 
     `detail` is the API's own explanation with the key redacted, or ours; `request_id` is what its support asks for.
     """
@@ -65,41 +65,41 @@ class ApiError(Exception):
         self.request_id = request_id
 
     def __str__(self) -> str:
-        said = " ".join(str(part) for part in (self.status, self.code, self.detail) if part)
-        named = f" (request id {self.request_id})" if self.request_id else ""
-        return f"{type(self).__name__}: {self.request}: {said}{named}"
+        summary = " ".join(str(part) for part in (self.status, self.code, self.detail) if part)
+        request_id = f" (request id {self.request_id})" if self.request_id else ""
+        return f"{type(self).__name__}: {self.request}: {summary}{request_id}"
 
 
 class KeyMissing(ApiError):
-    """No key is configured, so nothing was sent."""
+    """Says that no key is configured, so nothing was sent."""
 
 
 class Unsendable(ApiError):
-    """A value that no request can carry, for example half a character; nothing was sent."""
+    """Says that a value cannot be encoded, for example half a character; nothing was sent."""
 
 
 class BadPathValue(Unsendable):
-    """A value meant for the path of a request is no id (empty, `..`, a slash, too long); nothing was sent."""
+    """Says that a path value is no id (empty, `..`, a slash, too long); nothing was sent."""
 
 
 class DestinationRefused(ApiError):
-    """The request, or a redirect that answered it, points where the key may not go."""
+    """Says that the request, or a redirect of it, leads where the key may not be sent."""
 
 
 class Unreachable(ApiError):
-    """The API could not be reached, or did not answer a read; nothing was changed."""
+    """Says that the API could not be reached or did not answer a read; nothing was changed."""
 
 
 class OutcomeUnknown(ApiError):
-    """A write was sent and no usable answer came back: it may or may not have happened."""
+    """Says that a write was sent and its response lost: it may or may not have happened."""
 
 
 class UnreadableAnswer(ApiError):
-    """The API answered a read with a body that is not what was asked for."""
+    """Says that the response to a read is not what API.md documents."""
 
 
 class StatusError(ApiError):
-    """The API answered with an error status."""
+    """Says that the API answered with an error status."""
 
 
 class BadRequest(StatusError):
@@ -149,14 +149,13 @@ _BY_STATUS: dict[int, type[StatusError]] = {
 
 
 def error_for(request: RequestLine, status: int, detail: str, code: str | None) -> ApiError:
-    """Turn an error status into the error of its kind; the one place where that is decided.
+    """Turn an error status into the error of its kind.
 
-    A 5xx in answer to a write may have come after the action (API.md: there is no idempotency key), and the API's
-    own `DELIVERY_UNCONFIRMED` says as much of a message, so both are unknown outcomes and not failures. A redirect
-    in answer to a write is unknown too: nobody followed it.
+    A write that gets a 5xx may have been carried out (API.md: there is no idempotency key), and so may a message with
+    the API's own `DELIVERY_UNCONFIRMED` or a write that is redirected. These are unknown outcomes and not failures.
     """
-    doubtful = status >= 500 or 300 <= status < 400 or code == "DELIVERY_UNCONFIRMED"
-    if doubtful and not request.is_read:
+    is_unknown = status >= 500 or 300 <= status < 400 or code == "DELIVERY_UNCONFIRMED"
+    if is_unknown and not request.is_read:
         return OutcomeUnknown(request, detail, status=status, code=code)
     if status >= 500:
         return ServerError(request, detail, status=status, code=code)

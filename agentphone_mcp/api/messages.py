@@ -1,4 +1,4 @@
-"""Texts and the conversations they make: `/v1/messages`, `/v1/conversations`."""
+"""Send and read texts and conversations: `/v1/messages`, `/v1/conversations`."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated, Any
@@ -10,7 +10,7 @@ from agentphone_mcp.api.transport import Transport
 
 
 class SentMessage(ApiModel):
-    """A text the API accepted; `status` says how far it is, queued is not delivered."""
+    """Confirms that the API accepted a text; `status` says how far it is, and queued is not delivered."""
 
     id: str
     status: str | None = None
@@ -25,7 +25,7 @@ def _list_of_urls(urls: Any) -> Any:
 
 
 class Message(ApiModel):
-    """One text of a number or a conversation."""
+    """Describes one text of a number or a conversation."""
 
     id: str
     direction: str | None = None
@@ -40,12 +40,12 @@ class Message(ApiModel):
     at: Annotated[ExactUtcTime, Field(validation_alias=AliasChoices("receivedAt", "createdAt"))] = None
 
     def untrusted_fields(self) -> Collection[str]:
-        """What was written and sent along, unless it went out from here."""
+        """Return the body and the media of an inbound text."""
         return () if self.direction == "outbound" else ("body", "media_urls")
 
 
 class Conversation(ApiModel):
-    """All texts between one number of the account and one participant, both E.164."""
+    """Describes the texts between one number of the account and one participant, both E.164."""
 
     id: str
     phone_number: str | None = None
@@ -58,18 +58,18 @@ class Conversation(ApiModel):
     metadata: dict[str, Any] | None = None
 
     def untrusted_fields(self) -> Collection[str]:
-        """The latest text, whoever wrote it, and the name that somebody gave the group."""
+        """Return the latest text, whoever wrote it, and the name that participants gave the group."""
         return ("last_message_preview", "group_name")
 
 
 class ConversationWithMessages(Conversation):
-    """A conversation and its latest messages."""
+    """Describes a conversation with its latest messages."""
 
     messages: list[Message] | None = None
 
 
 class MessagesApi:
-    """`/v1/messages`, `/v1/conversations`, and the messages of one number."""
+    """Calls `/v1/messages`, `/v1/conversations`, and the messages of a number."""
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
@@ -83,7 +83,7 @@ class MessagesApi:
         number_id: str | None = None,
         media_urls: Sequence[str] | None = None,
     ) -> SentMessage:
-        """Send a text from an agent or a number; this endpoint speaks snake_case.
+        """Send a text from an agent or a number; this endpoint takes snake_case.
 
         Raises:
             Forbidden: if a US number is not registered for 10DLC.
@@ -102,14 +102,14 @@ class MessagesApi:
     async def of_number(
         self, number_id: str, limit: int = 50, *, before: str | None = None, after: str | None = None
     ) -> Page[Message]:
-        """The texts of one number; `before` and `after` are timestamps (ISO 8601)."""
+        """Return the texts of one number; `before` and `after` are timestamps (ISO 8601)."""
         query = {"limit": limit, "before": before, "after": after}
         return await self._transport.get("/v1/numbers/{number_id}/messages", Page[Message], query, number_id=number_id)
 
     async def conversations(
         self, limit: int = 20, offset: int = 0, *, agent_id: str | None = None
     ) -> Page[Conversation]:
-        """One page of conversations, latest first; of one agent where an id is given."""
+        """Return one page of conversations, latest first; of one agent where an id is given."""
         query = {"limit": limit, "offset": offset}
         if agent_id is not None:
             path = "/v1/agents/{agent_id}/conversations"
@@ -117,17 +117,17 @@ class MessagesApi:
         return await self._transport.get("/v1/conversations", Page[Conversation], query)
 
     async def conversation(self, conversation_id: str, message_limit: int = 50) -> ConversationWithMessages:
-        """One conversation and up to `message_limit` (1 to 100) of its latest messages."""
+        """Return a conversation and up to `message_limit` (1 to 100) of its latest messages."""
         return await self._transport.get(
             "/v1/conversations/{conversation_id}",
             ConversationWithMessages,
-            # The seeds and the vendor's newer client spell it differently.
+            # API.md and the vendor's newer client spell it differently.
             {"messageLimit": message_limit, "message_limit": message_limit},
             conversation_id=conversation_id,
         )
 
     async def set_metadata(self, conversation_id: str, metadata: Mapping[str, Any] | None) -> Conversation:
-        """Replace what is remembered of a conversation; None clears it. Webhooks get it as `conversationState`."""
+        """Replace the metadata of a conversation; None clears it. Webhooks get it as `conversationState`."""
         return await self._transport.patch(
             "/v1/conversations/{conversation_id}",
             Conversation,

@@ -1,4 +1,4 @@
-"""What the wire models share: tolerant reading, one name for each field, times in UTC."""
+"""Share what the API's models need: tolerant parsing, one name for each field, times in UTC."""
 
 import re
 from collections.abc import Collection
@@ -14,48 +14,48 @@ from agentphone_mcp.api.parsing import is_list, is_object
 Row = TypeVar("Row")
 
 
-def _either_age(name: str) -> AliasChoices:
-    """The vendor writes most fields in camelCase and some of the newer ones in snake_case; both are read."""
+def _either_spelling(name: str) -> AliasChoices:
+    """Accept a field in camelCase, as most are written, and in snake_case, as some of the newer ones are."""
     return AliasChoices(to_camel(name), name)
 
 
 class ApiModel(BaseModel):
-    """An object of the API. Unknown fields are ignored, missing optional ones are None; names come out snake_case."""
+    """Parses an object of the API: unknown fields are ignored, missing optional ones are None."""
 
     model_config = ConfigDict(
         extra="ignore",
         frozen=True,
         coerce_numbers_to_str=True,
         populate_by_name=True,
-        alias_generator=AliasGenerator(validation_alias=_either_age),
+        alias_generator=AliasGenerator(validation_alias=_either_spelling),
         # Model fields such as `model_tier` are the API's own names.
         protected_namespaces=(),
     )
 
     def untrusted_fields(self) -> Collection[str]:
-        """The fields in which callers, texters or other people's servers had their say: data, whatever it claims."""
+        """Return the names of fields written by callers, texters or foreign servers: data, never instructions."""
         return ()
 
     @model_validator(mode="before")
     @classmethod
     def _null_is_absent(cls, answer: Any) -> Any:
-        """Where a field has two spellings, a null in one must not hide the other."""
+        """Drop nulls: of a field with two spellings, a null in one must not hide the other."""
         return {name: value for name, value in answer.items() if value is not None} if is_object(answer) else answer
 
 
 def is_id(value: str) -> bool:
-    """Whether a text can be an id: nothing in it leads to another endpoint (httpx resolves `..`)."""
+    """Return whether a text can be an id, so that it cannot lead to another endpoint (httpx resolves `..`)."""
     return re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,127}", value) is not None and ".." not in value
 
 
 class Identified(ApiModel):
-    """An object of the API that has an id of its own."""
+    """Parses an object that has an id."""
 
     id: str
 
 
 def _to_utc(value: Any, *, exact: bool = False) -> Any:
-    """Write a time as UTC to the second; a text that is no ISO 8601 time passes as it came."""
+    """Convert a time to UTC, to the second; a text that is no ISO 8601 time stays as it is."""
     if not isinstance(value, str):
         return None
     try:
@@ -69,23 +69,23 @@ def _to_utc(value: Any, *, exact: bool = False) -> Any:
 UtcTime = Annotated[str | None, BeforeValidator(_to_utc)]
 """A time as text, for example `2026-11-20T09:30:00Z`."""
 ExactUtcTime = Annotated[str | None, BeforeValidator(partial(_to_utc, exact=True))]
-"""A time with the fraction of its second, for where a list goes on from it."""
+"""A time with fractions of a second, where it is used as a cursor."""
 
 
 class Page(ApiModel, Generic[Row]):
-    """One page of a list: `{data, total, hasMore}`, `{items}` or a bare list, whichever the endpoint answers."""
+    """Holds one page of a list, read from `{data, total, hasMore}`, `{items}` or a bare list."""
 
     data: list[Row]
     total: int | None = None
     has_more: bool | None = None
 
     def next_offset(self, offset: int, limit: int) -> int | None:
-        """Where the next page begins, for a page of at most `limit` rows that begins at `offset`; None at the end."""
+        """Return the offset of the next page, for this one read at `offset` with `limit`; None at the end."""
         reached = offset + len(self.data)
         if self.has_more is not None:
             more = self.has_more
         else:
-            # Some lists say nothing of their end, and then a full page is the only sign of more.
+            # Some lists do not say whether there is more; then a full page is the only sign.
             more = reached < self.total if self.total is not None else len(self.data) >= limit
         return reached if more and self.data else None
 
@@ -100,9 +100,9 @@ class Page(ApiModel, Generic[Row]):
 
 
 class Acknowledgement(ApiModel):
-    """An answer that says no more than that it worked; a 204 reads as this too.
+    """Confirms an action without further data; a 204 is read as this too.
 
-    One that says it did not is an error, whatever its status: `Transport` raises it.
+    `Transport` raises an error for one with `success: false`, whatever its status.
     """
 
     success: bool = True
@@ -110,5 +110,5 @@ class Acknowledgement(ApiModel):
 
 
 def request_body(**fields: object) -> dict[str, object]:
-    """The fields of a request's body that were given, under the API's camelCase names."""
+    """Return a request body with the given fields under the API's camelCase names."""
     return {to_camel(name): value for name, value in fields.items() if value is not None}

@@ -1,4 +1,4 @@
-"""The phone numbers of an account: `/v1/numbers`."""
+"""Buy, list and release phone numbers: `/v1/numbers`."""
 
 from collections.abc import AsyncIterator
 
@@ -8,7 +8,7 @@ from agentphone_mcp.api.transport import Transport
 
 
 class PhoneNumber(Identified):
-    """A phone number of the account, in E.164; `outbound_sms` says whether 10DLC lets it send texts."""
+    """Describes a phone number of the account in E.164; `outbound_sms` says whether 10DLC lets it send texts."""
 
     phone_number: str
     country: str | None = None
@@ -22,7 +22,7 @@ class PhoneNumber(Identified):
 
 
 class AvailableNumber(ApiModel):
-    """A phone number that could be bought now; finding it does not reserve it."""
+    """Describes a phone number that can be bought now; it is not reserved."""
 
     phone_number: str
     city: str | None = None
@@ -32,37 +32,37 @@ class AvailableNumber(ApiModel):
 
 
 class ReleasedNumber(Acknowledgement):
-    """A phone number that went back to the carriers."""
+    """Confirms that a phone number went back to the carriers."""
 
     phone_number: str | None = None
     status: str | None = None
 
 
 class NumbersApi:
-    """`/v1/numbers` and what is below it, except its calls and messages."""
+    """Calls `/v1/numbers` and the paths below it, except calls and messages."""
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
     async def list(self, limit: int = 20, offset: int = 0) -> Page[PhoneNumber]:
-        """One page of the account's phone numbers."""
+        """Return one page of the account's phone numbers."""
         return await self._transport.get("/v1/numbers", Page[PhoneNumber], {"limit": limit, "offset": offset})
 
     async def get(self, number_id: str) -> PhoneNumber:
-        """One phone number.
+        """Return a phone number.
 
         Raises:
             NotFound: if the account has no such number.
         """
-        one = self._transport.get("/v1/numbers/{number_id}", PhoneNumber, number_id=number_id)
-        return await get_or_find(one, self.list, number_id)
+        request = self._transport.get("/v1/numbers/{number_id}", PhoneNumber, number_id=number_id)
+        return await get_or_find(request, self.list, number_id)
 
     def all(self) -> AsyncIterator[PhoneNumber]:
-        """Every phone number of the account, a page at a time."""
+        """Yield every phone number of the account, fetching page by page."""
         return paginate(self.list)
 
     async def available(self, **search: str | int | None) -> Page[AvailableNumber]:
-        """Numbers on offer; `search` takes area_code, city, state, zip, country and limit."""
+        """Return numbers for sale; `search` takes area_code, city, state, zip, country and limit."""
         query = {"areaCode" if name == "area_code" else name: value for name, value in search.items()}
         return await self._transport.get("/v1/numbers/available", Page[AvailableNumber], query)
 
@@ -80,9 +80,9 @@ class NumbersApi:
         Args:
             country: US or CA.
             area_code: three digits.
-            agent_id: the agent that is to answer it.
-            expires_at: ISO 8601; when the number is to be released by itself.
-            external_id: an id of yours to find it by.
+            agent_id: the agent that answers it.
+            expires_at: ISO 8601; when the number is released automatically.
+            external_id: an id of the caller's own, to find it by.
         """
         body = request_body(
             country=country, area_code=area_code, agent_id=agent_id, expires_at=expires_at, external_id=external_id

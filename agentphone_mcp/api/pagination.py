@@ -1,4 +1,4 @@
-"""Walks through all pages of a list."""
+"""Iterate over all pages of a list."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import TypeVar
@@ -11,7 +11,7 @@ _PAGE = 100
 
 
 async def paginate(fetch: Callable[[int, int], Awaitable[Page[Row]]]) -> AsyncGenerator[Row]:
-    """Yield every row, asking for a page (limit, offset) when the last one is used up."""
+    """Yield every row once, fetching a page (limit, offset) when the last one is used up."""
     seen: set[str] = set()
     offset: int | None = 0
     while offset is not None:
@@ -20,22 +20,22 @@ async def paginate(fetch: Callable[[int, int], Awaitable[Page[Row]]]) -> AsyncGe
         for row in new:
             yield row
         seen.update(row.id for row in new)
-        # A server that takes no offset would give its first page for ever.
+        # A server that ignores the offset would return its first page forever.
         offset = page.next_offset(offset, _PAGE) if new else None
 
 
-async def get_or_find(get: Awaitable[Row], fetch: Callable[[int, int], Awaitable[Page[Row]]], wanted: str) -> Row:
-    """Get one thing; find it in the list where the server does not answer for a single one.
+async def get_or_find(get: Awaitable[Row], fetch: Callable[[int, int], Awaitable[Page[Row]]], row_id: str) -> Row:
+    """Return the row of a GET, or find it in the list if the server has no endpoint for a single one.
 
     Raises:
-        NotFound: if it is not there either.
+        NotFound: if the list does not have it either.
     """
     try:
         return await get
-    except StatusError as missing:
-        if missing.status not in (404, 405):
+    except StatusError as exc:
+        if exc.status not in (404, 405):
             raise
         async for row in paginate(fetch):
-            if row.id == wanted:
+            if row.id == row_id:
                 return row
-        raise NotFound(missing.request, missing.detail, status=404, code=missing.code) from missing
+        raise NotFound(exc.request, exc.detail, status=404, code=exc.code) from exc

@@ -1,24 +1,24 @@
-"""Reads what the API says: JSON, and errors in each of the shapes that API.md lists."""
+"""Parse the API's JSON, and its errors in each of the shapes that API.md lists."""
 
 import json
 from typing import Any, TypeGuard
 
 
 def is_object(value: Any) -> TypeGuard[dict[str, Any]]:
-    """Whether a piece of JSON is an object."""
+    """Return whether a JSON value is an object."""
     return isinstance(value, dict)
 
 
 def is_list(value: Any) -> TypeGuard[list[Any]]:
-    """Whether a piece of JSON is an array."""
+    """Return whether a JSON value is an array."""
     return isinstance(value, list)
 
 
 def read_json(body: bytes) -> Any:
-    """Read the JSON of an answer; an empty body (204) is an empty object.
+    """Parse the JSON of a response; an empty body (204) is an empty object.
 
     Raises:
-        ValueError: if the body is no JSON in UTF-8, for example because it was cut off, or too deep to be read.
+        ValueError: if the body is not JSON in UTF-8, for example truncated, or is nested too deep.
     """
     try:
         return json.loads(body.decode()) if body.strip() else {}
@@ -26,20 +26,20 @@ def read_json(body: bytes) -> Any:
         raise ValueError("nested too deep") from None
 
 
-def read_error(found: Any) -> tuple[str, str | None]:
-    """Find the explanation and the code in an error's JSON.
+def read_error(payload: Any) -> tuple[str, str | None]:
+    """Return the explanation and the code in an error's JSON.
 
     Shapes: `{detail: text}`, `{detail: [{loc, msg}]}`, `{error: {message, code, details: [{field, message}]}}`, and the
     same keys at top level.
     """
-    if not is_object(found):
+    if not is_object(payload):
         return "", None
-    error = found["error"] if is_object(found.get("error")) else found
-    said = [_text(error.get("message")), *_field_errors(error.get("details"))]
-    if not any(said):
-        said = [_text(found.get("detail")) or _text(found.get("error")), *_field_errors(found.get("detail"))]
+    error = payload["error"] if is_object(payload.get("error")) else payload
+    messages = [_text(error.get("message")), *_field_errors(error.get("details"))]
+    if not any(messages):
+        messages = [_text(payload.get("detail")) or _text(payload.get("error")), *_field_errors(payload.get("detail"))]
     code = error.get("code")
-    return "; ".join(part for part in said if part), code if isinstance(code, str) else None
+    return "; ".join(message for message in messages if message), code if isinstance(code, str) else None
 
 
 def _text(value: Any) -> str:
@@ -49,13 +49,13 @@ def _text(value: Any) -> str:
 
 
 def _field_errors(rows: Any) -> list[str]:
-    """Field errors of either age, `{loc, msg}` or `{field, message}`, each as `field: what is wrong`."""
+    """Return field errors of either API version, `{loc, msg}` or `{field, message}`, as `field: message`."""
     return [_field_error(row) for row in rows if is_object(row)] if is_list(rows) else []
 
 
 def _field_error(row: dict[str, Any]) -> str:
-    place = row.get("loc")
-    parts = place if is_list(place) else [place] if place else []
-    where = row.get("field") or ".".join(str(part) for part in parts if part not in ("body", "query"))
-    said = _text(row.get("message")) or _text(row.get("msg"))
-    return f"{where}: {said}" if where else said
+    loc = row.get("loc")
+    parts = loc if is_list(loc) else [loc] if loc else []
+    field = row.get("field") or ".".join(str(part) for part in parts if part not in ("body", "query"))
+    message = _text(row.get("message")) or _text(row.get("msg"))
+    return f"{field}: {message}" if field else message

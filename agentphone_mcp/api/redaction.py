@@ -1,4 +1,4 @@
-"""The secrets that a running server has seen, and how they are redacted from whatever leaves it."""
+"""Remember the secrets that a running server has read, and redact them in every text it sends or logs."""
 
 import re
 import sys
@@ -11,18 +11,18 @@ from pydantic import AfterValidator, ValidationInfo
 from agentphone_mcp.api.api_key import KEY_REMOVED, ApiKey
 
 Redactor = Callable[[str], str]
-"""Removes the secrets that are known from a text."""
-SECRET_REMOVED = "[secret removed]"  # noqa: S105 - it stands in the place of one
-_SHORTEST = 8
-"""Shorter values would be found in ordinary words."""
-_MOST = 1_000
+"""A function that removes the known secrets from a text."""
+SECRET_REMOVED = "[secret removed]"  # noqa: S105 - it replaces one
+_MIN_LENGTH = 8
+"""Shorter values would match ordinary words."""
+_MAX_SECRETS = 1_000
 _LAYERS = 8
-"""How often a text is unescaped; JSON in a URL in JSON takes three."""
+"""How often a text is unescaped; JSON inside a URL inside JSON takes three."""
 _ESCAPE = re.compile(r"%(?:25)*(?P<percent>[0-9A-Fa-f]{2})|\\+u00(?P<unicode>[0-9A-Fa-f]{2})|\\+(?P<mark>[\"'/])|\\\\+")
 
 
 class SecretText(str):
-    """A secret in the one field that is meant to hold it."""
+    """Marks a secret in the one field that is meant to hold it."""
 
     __slots__ = ()
 
@@ -34,81 +34,81 @@ def _learned(value: str, info: ValidationInfo) -> SecretText:
 
 
 Secret = Annotated[str, AfterValidator(_learned)]
-"""A field that holds a secret; validation tells it to the callable that it was given as its context, if any."""
+"""A field that holds a secret; validation passes it to the callable given as its context, if any."""
 
 
-class _Known(NamedTuple):
-    """A secret, the form of it that unescaped texts are searched for, and what replaces it."""
+class _Pattern(NamedTuple):
+    """Holds a secret, its unescaped form to search for, and its replacement."""
 
     value: str
     bare: str
     removed: str
 
     @classmethod
-    def of(cls, value: str, removed: str) -> "_Known":
-        """Prepare a secret to be looked for."""
+    def of(cls, value: str, removed: str) -> "_Pattern":
+        """Prepare a secret for the search."""
         bare, _ = _unescaped(value)
-        return cls(value, bare if len(bare) >= _SHORTEST else value, removed)
+        return cls(value, bare if len(bare) >= _MIN_LENGTH else value, removed)
 
 
 class Secrets:
-    """Knows the key and the latest thousand secrets, and redacts each in any text, however it is escaped there.
+    """Redacts the key and the latest thousand secrets in any text, however they are escaped there.
 
     Args:
-        key: the account's key, which is never forgotten.
+        key: the account's key, which is always redacted.
     """
 
     def __init__(self, key: ApiKey | None = None) -> None:
         self._learning = Lock()
-        self._key = [_Known.of(key.reveal(), KEY_REMOVED)] if key else []
-        self._latest: dict[str, _Known] = {}
+        self._key = [_Pattern.of(key.reveal(), KEY_REMOVED)] if key else []
+        self._latest: dict[str, _Pattern] = {}
         self._shortest = 0
-        self._known: list[_Known] = []
+        self._patterns: list[_Pattern] = []
         self._arrange()
 
     def learn(self, value: str) -> None:
-        """Redact this value from now on; one that is too short to be told from ordinary words is ignored."""
-        if len(value) < _SHORTEST:
+        """Redact this value from now on; values under eight characters are ignored."""
+        if len(value) < _MIN_LENGTH:
             return
         with self._learning:
-            self._latest[value] = self._latest.pop(value, None) or _Known.of(value, SECRET_REMOVED)
-            if len(self._latest) > _MOST:
+            self._latest[value] = self._latest.pop(value, None) or _Pattern.of(value, SECRET_REMOVED)
+            if len(self._latest) > _MAX_SECRETS:
                 del self._latest[next(iter(self._latest))]
             self._arrange()
 
     def redact(self, text: str) -> str:
-        """Remove every known value from a text, also where it is URL-encoded or escaped as in JSON."""
+        """Remove every known secret from a text, also where it is URL-encoded or escaped as in JSON."""
         if len(text) < self._shortest:
             return text
-        for value, _, removed in self._known:
+        for value, _, removed in self._patterns:
             if value in text:
                 text = text.replace(value, removed)
         return self._redact_escaped(text) if ("%" in text or "\\" in text) and _ESCAPE.search(text) else text
 
     def _arrange(self) -> None:
-        """Put the longest first: one secret may begin with another, or with the key."""
-        known = sorted([*self._key, *self._latest.values()], key=lambda each: len(each.value), reverse=True)
-        self._shortest = len(known[-1].value) if known else sys.maxsize
-        # Made anew and never changed, so that `redact` may read it from any thread.
-        self._known = known
+        """Sort by length, longest first: one secret may begin with another, or with the key."""
+        patterns = sorted([*self._key, *self._latest.values()], key=lambda pattern: len(pattern.value), reverse=True)
+        self._shortest = len(patterns[-1].value) if patterns else sys.maxsize
+        # A new list that is never changed, so that `redact` may read it from any thread.
+        self._patterns = patterns
 
     def _redact_escaped(self, text: str) -> str:
         plain, origins = _unescaped(text)
-        found = sorted(
+        matches = sorted(
             (origins[at], origins[at + len(bare)], removed)
-            for _, bare, removed in self._known
+            for _, bare, removed in self._patterns
             for at in _places(bare, plain)
         )
         pieces: list[str] = []
         reached = 0
-        for start, end, removed in found:
+        for start, end, removed in matches:
             if start >= reached:
                 pieces += (text[reached:start], removed)
             reached = max(reached, end)
         return "".join((*pieces, text[reached:]))
 
     def __repr__(self) -> str:
-        return f"Secrets({len(self._known)} known)"
+        return f"Secrets({len(self._patterns)} known)"
 
 
 def _places(value: str, text: str) -> Iterator[int]:
@@ -119,7 +119,7 @@ def _places(value: str, text: str) -> Iterator[int]:
 
 
 def _unescaped(text: str) -> tuple[str, list[int]]:
-    """Read a text as it is meant, with the place in the text from which each character comes, and its end."""
+    """Unescape a text; returns it with the index in the original of each character, and of its end."""
     origins = list(range(len(text) + 1))
     for _ in range(_LAYERS):
         pieces: list[str] = []

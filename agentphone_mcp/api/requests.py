@@ -1,6 +1,6 @@
-"""Requests as they are handed to the key's rule: the path quoted, and no credentials on them yet.
+"""Build the API's requests: ids are checked before they enter a path; the key is added later, by `AuthTransport`.
 
-httpx's own client would add cookies, redirects and URLs to be merged to each, which the rule forbids or nobody needs.
+httpx.AsyncClient is not used: it would add cookies, redirects and the merging of URLs to each request.
 """
 
 from collections.abc import Mapping
@@ -18,48 +18,48 @@ SILENCE = 60.0
 
 
 class RequestBuilder:
-    """Makes the requests of one account.
+    """Builds the requests of one account.
 
     Args:
         base: the origin that they go to, with a slash at its end.
         sub_account: the child account that they are scoped to (`X-Sub-Account-Id`).
         timeout: seconds that may pass without a byte.
-        to_connect: seconds that a connection may take.
+        connect_timeout: seconds that a connection may take.
     """
 
-    def __init__(self, base: str, sub_account: str | None, timeout: float, to_connect: float) -> None:
+    def __init__(self, base: str, sub_account: str | None, timeout: float, connect_timeout: float) -> None:
         self._base = base
         self._headers = {"Accept-Encoding": "gzip, deflate", "User-Agent": f"agentphone-mcp/{__version__}"}
         if sub_account:
             self._headers["X-Sub-Account-Id"] = sub_account
         self._timeouts = {
-            JSON: httpx.Timeout(timeout, connect=to_connect).as_dict(),
-            EVENTS: httpx.Timeout(SILENCE, connect=to_connect).as_dict(),
+            JSON: httpx.Timeout(timeout, connect=connect_timeout).as_dict(),
+            EVENTS: httpx.Timeout(SILENCE, connect=connect_timeout).as_dict(),
         }
 
-    def url(self, line: RequestLine) -> str:
-        """Where a request goes.
+    def url(self, request_line: RequestLine) -> str:
+        """Return the URL of a request.
 
         Raises:
-            BadPathValue: if what stands in for an id is none.
+            BadPathValue: if a value for the path is no id.
         """
-        path = line.path.format_map({name: _path_value(line, name) for name in line.ids})
+        path = request_line.path.format_map({name: _path_value(request_line, name) for name in request_line.ids})
         return self._base + path.removeprefix("/")
 
-    def make(
+    def build(
         self,
-        line: RequestLine,
+        request_line: RequestLine,
         url: httpx.URL | str,
         query: Query | None = None,
         body: object = None,
         *,
         accept: str = JSON,
     ) -> httpx.Request:
-        """Make a request.
+        """Build a request.
 
         Args:
-            line: what is asked.
-            url: where; that of the line, or where its answer led to.
+            request_line: the method, the path and its ids.
+            url: the request line's, or the target of a redirect.
             query: the fields of the query; those that are None are left out.
             body: what is sent as JSON.
             accept: `JSON`, or `EVENTS` for a stream.
@@ -70,21 +70,23 @@ class RequestBuilder:
         fields = {name: value for name, value in (query or {}).items() if value is not None}
         try:
             return httpx.Request(
-                line.method,
+                request_line.method,
                 url,
                 params=fields or None,
                 json=body,
                 headers=self._headers | {"Accept": accept},
                 extensions={"timeout": self._timeouts[accept]},
             )
-        except (httpx.InvalidURL, ValueError) as odd:
-            raise Unsendable(line, "a value in it cannot be sent: it is too long, or no text or number") from odd
+        except (httpx.InvalidURL, ValueError) as exc:
+            raise Unsendable(
+                request_line, "a value in it cannot be sent: it is too long, or no text or number"
+            ) from exc
 
 
-def _path_value(line: RequestLine, name: str) -> str:
-    """Admit an id into a path, and nothing else."""
-    value = line.ids[name]
+def _path_value(request_line: RequestLine, name: str) -> str:
+    """Return an id for the path, or raise `BadPathValue` for anything else."""
+    value = request_line.ids[name]
     if not is_id(value):
-        shown = RequestLine(line.method, line.path, {**line.ids, name: "…"})
+        shown = RequestLine(request_line.method, request_line.path, {**request_line.ids, name: "…"})
         raise BadPathValue(shown, f"{name} is no id")
     return value

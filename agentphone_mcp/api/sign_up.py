@@ -1,4 +1,4 @@
-"""Self sign-up, for whoever has no key yet: an email, a code that is mailed to it, and an account with a key."""
+"""Open an account without a key: send an email address, then the code mailed to it, and get a key."""
 
 import httpx
 from pydantic import ConfigDict, Field
@@ -9,14 +9,14 @@ from agentphone_mcp.api.transport import Transport
 
 
 class MailedCode(ApiModel):
-    """A code is on its way; `expires_at` is UTC in ISO 8601."""
+    """Confirms that a code was mailed; `expires_at` is UTC in ISO 8601."""
 
     verification_id: str
     expires_at: ExactUtcTime = None
 
 
 class OpenedAccount(ApiModel):
-    """What a new account begins with. The key is shown this once, so nothing else that is missing stands in its way."""
+    """Holds the key of a new account. The API sends it only once, so every other field may be missing."""
 
     # An error must not quote the key.
     model_config = ConfigDict(hide_input_in_errors=True)
@@ -27,38 +27,38 @@ class OpenedAccount(ApiModel):
 
 
 class SignUpClient:
-    """`/v0/agent/…`: sent without a key, and only to where a key may go.
+    """Calls `/v0/agent/…` without a key, and only on hosts where a key may be sent.
 
-        async with SignUpClient(base_url) as signing_up:
-            mailed = await signing_up.begin("ada@example.com")
-            opened = await signing_up.finish(mailed.verification_id, "123456")
+        async with SignUpClient(base_url) as client:
+            mailed = await client.begin("ada@example.com")
+            opened = await client.finish(mailed.verification_id, "123456")
 
     Every method raises an `agentphone_mcp.api.errors.ApiError` and nothing else.
 
     Args:
         base_url: one of the vendor's hosts or a loopback address; see `Allowlist.for_sign_up`.
         timeout: seconds that one answer may take.
-        inner: what really sends.
+        inner: the HTTP transport below.
     """
 
     def __init__(self, base_url: str, *, timeout: float = 30.0, inner: httpx.AsyncBaseTransport | None = None) -> None:
         self._transport = Transport(base_url, None, timeout=timeout, inner=inner, signs_up=True)
 
     async def begin(self, email: str, agent_name: str | None = None) -> MailedCode:
-        """Have a code mailed.
+        """Have a code mailed to an address.
 
         Raises:
-            Conflict: if the email has an account.
+            Conflict: if the address has an account.
         """
         body = {"human_email": email} | ({"agent_name": agent_name} if agent_name else {})
         return await self._transport.post("/v0/agent/sign-up", MailedCode, body)
 
     async def finish(self, verification_id: str, code: str) -> OpenedAccount:
-        """Open the account.
+        """Open the account with the mailed code.
 
         Raises:
             BadRequest: if the code is wrong or has expired.
-            OutcomeUnknown: if the answer was lost; the account may be open, and its key with it.
+            OutcomeUnknown: if the response was lost; the account may exist, and its key is then lost too.
         """
         body = {"verification_id": verification_id, "otp_code": code}
         return await self._transport.post("/v0/agent/verify", OpenedAccount, body)

@@ -1,8 +1,8 @@
-"""A span for each request, where the user has set OpenTelemetry up; otherwise next to nothing is spent on it.
+"""Make an OpenTelemetry span for each request, where the user has set OpenTelemetry up.
 
-Attributes are those of OpenTelemetry's HTTP conventions, but for `url.full`: ids and phone numbers stand in it. That is
-also why httpx is not instrumented by OpenTelemetry's own package: it knows no template of a path, records the whole
-URL, ends the span of a stream at its first byte, and puts headers on below the key's rule.
+The attributes are those of its HTTP conventions except `url.full`, which would hold ids and phone numbers.
+OpenTelemetry's own instrumentation of httpx is not used: it records the whole URL instead of the path's template, ends
+the span of a stream at its first byte, and adds headers after `AuthTransport` removed them.
 """
 
 from collections.abc import Callable, Generator
@@ -22,7 +22,7 @@ _w3c = TraceContextTextMapPropagator()
 
 
 class RequestSpan:
-    """The span of one request that is under way."""
+    """Wraps the span of one request that is being sent."""
 
     def __init__(self, span: Span) -> None:
         self._span = span
@@ -30,28 +30,28 @@ class RequestSpan:
         self._has_failed = False
 
     def current(self) -> AbstractContextManager[Span]:
-        """Make it the one that the request is sent, and logged, in."""
+        """Make this span the current one while the request is sent and logged."""
         return use_span(self._span, record_exception=False, set_status_on_exception=False)
 
     def answered(self, response: httpx.Response, request_id: Callable[[httpx.Response], str | None]) -> None:
-        """Note what came back, and what the API calls it."""
+        """Record the status and the request id of the response."""
         self._is_answered = True
         if not self._span.is_recording():
             return
         self._span.set_attribute(_STATUS, response.status_code)
-        if named := request_id(response):
-            self._span.set_attribute("agentphone.request_id", named)
+        if value := request_id(response):
+            self._span.set_attribute("agentphone.request_id", value)
         if response.status_code >= 400:
             self._fail(str(response.status_code))
 
-    def broke(self, failure: BaseException) -> None:
-        """Note why it ended early: by the kind alone, as messages quote what must not be shown."""
-        if not isinstance(failure, Exception) and self._is_answered:
-            return  # whoever follows a stream has heard enough, which is no failure
-        if isinstance(failure, ApiError) and failure.status is not None:
-            self._span.set_attribute(_STATUS, failure.status)
+    def failed(self, exc: BaseException) -> None:
+        """Record the error by its type alone: a message could quote a secret."""
+        if not isinstance(exc, Exception) and self._is_answered:
+            return  # leaving a stream early cancels it, which is no failure
+        if isinstance(exc, ApiError) and exc.status is not None:
+            self._span.set_attribute(_STATUS, exc.status)
         if not self._has_failed:
-            kind = type(failure)
+            kind = type(exc)
             self._fail(f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins."))
 
     def _fail(self, kind: str) -> None:
@@ -64,7 +64,7 @@ class Tracing:
     """Makes the spans of the requests to one server.
 
     Args:
-        base: where the server is.
+        base: the server's base URL.
     """
 
     def __init__(self, base: httpx.URL) -> None:
@@ -74,35 +74,37 @@ class Tracing:
         }
 
     @contextmanager
-    def request(self, line: RequestLine, resent: int = 0) -> Generator[RequestSpan]:
+    def request(self, request_line: RequestLine, resent: int = 0) -> Generator[RequestSpan]:
         """Make a span that lasts as long as the block.
 
         Args:
-            line: what is asked; the ids in it are left out.
-            resent: how often it was asked before.
+            request_line: the request; the ids in its path are left out.
+            resent: how often it was sent before.
         """
-        attributes = {"http.request.method": line.method, "url.template": line.path, **self._server}
+        attributes = {"http.request.method": request_line.method, "url.template": request_line.path, **self._server}
         if resent:
             attributes["http.request.resend_count"] = resent
-        span = _tracer.start_span(f"{line.method} {line.path}", kind=SpanKind.CLIENT, attributes=attributes)
-        traced = RequestSpan(span)
+        span = _tracer.start_span(
+            f"{request_line.method} {request_line.path}", kind=SpanKind.CLIENT, attributes=attributes
+        )
+        request_span = RequestSpan(span)
         try:
-            yield traced
-        except BaseException as failure:
-            traced.broke(failure)
+            yield request_span
+        except BaseException as exc:
+            request_span.failed(exc)
             raise
         finally:
             span.end()
 
 
 def put_traceparent(headers: httpx.Headers) -> None:
-    """Tell the receiver of a request which span it belongs to."""
+    """Add the `traceparent` header of the current span."""
     _w3c.inject(headers)
 
 
 @contextmanager
 def uninstrumented() -> Generator[None]:
-    """Keep OpenTelemetry's instrumentations of HTTP clients, which add headers of their own, from what is sent."""
+    """Keep OpenTelemetry's instrumentations of HTTP clients from adding headers of their own."""
     token = attach(set_value("suppress_instrumentation", True))
     try:
         yield

@@ -1,4 +1,4 @@
-"""Where AgentPhone sends calls and texts: the project's webhook and each agent's own."""
+"""Manage the webhooks that receive calls and texts: the project's and each agent's own."""
 
 from collections import Counter
 from collections.abc import Collection
@@ -18,7 +18,7 @@ _FAILED = ("failed", "failure", "error")
 
 
 class Webhook(ApiModel):
-    """A webhook; setting it anew makes a new secret, and the old one stops to sign."""
+    """Describes a webhook; setting it again creates a new secret, and the old one no longer signs."""
 
     id: str | None = None
     url: str
@@ -30,7 +30,7 @@ class Webhook(ApiModel):
 
 
 class _MaybeWebhook(RootModel[Webhook | None]):
-    """The API answers null, `{}` or 404 where no webhook is set."""
+    """Parses a webhook, or null or `{}` where none is set."""
 
     @model_validator(mode="before")
     @classmethod
@@ -39,7 +39,7 @@ class _MaybeWebhook(RootModel[Webhook | None]):
 
 
 class WebhookTest(ApiModel):
-    """How the webhook answered a test event."""
+    """Describes how the webhook answered a test event."""
 
     success: bool | None = None
     status_code: int | None = None
@@ -47,12 +47,12 @@ class WebhookTest(ApiModel):
     error: str | None = None
 
     def untrusted_fields(self) -> Collection[str]:
-        """The error, in the words of whatever server answered."""
+        """Return the error, which the webhook's server wrote."""
         return ("error",)
 
 
 class Delivery(ApiModel):
-    """One event and what became of sending it."""
+    """Describes the delivery of one event."""
 
     id: str
     event: Annotated[str | None, Field(validation_alias=AliasChoices("eventType", "event"))] = None
@@ -65,7 +65,7 @@ class Delivery(ApiModel):
     at: Annotated[UtcTime, Field(validation_alias=AliasChoices("createdAt", "deliveredAt"))] = None
 
     def untrusted_fields(self) -> Collection[str]:
-        """The error, in the words of whatever server answered."""
+        """Return the error, which the webhook's server wrote."""
         return ("error",)
 
     @model_validator(mode="before")
@@ -77,7 +77,7 @@ class Delivery(ApiModel):
 
 
 class DeliveryStats(ApiModel):
-    """Deliveries counted; `success_rate` is in percent."""
+    """Counts deliveries; `success_rate` is in percent."""
 
     total: int | None = None
     success: int | None = None
@@ -89,13 +89,13 @@ class DeliveryStats(ApiModel):
 
 
 class WebhooksApi:
-    """`/v1/webhooks`, and with an agent id `/v1/agents/{agent_id}/webhook`."""
+    """Calls `/v1/webhooks`, or with an agent id `/v1/agents/{agent_id}/webhook`."""
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
     async def get(self, agent_id: str | None = None) -> Webhook | None:
-        """The project's webhook, or the agent's own; None where none is set."""
+        """Return the project's webhook, or the agent's own; None if none is set."""
         try:
             return (await self._transport.get(_path(agent_id), _MaybeWebhook, None, **_ids(agent_id))).root
         except NotFound:
@@ -113,7 +113,7 @@ class WebhooksApi:
 
         Args:
             url: public https.
-            agent_id: whose; the project's without.
+            agent_id: the agent; None for the project.
             context_limit: how many recent messages each event carries (0 to 50).
             answer_within: the API's `timeout`, the seconds a voice turn waits for an answer (5 to 120).
         """
@@ -131,12 +131,12 @@ class WebhooksApi:
     async def deliveries(
         self, agent_id: str | None = None, *, limit: int = 10, offset: int = 0, hours: int | None = None
     ) -> Page[Delivery]:
-        """One page of what was sent to the webhook, latest first."""
+        """Return one page of deliveries, latest first."""
         query = {"limit": limit, "offset": offset, "hours": hours}
         return await self._transport.get(_path(agent_id, "/deliveries"), Page[Delivery], query, **_ids(agent_id))
 
     async def stats(self, agent_id: str | None = None, *, hours: int = 24) -> DeliveryStats:
-        """Deliveries of the last hours, counted; for one agent counted here, as the API counts the project only."""
+        """Count the deliveries of the last hours; the API counts the project's, an agent's are counted here."""
         if agent_id is None:
             return await self._transport.get(_path(None, "/deliveries/stats"), DeliveryStats, {"hours": hours})
         return _count(await self.deliveries(agent_id, limit=_PAGE, hours=hours))
