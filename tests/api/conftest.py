@@ -1,4 +1,4 @@
-"""What the API's tests share: an exchange with a told answer, a request on its way out, a raw loopback server."""
+"""Fixtures of the API client's tests: requests and responses without a network, and a raw loopback server."""
 
 import asyncio
 import json
@@ -27,7 +27,7 @@ _ANYTHING = {
 
 @dataclass
 class Sent:
-    """A request as the network saw it; repeated query fields would show as a list."""
+    """A request as the network saw it; the value of a repeated query field is a list."""
 
     method: str
     path: str
@@ -36,13 +36,13 @@ class Sent:
 
     @property
     def line(self) -> str:
-        """The method and the path."""
+        """Return the method and the path."""
         return f"{self.method} {self.path}"
 
 
 @pytest.fixture
 def sent_by(answering: Callable[..., Any], api_over: Callable[..., ApiClient]) -> Callable[[Ask], Awaitable[Sent]]:
-    """Run one method and give the single request that it sent."""
+    """Return a function that runs one method and returns the single request that it sent."""
 
     def answer(request: httpx.Request) -> httpx.Response:
         if request.url.path.endswith("/recording"):
@@ -63,11 +63,11 @@ def sent_by(answering: Callable[..., Any], api_over: Callable[..., ApiClient]) -
 
 @pytest.fixture
 def read(answering: Callable[..., Any], api_over: Callable[..., ApiClient]) -> Callable[..., Awaitable[Any]]:
-    """Run one method over a told answer (JSON, or a function of the request) and give what it read."""
+    """Return a function that runs one method over a response (JSON, or a function of the request)."""
 
     async def read(answer: Any, ask: Ask, status: int = 200) -> Any:
-        told = answer if callable(answer) else lambda _: httpx.Response(status, content=json.dumps(answer).encode())
-        async with api_over(answering(told)) as api:
+        payload = answer if callable(answer) else lambda _: httpx.Response(status, content=json.dumps(answer).encode())
+        async with api_over(answering(payload)) as api:
             return await ask(api)
 
     return read
@@ -75,7 +75,7 @@ def read(answering: Callable[..., Any], api_over: Callable[..., ApiClient]) -> C
 
 @pytest.fixture
 def loopback() -> Callable[[Handler], AbstractAsyncContextManager[str]]:
-    """Serve raw bytes on a loopback port for as long as the block lasts."""
+    """Return a function that serves raw bytes on a loopback port for as long as its block lasts."""
 
     @asynccontextmanager
     async def loopback(handle: Handler) -> AsyncGenerator[str]:

@@ -1,4 +1,4 @@
-"""`/v1/usage` and what is below it: what is sent, and every shape that is read."""
+"""Tests of `/v1/usage` and the paths below it: what is sent, and every shape that is read."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -53,13 +53,12 @@ NEWER = {
 async def test_each_method_asks_what_the_api_documents(
     sent_by: Callable[..., Awaitable[Any]], ask: Any, line: str, query: dict[str, str]
 ) -> None:
-    """Method, path and query are those of API.md's table, and there is no body."""
     sent = await sent_by(ask)
     assert (sent.line, sent.query, sent.body) == (line, query, None)
 
 
 async def test_the_seeds_usage_is_read(read: Callable[..., Awaitable[Any]]) -> None:
-    """The older plan has its limit beside its name."""
+    """The older API has the limit beside the plan's name."""
     usage = await read(SEEDS, lambda api: api.account.usage())
     assert (usage.plan.name, usage.plan.number_limit) == ("free", 1)
     assert (usage.numbers.used, usage.numbers.limit, usage.numbers.remaining) == (1, 1, None)
@@ -67,7 +66,7 @@ async def test_the_seeds_usage_is_read(read: Callable[..., Awaitable[Any]]) -> N
 
 
 async def test_the_newer_usage_is_read(read: Callable[..., Awaitable[Any]]) -> None:
-    """The newer plan has its limits in an object of their own."""
+    """The newer API has the limits in an object of their own."""
     usage = await read(NEWER, lambda api: api.account.usage())
     assert (usage.plan.name, usage.plan.number_limit, usage.plan.concurrent_calls) == ("pro", 10, 5)
     assert (usage.plan.messages_per_month, usage.plan.voice_minutes_per_month, usage.plan.max_call_minutes) == (
@@ -91,14 +90,12 @@ async def test_the_newer_usage_is_read(read: Callable[..., Awaitable[Any]]) -> N
     ],
 )
 async def test_a_usage_with_gaps_is_read(read: Callable[..., Awaitable[Any]], answer: Any) -> None:
-    """What is missing is None, and what is new is ignored."""
     usage = await read(answer, lambda api: api.account.usage())
     assert usage.plan.name == "pro"
     assert usage.plan.number_limit is None
 
 
 async def test_days_are_read_in_both_ages(read: Callable[..., Awaitable[Any]]) -> None:
-    """The older rows have minutes, the newer ones webhooks."""
     rows = [
         {"date": "2025-01-15", "messages": 4, "calls": 2, "voiceMinutes": 3.5},
         {"date": "2025-01-16", "messages": 0, "calls": 0, "webhooks": 7},
@@ -115,7 +112,6 @@ async def test_days_are_read_in_both_ages(read: Callable[..., Awaitable[Any]]) -
 
 
 async def test_months_numbers_and_agents_are_read(read: Callable[..., Awaitable[Any]]) -> None:
-    """Each row says what it is of; an agent's seconds are of its calls."""
     (month,) = (await read({"data": [{"month": "2025-01", "calls": 9}]}, lambda api: api.account.monthly(1))).data
     assert (month.month, month.calls, month.messages) == ("2025-01", 9, None)
     number = {"numberId": "num_1", "phoneNumber": "+14155551234", "country": "US", "agentId": None, "messages": 1}

@@ -1,4 +1,4 @@
-"""The whole client against the real sandbox, over HTTP: each resource in a natural story."""
+"""Tests of the whole client against the sandbox over HTTP, each resource in a realistic sequence."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -15,13 +15,12 @@ from agentphone_mcp.sandbox import Sandbox
 
 @pytest.fixture
 async def api(sandbox: Sandbox) -> AsyncIterator[ApiClient]:
-    """A client with the sandbox's key."""
+    """Connect a client with the sandbox's key."""
     async with ApiClient(Transport(sandbox.url, ApiKey(sandbox.key), sub_account="sub_1")) as api, asyncio.timeout(60):
         yield api
 
 
 async def test_an_agent_from_its_making_to_its_end(api: ApiClient) -> None:
-    """It gets a voice and a number, loses both, and is gone."""
     voice = (await api.agents.voices()).data[0]
     made = await api.agents.create(AgentFields(name="Scheduler", voice=voice.id, transfer_number="+14155559999"))
     assert (made.name, made.voice, made.voice_mode, made.numbers) == ("Scheduler", voice.id, "webhook", [])
@@ -44,7 +43,6 @@ async def test_an_agent_from_its_making_to_its_end(api: ApiClient) -> None:
 
 
 async def test_a_number_from_the_shelf_and_back(api: ApiClient) -> None:
-    """Searched, bought, found, and released for good."""
     offered = await api.numbers.available(area_code="415", limit=3)
     assert [number.area_code for number in offered.data] == ["415"] * 3
     bought = await api.numbers.buy("US", area_code="415", agent_id="agt_frontdesk", external_id="crm-7")
@@ -61,7 +59,6 @@ async def test_a_number_from_the_shelf_and_back(api: ApiClient) -> None:
 
 
 async def test_a_call_from_dialling_to_its_recording(api: ApiClient) -> None:
-    """Accepted, followed as it is spoken, and read afterwards."""
     placed = await api.calls.place(
         "agt_frontdesk",
         "+14155559999",
@@ -93,7 +90,6 @@ async def test_a_call_from_dialling_to_its_recording(api: ApiClient) -> None:
 
 
 async def test_a_call_that_is_hung_up(api: ApiClient) -> None:
-    """While it rings or speaks; a second time there is nothing to end."""
     placed = await api.calls.place("agt_frontdesk", "+14155550109")
     assert (await api.calls.end(placed.id)).success
     assert (await api.calls.get(placed.id)).has_ended
@@ -102,7 +98,6 @@ async def test_a_call_that_is_hung_up(api: ApiClient) -> None:
 
 
 async def test_a_web_call_and_calls_that_are_refused(api: ApiClient) -> None:
-    """A browser gets a token; 911 and an unknown agent get a no."""
     web = await api.calls.create_web("agt_frontdesk", metadata={"page": "/contact"})
     assert web.access_token
     assert web.call_id
@@ -116,7 +111,6 @@ async def test_a_web_call_and_calls_that_are_refused(api: ApiClient) -> None:
 
 
 async def test_texts_and_their_conversation(api: ApiClient) -> None:
-    """Sent, listed by number, read in the thread, and remembered in its metadata."""
     sent = await api.messages.send("+14155550142", "See you on Friday! 👋", agent_id="agt_frontdesk")
     assert (sent.status, sent.from_number, sent.conversation_id) == ("sent", "+14155550100", "conv_past01")
     texts = await api.messages.of_number("num_frontdesk", 2)
@@ -133,7 +127,6 @@ async def test_texts_and_their_conversation(api: ApiClient) -> None:
 
 @pytest.mark.parametrize("agent_id", [pytest.param(None, id="project"), pytest.param("agt_orderline", id="agent")])
 async def test_a_webhook_is_set_tested_and_removed(api: ApiClient, sandbox: Sandbox, agent_id: str | None) -> None:
-    """Its secret is new each time, and its deliveries are on record; nobody listens at that path."""
     assert await api.webhooks.get(agent_id) is None
     url = f"{sandbox.url}/nobody-here"
     first = await api.webhooks.set(url, agent_id, context_limit=3, answer_within=60)
@@ -152,7 +145,6 @@ async def test_a_webhook_is_set_tested_and_removed(api: ApiClient, sandbox: Sand
 
 
 async def test_a_contact_is_kept_and_forgotten(api: ApiClient) -> None:
-    """One for each number, found by name."""
     made = await api.contacts.create("Grace Hopper", "+14155559999", email="grace@example.com")
     with pytest.raises(Conflict):
         await api.contacts.create("Somebody else", "+14155559999")
@@ -166,7 +158,6 @@ async def test_a_contact_is_kept_and_forgotten(api: ApiClient) -> None:
 
 
 async def test_the_account_counts_what_was_done(api: ApiClient, sandbox: Sandbox) -> None:
-    """Usage in each of its forms; every request was scoped to the child account and carried the key."""
     usage = await api.account.usage()
     assert usage.numbers
     assert (usage.numbers.used, usage.numbers.limit) == (1, 10)
@@ -182,7 +173,6 @@ async def test_the_account_counts_what_was_done(api: ApiClient, sandbox: Sandbox
 
 
 async def test_another_key_is_refused(sandbox: Sandbox) -> None:
-    """401, and the sandbox saw a key that is not its own."""
     async with ApiClient(Transport(sandbox.url, ApiKey("sk_sandbox_somebody_elses"))) as api:
         with pytest.raises(Unauthorized):
             await api.agents.list()

@@ -1,4 +1,4 @@
-"""`/v1/agents`: what is sent, and every shape that is read."""
+"""Tests of `/v1/agents`: what is sent, and every shape that is read."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -97,13 +97,12 @@ NUMBER = {"id": "num_1", "phoneNumber": "+14155551234", "status": "active", "typ
 async def test_each_method_sends_what_the_api_documents(
     sent_by: Callable[..., Awaitable[Any]], ask: Any, line: str, query: dict[str, str], body: Any
 ) -> None:
-    """Method, path, query and body are those of API.md's table."""
     sent = await sent_by(ask)
     assert (sent.line, sent.query, sent.body) == (line, query, body)
 
 
 async def test_the_seeds_agent_is_read(read: Read) -> None:
-    """The older answer has `phoneNumbers` and no voice tuning."""
+    """The older API answers with `phoneNumbers` and no voice settings."""
     agent = await read(SEEDS, lambda api: api.agents.get("agent_abc123"))
     assert (agent.id, agent.name, agent.voice_mode, agent.voice) == (
         "agent_abc123",
@@ -118,22 +117,22 @@ async def test_the_seeds_agent_is_read(read: Read) -> None:
 
 
 async def test_the_newer_agent_is_read(read: Read) -> None:
-    """The newer answer has `numbers` and every voice setting."""
-    told = {
+    """The newer API answers with `numbers` and all voice settings."""
+    payload = {
         **ALL_FIELDS,
         "id": "agent_1",
         "numbers": [NUMBER],
         "customTools": None,
         "createdAt": "2025-01-15T10:30:00Z",
     }
-    agent = await read(told, lambda api: api.agents.get("agent_1"))
+    agent = await read(payload, lambda api: api.agents.get("agent_1"))
     assert [(number.id, number.phone_number) for number in agent.numbers] == [("num_1", "+14155551234")]
     read_back = AgentFields(**agent.model_dump(include=set(AgentFields.model_fields))).body()
     assert read_back == ALL_FIELDS
 
 
 @pytest.mark.parametrize(
-    ("told", "numbers"),
+    ("payload", "numbers"),
     [
         pytest.param({"id": "agent_1"}, None, id="an-id-alone"),
         pytest.param(
@@ -143,15 +142,14 @@ async def test_the_newer_agent_is_read(read: Read) -> None:
         pytest.param({"id": "agent_1", "voiceMode": "telepathy", "modelTier": "ultra"}, None, id="unknown-values"),
     ],
 )
-async def test_an_agent_with_gaps_and_novelties_is_read(read: Read, told: Any, numbers: list[str] | None) -> None:
-    """The API moves, and a new field or value must not break a tool."""
-    agent = await read(told, lambda api: api.agents.get("agent_1"))
+async def test_an_agent_with_gaps_and_novelties_is_read(read: Read, payload: Any, numbers: list[str] | None) -> None:
+    agent = await read(payload, lambda api: api.agents.get("agent_1"))
     assert agent.id == "agent_1"
     assert (agent.numbers and [number.id for number in agent.numbers]) == numbers
 
 
 @pytest.mark.parametrize(
-    ("told", "total", "has_more"),
+    ("payload", "total", "has_more"),
     [
         pytest.param({"data": [SEEDS], "total": 1, "hasMore": False}, 1, False, id="full"),
         pytest.param({"data": [SEEDS], "total": 1}, 1, None, id="without-has-more"),
@@ -161,14 +159,12 @@ async def test_an_agent_with_gaps_and_novelties_is_read(read: Read, told: Any, n
         pytest.param([SEEDS], None, None, id="bare-list"),
     ],
 )
-async def test_a_page_is_read_however_it_is_wrapped(read: Read, told: Any, total: Any, has_more: Any) -> None:
-    """`data`, `items` or a bare list, with or without counts."""
-    page = await read(told, lambda api: api.agents.list())
+async def test_a_page_is_read_however_it_is_wrapped(read: Read, payload: Any, total: Any, has_more: Any) -> None:
+    page = await read(payload, lambda api: api.agents.list())
     assert ([agent.id for agent in page.data], page.total, page.has_more) == (["agent_abc123"], total, has_more)
 
 
 async def test_a_deleted_agent_is_read_in_both_ages(read: Read) -> None:
-    """The older answer lists the numbers that are free now, the newer one repeats the name."""
     seeds = {"success": True, "message": "Agent deleted", "unassignedNumbers": ["pn_xyz789"]}
     older = await read(seeds, lambda api: api.agents.delete("agent_1"))
     assert (older.success, older.unassigned_numbers, older.name) == (True, ["pn_xyz789"], None)
@@ -177,22 +173,20 @@ async def test_a_deleted_agent_is_read_in_both_ages(read: Read) -> None:
 
 
 async def test_an_attached_number_is_read(read: Read) -> None:
-    """The answer says which number and whose it is now."""
-    told = {"agentId": "agent_1", "number": NUMBER}
-    attachment = await read(told, lambda api: api.agents.attach_number("agent_1", "num_1"))
+    payload = {"agentId": "agent_1", "number": NUMBER}
+    attachment = await read(payload, lambda api: api.agents.attach_number("agent_1", "num_1"))
     assert (attachment.agent_id, attachment.number.phone_number) == ("agent_1", "+14155551234")
 
 
 async def test_voices_are_read_in_both_ages(read: Read) -> None:
-    """Camel case and snake case, nulls included."""
-    told = {
+    payload = {
         "data": [
             {"voiceId": "11labs-Brian", "name": "Brian", "provider": "elevenlabs", "gender": "male"},
             {"voice_id": "nova", "voice_name": "Nova", "provider": "openai", "gender": None, "accent": "British"},
             {"voice_id": "mute", "voice_name": None, "provider": None, "preview_audio_url": None},
         ]
     }
-    voices = (await read(told, lambda api: api.agents.voices())).data
+    voices = (await read(payload, lambda api: api.agents.voices())).data
     assert [(voice.id, voice.name, voice.gender, voice.accent) for voice in voices] == [
         ("11labs-Brian", "Brian", "male", None),
         ("nova", "Nova", None, "British"),
@@ -214,6 +208,5 @@ async def test_voices_are_read_in_both_ages(read: Read) -> None:
     ],
 )
 def test_a_setting_out_of_bounds_is_not_sent(wrong: dict[str, Any]) -> None:
-    """What API.md's table bounds is bounded before it costs a request."""
     with pytest.raises(ValidationError):
         AgentFields(**wrong)

@@ -1,4 +1,4 @@
-"""The transport that puts the key on a request: what it lets out, driven past our own client."""
+"""Tests of `AuthTransport` with a plain httpx client above it: what it sends, and what it refuses."""
 
 import traceback
 from collections.abc import Callable
@@ -10,8 +10,8 @@ import pytest
 from agentphone_mcp.api.allowlist import DEFAULT_BASE_URL, Allowlist
 from agentphone_mcp.api.api_key import ApiKey
 from agentphone_mcp.api.auth import AuthTransport, proxy_for
+from tests.support import LIVE_KEY
 
-LIVE = "sk_live_not_a_real_key_0042"
 VENDOR = Allowlist.for_base(DEFAULT_BASE_URL, None)
 LOCAL = Allowlist.for_base("http://127.0.0.1:8000", None)
 
@@ -40,25 +40,24 @@ FORBIDDEN = {
 
 
 def forbidden() -> list[object]:
-    """The addresses as parameters that fail under their names."""
+    """Return the addresses as parameters with ids."""
     return [pytest.param(url, id=name) for name, url in FORBIDDEN.items()]
 
 
 def driven(answer: Callable[[httpx.Request], httpx.Response], **options: Any) -> tuple[httpx.AsyncClient, list[Any]]:
-    """A plain httpx client on top of the key's rule, following redirects, and the requests that came out below."""
+    """Make a plain httpx client that follows redirects over an `AuthTransport`, and the list of requests it sent."""
     out: list[httpx.Request] = []
 
     def network(request: httpx.Request) -> httpx.Response:
         out.append(request)
         return answer(request)
 
-    transport = AuthTransport(httpx.MockTransport(network), ApiKey(LIVE), VENDOR)
+    transport = AuthTransport(httpx.MockTransport(network), ApiKey(LIVE_KEY), VENDOR)
     return httpx.AsyncClient(transport=transport, follow_redirects=True, trust_env=False, **options), out
 
 
 @pytest.mark.parametrize("url", forbidden())
 async def test_a_forbidden_address_is_never_sent_to(url: str) -> None:
-    """Whoever holds the transport cannot make it send there, and what is raised does not hold the key."""
     client, out = driven(lambda _: httpx.Response(200))
     async with client:
         with pytest.raises((httpx.UnsupportedProtocol, ValueError)) as refused:
@@ -69,7 +68,6 @@ async def test_a_forbidden_address_is_never_sent_to(url: str) -> None:
 
 @pytest.mark.parametrize("url", forbidden())
 async def test_a_redirect_to_a_forbidden_address_is_not_followed(url: str) -> None:
-    """One request went out, to the vendor; the key went nowhere else, and httpx does not see where it was to go."""
     client, out = driven(lambda _: httpx.Response(307, headers=[(b"Location", url.encode())]))
     async with client:
         answer = await client.post("https://api.agentphone.to/v1/agents", json={})
@@ -78,26 +76,23 @@ async def test_a_redirect_to_a_forbidden_address_is_not_followed(url: str) -> No
 
 
 def assert_clean(error: BaseException) -> None:
-    """Fail when the key stands anywhere in an httpx error, its request or its traceback."""
+    """Fail if the key is in an httpx error, its request or its traceback."""
     request = getattr(error, "request", None)
     headers = dict(request.headers) if request else {}
     shown = f"{error} {error!r} {error.args} {headers} {''.join(traceback.format_exception(error))}"
-    assert LIVE not in shown
+    assert LIVE_KEY not in shown
 
 
 async def test_the_key_is_on_the_request_below_and_on_none_above() -> None:
-    """The network sees the header; the response's request, which others may log, does not have it."""
     client, out = driven(lambda _: httpx.Response(200, json={}))
     async with client:
         answer = await client.get("https://api.agentphone.to/v1/agents")
-    assert out[0].headers["Authorization"] == f"Bearer {LIVE}"
+    assert out[0].headers["Authorization"] == f"Bearer {LIVE_KEY}"
     assert "Authorization" not in answer.request.headers
-    assert LIVE not in repr(vars(answer)) + repr(answer.request.headers)
+    assert LIVE_KEY not in repr(vars(answer)) + repr(answer.request.headers)
 
 
 async def test_the_key_is_on_no_error_of_the_network() -> None:
-    """The request in a connection error is the one without the key."""
-
     def broken(request: httpx.Request) -> httpx.Response:
         raise httpx.ReadError("reset", request=request)
 
@@ -109,15 +104,13 @@ async def test_the_key_is_on_no_error_of_the_network() -> None:
 
 
 async def test_another_authorization_is_replaced_by_the_key() -> None:
-    """Neither a client's own header nor its auth can send other credentials along."""
     client, out = driven(lambda _: httpx.Response(200), auth=("user", "pass"), headers={"authorization": "Basic x"})
     async with client:
         await client.get("https://api.agentphone.to/v1/agents")
-    assert out[0].headers.get_list("Authorization") == [f"Bearer {LIVE}"]
+    assert out[0].headers.get_list("Authorization") == [f"Bearer {LIVE_KEY}"]
 
 
 async def test_without_a_key_no_credentials_go_along() -> None:
-    """Who signs up has none, and what a client holds is meant for somebody else."""
     out: list[httpx.Request] = []
 
     def network(request: httpx.Request) -> httpx.Response:
@@ -131,7 +124,7 @@ async def test_without_a_key_no_credentials_go_along() -> None:
 
 
 async def test_a_host_header_cannot_point_the_key_elsewhere() -> None:
-    """A front end shared by many sites goes by the Host header, so it must be that of the admitted URL."""
+    """A front end that many sites share routes by the Host header."""
     client, out = driven(lambda _: httpx.Response(200), headers={"Host": "evil.example"})
     async with client:
         await client.get("https://api.agentphone.to/v1/agents")
@@ -163,7 +156,6 @@ def test_a_sandboxs_key_stays_at_its_own_origin(url: str) -> None:
     ],
 )
 def test_the_apis_own_addresses_are_admitted(allowlist: Allowlist, url: str) -> None:
-    """The rule does not get in the way of what it protects."""
     assert allowlist.admits(httpx.URL(url))
 
 
@@ -179,17 +171,14 @@ def test_the_apis_own_addresses_are_admitted(allowlist: Allowlist, url: str) -> 
     ],
 )
 def test_only_an_http_proxy_for_https_is_used(proxies: dict[str, str], proxy: str | None) -> None:
-    """A proxy of another kind is left alone, and the vendor is reached directly."""
     assert proxy_for(VENDOR, proxies) == proxy
 
 
 def test_loopback_never_goes_through_a_proxy() -> None:
-    """A sandbox's traffic does not leave the machine."""
     assert proxy_for(LOCAL, {"https": "http://proxy.example:3128", "http": "http://proxy.example:3128"}) is None
 
 
 def test_the_environment_names_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """HTTPS_PROXY and NO_PROXY mean what they mean everywhere."""
     for name in ("https_proxy", "no_proxy", "NO_PROXY", "REQUEST_METHOD"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")

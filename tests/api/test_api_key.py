@@ -1,4 +1,4 @@
-"""The key itself, and the base URLs that it may be configured with."""
+"""Tests of the key, and of the base URLs that it may be used with."""
 
 import pytest
 
@@ -6,8 +6,7 @@ from agentphone_mcp.api.allowlist import DEFAULT_BASE_URL, Allowlist
 from agentphone_mcp.api.api_key import ApiKey, KeyRuleBroken
 from agentphone_mcp.api.client import ApiClient
 from agentphone_mcp.api.transport import Transport
-
-LIVE = "sk_live_not_a_real_key_0042"
+from tests.support import LIVE_KEY
 
 ATTACKS = {
     "another-host": "https://evil.example",
@@ -114,14 +113,14 @@ LOOPBACKS = {
 
 
 def urls(named: dict[str, str]) -> list[object]:
-    """The URLs as parameters that fail under their names."""
+    """Return the URLs as parameters with ids."""
     return [pytest.param(url, id=name) for name, url in named.items()]
 
 
-@pytest.mark.parametrize("key", [pytest.param(ApiKey(LIVE), id="live-key"), pytest.param(None, id="no-key")])
+@pytest.mark.parametrize("key", [pytest.param(ApiKey(LIVE_KEY), id="live-key"), pytest.param(None, id="no-key")])
 @pytest.mark.parametrize("url", urls(ATTACKS))
 def test_a_base_url_that_is_not_the_vendors_is_refused(url: str, key: ApiKey | None) -> None:
-    """Neither the allowlist nor a client can be made with it, and with a key or without makes no difference."""
+    """Both `Allowlist` and `ApiClient` refuse it, with a key and without."""
     with pytest.raises(KeyRuleBroken):
         Allowlist.for_base(url, key)
     with pytest.raises(KeyRuleBroken):
@@ -130,14 +129,12 @@ def test_a_base_url_that_is_not_the_vendors_is_refused(url: str, key: ApiKey | N
 
 @pytest.mark.parametrize("url", urls(WELCOME))
 def test_both_hosts_of_the_vendor_are_welcome_however_they_are_written(url: str) -> None:
-    """Case, port 443 and a `/v1` ending change nothing: the base is the plain https host."""
-    base = Allowlist.for_base(url, ApiKey(LIVE)).base
+    base = Allowlist.for_base(url, ApiKey(LIVE_KEY)).base
     assert str(base) in ("https://api.agentphone.to/", "https://api.agentphone.ai/")
 
 
 @pytest.mark.parametrize("url", urls(LOOPBACKS))
 def test_loopback_is_welcome_with_a_key_that_is_not_live(url: str) -> None:
-    """A sandbox on this machine works with its own key, or with none."""
     assert Allowlist.for_base(url, ApiKey("sk_sandbox_0001")).is_local
     assert Allowlist.for_base(url, None).is_local
 
@@ -146,14 +143,14 @@ def test_loopback_is_welcome_with_a_key_that_is_not_live(url: str) -> None:
 def test_a_live_key_never_goes_to_loopback(url: str) -> None:
     """Another program may listen there."""
     with pytest.raises(KeyRuleBroken):
-        Allowlist.for_base(url, ApiKey(LIVE))
+        Allowlist.for_base(url, ApiKey(LIVE_KEY))
 
 
 @pytest.mark.parametrize("quote", [pytest.param('"', id="double"), pytest.param("'", id="single")])
 def test_quotes_around_a_live_key_do_not_hide_it(quote: str) -> None:
-    """Some env files keep the quotes; such a key is refused, or is known to be live."""
+    """Some env files keep the quotes around a value."""
     with pytest.raises(KeyRuleBroken):
-        Allowlist.for_base("http://127.0.0.1:8000", ApiKey(f"{quote}{LIVE}{quote}"))
+        Allowlist.for_base("http://127.0.0.1:8000", ApiKey(f"{quote}{LIVE_KEY}{quote}"))
 
 
 @pytest.mark.parametrize(
@@ -173,29 +170,25 @@ def test_quotes_around_a_live_key_do_not_hide_it(quote: str) -> None:
     ],
 )
 def test_a_text_that_can_be_no_key_is_refused_without_repeating_it(value: str) -> None:
-    """The sentence says what is wrong with it and does not show it."""
     with pytest.raises(KeyRuleBroken) as refused:
         ApiKey(value)
     assert not value.strip() or value.strip() not in str(refused.value)
 
 
 def test_a_key_is_stripped_and_shows_four_characters() -> None:
-    """A newline at the end of a pasted key is no part of it, and its repr tells two keys apart."""
-    key = ApiKey(f"  {LIVE}\n")
-    assert key.header() == f"Bearer {LIVE}"
+    key = ApiKey(f"  {LIVE_KEY}\n")
+    assert key.header() == f"Bearer {LIVE_KEY}"
     assert repr(key) == str(key) == f"{key}" == "ApiKey(…0042)"
     assert key.is_live
     assert not ApiKey("sk_sandbox_0001").is_live
 
 
-@pytest.mark.parametrize("key", [LIVE, "another_form_of_key_0042"], ids=["live", "of-another-form"])
+@pytest.mark.parametrize("key", [LIVE_KEY, "another_form_of_key_0042"], ids=["live", "of-another-form"])
 def test_a_client_does_not_repeat_a_key_that_stands_in_the_base_url(key: str) -> None:
-    """Somebody pasted the key into the URL; the refusal does not print it."""
     with pytest.raises(KeyRuleBroken) as refused:
         ApiClient(Transport(f"{DEFAULT_BASE_URL}/{key}", ApiKey(key)))
     assert key not in str(refused.value)
 
 
 def test_the_port_of_a_scheme_need_not_be_named() -> None:
-    """With it and without, it is one origin."""
     assert Allowlist.for_base("http://127.0.0.1:80", None) == Allowlist.for_base("http://127.0.0.1", None)

@@ -1,4 +1,4 @@
-"""`/v1/calls`: what is sent, and every shape that is read but for transcripts."""
+"""Tests of `/v1/calls` without transcripts: what is sent, and every shape that is read."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -111,13 +111,11 @@ PAGE = {"limit": "20", "offset": "0"}
 async def test_each_method_sends_what_the_api_documents(
     sent_by: Callable[..., Awaitable[Any]], ask: Any, line: str, query: dict[str, str], body: Any
 ) -> None:
-    """Method, path, query and body are those of API.md's table; keys inside variables stay as they are."""
     sent = await sent_by(ask)
     assert (sent.line, sent.query, sent.body) == (line, query, body)
 
 
 async def test_the_seeds_placed_call_is_read(read: Read) -> None:
-    """It is in progress, which means accepted: it has not ended."""
     call = await read(SEEDS_PLACED, lambda api: api.calls.place("agent_abc123", "+14155559999"), status=201)
     assert (call.id, call.status, call.direction) == ("call_def456", "in-progress", "outbound")
     assert (call.from_number, call.to_number) == ("+14155551234", "+14155559999")
@@ -127,7 +125,6 @@ async def test_the_seeds_placed_call_is_read(read: Read) -> None:
 
 
 async def test_the_seeds_list_of_calls_is_read(read: Read) -> None:
-    """Every field of the seeds' row has its place."""
     page = await read({"data": [SEEDS_ROW], "hasMore": False, "total": 1}, lambda api: api.calls.list())
     (call,) = page.data
     assert (page.total, page.has_more) == (1, False)
@@ -139,9 +136,8 @@ async def test_the_seeds_list_of_calls_is_read(read: Read) -> None:
 
 
 async def test_a_newer_call_full_of_nulls_is_read(read: Read) -> None:
-    """A call from a browser has no number of the account's, and a live one no end."""
     nulls = dict.fromkeys(("agentId", "phoneNumberId", "phoneNumber", "endedAt", "durationSeconds", "transcripts"))
-    told = {
+    payload = {
         **nulls,
         "id": "call_1",
         "fromNumber": "web",
@@ -149,7 +145,7 @@ async def test_a_newer_call_full_of_nulls_is_read(read: Read) -> None:
         "startedAt": "2025-01-15T14:00:00Z",
         "x": 1,
     }
-    call = await read(told, lambda api: api.calls.get("call_1"))
+    call = await read(payload, lambda api: api.calls.get("call_1"))
     assert (call.from_number, call.agent_id, call.transcript) == ("web", None, [])
 
 
@@ -167,9 +163,8 @@ async def test_a_newer_call_full_of_nulls_is_read(read: Read) -> None:
 async def test_the_newer_api_tells_the_direction_by_the_accounts_number(
     read: Read, ends: tuple[str | None, ...], direction: str | None, other: str | None
 ) -> None:
-    """It says which number is the account's and nothing more; where that says nothing, it stays unknown."""
-    told = {"id": "call_1", **dict(zip(("phoneNumber", "fromNumber", "toNumber"), ends, strict=True))}
-    call = await read(told, lambda api: api.calls.get("call_1"))
+    payload = {"id": "call_1", **dict(zip(("phoneNumber", "fromNumber", "toNumber"), ends, strict=True))}
+    call = await read(payload, lambda api: api.calls.get("call_1"))
     assert (call.direction, call.other_number) == (direction, other)
 
 
@@ -187,13 +182,12 @@ async def test_the_newer_api_tells_the_direction_by_the_accounts_number(
     ],
 )
 async def test_only_a_final_status_says_that_a_call_is_over(read: Read, status: str | None, has_ended: bool) -> None:
-    """Nothing is taken for an end that the API has not called one."""
     call = await read({"id": "call_1", "status": status}, lambda api: api.calls.get("call_1"))
     assert call.has_ended is has_ended
 
 
 @pytest.mark.parametrize(
-    ("told", "call_id"),
+    ("payload", "call_id"),
     [
         pytest.param({"accessToken": "ey.1"}, None, id="token-alone"),
         pytest.param({"accessToken": "ey.1", "callId": "call_1", "expiresIn": 30}, "call_1", id="call-id"),
@@ -201,9 +195,8 @@ async def test_only_a_final_status_says_that_a_call_is_over(read: Read, status: 
         pytest.param({"accessToken": "ey.1", "id": "call_1"}, "call_1", id="id"),
     ],
 )
-async def test_a_web_call_is_read(read: Read, told: Any, call_id: str | None) -> None:
-    """The token is what a browser needs; the call's id is there where the API says it."""
-    web = await read(told, lambda api: api.calls.create_web("agent_1"), status=201)
+async def test_a_web_call_is_read(read: Read, payload: Any, call_id: str | None) -> None:
+    web = await read(payload, lambda api: api.calls.create_web("agent_1"), status=201)
     assert (web.access_token, web.call_id) == ("ey.1", call_id)
 
 
@@ -218,19 +211,17 @@ async def test_a_web_call_is_read(read: Read, told: Any, call_id: str | None) ->
     ],
 )
 async def test_hanging_up_is_read_whatever_the_answer(read: Read, answer: httpx.Response) -> None:
-    """API.md does not say what the answer is, so any yes will do."""
+    """API.md does not document the response."""
     assert (await read(lambda _: answer, lambda api: api.calls.end("call_1"))).success is True
 
 
 async def test_a_recording_is_its_bytes_and_its_type(read: Read) -> None:
-    """The audio comes as it is."""
     audio = httpx.Response(200, content=b"RIFF\x00\xff", headers={"Content-Type": "audio/wav"})
     recording = await read(lambda _: audio, lambda api: api.calls.recording("call_1"))
     assert (recording.audio, recording.content_type) == (b"RIFF\x00\xff", "audio/wav")
 
 
 async def test_a_missing_recording_is_not_found(read: Read) -> None:
-    """Only finished calls of accounts with the add-on have one."""
     with pytest.raises(NotFound):
         await read({"detail": "No recording"}, lambda api: api.calls.recording("call_1"), status=404)
 
@@ -244,6 +235,5 @@ async def test_a_missing_recording_is_not_found(read: Read) -> None:
     ],
 )
 async def test_what_is_no_audio_is_no_recording(read: Read, answer: httpx.Response) -> None:
-    """A page that asks to sign in is not saved as a sound."""
     with pytest.raises(UnreadableAnswer):
         await read(lambda _: answer, lambda api: api.calls.recording("call_1"))

@@ -1,10 +1,11 @@
-"""A write whose answer was lost may have happened; a write that never left did not; a read is read or is not."""
+"""Tests of lost responses: a write may have happened unless it was never sent; a read has not."""
 
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import anyio
 import httpx
 import pytest
 
@@ -12,6 +13,7 @@ from agentphone_mcp.api.api_key import ApiKey
 from agentphone_mcp.api.client import ApiClient
 from agentphone_mcp.api.errors import ApiError, OutcomeUnknown, Unreachable, UnreadableAnswer
 from agentphone_mcp.api.transport import Transport
+from tests.support import PATIENCE
 
 Read = Callable[..., Awaitable[Any]]
 DEEP = b"[" * 100_000
@@ -26,17 +28,17 @@ WRITES = {
 
 
 def writes() -> list[object]:
-    """The writes as parameters that fail under their names."""
+    """Return the writes as parameters with ids."""
     return [pytest.param(ask, id=name) for name, ask in WRITES.items()]
 
 
 def answer(status: int, **how: Any) -> Callable[[httpx.Request], httpx.Response]:
-    """Answer every request so."""
+    """Answer every request with this response."""
     return lambda _: httpx.Response(status, **how)
 
 
 def losing(error: type[httpx.HTTPError]) -> Callable[[httpx.Request], httpx.Response]:
-    """Lose every request so."""
+    """Raise this error for every request."""
 
     def lose(_: httpx.Request) -> httpx.Response:
         raise error("lost")
@@ -50,7 +52,7 @@ LOST = {
     "reset": losing(httpx.ReadError),
     "reset-while-sending": losing(httpx.WriteError),
     "closed": losing(httpx.CloseError),
-    "redact-off": losing(httpx.RemoteProtocolError),
+    "cut-off": losing(httpx.RemoteProtocolError),
     "500": answer(500, json={"detail": "Internal server error."}),
     "502-page": answer(502, html="<h1>Bad gateway</h1>"),
     "503": answer(503, json={}),
@@ -74,7 +76,6 @@ LOST = {
 async def test_a_lost_answer_to_a_write_is_reported_as_unknown(
     answering: Callable[..., Any], api_over: Callable[..., ApiClient], lost: Any, ask: Any
 ) -> None:
-    """It may have happened: it is neither called a failure nor tried again."""
     network = answering(lost)
     async with api_over(network) as api:
         with pytest.raises(OutcomeUnknown):
@@ -84,9 +85,9 @@ async def test_a_lost_answer_to_a_write_is_reported_as_unknown(
 
 async def test_an_unconfirmed_delivery_is_reported_as_unknown(read: Read) -> None:
     """The API's own DELIVERY_UNCONFIRMED is a 409 that may have sent the text."""
-    told = {"error": {"message": "The carrier did not confirm.", "code": "DELIVERY_UNCONFIRMED"}}
+    payload = {"error": {"message": "The carrier did not confirm.", "code": "DELIVERY_UNCONFIRMED"}}
     with pytest.raises(OutcomeUnknown) as unknown:
-        await read(told, WRITES["send-a-text"], status=409)
+        await read(payload, WRITES["send-a-text"], status=409)
     assert (unknown.value.status, unknown.value.code) == (409, "DELIVERY_UNCONFIRMED")
     assert unknown.value.detail == "The carrier did not confirm."
 
@@ -95,14 +96,12 @@ async def test_an_unconfirmed_delivery_is_reported_as_unknown(read: Read) -> Non
     "ask", [pytest.param(WRITES["place-a-call"], id="call"), pytest.param(WRITES["buy-a-number"], id="number")]
 )
 async def test_an_empty_answer_to_a_write_that_makes_something_is_unknown(read: Read, ask: Any) -> None:
-    """The status said yes, and what was made is not known."""
     with pytest.raises(OutcomeUnknown) as unknown:
         await read(answer(201), ask)
     assert unknown.value.status == 201
 
 
 async def test_an_answer_without_its_id_is_unknown(read: Read) -> None:
-    """A call was accepted, but which one cannot be said."""
     with pytest.raises(OutcomeUnknown):
         await read({"status": "in-progress"}, WRITES["place-a-call"], status=201)
 
@@ -117,7 +116,6 @@ async def test_an_answer_without_its_id_is_unknown(read: Read) -> None:
     ],
 )
 async def test_a_write_that_never_left_is_unreachable(read: Read, never_sent: type[httpx.HTTPError]) -> None:
-    """No connection was made, so nothing can have happened."""
     with pytest.raises(Unreachable):
         await read(losing(never_sent), WRITES["place-a-call"])
 
@@ -132,7 +130,6 @@ async def test_a_write_that_never_left_is_unreachable(read: Read, never_sent: ty
     ],
 )
 async def test_an_answer_without_a_body_is_a_success(read: Read, ask: Any) -> None:
-    """204 says that it worked, and no more."""
     assert (await read(answer(204), ask)).success is True
 
 
@@ -151,7 +148,6 @@ async def test_an_answer_without_a_body_is_a_success(read: Read, ask: Any) -> No
     ],
 )
 async def test_a_read_that_cannot_be_read_is_no_empty_list(read: Read, odd: Any) -> None:
-    """`There are none` would be an answer; `I could not read it` is another."""
     with pytest.raises(UnreadableAnswer) as unreadable:
         await read(odd, lambda api: api.agents.list())
     assert unreadable.value.status == 200
@@ -159,8 +155,8 @@ async def test_a_read_that_cannot_be_read_is_no_empty_list(read: Read, odd: Any)
 
 async def test_a_time_that_is_no_date_of_ours_is_still_read(read: Read) -> None:
     """A zero time in an eastern zone lies before the first year of UTC."""
-    told = {"id": "agent_1", "createdAt": "0001-01-01T00:00:00+14:00"}
-    assert (await read(told, lambda api: api.agents.get("agent_1"))).id == "agent_1"
+    payload = {"id": "agent_1", "createdAt": "0001-01-01T00:00:00+14:00"}
+    assert (await read(payload, lambda api: api.agents.get("agent_1"))).id == "agent_1"
 
 
 @pytest.mark.parametrize(
@@ -175,7 +171,6 @@ async def test_a_time_that_is_no_date_of_ours_is_still_read(read: Read) -> None:
 async def test_what_cannot_be_written_is_an_api_error(
     answering: Callable[..., Any], api_over: Callable[..., ApiClient], ask: Any
 ) -> None:
-    """Every method raises an ApiError and nothing else, and nothing was sent."""
     network = answering({})
     async with api_over(network) as api:
         with pytest.raises(ApiError):
@@ -219,8 +214,7 @@ async def _dripping(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) 
 async def test_a_server_that_does_not_finish_its_answer_leaves_a_write_unknown(
     loopback: Callable[..., Any], server: Any
 ) -> None:
-    """Over a real connection and within the time-out, however slowly the bytes drip."""
     async with loopback(server) as url, ApiClient(Transport(url, ApiKey("sk_sandbox_1"), timeout=0.3)) as api:
-        async with asyncio.timeout(30):
+        with anyio.fail_after(PATIENCE):
             with pytest.raises(OutcomeUnknown):
                 await api.calls.place("agent_1", "+14155559999")

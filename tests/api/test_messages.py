@@ -1,4 +1,4 @@
-"""`/v1/messages` and `/v1/conversations`: what is sent, and every shape that is read."""
+"""Tests of `/v1/messages` and `/v1/conversations`: what is sent, and every shape that is read."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -123,13 +123,12 @@ PAGE = {"limit": "20", "offset": "0"}
 async def test_each_method_sends_what_the_api_documents(
     sent_by: Callable[..., Awaitable[Any]], ask: Any, line: str, query: dict[str, str], body: Any
 ) -> None:
-    """Method, path, query and body are those of API.md's table; sending speaks snake_case."""
     sent = await sent_by(ask)
     assert (sent.line, sent.query, sent.body) == (line, query, body)
 
 
 @pytest.mark.parametrize(
-    ("told", "conversation_id"),
+    ("payload", "conversation_id"),
     [
         pytest.param({}, None, id="little"),
         pytest.param(
@@ -138,11 +137,10 @@ async def test_each_method_sends_what_the_api_documents(
         pytest.param({"conversation_id": None, "reply_to_message_id": None, "segments": 2}, None, id="nulls"),
     ],
 )
-async def test_a_sent_text_is_read(read: Read, told: Any, conversation_id: str | None) -> None:
-    """Queued is not delivered, and the status says so."""
+async def test_a_sent_text_is_read(read: Read, payload: Any, conversation_id: str | None) -> None:
     ends = {"from_number": "+14155551234", "to_number": "+14155559999"}
-    told = {"id": "msg_1", "status": "queued", "channel": "sms", **ends, **told}
-    sent = await read(told, lambda api: api.messages.send("+14155559999", "Hello!", agent_id="agent_1"))
+    payload = {"id": "msg_1", "status": "queued", "channel": "sms", **ends, **payload}
+    sent = await read(payload, lambda api: api.messages.send("+14155559999", "Hello!", agent_id="agent_1"))
     assert (sent.id, sent.status, sent.channel, sent.from_number, sent.to_number, sent.conversation_id) == (
         "msg_1",
         "queued",
@@ -154,15 +152,13 @@ async def test_a_sent_text_is_read(read: Read, told: Any, conversation_id: str |
 
 
 async def test_a_text_without_a_registration_is_forbidden(read: Read) -> None:
-    """10DLC: the API's explanation is kept."""
-    told = {"detail": "10DLC registration required"}
+    payload = {"detail": "10DLC registration required"}
     with pytest.raises(Forbidden) as refused:
-        await read(told, lambda api: api.messages.send("+14155559999", "Hello!", agent_id="agent_1"), status=403)
+        await read(payload, lambda api: api.messages.send("+14155559999", "Hello!", agent_id="agent_1"), status=403)
     assert refused.value.detail == "10DLC registration required"
 
 
 async def test_the_seeds_messages_are_read(read: Read) -> None:
-    """`from` and `to` are the two ends."""
     page = await read({"data": [SEEDS_MESSAGE], "total": 1}, lambda api: api.messages.of_number("num_1"))
     (message,) = page.data
     assert (message.id, message.from_number, message.to_number) == ("msg_abc123", "+14155559999", "+14155551234")
@@ -185,7 +181,6 @@ async def test_the_seeds_messages_are_read(read: Read) -> None:
     ],
 )
 async def test_a_newer_message_is_read_however_its_ends_are_called(read: Read, ends: dict[str, str]) -> None:
-    """Three generations of names, one field."""
     row = {"id": "msg_1", "body": "Hi", "channel": "imessage", "mediaUrls": ["https://x.example/a.png"], **ends}
     ((message,)) = (await read({"data": [row], "hasMore": True}, lambda api: api.messages.of_number("num_1"))).data
     assert (message.from_number, message.to_number, message.channel) == ("+1415", "+1416", "imessage")
@@ -193,7 +188,6 @@ async def test_a_newer_message_is_read_however_its_ends_are_called(read: Read, e
 
 
 async def test_a_message_full_of_nulls_is_read(read: Read) -> None:
-    """A reaction or a picture has no body."""
     names = ("body", "fromNumber", "toNumber", "direction", "channel", "mediaUrls", "receivedAt", "status", "replyTo")
     (message,) = (await read([dict.fromkeys(names) | {"id": 7}], lambda api: api.messages.of_number("num_1"))).data
     assert (message.id, message.body, message.media_urls, message.at) == ("7", None, None, None)
@@ -207,7 +201,6 @@ async def test_the_only_picture_of_a_message_is_kept(read: Read) -> None:
 
 
 async def test_the_seeds_conversations_are_read(read: Read) -> None:
-    """Both ends, the count and the latest text."""
     page = await read({"data": [SEEDS_CONVERSATION], "total": 1}, lambda api: api.messages.conversations())
     (conversation,) = page.data
     assert (conversation.id, conversation.phone_number, conversation.participant) == (
@@ -225,8 +218,8 @@ async def test_the_seeds_conversations_are_read(read: Read) -> None:
 
 async def test_a_newer_conversation_has_its_messages_and_metadata(read: Read) -> None:
     """The keys inside metadata are the user's own and stay as they are."""
-    told = {**NEWER_CONVERSATION, "messages": [SEEDS_MESSAGE], "hasMoreMessages": True}
-    conversation = await read(told, lambda api: api.messages.conversation("conv_xyz"))
+    payload = {**NEWER_CONVERSATION, "messages": [SEEDS_MESSAGE], "hasMoreMessages": True}
+    conversation = await read(payload, lambda api: api.messages.conversation("conv_xyz"))
     assert [message.id for message in conversation.messages] == ["msg_abc123"]
     assert conversation.metadata == {"topic": "appointment", "tries": [1, 2]}
     assert (conversation.group_name, conversation.agent_id) == ("Family", None)
@@ -234,6 +227,5 @@ async def test_a_newer_conversation_has_its_messages_and_metadata(read: Read) ->
 
 @pytest.mark.parametrize("metadata", [pytest.param({"a": 1}, id="set"), pytest.param(None, id="cleared")])
 async def test_changed_metadata_is_read_back(read: Read, metadata: Any) -> None:
-    """The conversation comes back as it is now."""
-    told = {**SEEDS_CONVERSATION, "metadata": metadata}
-    assert (await read(told, lambda api: api.messages.set_metadata("conv_xyz", metadata))).metadata == metadata
+    payload = {**SEEDS_CONVERSATION, "metadata": metadata}
+    assert (await read(payload, lambda api: api.messages.set_metadata("conv_xyz", metadata))).metadata == metadata

@@ -1,4 +1,4 @@
-"""`/v1/numbers`: what is sent, and every shape that is read."""
+"""Tests of `/v1/numbers`: what is sent, and every shape that is read."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -60,13 +60,11 @@ SEEDS = {
 async def test_each_method_sends_what_the_api_documents(
     sent_by: Callable[..., Awaitable[Any]], ask: Any, line: str, query: dict[str, str], body: Any
 ) -> None:
-    """Method, path, query and body are those of API.md's table."""
     sent = await sent_by(ask)
     assert (sent.line, sent.query, sent.body) == (line, query, body)
 
 
 async def test_the_seeds_number_is_read(read: Read) -> None:
-    """As the answer to buying it, with 201."""
     number = await read(SEEDS, lambda api: api.numbers.buy("US", area_code="415"), status=201)
     assert (number.id, number.phone_number, number.country, number.status, number.agent_id) == (
         "pn_xyz789",
@@ -87,7 +85,7 @@ async def test_the_seeds_list_of_numbers_is_read(read: Read) -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "agent_id", "outbound_sms"),
+    ("payload", "agent_id", "outbound_sms"),
     [
         pytest.param({"agentId": None, "type": "local", "outboundSms": "activating"}, None, "activating", id="newer"),
         pytest.param({}, None, None, id="gaps"),
@@ -95,14 +93,12 @@ async def test_the_seeds_list_of_numbers_is_read(read: Read) -> None:
         pytest.param({"agent_id": "a_1", "outbound_sms": "enabled"}, "a_1", "enabled", id="snake-case"),
     ],
 )
-async def test_a_newer_number_is_read(read: Read, told: Any, agent_id: str | None, outbound_sms: str | None) -> None:
-    """What is missing is None, and a value that is new is passed on."""
-    number = await read({"id": "pn_1", "phoneNumber": "+14155551234", **told}, lambda api: api.numbers.get("pn_1"))
+async def test_a_newer_number_is_read(read: Read, payload: Any, agent_id: str | None, outbound_sms: str | None) -> None:
+    number = await read({"id": "pn_1", "phoneNumber": "+14155551234", **payload}, lambda api: api.numbers.get("pn_1"))
     assert (number.agent_id, number.outbound_sms) == (agent_id, outbound_sms)
 
 
 async def test_numbers_on_offer_are_read(read: Read) -> None:
-    """They have no ids: finding one does not reserve it."""
     rows = [
         {
             "phoneNumber": "+14155551234",
@@ -124,7 +120,7 @@ async def test_numbers_on_offer_are_read(read: Read) -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "phone_number"),
+    ("payload", "phone_number"),
     [
         pytest.param({"success": True}, None, id="success"),
         pytest.param(
@@ -132,21 +128,20 @@ async def test_numbers_on_offer_are_read(read: Read) -> None:
         ),
     ],
 )
-async def test_a_released_number_is_read(read: Read, told: Any, phone_number: str | None) -> None:
-    """Older answers only say that it worked."""
-    released = await read(told, lambda api: api.numbers.release("pn_1"))
+async def test_a_released_number_is_read(read: Read, payload: Any, phone_number: str | None) -> None:
+    released = await read(payload, lambda api: api.numbers.release("pn_1"))
     assert (released.success, released.phone_number) == (True, phone_number)
 
 
 def numbered(*ids: str) -> list[dict[str, str]]:
-    """Rows of the list."""
+    """Make rows of the list."""
     return [{"id": each, "phoneNumber": "+14155551234"} for each in ids]
 
 
 def without_single_numbers(rows: list[dict[str, str]], status: int, *, tells: str) -> Any:
-    """An older API: single numbers are answered with `status`, the list a page at a time.
+    """Imitate an older API: single numbers get `status`, and the list comes in pages.
 
-    `tells` says how a page lets one know that there is more: by `hasMore`, or by `total` alone.
+    `tells` says how a page shows that there is more: by `hasMore`, or by `total` alone.
     """
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -173,14 +168,12 @@ async def test_a_number_is_found_in_the_list_where_the_api_has_no_single_ones(
 
 @pytest.mark.parametrize("tells", [pytest.param("hasMore", id="has-more"), pytest.param("total", id="total")])
 async def test_a_number_on_a_later_page_is_found(read: Read, tells: str) -> None:
-    """The seeds' own list tells of more by its total alone."""
     rows = numbered(*(f"pn_{index}" for index in range(250)))
     answer = without_single_numbers(rows, 404, tells=tells)
     assert (await read(answer, lambda api: api.numbers.get("pn_249"))).id == "pn_249"
 
 
 async def test_a_number_that_is_in_no_list_is_not_found(read: Read) -> None:
-    """After a look at all of them."""
     answer = without_single_numbers(numbered("pn_1"), 405, tells="hasMore")
     with pytest.raises(NotFound) as missing:
         await read(answer, lambda api: api.numbers.get("pn_2"))
@@ -189,7 +182,7 @@ async def test_a_number_that_is_in_no_list_is_not_found(read: Read) -> None:
 
 
 async def test_a_list_that_never_ends_is_left(read: Read) -> None:
-    """An API that ignores the offset answers with its first page for ever; somebody has to stop."""
+    """An API that ignores the offset returns its first page every time."""
     asked: list[str] = []
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -204,7 +197,6 @@ async def test_a_list_that_never_ends_is_left(read: Read) -> None:
 
 
 async def test_a_refusal_is_not_taken_for_an_older_api(answering: Any, api_over: Callable[..., ApiClient]) -> None:
-    """403 is an answer, and the list is not asked."""
     network = answering({"detail": "no"}, 403)
     async with api_over(network) as api:
         with pytest.raises(Forbidden):

@@ -1,4 +1,4 @@
-"""Ids on their way into a path: what is no id is never sent."""
+"""Tests of ids in paths: what is no id is never sent."""
 
 from collections.abc import Callable
 from typing import Any
@@ -56,7 +56,6 @@ METHODS = {
 async def test_what_is_no_id_is_not_sent(
     answering: Callable[..., Any], api_over: Callable[..., ApiClient], bad: str
 ) -> None:
-    """The error names the argument and does not repeat what stood there."""
     network = answering({"data": []})
     async with api_over(network) as api:
         with pytest.raises(BadPathValue) as refused:
@@ -72,7 +71,6 @@ async def test_what_is_no_id_is_not_sent(
 async def test_every_method_refuses_to_climb(
     answering: Callable[..., Any], api_over: Callable[..., ApiClient], method: Any
 ) -> None:
-    """Wherever an id stands in a path, the rule stands before it, and the error can be printed."""
     network = answering({"data": []})
     async with api_over(network) as api:
         with pytest.raises(BadPathValue) as refused:
@@ -84,7 +82,6 @@ async def test_every_method_refuses_to_climb(
 async def test_a_stream_of_what_is_no_id_is_not_opened(
     answering: Callable[..., Any], api_over: Callable[..., ApiClient]
 ) -> None:
-    """The same rule stands before event streams."""
     network = answering({})
     async with api_over(network) as api:
         with pytest.raises(BadPathValue):
@@ -107,7 +104,6 @@ async def test_a_stream_of_what_is_no_id_is_not_opened(
 async def test_an_id_of_any_make_is_sent_as_it_is(
     answering: Callable[..., Any], api_over: Callable[..., ApiClient], good: str
 ) -> None:
-    """The vendor may change how its ids look."""
     network = answering({"id": good})
     async with api_over(network) as api:
         await api.agents.get(good)

@@ -1,4 +1,4 @@
-"""Connections to the API are reused as far as that is safe, and their errors become httpx's."""
+"""Tests of the connections to the API: when they are reused, and that their errors become httpx's."""
 
 import asyncio
 import inspect
@@ -30,7 +30,7 @@ ERRORS = [
 def serving(
     connections: list[list[bytes]], *, answers_each: int = 1_000, closed: anyio.Semaphore | None = None
 ) -> Callable[..., Any]:
-    """Make a server that notes the methods on each connection, closes it after some answers, and says when it has."""
+    """Make a server that notes the methods on each connection, closes it after some answers, and signals that."""
 
     async def server(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         methods: list[bytes] = []
@@ -52,7 +52,7 @@ def serving(
 
 
 def advance_clock(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
-    """Let the connections believe that some time has passed."""
+    """Move the clock of the connections forward."""
     later = time.monotonic() + seconds
     monkeypatch.setattr("httpcore2._async.http11.time", SimpleNamespace(monotonic=lambda: later))
 
@@ -115,7 +115,6 @@ async def test_leaving_a_client_closes_its_connection(loopback: Callable[..., An
 
 
 async def test_a_connection_that_the_server_closed_is_not_used_again(loopback: Callable[..., Any]) -> None:
-    """Nothing is lost and nothing is sent twice, so that a write is as safe as a read."""
     connections: list[list[bytes]] = []
     closed = anyio.Semaphore(0)
     server = serving(connections, answers_each=1, closed=closed)
@@ -130,7 +129,6 @@ async def test_a_connection_that_the_server_closed_is_not_used_again(loopback: C
 
 
 async def test_requests_at_the_same_time_have_a_connection_each(loopback: Callable[..., Any]) -> None:
-    """All five are kept for the next requests."""
     connections: list[list[bytes]] = []
     async with loopback(serving(connections)) as url, ApiClient(Transport(url, KEY)) as api:
         for _ in range(3):
@@ -151,7 +149,7 @@ async def test_no_more_than_some_idle_connections_are_kept(loopback: Callable[..
 async def test_a_cancelled_request_leaves_no_connection_behind_that_another_would_use(
     loopback: Callable[..., Any],
 ) -> None:
-    """The rest of its answer is still to come on it, and would be read as the next one's."""
+    """The rest of its response is still to come on it, and would be read as the next one's."""
     half_sent = anyio.Event()
     opened: list[int] = []
 
@@ -196,7 +194,7 @@ async def error_for(error: Exception, monkeypatch: pytest.MonkeyPatch) -> Except
 async def test_an_error_of_the_pool_becomes_httpxs_of_that_name(
     kind: type[Exception], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A connection that was never made and an answer that was lost must not be mistaken for each other."""
+    """A connection that was never made and a response that was lost must not be confused."""
     raised = await error_for(kind("what was wrong"), monkeypatch)
     assert type(raised) is getattr(httpx, kind.__name__)
     assert str(raised) == "what was wrong"

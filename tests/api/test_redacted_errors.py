@@ -1,4 +1,4 @@
-"""The key is seen by the network alone: in no repr, log line, traceback, error or result."""
+"""Tests that only the network sees the key: no repr, log line, traceback, error or result does."""
 
 import asyncio
 import json
@@ -17,25 +17,27 @@ from agentphone_mcp.api.errors import ApiError
 from agentphone_mcp.api.redaction import Secrets
 from agentphone_mcp.api.transport import Transport
 from agentphone_mcp.server.logs import log_to_stderr
+from tests.support import LIVE_KEY
 
-LIVE = "sk_live_not_a_real_key_0042"
 READS = {
     "read": lambda api: api.agents.list(),
     "write": lambda api: api.calls.end("call_1"),
     "file": lambda api: api.calls.recording("call_1"),
 }
 ECHOES = {
-    "detail": json.dumps({"detail": f"No such key: {LIVE}"}),
-    "nested": json.dumps({"error": {"message": f"Bearer {LIVE}", "details": [{"field": LIVE, "message": LIVE}]}}),
-    "code": json.dumps({"error": {"message": "no", "code": LIVE}}),
-    "field-errors": json.dumps({"detail": [{"loc": ["header", LIVE], "msg": f"{LIVE} is wrong"}]}),
-    "json-escapes": json.dumps({"detail": f"No such key: {LIVE}"}).replace("_", "\\u005f"),
-    "web-page": f"<html>{LIVE}</html>",
+    "detail": json.dumps({"detail": f"No such key: {LIVE_KEY}"}),
+    "nested": json.dumps(
+        {"error": {"message": f"Bearer {LIVE_KEY}", "details": [{"field": LIVE_KEY, "message": LIVE_KEY}]}}
+    ),
+    "code": json.dumps({"error": {"message": "no", "code": LIVE_KEY}}),
+    "field-errors": json.dumps({"detail": [{"loc": ["header", LIVE_KEY], "msg": f"{LIVE_KEY} is wrong"}]}),
+    "json-escapes": json.dumps({"detail": f"No such key: {LIVE_KEY}"}).replace("_", "\\u005f"),
+    "web-page": f"<html>{LIVE_KEY}</html>",
 }
 
 
 def shown(error: BaseException) -> str:
-    """Everything that somebody might print of an error."""
+    """Return everything that could be printed of an error."""
     fields = [repr(vars(each)) for each in (error, error.__cause__, error.__context__) if each is not None]
     return f"{error} {error!r} {error.args} {fields} {''.join(traceback.format_exception(error))}"
 
@@ -46,39 +48,37 @@ def shown(error: BaseException) -> str:
 async def test_an_error_that_echoes_the_key_does_not_show_it(
     read: Callable[..., Awaitable[Any]], echo: str, status: int, ask: Any
 ) -> None:
-    """Whatever the API repeats in its explanation, the error has it redacted."""
     with pytest.raises(ApiError) as refused:
         await read(lambda _: httpx.Response(status, text=echo), ask)
-    assert LIVE not in shown(refused.value)
+    assert LIVE_KEY not in shown(refused.value)
 
 
 async def test_an_echo_in_utf_16_is_redacted_as_well(read: Callable[..., Awaitable[Any]]) -> None:
     """JSON may come in another encoding, in which the key has other bytes."""
-    body = json.dumps({"detail": LIVE}).encode("utf-16")
+    body = json.dumps({"detail": LIVE_KEY}).encode("utf-16")
     with pytest.raises(ApiError) as refused:
         await read(lambda _: httpx.Response(401, content=body), lambda api: api.agents.list())
-    assert LIVE not in shown(refused.value)
+    assert LIVE_KEY not in shown(refused.value)
 
 
 @pytest.mark.parametrize(
     "body",
     [
-        pytest.param(json.dumps({"id": "agent_1", "systemPrompt": f"Use {LIVE} wisely."}), id="plain"),
+        pytest.param(json.dumps({"id": "agent_1", "systemPrompt": f"Use {LIVE_KEY} wisely."}), id="plain"),
         pytest.param(
-            json.dumps({"id": "agent_1", "systemPrompt": f"Use {LIVE} wisely."}).replace("_", "\\u005f"), id="escaped"
+            json.dumps({"id": "agent_1", "systemPrompt": f"Use {LIVE_KEY} wisely."}).replace("_", "\\u005f"),
+            id="escaped",
         ),
     ],
 )
 async def test_a_result_that_echoes_the_key_has_it_redacted(read: Callable[..., Awaitable[Any]], body: str) -> None:
-    """Somebody wrote the key into a prompt; a model that reads the agent does not get it."""
     body = body.replace('"id": "agent\\u005f1"', '"id": "agent_1"')
     agent = await read(lambda _: httpx.Response(200, text=body), lambda api: api.agents.get("agent_1"))
     assert agent.system_prompt == "Use [key removed] wisely."
 
 
 async def test_a_live_transcript_that_echoes_the_key_has_it_redacted(read: Callable[..., Awaitable[Any]]) -> None:
-    """An event stream is an answer too."""
-    stream = f'event: turn\ndata: {{"role": "agent", "content": "my key is {LIVE}"}}\n\n'
+    stream = f'event: turn\ndata: {{"role": "agent", "content": "my key is {LIVE_KEY}"}}\n\n'
     headers = {"Content-Type": "text/event-stream"}
 
     async def listen(api: ApiClient) -> list[Any]:
@@ -90,25 +90,22 @@ async def test_a_live_transcript_that_echoes_the_key_has_it_redacted(read: Calla
 
 
 async def test_a_redirect_that_spells_the_key_does_not_show_it(read: Callable[..., Awaitable[Any]]) -> None:
-    """The host of a refused redirect is told, and the key in it is redacted."""
-    location = {"Location": f"https://{LIVE}.evil.example/v1/agents"}
+    location = {"Location": f"https://{LIVE_KEY}.evil.example/v1/agents"}
     with pytest.raises(ApiError) as refused:
         await read(lambda _: httpx.Response(302, headers=location), lambda api: api.agents.list())
-    assert LIVE not in shown(refused.value)
+    assert LIVE_KEY not in shown(refused.value)
 
 
 @pytest.mark.parametrize(
     "lost",
     [
-        pytest.param(httpx.ConnectError(f"cannot connect with {LIVE}"), id="no-connection"),
+        pytest.param(httpx.ConnectError(f"cannot connect with {LIVE_KEY}"), id="no-connection"),
         pytest.param(httpx.ReadTimeout("timed out"), id="time-out"),
     ],
 )
 async def test_a_lost_connection_does_not_show_the_key(
     answering: Callable[..., Any], api_over: Callable[..., ApiClient], lost: httpx.HTTPError
 ) -> None:
-    """Our own words say what happened, and the request of the cause has no key."""
-
     def broken(request: httpx.Request) -> httpx.Response:
         lost.request = request
         raise lost
@@ -116,16 +113,15 @@ async def test_a_lost_connection_does_not_show_the_key(
     async with api_over(answering(broken)) as api:
         with pytest.raises(ApiError) as refused:
             await api.calls.end("call_1")
-    assert LIVE not in f"{refused.value} {refused.value!r}"
+    assert LIVE_KEY not in f"{refused.value} {refused.value!r}"
     assert "authorization" not in lost.request.headers
 
 
 def test_nothing_that_holds_the_key_shows_it() -> None:
-    """Reprs of the key, the client and the allowlist are safe to print."""
-    key = ApiKey(LIVE)
+    key = ApiKey(LIVE_KEY)
     client = ApiClient(Transport("https://api.agentphone.to", key))
     allowlist = Allowlist.for_base("https://api.agentphone.to", key)
-    assert LIVE not in f"{key} {key!r} {[key]} {client} {client!r} {vars(client)} {allowlist!r}"
+    assert LIVE_KEY not in f"{key} {key!r} {[key]} {client} {client!r} {vars(client)} {allowlist!r}"
 
 
 async def _echoing_server(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -135,7 +131,6 @@ async def _echoing_server(reader: asyncio.StreamReader, writer: asyncio.StreamWr
 
 
 async def test_no_log_line_shows_the_key(loopback: Callable[..., Any], caplog: pytest.LogCaptureFixture) -> None:
-    """With every library at DEBUG, over a real connection."""
     caplog.set_level(logging.DEBUG)
     key = "sk_sandbox_not_to_be_logged"
     async with loopback(_echoing_server) as url, ApiClient(Transport(url, ApiKey(key))) as api:
@@ -146,7 +141,7 @@ async def test_no_log_line_shows_the_key(loopback: Callable[..., Any], caplog: p
 
 @pytest.fixture
 def own_logging() -> Iterator[None]:
-    """Puts the process's logging back as it was."""
+    """Restore the logging of the process after the test."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     root.handlers = []
@@ -156,28 +151,27 @@ def own_logging() -> Iterator[None]:
 
 @pytest.mark.usefixtures("own_logging")
 def test_the_formatter_redacts_the_key_in_every_part_of_a_line(capsys: pytest.CaptureFixture[str]) -> None:
-    """Message, arguments, exception and stack are covered alike."""
-    log_to_stderr("DEBUG", Secrets(ApiKey(LIVE)).redact)
+    log_to_stderr("DEBUG", Secrets(ApiKey(LIVE_KEY)).redact)
     logger = logging.getLogger("somebody.elses")
-    logger.info("the key is %s and %r", LIVE, {"key": LIVE})
+    logger.info("the key is %s and %r", LIVE_KEY, {"key": LIVE_KEY})
     try:
-        raise RuntimeError(LIVE)
+        raise RuntimeError(LIVE_KEY)
     except RuntimeError:
         logger.exception("broken", stack_info=True)
     out, said = capsys.readouterr()
     assert not out
-    assert LIVE not in said
+    assert LIVE_KEY not in said
     assert said.count("[key removed]") == 3
     assert "RuntimeError" in said
 
 
 @pytest.mark.usefixtures("own_logging")
 def test_a_log_line_shows_no_secret_that_was_learned_since(capsys: pytest.CaptureFixture[str]) -> None:
-    """A request line has it URL-encoded, and what a library quotes has it in JSON."""
-    secrets = Secrets(ApiKey(LIVE))
+    """A request line has it URL-encoded, and a library may quote it in JSON."""
+    secrets = Secrets(ApiKey(LIVE_KEY))
     log_to_stderr("DEBUG", secrets.redact)
     secrets.learn("whsec_a/b+c=1234")
-    url = f"/v1/hooks?secret=whsec%5Fa%2fb%2Bc%3d1234&key={LIVE.replace('_', '%5f')}"
+    url = f"/v1/hooks?secret=whsec%5Fa%2fb%2Bc%3d1234&key={LIVE_KEY.replace('_', '%5f')}"
     logging.getLogger("requests").info("GET %s", url)
     logging.getLogger("answers").info("%r", '{"secret": "whsec_a\\/b\\u002bc=1234"}')
     said = capsys.readouterr().err
@@ -187,7 +181,6 @@ def test_a_log_line_shows_no_secret_that_was_learned_since(capsys: pytest.Captur
 
 @pytest.mark.usefixtures("own_logging")
 def test_logging_keeps_what_is_no_key(capsys: pytest.CaptureFixture[str]) -> None:
-    """Without a key nothing is redacted, and the level is kept to."""
     log_to_stderr("WARNING", lambda text: text)
     logging.getLogger("quiet").info("not shown")
     logging.getLogger("loud").warning("shown")

@@ -1,4 +1,4 @@
-"""A secret that was seen once is redacted from everything afterwards, however it is written there."""
+"""Tests that a secret which was read once is redacted everywhere afterwards, however it is escaped."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -16,8 +16,8 @@ from agentphone_mcp.api.errors import BadRequest
 from agentphone_mcp.api.redaction import SECRET_REMOVED, Secrets
 from agentphone_mcp.api.transport import Transport
 from agentphone_mcp.api.webhooks import Webhook
+from tests.support import LIVE_KEY
 
-KEY = "sk_live_not_a_real_key_0042"
 SECRET = 'whsec_a/b+c=12"34'
 
 ONE_CHARACTER = {
@@ -44,15 +44,14 @@ WHOLE = {
 
 @pytest.fixture
 def secrets() -> Secrets:
-    """Knows a key and a secret."""
-    known = Secrets(ApiKey(KEY))
+    """Make `Secrets` that know a key and a secret."""
+    known = Secrets(ApiKey(LIVE_KEY))
     known.learn(SECRET)
     return known
 
 
 @pytest.mark.parametrize("text", WHOLE.values(), ids=WHOLE.keys())
 def test_a_secret_is_redacted_however_it_is_escaped(secrets: Secrets, text: str) -> None:
-    """And the words around it stay."""
     redact = secrets.redact(f"before {text} after")
     assert redact.startswith("before ")
     assert redact.endswith(" after")
@@ -62,7 +61,6 @@ def test_a_secret_is_redacted_however_it_is_escaped(secrets: Secrets, text: str)
 
 @given(st.lists(st.sampled_from(list(ONE_CHARACTER.values())), min_size=len(SECRET), max_size=len(SECRET)))
 def test_a_secret_is_redacted_in_any_mixture_of_escapes(spelled: list[Any]) -> None:
-    """Character by character."""
     known = Secrets()
     known.learn(SECRET)
     text = "".join(spell(one) for spell, one in zip(spelled, SECRET, strict=True))
@@ -75,18 +73,18 @@ def test_a_secret_is_redacted_in_any_mixture_of_escapes(spelled: list[Any]) -> N
     ids=["plain", "percent", "escapes", "half-a-secret", "empty", "long"],
 )
 def test_what_is_no_secret_stays_as_it_is(secrets: Secrets, text: str) -> None:
-    """Escapes are only looked through."""
     assert secrets.redact(text) == text
 
 
 def test_the_key_is_named_where_it_was(secrets: Secrets) -> None:
-    """A reader then knows which secret got about."""
-    assert secrets.redact(f"Bearer {KEY} {quote(KEY).replace('_', '%5f')}") == "Bearer [key removed] [key removed]"
-    assert KEY not in f"{secrets} {secrets!r}"
+    assert (
+        secrets.redact(f"Bearer {LIVE_KEY} {quote(LIVE_KEY).replace('_', '%5f')}")
+        == "Bearer [key removed] [key removed]"
+    )
+    assert LIVE_KEY not in f"{secrets} {secrets!r}"
 
 
 def test_secrets_that_overlap_are_redacted_whole() -> None:
-    """One begins with the other, plain and escaped."""
     known = Secrets()
     known.learn("token-1234")
     known.learn("token-1234-and-more")
@@ -95,7 +93,6 @@ def test_secrets_that_overlap_are_redacted_whole() -> None:
 
 
 def test_short_values_are_no_secrets() -> None:
-    """They would be found in ordinary words."""
     known = Secrets()
     for value in ("", "secret", "1234567"):
         known.learn(value)
@@ -103,17 +100,16 @@ def test_short_values_are_no_secrets() -> None:
 
 
 def test_the_latest_thousand_are_known_and_the_key_for_good(secrets: Secrets) -> None:
-    """A server may run for months; a secret that is seen again counts as a late one."""
+    """A secret that is read again counts as new."""
     for number in range(999):
         secrets.learn(f"secret-{number:04}")
     secrets.learn(SECRET)
     secrets.learn("one-too-many")
-    shown = secrets.redact(f"{KEY} {SECRET} secret-0000 secret-0001")
+    shown = secrets.redact(f"{LIVE_KEY} {SECRET} secret-0000 secret-0001")
     assert shown == f"[key removed] {SECRET_REMOVED} secret-0000 {SECRET_REMOVED}"
 
 
 def test_threads_may_learn_at_once() -> None:
-    """None of them is forgotten."""
     known = Secrets()
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda number: known.learn(f"secret-{number:04}"), range(500)))
@@ -133,10 +129,9 @@ def test_threads_may_learn_at_once() -> None:
     ],
 )
 async def test_the_client_learns_the_secrets_in_answers(answering: Any, api_over: Any, answer: Any, ask: Any) -> None:
-    """The field that holds one keeps it; an error that repeats it does not."""
     answers = [(200, answer), (400, {"detail": f"bad: {quote(SECRET, safe='')}" + "x" * 2_000})]
-    told = answering(lambda _: httpx.Response(answers[0][0], json=answers.pop(0)[1]))
-    async with api_over(told) as api:
+    payload = answering(lambda _: httpx.Response(answers[0][0], json=answers.pop(0)[1]))
+    async with api_over(payload) as api:
         found = await ask(api)
         assert SECRET in (getattr(found, "secret", None), getattr(found, "access_token", None))
         assert api.secrets.redact(SECRET) == SECRET_REMOVED
@@ -146,14 +141,13 @@ async def test_the_client_learns_the_secrets_in_answers(answering: Any, api_over
 
 
 def test_a_model_that_nobody_listens_to_keeps_its_secret() -> None:
-    """Made by hand, as in a test or from a stored outcome."""
     assert Webhook(url="https://x.example", secret=SECRET).secret == SECRET
 
 
 async def test_two_clients_may_share_what_they_know(answering: Any) -> None:
-    """A log has one formatter, whatever the number of clients."""
-    shared = Secrets(ApiKey(KEY))
+    """A log has one formatter for any number of clients."""
+    shared = Secrets(ApiKey(LIVE_KEY))
     inner = answering({"url": "https://x.example", "secret": SECRET}).transport
-    async with ApiClient(Transport("https://api.agentphone.to", ApiKey(KEY), inner=inner, secrets=shared)) as api:
+    async with ApiClient(Transport("https://api.agentphone.to", ApiKey(LIVE_KEY), inner=inner, secrets=shared)) as api:
         await api.webhooks.get()
     assert shared.redact(SECRET) == SECRET_REMOVED

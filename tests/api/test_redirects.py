@@ -1,4 +1,4 @@
-"""Redirects of reads: where to, how often, and that the key goes nowhere else."""
+"""Tests of redirects: which are followed, how often, and that the key is sent nowhere else."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +14,7 @@ Api = Callable[..., ApiClient]
 
 
 def redirecting(location: str | None, status: int = 302) -> Callable[[httpx.Request], httpx.Response]:
-    """Send the first request elsewhere and answer the others."""
+    """Redirect the first request and answer the others."""
     sent: list[httpx.Request] = []
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -39,7 +39,6 @@ def redirecting(location: str | None, status: int = 302) -> Callable[[httpx.Requ
 async def test_a_read_follows_a_redirect_within_the_allowlist(
     answering: Network, api_over: Api, location: str, followed: str, status: int
 ) -> None:
-    """Both hosts are the vendor's, and the key goes along."""
     network = answering(redirecting(location, status))
     async with api_over(network) as api:
         assert (await api.agents.list()).data[0].id == "agent_1"
@@ -74,7 +73,6 @@ async def test_a_read_follows_a_redirect_within_the_allowlist(
 async def test_a_redirect_out_of_the_allowlist_is_refused(
     answering: Network, api_over: Api, location: str | None
 ) -> None:
-    """Nothing was sent there, whatever the Location says; and what is raised is an ApiError."""
     network = answering(redirecting(location))
     async with api_over(network) as api:
         with pytest.raises(ApiError) as refused:
@@ -87,7 +85,6 @@ async def test_a_redirect_out_of_the_allowlist_is_refused(
 
 
 async def test_a_refused_redirect_says_that_it_was_one(answering: Network, api_over: Api) -> None:
-    """A person can see that the key was wanted elsewhere."""
     async with api_over(answering(redirecting("https://evil.example/v1/agents"))) as api:
         with pytest.raises(DestinationRefused) as refused:
             await api.agents.list()
@@ -96,7 +93,6 @@ async def test_a_refused_redirect_says_that_it_was_one(answering: Network, api_o
 
 
 async def test_a_circle_of_redirects_ends(answering: Network, api_over: Api) -> None:
-    """After three hops the redirect itself is the answer."""
     network = answering(lambda _: httpx.Response(302, headers={"Location": "/v1/agents"}))
     async with api_over(network) as api:
         with pytest.raises(StatusError) as gone:
@@ -106,14 +102,12 @@ async def test_a_circle_of_redirects_ends(answering: Network, api_over: Api) -> 
 
 
 async def test_not_modified_is_an_error_and_no_redirect(answering: Network, api_over: Api) -> None:
-    """304 has no Location: nobody asked for what has changed."""
     async with api_over(answering(lambda _: httpx.Response(304))) as api:
         with pytest.raises(ApiError):
             await api.agents.list()
 
 
 async def test_a_write_follows_no_redirect(answering: Network, api_over: Api) -> None:
-    """It would be sent twice."""
     network = answering(redirecting("/v1/agents", 307))
     async with api_over(network) as api:
         with pytest.raises(ApiError):
@@ -122,7 +116,6 @@ async def test_a_write_follows_no_redirect(answering: Network, api_over: Api) ->
 
 
 async def test_a_stream_follows_no_redirect(answering: Network, api_over: Api) -> None:
-    """The live transcript is where it was asked for, or nowhere."""
     network = answering(redirecting("https://evil.example/v1/x"))
     async with api_over(network) as api:
         with pytest.raises(ApiError):

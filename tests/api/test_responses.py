@@ -1,4 +1,4 @@
-"""The id of a request, by which AgentPhone's support can find it."""
+"""Tests of the request id, by which AgentPhone's support can find a request."""
 
 import logging
 from typing import Any
@@ -7,8 +7,8 @@ import httpx
 import pytest
 
 from agentphone_mcp.api.errors import ApiError, OutcomeUnknown, UnreadableAnswer
+from tests.support import LIVE_KEY
 
-LIVE = "sk_live_not_a_real_key_0042"
 EVENT_STREAM = {"Content-Type": "text/event-stream"}
 
 IDS: dict[str, tuple[dict[str, str], Any, str | None]] = {
@@ -23,23 +23,22 @@ IDS: dict[str, tuple[dict[str, str], Any, str | None]] = {
     "sent-twice": ({"X-Request-Id": "req_1, req_2"}, {}, "req_1"),
     "odd-characters": ({}, {"request_id": "req\u202e_<1>\n\x1b"}, "req_1"),
     "too-long": ({"X-Request-Id": "a" * 5_000}, {}, "a" * 64),
-    "the-key": ({"X-Request-Id": LIVE, "CF-Ray": "8f1b-FRA"}, {}, "8f1b-FRA"),
-    "the-key-split": ({"X-Request-Id": LIVE.replace("_", "_ ")}, {}, None),
-    "the-key-at-the-end": ({"X-Request-Id": "a" * 50 + LIVE}, {}, None),
+    "the-key": ({"X-Request-Id": LIVE_KEY, "CF-Ray": "8f1b-FRA"}, {}, "8f1b-FRA"),
+    "the-key-split": ({"X-Request-Id": LIVE_KEY.replace("_", "_ ")}, {}, None),
+    "the-key-at-the-end": ({"X-Request-Id": "a" * 50 + LIVE_KEY}, {}, None),
     "another-key": ({"X-Request-Id": "sk_test_12345678"}, {}, None),
 }
 
 
 @pytest.mark.parametrize(("headers", "body", "named"), IDS.values(), ids=IDS.keys())
 async def test_an_error_names_the_request_as_the_api_does(api_over, answering, headers, body, named) -> None:
-    """The API's own id before that of the network in front of it; bounded, plain, and no secret."""
     recorder = answering(lambda _: httpx.Response(404, json=body, headers=headers))
     async with api_over(recorder) as api:
         with pytest.raises(ApiError) as failed:
             await api.agents.get("agt_1")
     assert failed.value.request_id == named
     assert ("request id" in str(failed.value)) is bool(named)
-    assert LIVE not in str(failed.value)
+    assert LIVE_KEY not in str(failed.value)
 
 
 async def following(api: Any) -> None:
@@ -58,7 +57,6 @@ async def following(api: Any) -> None:
     ],
 )
 async def test_an_answer_that_cannot_be_read_is_named_too(api_over, answering, ask, kind) -> None:
-    """There the API believes that all went well."""
     headers = {"X-Request-Id": "req_1", **EVENT_STREAM}
     recorder = answering(lambda _: httpx.Response(200, text="data: [\n\n", headers=headers))
     async with api_over(recorder) as api:
@@ -68,7 +66,6 @@ async def test_an_answer_that_cannot_be_read_is_named_too(api_over, answering, a
 
 
 async def test_the_log_names_each_request(api_over, answering, caplog: pytest.LogCaptureFixture) -> None:
-    """For whoever looks for one that went well."""
     caplog.set_level(logging.DEBUG, "agentphone_mcp")
     answers = iter([{"X-Request-Id": "req_1"}, {}])
     recorder = answering(lambda _: httpx.Response(200, json={"data": []}, headers=next(answers)))

@@ -1,4 +1,4 @@
-"""Sign-up: requests without a key, to nowhere but where one may go, and an answer whose key is not shown."""
+"""Tests of sign-up: requests carry no key, go only to the vendor, and the new key is not shown."""
 
 import json
 import logging
@@ -29,25 +29,23 @@ SIGN_UP = Allowlist.for_sign_up(DEFAULT_BASE_URL)
 
 
 async def test_an_email_and_a_code_open_an_account(sandbox: Sandbox) -> None:
-    """Against the real sandbox; no request has credentials."""
-    async with SignUpClient(sandbox.url) as signing_up:
-        mailed = await signing_up.begin(EMAIL, "Concierge")
+    async with SignUpClient(sandbox.url) as client:
+        mailed = await client.begin(EMAIL, "Concierge")
         (sign_up,) = sandbox.context.account.sign_ups.values()
         with pytest.raises(BadRequest, match="tries left: 2"):
-            await signing_up.finish(mailed.verification_id, f"{(int(sign_up.code) + 1) % 1_000_000:06}")
-        opened = await signing_up.finish(mailed.verification_id, sign_up.code)
+            await client.finish(mailed.verification_id, f"{(int(sign_up.code) + 1) % 1_000_000:06}")
+        opened = await client.finish(mailed.verification_id, sign_up.code)
         with pytest.raises(Conflict):
-            await signing_up.begin(EMAIL)
+            await client.begin(EMAIL)
     assert opened.api_key == sandbox.key
     assert sandbox.context.account.agents[opened.agent_id or ""].name == "Concierge"
     assert not any(request.authorized for request in sandbox.requests)
 
 
 async def test_no_credentials_go_along(answering: Callable[..., Any]) -> None:
-    """Nor a trace, nor more in the body than was given."""
     recorder = answering(MAILED)
-    async with SignUpClient(DEFAULT_BASE_URL, inner=recorder.transport) as signing_up:
-        await signing_up.begin(EMAIL)
+    async with SignUpClient(DEFAULT_BASE_URL, inner=recorder.transport) as client:
+        await client.begin(EMAIL)
     (request,) = recorder.requests
     assert str(request.url) == "https://api.agentphone.to/v0/agent/sign-up"
     assert json.loads(request.content) == {"human_email": EMAIL}
@@ -60,7 +58,7 @@ async def test_no_credentials_go_along(answering: Callable[..., Any]) -> None:
     ids=["plain-http", "foreign", "look-alike"],
 )
 def test_sign_up_goes_nowhere_else(base_url: str) -> None:
-    """The answer brings a key, so the rule of keys holds."""
+    """The response holds a key, so the allowlist applies."""
     with pytest.raises(KeyRuleBroken):
         SignUpClient(base_url)
 
@@ -75,12 +73,10 @@ def test_sign_up_goes_nowhere_else(base_url: str) -> None:
     ids=["with-a-key-only", "out-of-it", "loopback"],
 )
 def test_sign_up_reaches_nothing_but_itself(url: str) -> None:
-    """Whatever else there is at the vendor's."""
     assert not SIGN_UP.admits(httpx.URL(url))
 
 
 async def test_a_key_never_goes_to_sign_up(answering: Callable[..., Any]) -> None:
-    """Also when it is asked to."""
     recorder = answering(OPENED)
     transport = Transport(DEFAULT_BASE_URL, ApiKey(NEW_KEY), inner=recorder.transport, signs_up=True)
     with pytest.raises(ApiError):
@@ -92,25 +88,23 @@ async def test_a_key_never_goes_to_sign_up(answering: Callable[..., Any]) -> Non
 async def test_neither_the_new_key_nor_the_email_is_shown(
     answering: Callable[..., Any], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """In the log, in the answer's repr, or in the error of an answer that cannot be read."""
     caplog.set_level(logging.DEBUG)
     recorder = answering(OPENED)
-    async with SignUpClient(DEFAULT_BASE_URL, inner=recorder.transport) as signing_up:
-        opened = await signing_up.finish("ver_1", "123456")
+    async with SignUpClient(DEFAULT_BASE_URL, inner=recorder.transport) as client:
+        opened = await client.finish("ver_1", "123456")
     assert opened.api_key == NEW_KEY
     odd = answering(OPENED | {"phone_number": {"is": NEW_KEY}})
-    async with SignUpClient(DEFAULT_BASE_URL, inner=odd.transport) as signing_up:
+    async with SignUpClient(DEFAULT_BASE_URL, inner=odd.transport) as client:
         with pytest.raises(OutcomeUnknown) as unknown:
-            await signing_up.finish("ver_1", "123456")
+            await client.finish("ver_1", "123456")
     said = f"{caplog.text} {opened!r} {unknown.value} {unknown.value.__cause__}"
     assert NEW_KEY not in said
     assert EMAIL not in said
 
 
 async def test_what_is_not_said_of_an_account_loses_no_key(answering: Callable[..., Any]) -> None:
-    """Fields come and go."""
-    async with SignUpClient(DEFAULT_BASE_URL, inner=answering({"api_key": NEW_KEY}).transport) as signing_up:
-        assert (await signing_up.finish("ver_1", "123456")).phone_number is None
+    async with SignUpClient(DEFAULT_BASE_URL, inner=answering({"api_key": NEW_KEY}).transport) as client:
+        assert (await client.finish("ver_1", "123456")).phone_number is None
 
 
 @pytest.mark.parametrize(
@@ -127,16 +121,14 @@ async def test_what_is_not_said_of_an_account_loses_no_key(answering: Callable[.
 async def test_trouble_is_an_error_of_the_tree(
     answering: Callable[..., Any], answer: httpx.Response | Exception, kind: type[ApiError]
 ) -> None:
-    """Told apart by whether the account may be open; nothing is sent twice."""
-
     def say(_: httpx.Request) -> httpx.Response:
         if isinstance(answer, Exception):
             raise answer
         return answer
 
     recorder = answering(say)
-    async with SignUpClient(DEFAULT_BASE_URL, inner=recorder.transport) as signing_up:
+    async with SignUpClient(DEFAULT_BASE_URL, inner=recorder.transport) as client:
         with pytest.raises(ApiError) as failed:
-            await signing_up.finish("ver_1", "123456")
+            await client.finish("ver_1", "123456")
     assert type(failed.value) is kind
     assert len(recorder.requests) == 1

@@ -1,4 +1,4 @@
-"""A span for each request, and who is told of it."""
+"""Tests of the span of each request, and of the headers that carry a trace."""
 
 from collections.abc import Callable
 from typing import Any
@@ -18,8 +18,8 @@ from agentphone_mcp.api.client import ApiClient
 from agentphone_mcp.api.errors import ApiError
 from agentphone_mcp.api.transport import Transport
 from agentphone_mcp.sandbox import Sandbox
+from tests.support import LIVE_KEY
 
-LIVE = "sk_live_not_a_real_key_0042"
 NUMBER = "+14155559999"
 CALL = {"id": "call_1", "status": "completed", "toNumber": NUMBER}
 STREAM = {"Content-Type": "text/event-stream"}
@@ -27,13 +27,13 @@ Spans = Callable[[], list[ReadableSpan]]
 
 
 def busy(times: int) -> Callable[[httpx.Request], httpx.Response]:
-    """An API that answers only after it was asked so often."""
+    """Answer with 429 this many times, and then with a call."""
     answers = iter([httpx.Response(429, headers={"Retry-After": "0"})] * times)
     return lambda _: next(answers, httpx.Response(200, json=CALL))
 
 
 async def test_a_request_is_a_span_by_the_conventions_of_http(spans: Spans, api_over, answering) -> None:
-    """Named by the template of its path; the id, the number and the query stay out of it."""
+    """The span is named by the template of the path and holds no id, number or query."""
     async with api_over(answering({"data": [CALL]})) as api:
         await api.calls.list(search=NUMBER)
         await api.calls.list(number_id="num_1")
@@ -52,7 +52,6 @@ async def test_a_request_is_a_span_by_the_conventions_of_http(spans: Spans, api_
 
 
 async def test_each_try_is_a_span_that_counts_those_before_it(spans: Spans, api_over, answering) -> None:
-    """A refused one has failed, with the status for a reason."""
     async with api_over(answering(busy(2))) as api:
         await api.calls.get("call_1")
     tried = [(span.attributes.get("http.request.resend_count"), span.attributes.get("error.type")) for span in spans()]
@@ -61,10 +60,10 @@ async def test_each_try_is_a_span_that_counts_those_before_it(spans: Spans, api_
 
 
 async def test_a_lost_answer_is_a_span_that_says_how_it_was_lost(spans: Spans, api_over, answering) -> None:
-    """By the kind of the error alone: its message could quote anything."""
+    """Only the error's type is recorded: its message could quote anything."""
 
     def lose(request: httpx.Request) -> httpx.Response:
-        raise httpx.ReadTimeout(f"secret {LIVE}", request=request)
+        raise httpx.ReadTimeout(f"secret {LIVE_KEY}", request=request)
 
     async with api_over(answering(lose)) as api:
         with pytest.raises(ApiError):
@@ -72,11 +71,10 @@ async def test_a_lost_answer_is_a_span_that_says_how_it_was_lost(spans: Spans, a
     (span,) = spans()
     assert span.attributes["error.type"] == "httpx.ReadTimeout"
     assert (span.status.description, span.events) == (None, ())
-    assert LIVE not in span.to_json()
+    assert LIVE_KEY not in span.to_json()
 
 
 async def test_a_redirect_elsewhere_is_a_span_that_failed(spans: Spans, api_over, answering) -> None:
-    """Without the address it pointed to."""
     elsewhere = httpx.Response(302, headers={"Location": "https://evil.example/v1/agents"})
     async with api_over(answering(lambda _: elsewhere)) as api:
         with pytest.raises(ApiError):
@@ -88,14 +86,12 @@ async def test_a_redirect_elsewhere_is_a_span_that_failed(spans: Spans, api_over
 
 
 async def test_a_request_that_is_given_up_is_a_span_that_failed(spans: Spans) -> None:
-    """It was cancelled before there was an answer."""
-
     async def never(_: httpx.Request) -> httpx.Response:
         scope.cancel()
         await anyio.sleep_forever()
         raise AssertionError("unreachable: it was cancelled")
 
-    async with ApiClient(Transport(DEFAULT_BASE_URL, ApiKey(LIVE), inner=httpx.MockTransport(never))) as api:
+    async with ApiClient(Transport(DEFAULT_BASE_URL, ApiKey(LIVE_KEY), inner=httpx.MockTransport(never))) as api:
         with anyio.CancelScope() as scope:
             await api.agents.list()
     (span,) = spans()
@@ -103,12 +99,12 @@ async def test_a_request_that_is_given_up_is_a_span_that_failed(spans: Spans) ->
 
 
 async def test_a_followed_stream_is_one_span_until_it_is_left(spans: Spans, api_over, answering) -> None:
-    """What is asked meanwhile is no part of it, and to have heard enough is no failure."""
-    told = 'event: connected\ndata: {}\n\nevent: turn\ndata: {"role": "user", "content": "Hi"}\n\n'
+    """Requests made meanwhile are no children of it, and leaving it early is no failure."""
+    payload = 'event: connected\ndata: {}\n\nevent: turn\ndata: {"role": "user", "content": "Hi"}\n\n'
 
     def answer(request: httpx.Request) -> httpx.Response:
         if request.url.path.endswith("/stream"):
-            return httpx.Response(200, text=told, headers=STREAM)
+            return httpx.Response(200, text=payload, headers=STREAM)
         return httpx.Response(200, json=CALL)
 
     async with api_over(answering(answer)) as api:
@@ -137,7 +133,6 @@ async def test_a_followed_stream_is_one_span_until_it_is_left(spans: Spans, api_
     ],
 )
 async def test_a_stream_that_fails_says_so(spans: Spans, api_over, answering, answer, kind) -> None:
-    """Refused at the start, or broken in the middle."""
     async with api_over(answering(lambda _: answer)) as api:
         with pytest.raises(ApiError):
             async with api.calls.follow("call_1") as events:
@@ -147,7 +142,6 @@ async def test_a_stream_that_fails_says_so(spans: Spans, api_over, answering, an
 
 
 async def test_a_request_that_is_never_sent_makes_no_span(spans: Spans, api_over, answering) -> None:
-    """An id that is no id, or a text that nothing can carry."""
     async with api_over(answering(CALL)) as api:
         with pytest.raises(ApiError):
             await api.calls.get("../x")
@@ -157,7 +151,6 @@ async def test_a_request_that_is_never_sent_makes_no_span(spans: Spans, api_over
 
 
 async def test_the_span_names_the_request_as_the_api_does(spans: Spans, api_over, answering) -> None:
-    """So that its support can find it."""
     async with api_over(answering(lambda _: httpx.Response(200, json=CALL, headers={"X-Request-Id": "req_1"}))) as api:
         await api.calls.get("call_1")
     (span,) = spans()
@@ -165,7 +158,7 @@ async def test_the_span_names_the_request_as_the_api_does(spans: Spans, api_over
 
 
 async def carried(base: str, **options: Any) -> tuple[httpx.Headers, str]:
-    """The headers of a request within a trace with baggage, by a caller who wants all of it told, and the trace."""
+    """Send a request with made-up trace headers inside a trace with baggage; returns its headers and the trace id."""
     sent: list[httpx.Request] = []
 
     def network(request: httpx.Request) -> httpx.Response:
@@ -188,7 +181,6 @@ async def carried(base: str, **options: Any) -> tuple[httpx.Headers, str]:
 @pytest.mark.usefixtures("spans")
 @pytest.mark.parametrize("base", [f"https://{host}" for host in VENDOR_HOSTS])
 async def test_the_vendor_is_told_of_no_trace(base: str) -> None:
-    """Not even where a caller puts the headers on."""
     headers, _ = await carried(base)
     assert not {"traceparent", "tracestate", "baggage"} & headers.keys()
 
@@ -202,28 +194,26 @@ async def test_the_vendor_is_told_of_no_trace(base: str) -> None:
     ],
 )
 async def test_a_trace_goes_on_where_it_may(base: str, options: dict[str, Any]) -> None:
-    """Ours, and not what a caller made up; baggage is for nobody."""
     headers, trace = await carried(base, **options)
     assert headers["traceparent"].split("-")[1] == trace
     assert not {"tracestate", "baggage"} & headers.keys()
 
 
 async def test_no_instrumentation_below_the_rule_adds_headers() -> None:
-    """OpenTelemetry's own for httpx sits there, and keeps still where this is set."""
+    """OpenTelemetry's instrumentation of httpx works below `AuthTransport` and is suppressed there."""
     seen: list[object] = []
 
     def network(_: httpx.Request) -> httpx.Response:
         seen.append(get_value("suppress_instrumentation"))
         return httpx.Response(200, json=CALL)
 
-    async with ApiClient(Transport(DEFAULT_BASE_URL, ApiKey(LIVE), inner=httpx.MockTransport(network))) as api:
+    async with ApiClient(Transport(DEFAULT_BASE_URL, ApiKey(LIVE_KEY), inner=httpx.MockTransport(network))) as api:
         await api.calls.get("call_1")
     assert seen == [True]
     assert get_value("suppress_instrumentation") is None
 
 
 async def test_the_sandbox_sees_the_trace_of_its_client(spans: Spans, sandbox: Sandbox) -> None:
-    """Over a real connection, with the id that it answered with."""
     async with ApiClient(Transport(sandbox.url, ApiKey(sandbox.key))) as api:
         await api.agents.list()
     (span,) = spans()

@@ -1,4 +1,4 @@
-"""What was said in a call, read in both shapes, whole or as it is spoken."""
+"""Tests of transcripts in both shapes, whole or streamed."""
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -59,12 +59,11 @@ SPOKEN = [
 
 
 def said(turns: list[Any]) -> list[tuple[str, str]]:
-    """The turns as (who, what)."""
+    """Return the turns as (role, text)."""
     return [(turn.role, turn.text) for turn in turns]
 
 
 async def test_the_seeds_transcript_begins_with_the_agents_opening(read: Read) -> None:
-    """A first row without a reply is what the agent said unasked; times are UTC."""
     turns = (await read(SEEDS_TRANSCRIPT, lambda api: api.calls.transcript("call_def456"))).turns
     assert said(turns) == [
         ("agent", "Hi, I am calling to schedule an appointment."),
@@ -79,24 +78,23 @@ async def test_the_seeds_transcript_begins_with_the_agents_opening(read: Read) -
     [
         pytest.param(SEEDS_TRANSCRIPT["data"], [True, True, False], id="agent-or-a-caller-whom-nobody-answered"),
         pytest.param([{"transcript": "Hi.", "response": "Hello."}], [True, False], id="whoever-was-answered"),
-        pytest.param(SPOKEN, [False, True], id="roles-are-told"),
+        pytest.param(SPOKEN, [False, True], id="roles-are-payload"),
     ],
 )
 async def test_whoever_may_be_a_stranger_is_taken_for_one(read: Read, rows: Any, theirs: list[bool]) -> None:
-    """A caller can bring it about by speaking first while the webhook is down."""
+    """A caller can cause such a row by speaking first while the webhook is down."""
     turns = (await read({"data": rows}, lambda api: api.calls.transcript("call_1"))).turns
     assert [bool(turn.untrusted_fields()) for turn in turns] == theirs
 
 
 async def test_the_seeds_call_has_its_transcript(read: Read) -> None:
-    """Each row is what was heard and the agent's reply."""
     call = await read(SEEDS_CALL, lambda api: api.calls.get("call_ghi012"))
     assert [role for role, _ in said(call.transcript)] == ["caller", "agent", "caller", "agent"]
     assert call.recording_url == "https://api.twilio.com/2010-04-01/.../Recordings/RE..."
 
 
 @pytest.mark.parametrize(
-    ("told", "turns"),
+    ("payload", "turns"),
     [
         pytest.param({"transcript": SPOKEN}, [("agent", "Hello?"), ("caller", "Hi.")], id="newer"),
         pytest.param({"transcript": SPOKEN, **SEEDS_TRANSCRIPT}, [("agent", "Hello?"), ("caller", "Hi.")], id="both"),
@@ -124,13 +122,12 @@ async def test_the_seeds_call_has_its_transcript(read: Read) -> None:
         ),
     ],
 )
-async def test_a_transcript_is_read_in_every_shape(read: Read, told: Any, turns: list[tuple[str, str]]) -> None:
-    """One list of turns comes out, by caller or agent."""
-    assert said((await read(told, lambda api: api.calls.transcript("call_1"))).turns) == turns
+async def test_a_transcript_is_read_in_every_shape(read: Read, payload: Any, turns: list[tuple[str, str]]) -> None:
+    assert said((await read(payload, lambda api: api.calls.transcript("call_1"))).turns) == turns
 
 
 class Stream(httpx.AsyncByteStream):
-    """Sends its pieces and then breaks, if it is to."""
+    """Sends its pieces and then raises, if it is given an error."""
 
     def __init__(self, *pieces: str | bytes | Exception) -> None:
         self._pieces = pieces
@@ -143,12 +140,12 @@ class Stream(httpx.AsyncByteStream):
             yield piece.encode() if isinstance(piece, str) else piece
 
     async def aclose(self) -> None:
-        """Remember that the client let go."""
+        """Note that the client closed the stream."""
         self.is_closed = True
 
 
 def event(name: str, data: Any) -> str:
-    """One server-sent event."""
+    """Write one server-sent event."""
     return f"event: {name}\ndata: {json.dumps(data)}\n\n"
 
 
@@ -169,7 +166,6 @@ async def heard(read: Read, *pieces: str | bytes | Exception) -> list[Any]:
 
 
 async def test_a_call_is_heard_from_its_first_turn_to_its_end(read: Read) -> None:
-    """Past turns are replayed first, heartbeats are silent, and the end says how long it was."""
     connected, turn, ended = await heard(read, CONNECTED, ": heartbeat\n\n", TURN, ": heartbeat\n\n", ENDED)
     assert (connected.kind, connected.status, connected.turn) == ("connected", "in-progress", None)
     assert (turn.kind, turn.turn.role, turn.turn.text, turn.turn.at) == (
@@ -182,7 +178,6 @@ async def test_a_call_is_heard_from_its_first_turn_to_its_end(read: Read) -> Non
 
 
 async def test_a_stream_is_asked_for_as_one(answering: Any, api_over: Any) -> None:
-    """The path is API.md's, and Accept says what is wanted."""
     network = answering(lambda _: httpx.Response(200, headers={"Content-Type": "text/event-stream"}, text=ENDED))
     async with api_over(network) as api, api.calls.follow("call_1") as events:
         assert [event.kind async for event in events] == ["ended"]
@@ -201,7 +196,6 @@ async def test_a_stream_is_asked_for_as_one(answering: Any, api_over: Any) -> No
     ],
 )
 async def test_a_stream_is_read_however_it_is_cut(read: Read, pieces: tuple[str, ...]) -> None:
-    """Line ends, pieces and fields that say nothing make no difference."""
     assert [event.kind for event in await heard(read, *pieces)] == ["connected", "turn"]
 
 
@@ -214,7 +208,6 @@ async def test_a_stream_is_read_however_it_is_cut(read: Read, pieces: tuple[str,
     ],
 )
 async def test_a_broken_stream_is_unreachable(read: Read, lost: Exception) -> None:
-    """It is not taken for the end of the call."""
     with pytest.raises(Unreachable):
         await heard(read, CONNECTED, TURN, lost)
 
@@ -231,7 +224,6 @@ async def test_a_broken_stream_is_unreachable(read: Read, lost: Exception) -> No
     ],
 )
 async def test_an_event_that_cannot_be_read_is_skipped_or_an_api_error(read: Read, piece: str | bytes) -> None:
-    """Nothing else is raised, and it is no turn."""
     turns = []
     with suppress(UnreadableAnswer):
         turns = [event.turn for event in await heard(read, CONNECTED, piece) if event.turn]
@@ -251,8 +243,6 @@ async def test_an_event_that_cannot_be_read_is_skipped_or_an_api_error(read: Rea
 async def test_what_is_no_stream_is_an_error_of_its_kind(
     read: Read, answer: httpx.Response, error: type[ApiError]
 ) -> None:
-    """The API's own explanation is read where there is one."""
-
     async def listen(api: ApiClient) -> None:
         async with api.calls.follow("call_1") as events:
             async for _ in events:
@@ -263,7 +253,6 @@ async def test_what_is_no_stream_is_an_error_of_its_kind(
 
 
 async def test_leaving_early_closes_the_stream(answering: Any, api_over: Any) -> None:
-    """Whoever has heard enough does not go on listening."""
     stream = Stream(CONNECTED, *[TURN] * 1000)
     headers = {"Content-Type": "text/event-stream"}
     network = answering(lambda _: httpx.Response(200, headers=headers, stream=stream))

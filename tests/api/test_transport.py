@@ -1,4 +1,4 @@
-"""What is tried again, how often, after how long; and what goes along with every request."""
+"""Tests of retries and their waits, and of the headers of every request."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -23,29 +23,28 @@ from agentphone_mcp.api.errors import (
     UnreadableAnswer,
 )
 from agentphone_mcp.api.transport import TRIES, Transport
-
-LIVE = "sk_live_not_a_real_key_0042"
+from tests.support import LIVE_KEY
 
 Network = Callable[..., Any]
 Api = Callable[..., ApiClient]
 
 
 def in_turn(*answers: httpx.Response | Exception) -> Callable[[httpx.Request], httpx.Response]:
-    """Answer with each in turn, and with the last one for ever."""
+    """Answer with each response in turn, and repeat the last one."""
     coming: Iterator[httpx.Response | Exception] = iter(answers)
     last = answers[-1]
 
     def answer(_: httpx.Request) -> httpx.Response:
-        told = next(coming, last)
-        if isinstance(told, Exception):
-            raise told
-        return httpx.Response(told.status_code, headers=told.headers, content=told.content)
+        payload = next(coming, last)
+        if isinstance(payload, Exception):
+            raise payload
+        return httpx.Response(payload.status_code, headers=payload.headers, content=payload.content)
 
     return answer
 
 
 def busy(status: int = 429, retry_after: str | None = "0") -> httpx.Response:
-    """An answer that asks to come back, at once unless told otherwise."""
+    """Make a response that asks for a retry, at once by default."""
     return httpx.Response(status, headers={} if retry_after is None else {"Retry-After": retry_after}, json={})
 
 
@@ -53,7 +52,7 @@ PAGE = httpx.Response(200, json={"data": []})
 
 
 @pytest.mark.parametrize(
-    "trouble",
+    "failure",
     [
         pytest.param(busy(429), id="rate-limited"),
         pytest.param(busy(500), id="server-error"),
@@ -67,17 +66,15 @@ PAGE = httpx.Response(200, json={"data": []})
     ],
 )
 async def test_a_read_is_tried_again_after_a_passing_trouble(
-    answering: Network, api_over: Api, trouble: httpx.Response | Exception
+    answering: Network, api_over: Api, failure: httpx.Response | Exception
 ) -> None:
-    """A busy API or a lost connection is nobody's business as long as the next try works."""
-    network = answering(in_turn(trouble, PAGE))
+    network = answering(in_turn(failure, PAGE))
     async with api_over(network) as api:
         assert (await api.agents.list()).data == []
     assert network.lines == ["GET https://api.agentphone.to/v1/agents?limit=20&offset=0"] * 2
 
 
 async def test_a_read_is_given_up_after_three_tries(answering: Network, api_over: Api) -> None:
-    """The last trouble is the one that is told."""
     network = answering(in_turn(httpx.ReadError("reset"), busy(503)))
     async with api_over(network) as api:
         with pytest.raises(ServerError) as gone:
@@ -87,7 +84,7 @@ async def test_a_read_is_given_up_after_three_tries(answering: Network, api_over
 
 
 @pytest.mark.parametrize(
-    ("trouble", "error"),
+    ("failure", "error"),
     [
         pytest.param(busy(501), ServerError, id="not-implemented"),
         pytest.param(busy(418), StatusError, id="teapot"),
@@ -97,10 +94,9 @@ async def test_a_read_is_given_up_after_three_tries(answering: Network, api_over
     ],
 )
 async def test_a_trouble_that_will_not_pass_is_told_at_once(
-    answering: Network, api_over: Api, trouble: httpx.Response | Exception, error: type[Exception]
+    answering: Network, api_over: Api, failure: httpx.Response | Exception, error: type[Exception]
 ) -> None:
-    """A second try would only cost time, or wait as long again."""
-    network = answering(in_turn(trouble))
+    network = answering(in_turn(failure))
     async with api_over(network) as api:
         with pytest.raises(error):
             await api.agents.list()
@@ -108,7 +104,7 @@ async def test_a_trouble_that_will_not_pass_is_told_at_once(
 
 
 async def test_a_rate_limited_write_is_tried_again(answering: Network, api_over: Api) -> None:
-    """429 says that it was not accepted, so nothing can happen twice."""
+    """429 means that the write was not accepted, so nothing can happen twice."""
     network = answering(in_turn(busy(), busy(), httpx.Response(201, json={"id": "agent_1"})))
     async with api_over(network) as api:
         assert (await api.agents.create(AgentFields(name="One"))).id == "agent_1"
@@ -116,7 +112,7 @@ async def test_a_rate_limited_write_is_tried_again(answering: Network, api_over:
 
 
 @pytest.mark.parametrize(
-    "trouble",
+    "failure",
     [
         pytest.param(busy(500), id="server-error"),
         pytest.param(busy(502), id="bad-gateway"),
@@ -128,10 +124,10 @@ async def test_a_rate_limited_write_is_tried_again(answering: Network, api_over:
     ],
 )
 async def test_a_write_is_never_sent_twice_otherwise(
-    answering: Network, api_over: Api, trouble: httpx.Response | Exception
+    answering: Network, api_over: Api, failure: httpx.Response | Exception
 ) -> None:
     """There is no idempotency key: a second call could ring twice."""
-    network = answering(in_turn(trouble))
+    network = answering(in_turn(failure))
     async with api_over(network) as api:
         with pytest.raises((OutcomeUnknown, Unreachable)):
             await api.calls.place("agent_1", "+14155559999")
@@ -149,7 +145,7 @@ async def test_a_write_is_never_sent_twice_otherwise(
 async def test_a_long_wait_is_told_and_not_waited_for(
     answering: Network, api_over: Api, value: Callable[[], str], least: float, most: float
 ) -> None:
-    """Over eight seconds it is the caller's decision."""
+    """A wait of more than eight seconds is the caller's decision."""
     network = answering(in_turn(busy(retry_after=value())))
     async with api_over(network) as api:
         with pytest.raises(RateLimited) as limited:
@@ -160,7 +156,6 @@ async def test_a_long_wait_is_told_and_not_waited_for(
 
 
 async def test_a_short_wait_is_waited_for(answering: Network, api_over: Api) -> None:
-    """The API knows best when to come back."""
     network = answering(in_turn(busy(retry_after="1"), PAGE))
     started = time.monotonic()
     async with api_over(network) as api:
@@ -182,7 +177,6 @@ async def test_a_short_wait_is_waited_for(answering: Network, api_over: Api) -> 
 async def test_an_odd_retry_after_is_answered_with_our_own_patience(
     answering: Network, api_over: Api, value: str | None
 ) -> None:
-    """Whatever stands there, the read is tried again soon."""
     headers = [] if value is None else [(b"Retry-After", value.encode())]
     network = answering(in_turn(httpx.Response(429, headers=headers), PAGE))
     async with api_over(network) as api:
@@ -191,7 +185,6 @@ async def test_an_odd_retry_after_is_answered_with_our_own_patience(
 
 
 async def test_without_a_key_nothing_is_sent(answering: Network) -> None:
-    """The server may start without one; each request says that it is missing."""
     network = answering({"data": []})
     async with ApiClient(Transport(DEFAULT_BASE_URL, None, inner=network.transport)) as api:
         with pytest.raises(KeyMissing) as missing:
@@ -206,28 +199,26 @@ async def test_without_a_key_nothing_is_sent(answering: Network) -> None:
 
 
 async def test_a_child_account_is_named_on_every_request(answering: Network) -> None:
-    """`X-Sub-Account-Id` scopes reads, writes and files alike, and is absent without one."""
     network = answering({"id": "x", "data": []})
     async with ApiClient(
-        Transport(DEFAULT_BASE_URL, ApiKey(LIVE), sub_account="sub_1", inner=network.transport)
+        Transport(DEFAULT_BASE_URL, ApiKey(LIVE_KEY), sub_account="sub_1", inner=network.transport)
     ) as api:
         await api.agents.list()
         await api.agents.create(AgentFields(name="One"))
         with suppress(UnreadableAnswer):  # it is no audio, and was asked for all the same
             await api.calls.recording("call_1")
-    async with ApiClient(Transport(DEFAULT_BASE_URL, ApiKey(LIVE), inner=network.transport)) as api:
+    async with ApiClient(Transport(DEFAULT_BASE_URL, ApiKey(LIVE_KEY), inner=network.transport)) as api:
         await api.agents.list()
     assert [request.headers.get("X-Sub-Account-Id") for request in network.requests] == ["sub_1"] * 3 + [None]
 
 
 async def test_every_request_carries_the_key_and_asks_for_json(answering: Network, api_over: Api) -> None:
-    """The header is as API.md has it."""
     network = answering({"id": "x", "data": []})
     async with api_over(network) as api:
         await api.agents.list()
         await api.agents.create(AgentFields(name="One"))
     read, write = network.requests
-    assert read.headers["Authorization"] == write.headers["Authorization"] == f"Bearer {LIVE}"
+    assert read.headers["Authorization"] == write.headers["Authorization"] == f"Bearer {LIVE_KEY}"
     assert read.headers["Accept"] == "application/json"
     assert "Content-Type" not in read.headers
     assert write.headers["Content-Type"] == "application/json"

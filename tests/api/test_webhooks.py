@@ -1,4 +1,4 @@
-"""`/v1/webhooks` and `/v1/agents/{id}/webhook`: what is sent, and every shape that is read."""
+"""Tests of `/v1/webhooks` and `/v1/agents/{id}/webhook`: what is sent, and every shape that is read."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -79,13 +79,11 @@ LATEST = {"limit": "10", "offset": "0"}
 async def test_each_method_sends_what_the_api_documents(
     sent_by: Callable[..., Awaitable[Any]], ask: Any, line: str, query: dict[str, str], body: Any
 ) -> None:
-    """Method, path, query and body are those of API.md's table; an agent's webhook has its own path."""
     sent = await sent_by(ask)
     assert (sent.line, sent.query, sent.body) == (line, query, body)
 
 
 async def test_the_seeds_webhook_is_read(read: Read) -> None:
-    """The secret is there to be kept."""
     webhook = await read(SEEDS, lambda api: api.webhooks.set(URL))
     assert (webhook.id, webhook.url, webhook.secret, webhook.status, webhook.context_limit, webhook.timeout) == (
         "wh_abc123",
@@ -98,9 +96,8 @@ async def test_the_seeds_webhook_is_read(read: Read) -> None:
 
 
 async def test_a_newer_webhook_is_read(read: Read) -> None:
-    """With its timeout and its age; the secret may be withheld."""
-    told = {**SEEDS, "secret": None, "timeout": 30, "createdAt": "2025-01-15T10:00:00Z", "events": ["*"]}
-    webhook = await read(told, lambda api: api.webhooks.get("a_1"))
+    payload = {**SEEDS, "secret": None, "timeout": 30, "createdAt": "2025-01-15T10:00:00Z", "events": ["*"]}
+    webhook = await read(payload, lambda api: api.webhooks.get("a_1"))
     assert (webhook.secret, webhook.timeout, webhook.created_at) == (None, 30, "2025-01-15T10:00:00Z")
 
 
@@ -115,18 +112,16 @@ async def test_a_newer_webhook_is_read(read: Read) -> None:
 )
 @pytest.mark.parametrize("agent_id", [pytest.param(None, id="project"), pytest.param("a_1", id="agent")])
 async def test_no_webhook_is_none(read: Read, answer: httpx.Response, agent_id: str | None) -> None:
-    """However the API says it."""
     assert await read(lambda _: answer, lambda api: api.webhooks.get(agent_id)) is None
 
 
 async def test_a_refusal_is_not_taken_for_no_webhook(read: Read) -> None:
-    """403 does not say that there is none."""
     with pytest.raises(Forbidden):
         await read({"detail": "no"}, lambda api: api.webhooks.get(), status=403)
 
 
 @pytest.mark.parametrize(
-    ("told", "result"),
+    ("payload", "result"),
     [
         pytest.param(
             {"success": True, "statusCode": 200, "responseMs": 87, "error": None}, (True, 200, 87, None), id="answered"
@@ -139,9 +134,8 @@ async def test_a_refusal_is_not_taken_for_no_webhook(read: Read) -> None:
         pytest.param({"success": False, "statusCode": 500, "hint": "x"}, (False, 500, None, None), id="gaps"),
     ],
 )
-async def test_a_webhooks_test_is_read(read: Read, told: Any, result: Any) -> None:
-    """How the webhook answered, or that it did not."""
-    test = await read(told, lambda api: api.webhooks.test())
+async def test_a_webhooks_test_is_read(read: Read, payload: Any, result: Any) -> None:
+    test = await read(payload, lambda api: api.webhooks.test())
     assert (test.success, test.status_code, test.response_ms, test.error) == result
 
 
@@ -155,7 +149,6 @@ async def test_a_webhooks_test_is_read(read: Read, told: Any, result: Any) -> No
     ],
 )
 async def test_deliveries_are_read_in_every_shape(read: Read, wrap: Any) -> None:
-    """Older rows say success, newer ones status; each has its event, its HTTP status and its time."""
     page = await read(wrap([OLDER_DELIVERY, NEWER_DELIVERY]), lambda api: api.webhooks.deliveries())
     older, newer = page.data
     assert (older.event, older.status, older.http_status, older.attempts) == ("agent.message", "failed", 500, None)
@@ -166,29 +159,27 @@ async def test_deliveries_are_read_in_every_shape(read: Read, wrap: Any) -> None
 
 
 async def test_a_delivery_that_says_status_and_success_keeps_its_status(read: Read) -> None:
-    """The status says more."""
     row = {"id": "del_1", "status": "retrying", "success": False}
     assert (await read([row], lambda api: api.webhooks.deliveries())).data[0].status == "retrying"
 
 
 async def test_a_null_status_is_filled_from_success(read: Read) -> None:
-    """The union of both ages may have either of them null."""
+    """A row of either API version may have one of them null."""
     row = {"id": "del_1", "status": None, "success": True}
     assert (await read([row], lambda api: api.webhooks.deliveries())).data[0].status == "success"
 
 
 async def test_the_projects_figures_are_the_apis(read: Read) -> None:
-    """With and without their breakdown."""
     counts = {"total": 10, "success": 8, "failed": 1, "pending": 1, "successRate": 80.0}
     plain = await read(counts, lambda api: api.webhooks.stats())
     assert (plain.total, plain.success, plain.failed, plain.pending, plain.success_rate) == (10, 8, 1, 1, 80.0)
     assert plain.by_event_type is plain.counted is None
-    told = {**counts, "byEventType": {"agent.message": {"total": 10}}, "byHour": [{"hour": "2025-01-15T10:00:00Z"}]}
-    assert (await read(told, lambda api: api.webhooks.stats())).by_event_type == {"agent.message": {"total": 10}}
+    payload = {**counts, "byEventType": {"agent.message": {"total": 10}}, "byHour": [{"hour": "2025-01-15T10:00:00Z"}]}
+    assert (await read(payload, lambda api: api.webhooks.stats())).by_event_type == {"agent.message": {"total": 10}}
 
 
 async def test_an_agents_figures_are_counted_here(answering: Any, api_over: Any) -> None:
-    """The API counts the project's only, so the agent's latest deliveries are counted."""
+    """The API has statistics of the project only."""
     rows = [{"id": f"d_{index}", "eventType": "agent.message", "status": "success"} for index in range(3)]
     network = answering([*rows, OLDER_DELIVERY, NEWER_DELIVERY])
     async with api_over(network) as api:
@@ -202,7 +193,6 @@ async def test_an_agents_figures_are_counted_here(answering: Any, api_over: Any)
 
 
 async def test_an_agent_without_deliveries_has_no_rate(read: Read) -> None:
-    """Nothing failed, and nothing arrived."""
     stats = await read([], lambda api: api.webhooks.stats("a_1"))
     assert (stats.total, stats.success_rate, stats.by_event_type) == (0, None, None)
 
@@ -216,7 +206,7 @@ async def test_an_agent_without_deliveries_has_no_rate(read: Read) -> None:
     ],
 )
 async def test_a_count_of_a_full_page_says_that_it_is_one(read: Read, wrap: Any) -> None:
-    """A hundred rows are the latest hundred, and a bare list cannot say whether there are more."""
+    """A bare list cannot say whether there are more than its hundred rows."""
     rows = [{"id": f"d_{index}", "status": "success"} for index in range(100)]
     stats = await read(wrap(rows), lambda api: api.webhooks.stats("a_1"))
     assert stats.counted == "the latest 100 deliveries"
