@@ -1,1 +1,1 @@
-"""One server for many: who may connect, how long and how much, and how it stops."""
+"""Serve many callers over HTTP: authentication, limits, time limits and a graceful stop."""

@@ -1,8 +1,7 @@
-"""The whole of a hosted server as one ASGI application: health, the middleware, and the protocol behind its admission."""
+"""Build a hosted server as one ASGI application: health probes, middleware, and MCP behind admission."""
 
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from functools import partial
 from typing import Any
 
 import anyio
@@ -26,7 +25,8 @@ from agentphone_mcp.server.http.health import Health
 from agentphone_mcp.server.http.middleware.access_log import AccessLog
 from agentphone_mcp.server.http.middleware.admission import AdmissionMiddleware
 from agentphone_mcp.server.http.middleware.bodies import LARGEST_BODY, BodyLimitMiddleware
-from agentphone_mcp.server.http.middleware.concurrency import ConcurrencyLimiter
+from agentphone_mcp.server.http.middleware.concurrency import ConcurrencyLimiter, limits_of
+from agentphone_mcp.server.http.middleware.draining import DrainingMiddleware
 from agentphone_mcp.server.http.middleware.trusted_hosts import TrustedOriginMiddleware
 from agentphone_mcp.server.sdk_overrides import overriding
 from agentphone_mcp.server.server import AgentPhoneServer
@@ -34,14 +34,14 @@ from agentphone_mcp.server.stdio.precomputed import PrecomputedSurface
 
 SurfaceOf = Callable[[Scope], PrecomputedSurface | None]
 MCP_PATH, SSE_PATH, MESSAGES_PATH = "/mcp", "/sse", "/messages/"
-_TYPED_PATH = f"{MCP_PATH}/"
-"""What many people type, and is served as it is."""
+_SLASHED_PATH = f"{MCP_PATH}/"
+"""Many people type this; it is served without a redirect."""
 _PROBES = ("/healthz", "/readyz")
 _SECONDS_TO_FINISH = 20.0
 _SECONDS_TO_ANSWER = 2.0
 _SECONDS_TO_CONNECT = 0.5
 """Clients that wait for the start have sent their first request by then."""
-_BROWSERS_SEND = (
+_CORS_HEADERS = (
     "Authorization",
     "X-API-Key",
     "Content-Type",
@@ -51,43 +51,44 @@ _BROWSERS_SEND = (
     "Mcp-Method",
     "Mcp-Name",
 )
-_CHECKED_BEFORE = TransportSecuritySettings(enable_dns_rebinding_protection=False)
-"""The SDK need not look at Host and Origin again: `TrustedOriginMiddleware` has, for every path."""
+_CHECKED_ALREADY = TransportSecuritySettings(enable_dns_rebinding_protection=False)
+"""`TrustedOriginMiddleware` has checked Host and Origin, for every path."""
 
 
 def no_surface(_: Scope) -> None:
-    """Have everything made before anybody can connect."""
+    """Return no precomputed surface, so that features are built before the first client connects."""
 
 
 class _Sessions(StreamableHTTPSessionManager):
-    """The SDK's sessions, of which one caller has a number at most."""
+    """Limit the SDK's sessions for each caller."""
 
-    def __init__(self, server: Server[Any], *, most: int, idle_timeout: float) -> None:
+    def __init__(self, server: Server[Any], *, limiter: ConcurrencyLimiter, idle_timeout: float) -> None:
         super().__init__(
             server,
-            security_settings=_CHECKED_BEFORE,
+            security_settings=_CHECKED_ALREADY,
             session_idle_timeout=idle_timeout,
             max_request_body_size=LARGEST_BODY,
         )
-        self._most = most
+        self._limiter = limiter
 
     @overriding(StreamableHTTPSessionManager)
     def _admit_session(self, requestor: AuthorizationContext | None) -> StreamableHTTPServerTransport | None:
-        if sum(owner == requestor for owner in self._session_owners.values()) >= self._most:
-            return None
-        return super()._admit_session(requestor)
+        # The SDK ends sessions in several places, so the open ones are counted anew.
+        sessions = sum(owner == requestor for owner in self._session_owners.values()) + 1
+        has_room = requestor is None or self._limiter.has_room(requestor["client_id"], {"sessions": sessions})
+        return super()._admit_session(requestor) if has_room else None
 
 
 class HostedApp:
-    """Serves the callers of one process.
+    """Serve all callers of one process.
 
     Args:
-        config: what the server is told.
-        settings: how it is reached.
+        config: the settings of the MCP server.
+        settings: the settings of HTTP.
         accounts: connects callers to accounts; opened and closed with the application.
         auth: finds out who is calling.
-        routes: what else is served, to everybody.
-        precomputed: what the server says of itself to callers of each scope, so that its features may be imported later.
+        routes: further routes, served without authentication.
+        precomputed: returns the tools and instructions for callers of a scope, so that features are imported later.
     """
 
     def __init__(
@@ -101,9 +102,10 @@ class HostedApp:
     ) -> None:
         self._accounts = accounts
         self._more_routes = routes
-        self._limiter = ConcurrencyLimiter(settings.max_calls)
+        limiter = ConcurrencyLimiter(limits_of(settings))
+        self._draining = DrainingMiddleware(limiter)
         self.health = Health(accounts.ledger, auth)
-        # Where nobody has a scope of their own, all have the operator's.
+        # Without a scope for each caller, all have the operator's.
         is_for_all = settings.auth in ("none", "relay")
         self._servers: dict[Scope, AgentPhoneServer] = {
             scope: self._server(config, scope, precomputed(scope), is_for_all=is_for_all)
@@ -112,34 +114,31 @@ class HostedApp:
         self._sessions: dict[Scope, _Sessions] = {
             scope: _Sessions(
                 server._lowlevel_server,  # pyright: ignore[reportPrivateUsage] - the SDK counts no sessions by caller
-                most=settings.max_sessions,
+                limiter=limiter,
                 idle_timeout=settings.idle_timeout,
             )
             for scope, server in self._servers.items()
         }
-        admission = partial(
-            AdmissionMiddleware,
-            auth,
-            most_requests=settings.max_sessions + settings.max_calls,
-            most_streams=settings.max_sessions,
-            idle_timeout=settings.idle_timeout,
-        )
+
+        def admission(apps: dict[Scope, ASGIApp]) -> AdmissionMiddleware:
+            return AdmissionMiddleware(auth, apps, limiter=limiter, idle_timeout=settings.idle_timeout)
+
         mcp: dict[Scope, ASGIApp] = {
             scope: BodyLimitMiddleware(sessions.handle_request) for scope, sessions in self._sessions.items()
         }
-        self._admission = dict.fromkeys((MCP_PATH, _TYPED_PATH), admission(mcp))
+        self._admission = dict.fromkeys((MCP_PATH, _SLASHED_PATH), admission(mcp))
         if settings.transport == "sse":
             sse: dict[Scope, ASGIApp] = {
-                scope: BodyLimitMiddleware(server.sse_app(transport_security=_CHECKED_BEFORE))
+                scope: BodyLimitMiddleware(server.sse_app(transport_security=_CHECKED_ALREADY))
                 for scope, server in self._servers.items()
             }
             self._admission |= dict.fromkeys((SSE_PATH, MESSAGES_PATH), admission(sse))
         self.asgi = self._application(settings)
 
     async def finish(self) -> None:
-        """Take no more requests, and let those under way finish or be told; half a minute at most."""
+        """Accept no more requests, and let those under way finish for at most half a minute."""
         self.health.is_leaving = True
-        await self._limiter.finish(_SECONDS_TO_FINISH)
+        await self._draining.drain(_SECONDS_TO_FINISH)
         async with anyio.create_task_group() as closing:
             for admission in set(self._admission.values()):
                 closing.start_soon(admission.close, _SECONDS_TO_ANSWER)
@@ -149,11 +148,11 @@ class HostedApp:
     ) -> AgentPhoneServer:
         @asynccontextmanager
         async def lifespan(_: object) -> AsyncGenerator[AccountPool]:
-            # One for all, which is open for as long as the application is.
+            # All servers share one pool, which the application opens and closes.
             yield self._accounts
 
         server = AgentPhoneServer(config, scope, lifespan, precomputed=precomputed, is_for_all=is_for_all)
-        server.middleware.append(self._limiter.limit)
+        server.middleware.append(self._draining.handle)
         return server
 
     def _application(self, settings: HttpSettings) -> Starlette:
@@ -180,30 +179,30 @@ class HostedApp:
                     CORSMiddleware,
                     allow_origins=settings.allowed_origins,
                     allow_methods=["GET", "POST", "DELETE"],
-                    allow_headers=_BROWSERS_SEND,
+                    allow_headers=_CORS_HEADERS,
                     expose_headers=["Mcp-Session-Id", "WWW-Authenticate"],
                 )
             )
         app = Starlette(routes=routes, middleware=middleware, lifespan=self._lifespan)
-        # It would say http, as TLS has ended before it is known of here: clients would send keys there in clear text.
+        # Behind a proxy that ends TLS Starlette would redirect to http, and clients would send keys in clear text.
         app.router.redirect_slashes = False
         return app
 
     @asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncGenerator[None]:
-        async with AsyncExitStack() as opened:
-            await opened.enter_async_context(self._accounts)
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self._accounts)
             for sessions in self._sessions.values():
-                await opened.enter_async_context(sessions.run())
-            beside = await opened.enter_async_context(anyio.create_task_group())
+                await stack.enter_async_context(sessions.run())
+            tasks = await stack.enter_async_context(anyio.create_task_group())
             for admission in set(self._admission.values()):
-                beside.start_soon(admission.look_after)
-            beside.start_soon(self._get_ready)
+                tasks.start_soon(admission.end_expired_requests)
+            tasks.start_soon(self._get_ready)
             yield
-            beside.cancel_scope.cancel()
+            tasks.cancel_scope.cancel()
 
     async def _get_ready(self) -> None:
-        """Have everything there before it is asked for, but let whoever waits for the start come first."""
+        """Load everything before it is needed, but serve the clients that waited for the start first."""
         await anyio.sleep(_SECONDS_TO_CONNECT)
         await self._accounts.get_ready()
         for server in self._servers.values():

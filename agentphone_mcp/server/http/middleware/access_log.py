@@ -1,4 +1,4 @@
-"""Log each HTTP request: who asked for what, and how it went."""
+"""Log each HTTP request: its path, status, duration and caller."""
 
 import logging
 import time
@@ -11,11 +11,11 @@ access = logging.getLogger("agentphone_mcp.access")
 
 
 class AccessLog:
-    """Writes a line for each request: who asked for what, and how it went; nothing of what was said.
+    """Log a line for each request, without anything of its body, headers or query.
 
     Args:
-        app: what is logged.
-        paths: those that are written as they are; any other could hold anything.
+        app: what answers.
+        paths: the paths that are logged as they are; others could hold secrets or line breaks.
     """
 
     def __init__(self, app: ASGIApp, paths: frozenset[str]) -> None:
@@ -23,19 +23,19 @@ class AccessLog:
         self._paths = paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve, and write the line when the answer is complete."""
+        """Serve a request, and log it when the response is complete."""
         if scope["type"] != "http" or not access.isEnabledFor(logging.INFO):
             await self._app(scope, receive, send)
             return
         status, started = 0, time.perf_counter()
 
-        async def note(message: Message) -> None:
+        async def record_status(message: Message) -> None:
             nonlocal status
             status = message.get("status", status)
             await send(message)
 
         try:
-            await self._app(scope, receive, note)
+            await self._app(scope, receive, record_status)
         finally:
             caller = scope.get(CALLER)
             name = caller.name if isinstance(caller, Caller) else "-"

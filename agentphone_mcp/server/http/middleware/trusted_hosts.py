@@ -1,4 +1,4 @@
-"""Which names a request may ask for, and from which web pages it may come: the guard against DNS rebinding."""
+"""Check the Host and Origin of every request, against DNS rebinding."""
 
 from collections.abc import Iterable
 
@@ -8,13 +8,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 
 class TrustedOriginMiddleware:
-    """Refuses a Host or an Origin that is not known, whatever the path and the method.
+    """Refuse requests with an untrusted Host or Origin, whatever their path and method.
 
     Args:
-        app: what is guarded.
-        hosts: known values of Host; `name:*` is the name at any port.
-        origins: known values of Origin, likewise; a request without one comes from no web page.
-        open_paths: those that tell nothing, and that probes ask for by an address.
+        app: what answers the others.
+        hosts: trusted values of Host; `name:*` is the name at any port.
+        origins: trusted values of Origin, likewise; a request without one comes from no web page.
+        open_paths: paths without secrets, which probes request by IP address.
     """
 
     def __init__(
@@ -26,20 +26,20 @@ class TrustedOriginMiddleware:
         self._open_paths = open_paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let a request pass, or answer 421 or 403."""
+        """Pass a request on, or answer 421 or 403."""
         if scope["type"] == "http" and scope["path"] not in self._open_paths:
             headers = Headers(scope=scope)
             hosts, origins = headers.getlist("Host"), headers.getlist("Origin")
-            if len(hosts) != 1 or not _is_among(self._hosts, hosts[0]):
+            if len(hosts) != 1 or not _matches(self._hosts, hosts[0]):
                 await PlainTextResponse("This server is not known by that name.", 421)(scope, receive, send)
                 return
-            if len(origins) > 1 or not all(_is_among(self._origins, origin) for origin in origins):
+            if len(origins) > 1 or not all(_matches(self._origins, origin) for origin in origins):
                 await PlainTextResponse("Web pages of that origin may not use this server.", 403)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
 
-def _is_among(known: frozenset[str], given: str) -> bool:
+def _matches(trusted: frozenset[str], given: str) -> bool:
     given = given.lower()
     name, colon, port = given.rpartition(":")
-    return given in known or (bool(colon) and port.isdecimal() and f"{name}:*" in known)
+    return given in trusted or (bool(colon) and port.isdecimal() and f"{name}:*" in trusted)
