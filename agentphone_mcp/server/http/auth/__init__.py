@@ -1,1 +1,1 @@
-"""Find out who sends a request, in one of four ways."""
+"""Authenticate callers: by loopback, bearer tokens, their own AgentPhone keys, or JWTs."""

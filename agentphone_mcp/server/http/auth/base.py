@@ -1,4 +1,4 @@
-"""What every way to find out who is calling has in common."""
+"""Define what every auth backend does, and the errors it raises."""
 
 from typing import Protocol
 
@@ -8,52 +8,52 @@ from agentphone_mcp.policy.access import Caller
 
 
 class InsufficientScope(Exception):
-    """The credentials are good, but for nothing that this server does; the message is one sentence.
+    """The credentials are valid but grant no scope of this server; the message is one sentence.
 
     Attributes:
         challenge: the value of `WWW-Authenticate`.
     """
 
-    def __init__(self, why: str, challenge: str) -> None:
-        super().__init__(why)
+    def __init__(self, reason: str, challenge: str) -> None:
+        super().__init__(reason)
         self.challenge = challenge
 
 
 class AuthUnavailable(Exception):
-    """Nobody can say now whether the credentials are good; the message is one sentence."""
+    """The credentials cannot be checked at the moment; the message is one sentence."""
 
 
 class AuthBackend(Protocol):
-    """Decides who may connect, for each request anew.
+    """Authenticate the caller of each request.
 
     Attributes:
-        challenge: the value of `WWW-Authenticate` for whom it does not authenticate.
-        challenge_message: the sentence for whom it does not authenticate; the same whatever was wrong.
+        challenge: the value of `WWW-Authenticate` in a 401 response.
+        challenge_message: the message of a 401 response; the same whatever was wrong.
     """
 
     challenge: str
     challenge_message: str
 
     async def authenticate(self, headers: Headers) -> Caller | None:
-        """Find out who is calling; None for nobody, whether they brought nothing or something wrong.
+        """Return who is calling, or None for missing or invalid credentials.
 
         Raises:
-            InsufficientScope: for somebody who is known and may do nothing here.
-            AuthUnavailable: when whoever knows cannot be asked.
+            InsufficientScope: if the credentials are valid but grant no scope of this server.
+            AuthUnavailable: if the credentials cannot be checked at the moment.
         """
         ...
 
     def is_still_valid(self, caller: Caller) -> bool:
-        """Whether somebody who was admitted before would be now; asked of streams that last."""
+        """Return whether an authenticated caller still would be; asked again and again during long streams."""
         ...
 
     async def unavailable_reason(self) -> str | None:
-        """Why nobody can be admitted right now, in a few words without secrets; None when all is well."""
+        """Return why nobody can be authenticated right now, in a few words without secrets; None if all is well."""
         ...
 
 
 def bearer_of(headers: Headers) -> str | None:
-    """The one bearer token of a request; None for none, for several, and for another scheme."""
+    """Return the one bearer token of a request; None for none, for several, and for another scheme."""
     given = headers.getlist("Authorization")
     scheme, _, token = given[0].partition(" ") if len(given) == 1 else ("", "", "")
     return token.strip() or None if scheme.casefold() == "bearer" else None

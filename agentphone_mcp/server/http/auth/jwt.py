@@ -1,4 +1,4 @@
-"""An OAuth 2.1 resource server: one issuer's access tokens say who is calling, and how far they may go.
+"""Authenticate callers by JWT access tokens of one issuer, as an OAuth 2.1 resource server.
 
 Sources: RFC 9068 and RFC 8725 for the tokens, RFC 9728 for the metadata that tells clients where to get one.
 """
@@ -26,13 +26,13 @@ from agentphone_mcp.server.http.auth.jwks import ALGORITHMS, KeySet, identifying
 _LONGEST_TOKEN = 16 * 1024
 _LONGEST_NAME = 128
 _LEEWAY_SECONDS = 30
-"""How far the issuer's clock may be from ours."""
+"""How much the issuer's clock may differ from ours."""
 
 logger = logging.getLogger(__name__)
 
 
 class _Claims(BaseModel):
-    """What a token says of its bearer, in the spellings of RFC 9068, OpenID Connect, Okta and Entra."""
+    """The claims of a token, in the spellings of RFC 9068, OpenID Connect, Okta and Entra."""
 
     model_config = ConfigDict(strict=True)
 
@@ -45,17 +45,17 @@ class _Claims(BaseModel):
 
     @property
     def scopes(self) -> list[str]:
-        """The scopes, whichever way they are spelled."""
+        """Return the scopes, from `scope` or `scp`, given as a string or a list."""
         given = self.scp if self.scope is None else self.scope
         return given if isinstance(given, list) else [scope for scope in (given or "").split(" ") if scope]
 
 
 class JwtVerifier:
-    """Checks access tokens as the SDK's `TokenVerifier`: issuer, audience, times and signature.
+    """Verify access tokens as the SDK's `TokenVerifier`: issuer, audience, times and signature.
 
     Args:
-        keys: the issuer's.
-        audience: for whom a token must be: the URL of this server, unless the issuer calls it otherwise.
+        keys: the issuer's keys.
+        audience: the required `aud`: the URL of this server.
     """
 
     def __init__(self, keys: KeySet, audience: str) -> None:
@@ -63,23 +63,23 @@ class JwtVerifier:
         self._audience = audience
 
     async def verify_token(self, token: str) -> AccessToken | None:
-        """Say what a token allows to whom; None if it is not good here, whatever is wrong with it."""
+        """Return the client, subject and scopes of a token; None if it is invalid for any reason."""
         try:
             return self._read(token, await self._key_for(token))
-        except (jwt.PyJWTError, ValidationError) as wrong:
-            # Only its name: the text may quote the token.
-            logger.debug("an access token was refused: %s", type(wrong).__name__)
+        except (jwt.PyJWTError, ValidationError) as exc:
+            # Only the name of the error: its text may quote the token.
+            logger.debug("an access token was refused: %s", type(exc).__name__)
             return None
 
     async def _key_for(self, token: str) -> jwt.PyJWK:
-        """Choose the issuer's key by the two words of the header that count; `jku`, `x5u` and `jwk` are for others."""
+        """Choose the issuer's key by `kid` and `alg`; `jku`, `x5u` and `jwk` in the header are ignored."""
         if len(token) > _LONGEST_TOKEN or not token.isascii():
             raise jwt.DecodeError
         header = jwt.get_unverified_header(token)
         kid, algorithm = header.get("kid"), header.get("alg")
         if not isinstance(algorithm, str) or algorithm not in ALGORITHMS:
             raise jwt.InvalidAlgorithmError
-        # What is critical must be understood, and we understand no extension.
+        # RFC 7515 demands that critical extensions are understood; this server supports none.
         if not isinstance(kid, str) or "crit" in header:
             raise jwt.InvalidTokenError
         key = await self.keys.find(kid, algorithm)
@@ -99,7 +99,7 @@ class JwtVerifier:
         )
         claims = _Claims.model_validate(decoded)
         return AccessToken(
-            # Whoever keeps or logs this must not be able to use it.
+            # A hash, so that a stored or logged AccessToken cannot be used.
             token=hashlib.sha256(token.encode()).hexdigest(),
             client_id=claims.client_id or claims.azp or claims.sub,
             scopes=claims.scopes,
@@ -111,17 +111,17 @@ class JwtVerifier:
 
 
 class JwtAuth:
-    """Admits whoever brings an access token of the issuer, as far as its scopes go.
+    """Authenticate callers by an access token of the issuer, with the highest of its scopes.
 
     Args:
-        verifier: checks the tokens.
-        resource_url: where clients reach this server, path included.
+        verifier: verifies the tokens.
+        resource_url: the URL at which clients reach this server, path included.
         clock: seconds since the epoch.
 
     Attributes:
-        challenge: says where a client finds out how to get a token.
-        challenge_for_scope: the same for whom `InsufficientScope` was raised.
-        challenge_message: the sentence for whom it does not authenticate.
+        challenge: the value of `WWW-Authenticate` in a 401 response; names the metadata.
+        challenge_for_scope: the value of `WWW-Authenticate` in a 403 response.
+        challenge_message: the message of a 401 response.
 
     Raises:
         ConfigError: if the URL is not safe.
@@ -142,10 +142,10 @@ class JwtAuth:
         )
 
     async def authenticate(self, headers: Headers) -> Caller | None:
-        """Find out whose token it is; None without one that is good here.
+        """Return the token's client and subject as a caller; None without a valid token.
 
         Raises:
-            InsufficientScope: if it has none of our scopes.
+            InsufficientScope: if the token has none of our scopes.
         """
         token = bearer_of(headers)
         access = await self._verifier.verify_token(token) if token else None
@@ -159,17 +159,17 @@ class JwtAuth:
         return Caller(_name(access.client_id, access.subject or ""), scope, expires_at=access.expires_at)
 
     def is_still_valid(self, caller: Caller) -> bool:
-        """Whether the token would be good now, as far as that can be known without it."""
-        has_time = caller.expires_at is None or self._clock() < caller.expires_at + _LEEWAY_SECONDS
-        return has_time and self._verifier.keys.is_good
+        """Return whether the caller's token has not expired and the issuer's keys are still trusted."""
+        is_unexpired = caller.expires_at is None or self._clock() < caller.expires_at + _LEEWAY_SECONDS
+        return is_unexpired and self._verifier.keys.is_good
 
     async def unavailable_reason(self) -> str | None:
-        """Why no token can be checked right now, after trying to fetch the issuer's keys; None if they can."""
+        """Return why no token can be verified, after trying to fetch the issuer's keys; None if they can."""
         return await self._verifier.keys.unavailable_reason()
 
     def routes(self) -> list[Route]:
-        """The metadata that tells clients whose tokens are good here, for everybody to read (RFC 9728)."""
-        # Without the SDK's own route: that lets the pages of any origin read it, and which may is for the operator.
+        """Return the public route of the protected resource metadata, which names the issuer (RFC 9728)."""
+        # Not the SDK's own route: that allows pages of any origin, and the operator names the allowed ones.
         metadata = ProtectedResourceMetadata(
             resource=self._resource,
             authorization_servers=[identifying_url(self._verifier.keys.issuer, "the issuer")],
@@ -181,8 +181,8 @@ class JwtAuth:
 
 
 def _name(client: str, subject: str) -> str:
-    """Name a client's user `client:subject` in printable ASCII, no two of them alike, and none like the operator."""
-    # Quoted, neither part holds a colon or a number sign, so both mean what they are put here for.
+    """Return a unique `client:subject` in printable ASCII, never the operator's name."""
+    # Quoting removes colons and number signs from both parts, so that both stay unambiguous as separators.
     name = ":".join(quote(part, safe="@|+", errors="surrogatepass") for part in (client, subject))
     if len(name) <= _LONGEST_NAME:
         return name

@@ -1,4 +1,4 @@
-"""No question asked: for loopback alone, where whoever can connect is the operator or runs as them."""
+"""Authenticate nobody: for loopback alone, where every client is a process of this machine."""
 
 from starlette.datastructures import Headers
 
@@ -6,18 +6,18 @@ from agentphone_mcp.policy.access import OPERATOR, Caller
 
 
 class LoopbackAuth:
-    """Admits everybody as the operator."""
+    """Treat every caller as the operator."""
 
     challenge = "Bearer"
     challenge_message = ""
 
     async def authenticate(self, headers: Headers) -> Caller:
-        """Always the operator."""
+        """Return the operator."""
         return OPERATOR
 
     def is_still_valid(self, caller: Caller) -> bool:
-        """Always."""
+        """Return True: there are no credentials that could expire."""
         return True
 
     async def unavailable_reason(self) -> None:
-        """Nothing can be wrong here."""
+        """Return None: nothing can be unavailable."""

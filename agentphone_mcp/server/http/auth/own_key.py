@@ -1,4 +1,4 @@
-"""Callers who bring their own AgentPhone key, with each request anew; nobody is ever lent the operator's."""
+"""Authenticate callers by their own AgentPhone keys, sent with each request; the operator's key is never used."""
 
 from functools import partial
 
@@ -14,11 +14,11 @@ _KEY_HEADER = "X-API-Key"
 
 
 class OwnKeyAuth:
-    """Admits whoever brings a key that AgentPhone knows.
+    """Authenticate callers whose key AgentPhone accepts.
 
     Args:
-        base_url: where the keys go.
-        timeout: seconds that AgentPhone may take to say whether it knows one.
+        base_url: the API that the keys are sent to.
+        timeout: seconds that AgentPhone may take to check a key.
     """
 
     challenge = 'Bearer realm="agentphone-mcp"'
@@ -32,14 +32,14 @@ class OwnKeyAuth:
         self._checks = KeyChecks(partial(ask_agentphone, base_url, timeout))
 
     async def authenticate(self, headers: Headers) -> Caller | None:
-        """Take the key of this request; None if there is none, more than one, or one that is none.
+        """Return the caller with the key of this request; None for no key, several, or an invalid one.
 
         Raises:
-            AuthUnavailable: for a new key, while AgentPhone cannot be asked about it.
+            AuthUnavailable: for a new key, while AgentPhone cannot check it.
         """
         bearer = bearer_of(headers)
         if headers.getlist("Authorization") and (bearer is None or not bearer.startswith("sk_")):
-            # A token that was issued for somebody else is no key, and must not be passed on.
+            # A token for another service must not be passed on to AgentPhone.
             return None
         given = {*headers.getlist(_KEY_HEADER), *([bearer] if bearer else [])}
         if len(given) != 1:
@@ -49,12 +49,12 @@ class OwnKeyAuth:
             Allowlist.for_base(self._base_url, key)
         except KeyRuleBroken:
             return None
-        return Caller(f"account {key.account()}", key=key) if await self._checks.is_known(key) else None
+        return Caller(f"account {key.account()}", key=key) if await self._checks.is_valid(key) else None
 
     def is_still_valid(self, caller: Caller) -> bool:
-        """Always: only the API knows when a key is revoked, and says so."""
+        """Return whether the caller has a key; a revoked one is refused by the API itself."""
         return caller.key is not None
 
     async def unavailable_reason(self) -> str | None:
-        """Nothing can be wrong here."""
+        """Return None: keys are checked one by one."""
         return None

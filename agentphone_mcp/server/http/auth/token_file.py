@@ -1,12 +1,12 @@
-"""The file of bearer tokens, which holds their hashes and never a token.
+"""Read the tokens file, which holds SHA-256 hashes of bearer tokens and never a token.
 
     [tokens.ci-bot]
     sha256 = "9f86d0…"        # 64 hex digits
     scope = "write"           # read, write or spend
     expires = 2027-01-31      # optional: until the end of that day in UTC, or a time with its offset
 
-Tokens are made by `agentphone-mcp token add` with 256 random bits. Nobody guesses those, so a plain SHA-256 hides them
-as well as a slow hash would, and a request that brings a wrong one costs next to nothing.
+Tokens are made by `agentphone-mcp token add` with 256 random bits. These cannot be guessed, so that a plain SHA-256
+protects them as well as a slow hash would, and checking a wrong one costs next to nothing.
 """
 
 import hashlib
@@ -24,11 +24,11 @@ from pydantic_core import ErrorDetails
 
 from agentphone_mcp.policy.access import SCOPES, Scope
 
-TOKEN_PREFIX = "apmcp_"  # noqa: S105 - it tells people and secret scanners what they have found
+TOKEN_PREFIX = "apmcp_"  # noqa: S105 - lets people and secret scanners recognize a token
 _DAY = 86_400
 _LARGEST = 250_000
-"""Bytes; it is read while requests wait."""
-_WRONG = {
+"""Bytes; the file is read while requests wait."""
+_RULES = {
     "[key]": f"a name is 1 to 64 of A-Z a-z 0-9 . _ - and does not begin with {TOKEN_PREFIX}",
     "sha256": "sha256 is not 64 hex digits",
     "scope": f"scope is none of {', '.join(SCOPES)}",
@@ -37,18 +37,18 @@ _WRONG = {
 
 
 class TokensUnusable(Exception):
-    """The file cannot be used; the message is a few words that repeat nothing of it."""
+    """The file cannot be used; the message is a few words that quote nothing of it."""
 
 
 @dataclass(frozen=True)
 class Token:
-    """What is known of a token.
+    """An entry of the tokens file.
 
     Attributes:
-        name: whose it is.
-        scope: how far they may go.
-        digest: its SHA-256.
-        expires: the last day in UTC, or the moment, until which it is good; None for ever.
+        name: the caller's name.
+        scope: what the caller may do.
+        digest: the SHA-256 of the token.
+        expires: the last day in UTC on which it is valid, or the moment it expires; None for never.
     """
 
     name: str
@@ -58,7 +58,7 @@ class Token:
 
     @property
     def expires_at(self) -> float | None:
-        """The moment from which it is good for nothing, in seconds since the epoch."""
+        """Return the moment at which it expires, in seconds since the epoch; None for never."""
         if self.expires is None:
             return None
         if isinstance(self.expires, datetime):
@@ -66,23 +66,23 @@ class Token:
         return datetime(self.expires.year, self.expires.month, self.expires.day, tzinfo=UTC).timestamp() + _DAY
 
     def is_over(self, now: float) -> bool:
-        """Whether it has expired."""
+        """Return whether it has expired."""
         return self.expires_at is not None and now >= self.expires_at
 
 
 def digest_of(token: str) -> bytes:
-    """The hash by which a token is known."""
+    """Return the SHA-256 of a token."""
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
 
 
 def is_name(text: str) -> bool:
-    """Whether a token may be called so; a token itself, pasted in the wrong place, is no name."""
+    """Return whether a text is a valid name; a token pasted by mistake is not."""
     return bool(re.fullmatch(r"[A-Za-z0-9._-]{1,64}", text)) and not text.lower().startswith(TOKEN_PREFIX)
 
 
 def _named(name: str) -> str:
     if not is_name(name):
-        raise ValueError(_WRONG["[key]"])
+        raise ValueError(_RULES["[key]"])
     return name
 
 
@@ -100,60 +100,60 @@ class _File(BaseModel):
     tokens: dict[Annotated[str, AfterValidator(_named)], _Entry] = {}
 
 
-def look_at(path: Path) -> tuple[int, ...]:
-    """Say in numbers how the file lies there; they change whenever it does.
+def file_version(path: Path) -> tuple[int, ...]:
+    """Return numbers that change whenever the file does: times, size, inode and mode.
 
     Raises:
-        TokensUnusable: if it is not there, or not as such a file should be.
+        TokensUnusable: if it is missing, no regular file, too large, or writable by everybody.
     """
     try:
-        found = path.stat()
-    except OSError as lost:
-        raise TokensUnusable(_told(lost)) from None
-    if not stat.S_ISREG(found.st_mode):
+        status = path.stat()
+    except OSError as exc:
+        raise TokensUnusable(_reason(exc)) from None
+    if not stat.S_ISREG(status.st_mode):
         raise TokensUnusable("it is not a file")
-    if found.st_size > _LARGEST:
+    if status.st_size > _LARGEST:
         raise TokensUnusable("it is too large")
-    if os.name == "posix" and found.st_mode & stat.S_IWOTH:
+    if os.name == "posix" and status.st_mode & stat.S_IWOTH:
         raise TokensUnusable("everybody on this machine may write it, which chmod o-w mends")
-    return found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino, found.st_mode
+    return status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino, status.st_mode
 
 
 def read_text(path: Path) -> str:
-    """Read the file as it is, line ends included.
+    """Read the file with its line ends unchanged.
 
     Raises:
         TokensUnusable: if it cannot be read.
     """
-    look_at(path)
+    file_version(path)
     try:
-        # Notepad begins a text file with a mark that is no part of it.
+        # Notepad starts a text file with a byte order mark.
         return path.read_bytes().decode("utf-8-sig")
-    except (OSError, ValueError) as unreadable:
-        raise TokensUnusable(_told(unreadable)) from None
+    except (OSError, ValueError) as exc:
+        raise TokensUnusable(_reason(exc)) from None
 
 
 def parse_tokens(text: str) -> dict[str, Token]:
-    """Read the tokens in a text, by name; there may be none.
+    """Parse the tokens in a text, by name; there may be none.
 
     Raises:
-        TokensUnusable: if any part of it is wrong, with its line.
+        TokensUnusable: if any part of it is invalid, with its line.
     """
     try:
         entries = _File.model_validate(tomllib.loads(text)).tokens
-    except ValidationError as wrong:
-        raise _located(text, *_first(wrong.errors())) from None
-    except (ValueError, RecursionError) as broken:
-        line = re.search(r"at line (\d+)", str(broken))
+    except ValidationError as exc:
+        raise _error_with_line(text, *_first_error(exc.errors())) from None
+    except (ValueError, RecursionError) as exc:
+        line = re.search(r"at line (\d+)", str(exc))
         where = f"line {line[1]}: " if line else ""
         raise TokensUnusable(f"{where}it is not TOML, or says something twice") from None
     tokens: dict[str, Token] = {}
-    known: set[bytes] = set()
+    digests: set[bytes] = set()
     for name, entry in entries.items():
         token = Token(name, entry.scope, bytes.fromhex(entry.sha256), entry.expires)
-        if token.digest in known:
-            raise _located(text, "another token has the same sha256", ("tokens", name, "sha256"))
-        known.add(token.digest)
+        if token.digest in digests:
+            raise _error_with_line(text, "another token has the same sha256", ("tokens", name, "sha256"))
+        digests.add(token.digest)
         tokens[name] = token
     return tokens
 
@@ -162,7 +162,7 @@ def read_tokens(path: Path) -> tuple[Token, ...]:
     """Read the tokens of a server.
 
     Raises:
-        TokensUnusable: if the file cannot be read, is wrong in any part, or holds no token.
+        TokensUnusable: if the file cannot be read, is invalid in any part, or holds no token.
     """
     tokens = tuple(parse_tokens(read_text(path)).values())
     if not tokens:
@@ -170,12 +170,12 @@ def read_tokens(path: Path) -> tuple[Token, ...]:
     return tokens
 
 
-def _told(error: OSError | ValueError) -> str:
+def _reason(error: OSError | ValueError) -> str:
     return (getattr(error, "strerror", None) or "it is not a text file").lower()
 
 
-def _first(errors: list[ErrorDetails]) -> tuple[str, tuple[str, ...]]:
-    """What is wrong first, and with what; a key that is misspelled is rather told than the one that it should be."""
+def _first_error(errors: list[ErrorDetails]) -> tuple[str, tuple[str, ...]]:
+    """Return the first error and its key; a misspelled key comes before the missing one that it stands for."""
     error = next((error for error in errors if error["type"] == "extra_forbidden"), errors[0])
     *tables, last = map(str, error["loc"][:3])
     if error["type"] == "extra_forbidden":
@@ -184,12 +184,12 @@ def _first(errors: list[ErrorDetails]) -> tuple[str, tuple[str, ...]]:
     if error["type"] == "missing":
         return f"{last} is missing", tuple(tables)
     if last == "[key]":
-        return _WRONG[last], tuple(tables)
-    return _WRONG[last] if len(tables) == 2 else "[tokens.NAME] has to be a table", (*tables, last)
+        return _RULES[last], tuple(tables)
+    return _RULES[last] if len(tables) == 2 else "[tokens.NAME] has to be a table", (*tables, last)
 
 
-def _located(text: str, reason: str, parts: tuple[str, ...]) -> TokensUnusable:
-    """Put the line before the reason, unless what is wrong has no line of its own."""
+def _error_with_line(text: str, reason: str, parts: tuple[str, ...]) -> TokensUnusable:
+    """Put the line of a key before the reason, if the key has a line of its own."""
     table: tuple[str, ...] = ()
     for number, line in enumerate(text.split("\n"), start=1):
         try:
@@ -206,7 +206,7 @@ def _located(text: str, reason: str, parts: tuple[str, ...]) -> TokensUnusable:
 
 
 def _parts_of(table: dict[str, Any]) -> tuple[str, ...]:
-    """The names in a line of TOML, from the outermost to the innermost."""
+    """Return the keys in a line of TOML, from the outermost to the innermost."""
     if len(table) != 1:
         return ()
     ((name, inner),) = table.items()

@@ -1,4 +1,4 @@
-"""The auth for named bearer tokens, whose hashes stand in one file that may change while the server runs."""
+"""Authenticate callers by named bearer tokens, whose hashes are in a file that may change at any time."""
 
 import hmac
 import logging
@@ -18,23 +18,23 @@ from agentphone_mcp.server.http.auth.token_file import (
     Token,
     TokensUnusable,
     digest_of,
-    look_at,
+    file_version,
     read_tokens,
 )
 from agentphone_mcp.variables import TOKENS_FILE_VARIABLE
 
-_PAUSE = 1.0
-"""Seconds for which the file is not looked at again."""
+_RELOAD_SECONDS = 1.0
+"""How often the file is checked for changes at most."""
 logger = logging.getLogger(__name__)
 
 
 class StaticTokenAuth:
-    """Admits whoever brings a token whose hash is in the file, under the name and with the scope that stand there.
+    """Authenticate callers whose token's hash is in the file, with the name and scope given there.
 
     While the file cannot be used, nobody is admitted.
 
     Args:
-        path: the file; its form is told in `token_file`.
+        path: the tokens file; `token_file` describes its format.
         clock: seconds since the epoch.
 
     Raises:
@@ -50,28 +50,28 @@ class StaticTokenAuth:
     def __init__(self, path: Path, *, clock: Callable[[], float] = time.time) -> None:
         self._path = path
         self._clock = clock
-        self._looked_at = clock()
-        self._seen: tuple[int, ...] | None = None
+        self._checked_at = clock()
+        self._version: tuple[int, ...] | None = None
         self._tokens: tuple[Token, ...] = ()
-        self._broken = ""
+        self._error = ""
         try:
             self._read()
-        except TokensUnusable as broken:
-            raise ConfigError(f"{TOKENS_FILE_VARIABLE}: {self._shown} cannot be used: {broken}") from None
+        except TokensUnusable as exc:
+            raise ConfigError(f"{TOKENS_FILE_VARIABLE}: {self._shown_path} cannot be used: {exc}") from None
 
     async def authenticate(self, headers: Headers) -> Caller | None:
-        """Find out whose token was brought; None for none, several, and one that is wrong or has expired."""
-        now = self._look()
+        """Return whose token was sent; None for none, several, and an unknown or expired one."""
+        now = self._reload()
         given = bearer_of(headers)
-        # Who brought none waits for the same work as who brought a wrong one.
-        found = self._find(given or "")
-        if given is None or found is None or found.is_over(now):
+        # A missing token is compared too, so that it takes as long as a wrong one.
+        token = self._find(given or "")
+        if given is None or token is None or token.is_over(now):
             return None
-        return Caller(found.name, found.scope, expires_at=found.expires_at, credential=found.digest.hex())
+        return Caller(token.name, token.scope, expires_at=token.expires_at, credential=token.digest.hex())
 
     def is_still_valid(self, caller: Caller) -> bool:
-        """Whether the very token that they brought is still good for what it was."""
-        now = self._look()
+        """Return whether the caller's token is still in the file with the same name and scope, and unexpired."""
+        now = self._reload()
         return any(
             (token.name, token.scope, token.digest.hex()) == (caller.name, caller.scope, caller.credential)
             and not token.is_over(now)
@@ -79,44 +79,44 @@ class StaticTokenAuth:
         )
 
     async def unavailable_reason(self) -> str | None:
-        """Why nobody can be admitted: the file is broken, or every token in it has expired."""
-        now = self._look()
-        if self._broken:
-            return f"the tokens file cannot be used: {self._broken}"
+        """Return why nobody can be authenticated: the file is invalid, or every token in it has expired."""
+        now = self._reload()
+        if self._error:
+            return f"the tokens file cannot be used: {self._error}"
         return "every token has expired" if all(token.is_over(now) for token in self._tokens) else None
 
     def _find(self, given: str) -> Token | None:
-        """Compare with every token, also when one was found: the time that it takes tells nothing."""
+        """Compare with every token, even after a match, so that the time reveals nothing."""
         digest, found = digest_of(given), None
         for token in self._tokens:
             if hmac.compare_digest(token.digest, digest):
                 found = token
         return found
 
-    def _look(self) -> float:
-        """See to it that what is known is not older than the pause, and say what time it is."""
+    def _reload(self) -> float:
+        """Read the file again if it was not checked within a second, and return the time."""
         now = self._clock()
-        # A clock that was set back must not put the next look off.
-        if 0 <= now - self._looked_at < _PAUSE:
+        # A clock that was set back must not delay the next check.
+        if 0 <= now - self._checked_at < _RELOAD_SECONDS:
             return now
-        self._looked_at = now
+        self._checked_at = now
         try:
             self._read()
-        except TokensUnusable as broken:
-            self._tokens, self._seen = (), None
-            if str(broken) != self._broken:
-                self._broken = str(broken)
-                logger.error("nobody is admitted, because %s cannot be used: %s", self._shown, broken)
+        except TokensUnusable as exc:
+            self._tokens, self._version = (), None
+            if str(exc) != self._error:
+                self._error = str(exc)
+                logger.error("nobody is admitted, because %s cannot be used: %s", self._shown_path, exc)
         return now
 
     def _read(self) -> None:
-        seen = look_at(self._path)
-        if seen != self._seen:
-            # What is written between the look and this is noticed at the next look.
-            self._tokens, self._seen, self._broken = read_tokens(self._path), seen, ""
-            logger.info("%d tokens are known from %s", len(self._tokens), self._shown)
+        version = file_version(self._path)
+        if version != self._version:
+            # A change between the two calls is noticed at the next check.
+            self._tokens, self._version, self._error = read_tokens(self._path), version, ""
+            logger.info("read %d tokens from %s", len(self._tokens), self._shown_path)
 
     @property
-    def _shown(self) -> str:
-        """The path; some paste a token or the key itself where it belongs."""
+    def _shown_path(self) -> str:
+        """Return the path, with tokens and keys that were pasted into it by mistake redacted."""
         return re.sub(rf"\b{TOKEN_PREFIX}[\w-]+", "[token removed]", repr(mask_keys(str(self._path))))

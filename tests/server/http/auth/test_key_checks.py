@@ -1,4 +1,4 @@
-"""Keys that callers bring: AgentPhone is asked about new ones, and what it says is remembered for a while."""
+"""Check callers' keys with AgentPhone once, and cache the results for a while."""
 
 import asyncio
 
@@ -18,17 +18,17 @@ HEADERS = {"Accept": "application/json, text/event-stream", "MCP-Protocol-Versio
 
 
 def key(number: int) -> ApiKey:
-    """One of many keys; those with even numbers are known."""
+    """Return one of many keys; those with even numbers are valid."""
     return ApiKey(f"sk_test_brought_along_{number:04}")
 
 
 class AgentPhone:
-    """SurfaceOf some keys, and how often it was asked.
+    """Accepts some keys, and counts how often it is asked.
 
     Attributes:
-        asked: which keys, in their order.
+        asked: the keys it was asked about, in order.
         is_open: set while it answers.
-        is_down: whether it cannot be asked.
+        is_down: whether it fails.
     """
 
     def __init__(self) -> None:
@@ -37,8 +37,7 @@ class AgentPhone:
         self.is_open.set()
         self.is_down = False
 
-    async def knows(self, asked: ApiKey) -> bool:
-        """Say whether a key is known."""
+    async def check(self, asked: ApiKey) -> bool:
         self.asked.append(asked.account())
         await self.is_open.wait()
         if self.is_down:
@@ -46,82 +45,78 @@ class AgentPhone:
         return int(asked.last_four) % 2 == 0
 
 
-@pytest.mark.parametrize("number", [2, 3], ids=["known", "unknown"])
-async def test_a_key_is_asked_about_once(number: int) -> None:
-    """By two requests at once, and by the next ones."""
-    there = AgentPhone()
-    checks = KeyChecks(there.knows)
-    there.is_open.clear()
-    both = asyncio.gather(checks.is_known(key(number)), checks.is_known(key(number)))
+@pytest.mark.parametrize("number", [2, 3], ids=["valid", "invalid"])
+async def test_a_key_is_checked_once(number: int) -> None:
+    agentphone = AgentPhone()
+    checks = KeyChecks(agentphone.check)
+    agentphone.is_open.clear()
+    results = asyncio.gather(checks.is_valid(key(number)), checks.is_valid(key(number)))
     await asyncio.sleep(0)
-    there.is_open.set()
-    assert set(await both) | {await checks.is_known(key(number))} == {number == 2}
-    assert len(there.asked) == 1
+    agentphone.is_open.set()
+    assert set(await results) | {await checks.is_valid(key(number))} == {number == 2}
+    assert len(agentphone.asked) == 1
 
 
-@pytest.mark.parametrize(("number", "seconds"), [(2, "_GOOD_SECONDS"), (3, "_WRONG_SECONDS")], ids=["known", "unknown"])
-async def test_a_key_is_asked_about_again_later(monkeypatch: pytest.MonkeyPatch, number: int, seconds: str) -> None:
-    """Keys are made and revoked."""
+@pytest.mark.parametrize(
+    ("number", "seconds"), [(2, "_VALID_SECONDS"), (3, "_INVALID_SECONDS")], ids=["valid", "invalid"]
+)
+async def test_a_key_is_checked_again_later(monkeypatch: pytest.MonkeyPatch, number: int, seconds: str) -> None:
     monkeypatch.setattr(key_checks, seconds, 0.0)
-    there = AgentPhone()
-    checks = KeyChecks(there.knows)
+    agentphone = AgentPhone()
+    checks = KeyChecks(agentphone.check)
     for _ in range(2):
-        await checks.is_known(key(number))
-    assert len(there.asked) == 2
+        await checks.is_valid(key(number))
+    assert len(agentphone.asked) == 2
 
 
-async def test_what_could_not_be_asked_is_asked_again() -> None:
-    """A moment of unavailable_reason is no verdict."""
-    there = AgentPhone()
-    there.is_down = True
-    checks = KeyChecks(there.knows)
+async def test_a_failed_check_is_not_cached() -> None:
+    agentphone = AgentPhone()
+    agentphone.is_down = True
+    checks = KeyChecks(agentphone.check)
     with pytest.raises(AuthUnavailable):
-        await checks.is_known(key(2))
-    there.is_down = False
-    assert await checks.is_known(key(2))
+        await checks.is_valid(key(2))
+    agentphone.is_down = False
+    assert await checks.is_valid(key(2))
 
 
 async def test_a_flood_of_invented_keys_does_not_reach_agentphone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Few are asked about at once, some wait, and the others are told to come again; who is known goes on."""
-    monkeypatch.setattr(key_checks, "_ASKED_AT_ONCE", 2)
-    monkeypatch.setattr(key_checks, "_WAITING", 3)
-    there = AgentPhone()
-    checks = KeyChecks(there.knows)
-    assert await checks.is_known(key(2))
-    there.is_open.clear()
-    flood = [asyncio.create_task(checks.is_known(key(number))) for number in range(101, 301, 2)]
+    monkeypatch.setattr(key_checks, "_CHECKS_AT_ONCE", 2)
+    monkeypatch.setattr(key_checks, "_MOST_WAITING", 3)
+    agentphone = AgentPhone()
+    checks = KeyChecks(agentphone.check)
+    assert await checks.is_valid(key(2))
+    agentphone.is_open.clear()
+    flood = [asyncio.create_task(checks.is_valid(key(number))) for number in range(101, 301, 2)]
     for _ in range(10):
         await asyncio.sleep(0)
-    assert len(there.asked) == 1 + 2
-    assert await checks.is_known(key(2))
-    there.is_open.set()
-    told = await asyncio.gather(*flood, return_exceptions=True)
-    assert told.count(False) == 5
-    assert sum(isinstance(one, AuthUnavailable) for one in told) == 95
+    assert len(agentphone.asked) == 1 + 2
+    assert await checks.is_valid(key(2))
+    agentphone.is_open.set()
+    results = await asyncio.gather(*flood, return_exceptions=True)
+    assert results.count(False) == 5
+    assert sum(isinstance(result, AuthUnavailable) for result in results) == 95
 
 
-async def test_invented_keys_push_out_each_other_and_not_the_callers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is remembered has an end, and strangers must not cost the callers their place."""
-    monkeypatch.setattr(key_checks, "_REMEMBERED", 10)
-    there = AgentPhone()
-    checks = KeyChecks(there.knows)
+async def test_invented_keys_evict_each_other_and_not_those_of_callers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The cache is bounded, and invented keys must not evict those of callers."""
+    monkeypatch.setattr(key_checks, "_MOST_CACHED", 10)
+    agentphone = AgentPhone()
+    checks = KeyChecks(agentphone.check)
     for number in (2, *range(101, 301, 2)):
-        await checks.is_known(key(number))
-    before = len(there.asked)
-    assert await checks.is_known(key(2))
-    assert len(there.asked) == before
-    await checks.is_known(key(101))
-    assert len(there.asked) == before + 1
+        await checks.is_valid(key(number))
+    before = len(agentphone.asked)
+    assert await checks.is_valid(key(2))
+    assert len(agentphone.asked) == before
+    await checks.is_valid(key(101))
+    assert len(agentphone.asked) == before + 1
 
 
-async def ask(url: str, brought: str) -> httpx.Response:
-    """List the tools with a key."""
+async def ask(url: str, key: str) -> httpx.Response:
     async with httpx.AsyncClient(trust_env=False, timeout=60) as http:
-        return await http.post(f"{url}/mcp", json=LIST, headers=HEADERS | {"X-API-Key": brought})
+        return await http.post(f"{url}/mcp", json=LIST, headers=HEADERS | {"X-API-Key": key})
 
 
-async def test_an_invented_key_is_refused_like_none(hosting, sandbox: Sandbox) -> None:
-    """With the same answer, and before anything is kept for whoever brought it."""
+async def test_an_invented_key_gets_the_same_answer_as_none(hosting, sandbox: Sandbox) -> None:
     async with hosting(HttpSettings(auth="relay"), api_key=None, uses_caller_keys=True) as url:
         invented, none = await ask(url, "sk_test_invented_by_a_stranger"), await ask(url, "")
     assert (invented.status_code, none.status_code) == (401, 401)
@@ -130,15 +125,12 @@ async def test_an_invented_key_is_refused_like_none(hosting, sandbox: Sandbox) -
 
 
 @pytest.mark.parametrize(
-    "unavailable_reason",
+    "fault",
     ["status=429 retry-after=9", "status=503 retry-after=9", "drop-before"],
     ids=["busy", "down", "not-reached"],
 )
-async def test_a_new_key_has_to_wait_while_agentphone_cannot_be_asked(
-    hosting, sandbox: Sandbox, unavailable_reason: str
-) -> None:
-    """It is not called wrong."""
-    sandbox.faults.rules.append(parse(f"GET /v1/usage {unavailable_reason} always"))
+async def test_a_new_key_gets_503_while_agentphone_cannot_be_asked(hosting, sandbox: Sandbox, fault: str) -> None:
+    sandbox.faults.rules.append(parse(f"GET /v1/usage {fault} always"))
     async with hosting(HttpSettings(auth="relay"), api_key=None, uses_caller_keys=True) as url:
         answer = await ask(url, sandbox.key)
     assert answer.status_code == 503
@@ -146,8 +138,7 @@ async def test_a_new_key_has_to_wait_while_agentphone_cannot_be_asked(
     assert "Try again in a moment" in answer.json()["error"]["message"]
 
 
-async def test_what_else_is_wrong_is_said_by_the_tools(hosting, dial, sandbox: Sandbox) -> None:
-    """A key that AgentPhone knows is let in, however little it will do for it."""
+async def test_any_other_error_leaves_the_key_valid(hosting, dial, sandbox: Sandbox) -> None:
     sandbox.faults.rules.append(parse("GET /v1/usage status=403 always"))
     async with (
         hosting(HttpSettings(auth="relay"), api_key=None, uses_caller_keys=True) as url,

@@ -1,4 +1,4 @@
-"""Callers who bring their own keys: whose request it is decides what it carries, and nothing of theirs ever meets."""
+"""Keep the keys, connections, secrets and ledger rows of callers with their own keys apart."""
 
 import asyncio
 import json
@@ -22,25 +22,22 @@ from agentphone_mcp.policy.ledger.ledger import Ledger
 from agentphone_mcp.system.sockets import listening
 
 RELAY = HttpSettings(auth="relay")
-CALLERS = 50
+CALLERS = 8
 CONNECTION = "connection"
 
 
 def key_of(number: int) -> str:
-    """The key of one caller."""
-    return f"sk_test_caller_{number:02}_of_fifty"
+    return f"sk_test_caller_{number:02}_of_many"
 
 
-class Telltale(H11Protocol):
-    """Tells which connection a request came over; its client's port would be another's soon after it is closed."""
+class TaggingProtocol(H11Protocol):
+    """Adds the connection to the scope of each request; ports are used again, connections are not."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin."""
         super().connection_made(transport)
-        self.app = partial(self.tell, self.app)
+        self.app = partial(self.add_connection, self.app)
 
-    async def tell(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a request."""
+    async def add_connection(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         await app({**scope, CONNECTION: self}, receive, send)
 
 
@@ -48,25 +45,24 @@ class Exchange:
     """An AgentPhone of many accounts: each has an agent named after its key, and a secret that is its own.
 
     Attributes:
-        asked: key -> what was asked with it, as `METHOD path`.
+        requests: key -> what was requested with it, as `METHOD path`.
         connections: a connection -> the keys that came over it.
     """
 
     def __init__(self) -> None:
-        self.asked: defaultdict[str, list[str]] = defaultdict(list)
+        self.requests: defaultdict[str, list[str]] = defaultdict(list)
         self.connections: defaultdict[Any, set[str]] = defaultdict(set)
         self.together = asyncio.Event()
         self.waiting = 0
 
     async def answer(self, request: Request) -> Response:
-        """Answer for the account of the request's key, and as the path asks."""
         key = request.headers["Authorization"].removeprefix("Bearer ")
-        self.asked[key].append(f"{request.method} {request.url.path}")
+        self.requests[key].append(f"{request.method} {request.url.path}")
         self.connections[request.scope[CONNECTION]].add(key)
         number = key.split("_")[3]
         if request.url.path.endswith("/stream"):
             return StreamingResponse(self.speak(number), media_type="text/event-stream")
-        known: dict[str, Any] = {
+        answers: dict[str, Any] = {
             "GET /v1/agents": {"data": [self.agent(number)], "total": 1},
             f"GET /v1/agents/agt_{number}": self.agent(number),
             f"GET /v1/numbers/num_{number}": self.agent(number)["numbers"][0],
@@ -75,10 +71,10 @@ class Exchange:
             "POST /v1/calls/web": {"callId": f"call_{number}", "accessToken": f"token-of-{key}"},
             "POST /v1/messages": {"id": f"msg_{number}", "status": "queued"},
         }
-        return JSONResponse(known.get(f"{request.method} {request.url.path}", {"data": [], "total": 0}))
+        return JSONResponse(answers.get(f"{request.method} {request.url.path}", {"data": [], "total": 0}))
 
     def agent(self, number: str) -> dict[str, Any]:
-        """What the account has; its prompt quotes the secrets of all accounts, which only their owners may not see."""
+        """Return the account's agent, whose prompt quotes the secrets of all accounts."""
         prompt = " ".join(f"token-of-{key_of(other)}" for other in range(CALLERS))
         return {
             "id": f"agt_{number}",
@@ -103,12 +99,12 @@ class Exchange:
 
 @pytest.fixture
 async def exchange() -> AsyncGenerator[tuple[Exchange, str]]:
-    """Such an AgentPhone, and its address."""
+    """Serve such an AgentPhone, and give its address."""
     accounts = Exchange()
     app = Starlette(routes=[Route("/{path:path}", accounts.answer, methods=["GET", "POST", "PATCH", "DELETE"])])
     with listening("127.0.0.1", 0) as listener:
         server = uvicorn.Server(
-            uvicorn.Config(app, http=Telltale, log_config=None, ws="none", timeout_graceful_shutdown=1)
+            uvicorn.Config(app, http=TaggingProtocol, log_config=None, ws="none", timeout_graceful_shutdown=1)
         )
         serving = asyncio.create_task(server.serve([listener]))
         yield accounts, f"http://127.0.0.1:{listener.getsockname()[1]}"
@@ -116,9 +112,9 @@ async def exchange() -> AsyncGenerator[tuple[Exchange, str]]:
         await serving
 
 
-async def live(client: Any, number: str) -> str:
-    """Use the telephone in all the ways that keep something: an overview, a secret, a text, a live call, names."""
-    said: list[Any] = []
+async def use_everything(client: Any, number: str) -> str:
+    """Use everything that stores something: an overview, a secret, a text, a live call, a resource."""
+    results: list[Any] = []
     for tool, arguments in (
         ("account_overview", {}),
         ("create_web_call", {"agent_id": f"agt_{number}", "confirm": True}),
@@ -131,36 +127,36 @@ async def live(client: Any, number: str) -> str:
     ):
         result = await client.call_tool(tool, arguments)
         assert not result.is_error, result.content[0].text
-        said.append(result.structured_content)
-    said.append((await client.read_resource(f"agentphone://agents/agt_{number}")).contents[0].text)
-    return json.dumps(said)
+        results.append(result.structured_content)
+    results.append((await client.read_resource(f"agentphone://agents/agt_{number}")).contents[0].text)
+    return json.dumps(results)
 
 
 @pytest.mark.parametrize("mode", ["auto", "legacy"], ids=["modern", "legacy"])
-async def test_fifty_callers_at_once_each_use_their_own_key_and_see_their_own_account(
+async def test_callers_at_once_each_use_their_own_key_and_see_their_own_account(
     hosting, dial, exchange, state, mode: str
 ) -> None:
-    """Keys, connections, secrets, rows of the ledger and live calls never cross, however much happens at once."""
+    """Keys, connections, secrets, ledger rows and live calls of different callers never mix."""
     accounts, address = exchange
-    settings = {"api_key": None, "relays": True, "base_url": address, "timeout": 300.0}
+    settings = {"api_key": None, "uses_caller_keys": True, "base_url": address, "timeout": 300.0}
 
-    async def connect_and_live(url: str, number: int) -> str:
+    async def connect_and_use_everything(url: str, number: int) -> str:
         async with dial(url, {"X-API-Key": key_of(number)}, mode=mode) as client:
-            return await live(client, f"{number:02}")
+            return await use_everything(client, f"{number:02}")
 
     async with hosting(RELAY, **settings) as url, asyncio.timeout(600):
-        stories = await asyncio.gather(*(connect_and_live(url, number) for number in range(CALLERS)))
-    assert accounts.asked.keys() == {key_of(number) for number in range(CALLERS)}
-    for number, story in enumerate(stories):
-        own = f"{number:02}"
-        asked = accounts.asked[key_of(number)]
-        ids = {found for path in asked for found in re.findall(r"(?:agt|call|num|msg)_(\d\d)", path)}
-        assert ids == {own}, "what was asked with a key is about its own account"
-        assert sum(path == "POST /v1/messages" for path in asked) == 1
-        assert set(re.findall(r"I am (\d\d)", story)) == {own}
-        # Of fifty secrets in a prompt each caller's is cut for them; nobody's cutting tells of another's.
-        assert story.count("[secret removed]") == 2
-        assert f"token-of-{key_of((number + 1) % CALLERS)}" in story
+        outputs = await asyncio.gather(*(connect_and_use_everything(url, number) for number in range(CALLERS)))
+    assert accounts.requests.keys() == {key_of(number) for number in range(CALLERS)}
+    for number, output in enumerate(outputs):
+        number_text = f"{number:02}"
+        requests = accounts.requests[key_of(number)]
+        ids = {match for path in requests for match in re.findall(r"(?:agt|call|num|msg)_(\d\d)", path)}
+        assert ids == {number_text}, "what was requested with a key is about its own account"
+        assert sum(path == "POST /v1/messages" for path in requests) == 1
+        assert set(re.findall(r"I am (\d\d)", output)) == {number_text}
+        # Of the secrets in a prompt, each caller's own is redacted, and no other.
+        assert output.count("[secret removed]") == 2
+        assert f"token-of-{key_of((number + 1) % CALLERS)}" in output
     assert all(len(keys) == 1 for keys in accounts.connections.values()), "a connection carries one key"
     ledger = Ledger(str(state))
     rows = ledger.entries()

@@ -1,4 +1,4 @@
-"""Whoever comes with a token has a name of their own, which nobody else can be given."""
+"""Give every caller with a token a unique name."""
 
 import json
 
@@ -15,18 +15,17 @@ from agentphone_mcp.server.http.auth.jwt import JwtAuth, JwtVerifier
 RESOURCE = "https://phone.example/mcp"
 
 
-class Vouching(JwtVerifier):
-    """Takes everybody's word for who they are."""
+class AcceptingVerifier(JwtVerifier):
+    """Accepts any token, which holds a client and a subject in hex."""
 
     async def verify_token(self, token: str) -> AccessToken:
-        """Read the names of a client and a subject."""
         client, subject = json.loads(bytes.fromhex(token))
         return AccessToken(token="", client_id=client, subject=subject, scopes=["read"])
 
 
-async def admitted(client: str, subject: str) -> Caller:
-    """Somebody whom the issuer calls so."""
-    auth = JwtAuth(Vouching(KeySet("https://issuer.example"), RESOURCE), RESOURCE)
+async def caller_of(client: str, subject: str) -> Caller:
+    """Authenticate a caller with this client and subject."""
+    auth = JwtAuth(AcceptingVerifier(KeySet("https://issuer.example"), RESOURCE), RESOURCE)
     caller = await auth.authenticate(
         Headers({"Authorization": f"Bearer {json.dumps([client, subject]).encode().hex()}"})
     )
@@ -34,14 +33,14 @@ async def admitted(client: str, subject: str) -> Caller:
     return caller
 
 
-PEOPLE = st.tuples(*[st.text(alphabet=st.one_of(st.sampled_from(":%#/3A"), st.characters()), min_size=1)] * 2)
+CALLERS = st.tuples(*[st.text(alphabet=st.one_of(st.sampled_from(":%#/3A"), st.characters()), min_size=1)] * 2)
 
 
-@given(one=PEOPLE, other=PEOPLE)
-async def test_two_callers_never_share_a_name(one: tuple[str, str], other: tuple[str, str]) -> None:
-    """Otherwise one could spend what was allowed to another, whatever they manage to be called."""
-    names = [(await admitted(client, subject)).name for client, subject in (one, other)]
-    assert (names[0] == names[1]) == (one == other)
+@given(first=CALLERS, second=CALLERS)
+async def test_two_callers_never_share_a_name(first: tuple[str, str], second: tuple[str, str]) -> None:
+    """Otherwise one caller could use what another was allowed to spend."""
+    names = [(await caller_of(client, subject)).name for client, subject in (first, second)]
+    assert (names[0] == names[1]) == (first == second)
     for name in names:
         assert len(name) <= 128
         assert name.isascii()
@@ -51,7 +50,7 @@ async def test_two_callers_never_share_a_name(one: tuple[str, str], other: tuple
 
 
 @pytest.mark.parametrize(
-    ("one", "other"),
+    ("first", "second"),
     [
         pytest.param(("a:b", "c"), ("a", "b:c"), id="colon"),
         pytest.param(("a", "%3A"), ("a", ":"), id="escaped"),
@@ -63,12 +62,10 @@ async def test_two_callers_never_share_a_name(one: tuple[str, str], other: tuple
         pytest.param(("a", "b"), ("a", "B"), id="case"),
     ],
 )
-async def test_those_who_try_to_be_somebody_else_are_not(one: tuple[str, str], other: tuple[str, str]) -> None:
-    """In the ways that escaping and shortening go wrong."""
-    assert (await admitted(*one)).name != (await admitted(*other)).name
+async def test_escaped_and_shortened_names_stay_different(first: tuple[str, str], second: tuple[str, str]) -> None:
+    assert (await caller_of(*first)).name != (await caller_of(*second)).name
 
 
-async def test_a_shortened_name_cannot_be_taken_by_whoever_is_called_so() -> None:
-    """The hash in it is no secret."""
-    short = (await admitted("a", "x" * 500)).name
-    assert (await admitted("a", short.partition(":")[2])).name != short
+async def test_a_shortened_name_cannot_be_taken() -> None:
+    short = (await caller_of("a", "x" * 500)).name
+    assert (await caller_of("a", short.partition(":")[2])).name != short
