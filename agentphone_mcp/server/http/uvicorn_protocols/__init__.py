@@ -1,1 +1,1 @@
-"""Uvicorn's HTTP protocols with time limits for slow clients."""
+"""Extend uvicorn's HTTP protocols with time limits for slow clients."""

@@ -1,7 +1,7 @@
-"""A web server that slow clients, half-open connections and endless bodies cannot hold.
+"""Close the connections of slow clients: half-open ones, endless heads and bodies, and unread responses.
 
-uvicorn waits for the head of a request, for its body and for whoever should read the answer as long as they like.
-Give `protocol()` to `uvicorn.Config(http=...)`; of what is a client's turn, nothing then lasts for ever.
+uvicorn alone waits without limit for the head of a request, for its body, and for a client to read the response.
+`uvicorn.Config(http=...)` takes a protocol class, and that is where these limits are added: see `serve.protocol()`.
 """
 
 import asyncio
@@ -20,14 +20,14 @@ Part = Literal["head", "body"]
 
 @dataclass(frozen=True)
 class ClientLimits:
-    """How much a client may take of us.
+    """How much time and memory a client may use.
 
     Attributes:
         head_seconds: from connecting, or from the first byte of a further request, to the end of its head.
-        body_seconds: from there to the end of the body, whether or not it was answered meanwhile.
-        stalled_seconds: how long something may lie here that the client does not read.
-        head_bytes: how long a head may be; one that is not complete may be longer by what one read brings.
-        headers: how many it may have.
+        body_seconds: from the end of the head to the end of the body, even if the response was sent meanwhile.
+        stalled_seconds: how long a response may wait for the client to read it.
+        head_bytes: the longest head; an incomplete one may be longer by one read.
+        headers: the most headers of a request.
     """
 
     head_seconds: float = 10
@@ -38,128 +38,128 @@ class ClientLimits:
 
 
 class UvicornProtocol(asyncio.Protocol):
-    """What is used of uvicorn's protocol classes beyond asyncio's own; the tests hold new versions of uvicorn to it."""
+    """The private attributes of uvicorn's protocol classes in use here; a test checks new versions for them."""
 
     app: Any  # uvicorn's types for ASGI are private
-    cycle: Any  # two classes of one name, one for each parser
+    cycle: Any  # uvicorn has a RequestResponseCycle for each parser
     flow: FlowControl
     loop: asyncio.AbstractEventLoop
     timeout_keep_alive_task: asyncio.TimerHandle | None
     transport: asyncio.Transport
     ws_protocol_class: type[asyncio.Protocol] | None
 
-    if TYPE_CHECKING:  # When running, uvicorn's own must be found.
+    if TYPE_CHECKING:  # At run time these must not hide uvicorn's own methods.
 
         def on_response_complete(self) -> None:
-            """Go on after an answer."""
+            """Continue after a response."""
 
         def send_400_response(self, msg: str) -> None:
-            """Refuse what cannot be parsed."""
+            """Refuse a request that cannot be parsed."""
 
 
 class ClientTimeouts(UvicornProtocol):
-    """Mixed into a protocol of uvicorn's, closes the connections of clients who let it wait.
+    """Close the connections of clients that are too slow; a mixin for uvicorn's protocols.
 
-    There is one deadline at a time, for the part of a request that is awaited; none while it is the app's turn, so
-    streams may last. Between requests uvicorn's keep-alive timer runs, as long as uvicorn has not cancelled it.
+    One deadline at a time runs, for the part of a request that the client has to send. None runs while the app works,
+    so that streams may last. Between requests uvicorn's keep-alive timer runs, unless uvicorn has cancelled it.
     """
 
     limits: ClassVar[ClientLimits] = ClientLimits()
-    _due: tuple[Part, object] | None = None
+    _awaiting: tuple[Part, object] | None = None
     _deadline: asyncio.TimerHandle | None = None
     _stalled: asyncio.TimerHandle | None = None
 
     def awaited(self) -> Part | None:
-        """What the client has to send now; None while it is our turn."""
+        """Return what the client has to send now; None while the app works."""
         raise NotImplementedError
 
     def unanswered(self) -> bool:
-        """Whether an answer that is written now would be taken for the one to what is being received."""
+        """Return whether a response written now would belong to the request that is being received."""
         raise NotImplementedError
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Start the first deadline."""
+        """Start the deadline of the first head."""
         super().connection_made(transport)
-        self.app = partial(_within_bounds, self.limits, self.app)
-        # A WebSocket would leave the deadlines behind.
+        self.app = partial(_check_head, self.limits, self.app)
+        # A WebSocket connection would have no deadlines.
         self.ws_protocol_class = None
-        # Writing is paused as soon as anything is left: also a short answer, or one to a connection that was closed
-        # since, could otherwise lie here for ever.
+        # With this, asyncio pauses writing as soon as anything is unread: otherwise a short response, or one on a
+        # connection that is being closed, could wait for ever.
         self.transport.set_write_buffer_limits(high=0)
-        self._look()
+        self._update_deadline()
 
     def data_received(self, data: bytes) -> None:
-        """Take what came, and see what is awaited after it."""
+        """Parse the data, and set the deadline of what is awaited next."""
         super().data_received(data)
-        self._look()
+        self._update_deadline()
 
     def on_response_complete(self) -> None:
-        """Go on; the head of the next request may have come already, without its body."""
+        """Continue; the head of the next request may already be here, without its body."""
         super().on_response_complete()
-        self._look()
+        self._update_deadline()
 
     def pause_writing(self) -> None:
-        """Start the deadline for reading."""
+        """Start the deadline for the client to read."""
         super().pause_writing()
         self._stalled = self.loop.call_later(self.limits.stalled_seconds, self.transport.abort)
 
     def resume_writing(self) -> None:
-        """All was read."""
+        """Stop the deadline: the client has read everything."""
         super().resume_writing()
-        self._stalled = _cancelled(self._stalled)
+        self._stalled = _cancel(self._stalled)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Leave no timer behind."""
+        """Cancel all timers, which would keep the connection in memory."""
         super().connection_lost(exc)
-        self._deadline = _cancelled(self._deadline)
-        self._stalled = _cancelled(self._stalled)
+        self._deadline = _cancel(self._deadline)
+        self._stalled = _cancel(self._stalled)
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what cannot be parsed; uvicorn's own way fails, or answers twice, once an answer has begun."""
+        """Refuse a request that cannot be parsed; uvicorn's own method may respond twice."""
         self.refuse(HTTPStatus.BAD_REQUEST)
 
     def refuse(self, status: HTTPStatus) -> None:
-        """Close, and say why if nothing else was said."""
+        """Close the connection, with this status if no response has begun."""
         if self.unanswered():
-            answer = f"HTTP/1.1 {status} {status.phrase}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-            self.transport.write(answer.encode())
+            response = f"HTTP/1.1 {status} {status.phrase}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+            self.transport.write(response.encode())
         self.transport.close()
 
-    def _look(self) -> None:
+    def _update_deadline(self) -> None:
         awaited = None if self.transport.is_closing() else self.awaited()
         if awaited == "head" and self.timeout_keep_alive_task is not None:
             awaited = None
-        due = awaited and (awaited, self.cycle)
-        if due != self._due:
-            self._due = due
-            self._deadline = _cancelled(self._deadline)
-            if due:
-                self._arm()
+        awaiting = awaited and (awaited, self.cycle)
+        if awaiting != self._awaiting:
+            self._awaiting = awaiting
+            self._deadline = _cancel(self._deadline)
+            if awaiting:
+                self._start_deadline()
 
-    def _arm(self, excused: bool = False) -> None:
+    def _start_deadline(self, was_paused: bool = False) -> None:
         seconds = self.limits.head_seconds if self.awaited() == "head" else self.limits.body_seconds
-        self._deadline = self.loop.call_later(seconds, self._late, excused)
+        self._deadline = self.loop.call_later(seconds, self._deadline_passed, was_paused)
 
-    def _late(self, excused: bool) -> None:
+    def _deadline_passed(self, was_paused: bool) -> None:
         if self.awaited() == "head":
             self.transport.close()
         elif self.flow.read_paused or self.cycle.waiting_for_100_continue:
-            self._arm(excused=True)  # The app did not want the body yet.
-        elif excused:
-            self._arm()  # It may have asked for it just now.
+            self._start_deadline(was_paused=True)  # The app has not asked for the body yet.
+        elif was_paused:
+            self._start_deadline()  # The app may have asked for it a moment ago.
         else:
             self.refuse(HTTPStatus.REQUEST_TIMEOUT)
 
 
-def _cancelled(timer: asyncio.TimerHandle | None) -> None:
+def _cancel(timer: asyncio.TimerHandle | None) -> None:
     if timer is not None:
         timer.cancel()
 
 
-def _within_bounds(limits: ClientLimits, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-    """Let a request through to the app unless its head is too large, or says twice how long its body is.
+def _check_head(limits: ClientLimits, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+    """Pass a request on to the app unless its head is too large, or has both a length and chunks.
 
-    Both parsers refuse lengths that differ, and httptools refuses equal ones and a length beside chunks too.
+    Both parsers refuse two lengths that differ; httptools also refuses equal ones, and a length with chunks.
     """
     size = len(scope["raw_path"]) + len(scope["query_string"])
     length = chunks = False

@@ -1,4 +1,4 @@
-"""ClientTimeouts with h11, which is there wherever uvicorn is, and is imported where nothing faster is installed."""
+"""Add the time limits to uvicorn's H11Protocol; h11 is always installed, and used if httptools is not."""
 
 import asyncio
 from http import HTTPStatus
@@ -10,25 +10,25 @@ from agentphone_mcp.server.http.uvicorn_protocols.timeouts import ClientTimeouts
 
 
 class ClientTimeoutsH11(ClientTimeouts, H11Protocol):
-    """With h11, which bounds by itself whatever is not complete."""
+    """Use h11, which limits incomplete heads and chunks by itself."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Start with our own bound."""
+        """Start with our limit of the head, instead of h11's own."""
         self.conn = h11.Connection(h11.SERVER, self.limits.head_bytes)
         super().connection_made(transport)
 
     def awaited(self) -> Part | None:
-        """By the state of the client."""
+        """Return what h11 expects from the client."""
         if self.conn.their_state is h11.IDLE:
             return "head"
         return "body" if self.conn.their_state is h11.SEND_BODY else None
 
     def unanswered(self) -> bool:
-        """By our own state."""
+        """Return whether h11 has sent no response yet."""
         return self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE)
 
     def send_400_response(self, msg: str) -> None:
-        """Tell what is too long from what is wrong."""
+        """Answer 431 to a head that is too long, and 400 to one that is invalid."""
         rest, _ = self.conn.trailing_data
         too_long = len(rest) > self.limits.head_bytes
         self.refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE if too_long else HTTPStatus.BAD_REQUEST)

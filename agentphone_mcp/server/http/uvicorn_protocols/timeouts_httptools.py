@@ -1,4 +1,4 @@
-"""ClientTimeouts with httptools, which is faster than h11 and leaves more to us; importable where httptools is installed."""
+"""Add the time limits to uvicorn's HttpToolsProtocol, which is faster than h11; needs httptools installed."""
 
 from http import HTTPStatus
 from typing import Any
@@ -8,72 +8,72 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from agentphone_mcp.server.http.uvicorn_protocols.timeouts import ClientTimeouts, Part
 
 FRAMING = {b"content-length", b"transfer-encoding"}
-PIPELINED = 100
-"""How many requests may wait for the answer to the one before; a single read brings up to ten thousand."""
+MOST_PIPELINED = 100
+"""How many requests may wait for the response to the one before; a single read brings up to ten thousand."""
 
 
-class Refused(Exception):
-    """A request that is not taken; raised through the parser, it is handled like one that cannot be parsed."""
+class RequestRejected(Exception):
+    """A request is rejected; raised through the parser, it is handled like a parse error."""
 
 
 class ClientTimeoutsHttpTools(ClientTimeouts, HttpToolsProtocol):
-    """With httptools, which bounds nothing: neither heads, nor trailers, nor how many requests wait."""
+    """Use httptools, and add the limits it lacks: of heads, trailers and pipelined requests."""
 
-    parser: Any  # known only where httptools is installed
+    parser: Any  # typed only where httptools is installed
     _part: Part = "head"
-    _unfinished = 0  # bytes since the parser last came to the end of something
-    _open: tuple[Any, ...] = ()  # the request that is served, and those behind it
+    _unfinished = 0  # bytes since the parser last finished a head, a message or a part of a body
+    _open: tuple[Any, ...] = ()  # the cycles of the request that is served and of those behind it
 
     def awaited(self) -> Part | None:
-        """By where the parser is; it runs ahead of the answers when requests are pipelined."""
+        """Return what the parser expects; None if it is ahead of the app, as with pipelined requests."""
         busy = self.cycle is not None and not self.cycle.response_complete
         return None if self.pipeline or (busy and self._part == "head") else self._part
 
     def unanswered(self) -> bool:
-        """By what is awaited, unless the answer to it has begun."""
+        """Return whether the request being received has no response yet."""
         awaited = self.awaited()
         return awaited == "head" or (awaited == "body" and not self.cycle.response_started)
 
     def data_received(self, data: bytes) -> None:
-        """Bound what the parser keeps: an incomplete head, and an endless trailer."""
+        """Limit what the parser stores of an incomplete head or an endless trailer."""
         self._unfinished += len(data)
         super().data_received(data)
         if self._unfinished > self.limits.head_bytes:
             self.refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header; the blanks around its value are none of it, but the parser leaves those at the end."""
+        """Strip the blanks after a value, which httptools leaves there (RFC 9110, 5.5)."""
         super().on_header(name, value.rstrip(b" \t"))
 
     def on_headers_complete(self) -> None:
-        """The body is next.
+        """Expect the body next.
 
         Raises:
-            Refused: for a body after which another protocol should begin, which the parser would take for a request;
-                and for one request too many behind the one that is served.
+            RequestRejected: for an upgrade with a body, which the parser would read as another request; and for too
+                many pipelined requests.
         """
         if self.parser.should_upgrade() and not FRAMING.isdisjoint(name for name, _ in self.headers):
-            raise Refused
-        if len(self.pipeline) >= PIPELINED:
-            raise Refused
+            raise RequestRejected
+        if len(self.pipeline) >= MOST_PIPELINED:
+            raise RequestRejected
         super().on_headers_complete()
         self._open = (*self._open, self.cycle) if self.pipeline else (self.cycle,)
-        # Trailers come the same way; uvicorn would add them to the headers of a request that is served already.
+        # The parser reports trailers as headers, and uvicorn would add them to those of the request being served.
         self.headers = []
         self._part, self._unfinished = "body", 0
 
     def on_body(self, body: bytes) -> None:
-        """Some of it came."""
+        """Note that a part of the body is complete."""
         super().on_body(body)
         self._unfinished = 0
 
     def on_message_complete(self) -> None:
-        """The next head is next."""
+        """Expect the next head."""
         super().on_message_complete()
         self._part, self._unfinished = "head", 0
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell every request; uvicorn tells the last, and the one that is being served may be another."""
+        """Disconnect every open request; uvicorn does so for the last one parsed only."""
         for cycle in self._open:
             if not cycle.response_complete:
                 cycle.disconnected = True
