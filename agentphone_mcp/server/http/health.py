@@ -1,4 +1,4 @@
-"""What probes ask: whether the process is alive, and whether requests should be sent to it."""
+"""Answer health probes: whether the process is alive, and whether to send it requests."""
 
 import logging
 from collections import deque
@@ -12,66 +12,66 @@ from agentphone_mcp.policy.ledger.location import LedgerUnavailable
 from agentphone_mcp.server.http.auth.base import AuthBackend
 
 _FRESH_SECONDS = 2.0
-"""How long an answer is good for: nobody has to say who they are to ask."""
-_SECONDS_TO_ASK = 10.0
-_REGULARLY = 30.0
-"""Within so many seconds somebody who decides where requests go asks at least twice."""
+"""How long an answer is reused: probes are not authenticated, so anybody can send many."""
+_PROBE_SECONDS = 10.0
+_WATCHED_SECONDS = 30.0
+"""Readiness counts as watched if /readyz was polled twice within this many seconds."""
 
 logger = logging.getLogger(__name__)
 
 
 class Health:
-    """Answers probes, without details: these are in the log.
+    """Answer probes with a status and a short reason; details go to the log.
 
     Args:
-        ledger: the ledger, without which nothing may be spent.
-        auth: what lets callers in.
+        ledger: has to answer before anything may be spent.
+        auth: has to be able to authenticate callers.
 
     Attributes:
-        is_leaving: whether requests should go elsewhere, as this server will soon take no more.
+        is_leaving: whether this server will soon stop and requests should go elsewhere.
     """
 
     def __init__(self, ledger: LedgerHandle, auth: AuthBackend) -> None:
         self.is_leaving = False
         self._ledger = ledger
         self._auth = auth
-        self._asked: deque[float] = deque(maxlen=2)
-        self._asking = anyio.Lock()
-        self._until = 0.0
-        self._trouble: str | None = None
+        self._polls: deque[float] = deque(maxlen=2)
+        self._checking = anyio.Lock()
+        self._fresh_until = 0.0
+        self._reason: str | None = None
 
     @property
     def is_watched(self) -> bool:
-        """Whether somebody asks regularly if it is ready, and so will notice when it is not."""
-        return len(self._asked) == 2 and anyio.current_time() - self._asked[0] < _REGULARLY
+        """Return whether a load balancer polls /readyz, and so will notice that the server is stopping."""
+        return len(self._polls) == 2 and anyio.current_time() - self._polls[0] < _WATCHED_SECONDS
 
     async def live(self, _: Request) -> Response:
-        """Alive: it answers."""
+        """Answer 200: the process is alive."""
         return JSONResponse({"status": "alive"})
 
     async def ready(self, _: Request) -> Response:
-        """Ready, or 503: callers can be let in, and what is spent can be written down."""
-        self._asked.append(anyio.current_time())
-        unavailable_reason = "stopping" if self.is_leaving else await self._newest_trouble()
-        if unavailable_reason:
-            return JSONResponse({"status": "not ready", "why": unavailable_reason}, 503)
+        """Answer 200 if callers can be authenticated and the ledger answers, else 503."""
+        self._polls.append(anyio.current_time())
+        reason = "stopping" if self.is_leaving else await self._recent_reason()
+        if reason:
+            return JSONResponse({"status": "not ready", "why": reason}, 503)
         return JSONResponse({"status": "ready"})
 
-    async def _newest_trouble(self) -> str | None:
-        async with self._asking:
-            if anyio.current_time() >= self._until:
-                self._trouble = await self._look()
-                self._until = anyio.current_time() + _FRESH_SECONDS
-            return self._trouble
+    async def _recent_reason(self) -> str | None:
+        async with self._checking:
+            if anyio.current_time() >= self._fresh_until:
+                self._reason = await self._check()
+                self._fresh_until = anyio.current_time() + _FRESH_SECONDS
+            return self._reason
 
-    async def _look(self) -> str | None:
+    async def _check(self) -> str | None:
         if reason := await self._auth.unavailable_reason():
             logger.warning("not ready: %s", reason)
             return "nobody can be let in"
         try:
-            with anyio.fail_after(_SECONDS_TO_ASK):
+            with anyio.fail_after(_PROBE_SECONDS):
                 await self._ledger.probe()
-        except (LedgerUnavailable, TimeoutError) as broken:
-            logger.warning("not ready: %s", broken or "the ledger does not answer")
+        except (LedgerUnavailable, TimeoutError) as exc:
+            logger.warning("not ready: %s", exc or "the ledger does not answer")
             return "the ledger cannot be reached"
         return None

@@ -1,4 +1,4 @@
-"""Serves a hosted application on a socket, until the process is told to stop."""
+"""Serve the hosted application on a socket until SIGTERM or SIGINT."""
 
 import logging
 import os
@@ -32,19 +32,19 @@ if TYPE_CHECKING:
 
 
 _KEPT_SECONDS = 75
-"""How long an idle connection stays open: longer than clients and balancers keep theirs, so that they close first and
-none of their requests meets a closing auth."""
+"""How long an idle connection stays open: longer than clients and load balancers keep theirs, so that they close first
+and send no request on a connection that is being closed."""
 _GRACE_SECONDS = 24
-"""How long open connections may go on when nobody can connect any more; what is under way is broken off before."""
-_SECONDS_TO_BE_NOTICED = 5
-"""How long new connections are still taken after the signal, if a load balancer polls /readyz."""
+"""How long open connections may last after the listening socket was closed; requests under way end before that."""
+_SECONDS_TO_NOTICE = 5
+"""How long new connections are accepted after the signal, if a load balancer polls /readyz."""
 _A_MOMENT = 0.1
-_NAMES_SESSIONS = ("mcp.server.streamable_http", "mcp.server.streamable_http_manager", "mcp.server.sse")
-"""Where the SDK writes ids of sessions and whole bodies into the log."""
+_VERBOSE_LOGGERS = ("mcp.server.streamable_http", "mcp.server.streamable_http_manager", "mcp.server.sse")
+"""The SDK logs session ids and whole bodies here."""
 
 
 class _Server(uvicorn.Server):
-    """The web server, which lets what is under way finish."""
+    """Let requests under way finish when uvicorn shuts down."""
 
     def __init__(self, config: uvicorn.Config, app: HostedApp) -> None:
         super().__init__(config)
@@ -52,36 +52,36 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         if self._app.health.is_watched:
-            await self._be_noticed()
-        async with anyio.create_task_group() as finishing:
-            finishing.start_soon(self._app.finish)
+            await self._wait_for_load_balancer()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._app.finish)
             await super().shutdown(sockets)
-            finishing.cancel_scope.cancel()
+            tasks.cancel_scope.cancel()
 
-    async def _be_noticed(self) -> None:
-        """Serve on until requests are sent elsewhere: one that meets a closing socket fails, and nobody may repeat it."""
+    async def _wait_for_load_balancer(self) -> None:
+        """Serve on until requests go elsewhere; one sent to a closed socket would fail, and may not be repeatable."""
         self._app.health.is_leaving = True
-        with anyio.move_on_after(_SECONDS_TO_BE_NOTICED):
-            while not self.force_exit:  # noqa: ASYNC110 - the web server sets it, when it is told a second time
+        with anyio.move_on_after(_SECONDS_TO_NOTICE):
+            while not self.force_exit:  # noqa: ASYNC110 - uvicorn sets it at a second signal
                 await anyio.sleep(_A_MOMENT)
 
 
 def serve(server: uvicorn.Server, settings: HttpSettings, say: Callable[[str], None]) -> None:
-    """Serve until the process is told to stop.
+    """Serve until the process receives SIGTERM or SIGINT.
 
     Args:
-        server: what serves, as `web_server` makes it.
-        settings: how it is reached.
-        say: tells whoever started the process where it is.
+        server: made by `web_server`.
+        settings: the settings of HTTP.
+        say: prints the address for the person who started the process.
 
     Raises:
-        CannotListen: if the port is taken or the address is none of this machine.
+        CannotListen: if the port is taken or the address does not belong to this machine.
     """
     with listening(settings.host, settings.port) as listener:
-        place = f"http://{settings.in_url}:{listener.getsockname()[1]}"
-        old = f", and for old clients on {place}{SSE_PATH}" if settings.transport == "sse" else ""
-        say(f"Serving on {place}{MCP_PATH}{old}")
-        # uvicorn sends itself the signal once more when all is done, which would end the process before our own end.
+        address = f"http://{settings.in_url}:{listener.getsockname()[1]}"
+        old = f", and for old clients on {address}{SSE_PATH}" if settings.transport == "sse" else ""
+        say(f"Serving on {address}{MCP_PATH}{old}")
+        # uvicorn raises the signal again after its shutdown, which would end the process before our own cleanup.
         signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
         anyio.run(partial(server.serve, sockets=[listener]), backend_options=event_loop_options())
 
@@ -89,27 +89,27 @@ def serve(server: uvicorn.Server, settings: HttpSettings, say: Callable[[str], N
 def web_server(
     config: Config, settings: HttpSettings, accounts: AccountPool, precomputed: SurfaceOf = no_surface
 ) -> uvicorn.Server:
-    """Make what serves, ready to be run on a socket.
+    """Make the web server, ready to be run on a socket.
 
     Args:
-        config: what the server is told.
-        settings: how it is reached.
+        config: the settings of the MCP server.
+        settings: the settings of HTTP.
         accounts: connects callers to accounts.
-        precomputed: what the server says of itself to callers of each scope.
+        precomputed: returns the tools and instructions for callers of a scope.
 
     Raises:
-        ConfigError: if callers cannot be told from strangers with these settings.
+        ConfigError: if callers cannot be authenticated with these settings.
     """
-    for name in _NAMES_SESSIONS:
+    for name in _VERBOSE_LOGGERS:
         logging.getLogger(name).setLevel(logging.WARNING)
-    # Else it would cut every stream when the server is told to stop, also those that carry an answer.
+    # sse-starlette would otherwise end all streams at the signal, also those that carry an answer.
     AppStatus.disable_automatic_graceful_drain()
     auth, routes = _auth(config, settings)
     app = HostedApp(config, settings, accounts, auth, routes, precomputed)
-    web = uvicorn.Config(
+    uvicorn_config = uvicorn.Config(
         app.asgi,
         http=protocol(),
-        # Without its own logging, uvicorn's lines pass our formatter, which redacts the key out.
+        # Without a logging setup of its own, uvicorn's lines pass our formatter, which redacts the key.
         log_config=None,
         access_log=False,
         lifespan="on",
@@ -120,11 +120,11 @@ def web_server(
         timeout_keep_alive=_KEPT_SECONDS,
         timeout_graceful_shutdown=_GRACE_SECONDS,
     )
-    return _Server(web, app)
+    return _Server(uvicorn_config, app)
 
 
 def _auth(config: Config, settings: HttpSettings) -> tuple[AuthBackend, Sequence[Route]]:
-    """What lets callers in, and what it has to say to everybody; the others are not even imported."""
+    """Return the chosen auth backend and its public routes; only that backend is imported."""
     match settings.auth:
         case "token":
             from agentphone_mcp.server.http.auth.tokens import StaticTokenAuth
@@ -144,7 +144,7 @@ def _auth(config: Config, settings: HttpSettings) -> tuple[AuthBackend, Sequence
 
 
 def _jwt_auth(settings: HttpSettings, resource: str) -> "JwtAuth":
-    # Cryptography takes a tenth of a start, and nobody else needs it.
+    # Importing cryptography takes a tenth of the start-up time, and only this backend needs it.
     from agentphone_mcp.server.http.auth.jwks import KeySet
     from agentphone_mcp.server.http.auth.jwt import JwtAuth, JwtVerifier
 
@@ -152,7 +152,7 @@ def _jwt_auth(settings: HttpSettings, resource: str) -> "JwtAuth":
 
 
 def protocol() -> type[ClientTimeouts]:
-    """The faster protocol of those that are installed, for `uvicorn.Config(http=...)`."""
+    """Return the fastest installed protocol, for `uvicorn.Config(http=...)`."""
     try:
         from agentphone_mcp.server.http.uvicorn_protocols.timeouts_httptools import ClientTimeoutsHttpTools
     except ImportError:
@@ -163,5 +163,5 @@ def protocol() -> type[ClientTimeouts]:
 
 
 def event_loop_options() -> dict[str, Any]:
-    """The faster event loop of those that are installed, for `anyio.run(..., backend_options=...)`."""
+    """Choose the fastest installed event loop, for `anyio.run(..., backend_options=...)`."""
     return {"use_uvloop": find_spec("uvloop") is not None}
