@@ -1,10 +1,10 @@
-"""Thousands of hostile requests to a server on this machine: `python tests/hosting/hostile.py --url URL [--pid PID]`.
+"""Send thousands of hostile requests to a server on this machine: `python tests/server/http/hostile.py --url URL`.
 
-Each is made from the seed and its number alone and can be sent again: `--seed 1 --only 4711`. Every answer is to be
-HTTP and, where it says so, JSON; none may be a 5xx other than 503, tell of our code, or hold a key; and after each
-hundred good requests of both eras have to be answered. With `--pid` the memory of the server is read after a first
-round that warms it up, and after each round; with `--log` whatever appears in the file that the server's stderr goes to
-is counted by the kind of request, and a traceback there is a fault. Ends with 1 when there was a fault.
+A seed and a number always make the same request, so that it can be sent again: `--seed 1 --only 4711`. Every response
+must be HTTP, and JSON if it says so; none may be a 5xx other than 503, reveal our code, or hold a key. After each
+hundred, valid requests of both eras must succeed. With `--pid` the memory of the server is read after a warm-up round
+and after each round. With `--log` the lines in that file, the server's stderr, are counted by kind of request, and a
+traceback there is a fault. The exit code is 1 if there was a fault.
 """
 
 import argparse
@@ -14,45 +14,48 @@ import re
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from socket import socket
 from urllib.parse import urlsplit
 
-from attacks import MESSAGES, Attacker
-from junk import CALL, HELLO
-from raw import Answer, Attack, Site, exchange
-from wires import WIRES
+from tests.server.http.attacker import Attacker
+from tests.server.http.fuzz_values import CALL, INITIALIZE
+from tests.server.http.http_attacks import HTTP_ATTACKS
+from tests.server.http.protocol_attacks import PROTOCOL_ATTACKS
+from tests.server.http.raw_http import Attack, Response, Site, exchange
 
-KINDS = {kind.__name__: kind for kind in (*MESSAGES, *WIRES)}
-EACH = 100
+KINDS = {kind.__name__: kind for kind in (*PROTOCOL_ATTACKS, *HTTP_ATTACKS)}
+CHECK_EVERY = 100
 MOST_LEFT_OPEN = 200
 MOST_GROWTH_MIB = 2.0
 _SETTLING = 1.0
 _SHOWN = 700
 _UNTIL_LOGGED = 0.02
-"""Seconds after which a server has logged what it had to say of a request that it did not answer."""
-# The last line of a traceback, also where several are told at once.
+"""Seconds after which the server has logged an unanswered request."""
+# The last line of a traceback, also in an exception group.
 _RAISED = re.compile(
     r"^[ |]*((?:[a-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Disconnect|Resource|Group)\b.*)$", re.MULTILINE
 )
 
 
-class Unwell(Exception):
-    """A good request was not answered as it should be."""
+class ValidRequestFailed(Exception):
+    """A valid request was not answered correctly."""
 
 
 class Run:
-    """One run against one server.
+    """A run against header server.
 
     Attributes:
-        found: what was wrong, with an example and how often, by the kind and the fault.
-        logged: lines that the server logged, by the kind of request that they appeared after.
+        faults: how often each fault occurred, by the kind of request.
+        examples: the number of the first request with each fault.
+        logged: how many lines the server logged, by the kind of request before them.
     """
 
     def __init__(self, site: Site, seed: int, kinds: list[str], log: Path | None) -> None:
         self.site, self._seed, self._kinds, self._log = site, seed, kinds, log
-        self.found: Counter[tuple[str, str]] = Counter()
+        self.faults: Counter[tuple[str, str]] = Counter()
         self.examples: dict[tuple[str, str], int] = {}
         self.logged: Counter[str] = Counter()
         self.statuses: Counter[str] = Counter()
@@ -62,17 +65,17 @@ class Run:
         self._is_left_hanging = False
 
     def attack(self, number: int) -> tuple[str, Attack]:
-        """The request of a number, and its kind."""
+        """Return the request of a number, and its kind."""
         kind = self._kinds[number % len(self._kinds)]
         return kind, KINDS[kind](Attacker(f"{self._seed}/{number}", self.site))
 
-    def execute(self, number: int) -> tuple[Attack, list[Answer], list[str]]:
-        """Send a request and note what came of it."""
+    def execute(self, number: int) -> tuple[Attack, list[Response], list[str]]:
+        """Send a request and record its result."""
         kind, attack = self.attack(number)
         try:
-            answers, wrong = exchange(self.site, attack, self._left)
-        except OSError as refused:
-            answers, wrong = [], [f"no connection: {refused}"]
+            answers, problems = exchange(self.site, attack, self._left)
+        except OSError as exc:
+            answers, problems = [], [f"no connection: {exc}"]
         for answer in answers:
             self.statuses[str(answer.status)] += 1
             self._note_session(answer)
@@ -81,65 +84,65 @@ class Run:
         if self._log and (attack.ending != "answer" or not attack.owed):
             self._is_left_hanging = True
             time.sleep(_UNTIL_LOGGED)
-        for fault in wrong + self._news_of_the_log(kind):
-            self.found[kind, fault] += 1
+        for fault in problems + self._errors_in_log(kind):
+            self.faults[kind, fault] += 1
             self.examples.setdefault((kind, fault), number)
         while len(self._left) > MOST_LEFT_OPEN:
             self._left.pop(0).close()
-        return attack, answers, wrong
+        return attack, answers, problems
 
     def round(self, first: int, count: int) -> None:
-        """Send so many requests, with good ones in between."""
+        """Send so many requests, and valid ones in between."""
         for number in range(first, first + count):
-            if number % EACH == 0:
-                self.between()
+            if number % CHECK_EVERY == 0:
+                self.check_valid_requests()
             self.execute(number)
-        self.between()
-        time.sleep(_SETTLING / 20 if count < EACH else _SETTLING)
+        self.check_valid_requests()
+        time.sleep(_SETTLING / 20 if count < CHECK_EVERY else _SETTLING)
 
-    def between(self) -> None:
-        """See that honest clients of both eras are served; end what was opened, open a session for what follows."""
+    def check_valid_requests(self) -> None:
+        """Check that valid requests of both eras succeed; end old sessions and open one for the next requests."""
         for era in ("modern", "legacy"):
             at = Attacker("honest", self.site)
             at.era = era
             if era == "legacy":
-                self._shake_hands(at)
+                self._initialize(at)
             listed = self._ask(at, at.message("tools/list", {}))
             called = self._ask(at, at.message("tools/call", CALL))
             if '"get_call"' not in listed or "call_past01" not in called or '"isError": true' in called:
-                raise Unwell(f"{era}: {listed[:_SHOWN]} {called[:_SHOWN]}")
+                raise ValidRequestFailed(f"{era}: {listed[:_SHOWN]} {called[:_SHOWN]}")
         for session in self._opened[:-1]:
             self._end(session)
         del self._opened[:-1]
 
     def close(self) -> None:
-        """Leave nothing behind."""
+        """Close the connections and sessions that were left open."""
         for connection in self._left:
             connection.close()
         for session in self._opened:
             self._end(session)
         time.sleep(_UNTIL_LOGGED * (10 if self._is_left_hanging else 0))
-        for fault in self._news_of_the_log("left"):
-            self.found["left", fault] += 1
+        for fault in self._errors_in_log("left"):
+            self.faults["left", fault] += 1
 
-    def _shake_hands(self, at: Attacker) -> None:
-        hello = at.message("initialize", HELLO)
-        kept = [header for header in at.headers(hello) if header[0] != "Mcp-Session-Id"]
-        answers, wrong = exchange(self.site, Attack(at.post(json.dumps(hello).encode(), kept)), [])
+    def _initialize(self, at: Attacker) -> None:
+        initialize = at.message("initialize", INITIALIZE)
+        headers = [header for header in at.headers(initialize) if header[0] != "Mcp-Session-Id"]
+        answers, problems = exchange(self.site, Attack(at.post(json.dumps(initialize).encode(), headers)), [])
         self.site.session = answers[0].header(b"mcp-session-id").decode() if answers else ""
-        if wrong or not self.site.session:
-            raise Unwell(f"initialize: {answers} {wrong}")
+        if problems or not self.site.session:
+            raise ValidRequestFailed(f"initialize: {answers} {problems}")
         self._note_session(answers[0])
         exchange(self.site, Attack(at.send(at.message("notifications/initialized", {}))), [])
 
     def _ask(self, at: Attacker, message: object) -> str:
         attack = Attack(at.send(message))
-        answers, wrong = exchange(self.site, attack, [])
-        if wrong or not answers or answers[0].status != 200:
-            raise Unwell(f"{attack.sent[:_SHOWN]!r}: {wrong} {answers}")
+        answers, problems = exchange(self.site, attack, [])
+        if problems or not answers or answers[0].status != 200:
+            raise ValidRequestFailed(f"{attack.sent[:_SHOWN]!r}: {problems} {answers}")
         return json.dumps(answers[0].messages())
 
-    def _note_session(self, answer: Answer) -> None:
+    def _note_session(self, answer: Response) -> None:
         session = answer.header(b"mcp-session-id").decode("latin-1")
         if session and answer.status == 200 and session not in self._opened:
             self._opened.append(session)
@@ -151,26 +154,26 @@ class Run:
         with suppress(OSError):
             exchange(self.site, Attack(f"DELETE {self.site.path} HTTP/1.1\r\n{text}\r\n".encode()), [])
 
-    def _news_of_the_log(self, kind: str) -> list[str]:
+    def _errors_in_log(self, kind: str) -> list[str]:
         if not self._log or self._log.stat().st_size == self._read:
             return []
         with self._log.open("rb") as log:
             log.seek(self._read)
-            news = log.read()
+            lines = log.read()
             self._read = log.tell()
-        self.logged[kind] += news.count(b"\n")
-        errors = _RAISED.findall(news.decode("utf-8", "replace")) if b"Traceback" in news else []
+        self.logged[kind] += lines.count(b"\n")
+        errors = _RAISED.findall(lines.decode("utf-8", "replace")) if b"Traceback" in lines else []
         return [f"in the log: {error[:200]}" for error in dict.fromkeys(errors)]
 
 
 def memory(pid: int) -> float:
-    """What a process holds, in MiB."""
+    """Return the resident memory of a process in MiB."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:")) / 1024
 
 
 def loopback(url: str) -> Site:
-    """Where that is; nobody else's machine is attacked."""
+    """Parse the URL, which must be on this machine."""
     at = urlsplit(url)
     if not at.hostname or not at.port or not ipaddress.ip_address(at.hostname).is_loopback:
         raise SystemExit(f"{url} is no address of this machine with a port")
@@ -178,57 +181,59 @@ def loopback(url: str) -> Site:
 
 
 def report(run: Run) -> None:
-    """Print what was found."""
     print("answers: " + ", ".join(f"{count} x {status}" for status, count in sorted(run.statuses.items())))
     if run.logged:
         print("lines in the log after: " + ", ".join(f"{kind} {count}" for kind, count in run.logged.most_common()))
-    for (kind, fault), count in run.found.most_common():
+    for (kind, fault), count in run.faults.most_common():
         number = run.examples.get((kind, fault))
         example = f" e.g. number {number}: {run.attack(number)[1].sent[:_SHOWN]!r}" if number is not None else ""
         print(f"WRONG {count} x {kind}: {fault};{example}")
 
 
-def main() -> None:
-    """Attack."""
-    asked = argparse.ArgumentParser(description=__doc__.partition(":")[0])
-    asked.add_argument("--url", required=True)
-    asked.add_argument("--requests", type=int, default=10_000, help="in a round")
-    asked.add_argument("--rounds", type=int, default=1)
-    asked.add_argument("--seed", type=int, default=1)
-    asked.add_argument("--kind", choices=KINDS, action="append", help="only these")
-    asked.add_argument("--only", type=int, help="send the request of this number, and print it and its answers")
-    asked.add_argument("--header", action="append", default=[], metavar="NAME: VALUE", help="in every request")
-    asked.add_argument("--pid", type=int)
-    asked.add_argument("--log", type=Path)
-    given = asked.parse_args()
-    site = loopback(given.url)
-    site.headers = [(name.strip(), value.strip()) for name, _, value in (one.partition(":") for one in given.header)]
-    run = Run(site, given.seed, given.kind or list(KINDS), given.log)
+def main(arguments: Sequence[str] | None = None) -> None:
+    sys.set_int_max_str_digits(0)  # the requests hold numbers of thousands of digits
+    parser = argparse.ArgumentParser(description=__doc__.partition(":")[0])
+    parser.add_argument("--url", required=True)
+    parser.add_argument("--requests", type=int, default=10_000, help="in a round")
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--kind", choices=KINDS, action="append", help="only these")
+    parser.add_argument("--only", type=int, help="send the request of this number, and print it and its answers")
+    parser.add_argument("--header", action="append", default=[], metavar="NAME: VALUE", help="in every request")
+    parser.add_argument("--pid", type=int)
+    parser.add_argument("--log", type=Path)
+    options = parser.parse_args(arguments)
+    site = loopback(options.url)
+    site.headers = [
+        (name.strip(), value.strip()) for name, _, value in (header.partition(":") for header in options.header)
+    ]
+    run = Run(site, options.seed, options.kind or list(KINDS), options.log)
     try:
-        if given.only is not None:
-            run.between()
-            attack, answers, wrong = run.execute(given.only)
-            print(attack.ending, attack.sent[:5_000], *answers, *wrong, sep="\n")
+        if options.only is not None:
+            run.check_valid_requests()
+            attack, answers, problems = run.execute(options.only)
+            print(attack.ending, attack.sent[:5_000], *answers, *problems, sep="\n")
             return
-        held: list[float] = []
-        for number in range(given.rounds + (1 if given.pid else 0)):
+        memory_mib: list[float] = []
+        for number in range(options.rounds + (1 if options.pid else 0)):
             started = time.monotonic()
-            run.round(number * given.requests, given.requests)
-            if given.pid:
-                held.append(memory(given.pid))
+            run.round(number * options.requests, options.requests)
+            if options.pid:
+                memory_mib.append(memory(options.pid))
             print(
-                f"round {number}: {time.monotonic() - started:.0f} s" + (f", {held[-1]:.1f} MiB" if held else ""),
+                f"round {number}: {time.monotonic() - started:.0f} s"
+                + (f", {memory_mib[-1]:.1f} MiB" if memory_mib else ""),
                 flush=True,
             )
-        # Bodies of megabytes come and go, so that it sways; what leaks ends above all that was before.
-        if len(held) > 1 and held[-1] - max(held[:-1]) >= MOST_GROWTH_MIB:
-            run.found["memory", f"the last round took {held[-1] - max(held[:-1]):.1f} MiB more"] += 1
-    except Unwell as unwell:
-        run.found["good requests", f"not answered: {unwell}"] += 1
+        # Memory varies with large bodies; a leak makes the last round larger than all before it.
+        if len(memory_mib) > 1 and memory_mib[-1] - max(memory_mib[:-1]) >= MOST_GROWTH_MIB:
+            run.faults["memory", f"the last round took {memory_mib[-1] - max(memory_mib[:-1]):.1f} MiB more"] += 1
+    except ValidRequestFailed as exc:
+        run.faults["valid requests", f"not answered: {exc}"] += 1
     finally:
         run.close()
     report(run)
-    sys.exit(1 if run.found else 0)
+    sys.exit(1 if run.faults else 0)
 
 
 if __name__ == "__main__":

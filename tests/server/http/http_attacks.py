@@ -1,23 +1,23 @@
-"""Hostile requests below the protocol: what is wrong with them is their HTTP, or how their connection ends."""
+"""Make requests that attack the HTTP layer: invalid HTTP, and connections that end too early."""
 
-from attacks import Attacker, Kind, head
-from junk import written
-from raw import Attack
+from tests.server.http.attacker import Attacker, Kind, head
+from tests.server.http.fuzz_values import to_json
+from tests.server.http.raw_http import Attack
 
 
 def verbs(at: Attacker) -> Attack:
-    """Methods of HTTP that nobody asked for."""
+    """Use HTTP methods that the server does not support."""
     verb = at.pick("GET", "HEAD", "PUT", "PATCH", "OPTIONS", "TRACE", "CONNECT", "BREW", "post", "A" * 5_000, "PRI")
     preflight = [("Origin", "https://evil.example"), ("Access-Control-Request-Method", "POST")]
-    message = at.good()
+    message = at.valid_message()
     lines = [*at.headers(message), *at.pick([], preflight)]
     if at.random.random() < 0.5:
-        return Attack(at.post(written(message), lines, verb=verb))
+        return Attack(at.post(to_json(message), lines, verb=verb))
     return Attack(head(verb, at.site.path, lines))
 
 
 def targets(at: Attacker) -> Attack:
-    """Paths that lead elsewhere, and targets that are no paths."""
+    """Use paths that lead elsewhere, and targets that are no paths."""
     path, here = at.site.path, f"http://{at.host[1]}"
     near = (
         f"{path}/",
@@ -50,16 +50,16 @@ def targets(at: Attacker) -> Attack:
         "/metrics",
     )
     target = at.pick(*near, *away, *forms, *odd)
-    message = at.good()
+    message = at.valid_message()
     return Attack(
-        at.post(written(message), at.headers(message), target or " ", at.pick("POST", "POST", "GET", "OPTIONS"))
+        at.post(to_json(message), at.headers(message), target or " ", at.pick("POST", "POST", "GET", "OPTIONS"))
     )
 
 
 def versions(at: Attacker) -> Attack:
-    """Other ages of HTTP, and what is none."""
-    message = at.good()
-    body = written(message)
+    """Use other versions of HTTP, and other protocols."""
+    message = at.valid_message()
+    body = to_json(message)
     lines = [*at.headers(message), ("Content-Length", str(len(body)))]
     upgrade = [("Connection", "Upgrade, HTTP2-Settings"), ("Upgrade", at.pick("h2c", "websocket"))]
     version = at.pick("HTTP/1.0", "HTTP/0.9", "HTTP/2", "HTTP/1.1 ", "http/1.1", "HTTP/9.9", "", "HTTP/1.1")
@@ -74,24 +74,24 @@ def versions(at: Attacker) -> Attack:
 
 
 def pipelines(at: Attacker) -> Attack:
-    """Several requests at once, some of them good, before any is answered."""
+    """Pipeline several requests, some of them valid."""
     count = at.pick(2, 5, 30)
-    requests = [at.send(at.good()) for _ in range(count)]
+    requests = [at.send(at.valid_message()) for _ in range(count)]
     if at.random.random() < 0.5:
         requests.insert(at.random.randrange(count), at.random.randbytes(at.pick(10, 3_000)))
     return Attack(b"".join(requests), answers=count)
 
 
 def left(at: Attacker) -> Attack:
-    """Connections that are opened, half used, and left as they are."""
-    whole = at.send(at.good())
+    """Open connections, send part of a request, and leave them open."""
+    whole = at.send(at.valid_message())
     return Attack(whole[: at.pick(0, 1, 20, whole.index(b"\r\n\r\n") + 2, len(whole) - 1, len(whole))], ending="left")
 
 
 def cuts(at: Attacker) -> Attack:
-    """Connections that break, in the middle of the request or of its answer."""
+    """Reset connections in the middle of a request or of its response."""
     waiting = {"name": "wait_for_call", "arguments": {"call_id": "call_past01", "max_seconds": 5}}
-    message = at.pick(at.good(), at.good(), at.message("tools/call", waiting))
+    message = at.pick(at.valid_message(), at.valid_message(), at.message("tools/call", waiting))
     if at.era == "modern" and at.random.random() < 0.2:
         message = at.message(
             "subscriptions/listen", {"notifications": {"resourceSubscriptions": ["agentphone://account"]}}
@@ -103,11 +103,11 @@ def cuts(at: Attacker) -> Attack:
 
 
 def framing(at: Attacker) -> Attack:
-    """Lengths that lie, chunks that break, and both together, by which requests are smuggled."""
-    message = at.good()
-    body, lines = written(message), at.headers(message)
+    """Send lengths and chunks that are wrong or contradict each other, as in request smuggling."""
+    message = at.valid_message()
+    body, lines = to_json(message), at.headers(message)
     chunk = f"{len(body):x}\r\n".encode() + body + b"\r\n"
-    hidden = b"0\r\n\r\n" + at.send(at.good())
+    hidden = b"0\r\n\r\n" + at.send(at.valid_message())
     lengths = (
         len(body) + 5,
         len(body) - 5,
@@ -146,8 +146,8 @@ def framing(at: Attacker) -> Attack:
 
 
 def endless(at: Attacker) -> Attack:
-    """Heads that do not end, or not soon."""
-    start = head("POST", at.site.path, at.headers(at.good()))[:-2]
+    """Send heads that are very long or never end."""
+    start = head("POST", at.site.path, at.headers(at.valid_message()))[:-2]
     many = b"".join(b"X-%d: %d\r\n" % (number, number) for number in range(at.pick(100, 5_000, 50_000)))
     long = b"X-Long: " + b"a" * at.pick(9_000, 70_000, 2_000_000)
     folded = b"X-Folded: a\r\n" + b" b\r\n" * at.pick(10, 10_000)
@@ -156,4 +156,4 @@ def endless(at: Attacker) -> Attack:
     return Attack(start + at.pick(many, long, folded, nameless) + ended, owed=False)
 
 
-WIRES: tuple[Kind, ...] = (verbs, targets, versions, pipelines, left, cuts, framing, endless)
+HTTP_ATTACKS: tuple[Kind, ...] = (verbs, targets, versions, pipelines, left, cuts, framing, endless)

@@ -1,7 +1,6 @@
-"""Values that no honest client sends, and honest requests with some of them put in; all from one `Random`."""
+"""Make values that no real client sends, and put them into valid requests; all from one `Random`."""
 
 import json
-import sys
 from random import Random
 from typing import Any
 
@@ -14,15 +13,15 @@ ENVELOPE: dict[str, Any] = {
     f"{META}clientInfo": {"name": "hostile", "version": "1"},
     f"{META}clientCapabilities": {},
 }
-HELLO: dict[str, Any] = {
+INITIALIZE: dict[str, Any] = {
     "protocolVersion": LEGACY,
     "capabilities": {},
     "clientInfo": {"name": "hostile", "version": "1"},
 }
 CALL = {"name": "get_call", "arguments": {"call_id": "call_past01"}}
 REF = {"type": "ref/resource", "uri": "agentphone://agents/{agent_id}"}
-# What each method takes when it is meant well; to be spoiled.
-COMMON: dict[str, Any] = {
+# Valid parameters of each method, to be mutated.
+COMMON_METHODS: dict[str, Any] = {
     "tools/list": {},
     "tools/call": CALL,
     "resources/list": {},
@@ -32,8 +31,8 @@ COMMON: dict[str, Any] = {
     "prompts/get": {"name": "call_and_report", "arguments": {}},
     "completion/complete": {"ref": REF, "argument": {"name": "agent_id", "value": "a"}},
 }
-OLD: dict[str, Any] = {
-    "initialize": HELLO,
+LEGACY_METHODS: dict[str, Any] = {
+    "initialize": INITIALIZE,
     "ping": {},
     "logging/setLevel": {"level": "info"},
     "resources/subscribe": {"uri": "agentphone://calls/call_past01"},
@@ -43,11 +42,11 @@ OLD: dict[str, Any] = {
     "notifications/progress": {"progressToken": 1, "progress": 1},
     "notifications/roots/list_changed": {},
 }
-NEW: dict[str, Any] = {
+MODERN_METHODS: dict[str, Any] = {
     "server/discover": {},
     "subscriptions/listen": {"notifications": {"resourceSubscriptions": ["agentphone://calls/call_past01"]}},
 }
-NO_METHODS = (
+INVALID_METHODS = (
     "",
     "tools",
     "tools/",
@@ -113,38 +112,35 @@ _NUMBERS = (0, -1, 1, 2**31, 2**63, -(2**63) - 1, 10**400, 10**5_000, 0.5, -0.0,
 _NOT_FINITE = (float("nan"), float("inf"), float("-inf"))
 _EXAMPLES: dict[str, Any] = {"string": "x", "integer": 1, "number": 1.5, "boolean": True, "array": [], "object": {}}
 
-# Numbers of more digits than Python would write by default are wanted here.
-sys.set_int_max_str_digits(0)
-
 
 def tools() -> list[dict[str, Any]]:
-    """What the tools are called and what they take: the reviewed surface."""
+    """Return the golden file of all tools, with their names and arguments."""
     return json.loads((ROOT / "tests" / "golden" / "tools.json").read_text(encoding="utf-8"))
 
 
-def written(value: Any) -> bytes:
-    """As JSON, or as what Python takes for it: NaN, halves of characters, endless numbers."""
+def to_json(value: Any) -> bytes:
+    """Encode as JSON, or as Python's extension of it: NaN, lone surrogates, huge numbers."""
     return json.dumps(value).encode()
 
 
-class Junk:
-    """Odd values, the same ones for the same `random`."""
+class FuzzValues:
+    """Makes odd values, the same ones for the same `random`."""
 
     def __init__(self, random: Random) -> None:
         self.random = random
 
     def text(self) -> str:
-        """An odd text; once in a while a long one."""
+        """Return an odd text; one in fifty is very long."""
         if self.random.random() < 0.02:
             return self.random.choice("xé\0\n\\") * self.random.choice((65_537, 1_000_000))
         return self.random.choice(_TEXTS)
 
     def number(self) -> float:
-        """An odd number, which may be none."""
+        """Return an odd number, or NaN or infinity."""
         return self.random.choice(_NUMBERS + _NOT_FINITE)
 
     def value(self, depth: int = 0) -> Any:
-        """Anything that JSON can carry, and what it cannot."""
+        """Return any JSON value, or one that JSON does not allow."""
         some = self.random.randrange(7 if depth < 3 else 4)
         match some:
             case 0:
@@ -160,34 +156,34 @@ class Junk:
         return self.nested(self.random.choice((10, 90, 300)))
 
     def nested(self, levels: int) -> Any:
-        """Lists in objects in lists."""
+        """Return lists and objects nested this deep."""
         value: Any = 1
         for level in range(levels):
             value = [value] if level % 2 else {"a": value}
         return value
 
     def id(self) -> Any:
-        """What nobody would name a request."""
+        """Return an odd id of a request."""
         odd = (None, True, False, 1.5, -0.0, 1e308, float("nan"), 10**5_000, 2**63, -1, "", "\ud800", [1], {"a": 1})
         return self.random.choice((*odd, self.text(), self.nested(90)))
 
-    def spoiled(self, value: Any) -> Any:
-        """A copy with one thing changed: a value replaced, a key gone or one too many."""
+    def mutated(self, value: Any) -> Any:
+        """Return a copy with one change: a value replaced, a key removed or one added."""
         if not isinstance(value, dict | list) or not value or self.random.random() < 0.1:
             return self.value()
         if isinstance(value, list):
             at = self.random.randrange(len(value))
-            return [*value[:at], self.spoiled(value[at]), *value[at + 1 :]]
+            return [*value[:at], self.mutated(value[at]), *value[at + 1 :]]
         name = self.random.choice(list(value))
         match self.random.randrange(8):
             case 0:
                 return {key: value[key] for key in value if key != name}
             case 1:
                 return {**value, self.random.choice(_KEYS): self.value()}
-        return {**value, name: self.spoiled(value[name])}
+        return {**value, name: self.mutated(value[name])}
 
     def arguments(self, schema: dict[str, Any]) -> dict[str, Any]:
-        """Arguments of a tool, of which some are as they should be."""
+        """Return arguments of a tool, some of them valid."""
         return {
             name: self.value() if self.random.random() < 0.4 else self._example(field)
             for name, field in schema.get("properties", {}).items()

@@ -1,4 +1,4 @@
-"""A database that restarts, a full disk, a session that is killed: nothing is spent in doubt, and all recovers."""
+"""Recover from restarts of the database, full disks and lost sessions, without spending twice."""
 
 import asyncio
 import sys
@@ -15,121 +15,115 @@ from mcp.client import Client
 from agentphone_mcp.policy.ledger.ledger import Ledger
 from agentphone_mcp.policy.ledger.records import Entry
 from agentphone_mcp.sandbox import Fault, Sandbox
+from tests.support import PATIENCE
 
-PATIENCE = 60
-LINUX = pytest.mark.skipif(sys.platform != "linux", reason="only there another process's limits can be changed")
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="prlimit changes limits of another process on Linux only")
 BUY, ANOTHER, THIRD = ({"area_code": code, "confirm": True} for code in ("212", "415", "646"))
 VERSION = "2025-06-18"
 
 
 async def until(holds: Callable[[], Any]) -> None:
-    """Wait until something holds that another process brings about; a bounded time."""
+    """Wait until another process has brought something about."""
     async with asyncio.timeout(PATIENCE):
         while not holds():  # noqa: ASYNC110 - another process sets no events
             await asyncio.sleep(0.02)
 
 
 async def is_ready(server: Any) -> int:
-    """What a load balancer is told."""
     async with httpx.AsyncClient(trust_env=False, timeout=PATIENCE) as http:
         return (await http.get(f"{server.url}/readyz")).status_code
 
 
 async def until_ready(server: Any, status: int) -> None:
-    """Wait until a load balancer is told so."""
     async with asyncio.timeout(PATIENCE):
         while await is_ready(server) != status:  # noqa: ASYNC110 - likewise
             await asyncio.sleep(0.1)
 
 
-async def told(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
-    """What a tool told."""
+async def call(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
+    """Call a tool that must succeed, and return its result."""
     result = await client.call_tool(tool, arguments)
     assert not result.is_error, result.content[0].text
     return result.structured_content
 
 
-async def refused(client: Client, tool: str, **arguments: Any) -> str:
-    """The sentence of a tool that failed."""
+async def refusal(client: Client, tool: str, **arguments: Any) -> str:
+    """Call a tool that must fail, and return its message."""
     result = await client.call_tool(tool, arguments)
     assert result.is_error, result.structured_content
     return result.content[0].text
 
 
-def rows(place: str) -> list[Entry]:
-    """What a ledger has, oldest first."""
-    ledger = Ledger(place)
-    found = ledger.entries()
+def rows(location: str) -> list[Entry]:
+    """Return the entries of a ledger, oldest first."""
+    ledger = Ledger(location)
+    entries = ledger.entries()
     ledger.close()
-    return found
+    return entries
 
 
 @pytest.fixture(autouse=True)
 def _account(sandbox: Sandbox) -> None:
-    """It has money for more than one number, and its calls take their time."""
+    """Let the account buy several numbers, and its calls last."""
     sandbox.context.account.balance.amount = Decimal(100)
     sandbox.context.clock.speed = 1
 
 
 @pytest.fixture
-def at_work(starting: Any, dial: Any, bearer: Any) -> Any:
+def serving(starting: Any, dial: Any, bearer: Any) -> Any:
     """Start a server on a ledger, and connect a client."""
 
     @asynccontextmanager
-    async def at_work(place: str) -> AsyncGenerator[tuple[Any, Client]]:
-        async with starting(AGENTPHONE_STATE=place) as server, dial(server.url, bearer("ada")) as client:
+    async def serving(location: str) -> AsyncGenerator[tuple[Any, Client]]:
+        async with starting(AGENTPHONE_STATE=location) as server, dial(server.url, bearer("ada")) as client:
             yield server, client
             assert server.process.returncode is None, "it was not started again"
 
-    return at_work
+    return serving
 
 
-async def test_postgresql_is_restarted_under_a_server(at_work, cluster, writes) -> None:
-    """Meanwhile everything that spends is refused and what reads goes on; then all of it works by itself."""
-    place = cluster.database()
-    async with at_work(place) as (server, client):
-        bought = await told(client, "buy_number", **BUY)
+async def test_spending_resumes_after_a_restart_of_postgresql(serving, cluster, writes) -> None:
+    location = cluster.database()
+    async with serving(location) as (server, client):
+        bought = await call(client, "buy_number", **BUY)
         assert await is_ready(server) == 200
         cluster.stop()
         for _ in range(3):
-            said = await refused(client, "buy_number", **ANOTHER)
-            assert said.startswith("Nothing was done: this server's ledger")
-            assert "hunter2" not in said
-        assert (await told(client, "buy_number", area_code="415"))["status"] == "needs_confirmation"
-        assert (await told(client, "list_numbers"))["rows"]
+            message = await refusal(client, "buy_number", **ANOTHER)
+            assert message.startswith("Nothing was done: this server's ledger")
+            assert "hunter2" not in message
+        assert (await call(client, "buy_number", area_code="415"))["status"] == "needs_confirmation"
+        assert (await call(client, "list_numbers"))["rows"]
         await until_ready(server, 503)
         assert writes() == ["POST /v1/numbers"]
         cluster.start()
         await until_ready(server, 200)
-        assert (await told(client, "buy_number", **ANOTHER))["status"] == "done"
-        again = await told(client, "buy_number", **BUY)
+        assert (await call(client, "buy_number", **ANOTHER))["status"] == "done"
+        again = await call(client, "buy_number", **BUY)
         assert (again["replayed"], again["result"]) == (True, bought["result"])
     assert writes() == ["POST /v1/numbers"] * 2
-    assert [row.outcome for row in rows(place)] == ["done", "done"]
+    assert [row.outcome for row in rows(location)] == ["done", "done"]
 
 
-async def test_a_purchase_under_way_when_postgresql_stops_is_told_and_not_made_again(
-    at_work, cluster, sandbox, writes
-) -> None:
-    """Its row stands in the way of the same purchase, and is settled as soon as it can be written again."""
-    place = cluster.database()
-    async with at_work(place) as (server, client):
+async def test_a_purchase_under_way_when_postgresql_stops_is_made_once(serving, cluster, sandbox, writes) -> None:
+    location = cluster.database()
+    async with serving(location) as (server, client):
         sandbox.faults.rules.append(Fault("POST", "/v1/numbers", delay=3))
-        buying = asyncio.create_task(told(client, "buy_number", **BUY))
+        buying = asyncio.create_task(call(client, "buy_number", **BUY))
         await until(lambda: writes() == ["POST /v1/numbers"])
         await asyncio.to_thread(cluster.stop)
         assert (await buying)["status"] == "done"
         await asyncio.to_thread(cluster.start)
         await until_ready(server, 200)
-        again = await told(client, "buy_number", **BUY)
+        again = await call(client, "buy_number", **BUY)
     assert (again["replayed"], again["result"]) == (True, (await buying)["result"])
     assert writes() == ["POST /v1/numbers"]
-    assert [row.outcome for row in rows(place)] == ["done"]
+    assert [row.outcome for row in rows(location)] == ["done"]
 
 
 @contextmanager
 def full_disk(server: Any, folder: Path) -> Generator[None]:
-    """Let no file of a server grow any more."""
+    """Let no file of a server grow, by its file size limit."""
     import resource
 
     pid, largest = server.process.pid, max(file.stat().st_size for file in folder.iterdir())
@@ -141,24 +135,24 @@ def full_disk(server: Any, folder: Path) -> Generator[None]:
 
 
 @LINUX
-async def test_a_ledger_that_cannot_grow_spends_nothing(at_work, state: Path, writes) -> None:
-    """A full disk, for SQLite; with room again the same process spends again."""
-    async with at_work(str(state)) as (server, client):
-        await told(client, "buy_number", **BUY)
+async def test_nothing_is_spent_while_the_disk_is_full(serving, state: Path, writes) -> None:
+    """With room again, the same process spends again."""
+    async with serving(str(state)) as (server, client):
+        await call(client, "buy_number", **BUY)
         with full_disk(server, state):
             for _ in range(3):
-                said = await refused(client, "buy_number", **ANOTHER)
-                assert said.startswith("Nothing was done: this server's ledger")
-            assert (await told(client, "list_numbers"))["rows"]
+                message = await refusal(client, "buy_number", **ANOTHER)
+                assert message.startswith("Nothing was done: this server's ledger")
+            assert (await call(client, "list_numbers"))["rows"]
             assert writes() == ["POST /v1/numbers"]
-        assert (await told(client, "buy_number", **ANOTHER))["status"] == "done"
-        assert (await told(client, "buy_number", **BUY))["replayed"] is True
+        assert (await call(client, "buy_number", **ANOTHER))["status"] == "done"
+        assert (await call(client, "buy_number", **BUY))["replayed"] is True
     assert writes() == ["POST /v1/numbers"] * 2
     assert [row.outcome for row in rows(str(state))] == ["done", "done"]
 
 
 class OldSession:
-    """A session of the older protocol, whose requests are sent by hand."""
+    """A session of the older protocol, with each request on a connection of its own."""
 
     def __init__(self, url: str, headers: dict[str, str]) -> None:
         self.url = f"{url}/mcp"
@@ -166,15 +160,14 @@ class OldSession:
         self._number = 0
 
     async def open(self) -> "OldSession":
-        """Shake hands."""
-        hello = {"protocolVersion": VERSION, "capabilities": {}, "clientInfo": {"name": "old", "version": "1"}}
-        answer = await self.send("initialize", hello)
+        params = {"protocolVersion": VERSION, "capabilities": {}, "clientInfo": {"name": "old", "version": "1"}}
+        answer = await self.send("initialize", params)
         self.headers |= {"Mcp-Session-Id": answer.headers["Mcp-Session-Id"], "MCP-Protocol-Version": VERSION}
         await self.send("notifications/initialized", None)
         return self
 
     async def call(self, tool: str, **arguments: Any) -> httpx.Response:
-        """Call a tool on a connection of its own, which is cut when this is cancelled."""
+        """Call a tool on a connection of its own, which is closed when this is cancelled."""
         return await self.send("tools/call", {"name": tool, "arguments": arguments})
 
     async def kill(self) -> int:
@@ -183,54 +176,53 @@ class OldSession:
             return (await http.delete(self.url, headers=self.headers)).status_code
 
     async def send(self, method: str, params: Any) -> httpx.Response:
-        """Send a request, or a notification where it has no parameters, and read all of the answer."""
+        """Send a request, or a notification if it has no parameters, and read the whole response."""
         self._number += 1
         number = {} if params is None else {"id": self._number, "params": params}
         async with httpx.AsyncClient(trust_env=False, timeout=PATIENCE) as http:
             return await http.post(self.url, json={"jsonrpc": "2.0", "method": method} | number, headers=self.headers)
 
 
-async def delete(session: OldSession, call: asyncio.Task[httpx.Response]) -> None:
-    """Kill a session while one of its calls is under way."""
+async def end_session(session: OldSession, call: asyncio.Task[httpx.Response]) -> None:
+    """End a session while one of its calls is under way."""
     assert await session.kill() == 200
     await asyncio.wait([call])
 
 
-async def cut(_: OldSession, call: asyncio.Task[httpx.Response]) -> None:
-    """Cut the connection on which the answer to a call would come."""
+async def disconnect(_: OldSession, call: asyncio.Task[httpx.Response]) -> None:
+    """Close the connection on which the response to a call would come."""
     call.cancel()
     await asyncio.wait([call])
 
 
-@pytest.mark.parametrize("end", [delete, cut])
-async def test_a_purchase_outlives_its_session(at_work, sandbox, bearer, state: Path, writes, end: Any) -> None:
-    """It is seen through and written down, and whoever asks again in another session learns of it."""
+@pytest.mark.parametrize("end", [end_session, disconnect])
+async def test_a_purchase_outlives_its_session(serving, sandbox, bearer, state: Path, writes, end: Any) -> None:
+    """It is finished and recorded, and asking again in another session returns it."""
     sandbox.faults.rules.append(Fault("POST", "/v1/numbers", delay=2))
-    async with at_work(str(state)) as (server, _):
+    async with serving(str(state)) as (server, _):
         session = await OldSession(server.url, bearer("ada")).open()
-        call = asyncio.create_task(session.call("buy_number", **BUY))
+        purchase = asyncio.create_task(session.call("buy_number", **BUY))
         await until(lambda: writes() == ["POST /v1/numbers"])
-        await end(session, call)
+        await end(session, purchase)
         await until(lambda: [row.outcome for row in rows(str(state))] == ["done"])
         again = await (await OldSession(server.url, bearer("ada")).open()).call("buy_number", **BUY)
         assert '"replayed":true' in again.text
-        assert (await session.call("list_numbers")).status_code == (404 if end is delete else 200)
+        assert (await session.call("list_numbers")).status_code == (404 if end is end_session else 200)
     assert writes() == ["POST /v1/numbers"]
 
 
 @pytest.mark.parametrize(
     ("end", "max_seconds"),
     [
-        pytest.param(delete, 600, id="deleted"),
-        # In that protocol whoever is cut off may come back, so only the call's own time ends it.
-        pytest.param(cut, 3, id="cut"),
+        pytest.param(end_session, 600, id="deleted"),
+        # In that protocol a disconnected client may reconnect, so only `max_seconds` ends the request.
+        pytest.param(disconnect, 3, id="disconnect"),
     ],
 )
-async def test_nobody_listens_to_a_call_for_a_session_that_is_gone(
-    at_work, sandbox, bearer, state: Path, end: Any, max_seconds: int
+async def test_following_a_call_ends_with_the_session(
+    serving, sandbox, bearer, state: Path, end: Any, max_seconds: int
 ) -> None:
-    """The stream of its transcript is closed, and the call itself goes on."""
-    async with at_work(str(state)) as (server, client):
+    async with serving(str(state)) as (server, client):
         call_id = await long_call(client)
         session = await OldSession(server.url, bearer("ada")).open()
         following = asyncio.create_task(session.call("wait_for_call", call_id=call_id, max_seconds=max_seconds))
@@ -240,14 +232,13 @@ async def test_nobody_listens_to_a_call_for_a_session_that_is_gone(
         assert sandbox.context.account.calls[call_id].is_live
 
 
-async def test_nobody_listens_to_a_call_for_a_modern_client_that_is_gone(
-    at_work, dial, sandbox, bearer, state: Path
+async def test_following_a_call_ends_with_the_connection_of_a_modern_client(
+    serving, dial, sandbox, bearer, state: Path
 ) -> None:
-    """There a request ends with its connection."""
-    async with at_work(str(state)) as (server, client):
+    async with serving(str(state)) as (server, client):
         call_id = await long_call(client)
         async with dial(server.url, bearer("ben")) as leaving:
-            following = asyncio.create_task(told(leaving, "wait_for_call", call_id=call_id, max_seconds=600))
+            following = asyncio.create_task(call(leaving, "wait_for_call", call_id=call_id, max_seconds=600))
             await until(lambda: sandbox.context.simulator.listeners(call_id) == 1)
             following.cancel()
             await asyncio.wait([following])
@@ -256,6 +247,6 @@ async def test_nobody_listens_to_a_call_for_a_modern_client_that_is_gone(
 
 
 async def long_call(client: Client) -> str:
-    """Call somebody who talks for minutes."""
-    placed = await told(client, "place_call", agent_id="agt_frontdesk", to_number="+14155550109", confirm=True)
+    """Place a call that lasts for minutes."""
+    placed = await call(client, "place_call", agent_id="agt_frontdesk", to_number="+14155550109", confirm=True)
     return placed["result"]["id"]
