@@ -1,4 +1,4 @@
-"""Who is connected, and how far they may go."""
+"""Tell who calls, and which scope they have: read, write or spend."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -11,20 +11,20 @@ SCOPES: tuple[Scope, ...] = ("read", "write", "spend")
 
 
 def included_scopes(scope: Scope, *, read_only: bool = False) -> tuple[Scope, ...]:
-    """Say what a scope includes; of a server that only reads, nobody has more than that."""
+    """List the scopes that a scope includes; a read-only server grants `read` alone."""
     return SCOPES[: 1 if read_only else SCOPES.index(scope) + 1]
 
 
 @dataclass(frozen=True)
 class Caller:
-    """Whoever sends a request, as it was found out for this very request.
+    """The sender of one request.
 
     Attributes:
-        name: how the operator knows them; no two callers of a server share it, and it holds no secret.
-        scope: how far they may go.
-        key: their own AgentPhone key, where each caller brings one; None for the operator's.
-        expires_at: seconds since the epoch after which they are nobody; None for never.
-        credential: a hash of what they showed, which tells it from what the same name showed before.
+        name: how the operator knows them; unique on a server, and no secret.
+        scope: what they may do.
+        key: their own AgentPhone key; None uses the operator's.
+        expires_at: when their credential expires, in seconds since the epoch; None for never.
+        credential: a hash of the credential, which tells it from earlier ones of the same name.
     """
 
     name: str
@@ -35,6 +35,6 @@ class Caller:
 
 
 OPERATOR = Caller("operator")
-"""Whoever started the server: over stdio, or from this machine where nobody has to say who they are."""
+"""The one who started the server: over stdio, or over HTTP without authentication from this machine."""
 CALLER = "agentphone_mcp.caller"
-"""Where the scope of an HTTP request holds the `Caller`."""
+"""The key of the `Caller` in the ASGI scope of an HTTP request."""

@@ -1,7 +1,6 @@
-"""Whom an assistant may reach and when: countries, recipients, and the clock where the telephone would ring.
+"""Decide which numbers may be called and texted, and when: by country, recipient and local time.
 
-The library of phone numbers is imported where a number is looked at: every start reads these settings, and most of them
-name no number.
+`phonenumbers` is imported inside functions: every start reads these settings, and few of them hold a number.
 """
 
 import re
@@ -22,11 +21,11 @@ if TYPE_CHECKING:
 DEFAULT_COUNTRIES = frozenset({"US", "CA"})
 _ANY = "any"
 _NOWHERE = "001"
-"""The library's region of numbers that belong to no country: satellites, ships, international services."""
+"""The region that `phonenumbers` gives to numbers of no country: satellites, ships, international services."""
 
 
 def utc_now() -> datetime:
-    """The time by the machine's clock."""
+    """Return the time by this machine's clock."""
     return datetime.now(UTC)
 
 
@@ -35,11 +34,11 @@ class Destinations:
     """Which numbers may be called and texted, and when.
 
     Attributes:
-        countries: ISO 3166 codes; None allows every country and the numbers of none. The territories PR, GU, VI, AS
-            and MP are countries of their own here, as are all the others that share +1.
-        recipients: the only numbers, in E.164, that may be reached; None allows everybody.
-        quiet_hours: when nothing rings, by the clock of the destination.
-        now: the present, with a time zone.
+        countries: ISO 3166 codes; None allows all countries, and numbers of no country. The territories PR, GU, VI,
+            AS and MP count as countries, as do all others that share +1.
+        recipients: the only numbers, in E.164, that may be reached; None allows all.
+        quiet_hours: when nothing may ring, by the local time of the destination.
+        now: returns the present time, with a time zone.
     """
 
     countries: frozenset[str] | None = DEFAULT_COUNTRIES
@@ -48,14 +47,14 @@ class Destinations:
     now: Callable[[], datetime] = utc_now
 
     def check(self, number: str, *, rings: bool = True) -> None:
-        """Let a number in E.164 pass, or say which rule is against it.
+        """Check that a number in E.164 may be reached.
 
         Args:
-            number: whom to call or text, or to transfer calls to.
-            rings: whether it would be reached at once; quiet hours say nothing about a number that is only stored.
+            number: the number to call, to text, or to transfer calls to.
+            rings: whether it is reached at once; quiet hours do not apply to a number that is only stored.
 
         Raises:
-            Refused: with the rule and the variable that changes it.
+            Refused: with the rule that forbids it, and the variable that changes the rule.
         """
         self._check_country(number)
         if self.recipients is not None and number not in self.recipients:
@@ -64,10 +63,10 @@ class Destinations:
             self._check_clock(number, self.quiet_hours)
 
     def local_time(self, number: str) -> str:
-        """What the clock shows at a number in E.164, such as `Fri 14:05 (America/Los_Angeles)`.
+        """Tell the local time at a number in E.164, such as `Fri 14:05 (America/Los_Angeles)`.
 
-        Numbers say where they were given out, not where their owner is: one of several time zones gives `between Fri
-        11:05 and Fri 14:05`, and one of none that is known `not known`.
+        A number shows where it was issued: several time zones give `between Fri 11:05 and Fri 14:05`, and none gives
+        `not known`.
         """
         zones = _zones(number)
         now = self.now()
@@ -85,7 +84,7 @@ class Destinations:
 
         parsed = phonenumbers.parse(number)
         country = _country(parsed)
-        # A toll-free number of North America is one of all its countries, though the library names the first alone.
+        # A toll-free number of North America belongs to all its countries, though the library names only the first.
         if country in self.countries or any(phonenumbers.is_valid_number_for_region(parsed, c) for c in self.countries):
             return
         where = "belongs to no country" if country == _NOWHERE else f"is in {country}"
@@ -109,58 +108,58 @@ class Destinations:
 
 
 def parse_countries(text: str) -> frozenset[str] | None:
-    """Read `US,CA`; `any` is None.
+    """Read a list of countries such as `US,CA`; `any` is None.
 
     Raises:
-        ValueError: if one of them is no country code, or there is none at all.
+        ValueError: if there is no country, or one that does not exist.
     """
     if text.strip().lower() == _ANY:
         return None
-    named = frozenset(re.split(r"[\s,;]+", text.strip(" \t\r\n,;").upper()))
-    if named <= DEFAULT_COUNTRIES:
-        # Every start reads these, which need no table of the world's countries.
-        return named
+    countries = frozenset(re.split(r"[\s,;]+", text.strip(" \t\r\n,;").upper()))
+    if countries <= DEFAULT_COUNTRIES:
+        # The default needs no table of the world's countries, which takes a while to import.
+        return countries
     import phonenumbers
 
-    if unknown := sorted(named - phonenumbers.SUPPORTED_REGIONS):
+    if unknown := sorted(countries - phonenumbers.SUPPORTED_REGIONS):
         quoted = ", ".join(repr(name[:40]) for name in unknown[:5])
         raise ValueError(f"no country has the code {quoted}: write codes like US,CA,GB, or any")
-    return named
+    return countries
 
 
 def parse_recipients(text: str) -> frozenset[str] | None:
-    """Read `+14155550100,+14155550101`; `any` is None.
+    """Read a list of numbers such as `+14155550100,+14155550101`; `any` is None.
 
     Raises:
-        ValueError: if one of them is no number that could be dialled, or there is none: that may be meant either way.
+        ValueError: if there is no number, or one that cannot be dialled.
     """
     if text.strip().lower() == _ANY:
         return None
-    named = frozenset(number for part in re.split(r"[,;\n]", text) if part.strip() for number in _numbers(part))
-    if not named:
+    recipients = frozenset(number for part in re.split(r"[,;\n]", text) if part.strip() for number in _numbers(part))
+    if not recipients:
         raise ValueError("it names nobody: write numbers, or any")
-    return named
+    return recipients
 
 
 def _numbers(written: str) -> list[str]:
-    """One number that may have spaces in it, or else several with spaces between them."""
+    """Read one number with spaces in it, or else several numbers with spaces between them."""
     from agentphone_mcp.policy.phone_numbers import to_e164
 
     try:
         return [to_e164(written)]
-    except ValueError as no_number:
+    except ValueError as exc:
         try:
             return [to_e164(word) for word in written.split()]
         except ValueError:
-            raise no_number from None
+            raise exc from None
 
 
-def _refused(why: str) -> Refused:
-    return Refused(f"Nothing was dialled or sent. {why}")
+def _refused(reason: str) -> Refused:
+    return Refused(f"Nothing was dialled or sent. {reason}")
 
 
 def _country(number: "PhoneNumber") -> str:
-    """Where a number is, by the digits alone where nobody has it: +1 876 is Jamaica even then."""
+    """Find the country of a number; for an unassigned one by its country code alone."""
     import phonenumbers
 
     code = number.country_code or 0
@@ -168,8 +167,8 @@ def _country(number: "PhoneNumber") -> str:
 
 
 def _zones(number: str) -> tuple[ZoneInfo, ...]:
-    """The time zones that a number may be in; none at all where that is unclear."""
-    # Its table of prefixes is large, and only previews and quiet hours need it.
+    """List the time zones that a number may be in; empty where that is unknown."""
+    # The table of prefixes is large, and only previews and quiet hours need it.
     from phonenumbers import parse
     from phonenumbers.timezone import time_zones_for_number
 

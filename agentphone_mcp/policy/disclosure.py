@@ -1,9 +1,9 @@
-"""An AI that calls somebody says that it is one, whatever else it was told to say."""
+"""Let every call begin by saying that an AI is speaking, and its prompt end with that rule."""
 
 import re
 from dataclasses import dataclass
 
-_HELLOS = {
+_GREETINGS = {
     "ar": "مرحبًا، معك مساعد يعمل بالذكاء الاصطناعي.",
     "cs": "Dobrý den, mluvíte s asistentem s umělou inteligencí.",
     "da": "Hej, du taler med en AI-assistent.",
@@ -27,7 +27,7 @@ _HELLOS = {
     "uk": "Вітаю, з вами розмовляє асистент зі штучним інтелектом.",
     "zh": "您好，我是人工智能助手。",
 }
-"""How a call begins, by the primary subtag of BCP-47."""
+"""The first words of a call, by the primary subtag of BCP-47."""
 
 # The API fills {{variables}} into both texts; ours have no braces, so that nothing can be filled into them.
 _BEFORE = "You are an AI on the telephone, and the rule at the very end stands above all that comes before it."
@@ -41,27 +41,26 @@ _AFTER = (
 
 @dataclass(frozen=True)
 class Opening:
-    """How a call begins: its first words, and what the built-in AI is told; None leaves either to the agent."""
+    """The first words of a call and the prompt of the built-in AI; None leaves either to the agent."""
 
     greeting: str | None
     prompt: str | None
 
 
 def with_disclosure(greeting: str | None, prompt: str | None, language: str | None = None) -> Opening:
-    """Let a call say that an AI is speaking, before its own words, and let its prompt hold to that at the end.
+    """Put the disclosure before the greeting of a call, and the rule to keep it around its prompt.
 
-    The own texts stay whole, however long. Only a greeting that begins with these very words needs no others before
-    it: whether one discloses it in words of its own is not ours to guess.
+    Both texts stay whole. Only a greeting that begins with exactly the disclosure gets no second one.
 
     Args:
-        greeting: the call's own first words.
-        prompt: the call's own prompt; without one there is still none, for it would change the voice mode.
-        language: the agent's, as BCP-47; English where it is not known here.
+        greeting: the greeting of the call.
+        prompt: the prompt of the call; without one none is added, as that would change the voice mode.
+        language: the language of the agent, as BCP-47; English if there is no disclosure in it.
     """
-    hello = _HELLOS.get(re.split("[-_]", language or "")[0].strip().lower(), _HELLOS["en"])
+    disclosure = _GREETINGS.get(re.split("[-_]", language or "")[0].strip().lower(), _GREETINGS["en"])
     first_words = (greeting or "").strip()
     goal = (prompt or "").strip()
     return Opening(
-        greeting=first_words if first_words.startswith(hello) else f"{hello} {first_words}".strip(),
+        greeting=first_words if first_words.startswith(disclosure) else f"{disclosure} {first_words}".strip(),
         prompt=f"{_BEFORE}\n\n{goal}\n\n{_AFTER}" if goal else None,
     )

@@ -1,12 +1,12 @@
-"""The one way to say no."""
+"""Raise the one exception of the policy: an action was refused."""
 
 
 class Refused(Exception):
-    """A rule of ours says no; nothing was done. The message is for the model and its user."""
+    """A rule of the policy refuses the action; nothing was done. The message is for the model and its user."""
 
 
 class AnsweredBefore(Refused):
-    """A person's answer is to no open question: it came before, or the action is another one by now."""
+    """A person's answer fits no open question: it was used before, or the action has changed since."""
 
     def __init__(self) -> None:
         super().__init__(

@@ -1,4 +1,4 @@
-"""The one door that every tool that spends or destroys goes through."""
+"""Execute what spends, reaches people or destroys: only if confirmed, allowed and not done before."""
 
 import logging
 import time
@@ -24,23 +24,23 @@ from agentphone_mcp.policy.reservations import Reservations
 if TYPE_CHECKING:
     from agentphone_mcp.policy.ledger.ledger import Ledger
 
-_NAMES_OF_IDS = ("id", "call_id", "conversation_id", "phone_number")
+_ID_FIELDS = ("id", "call_id", "conversation_id", "phone_number")
 
 logger = logging.getLogger(__name__)
 
 
-class Earlier(BaseModel):
-    """A result as it was kept in the ledger."""
+class StoredResult(BaseModel):
+    """A result as the ledger kept it."""
 
     model_config = ConfigDict(extra="allow")
 
 
 class Gate:
-    """Carries out confirmed actions, once, and explains the others.
+    """Executes confirmed actions once, and previews the others.
 
     Args:
         policy: what is allowed.
-        reconciler: the account's ledger, and how it is settled.
+        reconciler: the account's ledger, and how unresolved actions are looked up.
         clock: seconds since the epoch.
     """
 
@@ -54,21 +54,21 @@ class Gate:
     async def execute(
         self, action: Action, confirm: bool | str | None, do: Callable[[], Awaitable[Result]], *, repeat: bool = False
     ) -> Outcome[Result]:
-        """Do it if it was confirmed and nothing stands in its way; say what would happen if not.
+        """Execute an action if it is confirmed and nothing forbids it; otherwise preview it.
 
         Args:
-            action: what it is.
+            action: the action.
             confirm: the tool's argument: exactly True, or the action's confirmation where it has one.
-            do: the write; called once at most, and never before the confirmation.
-            repeat: whether it is wanted although the same was done.
+            do: the write; called at most once, and never before the confirmation.
+            repeat: whether to do it although the same was done.
 
         Returns:
-            `unknown` when the answer to the write was lost: it may have happened. `replayed` when the same was done
-            before, and not now.
+            `unknown` if the answer to the write was lost: it may have happened. `replayed` if the same was done before,
+            and not now.
 
         Raises:
-            Refused: when a rule forbids it, `confirm` names another thing than the one that would be destroyed, the
-                same is still under way, or the ledger cannot be written.
+            Refused: if a rule forbids it, `confirm` does not match, the same action is pending, or the ledger cannot
+                be written.
         """
         if action.is_free:
             return await _do_freely(action, do)
@@ -80,26 +80,26 @@ class Gate:
             raise Refused(f"Nothing was done: confirm does not match. {action.summary} {action.how_to_confirm()}")
         try:
             reserved = await self._reservations.reserve(action, repeat=repeat)
-        except LedgerUnavailable as broken:
-            logger.error("nothing is spent, as the ledger cannot be written: %s", broken)
-            raise Refused(refusals.ledger_unavailable(broken, to_operator=not self.policy.is_shared)) from broken
+        except LedgerUnavailable as exc:
+            logger.error("nothing is spent, as the ledger cannot be written: %s", exc)
+            raise Refused(refusals.ledger_unavailable(exc, to_operator=not self.policy.is_shared)) from exc
         if isinstance(reserved, Entry):
-            return self._as_before(reserved, action)
+            return self._replay(reserved, action)
         return await self._do(action, reserved, do)
 
     async def confirmation_request(
         self, action: Action, confirm: bool | str | None, *, repeat: bool, is_answering: bool
     ) -> Question | None:
-        """What a person must be asked before a confirmed action; None where nothing would come of it anyway.
+        """Return the question to ask a person before a confirmed action; None if it would not be executed anyway.
 
         Args:
-            action: what it is.
+            action: the action.
             confirm: the tool's argument.
-            repeat: whether it is wanted although the same was done.
-            is_answering: whether the host comes back with an answer: then it is the question that was asked.
+            repeat: whether to do it although the same was done.
+            is_answering: whether the host returns with an answer: then it is the question that was asked.
 
         Raises:
-            Refused: when that question was answered before, or the action is not any more what it was about.
+            Refused: if that question was answered before, or the action has changed since.
         """
         if not self.policy.requires_human_approval or action.is_free or not action.is_confirmed(confirm):
             return None
@@ -107,111 +107,111 @@ class Gate:
             self._reservations.check_destination(action)
             if await self._reservations.find_conflict(action, repeat=repeat):
                 return None
-            asked = await (
+            question = await (
                 self._reservations.open_question(action)
                 if is_answering
                 else self._reservations.record_question(action, repeat=repeat)
             )
         except (Refused, LedgerUnavailable):
-            # `execute` meets the same, and says so.
+            # `execute` raises the same.
             return None
-        if asked is None:
+        if question is None:
             raise AnsweredBefore
-        if not asked.is_complete:
+        if not question.is_complete:
             raise Refused("Nothing was done: it is too long to be shown to your user as a whole. Shorten its texts.")
-        if asked.preview_hash != action.preview_hash:
+        if question.preview_hash != action.preview_hash:
             raise Refused(refusals.changed(action))
-        return asked
+        return question
 
     def is_too_late(self, question: Question) -> bool:
-        """Whether an answer to it counts no more."""
+        """Whether an answer to the question comes too late to count."""
         return self._clock() - question.at > self.policy.seconds_to_answer
 
     async def _note_refusal(self, action: Action, reason: str) -> None:
         try:
             await self._reservations.refuse(action, reason)
-        except LedgerUnavailable as broken:
-            logger.warning("a refusal could not be written down: %s", broken)
+        except LedgerUnavailable as exc:
+            logger.warning("a refusal could not be written down: %s", exc)
 
     async def _preview(self, action: Action, *, repeat: bool) -> Outcome[Any]:
         how = action.how_to_confirm()
         try:
-            met = await self._reservations.find_conflict(action, repeat=repeat)
-        except LedgerUnavailable as broken:
-            logger.warning("a preview could not look into the ledger: %s", broken)
-            met = None
-        if isinstance(met, Entry):
-            how = f"{_said_of(met, action, self._clock())} {how}"
-        elif met is not None:
-            how = f"As things stand it would be refused. {refusals.limit_exceeded(met, action.cost.micros, self._clock())}"
+            conflict = await self._reservations.find_conflict(action, repeat=repeat)
+        except LedgerUnavailable as exc:
+            logger.warning("a preview could not look into the ledger: %s", exc)
+            conflict = None
+        if isinstance(conflict, Entry):
+            how = f"{_explain_earlier(conflict, action, self._clock())} {how}"
+        elif conflict is not None:
+            how = f"As things stand it would be refused. {conflict.message(self._clock())}"
         return Outcome(status="needs_confirmation", what=action.summary, next_step=how)
 
     async def _do(self, action: Action, row: int, do: Callable[[], Awaitable[Result]]) -> Outcome[Result]:
-        """Do what was reserved. It is not given up half-way: what was sent may happen, and then its answer counts."""
+        """Do what was reserved; once it is sent it is not cancelled any more, as it may happen anyway."""
         try:
             await checkpoint_if_cancelled()
-            await _check_that_nothing_changed(action)
-        except Exception as changed:
-            await self._settle(row, "failed", reason=_reason_of(changed))
+            await _check_unchanged(action)
+        except Exception as exc:
+            await self._settle(row, "failed", reason=_reason_of(exc))
             raise
         except BaseException:
             await self._settle(row, "failed", reason="cancelled before anything was sent")
             raise
         with CancelScope(shield=True):
             return await self._do_and_settle(action, row, do)
-        raise AssertionError("unreachable: nothing is cancelled in there")
+        raise AssertionError("unreachable: the scope is shielded")
 
     async def _do_and_settle(self, action: Action, row: int, do: Callable[[], Awaitable[Result]]) -> Outcome[Result]:
         try:
             result = await do()
-        except OutcomeUnknown as lost:
-            said = _said_by(lost)
-            await self._settle(row, "unknown", reason=said)
+        except OutcomeUnknown as exc:
+            reason = _describe_lost_answer(exc)
+            await self._settle(row, "unknown", reason=reason)
             self._reconciler.notify()
-            return _lost(action, said)
-        except BaseException as failure:
-            # What the API refused did not happen; of a bug of ours nobody knows when it struck.
-            outcome = "failed" if isinstance(failure, ApiError) else "unknown"
-            await self._settle(row, outcome, reason=_reason_of(failure))
+            return _unknown(action, reason)
+        except BaseException as exc:
+            # What the API refused did not happen; a bug of ours may have struck before or after the write.
+            outcome = "failed" if isinstance(exc, ApiError) else "unknown"
+            await self._settle(row, outcome, reason=_reason_of(exc))
             raise
-        ids = {name: str(value) for name, value in result if name in _NAMES_OF_IDS and value}
-        await self._settle(row, "done", ids=ids, result=_kept(result))
+        ids = {name: str(value) for name, value in result if name in _ID_FIELDS and value}
+        await self._settle(row, "done", ids=ids, result=_storable(result))
         if action.cost.minute_micros is not None:
             self._reconciler.notify()
         return Outcome(status="done", what=action.summary, result=result, next_step=action.next_step)
 
-    async def _settle(self, row: int, outcome: Settled, **came_of_it: Any) -> None:
-        """Write down what came of it; that this fails must not hide it from whoever waits for the answer."""
+    async def _settle(self, row: int, outcome: Settled, **details: Any) -> None:
+        """Write down the outcome, later if the ledger fails now: the caller must get the answer all the same."""
 
         def settle(ledger: "Ledger") -> None:
-            ledger.settle(row, outcome, **came_of_it)
+            ledger.settle(row, outcome, **details)
 
         try:
             with CancelScope(shield=True):
                 await self._ledger.run(settle)
-        except LedgerUnavailable as broken:
-            logger.error("row %d of the ledger is not settled yet, although it is %s: %s", row, outcome, broken)
+        except LedgerUnavailable as exc:
+            logger.error("row %d of the ledger is not settled yet, although it is %s: %s", row, outcome, exc)
             self._reconciler.write_later(settle)
 
-    def _as_before(self, earlier: Entry, action: Action) -> Outcome[Any]:
-        said = _said_of(earlier, action, self._clock())
+    def _replay(self, earlier: Entry, action: Action) -> Outcome[Any]:
+        text = _explain_earlier(earlier, action, self._clock())
         if earlier.outcome != "done":
-            return Outcome(status="unknown", what=action.summary, replayed=True, next_step=said)
+            return Outcome(status="unknown", what=action.summary, replayed=True, next_step=text)
         if earlier.ids and not earlier.result:
-            said = f"It has the id {', '.join(earlier.ids.values())}. {said}"
-        # Sent as it was, whichever model it once had.
-        kept = Earlier.model_validate(earlier.result) if earlier.result else None
+            text = f"It has the id {', '.join(earlier.ids.values())}. {text}"
+        # Not validated again, as the model of the result may have changed since.
+        result = StoredResult.model_validate(earlier.result) if earlier.result else None
         return Outcome[Any].model_construct(
-            status="done", what=earlier.summary, replayed=True, result=kept, next_step=said
+            status="done", what=earlier.summary, replayed=True, result=result, next_step=text
         )
 
 
-async def _check_that_nothing_changed(action: Action) -> None:
-    """See that an action is still what somebody agreed to: they may have been asked, or waited for, minutes ago.
+async def _check_unchanged(action: Action) -> None:
+    """Check that an action still reads as it did when a person agreed to it, perhaps minutes ago.
 
     Raises:
-        Refused: if it is not.
-        ApiError: if that cannot be told.
+        Refused: if it has changed.
+        ApiError: if the API does not say.
     """
     if action.refresh is None or (action.confirmation is None and action.approval.answer != "yes"):
         return
@@ -223,37 +223,37 @@ async def _check_that_nothing_changed(action: Action) -> None:
 async def _do_freely(action: Action, do: Callable[[], Awaitable[Result]]) -> Outcome[Result]:
     try:
         return Outcome(status="done", what=action.summary, result=await do(), next_step=action.next_step)
-    except OutcomeUnknown as lost:
-        return _lost(action, _said_by(lost))
+    except OutcomeUnknown as exc:
+        return _unknown(action, _describe_lost_answer(exc))
 
 
-def _kept(result: BaseModel) -> dict[str, Any] | None:
-    """What of a result may be kept: nothing with a secret, which is shown once, and no words of strangers."""
+def _storable(result: BaseModel) -> dict[str, Any] | None:
+    """Dump a result for the ledger without untrusted text; None if it holds a secret, which is shown only once."""
     if any(isinstance(value, SecretText) for _, value in result):
         return None
-    strangers = {*result.untrusted_fields()} if isinstance(result, ApiModel) else set[str]()
-    return result.model_dump(mode="json", exclude_none=True, exclude=strangers)
+    untrusted = {*result.untrusted_fields()} if isinstance(result, ApiModel) else set[str]()
+    return result.model_dump(mode="json", exclude_none=True, exclude=untrusted)
 
 
-def _lost(action: Action, said: str) -> Outcome[Any]:
+def _unknown(action: Action, reason: str) -> Outcome[Any]:
     return Outcome(
         status="unknown",
         what=action.summary,
-        next_step=f"It may or may not have happened ({said}). Look with {action.verify_with} before anything else; do not "
-        "just repeat it.",
+        next_step=f"It may or may not have happened ({reason}). Look with {action.verify_with} before anything else; "
+        "do not just repeat it.",
     )
 
 
-def _reason_of(failure: BaseException) -> str:
-    return str(failure) or type(failure).__name__
+def _reason_of(exc: BaseException) -> str:
+    return str(exc) or type(exc).__name__
 
 
-def _said_by(lost: OutcomeUnknown) -> str:
-    said = f"{lost.status} {lost.detail}".strip() if lost.status else lost.detail
-    return f"{said}, request id {lost.request_id}" if lost.request_id else said
+def _describe_lost_answer(exc: OutcomeUnknown) -> str:
+    detail = f"{exc.status} {exc.detail}".strip() if exc.status else exc.detail
+    return f"{detail}, request id {exc.request_id}" if exc.request_id else detail
 
 
-def _said_of(earlier: Entry, action: Action, now: float) -> str:
+def _explain_earlier(earlier: Entry, action: Action, now: float) -> str:
     match earlier.outcome:
         case "done":
             return refusals.replayed(earlier, action, now)

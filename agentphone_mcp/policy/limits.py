@@ -1,9 +1,14 @@
-"""How much may be done in how long: limits that stop a runaway loop and not a working day."""
+"""Decide whether an action exceeds a limit (`Limits.exceeded_by`), and say so to a person (`LimitExceeded.message`).
+
+The limits count actions and dollars over sliding windows: they stop a runaway loop, not a working day. The ledger
+counts what was used, in `ledger/checks.py`.
+"""
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from agentphone_mcp.policy.pricing import MICROS_PER_DOLLAR, in_dollars
 
@@ -26,12 +31,27 @@ _OFF = ("off", "none", "unlimited")
 
 
 @dataclass(frozen=True)
+class Usage:
+    """What counts against one limit so far.
+
+    Attributes:
+        actions: how many actions its window holds.
+        micros: what they cost, in millionths of a dollar.
+        read_actions: reads the time (seconds since the epoch) and cost of each, oldest first.
+    """
+
+    actions: int
+    micros: int
+    read_actions: Callable[[], Sequence[tuple[float, int]]]
+
+
+@dataclass(frozen=True)
 class Limit:
-    """At most so much in so long, over a window that slides.
+    """A maximum over a sliding window.
 
     Attributes:
         name: what is counted, as in `AGENTPHONE_LIMITS`.
-        most: how many; for `spend` millionths of a dollar.
+        maximum: how many actions; for `spend` how many millionths of a dollar.
         per: minute, hour, day or week.
     """
 
@@ -41,17 +61,17 @@ class Limit:
 
     @property
     def tool(self) -> str | None:
-        """The tool whose actions count; None counts every tool's."""
+        """The tool whose actions count; None counts the actions of every tool."""
         return _TOOLS[self.name]
 
     @property
     def is_money(self) -> bool:
-        """Whether dollars are counted and not actions."""
+        """Whether it counts dollars instead of actions."""
         return self.name == "spend"
 
     @property
     def for_one_number(self) -> bool:
-        """Whether only the actions that reach the same number count."""
+        """Whether it counts only the actions that reach the same number."""
         return self.name.endswith("_to_one_number")
 
     @property
@@ -59,26 +79,25 @@ class Limit:
         """The length of the window."""
         return _SECONDS[self.per]
 
-    def is_over(self, actions: int, spent: int, micros: int) -> bool:
-        """Whether one more action that costs so much is too much beside those in the window, and what they cost."""
-        return spent + micros > self.maximum if self.is_money else actions + 1 > self.maximum
+    def is_exceeded(self, usage: Usage, micros: int) -> bool:
+        """Whether one more action at this cost would exceed the limit."""
+        return usage.micros + micros > self.maximum if self.is_money else usage.actions + 1 > self.maximum
 
     def frees_at(self, counted: Sequence[tuple[float, int]], micros: int) -> float:
-        """Say when there is room for one more action, where there is none now.
+        """Compute when one more action fits, given that it does not fit now.
 
         Args:
-            counted: when each action in the window was done, in seconds since the epoch, oldest first, and what it cost.
-            micros: what one more costs.
+            counted: the time (seconds since the epoch) and cost of each action in the window, oldest first.
+            micros: the cost of one more.
 
         Returns:
-            seconds since the epoch, or infinity where a single one is too much.
+            seconds since the epoch, or infinity where one action alone exceeds the limit.
         """
         weights = [(at, cost if self.is_money else 1) for at, cost in counted]
-        one_more = micros if self.is_money else 1
-        over = sum(weight for _, weight in weights) + one_more - self.maximum
+        excess = sum(weight for _, weight in weights) + (micros if self.is_money else 1) - self.maximum
         for at, weight in weights:
-            over -= weight
-            if over <= 0:
+            excess -= weight
+            if excess <= 0:
                 return at + self.seconds
         return math.inf
 
@@ -86,14 +105,37 @@ class Limit:
         return f"{self.name}={in_dollars(self.maximum) if self.is_money else self.maximum}/{self.per}"
 
 
-class LimitExceeded(Exception):
-    """One more would be too much; `frees_at` is in seconds since the epoch, infinity where it never fits."""
+@dataclass(frozen=True)
+class LimitExceeded:
+    """The limit that an action would exceed.
 
-    def __init__(self, limit: Limit, frees_at: float, used_micros: int) -> None:
-        super().__init__(str(limit))
-        self.limit = limit
-        self.frees_at = frees_at
-        self.used_micros = used_micros
+    Attributes:
+        limit: the limit.
+        frees_at: when the action fits, in seconds since the epoch; infinity if it never does.
+        used_micros: what the actions in the window cost so far, in millionths of a dollar.
+        micros: what the action costs.
+    """
+
+    limit: Limit
+    frees_at: float
+    used_micros: int
+    micros: int
+
+    def message(self, now: float) -> str:
+        """Say which limit refuses the action, when it fits again, and how to raise the limit."""
+        limit, used = self.limit, ""
+        if limit.is_money:
+            used = f" (about {in_dollars(self.used_micros)} so far, and this is about {in_dollars(self.micros)})"
+        raising = (
+            f"To raise it, your user can set AGENTPHONE_LIMITS={limit.name}=… in this server's entry and restart it."
+        )
+        if math.isinf(self.frees_at):
+            return f"Nothing was done: the limit {limit} does not allow even one{used}. {raising}"
+        frees = datetime.fromtimestamp(math.ceil(self.frees_at), UTC)
+        return (
+            f"Nothing was done: the limit {limit} is reached{used}. There is room again in "
+            f"{duration_text(self.frees_at - now)}, at {frees:%Y-%m-%d %H:%M:%S} UTC. {raising}"
+        )
 
 
 @dataclass(frozen=True)
@@ -103,23 +145,46 @@ class Limits:
     limits: tuple[Limit, ...]
 
     @classmethod
-    def parse(cls, said: str) -> "Limits":
-        """Read limits that differ from the default ones: `calls=50/hour,spend=25/day,numbers=off`.
+    def parse(cls, text: str) -> "Limits":
+        """Read limits that replace the default ones: `calls=50/hour,spend=25/day,numbers=off`.
 
         Raises:
-            ValueError: if a name is none of the limits, or an amount cannot be read.
+            ValueError: if a name or an amount cannot be read.
         """
-        limits = _read(DEFAULT_LIMITS) | _read(said)
+        limits = _parse(DEFAULT_LIMITS) | _parse(text)
         return cls(tuple(limit for limit in limits.values() if limit is not None))
 
     def applicable_to(self, tool: str, micros: int) -> list[Limit]:
-        """The limits that an action of this tool and cost meets."""
+        """List the limits that count an action of this tool and cost."""
         return [limit for limit in self.limits if limit.tool == tool or (limit.is_money and micros)]
 
+    def exceeded_by(self, tool: str, micros: int, count_usage: Callable[[Limit], Usage]) -> LimitExceeded | None:
+        """Find the first limit that one more action would exceed.
 
-def _read(said: str) -> dict[str, Limit | None]:
+        Args:
+            tool: the tool of the action.
+            micros: the cost of the action, in millionths of a dollar.
+            count_usage: counts what was used of a limit.
+        """
+        for limit in self.applicable_to(tool, micros):
+            usage = count_usage(limit)
+            if limit.is_exceeded(usage, micros):
+                return LimitExceeded(limit, limit.frees_at(usage.read_actions(), micros), usage.micros, micros)
+        return None
+
+
+def duration_text(seconds: float) -> str:
+    """Write a duration for a person: `90 seconds`, `30 minutes`."""
+    for unit in ("day", "hour", "minute"):
+        if seconds >= 2 * _SECONDS[unit]:
+            return f"{seconds / _SECONDS[unit]:.0f} {unit}s"
+    whole = max(1, math.ceil(seconds))
+    return f"{whole} second{'s' if whole > 1 else ''}"
+
+
+def _parse(text: str) -> dict[str, Limit | None]:
     limits: dict[str, Limit | None] = {}
-    for part in filter(None, (part.strip() for part in said.split(","))):
+    for part in filter(None, (part.strip() for part in text.split(","))):
         name, _, amount = (side.strip().lower() for side in part.partition("="))
         if name not in _TOOLS:
             raise ValueError(f"{name!r} is no limit; there are {', '.join(_TOOLS)}")
@@ -128,11 +193,11 @@ def _read(said: str) -> dict[str, Limit | None]:
         if amount in _OFF:
             limits[name] = None
             continue
-        found = re.fullmatch(r"\$?(\d{1,9}(?:\.\d{1,2})?)/(minute|hour|day|week)", amount, flags=re.ASCII)
-        if not found or (name != "spend" and not found[0].partition("/")[0].isdecimal()):
+        match = re.fullmatch(r"\$?(\d{1,9}(?:\.\d{1,2})?)/(minute|hour|day|week)", amount, flags=re.ASCII)
+        if not match or (name != "spend" and not match[0].partition("/")[0].isdecimal()):
             raise ValueError(
                 f"{part!r} is no limit: write it like {name}=20/hour (minute, hour, day, week) or {name}=off"
             )
-        most = round(float(found[1]) * MICROS_PER_DOLLAR) if name == "spend" else int(found[1])
-        limits[name] = Limit(name, most, found[2])
+        maximum = round(float(match[1]) * MICROS_PER_DOLLAR) if name == "spend" else int(match[1])
+        limits[name] = Limit(name, maximum, match[2])
     return limits

@@ -1,4 +1,4 @@
-"""Phone numbers as people write them, as E.164."""
+"""Turn phone numbers as people write them into E.164, and reject those that must not be dialled."""
 
 import unicodedata
 from copy import copy
@@ -6,7 +6,7 @@ from copy import copy
 import phonenumbers
 
 HOME_REGION = "US"
-"""Where a number without a country code is taken to be (the seeds' rule)."""
+"""The region of numbers without a country code (API.md)."""
 
 _NORTH_AMERICA = 1
 _INTERNATIONAL_PREMIUM = 979
@@ -19,7 +19,7 @@ _REASONS = {
 
 
 def normalize_number(written: str) -> str:
-    """Write what may be a phone number in the one form in which two can be compared; other text stays as it is."""
+    """Write a phone number as E.164 for comparison; return other text unchanged."""
     try:
         return to_e164(written)
     except ValueError:
@@ -29,13 +29,13 @@ def normalize_number(written: str) -> str:
 def to_e164(written: str) -> str:
     """Write a phone number as E.164: `(415) 555-9999` becomes `+14155559999`.
 
-    Possible is enough: test numbers such as +15559876543 are in no carrier's range and yet in every example.
+    The number need not be assigned: examples and tests use numbers such as +15559876543.
 
     Raises:
-        ValueError: if it is no possible phone number, or one that is never dialled from here: an emergency number, a
-            service code or a premium-rate number, of whatever country; the message says why.
+        ValueError: if it is no possible phone number, or an emergency number, a service code or a premium-rate number
+            of any country; the message says why.
     """
-    # The library skips what stands before the first digit, and would take *67 for the beginning of a number.
+    # The library skips everything before the first digit, and would read *67 as the beginning of a number.
     plain = unicodedata.normalize("NFKC", written).strip()
     if "*" in plain or plain.startswith("#"):
         raise ValueError(f"{written[:40]!r} is no phone number: codes with * and # cannot be dialled")
@@ -54,27 +54,27 @@ def to_e164(written: str) -> str:
     if _is_premium(number):
         raise ValueError("premium-rate numbers cannot be called or texted from here")
     formatted = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
-    # A few countries' trunk prefix can stand twice, and what it is dialled as is then anybody's guess.
+    # In a few countries the trunk prefix can be read as part of the number, so that it has two meanings.
     if phonenumbers.parse(formatted) != number:
         raise ValueError(f"{written[:40]!r} can be read in two ways: write the number without its trunk prefix")
     return formatted
 
 
 def _is_emergency(number: phonenumbers.PhoneNumber) -> bool:
-    """Whether it is, or begins like, an emergency number of its own country or a service code of North America."""
+    """Whether it is, or begins like, an emergency number of its country or a service code of North America."""
     national = phonenumbers.national_significant_number(number)
     if number.country_code == _NORTH_AMERICA and national[1:3] == "11":
         return True
-    # A subscriber's number may begin like an emergency number and still reach the subscriber: +33 1 12… is in Paris.
+    # An assigned number may begin like an emergency number: +33 1 12… is in Paris.
     if phonenumbers.is_valid_number(number):
         return False
-    # Exchanges may skip zeros that the library keeps.
+    # Carriers may skip leading zeros that the library keeps.
     forms = (national, national.lstrip("0"))
     return any(phonenumbers.connects_to_emergency_number(form, region) for form in forms for region in _regions(number))
 
 
 def _is_short_code(number: phonenumbers.PhoneNumber) -> bool:
-    """Whether it works within its country only, such as the doctors' 116117, though long enough for a number."""
+    """Whether it is a short code of its country, such as 116117, that is as long as a number."""
     if phonenumbers.is_valid_number(number):
         return False
     return any(phonenumbers.is_valid_short_number_for_region(number, region) for region in _regions(number))
@@ -85,15 +85,15 @@ def _regions(number: phonenumbers.PhoneNumber) -> tuple[str, ...]:
 
 
 def _is_premium(number: phonenumbers.PhoneNumber) -> bool:
-    """Whether whoever calls it pays more than for a call, as far as the numbering plans tell."""
+    """Whether the numbering plans bill its callers more than an ordinary call."""
     national = phonenumbers.national_significant_number(number)
-    # Numbers that were never assigned count too: the plan may be newer than the library.
+    # Unassigned numbers count too, as the numbering plan may be newer than the library.
     if number.country_code == _NORTH_AMERICA and (national.startswith("900") or national[3:6] == "976"):
         return True
-    # Exchanges ignore digits after the last that they need.
-    reached = copy(number)
-    phonenumbers.truncate_too_long_number(reached)
+    # Carriers ignore surplus digits.
+    dialled = copy(number)
+    phonenumbers.truncate_too_long_number(dialled)
     return (
         number.country_code == _INTERNATIONAL_PREMIUM
-        or phonenumbers.number_type(reached) == phonenumbers.PhoneNumberType.PREMIUM_RATE
+        or phonenumbers.number_type(dialled) == phonenumbers.PhoneNumberType.PREMIUM_RATE
     )

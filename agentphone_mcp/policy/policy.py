@@ -8,16 +8,16 @@ from agentphone_mcp.policy.limits import Limits
 
 @dataclass(frozen=True)
 class Policy:
-    """What this server was told to allow.
+    """What the operator allows the tools of this server to do.
 
     Attributes:
         limits: how much in how long.
         destinations: who may be called and texted, and when.
-        ai_disclosure: whether every call says at its start that an AI is speaking.
-        requires_human_approval: whether the host has to ask its user, besides `confirm`.
-        seconds_to_answer: how long that user has.
-        is_shared: whether others than the operator are told what is refused.
-        seconds_to_write: after which an action that was never settled is unresolved: longer than any request takes.
+        requires_human_approval: whether the host must ask its user, in addition to `confirm`.
+        ai_disclosure: whether every call begins by saying that an AI is speaking.
+        seconds_to_answer: how long that user has to answer.
+        seconds_to_write: after how long an unsettled action counts as unknown: longer than any request takes.
+        is_shared: whether callers other than the operator read the refusals.
     """
 
     limits: Limits

@@ -1,4 +1,4 @@
-"""What things cost, in one place. Source: API.md, "Money". PriceList change, so what a person is told says "about"."""
+"""Compute what actions cost. Source: API.md, "Money". Prices change, so texts for a person say "about"."""
 
 import math
 from dataclasses import dataclass, fields
@@ -7,16 +7,16 @@ _GSM_SEGMENT, _UNICODE_SEGMENT = 160, 70
 MICROS_PER_DOLLAR = 1_000_000
 _LEAST_FOR_A_CALL = 0.01
 _MINUTES_ESTIMATED = 5
-"""How long a call is taken to last until its true seconds are known."""
+"""The estimated duration of a call until its true duration is known."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Dollars, kept as whole millionths so that sums are exact.
+    """An amount in whole millionths of a dollar, so that sums are exact.
 
     Attributes:
-        micros: the cost, or its estimate.
-        minute_micros: for what is billed by its seconds: the price of a minute; the cost is an estimate until then.
+        micros: the cost, or an estimate.
+        minute_micros: the price of a minute, for a call: its cost is an estimate until it has ended.
     """
 
     micros: int
@@ -24,12 +24,12 @@ class Cost:
 
     @classmethod
     def of(cls, dollars: float) -> "Cost":
-        """A cost that is known before."""
+        """Convert dollars."""
         return cls(round(dollars * MICROS_PER_DOLLAR))
 
     @classmethod
     def of_call(cls, per_minute: float) -> "Cost":
-        """A call's estimate; what it costs is known when it has ended."""
+        """Estimate a call from its price per minute in dollars."""
         return cls(round(per_minute * _MINUTES_ESTIMATED * MICROS_PER_DOLLAR), round(per_minute * MICROS_PER_DOLLAR))
 
 
@@ -37,14 +37,14 @@ FREE = Cost(0)
 
 
 def cost_of_seconds(minute_micros: int, seconds: float) -> int:
-    """What a call cost in the end, in millionths of a dollar: by the second, at least a cent; nothing unanswered."""
+    """Compute the cost of a call in millionths of a dollar: by the second, at least a cent, 0 if unanswered."""
     if seconds <= 0:
         return 0
     return max(round(_LEAST_FOR_A_CALL * MICROS_PER_DOLLAR), math.ceil(minute_micros * seconds / 60))
 
 
 def in_dollars(micros: int) -> str:
-    """Write a cost for a person."""
+    """Write a cost for a person: `$1.10`, `$0.025`."""
     dollars = micros / MICROS_PER_DOLLAR
     return f"${dollars:.2f}" if micros % 10_000 == 0 or dollars > 1 else f"${dollars:.3f}"
 
@@ -60,51 +60,52 @@ class PriceList:
     text: float = 0.02
 
     @classmethod
-    def parse(cls, said: str) -> "PriceList":
-        """Read prices that differ: `hosted_minute=0.25,text=0.03`.
+    def parse(cls, text: str) -> "PriceList":
+        """Read prices that replace the default ones: `hosted_minute=0.25,text=0.03`.
 
         Raises:
-            ValueError: if a name is none of the prices, or a price none that could be paid.
+            ValueError: if a name or a price cannot be read.
         """
-        names = [rate.name for rate in fields(cls)]
-        given: dict[str, float] = {}
-        for part in filter(None, (part.strip() for part in said.split(","))):
+        names = [price.name for price in fields(cls)]
+        prices: dict[str, float] = {}
+        for part in filter(None, (part.strip() for part in text.split(","))):
             name, _, price = (side.strip() for side in part.partition("="))
             if name not in names:
-                raise ValueError(f"{name!r} is no rate; there are {', '.join(names)}")
-            if name in given:
+                raise ValueError(f"{name!r} is no price; there are {', '.join(names)}")
+            if name in prices:
                 raise ValueError(f"{name} is given twice")
             try:
-                given[name] = float(price.removeprefix("$"))
+                prices[name] = float(price.removeprefix("$"))
             except ValueError:
                 raise ValueError(f"{name}={price!r} is no price: write it like {name}=0.25") from None
-            if not 0 <= given[name] <= 1_000:
+            if not 0 <= prices[name] <= 1_000:
                 raise ValueError(f"{name}={price!r} is no price in dollars")
-        return cls(**given)
+        return cls(**prices)
 
     def number_price_text(self) -> str:
-        """What a phone number costs."""
+        """Say what a phone number costs."""
         return f"about ${self.number_per_30_days:.2f} per 30 days, charged at once and not refunded"
 
     def minute(self, *, hosted: bool, denoising: str | None = None) -> float:
-        """What a minute of a call costs, in hosted or in webhook voice mode."""
+        """Return the dollars for a minute of a call, in hosted or webhook voice mode."""
         extra = self.aggressive_denoising_minute if denoising == "noise-and-background-speech-cancellation" else 0
         return (self.hosted_minute if hosted else self.webhook_minute) + extra
 
     def message_cost(self, body: str) -> float:
-        """What a text costs, by its segments."""
+        """Compute the dollars for a text, by its segments."""
         return self.text * _segments(body)
 
     def message_price_text(self, body: str) -> str:
-        """Say what a text costs."""
+        """Say what a text costs, and how many segments it has."""
         segments = _segments(body)
-        return f"about {in_dollars(Cost.of(self.message_cost(body)).micros)}, {segments} segment{'s' if segments > 1 else ''}"
+        price = in_dollars(Cost.of(self.message_cost(body)).micros)
+        return f"about {price}, {segments} segment{'s' if segments > 1 else ''}"
 
 
 def minute_price_text(price: float) -> str:
-    """Say what a call costs."""
-    shown = f"{price:.3f}".removesuffix("0")
-    return f"about ${shown} a minute, by the second"
+    """Say what a minute of a call costs."""
+    amount = f"{price:.3f}".removesuffix("0")
+    return f"about ${amount} a minute, by the second"
 
 
 def _segments(body: str) -> int:

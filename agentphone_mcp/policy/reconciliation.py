@@ -1,4 +1,4 @@
-"""Actions whose answer was lost, and calls whose cost was an estimate: settled by what the API says of them now."""
+"""Settle actions whose answer was lost, and calls whose cost is an estimate, by what the API says now."""
 
 import logging
 import time
@@ -18,35 +18,35 @@ if TYPE_CHECKING:
     from agentphone_mcp.policy.ledger.ledger import Ledger
 
 LookUp = Callable[[Entry, frozenset[str]], Awaitable[LookupResult | None]]
-"""Asks the API whether an action happened, among what no other action claims; None where it still cannot be told."""
+"""Asks the API whether an action happened, ignoring the ids of other actions; None if that is still unclear."""
 DurationOf = Callable[[Entry], Awaitable[CallDuration]]
 """Asks the API how long a call lasted."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 2.0, 300.0
-"""Seconds before the API is asked again of the same row, or a ledger that fails is tried again; doubled each time, up
-to what an estimate covers."""
-_MOST_AT_ONCE = 10
-_HOPELESS_AFTER = 86_400
-"""Seconds after which an unresolved action is looked into only when somebody asks for the action again."""
+"""Seconds before the API is asked again about a row, or a failing ledger is tried again; doubled each time, up to the
+duration that an estimate covers."""
+_BATCH_SIZE = 10
+_GIVE_UP_AFTER = 86_400
+"""Seconds after which an unresolved action is looked up only when the same action is requested again."""
 
 logger = logging.getLogger(__name__)
 
 
 class Reconciler:
-    """Settles what is open in the ledger of one account; it reads from the API and never spends.
+    """Settles the open rows in the ledger of one account; it only reads from the API.
 
     Args:
         account: a hash of the key.
         ledger: the ledger.
-        look_up: tells whether an action happened.
-        call_duration: tells how long a call lasted.
+        look_up: asks the API whether an action happened.
+        call_duration: asks the API how long a call lasted.
     """
 
     def __init__(self, account: str, ledger: LedgerHandle, look_up: LookUp, call_duration: DurationOf) -> None:
         self.account = account
         self.ledger = ledger
         self._look_up = look_up
-        self._duration_of = call_duration
-        self._news = anyio.Event()
+        self._call_duration = call_duration
+        self._wake_up = anyio.Event()
         self._unwritten: deque[Callable[[Ledger], None]] = deque()
         self._pauses: dict[int, float] = {}
         self._due: dict[int, float] = {}
@@ -54,57 +54,57 @@ class Reconciler:
 
     @property
     def pause(self) -> float:
-        """Seconds until something that is open is due, or until a ledger that fails is tried again."""
+        """Seconds until an open row is due, or until a failing ledger is tried again."""
         now = time.monotonic()
         return self._pause_of_failure or max(0.0, min((*self._due.values(), now + _LONGEST_PAUSE)) - now)
 
     async def reconcile(self, entry: Entry) -> LookupResult | None:
-        """Find out whether an action happened, and write it down; None where that still cannot be told.
+        """Look up whether an action happened, and write it down; None if that is still unclear.
 
-        While it asks, others do their actions: the ledger has the last word on whose it is that was found.
+        Other actions may settle during the look-up, so the ledger decides at the end which one owns what was found.
         """
         claimed = await self.ledger.run(lambda ledger: ledger.claimed_ids(self.account, entry.tool))
         try:
             found = await self._look_up(entry, claimed)
-        except ApiError as cannot:
-            logger.info("cannot tell yet whether row %d of the ledger happened: %s", entry.id, cannot)
+        except ApiError as exc:
+            logger.info("cannot tell yet whether row %d of the ledger happened: %s", entry.id, exc)
             return None
         if found is None or not await self.ledger.run(lambda ledger: ledger.settle_unresolved(entry, found)):
             return None
         return found
 
     async def reconcile_costs(self) -> None:
-        """Replace the estimates of calls by what they cost, or cost at least so far."""
+        """Replace the estimates of calls by their cost, or by their cost so far."""
         await self._reconcile_costs(await self.ledger.run(self._estimates))
 
     async def _reconcile_costs(self, estimates: list[Entry]) -> bool:
-        """Ask for the calls of these rows; says whether one is open still."""
+        """Settle the cost of these calls; return whether any is still open."""
         is_open = False
         for entry in estimates:
             try:
-                length = await self._duration_of(entry)
+                duration = await self._call_duration(entry)
             except NotFound:
-                length = CallDuration(None, is_over=True)
-            except ApiError as cannot:
-                logger.info("cannot tell yet what row %d of the ledger cost: %s", entry.id, cannot)
+                duration = CallDuration(None, is_over=True)
+            except ApiError as exc:
+                logger.info("cannot tell yet what row %d of the ledger cost: %s", entry.id, exc)
                 is_open = True
                 continue
-            if not length.is_over:
-                length = CallDuration(time.time() - entry.at, is_over=False)
-            is_open = is_open or not length.is_over
-            await self.ledger.run(partial(_write_length, entry, length))
+            if not duration.is_over:
+                duration = CallDuration(time.time() - entry.at, is_over=False)
+            is_open = is_open or not duration.is_over
+            await self.ledger.run(partial(_settle_cost, entry, duration))
         return is_open
 
     async def reconcile_all(self) -> bool:
-        """Settle what can be settled now; says whether something is open still. Failures end in the log alone."""
+        """Settle what can be settled now; return whether any row is still open. Failures are only logged."""
         if not self.ledger.may_exist:
             return False
-        # Of a ledger that stays broken one line is enough; what it says meanwhile is there for whoever looks closer.
+        # A ledger that keeps failing is logged once as a warning, then at debug level.
         level = logging.DEBUG if self._pause_of_failure else logging.WARNING
         try:
             is_open = await self._reconcile_all()
-        except LedgerUnavailable as broken:
-            logger.log(level, "the ledger cannot be reconciled: %s", broken)
+        except LedgerUnavailable as exc:
+            logger.log(level, "the ledger cannot be reconciled: %s", exc)
         except Exception:
             logger.log(level, "the ledger could not be reconciled", exc_info=True)
         else:
@@ -123,37 +123,37 @@ class Reconciler:
         rows = {entry.id for entry in (*unresolved, *estimates)}
         self._due = {row: due for row, due in self._due.items() if row in rows}
         self._pauses = {row: pause for row, pause in self._pauses.items() if row in rows}
-        asked, costs_asked = self._due_of(unresolved), self._due_of(estimates)
-        found = [await self.reconcile(entry) for entry in asked]
-        is_open = await self._reconcile_costs(costs_asked) or None in found
-        is_open = is_open or len(asked) + len(costs_asked) < len(rows)
+        due, due_costs = self._take_due(unresolved), self._take_due(estimates)
+        results = [await self.reconcile(entry) for entry in due]
+        is_open = await self._reconcile_costs(due_costs) or None in results
+        is_open = is_open or len(due) + len(due_costs) < len(rows)
         return is_open or await self.ledger.run(lambda ledger: ledger.has_pending(self.account))
 
     async def keep_reconciling(self) -> None:
-        """Settle what earlier runs left open, and what this one leaves, as soon as it can be told; never ends."""
+        """Settle open rows, of earlier runs too, for as long as the server runs."""
         while True:
-            self._news = anyio.Event()
+            self._wake_up = anyio.Event()
             if await self.reconcile_all():
                 with anyio.move_on_after(self.pause):
-                    await self._news.wait()
+                    await self._wake_up.wait()
             else:
-                await self._news.wait()
-            # What was left open just now is hardly to be seen yet.
+                await self._wake_up.wait()
+            # The API may not show yet what was left open just now.
             await anyio.sleep(_FIRST_PAUSE)
 
     def notify(self) -> None:
-        """Take in that an action was done whose outcome or cost is open."""
-        self._news.set()
+        """Wake up, as an action left its outcome or cost open."""
+        self._wake_up.set()
 
-    def write_later(self, what: "Callable[[Ledger], None]") -> None:
-        """Write down what is known as soon as the ledger can be written again."""
-        self._unwritten.append(what)
+    def write_later(self, operation: "Callable[[Ledger], None]") -> None:
+        """Keep an operation that failed, and run it as soon as the ledger can be written again."""
+        self._unwritten.append(operation)
         self.notify()
 
-    def _due_of(self, entries: list[Entry]) -> list[Entry]:
-        """Those that the API may be asked of now, a few at a time; each the more seldom, the longer it stays open."""
+    def _take_due(self, entries: list[Entry]) -> list[Entry]:
+        """Take the rows that are due, a few at a time; the longer one stays open, the less often it is due."""
         now = time.monotonic()
-        due = [entry for entry in entries if self._due.get(entry.id, 0) <= now][:_MOST_AT_ONCE]
+        due = [entry for entry in entries if self._due.get(entry.id, 0) <= now][:_BATCH_SIZE]
         for entry in due:
             self._pauses[entry.id] = min(2 * self._pauses.get(entry.id, _FIRST_PAUSE), _LONGEST_PAUSE)
             self._due[entry.id] = now + self._pauses[entry.id]
@@ -163,8 +163,8 @@ class Reconciler:
         return ledger.estimates(self.account)
 
     def _unresolved(self, ledger: "Ledger") -> list[Entry]:
-        return [entry for entry in ledger.unresolved(self.account) if time.time() - entry.at < _HOPELESS_AFTER]
+        return [entry for entry in ledger.unresolved(self.account) if time.time() - entry.at < _GIVE_UP_AFTER]
 
 
-def _write_length(entry: Entry, length: CallDuration, ledger: "Ledger") -> None:
-    ledger.settle_call_cost(entry, length.seconds, is_over=length.is_over)
+def _settle_cost(entry: Entry, duration: CallDuration, ledger: "Ledger") -> None:
+    ledger.settle_call_cost(entry, duration.seconds, is_over=duration.is_over)

@@ -1,4 +1,7 @@
-"""A place in the ledger for an action, once all that stands in its way is told: policy, limits, the same action, unresolved."""
+"""Reserve an action in the ledger before it is done, or refuse it.
+
+Checked in this order: destination, the same action done before or unresolved, limits, approval.
+"""
 
 import time
 from collections.abc import Callable
@@ -11,7 +14,7 @@ from agentphone_mcp.policy import refusal_messages as refusals
 from agentphone_mcp.policy.actions import Action
 from agentphone_mcp.policy.errors import Refused
 from agentphone_mcp.policy.ledger.records import Entry, NewEntry, Question
-from agentphone_mcp.policy.limits import Limit, LimitExceeded
+from agentphone_mcp.policy.limits import LimitExceeded
 from agentphone_mcp.policy.policy import Policy
 from agentphone_mcp.policy.reconciliation import Reconciler
 
@@ -19,8 +22,8 @@ if TYPE_CHECKING:
     from agentphone_mcp.policy.ledger.ledger import Ledger
 
 _WAIT_FOR_FIRST = 20.0
-"""Seconds that a second action waits for the same one under way; hosts give up on a tool after a minute."""
-_LOOK_AGAIN = 0.1
+"""Seconds that an action waits for the same one that is pending; hosts give up on a tool after a minute."""
+_POLL_INTERVAL = 0.1
 
 
 class Reservations:
@@ -28,7 +31,7 @@ class Reservations:
 
     Args:
         policy: what is allowed.
-        reconciler: the account's ledger, and how it is settled.
+        reconciler: the account's ledger, and how unresolved actions are looked up.
         clock: seconds since the epoch.
     """
 
@@ -39,10 +42,10 @@ class Reservations:
         self._clock = clock
 
     def check_destination(self, action: Action) -> None:
-        """Refuse to reach whom the policy do not allow.
+        """Check that the policy allows to reach the action's number.
 
         Raises:
-            Refused: with the rule.
+            Refused: with the rule that forbids it.
         """
         if action.to_number is not None:
             self._policy.destinations.check(action.to_number)
@@ -50,85 +53,80 @@ class Reservations:
     async def reserve(self, action: Action, *, repeat: bool) -> int | Entry:
         """Write down what is about to be done, or find the earlier action that it repeats.
 
+        Returns:
+            the row to settle, or the earlier action.
+
         Raises:
-            Refused: if it may not be done; that is written down too.
+            Refused: if it may not be done; the refusal is written down too.
         """
-        new_entry = self._intent(action)
+        new_entry = self._new_entry(action)
         try:
             self.check_destination(action)
-            found = await self._wait_and_make(action, new_entry, repeat=repeat)
-            if isinstance(found, Entry):
-                await self._ledger.run(partial(_tell, found, action))
-                if found.outcome == "done" and found.fingerprint != action.fingerprint:
-                    raise Refused(refusals.reworded(found, self._clock()))
-            return found
-        except LimitExceeded as reached:
-            no = Refused(refusals.limit_exceeded(reached, action.cost.micros, self._clock()))
-        except Refused as refused:
-            no = refused
-        await self._ledger.run(lambda ledger: ledger.refuse(new_entry, str(no)))
-        raise no
+            reserved = await self._wait_and_reserve(action, new_entry, repeat=repeat)
+            if isinstance(reserved, Entry):
+                await self._ledger.run(partial(_record_replay, reserved, action))
+                if reserved.outcome == "done" and reserved.fingerprint != action.fingerprint:
+                    raise Refused(refusals.reworded(reserved, self._clock()))
+        except Refused as exc:
+            reason = str(exc)
+            await self._ledger.run(lambda ledger: ledger.refuse(new_entry, reason))
+            raise
+        return reserved
 
     async def refuse(self, action: Action, reason: str) -> None:
-        """Write down what was not done, and why."""
-        new_entry = self._intent(action)
+        """Write down that an action was refused, and why."""
+        new_entry = self._new_entry(action)
         await self._ledger.run(lambda ledger: ledger.refuse(new_entry, reason))
 
     async def find_conflict(self, action: Action, *, repeat: bool) -> Entry | LimitExceeded | None:
-        """What the reservation would meet; nothing is written."""
-        new_entry, met = self._intent(action), self._limits(action)
-        return await self._ledger.run(lambda ledger: ledger.find_conflict(new_entry, met, repeat=repeat))
+        """Find what would keep the action from being reserved, without writing anything."""
+        new_entry, limits = self._new_entry(action), self._policy.limits
+        return await self._ledger.run(lambda ledger: ledger.find_conflict(new_entry, limits, repeat=repeat))
 
     async def record_question(self, action: Action, *, repeat: bool) -> Question:
-        """Write down that a person is asked."""
-        new_entry = self._intent(action)
+        """Write down that a person is asked to approve the action."""
+        new_entry = self._new_entry(action)
         return await self._ledger.run(lambda ledger: ledger.record_question(new_entry, repeat=repeat))
 
     async def open_question(self, action: Action) -> Question | None:
-        """The question that was asked and not answered."""
-        new_entry = self._intent(action)
+        """Find the latest question about the action that is not answered yet."""
+        new_entry = self._new_entry(action)
         return await self._ledger.run(lambda ledger: ledger.open_question(new_entry))
 
-    async def _wait_and_make(self, action: Action, new_entry: NewEntry, *, repeat: bool) -> int | Entry:
+    async def _wait_and_reserve(self, action: Action, new_entry: NewEntry, *, repeat: bool) -> int | Entry:
         give_up_at = self._clock() + _WAIT_FOR_FIRST
-        costs_are_settled = is_undecidable = False
+        are_costs_current = is_undecidable = False
         while True:
-            try:
-                found = await self._try_to_make(action, new_entry, repeat=repeat)
-            except LimitExceeded as reached:
-                if not reached.limit.is_money or costs_are_settled:
-                    raise
-                # Calls are taken to be long until their seconds are known.
+            reserved = await self._try_to_reserve(action, new_entry, repeat=repeat)
+            if isinstance(reserved, LimitExceeded):
+                if not reserved.limit.is_money or are_costs_current:
+                    raise Refused(reserved.message(self._clock()))
+                # A call counts with an estimate until its duration is known: the true costs may leave room.
                 await self._reconciler.reconcile_costs()
-                costs_are_settled = True
-                continue
-            if not isinstance(found, Entry) or found.outcome == "done" or is_undecidable:
-                return found
-            if found.outcome == "unknown":
-                is_undecidable = await self._reconciler.reconcile(found) is None
+                are_costs_current = True
+            elif not isinstance(reserved, Entry) or reserved.outcome == "done" or is_undecidable:
+                return reserved
+            elif reserved.outcome == "unknown":
+                is_undecidable = await self._reconciler.reconcile(reserved) is None
             elif self._clock() > give_up_at:
-                raise Refused(refusals.under_way(found, self._clock()))
+                raise Refused(refusals.under_way(reserved, self._clock()))
             else:
-                await anyio.sleep(_LOOK_AGAIN)
+                await anyio.sleep(_POLL_INTERVAL)
 
-    async def _try_to_make(self, action: Action, new_entry: NewEntry, *, repeat: bool) -> int | Entry:
+    async def _try_to_reserve(
+        self, action: Action, new_entry: NewEntry, *, repeat: bool
+    ) -> int | Entry | LimitExceeded:
         if not self._policy.requires_human_approval or action.approval.answer == "yes":
-            limits, within = self._limits(action), self._policy.seconds_to_write
+            limits, within = self._policy.limits, self._policy.seconds_to_write
             return await self._ledger.run(
                 lambda ledger: ledger.reserve(new_entry, limits, repeat=repeat, within=within)
             )
-        match await self.find_conflict(action, repeat=repeat):
-            case Entry() as earlier:
-                return earlier
-            case LimitExceeded() as reached:
-                raise reached
-            case None:
-                raise Refused(refusals.not_approved(action.approval))
+        conflict = await self.find_conflict(action, repeat=repeat)
+        if conflict is None:
+            raise Refused(refusals.not_approved(action.approval))
+        return conflict
 
-    def _limits(self, action: Action) -> list[Limit]:
-        return self._policy.limits.applicable_to(action.tool, action.cost.micros)
-
-    def _intent(self, action: Action) -> NewEntry:
+    def _new_entry(self, action: Action) -> NewEntry:
         return NewEntry(
             account=self._reconciler.account,
             tool=action.tool,
@@ -147,8 +145,8 @@ class Reservations:
         )
 
 
-def _tell(earlier: Entry, action: Action, ledger: "Ledger") -> None:
-    """Write down that somebody hears of the earlier action now, and what became of a yes that was given to this one."""
+def _record_replay(earlier: Entry, action: Action, ledger: "Ledger") -> None:
+    """Write down that the earlier action is reported now, and close the question that approved this one."""
     if earlier.outcome == "done":
         ledger.mark_reported(earlier)
     if action.approval.question is not None and action.approval.answer == "yes":

@@ -15,6 +15,7 @@ from agentphone_mcp.commands.ledger import ledger as ledger_command
 from agentphone_mcp.features.tools.catalog import CATALOG
 from agentphone_mcp.policy.ledger.ledger import Ledger
 from agentphone_mcp.policy.ledger.records import NewEntry
+from agentphone_mcp.policy.limits import Limits
 from tests.support import ROOT
 
 NOON = 1_790_000_000.0
@@ -62,7 +63,7 @@ def kept(state: Path) -> None:
         if outcome == "refused":
             ledger.refuse(intent, "it is night there")
         else:
-            row = ledger.reserve(intent, [], repeat=True, within=1e9)
+            row = ledger.reserve(intent, Limits(()), repeat=True, within=1e9)
             assert isinstance(row, int)
             if outcome != "pending":
                 ledger.settle(row, outcome, ids={"id": "call_1"} if outcome == "done" else None, reason=None)

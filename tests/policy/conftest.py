@@ -1,4 +1,4 @@
-"""A ledger in each of its two homes, a clock that is set by hand, and actions to write down."""
+"""Fixtures of the policy tests: a ledger in SQLite and PostgreSQL, a clock that is set by hand, and new entries."""
 
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -12,28 +12,29 @@ from agentphone_mcp.policy.gate import Gate
 from agentphone_mcp.policy.ledger.handle import LedgerHandle
 from agentphone_mcp.policy.ledger.ledger import Ledger
 from agentphone_mcp.policy.ledger.records import Entry, NewEntry
-from agentphone_mcp.policy.limits import Limits
+from agentphone_mcp.policy.limits import LimitExceeded, Limits
 from agentphone_mcp.policy.policy import Policy
 from agentphone_mcp.policy.reconciliation import Reconciler
 
 
 class Clock:
-    """Seconds since the epoch, as told."""
+    """A clock that is set by hand, in seconds since the epoch."""
 
     def __init__(self) -> None:
         self.now = 1_790_000_000.0
 
     def __call__(self) -> float:
-        """The time."""
         return self.now
 
 
-class Pen(Ledger):
-    """A ledger in which an action is written down in a word."""
+class ShortLedger(Ledger):
+    """A ledger with one method for each state of an action."""
 
     def begin(self, new_entry: NewEntry, *, repeat: bool = False, within: float = 180) -> int | Entry:
         """Reserve an action, without limits."""
-        return self.reserve(new_entry, [], repeat=repeat, within=within)
+        reserved = self.reserve(new_entry, Limits(()), repeat=repeat, within=within)
+        assert not isinstance(reserved, LimitExceeded)
+        return reserved
 
     def done(self, new_entry: NewEntry, *, repeat: bool = False) -> int:
         """Reserve an action and do it."""
@@ -42,8 +43,8 @@ class Pen(Ledger):
         self.settle(row, "done", ids={"id": f"id_{row}"}, result={"id": f"id_{row}"})
         return row
 
-    def in_doubt(self, new_entry: NewEntry, *, repeat: bool = False) -> int:
-        """Reserve an action whose answer is lost."""
+    def unknown(self, new_entry: NewEntry, *, repeat: bool = False) -> int:
+        """Reserve an action and lose its answer."""
         row = self.begin(new_entry, repeat=repeat)
         assert isinstance(row, int)
         self.settle(row, "unknown", reason="timed out")
@@ -51,8 +52,8 @@ class Pen(Ledger):
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def ledger_place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """An empty place for a ledger: a folder that is not there yet, or a database."""
+def ledger_location(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Name an empty location for a ledger: a folder that does not exist yet, or a database."""
     if request.param == "sqlite":
         return str(tmp_path / "ledgers")
     return request.getfixturevalue("postgresql")()
@@ -60,46 +61,45 @@ def ledger_place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture
 def clock() -> Clock:
-    """A clock that stands still until it is set."""
+    """Make a clock that stands still until it is set."""
     return Clock()
 
 
 @pytest.fixture
-def ledger(ledger_place: str, clock: Clock) -> Generator[Pen]:
-    """An empty ledger."""
-    opened = Pen(ledger_place, clock)
+def ledger(ledger_location: str, clock: Clock) -> Generator[ShortLedger]:
+    """Open an empty ledger."""
+    opened = ShortLedger(ledger_location, clock)
     yield opened
     opened.close()
 
 
 @pytest.fixture
 def new_entry() -> Callable[..., NewEntry]:
-    """A call to one number, or what differs from it; its fingerprint is its words unless told."""
+    """Make the entry of a call to one number, with other values where given; the summary is its fingerprint."""
 
-    def new_entry(what: str = "Call Ada", **others: Any) -> NewEntry:
-        told = {"account": "a" * 16, "tool": "place_call", "fingerprint": what, "target": "+14155550100"}
-        return NewEntry(**told | {"summary": what, "to_number": "+14155550100"} | others)
+    def new_entry(summary: str = "Call Ada", **others: Any) -> NewEntry:
+        values = {"account": "a" * 16, "tool": "place_call", "fingerprint": summary, "target": "+14155550100"}
+        return NewEntry(**values | {"summary": summary, "to_number": "+14155550100"} | others)
 
     return new_entry
 
 
 @pytest.fixture
-def sqlite_ledger(tmp_path: Path, clock: Clock) -> Generator[Pen]:
-    """An empty ledger in a file, for tests that write a lot."""
-    opened = Pen(str(tmp_path / "ledgers"), clock)
+def sqlite_ledger(tmp_path: Path, clock: Clock) -> Generator[ShortLedger]:
+    """Open an empty ledger in a file, for tests that write a lot."""
+    opened = ShortLedger(str(tmp_path / "ledgers"), clock)
     yield opened
     opened.close()
 
 
 class Write:
-    """A write that counts how often it was done, and then answers or fails as told."""
+    """A write that counts how often it was called, and then answers or fails."""
 
     def __init__(self, failure: Exception | None = None) -> None:
         self.times = 0
         self._failure = failure
 
     async def __call__(self) -> Acknowledgement:
-        """Do it."""
         self.times += 1
         if self._failure:
             raise self._failure
@@ -107,34 +107,34 @@ class Write:
 
 
 @pytest.fixture
-def writing() -> type[Write]:
-    """Make a `Write` that fails."""
+def failing_write() -> type[Write]:
+    """Make a write that fails."""
     return Write
 
 
 @pytest.fixture
 def write() -> Write:
-    """A write that works."""
+    """Make a write that works."""
     return Write()
 
 
 class InterruptedHandle(LedgerHandle):
-    """A ledger after whose next answer something happens."""
+    """A ledger that calls `after_next` after its next operation."""
 
     after_next: Callable[[], object] | None = None
 
-    async def ask(self, what: Any) -> Any:
-        """Read or write, and then let it happen."""
-        told = await super().run(what)
+    async def run(self, operation: Any) -> Any:
+        """Run an operation, and then `after_next`."""
+        value = await super().run(operation)
         if self.after_next:
             self.after_next()
             self.after_next = None
-        return told
+        return value
 
 
 @pytest.fixture
 def handle(state: Path) -> Generator[InterruptedHandle]:
-    """A ledger of the test's own."""
+    """Open a ledger in the state folder of the test."""
     handle = InterruptedHandle(str(state))
     yield handle
     handle.close()
@@ -142,7 +142,7 @@ def handle(state: Path) -> Generator[InterruptedHandle]:
 
 @pytest.fixture
 def gate(handle: LedgerHandle) -> Gate:
-    """A gate with that ledger, whose look-ups find nothing."""
+    """Make a gate with that ledger, whose look-ups find nothing."""
 
     async def nothing(*_: Any) -> None:
         return None

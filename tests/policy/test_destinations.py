@@ -1,4 +1,4 @@
-"""Where a call or text may go: countries, recipients, quiet hours, and the clock there."""
+"""Destinations allow numbers by country, recipient and local time."""
 
 import subprocess
 import sys
@@ -28,12 +28,12 @@ IDAHO = "+12085551234"
 LONDON = "+442071838750"
 JAMAICA = "+18765551234"
 TOLL_FREE = "+18005551234"
-NOBODYS = "+15559876543"
-"""A number of no carrier; its time zone is not known."""
+UNASSIGNED = "+15559876543"
+"""A number that is not assigned; its time zone is unknown."""
 
 
 def at(moment: str) -> Callable[[], datetime]:
-    """A clock that stands still."""
+    """Make a clock that stands still."""
     return lambda: datetime.fromisoformat(moment)
 
 
@@ -45,11 +45,10 @@ def at(moment: str) -> Callable[[], datetime]:
         pytest.param(TORONTO, id="canada"),
         pytest.param("+16005551234", id="canada-without-a-place"),
         pytest.param(TOLL_FREE, id="toll-free"),
-        pytest.param(NOBODYS, id="nobodys"),
+        pytest.param(UNASSIGNED, id="unassigned"),
     ],
 )
-def test_at_home_everybody_is_reached(number: str) -> None:
-    """The United States and Canada, unless something else is configured."""
+def test_every_number_of_the_us_and_canada_is_reached_by_default(number: str) -> None:
     Destinations().check(number)
 
 
@@ -75,7 +74,6 @@ def test_at_home_everybody_is_reached(number: str) -> None:
     ],
 )
 def test_a_call_abroad_is_refused(number: str, country: str) -> None:
-    """Also behind +1, whoever has the number; the variable that changes it is named, and changes it."""
     with pytest.raises(Refused) as refused:
         Destinations().check(number)
     assert str(refused.value) == (
@@ -86,7 +84,7 @@ def test_a_call_abroad_is_refused(number: str, country: str) -> None:
 
 
 def test_no_other_country_behind_plus_one_passes_as_home() -> None:
-    """A call to most of them costs more than a dollar a minute."""
+    """A call to most of these countries costs more than a dollar a minute."""
     kinds = (PhoneNumberType.FIXED_LINE, PhoneNumberType.MOBILE, PhoneNumberType.FIXED_LINE_OR_MOBILE)
     abroad = [region for region in region_codes_for_country_code(1) if region not in ("US", "CA")]
     assert abroad
@@ -99,7 +97,6 @@ def test_no_other_country_behind_plus_one_passes_as_home() -> None:
 
 @pytest.mark.parametrize("code", sorted(COUNTRY_CODES_FOR_NON_GEO_REGIONS), ids="plus-{}".format)
 def test_a_number_of_no_country_is_refused_unless_any_is_allowed(code: int) -> None:
-    """Satellites, ships and international services."""
     number = format_number(example_number_for_non_geo_entity(code), PhoneNumberFormat.E164)
     with pytest.raises(Refused, match=r"belongs to no country, and AGENTPHONE_ALLOWED_COUNTRIES allows CA, US\."):
         Destinations().check(number)
@@ -109,7 +106,7 @@ def test_a_number_of_no_country_is_refused_unless_any_is_allowed(code: int) -> N
 
 
 def test_a_toll_free_number_belongs_to_all_of_north_america() -> None:
-    """The library names the United States alone, and Canadians dial it as well."""
+    """The library names only the United States, although Canadians dial it as well."""
     Destinations(countries=frozenset({"CA"})).check(TOLL_FREE)
     with pytest.raises(Refused, match="is in US, and AGENTPHONE_ALLOWED_COUNTRIES allows GB"):
         Destinations(countries=frozenset({"GB"})).check(TOLL_FREE)
@@ -117,7 +114,6 @@ def test_a_toll_free_number_belongs_to_all_of_north_america() -> None:
 
 @pytest.mark.parametrize("rings", [pytest.param(True, id="rings"), pytest.param(False, id="stored")])
 def test_only_the_named_recipients_are_reached(rings: bool) -> None:
-    """For trials; in an allowed country, too, and for transfers as well."""
     trial = Destinations(recipients=frozenset({LOS_ANGELES, JAMAICA}))
     trial.check(LOS_ANGELES, rings=rings)
     with pytest.raises(Refused) as refused:
@@ -141,8 +137,7 @@ NIGHT = QuietHours.parse("21:00-08:00")
         pytest.param(IDAHO, "2026-07-04T15:00Z", id="in-both-time-zones"),
     ],
 )
-def test_by_day_the_phone_may_ring(number: str, moment: str) -> None:
-    """By the clock of the destination."""
+def test_outside_the_quiet_hours_a_call_may_ring(number: str, moment: str) -> None:
     Destinations(quiet_hours=NIGHT, now=at(moment)).check(number)
 
 
@@ -171,16 +166,15 @@ def test_by_day_the_phone_may_ring(number: str, moment: str) -> None:
             id="in-one-of-two-time-zones",
         ),
         pytest.param(
-            NOBODYS,
+            UNASSIGNED,
             "2026-07-04T20:00Z",
-            f"The time zone of {NOBODYS} is not known, so it may be within the quiet hours 21:00-08:00 "
+            f"The time zone of {UNASSIGNED} is not known, so it may be within the quiet hours 21:00-08:00 "
             "(AGENTPHONE_QUIET_HOURS) there.",
             id="time-zone-not-known",
         ),
     ],
 )
-def test_at_night_nothing_rings(number: str, moment: str, why: str) -> None:
-    """The refusal says how late it is there and when it opens; a number that is only stored may be stored."""
+def test_within_the_quiet_hours_nothing_rings(number: str, moment: str, why: str) -> None:
     quiet = Destinations(quiet_hours=NIGHT, now=at(moment))
     with pytest.raises(Refused) as refused:
         quiet.check(number)
@@ -189,7 +183,7 @@ def test_at_night_nothing_rings(number: str, moment: str, why: str) -> None:
 
 
 def test_a_number_that_may_be_anywhere_may_never_ring_under_long_quiet_hours() -> None:
-    """A toll-free one from Hawaii to Guam; it is said so, instead of a time that never comes."""
+    """A toll-free number may ring anywhere from Hawaii to Guam, where some clock is always within these hours."""
     quiet = Destinations(quiet_hours=QuietHours.parse("18:00-09:00"), now=at("2026-07-04T20:00Z"))
     with pytest.raises(Refused, match=r"in one of its \d+ time zones, at whatever time of the day\.$"):
         quiet.check(TOLL_FREE)
@@ -197,7 +191,6 @@ def test_a_number_that_may_be_anywhere_may_never_ring_under_long_quiet_hours() -
 
 @given(st.datetimes(datetime(2026, 1, 1), datetime(2027, 1, 1), timezones=st.just(UTC)))
 def test_the_clock_of_the_destination_decides_all_year(moment: datetime) -> None:
-    """Summer time and winter time."""
     quiet = Destinations(quiet_hours=NIGHT, now=lambda: moment)
     hour = moment.astimezone(ZoneInfo("America/Los_Angeles")).hour
     try:
@@ -215,24 +208,21 @@ def test_the_clock_of_the_destination_decides_all_year(moment: datetime) -> None
         pytest.param(IDAHO, "between Fri 14:05 and Fri 15:05", id="two"),
         pytest.param("+61412345678", "between Sat 04:35 and Sat 09:05", id="mobile-of-a-wide-country"),
         pytest.param("+4915112345678", "Fri 23:05 (Europe/Berlin)", id="two-with-the-same-clock"),
-        pytest.param(NOBODYS, "not known", id="nobodys"),
+        pytest.param(UNASSIGNED, "not known", id="unassigned"),
         pytest.param("+80012345678", "not known", id="of-no-country"),
     ],
 )
-def test_the_clock_there_is_shown(number: str, shown: str) -> None:
-    """For a person who decides whether to call."""
+def test_the_local_time_is_shown(number: str, shown: str) -> None:
     for moment in ("2026-11-20T22:05Z", "2026-11-21T07:05+09:00"):
         assert Destinations(now=at(moment)).local_time(number) == shown
 
 
-def test_the_clock_there_keeps_summer_time() -> None:
-    """Seven hours behind in July, eight in December."""
+def test_the_local_time_follows_summer_time() -> None:
     assert Destinations(now=at("2026-07-03T20:00Z")).local_time(LOS_ANGELES) == "Fri 13:00 (America/Los_Angeles)"
     assert Destinations(now=at("2026-12-04T20:00Z")).local_time(LOS_ANGELES) == "Fri 12:00 (America/Los_Angeles)"
 
 
 def test_the_clock_is_the_machines_unless_another_is_given() -> None:
-    """With a time zone, so that it can be told elsewhere."""
     assert Destinations().now().utcoffset() is not None
 
 
@@ -246,7 +236,6 @@ def test_the_clock_is_the_machines_unless_another_is_given() -> None:
     ],
 )
 def test_countries_are_read(text: str, countries: set[str] | None) -> None:
-    """As a person writes them into a variable."""
     assert parse_countries(text) == countries
 
 
@@ -264,7 +253,6 @@ def test_countries_are_read(text: str, countries: set[str] | None) -> None:
     ],
 )
 def test_what_is_no_country_is_an_error(text: str, named: str) -> None:
-    """The sentence names it and shows what to write."""
     with pytest.raises(ValueError, match=f"^no country has the code {named}: write codes like US,CA,GB, or any$"):
         parse_countries(text)
 
@@ -281,7 +269,6 @@ def test_what_is_no_country_is_an_error(text: str, named: str) -> None:
     ],
 )
 def test_recipients_are_read(text: str, recipients: set[str] | None) -> None:
-    """Whatever separates them, and with the spaces that numbers have."""
     assert parse_recipients(text) == recipients
 
 
@@ -297,12 +284,10 @@ def test_recipients_are_read(text: str, recipients: set[str] | None) -> None:
     ],
 )
 def test_a_recipient_that_cannot_be_dialled_is_an_error(text: str, why: str) -> None:
-    """At the start of the server, when somebody can still repair it."""
     with pytest.raises(ValueError, match=why):
         parse_recipients(text)
 
 
 def test_the_table_of_time_zones_is_loaded_when_it_is_needed() -> None:
-    """Most starts never call anybody."""
     script = "import sys, agentphone_mcp.policy.destinations; sys.exit('phonenumbers.tzdata' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

@@ -1,4 +1,4 @@
-"""No write without exactly the confirmation that the action asks for."""
+"""The gate writes nothing without exactly the confirmation that the action asks for."""
 
 import json
 from collections.abc import Awaitable, Callable
@@ -29,8 +29,9 @@ BOTH = pytest.mark.parametrize("action", [pytest.param(CALL, id="spends"), pytes
 
 @BOTH
 @pytest.mark.parametrize("confirm", [pytest.param(None, id="none"), pytest.param(False, id="false")])
-async def test_without_a_confirmation_it_is_only_explained(gate: Gate, action: Action, confirm: Any, write) -> None:
-    """Nothing is done; the outcome says what would be, and how to confirm it."""
+async def test_without_a_confirmation_it_is_only_explained(
+    failing_write, gate: Gate, action: Action, confirm: Any, write
+) -> None:
     outcome = await gate.execute(action, confirm, write)
     assert write.times == 0
     assert (outcome.status, outcome.what, outcome.result) == ("needs_confirmation", action.summary, None)
@@ -44,7 +45,6 @@ async def test_without_a_confirmation_it_is_only_explained(gate: Gate, action: A
     ("action", "confirm"), [pytest.param(CALL, True, id="spends"), pytest.param(RELEASE, "+14155551234", id="destroys")]
 )
 async def test_with_its_confirmation_it_is_done_once(gate: Gate, action: Action, confirm: Any, write) -> None:
-    """The outcome has the result and says what to do next."""
     outcome = await gate.execute(action, confirm, write)
     assert write.times == 1
     assert (outcome.status, outcome.what, outcome.next_step) == ("done", action.summary, action.next_step)
@@ -90,7 +90,6 @@ WRONG_FOR_A_RELEASE = {
     ],
 )
 async def test_anything_but_the_exact_confirmation_is_refused(gate: Gate, action: Action, confirm: Any, write) -> None:
-    """Nothing was done, and the refusal says what it would take."""
     with pytest.raises(Refused) as refused:
         await gate.execute(action, confirm, write)
     assert write.times == 0
@@ -98,8 +97,7 @@ async def test_anything_but_the_exact_confirmation_is_refused(gate: Gate, action
     assert action.summary in str(refused.value)
 
 
-async def test_an_empty_proof_confirms_nothing(gate: Gate, write) -> None:
-    """A thing without a name cannot be confirmed by repeating no name."""
+async def test_an_empty_confirmation_confirms_nothing(gate: Gate, write) -> None:
     nameless = Action("Delete the agent ''.", verify_with="list_agents", confirmation="")
     with pytest.raises(Refused):
         await gate.execute(nameless, "", write)
@@ -107,7 +105,7 @@ async def test_an_empty_proof_confirms_nothing(gate: Gate, write) -> None:
 
 
 @pytest.mark.parametrize(
-    "proof",
+    "confirmation",
     [
         pytest.param('Ada\'s "best" agent', id="quotes"),
         pytest.param("Zahnärztin 🦷", id="unicode"),
@@ -115,17 +113,16 @@ async def test_an_empty_proof_confirms_nothing(gate: Gate, write) -> None:
         pytest.param("true", id="the-word-true"),
     ],
 )
-async def test_an_odd_proof_is_asked_for_as_json_and_then_accepted(gate: Gate, proof: str, write) -> None:
-    """What the next step asks for is what confirms."""
-    action = Action("Delete it.", verify_with="list_agents", confirmation=proof)
-    asked = (await gate.execute(action, None, write)).next_step or ""
-    wanted = json.loads(asked.partition("confirm=")[2].removesuffix("."))
-    assert wanted == proof
-    assert (await gate.execute(action, wanted, write)).status == "done"
+async def test_an_odd_confirmation_is_asked_for_as_json_and_then_accepted(gate: Gate, confirmation: str, write) -> None:
+    action = Action("Delete it.", verify_with="list_agents", confirmation=confirmation)
+    next_step = (await gate.execute(action, None, write)).next_step or ""
+    confirm = json.loads(next_step.partition("confirm=")[2].removesuffix("."))
+    assert confirm == confirmation
+    assert (await gate.execute(action, confirm, write)).status == "done"
 
 
 @pytest.mark.parametrize(
-    ("lost", "said"),
+    ("exc", "text"),
     [
         pytest.param(OutcomeUnknown(LINE, "timed out"), "timed out", id="time-out"),
         pytest.param(OutcomeUnknown(LINE, "Bad gateway", status=502), "502 Bad gateway", id="server-error"),
@@ -137,15 +134,14 @@ async def test_an_odd_proof_is_asked_for_as_json_and_then_accepted(gate: Gate, p
 )
 @BOTH
 async def test_a_lost_answer_is_reported_as_unknown(
-    writing, gate: Gate, action: Action, lost: OutcomeUnknown, said: str
+    failing_write, gate: Gate, action: Action, exc: OutcomeUnknown, text: str
 ) -> None:
-    """It was done once at most, and the next step names the tool that shows whether."""
-    write = writing(lost)
+    write = failing_write(exc)
     outcome = await gate.execute(action, action.confirmation or True, write)
     assert write.times == 1
     assert (outcome.status, outcome.what, outcome.result) == ("unknown", action.summary, None)
     assert outcome.next_step
-    assert said in outcome.next_step
+    assert text in outcome.next_step
     assert action.verify_with in outcome.next_step
 
 
@@ -160,9 +156,8 @@ async def test_a_lost_answer_is_reported_as_unknown(
         pytest.param(RuntimeError("a bug"), id="bug"),
     ],
 )
-async def test_another_failure_is_passed_on(writing, gate: Gate, failure: Exception) -> None:
-    """The API said no, or nothing was sent: that is no unknown outcome."""
-    write = writing(failure)
+async def test_another_failure_is_passed_on(failing_write, gate: Gate, failure: Exception) -> None:
+    write = failing_write(failure)
     with pytest.raises(type(failure)) as raised:
         await gate.execute(CALL, True, write)
     assert raised.value is failure
@@ -170,12 +165,11 @@ async def test_another_failure_is_passed_on(writing, gate: Gate, failure: Except
 
 
 def test_a_refusal_is_no_error_of_the_api() -> None:
-    """It is ours, and it never left this machine."""
     assert not issubclass(Refused, ApiError)
 
 
 async def test_the_gate_takes_any_async_function(gate: Gate) -> None:
-    """A lambda that gives a coroutine is what the tools pass."""
+    """The tools pass a lambda that returns a coroutine."""
 
     async def release(number_id: str) -> Acknowledgement:
         return Acknowledgement(message=number_id)

@@ -1,4 +1,4 @@
-"""Phone numbers as people write them become E.164, or a sentence that says why not."""
+"""Phone numbers as people write them become E.164, or are refused with a reason."""
 
 import re
 
@@ -52,7 +52,6 @@ from agentphone_mcp.policy.phone_numbers import to_e164
     ],
 )
 def test_a_number_is_written_as_e164(written: str, number: str) -> None:
-    """However it was written; +1 where no country is given, as the seeds say."""
     assert to_e164(written) == number
     assert to_e164(number) == number
 
@@ -86,7 +85,6 @@ def test_a_number_is_written_as_e164(written: str, number: str) -> None:
     ],
 )
 def test_what_is_no_number_is_refused(written: str) -> None:
-    """The sentence repeats it and says why."""
     with pytest.raises(ValueError, match=r"is no phone number|is no possible phone number") as refused:
         to_e164(written)
     assert repr(written) in str(refused.value)
@@ -103,7 +101,7 @@ def test_what_is_no_number_is_refused(written: str) -> None:
     ],
 )
 def test_an_extension_is_refused(written: str) -> None:
-    """It would be dropped silently, and the call would reach the switchboard."""
+    """The API would drop it silently and reach somebody else."""
     with pytest.raises(ValueError, match="extension"):
         to_e164(written)
 
@@ -142,7 +140,6 @@ def test_an_extension_is_refused(written: str) -> None:
     ],
 )
 def test_an_emergency_number_is_refused(written: str) -> None:
-    """No assistant calls one, in whatever way it is written."""
     with pytest.raises(ValueError, match="emergency numbers and service codes"):
         to_e164(written)
 
@@ -160,7 +157,6 @@ def test_an_emergency_number_is_refused(written: str) -> None:
     ],
 )
 def test_no_short_code_passes_at_home(code: str) -> None:
-    """Bare or with the country code, whether or not the plan knows it."""
     for written in (code, f"+1{code}", f"+1 {code}"):
         with pytest.raises(ValueError, match=r"phone number|emergency numbers"):
             to_e164(written)
@@ -177,7 +173,6 @@ def test_no_short_code_passes_at_home(code: str) -> None:
     ],
 )
 def test_a_subscriber_whose_number_begins_like_an_emergency_number_is_reached(number: str) -> None:
-    """After the country code nobody but the subscriber answers."""
     assert to_e164(number) == number
 
 
@@ -199,7 +194,6 @@ def test_a_subscriber_whose_number_begins_like_an_emergency_number_is_reached(nu
     ],
 )
 def test_a_premium_rate_number_is_refused(written: str) -> None:
-    """It bills whoever calls it."""
     with pytest.raises(ValueError, match="premium-rate numbers"):
         to_e164(written)
 
@@ -208,7 +202,6 @@ def test_a_premium_rate_number_is_refused(written: str) -> None:
     "number", [pytest.param("+34900123456", id="spain-toll-free"), pytest.param("+33140976123", id="paris")]
 )
 def test_only_in_north_america_900_and_976_bill_the_caller(number: str) -> None:
-    """Other plans have them for whatever they like."""
     assert to_e164(number) == number
 
 
@@ -216,14 +209,13 @@ def test_only_in_north_america_900_and_976_bill_the_caller(number: str) -> None:
     "written", [pytest.param("+49 116117", id="doctor"), pytest.param("+49 11833", id="directory-enquiries")]
 )
 def test_a_short_code_that_is_as_long_as_a_number_is_refused(written: str) -> None:
-    """Germany's numbers may have four digits."""
+    """In Germany numbers may have four digits."""
     with pytest.raises(ValueError, match="is a short code"):
         to_e164(written)
 
 
 @pytest.mark.parametrize("region", sorted(SUPPORTED_REGIONS))
 def test_no_countrys_emergency_or_premium_number_passes(region: str) -> None:
-    """Its country code in front changes nothing; a few have neither."""
     code = country_code_for_region(region)
     short = ("08", "15", "17", "18", *(f"{number:03}" for number in range(1000)))
     forbidden = [f"+{code}{number}" for number in short if is_emergency_number(number, region)]
@@ -251,7 +243,7 @@ WRITTEN = st.one_of(
 @given(WRITTEN)
 @example("+961000000000")
 def test_no_text_becomes_an_emergency_or_premium_number(written: str) -> None:
-    """What passes is a whole number of its country, the same when read again, and none that bills or alarms."""
+    """Whatever passes is a whole number of its country and is the same when read again."""
     try:
         passed = to_e164(written)
     except ValueError:
@@ -279,7 +271,6 @@ def test_no_text_becomes_an_emergency_or_premium_number(written: str) -> None:
     ],
 )
 def test_a_very_long_text_is_refused_briefly(written: str) -> None:
-    """The message repeats its beginning only."""
     with pytest.raises(ValueError, match="is no") as refused:
         to_e164(written)
     assert len(str(refused.value)) < 150

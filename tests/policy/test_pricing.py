@@ -1,4 +1,4 @@
-"""What a person is told about prices is about right, and says that it is about."""
+"""Prices and costs are those of API.md, and texts for a person say that they are approximate."""
 
 import pytest
 
@@ -8,7 +8,7 @@ CLEAR = "noise-and-background-speech-cancellation"
 
 
 def test_the_prices_are_those_of_the_billing_page() -> None:
-    """API.md, "Money"."""
+    """The prices are those of API.md, "Money"."""
     prices = PriceList()
     assert prices.number_price_text() == "about $3.00 per 30 days, charged at once and not refunded"
     assert minute_price_text(prices.minute(hosted=True)) == "about $0.22 a minute, by the second"
@@ -18,7 +18,7 @@ def test_the_prices_are_those_of_the_billing_page() -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "text"),
     [
         pytest.param("", "about $0.02, 1 segment", id="empty"),
         pytest.param("Hello!", "about $0.02, 1 segment", id="short"),
@@ -34,14 +34,13 @@ def test_the_prices_are_those_of_the_billing_page() -> None:
         pytest.param("\ud83d", "about $0.02, 1 segment", id="half-an-emoji"),
     ],
 )
-def test_a_text_costs_by_its_segments(body: str, said: str) -> None:
-    """160 characters make one, or 70 with Unicode; what is counted is what is told."""
-    assert PriceList().message_price_text(body) == said
-    assert said.startswith(f"about {in_dollars(Cost.of(PriceList().message_cost(body)).micros)},")
+def test_a_text_costs_by_its_segments(body: str, text: str) -> None:
+    """A segment has 160 characters, or 70 with Unicode."""
+    assert PriceList().message_price_text(body) == text
+    assert text.startswith(f"about {in_dollars(Cost.of(PriceList().message_cost(body)).micros)},")
 
 
-def test_prices_can_be_others() -> None:
-    """PriceList change, and stand in one place."""
+def test_prices_can_be_changed() -> None:
     prices = PriceList.parse("number_per_30_days=4, hosted_minute = $0.3,webhook_minute=.1,,text=0.05,")
     assert prices == PriceList(number_per_30_days=4, hosted_minute=0.3, webhook_minute=0.1, text=0.05)
     assert prices.number_price_text().startswith("about $4.00 ")
@@ -53,22 +52,21 @@ def test_prices_can_be_others() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "quoted"),
+    ("text", "quoted"),
     [
-        pytest.param("fax=1", "'fax' is no rate", id="no-such-rate"),
+        pytest.param("fax=1", "'fax' is no price", id="no-such-price"),
         pytest.param("text", "text='' is no price", id="no-price"),
         pytest.param("text=cheap", "text='cheap' is no price", id="no-number"),
         pytest.param("text=-0.02", "text='-0.02' is no price", id="negative"),
         pytest.param("text=nan", "text='nan' is no price", id="nan"),
         pytest.param("text=inf", "text='inf' is no price", id="endless"),
         pytest.param("text=1001", "text='1001' is no price", id="absurd"),
-        pytest.param("text=0.02,fax=1", "'fax' is no rate", id="second-part"),
+        pytest.param("text=0.02,fax=1", "'fax' is no price", id="second-part"),
     ],
 )
-def test_what_is_no_rate_is_refused_by_its_part(said: str, quoted: str) -> None:
-    """So that nobody counts by prices they did not set."""
+def test_what_is_no_price_is_refused_by_its_part(text: str, quoted: str) -> None:
     with pytest.raises(ValueError, match="is no") as refused:
-        PriceList.parse(said)
+        PriceList.parse(text)
     assert str(refused.value).startswith(quoted)
 
 
@@ -85,12 +83,11 @@ def test_what_is_no_rate_is_refused_by_its_part(said: str, quoted: str) -> None:
     ],
 )
 def test_a_call_costs_by_its_seconds(seconds: float, micros: int) -> None:
-    """API.md, "Money"."""
+    """The rule is that of API.md, "Money"."""
     assert cost_of_seconds(220_000, seconds) == micros
 
 
 def test_costs_are_whole_so_that_sums_are_exact() -> None:
-    """Ten texts of two cents are twenty cents; a call is taken to last five minutes until it has ended."""
     assert Cost.of(0.02).micros * 10 == Cost.of(0.2).micros
     assert Cost.of_call(0.22) == Cost(1_100_000, 220_000)
     assert in_dollars(1_100_000) == "$1.10"

@@ -1,4 +1,4 @@
-"""Quiet hours agree with a plain reading of the clock, also where a day has 23 or 25 hours."""
+"""Quiet hours follow the local clock, also on days of 23 or 25 hours."""
 
 from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -16,12 +16,12 @@ MOMENTS = st.datetimes(datetime(2026, 1, 1), datetime(2027, 1, 1), timezones=st.
 
 
 def at(minute: int) -> time:
-    """A time of the day, by the minutes since midnight."""
+    """Convert minutes since midnight."""
     return time(minute // 60, minute % 60)
 
 
 def quiet_minutes(begin: int, end: int) -> set[int]:
-    """Walk around the dial from one time to the other."""
+    """List the minutes from one time of the day to another."""
     minutes = set[int]()
     while begin != end:
         minutes.add(begin)
@@ -40,7 +40,6 @@ def quiet_minutes(begin: int, end: int) -> set[int]:
     ],
 )
 def test_hours_are_read(text: str, begin: time, end: time) -> None:
-    """Twenty-four hour times with a dash between them."""
     assert QuietHours.parse(text) == QuietHours(begin, end)
     assert QuietHours.parse(str(QuietHours(begin, end))) == QuietHours(begin, end)
 
@@ -62,28 +61,24 @@ def test_hours_are_read(text: str, begin: time, end: time) -> None:
     ],
 )
 def test_hours_written_otherwise_are_an_error(text: str) -> None:
-    """The sentence shows how to write them."""
-    with pytest.raises(ValueError, match=r"are no hours of a day: write them like 21:00-08:00") as wrong:
+    with pytest.raises(ValueError, match=r"are no hours of a day: write them like 21:00-08:00") as refused:
         QuietHours.parse(text)
-    assert repr(text) in str(wrong.value)
+    assert repr(text) in str(refused.value)
 
 
 def test_hours_that_end_where_they_begin_are_an_error() -> None:
-    """They could mean the whole day or nothing."""
     with pytest.raises(ValueError, match="08:00-08:00 begins and ends at the same time"):
         QuietHours.parse("08:00-08:00")
 
 
 @given(MINUTES, MINUTES)
 def test_every_minute_of_a_day_is_quiet_or_not_as_on_the_dial(begin: int, end: int) -> None:
-    """From the begin on, up to and without the end."""
     assume(begin != end)
     hours = QuietHours(at(begin), at(end))
     assert {minute for minute in range(24 * 60) if hours.contains(at(minute))} == quiet_minutes(begin, end)
 
 
 def test_the_last_second_before_the_end_is_quiet() -> None:
-    """And the one before the begin is not."""
     hours = QuietHours.parse("21:00-08:00")
     assert hours.contains(time(7, 59, 59))
     assert not hours.contains(time(20, 59, 59))
@@ -91,7 +86,6 @@ def test_the_last_second_before_the_end_is_quiet() -> None:
 
 @given(MINUTES, MINUTES, MOMENTS, st.lists(st.sampled_from(ZONES), min_size=1, max_size=3))
 def test_it_is_quiet_as_long_as_one_clock_says_so(begin: int, end: int, moment: datetime, names: list[str]) -> None:
-    """Over any change of the clocks, and over is the first minute at which none does."""
     assume(begin != end)
     hours, zones, quiet = QuietHours(at(begin), at(end)), [ZoneInfo(name) for name in names], quiet_minutes(begin, end)
 
@@ -117,14 +111,13 @@ def test_it_is_quiet_as_long_as_one_clock_says_so(begin: int, end: int, moment: 
     ],
 )
 def test_hours_end_by_the_clock_on_the_wall(moment: str, over: str) -> None:
-    """On the two nights when it is changed, too."""
     hours = QuietHours.parse("22:00-02:30" if "03-08" in moment else "22:00-01:30")
-    found = hours.next_end(datetime.fromisoformat(moment), [ZoneInfo("America/New_York")])
-    assert found == datetime.fromisoformat(over)
+    end = hours.next_end(datetime.fromisoformat(moment), [ZoneInfo("America/New_York")])
+    assert end == datetime.fromisoformat(over)
 
 
 def test_hours_that_are_quiet_somewhere_all_day_never_end() -> None:
-    """Half of the globe is always in the night."""
+    """At any time it is night in one of two zones that are half a globe apart."""
     hours = QuietHours.parse("18:00-08:00")
     zones = [ZoneInfo("Pacific/Guam"), ZoneInfo("America/New_York")]
     assert hours.next_end(datetime(2026, 7, 1, tzinfo=UTC), zones) is None

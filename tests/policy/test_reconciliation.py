@@ -1,4 +1,4 @@
-"""Doubts and estimates are settled by what the API says now; where it says nothing they stay."""
+"""Unresolved actions and estimates are settled by what the API says, or stay as they are."""
 
 import time
 from collections.abc import Callable, Generator
@@ -12,6 +12,7 @@ from agentphone_mcp.policy.ledger.handle import LedgerHandle
 from agentphone_mcp.policy.ledger.ledger import Ledger
 from agentphone_mcp.policy.ledger.location import LedgerUnavailable
 from agentphone_mcp.policy.ledger.records import CallDuration, Entry, LookupResult, NewEntry
+from agentphone_mcp.policy.limits import Limits
 from agentphone_mcp.policy.reconciliation import Reconciler
 
 FAILS = ServerError(RequestLine("GET", "/v1/calls", {}), "oops", status=500)
@@ -21,10 +22,10 @@ CALL = NewEntry("account", "place_call", "f", TO, "Call.", cost=1_100_000, minut
 
 
 async def nothing(*_: Any) -> None:
-    """An API that tells nothing."""
+    """Answer no look-up."""
 
 
-def _told(answer: Any) -> Any:
+def _answer(answer: Any) -> Any:
     if isinstance(answer, Exception):
         raise answer
     return answer
@@ -32,14 +33,14 @@ def _told(answer: Any) -> Any:
 
 @pytest.fixture
 def reconciler(handle: LedgerHandle) -> Callable[..., Reconciler]:
-    """Make a reconciler whose API answers as told; a list is answered one by one."""
+    """Make a reconciler whose API gives this answer; a list is given item by item."""
 
     def reconciler(answer: Any = None, seconds: Any = None, account: str = "account") -> Reconciler:
         async def look_up(*_: Any) -> Any:
-            return _told(answer.pop(0) if isinstance(answer, list) else answer)
+            return _answer(answer.pop(0) if isinstance(answer, list) else answer)
 
         async def call_duration(_: Entry) -> CallDuration:
-            return CallDuration(_told(seconds), is_over=seconds is not None)
+            return CallDuration(_answer(seconds), is_over=seconds is not None)
 
         return Reconciler(account, handle, look_up, call_duration)
 
@@ -48,10 +49,10 @@ def reconciler(handle: LedgerHandle) -> Callable[..., Reconciler]:
 
 @pytest.fixture
 def action(handle: LedgerHandle) -> Callable[..., int]:
-    """Write down an action and what came of it."""
+    """Write down an action and its outcome."""
 
     def action(outcome: Any, new_entry: NewEntry = CALL) -> int:
-        row = handle.open().reserve(new_entry, [], repeat=True, within=60)
+        row = handle.open().reserve(new_entry, Limits(()), repeat=True, within=60)
         assert isinstance(row, int)
         handle.open().settle(row, outcome, ids={"id": f"id_{row}"} if outcome == "done" else None)
         return row
@@ -59,8 +60,8 @@ def action(handle: LedgerHandle) -> Callable[..., int]:
     return action
 
 
-def shown(handle: LedgerHandle) -> list[Entry]:
-    """What the ledger has."""
+def entries(handle: LedgerHandle) -> list[Entry]:
+    """List what the ledger holds."""
     return handle.open().entries()
 
 
@@ -69,30 +70,30 @@ def shown(handle: LedgerHandle) -> list[Entry]:
     [
         pytest.param(LookupResult("done", {"id": "call_1"}), "done", id="found"),
         pytest.param(LookupResult("failed"), "failed", id="not-done"),
-        pytest.param(None, "unknown", id="cannot-be-told"),
+        pytest.param(None, "unknown", id="unclear"),
         pytest.param(FAILS, "unknown", id="api-down"),
     ],
 )
-async def test_a_doubt_becomes_what_the_look_up_says(reconciler, action, handle, answer: Any, outcome: str) -> None:
-    """And stays one where it says nothing."""
+async def test_an_unresolved_action_becomes_what_the_look_up_says(
+    reconciler, action, handle, answer: Any, outcome: str
+) -> None:
     action("unknown")
     assert await reconciler(answer).reconcile_all() is (outcome == "unknown")
-    assert [row.outcome for row in shown(handle)] == [outcome]
+    assert [row.outcome for row in entries(handle)] == [outcome]
 
 
-async def test_a_doubt_of_yesterday_is_not_looked_into(reconciler, handle) -> None:
-    """Only who asks for the action again has it looked up."""
+async def test_an_unresolved_action_of_yesterday_is_not_looked_up(reconciler, handle) -> None:
+    """It is looked up only when the same action is requested again."""
     yesterday = Ledger(handle._place, clock=lambda: time.time() - 86_401)
-    row = yesterday.reserve(CALL, [], repeat=True, within=60)
+    row = yesterday.reserve(CALL, Limits(()), repeat=True, within=60)
     yesterday.settle(row, "unknown")
     yesterday.close()
-    assert not await reconciler(AssertionError("nobody need ask")).reconcile_all()
+    assert not await reconciler(AssertionError("the API is asked")).reconcile_all()
 
 
 async def test_what_stays_open_is_asked_for_soon_and_what_is_settled_is_not_waited_for(
     reconciler, action, handle
 ) -> None:
-    """The next look is the earliest that is due, or else far away."""
     row, reconciling = action("unknown"), reconciler()
     await reconciling.reconcile_all()
     assert reconciling.pause <= 4
@@ -101,23 +102,20 @@ async def test_what_stays_open_is_asked_for_soon_and_what_is_settled_is_not_wait
     assert reconciling.pause == pytest.approx(300)
 
 
-async def test_one_failure_keeps_no_other_doubt_from_being_settled(reconciler, action, handle) -> None:
-    """Each is asked for by itself."""
+async def test_one_failure_keeps_no_other_action_from_being_settled(reconciler, action, handle) -> None:
     for _ in range(3):
         action("unknown")
     await reconciler([FAILS, LookupResult("failed"), LookupResult("done", {"id": "x"})]).reconcile_all()
-    assert [row.outcome for row in shown(handle)] == ["unknown", "failed", "done"]
+    assert [row.outcome for row in entries(handle)] == ["unknown", "failed", "done"]
 
 
-async def test_the_doubts_of_another_account_are_not_ours(reconciler, action, handle) -> None:
-    """Its key would be asked for them."""
+async def test_the_unresolved_actions_of_another_account_are_left_alone(reconciler, action, handle) -> None:
     action("unknown")
     await reconciler(LookupResult("failed"), account="another").reconcile_all()
-    assert [row.outcome for row in shown(handle)] == ["unknown"]
+    assert [row.outcome for row in entries(handle)] == ["unknown"]
 
 
-async def test_a_look_up_is_told_what_came_of_other_action(action, handle) -> None:
-    """Also of those that it has just settled."""
+async def test_a_look_up_gets_the_ids_of_other_actions(action, handle) -> None:
     action("done")
     action("unknown")
     action("unknown")
@@ -137,7 +135,7 @@ THEIRS = LookupResult("done", {"id": "call_1"}, may_belong_to=lambda other: othe
 
 @pytest.fixture
 def looking(handle) -> Callable[..., Any]:
-    """Look up the first action unresolved, while something happens; it finds a call."""
+    """Look up the first unresolved action while something else happens; the look-up finds a call."""
 
     async def looking(meanwhile: Callable[[], object] = lambda: None) -> LookupResult | None:
         async def look_up(*_: Any) -> LookupResult:
@@ -149,27 +147,26 @@ def looking(handle) -> Callable[..., Any]:
     return looking
 
 
-async def test_what_may_be_of_a_action_under_way_is_given_to_no_other(looking, action, handle) -> None:
-    """Whether that began before the look-up or meanwhile; once it is settled, what is left can be told."""
+async def test_what_may_belong_to_a_pending_action_is_given_to_no_other(looking, action, handle) -> None:
     action("unknown")
     row: list[int] = []
-    assert await looking(lambda: row.append(handle.open().reserve(OTHER, [], repeat=True, within=60))) is None
+    assert await looking(lambda: row.append(handle.open().reserve(OTHER, Limits(()), repeat=True, within=60))) is None
     assert await looking() is None
     handle.open().settle(row[0], "failed")
     assert await looking() == THEIRS
-    assert [entry.outcome for entry in shown(handle)] == ["done", "failed"]
+    assert [entry.outcome for entry in entries(handle)] == ["done", "failed"]
 
 
-async def test_what_came_of_a_action_meanwhile_is_given_to_no_other(looking, action, handle) -> None:
-    """It was done and settled after the look-up had read which ids are claimed."""
+async def test_what_came_of_an_action_meanwhile_is_given_to_no_other(looking, action, handle) -> None:
+    """The other action was settled after the look-up had read which ids are claimed."""
     action("unknown")
 
     def other() -> None:
-        row = handle.open().reserve(OTHER, [], repeat=True, within=60)
+        row = handle.open().reserve(OTHER, Limits(()), repeat=True, within=60)
         handle.open().settle(row, "done", ids={"call_id": "call_1"})
 
     assert await looking(other) is None
-    assert [entry.outcome for entry in shown(handle)] == ["unknown", "done"]
+    assert [entry.outcome for entry in entries(handle)] == ["unknown", "done"]
 
 
 @pytest.mark.parametrize(
@@ -182,33 +179,32 @@ async def test_what_came_of_a_action_meanwhile_is_given_to_no_other(looking, act
         pytest.param(replace(OTHER, account="another"), "done", id="another-account"),
     ],
 )
-async def test_of_two_doubts_neither_is_given_what_may_be_the_others(
+async def test_of_two_unresolved_actions_neither_is_given_what_may_be_the_others(
     looking, action, handle, other: NewEntry, outcome: str
 ) -> None:
-    """But it does not matter which of two that are the same."""
+    """If both are the same action, it does not matter which one gets the result."""
     action("unknown")
     action("unknown", other)
     await looking()
-    assert [entry.outcome for entry in shown(handle)] == [outcome, "unknown"]
+    assert [entry.outcome for entry in entries(handle)] == [outcome, "unknown"]
 
 
-@pytest.mark.parametrize("is_told", [True, False], ids=["told", "untold"])
-async def test_what_was_given_to_another_action_is_taken_back(looking, action, handle, is_told: bool) -> None:
-    """When the one that did it is settled at last; the other is unresolved again, and blocks."""
+@pytest.mark.parametrize("is_reported", [True, False], ids=["reported", "unreported"])
+async def test_what_was_given_to_another_action_is_taken_back(looking, action, handle, is_reported: bool) -> None:
     action("unknown")
-    late = handle.open().reserve(CALL, [], repeat=True, within=-1)
+    late = handle.open().reserve(CALL, Limits(()), repeat=True, within=-1)
     await looking()
-    if is_told:
-        handle.open().mark_reported(shown(handle)[0])
+    if is_reported:
+        handle.open().mark_reported(entries(handle)[0])
     handle.open().settle(late, "done", ids={"id": "call_1"})
-    unresolved_entry, done = shown(handle)
-    assert (unresolved_entry.outcome, unresolved_entry.ids, unresolved_entry.reason) == (
+    unresolved, done = entries(handle)
+    assert (unresolved.outcome, unresolved.ids, unresolved.reason) == (
         "unknown",
         None,
         "what a look-up found came of row 2",
     )
     assert (done.outcome, done.ids) == ("done", {"id": "call_1"})
-    assert [entry.id for entry in handle.open().unresolved("account")] == [unresolved_entry.id]
+    assert [entry.id for entry in handle.open().unresolved("account")] == [unresolved.id]
 
 
 @pytest.mark.parametrize(
@@ -225,21 +221,18 @@ async def test_what_was_given_to_another_action_is_taken_back(looking, action, h
 async def test_an_estimate_becomes_the_cost_when_the_call_is_over(
     reconciler, action, handle, seconds: Any, cost: int, is_settled: bool
 ) -> None:
-    """Until then it counts as it is."""
     action("done")
     assert await reconciler(seconds=seconds).reconcile_all() is not is_settled
-    [row] = shown(handle)
+    [row] = entries(handle)
     assert (row.cost, row.minute_cost is None) == (cost, is_settled)
 
 
 async def test_without_a_ledger_there_is_nothing_to_settle(reconciler, state) -> None:
-    """A start makes none."""
     assert not await reconciler().reconcile_all()
     assert not state.exists()
 
 
 async def test_a_ledger_that_cannot_be_read_stops_no_server(reconciler, handle, action, state, caplog) -> None:
-    """Its log says so."""
     action("unknown")
     handle.close()
     for file in state.iterdir():
@@ -249,20 +242,20 @@ async def test_a_ledger_that_cannot_be_read_stops_no_server(reconciler, handle, 
 
 
 class BrokenHandle(LedgerHandle):
-    """A ledger that cannot be read until it is mended."""
+    """A ledger that cannot be read while `is_broken`."""
 
     is_broken = True
 
-    async def ask(self, what: Any) -> Any:
-        """Read or write, or say that it cannot be done."""
+    async def run(self, operation: Any) -> Any:
+        """Run an operation, or fail."""
         if self.is_broken:
             raise LedgerUnavailable("the ledger", "the disk is gone")
-        return await super().run(what)
+        return await super().run(operation)
 
 
 @pytest.fixture
 def broken_handle(handle, state) -> Generator[BrokenHandle]:
-    """A ledger in the same place, which fails for now."""
+    """Open a ledger in the same place that fails."""
     handle.open()
     broken = BrokenHandle(str(state))
     yield broken
@@ -270,9 +263,9 @@ def broken_handle(handle, state) -> Generator[BrokenHandle]:
 
 
 async def test_a_ledger_that_stays_broken_is_tried_ever_more_seldom(broken_handle) -> None:
-    """Also while something is open that was due before it broke, and from the start again once it worked."""
+    """The pause is long even if a row was due before, and short again once the ledger has worked."""
     broken_handle.is_broken = False
-    row = broken_handle.open().reserve(CALL, [], repeat=False, within=60)
+    row = broken_handle.open().reserve(CALL, Limits(()), repeat=False, within=60)
     broken_handle.open().settle(row, "unknown")
     reconciling = Reconciler("account", broken_handle, nothing, nothing)
     await reconciling.reconcile_all()
@@ -290,7 +283,6 @@ async def test_a_ledger_that_stays_broken_is_tried_ever_more_seldom(broken_handl
 
 
 async def test_what_was_not_written_yet_hurries_no_broken_ledger(broken_handle) -> None:
-    """It waits for the ledger like everything else."""
     reconciling = Reconciler("account", broken_handle, nothing, nothing)
     reconciling.write_later(lambda ledger: None)
     for _ in range(3):
@@ -302,7 +294,6 @@ async def test_what_was_not_written_yet_hurries_no_broken_ledger(broken_handle) 
     "failure", [LedgerUnavailable("the ledger", "locked"), ValueError("a bug")], ids=["unavailable", "bug"]
 )
 async def test_the_log_says_once_that_a_ledger_fails_and_once_that_it_works_again(handle, caplog, failure: Any) -> None:
-    """However often it was tried in between."""
     failures = [failure] * 3
 
     def fail(_: Any) -> None:
@@ -320,8 +311,8 @@ async def test_the_log_says_once_that_a_ledger_fails_and_once_that_it_works_agai
 
 
 async def test_what_could_not_be_written_is_written_first_when_it_can_be(reconciler, handle, state) -> None:
-    """What a gate knows of an action must not be asked of the API; it is written once, however often it failed."""
-    row = handle.open().reserve(replace(CALL, minute_cost=None), [], repeat=False, within=-1)
+    """The API is not asked about what the gate knows already."""
+    row = handle.open().reserve(replace(CALL, minute_cost=None), Limits(()), repeat=False, within=-1)
     written: list[int] = []
 
     def write(ledger: Any) -> None:
@@ -330,9 +321,9 @@ async def test_what_could_not_be_written_is_written_first_when_it_can_be(reconci
             raise LedgerUnavailable(str(state), "the disk is full")
         ledger.settle(row, "done", ids={"id": "call_1"})
 
-    reconciling = reconciler(AssertionError("nobody need ask"))
+    reconciling = reconciler(AssertionError("the API is asked"))
     reconciling.write_later(write)
     for _ in range(4):
         await reconciling.reconcile_all()
     assert written == [row] * 3
-    assert [(entry.outcome, entry.ids) for entry in shown(handle)] == [("done", {"id": "call_1"})]
+    assert [(entry.outcome, entry.ids) for entry in entries(handle)] == [("done", {"id": "call_1"})]

@@ -1,4 +1,4 @@
-"""A place in the ledger is had once everything in its way is told: policy, limits, the same action, unresolved."""
+"""An action is reserved only if the policy, the limits and the earlier actions allow it."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -26,7 +26,7 @@ NO = pytest.mark.parametrize("answer", ["not asked", "declined", "cancelled", "t
 
 @pytest.fixture
 def reservations(handle: LedgerHandle) -> Callable[..., Reservations]:
-    """Make reservations under these policy, with an API that answers look-ups as told."""
+    """Make reservations under a policy, with an API that answers every look-up with `found`."""
 
     def reservations(found: Any = None, seconds: float | None = None, limits: str = "", **policy: Any) -> Reservations:
         async def look_up(*_: Any) -> LookupResult | None:
@@ -35,32 +35,30 @@ def reservations(handle: LedgerHandle) -> Callable[..., Reservations]:
         async def call_duration(_: Entry) -> CallDuration:
             return CallDuration(seconds, is_over=seconds is not None)
 
-        said = Policy(Limits.parse(limits), Destinations(), **policy)
-        return Reservations(said, Reconciler("account", handle, look_up, call_duration))
+        made = Policy(Limits.parse(limits), Destinations(), **policy)
+        return Reservations(made, Reconciler("account", handle, look_up, call_duration))
 
     return reservations
 
 
 async def test_the_second_waits_for_the_first(reservations, handle) -> None:
-    """And learns what came of it."""
-    made: list[int | Entry] = []
+    replayed: list[int | Entry] = []
     ours = reservations()
     row = await ours.reserve(CALL, repeat=False)
 
     async def second() -> None:
-        made.append(await ours.reserve(CALL, repeat=False))
+        replayed.append(await ours.reserve(CALL, repeat=False))
 
     async with anyio.create_task_group() as group:
         group.start_soon(second)
         await anyio.wait_all_tasks_blocked()
         handle.open().settle(row, "done", ids={"id": "call_1"})
-    [entry] = made
+    [entry] = replayed
     assert isinstance(entry, Entry)
     assert (entry.id, entry.outcome, entry.ids) == (row, "done", {"id": "call_1"})
 
 
 async def test_the_second_goes_ahead_when_the_first_failed(reservations, handle) -> None:
-    """Nothing was done yet."""
     ours = reservations()
     row = await ours.reserve(CALL, repeat=False)
     handle.open().settle(row, "failed")
@@ -72,22 +70,20 @@ async def test_the_second_goes_ahead_when_the_first_failed(reservations, handle)
     [
         pytest.param(LookupResult("done", {"id": "call_1"}), "done", id="found"),
         pytest.param(LookupResult("failed"), None, id="not-done"),
-        pytest.param(None, "unknown", id="cannot-be-told"),
+        pytest.param(None, "unknown", id="unclear"),
     ],
 )
-async def test_a_doubt_is_looked_up_first(reservations, handle, found: Any, outcome: str | None) -> None:
-    """Only what certainly did not happen is done anew."""
+async def test_an_unresolved_action_is_looked_up_first(reservations, handle, found: Any, outcome: str | None) -> None:
     ours = reservations(found)
     handle.open().settle(await ours.reserve(CALL, repeat=False), "unknown", reason="timed out")
     made = await ours.reserve(CALL, repeat=False)
     assert (made.outcome if isinstance(made, Entry) else None) == outcome
-    told = "found by a look-up, and told" if outcome == "done" else "found by a look-up" if found else "timed out"
-    assert handle.open().entries()[0].reason == told
+    reason = "found by a look-up, and reported" if outcome == "done" else "found by a look-up" if found else "timed out"
+    assert handle.open().entries()[0].reason == reason
 
 
 @NO
-async def test_without_a_persons_yes_there_is_no_place(reservations, handle, answer: Any) -> None:
-    """What was said is written down, and that nobody agreed."""
+async def test_without_a_persons_yes_nothing_is_reserved(reservations, handle, answer: Any) -> None:
     action = Action("Call.", "list_calls", tool="place_call", approval=Approval("Host 1", answer))
     with pytest.raises(Refused, match="Nothing was done") as refused:
         await reservations(requires_human_approval=True).reserve(action, repeat=True)
@@ -95,8 +91,8 @@ async def test_without_a_persons_yes_there_is_no_place(reservations, handle, ans
     assert (row.outcome, row.reason, row.approved_by) == ("refused", str(refused.value), "Host 1")
 
 
-async def test_a_cap_on_money_looks_for_true_costs_once(reservations, handle) -> None:
-    """And then holds."""
+async def test_a_limit_on_money_looks_for_true_costs_once(reservations, handle) -> None:
+    """If the true costs leave no room either, the action is refused."""
     ours = reservations(seconds=60, limits="spend=1.50/day")
     other = Action("Call.", "list_calls", tool="place_call", to_number="+14155559998", cost=Cost.of_call(0.22))
     handle.open().settle(await ours.reserve(CALL, repeat=False), "done", ids={"id": "call_1"})
@@ -106,8 +102,7 @@ async def test_a_cap_on_money_looks_for_true_costs_once(reservations, handle) ->
     assert [row.outcome for row in handle.open().entries()] == ["done", "pending", "refused"]
 
 
-async def test_a_cap_on_action_looks_for_no_costs(reservations, handle) -> None:
-    """They would make no room."""
+async def test_a_limit_on_actions_looks_for_no_costs(reservations, handle) -> None:
     ours = reservations(seconds=60, limits="calls=1/day")
     handle.open().settle(await ours.reserve(CALL, repeat=False), "done", ids={"id": "call_1"})
     with pytest.raises(Refused, match="the limit calls=1/day is reached"):
@@ -116,7 +111,7 @@ async def test_a_cap_on_action_looks_for_no_costs(reservations, handle) -> None:
 
 
 async def test_a_yes_to_what_was_done_meanwhile_is_used_up(reservations, handle) -> None:
-    """It must not carry another one later; its row says what became of it."""
+    """It must not approve another action later, and its row says what became of it."""
     ours = reservations(requires_human_approval=True)
     first, second = [await ours.record_question(CALL, repeat=False) for _ in range(2)]
     row = await ours.reserve(replace(CALL, approval=Approval("Host 1", "yes", first.id)), repeat=False)

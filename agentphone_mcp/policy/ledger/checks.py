@@ -1,72 +1,81 @@
-"""What is asked of the ledger before every action; built once, as building a query takes longer than answering it."""
+"""Read the ledger before an action is reserved: find the earlier action that it repeats, and count a limit's usage.
+
+The queries are built once, as building one takes longer than answering it.
+"""
 
 import os
 import socket
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import sqlalchemy as sa
 
 from agentphone_mcp.policy.ledger.records import MAY_HAVE_HAPPENED, Entry, LookupResult, NewEntry
 from agentphone_mcp.policy.ledger.store import actions
-from agentphone_mcp.policy.limits import Limit, LimitExceeded
+from agentphone_mcp.policy.limits import Limit, Usage
 
 FOUND = "found by a look-up"
-FOUND_AND_TOLD = "found by a look-up, and told"
+FOUND_AND_REPORTED = "found by a look-up, and reported"
+REPLAY_SECONDS = 600
+"""How long the same action is answered with the outcome of the first one."""
+_LOST_PROCESS = "the process that did it ended before the answer came"
 
 # Spelled out, as SQLAlchemy writes an `in_` anew each time.
 _may_have_happened = sa.or_(*(actions.c.outcome == outcome for outcome in MAY_HAVE_HAPPENED))
-_alike = sa.and_(
+_of_tool = sa.and_(
     actions.c.account == sa.bindparam("account"), actions.c.tool == sa.bindparam("tool"), _may_have_happened
 )
 _is_same = actions.c.fingerprint == sa.bindparam("fingerprint")
 _has_target = actions.c.target == sa.bindparam("target")
-# The row of a question is older than the action that it becomes, so that ids tell nothing of the order.
+# An action takes over the row of the question that approved it, so its id says nothing about when it happened.
 _happened_at = sa.func.coalesce(actions.c.settled_at, actions.c.at)
 
-MAY_BLOCK: sa.Select[Any] = (
+CANDIDATES: sa.Select[Any] = (
     sa.select(actions)
     .where(
-        _alike,
+        _of_tool,
         _is_same | _has_target,
-        # A pending one that turns out to be lost is unresolved as well.
+        # A pending entry counts as unresolved too, as its process may have ended.
         actions.c.was_unknown | (actions.c.outcome == "pending") | (_is_same & (_happened_at > sa.bindparam("since"))),
     )
     .order_by(_is_same.desc(), _happened_at.desc(), actions.c.id.desc())
 )
-"""Those with the same arguments that are of late, and those with these or with the same target that are under way, or
-are or were unresolved; the same first, the latest first. Takes account, tool, fingerprint, target and since."""
+"""Candidates for a replay or a block: recent entries with the same fingerprint, and pending or (once) unresolved ones
+with the same fingerprint or target. Same fingerprint first, then newest first. Takes account, tool, fingerprint, target
+and since."""
 
 REPEATS: "sa.Select[Any, Any, Any]" = sa.select(actions.c.id, actions.c.at, actions.c.fingerprint).where(
-    _alike, _is_same | _has_target, actions.c.repeated
+    _of_tool, _is_same | _has_target, actions.c.repeated
 )
-"""Those that were wanted although the like was done or unresolved; takes account, tool, fingerprint and target."""
+"""Entries that were requested with `repeat=true`; takes account, tool, fingerprint and target."""
 
-OF_TOOL: sa.Select[Any] = sa.select(actions).where(_alike)
-"""Those that may have happened; takes account and tool."""
+OF_TOOL: sa.Select[Any] = sa.select(actions).where(_of_tool)
+"""Entries that may have happened; takes account and tool."""
 
-TAKEN: sa.Select[Any] = sa.select(actions).where(
-    _alike, sa.or_(actions.c.reason == FOUND, actions.c.reason == FOUND_AND_TOLD), actions.c.id != sa.bindparam("row")
+MATCHED: sa.Select[Any] = sa.select(actions).where(
+    _of_tool,
+    sa.or_(actions.c.reason == FOUND, actions.c.reason == FOUND_AND_REPORTED),
+    actions.c.id != sa.bindparam("row"),
 )
-"""The others of which a look-up said what came of them; takes account, tool and row."""
+"""Other entries that a look-up settled; takes account, tool and row."""
 
-WHOSE: "sa.Select[Any, Any]" = sa.select(actions.c.account, actions.c.tool).where(actions.c.id == sa.bindparam("row"))
-"""Takes row."""
+OWNER: "sa.Select[Any, Any]" = sa.select(actions.c.account, actions.c.tool).where(actions.c.id == sa.bindparam("row"))
+"""The account and tool of an entry; takes row."""
 
-WRITE = sa.insert(actions)
+INSERT = sa.insert(actions)
 """Takes the columns of a row."""
 
-SETTLE = sa.update(actions).where(actions.c.id == sa.bindparam("row"))
+UPDATE = sa.update(actions).where(actions.c.id == sa.bindparam("row"))
 """Takes row, and the columns that change."""
 
 
 @cache
-def counted(limit: Limit, *, one_by_one: bool) -> "sa.Select[Any, Any]":
-    """What counts against a limit: how many and how much, or each with its time; takes account, since and to_number."""
-    what = (actions.c.at, actions.c.cost)
-    summed = (sa.func.count().label("actions"), sa.func.coalesce(sa.func.sum(actions.c.cost), 0).label("cost"))
-    query = sa.select(*(what if one_by_one else summed)).where(
+def _counted(limit: Limit, *, one_by_one: bool) -> "sa.Select[Any, Any]":
+    """Build the query for what counts against a limit; it takes account, since and to_number."""
+    rows = (actions.c.at, actions.c.cost)
+    sums = (sa.func.count().label("actions"), sa.func.coalesce(sa.func.sum(actions.c.cost), 0).label("cost"))
+    query = sa.select(*(rows if one_by_one else sums)).where(
         actions.c.account == sa.bindparam("account"),
         actions.c.at > sa.bindparam("since"),
         _may_have_happened,
@@ -78,16 +87,117 @@ def counted(limit: Limit, *, one_by_one: bool) -> "sa.Select[Any, Any]":
     return query.order_by(actions.c.at) if one_by_one else query
 
 
+def count_usage(new_entry: NewEntry, connection: sa.Connection, now: float, limit: Limit) -> Usage:
+    """Count the actions within a limit's window that count beside a new one."""
+    values: dict[str, Any] = {"account": new_entry.account, "since": now - limit.seconds}
+    values |= {"to_number": new_entry.to_number} if limit.for_one_number else {}
+    used = connection.execute(_counted(limit, one_by_one=False), values).one()
+    return Usage(int(used.actions), int(used.cost), partial(_read_counted, connection, limit, values))
+
+
+def _read_counted(connection: sa.Connection, limit: Limit, values: Mapping[str, Any]) -> list[tuple[float, int]]:
+    return [(row.at, row.cost) for row in connection.execute(_counted(limit, one_by_one=True), values)]
+
+
+def find_earlier(new_entry: NewEntry, connection: sa.Connection, now: float, *, repeat: bool) -> Entry | None:
+    """Find the earlier action that a new one would repeat: the same one recently, or an unresolved one like it."""
+    if repeat and new_entry.is_repeatable:
+        return None
+    values: dict[str, Any] = {"account": new_entry.account, "tool": new_entry.tool}
+    values |= {"fingerprint": new_entry.fingerprint, "target": new_entry.target}
+    repeats = connection.execute(REPEATS, values).all()
+    for row in connection.execute(CANDIDATES, values | {"since": now - REPLAY_SECONDS}).mappings().all():
+        entry = resolve_row(row, connection, now)
+        is_same = entry.fingerprint == new_entry.fingerprint
+        if entry.outcome == "unknown" or row["was_unknown"]:
+            is_relevant = not _is_superseded(entry, repeats, only_by_same=is_same)
+        else:
+            # Of two destructive actions with one target, the second must see what the first has left.
+            is_relevant = is_same or not new_entry.is_repeatable
+        if is_relevant and (entry.outcome != "done" or (new_entry.is_repeatable and _is_recent(entry, now))):
+            return entry
+    return None
+
+
+def _is_superseded(unresolved: Entry, repeats: "Sequence[sa.Row[Any, Any, Any]]", *, only_by_same: bool) -> bool:
+    """Whether a later call with `repeat=true` superseded an unresolved entry: requested and executed after it.
+
+    An action has the row and id of its question, so a question that was asked before has the smaller id.
+    """
+    return any(
+        repeat.id > unresolved.id
+        and repeat.at >= unresolved.at
+        and (repeat.fingerprint == unresolved.fingerprint or not only_by_same)
+        for repeat in repeats
+    )
+
+
+def _is_recent(entry: Entry, now: float) -> bool:
+    """Whether an entry is replayed: it was done recently, or found by a look-up and not reported to anybody yet."""
+    return entry.reason == FOUND or now - (entry.settled_at or entry.at) < REPLAY_SECONDS
+
+
+def may_belong_to_another(found: LookupResult, unresolved: Entry, connection: sa.Connection, now: float) -> bool:
+    """Whether what a look-up found for an unresolved action may have come from another action.
+
+    Every action has an entry before it is done, so all that could have caused the result are in the ledger. A settled
+    action owns its ids. A pending or unresolved one may own any result that fits it, unless it has the same
+    fingerprint: then it does not matter which of the two gets the result.
+    """
+    values = {"account": unresolved.account, "tool": unresolved.tool}
+    for row in connection.execute(OF_TOOL, values).mappings().all():
+        other = read_row(row, now)
+        if other.id == unresolved.id:
+            continue
+        if other.outcome == "done":
+            is_theirs = _share_an_id(found.ids, other.ids)
+        else:
+            is_interchangeable = other.outcome == "unknown" and other.fingerprint == unresolved.fingerprint
+            is_theirs = not is_interchangeable and found.may_belong_to(other)
+        if is_theirs:
+            return True
+    return False
+
+
+def revoke_match(ids: Mapping[str, str], connection: sa.Connection, owner: Mapping[str, Any]) -> None:
+    """Make entries unresolved again whose look-up matched ids that turn out to belong to another action."""
+    for other in connection.execute(MATCHED, owner).mappings().all():
+        if _share_an_id(ids, other["ids"]):
+            reason = f"what a look-up found came of row {owner['row']}"
+            unresolved = {"outcome": "unknown", "reason": reason, "ids": None, "result": None}
+            connection.execute(UPDATE, unresolved | {"row": other["id"]})
+
+
+def _share_an_id(ids: Mapping[str, str] | None, others: Mapping[str, str] | None) -> bool:
+    return not {*(ids or {}).values()}.isdisjoint((others or {}).values())
+
+
+def resolve_row(row: sa.RowMapping, connection: sa.Connection, now: float) -> Entry:
+    """Read a row, and write it down if its pending action has become unknown."""
+    entry = read_row(row, now)
+    if entry.outcome != row["outcome"]:
+        lost = sa.update(actions).where(actions.c.id == entry.id, actions.c.outcome == "pending")
+        connection.execute(lost.values(outcome=entry.outcome, reason=entry.reason, was_unknown=True))
+    return entry
+
+
+def read_row(row: sa.RowMapping, now: float) -> Entry:
+    """Read a row; a pending action whose process ended, or that took too long, is shown as unknown."""
+    values = {name: row[name] for name in Entry.__dataclass_fields__}
+    if row["outcome"] == "pending" and (is_gone(row["owner_process"]) or now > row["unknown_after"]):
+        values |= {"outcome": "unknown", "reason": _LOST_PROCESS}
+    return Entry(**values)
+
+
 def this_process() -> str:
-    """This process, in a way that another can look it up."""
+    """Name this process by host and process id, so that another process can check whether it still runs."""
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
 def is_gone(owner_process: str | None) -> bool:
-    """Whether a process has certainly ended: it was one of this machine, and no process has its number now.
+    """Whether a process has certainly ended: it ran on this machine, and no process has its id now.
 
-    Only a hint that saves waiting: where it cannot be told (another machine, Windows, a number in use again), the
-    action's own time decides.
+    This only saves waiting: on another machine, on Windows, or where the id is in use again, `unknown_after` decides.
     """
     host, _, pid = (owner_process or "").rpartition(":")
     if os.name != "posix" or host != socket.gethostname() or not pid.isdecimal():
@@ -99,116 +209,3 @@ def is_gone(owner_process: str | None) -> bool:
     except OSError:
         return False
     return False
-
-
-REPLAY_SECONDS = 600
-"""How long the same action answers with the first one's outcome."""
-_LOST_HOLDER = "the process that did it ended before the answer came"
-
-
-def earlier_than(new_entry: NewEntry, connection: sa.Connection, now: float, *, repeat: bool) -> Entry | None:
-    """The action that this one would do again: the same one of late, or one with the same target that is unresolved."""
-    if repeat and new_entry.is_repeatable:
-        return None
-    like: dict[str, Any] = {"account": new_entry.account, "tool": new_entry.tool}
-    like |= {"fingerprint": new_entry.fingerprint, "target": new_entry.target}
-    repeats = connection.execute(REPEATS, like).all()
-    for row in connection.execute(MAY_BLOCK, like | {"since": now - REPLAY_SECONDS}).mappings().all():
-        entry = entry_of(row, connection, now)
-        is_same = entry.fingerprint == new_entry.fingerprint
-        is_doubtful = entry.outcome == "unknown" or row["was_unknown"]
-        is_in_the_way = entry.outcome != "done" or (new_entry.is_repeatable and _is_recent(entry, now))
-        # Of two that destroy the same, the second must see what the first has left.
-        is_like = is_same or not new_entry.is_repeatable
-        counts = not _is_released(entry, repeats, by_the_same=is_same) if is_doubtful else is_like
-        if is_in_the_way and counts:
-            return entry
-    return None
-
-
-def exceeded_limit(
-    new_entry: NewEntry, connection: sa.Connection, now: float, limits: Sequence[Limit]
-) -> LimitExceeded | None:
-    """The first limit that one more action would pass."""
-    for limit in limits:
-        given: dict[str, Any] = {"account": new_entry.account, "since": now - limit.seconds}
-        given |= {"to_number": new_entry.to_number} if limit.for_one_number else {}
-        used = connection.execute(counted(limit, one_by_one=False), given).one()
-        if not limit.is_over(int(used.actions), int(used.cost), new_entry.cost):
-            continue
-        rows = [(row.at, row.cost) for row in connection.execute(counted(limit, one_by_one=True), given)]
-        return LimitExceeded(limit, limit.frees_at(rows, new_entry.cost), int(used.cost))
-    return None
-
-
-def may_be_of_another(found: LookupResult, unresolved_entry: Entry, connection: sa.Connection, now: float) -> bool:
-    """Whether what a look-up found for an action has come, or may have come, of another one.
-
-    As every action is written down before it is done, whatever was found is of one that stands here by now: it is claimed
-    by its id once that action is settled, and until then it is anybody's who could have done it. Of two unresolved that are
-    the same either may have it.
-    """
-    for row in (
-        connection.execute(OF_TOOL, {"account": unresolved_entry.account, "tool": unresolved_entry.tool})
-        .mappings()
-        .all()
-    ):
-        other = seen(row, now)
-        if other.id == unresolved_entry.id:
-            continue
-        if other.outcome == "done":
-            is_theirs = _share_an_id(found.ids, other.ids)
-        else:
-            is_same_doubt = other.outcome == "unknown" and other.fingerprint == unresolved_entry.fingerprint
-            is_theirs = not is_same_doubt and found.may_belong_to(other)
-        if is_theirs:
-            return True
-    return False
-
-
-def revoke_match(ids: Mapping[str, str], connection: sa.Connection, action: Mapping[str, Any]) -> None:
-    """Put unresolved again what a look-up took these ids for, as it is known now of which action they came."""
-    for other in connection.execute(TAKEN, action).mappings().all():
-        if _share_an_id(ids, other["ids"]):
-            reason = f"what a look-up found came of row {action['row']}"
-            in_doubt = {"outcome": "unknown", "reason": reason, "ids": None, "result": None}
-            connection.execute(SETTLE, in_doubt | {"row": other["id"]})
-
-
-def entry_of(row: sa.RowMapping, connection: sa.Connection, now: float) -> Entry:
-    """Read a row; a pending one that is lost becomes unknown here and for good."""
-    entry = seen(row, now)
-    if entry.outcome != row["outcome"]:
-        doubted = sa.update(actions).where(actions.c.id == entry.id, actions.c.outcome == "pending")
-        connection.execute(doubted.values(outcome=entry.outcome, reason=entry.reason, was_unknown=True))
-    return entry
-
-
-def seen(row: sa.RowMapping, now: float) -> Entry:
-    """Read a row; one whose process ended, or took too long, is seen as unknown."""
-    said = {name: row[name] for name in Entry.__dataclass_fields__}
-    if row["outcome"] == "pending" and (is_gone(row["owner_process"]) or now > row["unknown_after"]):
-        said |= {"outcome": "unknown", "reason": _LOST_HOLDER}
-    return Entry(**said)
-
-
-def _share_an_id(ids: Mapping[str, str] | None, others: Mapping[str, str] | None) -> bool:
-    return not {*(ids or {}).values()}.isdisjoint((others or {}).values())
-
-
-def _is_released(unresolved_entry: Entry, repeats: "Sequence[sa.Row[Any, Any, Any]]", *, by_the_same: bool) -> bool:
-    """Whether somebody who could know of an unresolved action repeated it: both asked for it and did it later.
-
-    What was asked before an unresolved action arose, and was agreed to after that, has the older row.
-    """
-    return any(
-        one.id > unresolved_entry.id
-        and one.at >= unresolved_entry.at
-        and (one.fingerprint == unresolved_entry.fingerprint or not by_the_same)
-        for one in repeats
-    )
-
-
-def _is_recent(entry: Entry, now: float) -> bool:
-    """Whether whoever asks again may not know; of what was found beside the server nobody heard yet."""
-    return entry.reason == FOUND or now - (entry.settled_at or entry.at) < REPLAY_SECONDS

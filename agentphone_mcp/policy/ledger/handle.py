@@ -1,4 +1,4 @@
-"""The ledger at hand: opened when it is first needed, and kept out of the event loop's way."""
+"""Open the ledger when it is first needed, and run its operations in worker threads."""
 
 from collections.abc import Callable
 from threading import Lock
@@ -9,19 +9,19 @@ from agentphone_mcp.policy.ledger.location import IN_MEMORY, LedgerUnavailable, 
 if TYPE_CHECKING:
     from agentphone_mcp.policy.ledger.ledger import Ledger
 
-Told = TypeVar("Told")
+Value = TypeVar("Value")
 
 
 class LedgerHandle:
-    """A ledger that is not opened before it is needed: the database library takes a while to import.
+    """A ledger that is opened when it is first needed, as the database library takes a while to import.
 
     Args:
-        place: a folder, a SQLAlchemy URL, or `IN_MEMORY`.
-        redact: removes what must not be written down.
+        location: a folder, a SQLAlchemy URL, or `IN_MEMORY`.
+        redact: removes secrets before something is written.
     """
 
-    def __init__(self, place: str, redact: Callable[[str], str] = str) -> None:
-        self._place = place
+    def __init__(self, location: str, redact: Callable[[str], str] = str) -> None:
+        self._location = location
         self._redact = redact
         self._ledger: Ledger | None = None
         self._opening = Lock()
@@ -29,58 +29,58 @@ class LedgerHandle:
 
     @property
     def may_exist(self) -> bool:
-        """Whether there may be something in it already; only a file can tell without being opened."""
-        if self._ledger is not None or self._place == IN_MEMORY:
+        """Whether the ledger may have entries already; a database server counts as such, unopened."""
+        if self._ledger is not None or self._location == IN_MEMORY:
             return self._ledger is not None
         try:
-            file = ledger_file(self._place)
+            file = ledger_file(self._location)
             return file is None or file.exists()
         except (OSError, RuntimeError):
-            # Why it cannot be told is said when it is opened.
+            # Opening it raises the reason.
             return True
 
-    async def run(self, operation: "Callable[[Ledger], Told]") -> Told:
-        """Let a worker thread read or write.
+    async def run(self, operation: "Callable[[Ledger], Value]") -> Value:
+        """Run an operation on the ledger in a worker thread.
 
         Raises:
-            LedgerUnavailable: when that fails.
+            LedgerUnavailable: if the ledger cannot be opened, read or written.
         """
         from anyio.to_thread import run_sync
 
         return await run_sync(lambda: operation(self.open()))
 
     async def probe(self) -> None:
-        """Find out whether it can be read, by a thread that may be left alone with a database that never answers.
+        """Check that the ledger can be read; the worker thread is abandoned if the database never answers.
 
         Raises:
-            LedgerUnavailable: when it cannot, or an earlier probe is waiting still.
+            LedgerUnavailable: if it cannot be read, or an earlier probe is still waiting.
         """
 
         from anyio.to_thread import run_sync
 
-        def look() -> None:
+        def read() -> None:
             with self._probing:
                 self.open().has_pending("")
 
         if self._probing.locked():
             raise LedgerUnavailable("the ledger", "it does not answer")
         if self.may_exist:
-            await run_sync(look, abandon_on_cancel=True)
+            await run_sync(read, abandon_on_cancel=True)
 
     def open(self) -> "Ledger":
-        """The ledger itself.
+        """Return the ledger, opened at the first call.
 
         Raises:
-            LedgerUnavailable: when it cannot be opened.
+            LedgerUnavailable: if it cannot be opened.
         """
         from agentphone_mcp.policy.ledger.ledger import Ledger
 
         with self._opening:
             if self._ledger is None:
-                self._ledger = Ledger(self._place, redact=self._redact)
+                self._ledger = Ledger(self._location, redact=self._redact)
             return self._ledger
 
     def close(self) -> None:
-        """Close what was opened."""
+        """Close the ledger, if it was opened."""
         if self._ledger is not None:
             self._ledger.close()

@@ -1,8 +1,9 @@
-"""Written before an action and settled after it: the audit, the limits and the memory of what must not be done twice."""
+"""Write each action before it is done and settle it afterwards: for the audit, the limits and the replays."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any, cast
 
 import sqlalchemy as sa
@@ -10,37 +11,41 @@ import sqlalchemy as sa
 from agentphone_mcp.policy.errors import AnsweredBefore
 from agentphone_mcp.policy.ledger.checks import (
     FOUND,
-    FOUND_AND_TOLD,
-    SETTLE,
-    WHOSE,
-    WRITE,
-    earlier_than,
-    entry_of,
-    exceeded_limit,
-    may_be_of_another,
+    FOUND_AND_REPORTED,
+    INSERT,
+    OWNER,
+    UPDATE,
+    count_usage,
+    find_earlier,
+    may_belong_to_another,
+    read_row,
+    resolve_row,
     revoke_match,
-    seen,
     this_process,
 )
 from agentphone_mcp.policy.ledger.records import LONGEST_SUMMARY, Entry, LookupResult, NewEntry, Question, Settled
 from agentphone_mcp.policy.ledger.store import Store, actions, lock
-from agentphone_mcp.policy.limits import LONGEST_WINDOW, Limit, LimitExceeded
+from agentphone_mcp.policy.limits import LONGEST_WINDOW, LimitExceeded, Limits
 from agentphone_mcp.policy.pricing import cost_of_seconds
 
-NOBODY_ANSWERED = "a person was asked and has not answered"
+UNANSWERED = "a person was asked and has not answered"
 
 
 class Ledger:
-    """What was done, refused and left unresolved; every method is one transaction and raises `LedgerUnavailable`.
+    """The actions that were done, refused and left unresolved.
+
+    Every method is one transaction and raises `LedgerUnavailable` if it fails.
 
     Args:
-        place: a folder, a SQLAlchemy URL, or `IN_MEMORY`.
+        location: a folder, a SQLAlchemy URL, or `IN_MEMORY`.
         clock: seconds since the epoch.
-        redact: removes what must not be written down.
+        redact: removes secrets before something is written.
     """
 
-    def __init__(self, place: str, clock: Callable[[], float] = time.time, redact: Callable[[str], str] = str) -> None:
-        self._store = Store(place)
+    def __init__(
+        self, location: str, clock: Callable[[], float] = time.time, redact: Callable[[str], str] = str
+    ) -> None:
+        self._store = Store(location)
         self._clock = clock
         self._redact = redact
 
@@ -49,42 +54,43 @@ class Ledger:
         self._store.close()
 
     def check_writable(self) -> None:
-        """Write an action and take it back, to see that it can be done; a database may open well and be read-only."""
-        nothing = NewEntry(account="", tool="", fingerprint="", target="", summary="")
+        """Write an action and roll it back, as a database that opens may still be read-only."""
+        empty = NewEntry(account="", tool="", fingerprint="", target="", summary="")
         with self._store.transaction("settle") as connection:
-            taken_back = connection.begin_nested()
-            self._write(connection, nothing, {"outcome": "refused", "reason": None})
-            taken_back.rollback()
+            savepoint = connection.begin_nested()
+            self._write(connection, empty, {"outcome": "refused", "reason": None})
+            savepoint.rollback()
 
-    def reserve(self, new_entry: NewEntry, limits: Sequence[Limit], *, repeat: bool, within: float) -> int | Entry:
-        """Write down what is about to be done, or find what stands in its way.
+    def reserve(
+        self, new_entry: NewEntry, limits: Limits, *, repeat: bool, within: float
+    ) -> int | Entry | LimitExceeded:
+        """Write down what is about to be done, or find what keeps it from being done.
 
         Args:
             new_entry: the action.
-            limits: the limits it meets.
-            repeat: whether it is wanted although the same was done.
-            within: seconds after which, unsettled, it counts as unknown.
+            limits: the limits in force.
+            repeat: whether to do it although the same was done.
+            within: seconds after which it counts as unknown if it is not settled.
 
         Returns:
-            the row to settle, or the earlier action that this one repeats.
+            the row to settle, the earlier action that this one repeats, or the limit that it would exceed.
 
         Raises:
-            LimitExceeded: if it would be too much.
             AnsweredBefore: if the question that was asked about it is not open any more.
         """
         now, new_entry = self._clock(), self._without_secrets(new_entry)
         with self._store.transaction(new_entry.account) as connection:
-            # A yes counts once: whoever comes second with it learns what came of the first.
+            # A yes counts once: the second action with the same yes gets the outcome of the first.
             is_fresh = new_entry.question is None or _is_open(connection, new_entry.question)
-            earlier = earlier_than(new_entry, connection, now, repeat=repeat and is_fresh)
+            earlier = find_earlier(new_entry, connection, now, repeat=repeat and is_fresh)
             if earlier is not None:
                 return earlier
             if not is_fresh:
                 raise AnsweredBefore
-            reached = exceeded_limit(new_entry, connection, now, limits)
-            if reached is not None:
-                raise reached
-            reserved = {
+            exceeded = _exceeded_limit(new_entry, connection, now, limits)
+            if exceeded is not None:
+                return exceeded
+            state = {
                 "at": now,
                 "repeated": repeat,
                 "outcome": "pending",
@@ -94,16 +100,14 @@ class Ledger:
                 "approved_by": new_entry.approved_by,
                 "approved_how": new_entry.approved_how,
             }
-            return self._write(connection, new_entry, reserved)
+            return self._write(connection, new_entry, state)
 
-    def find_conflict(
-        self, new_entry: NewEntry, limits: Sequence[Limit], *, repeat: bool
-    ) -> Entry | LimitExceeded | None:
-        """What `reserve` would find; nothing is written."""
-        new_entry = self._without_secrets(new_entry)
+    def find_conflict(self, new_entry: NewEntry, limits: Limits, *, repeat: bool) -> Entry | LimitExceeded | None:
+        """Find what would keep an action from being reserved, without writing anything."""
+        now, new_entry = self._clock(), self._without_secrets(new_entry)
         with self._store.transaction(new_entry.account) as connection:
-            earlier = earlier_than(new_entry, connection, self._clock(), repeat=repeat)
-            return earlier or exceeded_limit(new_entry, connection, self._clock(), limits)
+            earlier = find_earlier(new_entry, connection, now, repeat=repeat)
+            return earlier or _exceeded_limit(new_entry, connection, now, limits)
 
     def settle(
         self,
@@ -114,109 +118,107 @@ class Ledger:
         ids: Mapping[str, str] | None = None,
         result: Mapping[str, Any] | None = None,
     ) -> None:
-        """Write down what came of an action; what a look-up took of it for another one is taken back."""
+        """Write down the outcome of an action, and revoke a look-up that matched its ids to another action."""
         settled: dict[str, Any] = {
             "outcome": outcome,
             "settled_at": self._clock(),
             "reason": reason and self._redact(reason),
+            "ids": self._redacted(ids),
+            "result": self._redacted(result),
         }
-        settled |= {"ids": self._kept(ids), "result": self._kept(result)}
         if outcome == "unknown":
             settled["was_unknown"] = True
         with self._store.transaction("settle") as connection:
-            account, tool = connection.execute(WHOSE, {"row": row}).one()
+            account, tool = connection.execute(OWNER, {"row": row}).one()
             lock(connection, account)
-            connection.execute(SETTLE, settled | {"row": row})
+            connection.execute(UPDATE, settled | {"row": row})
             if outcome == "done" and ids:
                 revoke_match(ids, connection, {"account": account, "tool": tool, "row": row})
 
     def settle_unresolved(self, entry: Entry, found: LookupResult) -> bool:
-        """Write down what a look-up found, unless somebody else settled it in the meantime.
+        """Write down what a look-up found, unless the action was settled in the meantime.
 
         Returns:
-            whether it is settled; it is not where what was found may have come of another action.
+            False if what was found may belong to another action; nothing is written then.
         """
         settled = {"outcome": found.outcome, "settled_at": self._clock(), "was_unknown": True}
-        settled |= {"ids": self._kept(found.ids), "result": self._kept(found.result), "reason": FOUND}
-        open_still = (actions.c.id == entry.id) & actions.c.outcome.in_(("pending", "unknown"))
+        settled |= {"ids": self._redacted(found.ids), "result": self._redacted(found.result), "reason": FOUND}
+        is_unresolved = (actions.c.id == entry.id) & actions.c.outcome.in_(("pending", "unknown"))
         with self._store.transaction(entry.account) as connection:
-            if may_be_of_another(found, entry, connection, self._clock()):
+            if may_belong_to_another(found, entry, connection, self._clock()):
                 return False
-            connection.execute(sa.update(actions).where(open_still).values(settled))
+            connection.execute(sa.update(actions).where(is_unresolved).values(settled))
         return True
 
     def mark_reported(self, entry: Entry) -> None:
-        """Write down that somebody was told of what a look-up found; from now on it is as if it had just been done."""
-        told = {"settled_at": self._clock(), "reason": FOUND_AND_TOLD}
-        untold = (actions.c.id == entry.id) & (actions.c.reason == FOUND)
+        """Write down that the finding of a look-up was reported; its replays count from now on."""
+        reported = {"settled_at": self._clock(), "reason": FOUND_AND_REPORTED}
+        is_unreported = (actions.c.id == entry.id) & (actions.c.reason == FOUND)
         with self._store.transaction(entry.account) as connection:
-            connection.execute(sa.update(actions).where(untold).values(told))
+            connection.execute(sa.update(actions).where(is_unreported).values(reported))
 
     def settle_call_cost(self, entry: Entry, seconds: float | None, *, is_over: bool = True) -> None:
-        """Write down what a call cost in the end, or costs at least so far; without seconds its estimate stands."""
+        """Write down what a call cost, or costs at least so far; without seconds its estimate stays."""
         cost = entry.cost if seconds is None else cost_of_seconds(entry.minute_cost or 0, seconds)
-        known = {"cost": cost, "minute_cost": None} if is_over else {"cost": max(cost, entry.cost)}
+        settled = {"cost": cost, "minute_cost": None} if is_over else {"cost": max(cost, entry.cost)}
         with self._store.transaction(entry.account) as connection:
-            connection.execute(SETTLE, known | {"row": entry.id})
+            connection.execute(UPDATE, settled | {"row": entry.id})
 
     def refuse(self, new_entry: NewEntry, reason: str) -> None:
-        """Write down what was not done, and why."""
+        """Write down that an action was refused, and why."""
         new_entry = self._without_secrets(new_entry)
         state = {"outcome": "refused", "reason": self._redact(reason), "approved_by": new_entry.approved_by}
         with self._store.transaction(new_entry.account) as connection:
             self._write(connection, new_entry, state)
 
     def close_question(self, question: int, reason: str) -> None:
-        """Write down what became of an answer that had no action of its own."""
+        """Write down why the answer to a question led to no action."""
         with self._store.transaction("settle") as connection:
             if _is_open(connection, question):
-                connection.execute(SETTLE, {"row": question, "reason": reason})
+                connection.execute(UPDATE, {"row": question, "reason": reason})
 
     def record_question(self, new_entry: NewEntry, *, repeat: bool = False) -> Question:
-        """Write down that a person is asked; until they agree it counts as refused."""
+        """Write down that a person is asked; the action counts as refused until they agree."""
         new_entry = self._without_secrets(new_entry)
-        state = {
-            "outcome": "refused",
-            "reason": NOBODY_ANSWERED,
-            "repeated": repeat,
-            "approved_by": new_entry.approved_by,
-        }
+        state = {"outcome": "refused", "reason": UNANSWERED, "repeated": repeat, "approved_by": new_entry.approved_by}
         with self._store.transaction(new_entry.account) as connection:
             row = self._write(connection, new_entry, state)
-        return Question(row, _bounded(new_entry.summary), new_entry.preview_hash, self._clock(), is_repeat=repeat)
+        return Question(row, _truncated(new_entry.summary), new_entry.preview_hash, self._clock(), is_repeat=repeat)
 
     def open_question(self, new_entry: NewEntry) -> Question | None:
-        """The latest question about this action that nobody has answered."""
-        query = _of(new_entry).where(
+        """Find the latest question about an action that is not answered yet."""
+        query = sa.select(actions).where(
+            actions.c.account == new_entry.account,
+            actions.c.tool == new_entry.tool,
             actions.c.fingerprint == new_entry.fingerprint,
             actions.c.outcome == "refused",
-            actions.c.reason == NOBODY_ANSWERED,
+            actions.c.reason == UNANSWERED,
         )
         with self._store.transaction(new_entry.account) as connection:
-            row = connection.execute(query.limit(1)).mappings().first()
+            row = connection.execute(query.order_by(actions.c.id.desc()).limit(1)).mappings().first()
         return Question(row["id"], row["summary"], row["preview_hash"], row["at"], row["repeated"]) if row else None
 
     def unresolved(self, account: str) -> list[Entry]:
-        """The actions of an account of which nobody knows whether they happened, oldest first.
+        """List the actions of an account whose outcome is unknown, oldest first.
 
-        Those whose process ended meanwhile become unknown here.
+        Pending ones whose process has ended become unknown here.
         """
         unsettled = sa.select(actions).where(
             actions.c.account == account, actions.c.outcome.in_(("pending", "unknown"))
         )
         with self._store.transaction(account) as connection:
             rows = connection.execute(unsettled.order_by(actions.c.id)).mappings().all()
-            found = [entry_of(row, connection, self._clock()) for row in rows]
-        return [entry for entry in found if entry.outcome == "unknown"]
+            entries = [resolve_row(row, connection, self._clock()) for row in rows]
+        return [entry for entry in entries if entry.outcome == "unknown"]
 
     def has_pending(self, account: str) -> bool:
-        """Whether an action of an account is under way, here or elsewhere."""
+        """Whether an action of an account is pending, here or elsewhere."""
         pending = sa.select(actions.c.id).where(actions.c.account == account, actions.c.outcome == "pending")
         with self._store.transaction(account) as connection:
             return connection.execute(pending.limit(1)).first() is not None
 
     def estimates(self, account: str) -> list[Entry]:
-        """The actions of late whose cost is still an estimate; no limit looks further back."""
+        """List the actions whose cost is still an estimate, as far back as the longest window of a limit."""
         query = sa.select(actions).where(
             actions.c.account == account,
             actions.c.outcome == "done",
@@ -226,24 +228,24 @@ class Ledger:
         return self._read(account, query)
 
     def claimed_ids(self, account: str, tool: str) -> frozenset[str]:
-        """The ids of what is known to have come of other actions."""
+        """Collect the ids that belong to settled actions of a tool."""
         query = sa.select(actions).where(
             actions.c.account == account, actions.c.tool == tool, actions.c.outcome == "done"
         )
-        return frozenset(one for entry in self._read(account, query) for one in (entry.ids or {}).values())
+        return frozenset(value for entry in self._read(account, query) for value in (entry.ids or {}).values())
 
     def entries(self, since: float = 0) -> list[Entry]:
-        """Every action of every account since a time, oldest first."""
+        """List the actions of all accounts since a time, oldest first."""
         return self._read("settle", sa.select(actions).where(actions.c.at >= since).order_by(actions.c.id))
 
     def _read(self, account: str, query: sa.Select[Any]) -> list[Entry]:
         with self._store.transaction(account) as connection:
-            return [seen(row, self._clock()) for row in connection.execute(query).mappings().all()]
+            return [read_row(row, self._clock()) for row in connection.execute(query).mappings().all()]
 
     def _write(self, connection: sa.Connection, new_entry: NewEntry, state: Mapping[str, Any]) -> int:
-        """Write an action: into the row of the question that was asked about it, where that is still open."""
+        """Write an action: into the row of its question if that is still open, else into a new row."""
         if new_entry.question is not None and _is_open(connection, new_entry.question):
-            connection.execute(SETTLE, dict(state) | {"row": new_entry.question})
+            connection.execute(UPDATE, dict(state) | {"row": new_entry.question})
             return new_entry.question
         row = {
             "at": self._clock(),
@@ -253,40 +255,38 @@ class Ledger:
             "preview_hash": new_entry.preview_hash,
             "target": new_entry.target,
             "to_number": new_entry.to_number,
-            "summary": _bounded(new_entry.summary),
+            "summary": _truncated(new_entry.summary),
             "cost": new_entry.cost,
             "minute_cost": new_entry.minute_cost,
             "was_unknown": False,
             "repeated": False,
-            "match_on": self._kept(new_entry.match_on),
+            "match_on": self._redacted(new_entry.match_on),
         }
-        inserted = connection.execute(WRITE, row | dict(state)).inserted_primary_key
+        inserted = connection.execute(INSERT, row | dict(state)).inserted_primary_key
         return int(inserted[0]) if inserted else 0
 
     def _without_secrets(self, new_entry: NewEntry) -> NewEntry:
-        said = {"summary": self._redact(new_entry.summary), "target": self._redact(new_entry.target)}
-        return replace(new_entry, **said, approved_by=new_entry.approved_by and self._redact(new_entry.approved_by))
+        texts = {"summary": self._redact(new_entry.summary), "target": self._redact(new_entry.target)}
+        return replace(new_entry, **texts, approved_by=new_entry.approved_by and self._redact(new_entry.approved_by))
 
-    def _kept(self, value: Any) -> Any:
-        """The same JSON without secrets."""
+    def _redacted(self, value: Any) -> Any:
+        """Copy a JSON value without secrets; an empty object becomes None."""
         if isinstance(value, str):
             return self._redact(value)
         if isinstance(value, Mapping):
-            return {name: self._kept(one) for name, one in cast("Mapping[str, Any]", value).items()} or None
-        return [self._kept(one) for one in cast("list[Any]", value)] if isinstance(value, list) else value
+            return {name: self._redacted(item) for name, item in cast("Mapping[str, Any]", value).items()} or None
+        return [self._redacted(item) for item in cast("list[Any]", value)] if isinstance(value, list) else value
+
+
+def _exceeded_limit(new_entry: NewEntry, connection: sa.Connection, now: float, limits: Limits) -> LimitExceeded | None:
+    return limits.exceeded_by(new_entry.tool, new_entry.cost, partial(count_usage, new_entry, connection, now))
 
 
 def _is_open(connection: sa.Connection, question: int) -> bool:
-    """Whether nobody has answered a question yet."""
-    unanswered = (actions.c.id == question) & (actions.c.outcome == "refused") & (actions.c.reason == NOBODY_ANSWERED)
+    """Whether a question is not answered yet."""
+    unanswered = (actions.c.id == question) & (actions.c.outcome == "refused") & (actions.c.reason == UNANSWERED)
     return connection.execute(sa.select(actions.c.id).where(unanswered)).first() is not None
 
 
-def _of(new_entry: NewEntry) -> sa.Select[Any]:
-    """The actions of the same account and tool, latest first."""
-    mine = (actions.c.account == new_entry.account) & (actions.c.tool == new_entry.tool)
-    return sa.select(actions).where(mine).order_by(actions.c.id.desc())
-
-
-def _bounded(what: str) -> str:
-    return what if len(what) <= LONGEST_SUMMARY else f"{what[:LONGEST_SUMMARY]}… (cut here)"
+def _truncated(text: str) -> str:
+    return text if len(text) <= LONGEST_SUMMARY else f"{text[:LONGEST_SUMMARY]}… (cut here)"

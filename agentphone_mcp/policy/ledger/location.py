@@ -4,29 +4,27 @@ from pathlib import Path
 from urllib.parse import unquote
 
 LEDGER_FILE = "ledger.sqlite3"
-
-
 IN_MEMORY = ""
-"""The place of a ledger that ends with its process: what is practised on a sandbox is no part of the audit."""
+"""The location of a ledger that ends with its process; actions on a sandbox need no audit."""
 
 
 class LedgerUnavailable(Exception):
-    """The ledger cannot be opened, read or written; `place` has no password."""
+    """The ledger cannot be opened, read or written; `location` holds no password."""
 
-    def __init__(self, place: str, reason: str) -> None:
-        super().__init__(f"{place}: {reason}")
-        self.place = place
+    def __init__(self, location: str, reason: str) -> None:
+        super().__init__(f"{location}: {reason}")
+        self.location = location
         self.reason = reason
 
 
-def is_url(place: str) -> bool:
-    """Whether a place is a database's URL and no folder."""
-    return "://" in place
+def is_url(location: str) -> bool:
+    """Whether a location is the URL of a database, not a folder."""
+    return "://" in location
 
 
-def ledger_file(place: str) -> Path | None:
-    """The file that a place names; None for a database elsewhere."""
-    if not is_url(place):
-        return Path(place).expanduser() / LEDGER_FILE
-    engine, _, path = place.partition(":///")
+def ledger_file(location: str) -> Path | None:
+    """Find the file of a ledger; None for a database server."""
+    if not is_url(location):
+        return Path(location).expanduser() / LEDGER_FILE
+    engine, _, path = location.partition(":///")
     return Path(unquote(path)).expanduser() if engine.partition("+")[0] == "sqlite" else None

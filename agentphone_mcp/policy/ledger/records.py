@@ -1,4 +1,4 @@
-"""What is written into the ledger, and what is read from it."""
+"""Hold what is written to the ledger, and what is read from it."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -7,29 +7,29 @@ from typing import Any, Literal
 Settled = Literal["done", "failed", "unknown", "refused"]
 LedgerOutcome = Literal["pending", "done", "failed", "unknown", "refused"]
 LONGEST_SUMMARY = 20_000
-"""Characters of an action that are kept, and shown to the person who is asked."""
+"""Characters of an action's summary that are kept, and shown to the person who is asked."""
 MAY_HAVE_HAPPENED = ("pending", "done", "unknown")
 
 
 @dataclass(frozen=True)
 class NewEntry:
-    """An action as the ledger keeps it, before anything is done.
+    """An action as it is written to the ledger, before anything is done.
 
     Attributes:
         account: a hash of the key.
         tool: the tool that does it.
-        fingerprint: the same for the same arguments.
-        target: what an unknown outcome blocks.
-        what: the action in a sentence.
+        fingerprint: a hash of the tool and its arguments; equal for the same action.
+        target: what stays blocked while the outcome is unknown.
+        summary: the action in a sentence.
         cost: millionths of a dollar.
-        minute_cost: set where the cost is an estimate, to be settled by the seconds.
-        to_number: whom it reaches, in E.164.
+        minute_cost: the price of a minute, where the cost is an estimate until the duration is known.
+        to_number: the number that it reaches, in E.164.
         match_on: what a look-up finds it by.
-        preview_hash: a hash of what a person would read of it, but for the clock.
-        is_repeatable: whether the same can be done twice; what is destroyed is gone.
-        approved_by: the host that passed the yes on.
-        approved_how: `confirm`, or `person` where the host asked.
-        question: the row in which the person was asked.
+        preview_hash: a hash of what a person reads of it, without the local time.
+        is_repeatable: False for destructive actions, which cannot be done twice.
+        approved_by: the host that passed the confirmation on.
+        approved_how: `confirm`, or `person` where the host asked its user.
+        question: the row of the question that a person answered.
     """
 
     account: str
@@ -50,13 +50,13 @@ class NewEntry:
 
 @dataclass(frozen=True)
 class LookupResult:
-    """What a look-up made of an action whose answer was lost.
+    """What a look-up found out about an action whose answer was lost.
 
     Attributes:
         outcome: whether it happened.
-        ids: of what came of it.
+        ids: the ids of what it created.
         result: what the API shows of that.
-        may_belong_to: whether it could have come of another action as well.
+        may_belong_to: whether it could have come from another action as well.
     """
 
     outcome: Literal["done", "failed"]
@@ -67,7 +67,7 @@ class LookupResult:
 
 @dataclass(frozen=True)
 class CallDuration:
-    """How many seconds a call lasted, where anybody knows, and whether it is over."""
+    """How many seconds a call lasted, None where unknown, and whether it is over."""
 
     seconds: float | None
     is_over: bool
@@ -75,7 +75,7 @@ class CallDuration:
 
 @dataclass(frozen=True)
 class Question:
-    """What a person was asked, the hash of the preview as it was then, when, and whether it was done before."""
+    """A question that a person was asked: its row, the summary and preview hash of the action, and when."""
 
     id: int
     text: str
@@ -85,7 +85,7 @@ class Question:
 
     @property
     def is_complete(self) -> bool:
-        """Whether all of it can be read."""
+        """Whether the text is the whole summary, not a truncated one."""
         return len(self.text) <= LONGEST_SUMMARY
 
 

@@ -1,4 +1,4 @@
-"""Where the ledger is kept: one SQLite file of this user, or a PostgreSQL database for servers on several machines."""
+"""Keep the ledger: in one SQLite file of this user, or in PostgreSQL for servers on several machines."""
 
 import os
 import sqlite3
@@ -16,27 +16,27 @@ from sqlalchemy.exc import NoSuchModuleError, SQLAlchemyError
 from agentphone_mcp.policy.ledger.location import IN_MEMORY, LEDGER_FILE, LedgerUnavailable, is_url
 
 _BUSY_SECONDS = 20
-"""How long a process waits for the others that write."""
-_PATIENCE = {
+"""How long a process waits for others that write."""
+_LIBPQ_TIMEOUTS = {
     "connect_timeout": _BUSY_SECONDS,
     "tcp_user_timeout": _BUSY_SECONDS * 1000,
     "keepalives_idle": _BUSY_SECONDS,
     "keepalives_interval": 5,
     "keepalives_count": 3,
 }
-"""When libpq gives a database up: one whose machine is gone is waited for up to two hours otherwise."""
-_LOOK_AGAIN = 0.01
+"""When libpq gives up; by default it waits up to two hours for a machine that is gone."""
+_RETRY_INTERVAL = 0.01
 _PERMISSIONS = 0o600
 
 
-class Words(sa.TypeDecorator[str]):
-    """Text as people and other servers wrote it, without what a database cannot hold: half of an emoji, a NUL."""
+class StorableText(sa.TypeDecorator[str]):
+    """Text without what a database cannot hold: lone surrogates and NUL."""
 
     impl = sa.Text
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: sa.Dialect) -> str | None:
-        """Replace it on the way in, in what is written and in what is compared alike."""
+        """Replace what cannot be held, in written and in compared values alike."""
         return value.encode("utf-8", "replace").decode().replace("\0", "?") if value else value
 
 
@@ -45,29 +45,27 @@ actions = sa.Table(
     "actions",
     metadata,
     sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
-    sa.Column("at", sa.Double, nullable=False, comment="when it was asked for, in seconds since the epoch"),
-    sa.Column("settled_at", sa.Double),
+    sa.Column("at", sa.Double, nullable=False, comment="when it was requested, in seconds since the epoch"),
+    sa.Column("settled_at", sa.Double, comment="when its outcome was written"),
     sa.Column("unknown_after", sa.Double, comment="when a pending action counts as unknown"),
-    sa.Column("owner_process", sa.String(255), comment="the host and process that does it"),
+    sa.Column("owner_process", sa.String(255), comment="the host and process id that does it"),
     sa.Column("account", sa.String(64), nullable=False, comment="a hash of the key"),
     sa.Column("tool", sa.String(64), nullable=False),
     sa.Column("fingerprint", sa.String(64), nullable=False, comment="a hash of the tool and its arguments"),
-    sa.Column(
-        "preview_hash", sa.String(64), nullable=False, comment="a hash of what a person would read, but for the clock"
-    ),
-    sa.Column("target", Words, nullable=False, comment="what an unknown outcome blocks"),
-    sa.Column("to_number", sa.String(32)),
-    sa.Column("summary", Words, nullable=False),
+    sa.Column("preview_hash", sa.String(64), nullable=False, comment="a hash of the summary without the local time"),
+    sa.Column("target", StorableText, nullable=False, comment="what stays blocked while the outcome is unknown"),
+    sa.Column("to_number", sa.String(32), comment="in E.164"),
+    sa.Column("summary", StorableText, nullable=False, comment="the action in a sentence"),
     sa.Column("cost", sa.BigInteger, nullable=False, comment="millionths of a dollar"),
-    sa.Column("minute_cost", sa.BigInteger, comment="set while the cost is an estimate"),
+    sa.Column("minute_cost", sa.BigInteger, comment="the price of a minute, while the cost is an estimate"),
     sa.Column("outcome", sa.String(16), nullable=False),
-    sa.Column("was_unknown", sa.Boolean, nullable=False),
-    sa.Column("repeated", sa.Boolean, nullable=False, comment="wanted although the same was done"),
-    sa.Column("reason", Words),
+    sa.Column("was_unknown", sa.Boolean, nullable=False, comment="whether the outcome was ever unknown"),
+    sa.Column("repeated", sa.Boolean, nullable=False, comment="whether it was requested with repeat=true"),
+    sa.Column("reason", StorableText),
     sa.Column("ids", sa.JSON(none_as_null=True)),
     sa.Column("result", sa.JSON(none_as_null=True)),
-    sa.Column("match_on", sa.JSON(none_as_null=True)),
-    sa.Column("approved_by", Words),
+    sa.Column("match_on", sa.JSON(none_as_null=True), comment="what a look-up finds it by"),
+    sa.Column("approved_by", StorableText),
     sa.Column("approved_how", sa.String(16)),
     sa.Index("actions_by_time", "account", "at"),
     sa.Index("actions_by_fingerprint", "account", "tool", "fingerprint"),
@@ -75,40 +73,42 @@ actions = sa.Table(
 
 
 class Store:
-    """Transactions, of which one of an account runs at a time, whichever process or machine it comes from.
+    """Runs transactions, one at a time for each account, over all processes and machines.
 
     Args:
-        place: a folder, a SQLAlchemy URL of SQLite or PostgreSQL, or `IN_MEMORY`.
+        location: a folder, a SQLAlchemy URL of SQLite or PostgreSQL, or `IN_MEMORY`.
 
     Raises:
-        LedgerUnavailable: when it cannot be opened or made.
+        LedgerUnavailable: if it cannot be opened or created.
     """
 
-    def __init__(self, place: str) -> None:
-        # Until it is read as a URL nobody knows where in it a password stands.
-        self.shown = f"{place.partition('://')[0]}://…" if is_url(place) else place
+    def __init__(self, location: str) -> None:
+        # Before the URL is parsed it is not known where it holds a password.
+        self.display_location = f"{location.partition('://')[0]}://…" if is_url(location) else location
         try:
-            url = _url(place)
-            self.shown = _without_secrets(url) if url.database and not _is_sqlite(url) else url.database or "memory"
+            url = _database_url(location)
+            self.display_location = (
+                _without_secrets(url) if url.database and not _is_sqlite(url) else url.database or "memory"
+            )
             self._engine = _sqlite(url) if _is_sqlite(url) else _postgresql(url)
-        except (OSError, SQLAlchemyError, ImportError, ValueError, RuntimeError) as cannot:
-            raise LedgerUnavailable(self.shown, _why(cannot)) from cannot
+        except (OSError, SQLAlchemyError, ImportError, ValueError, RuntimeError) as exc:
+            raise LedgerUnavailable(self.display_location, _reason(exc)) from exc
         with self.transaction("schema") as connection:
             metadata.create_all(connection)
 
     @contextmanager
     def transaction(self, account: str) -> Generator[sa.Connection]:
-        """Read and write with nobody else in between.
+        """Read and write without another transaction in between.
 
         Raises:
-            LedgerUnavailable: when the database fails; nothing was written then.
+            LedgerUnavailable: if the database fails; nothing was written then.
         """
         try:
             with self._engine.begin() as connection:
                 lock(connection, account)
                 yield connection
-        except SQLAlchemyError as broken:
-            raise LedgerUnavailable(self.shown, _why(broken)) from broken
+        except SQLAlchemyError as exc:
+            raise LedgerUnavailable(self.display_location, _reason(exc)) from exc
 
     def close(self) -> None:
         """Close the connections."""
@@ -116,36 +116,36 @@ class Store:
 
 
 def lock(connection: sa.Connection, account: str) -> None:
-    """Let no other transaction of an account run until this one ends; in SQLite there is but one of all."""
+    """Block other transactions of an account until this one ends; SQLite has one at a time anyway."""
     if connection.dialect.name == "postgresql":
         number = int.from_bytes(account.encode()[:7].ljust(7, b"."))
         connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{_BUSY_SECONDS}s'")
         connection.execute(sa.text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": number})
 
 
-def _url(place: str) -> URL:
-    if place == IN_MEMORY:
+def _database_url(location: str) -> URL:
+    if location == IN_MEMORY:
         return URL.create("sqlite")
-    if not is_url(place):
-        return URL.create("sqlite", database=str(Path(place).expanduser() / LEDGER_FILE))
+    if not is_url(location):
+        return URL.create("sqlite", database=str(Path(location).expanduser() / LEDGER_FILE))
     try:
-        url = make_url(place)
+        url = make_url(location)
     except (SQLAlchemyError, ValueError):
-        # What these say may quote a part of the password.
+        # Their messages may quote a part of the password.
         raise ValueError("it cannot be read as a database's URL") from None
     if "@" in f"{url.host}{url.database}":
         raise ValueError("what is special in a URL's password has to be written as %40 for @, %2F for / and so on")
-    # One driver of each: the others are asynchronous, or not what the package brings along.
+    # One driver each: the others are asynchronous, or no dependency of this package.
     match url.get_backend_name():
         case "postgres" | "postgresql":
             return url.set(drivername="postgresql+psycopg")
         case "sqlite":
-            return _of_a_file(url)
+            return _sqlite_url(url)
         case _:
             raise ValueError("the ledger is kept in SQLite or PostgreSQL")
 
 
-def _of_a_file(url: URL) -> URL:
+def _sqlite_url(url: URL) -> URL:
     file = url.database or ":memory:"
     if file == ":memory:" or file.startswith("file:") or url.query:
         raise ValueError(
@@ -164,65 +164,67 @@ def _is_sqlite(url: URL) -> bool:
 
 def _sqlite(url: URL) -> sa.Engine:
     if url.database:
-        _prepare(Path(url.database))
+        _create_private(Path(url.database))
         engine = sa.create_engine(url, connect_args={"timeout": _BUSY_SECONDS})
     else:
-        # The one connection is the database: threads wait for each other to use it.
+        # The database lives in its one connection, which the threads share.
         engine = sa.create_engine(
             url, poolclass=sa.QueuePool, pool_size=1, max_overflow=0, connect_args={"check_same_thread": False}
         )
 
     @event.listens_for(engine, "connect")
-    def _connected(connection: Any, _: Any) -> None:  # pyright: ignore[reportUnusedFunction] - SQLAlchemy calls it
-        # The driver would begin transactions by rules of its own, and only at the first write.
+    def _configure(connection: Any, _: Any) -> None:  # pyright: ignore[reportUnusedFunction] - SQLAlchemy calls it
+        # Otherwise the driver begins transactions itself, and only at the first write.
         connection.isolation_level = None
         _write_ahead(connection)
         connection.execute("PRAGMA synchronous=FULL").close()
 
     @event.listens_for(engine, "begin")
-    def _begun(connection: sa.Connection) -> None:  # pyright: ignore[reportUnusedFunction] - SQLAlchemy calls it
-        # At once for writing: two that read first and then want to write would stop each other.
+    def _begin(connection: sa.Connection) -> None:  # pyright: ignore[reportUnusedFunction] - SQLAlchemy calls it
+        # For writing at once: two transactions that read first and then write would fail.
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
 
 
-def _prepare(file: Path) -> None:
-    _make(file.parent)
-    # Made before SQLite makes it, so that nobody else can ever read it; new journals get the file's own mode.
+def _create_private(file: Path) -> None:
+    _make_folder(file.parent)
+    # Created before SQLite does it, so that no other user can ever read it; journals get the same mode.
     os.close(os.open(file, os.O_RDWR | os.O_CREAT, _PERMISSIONS))
-    for one in (file, Path(f"{file}-wal"), Path(f"{file}-shm")):
-        _close_to_others(one)
+    for path in (file, Path(f"{file}-wal"), Path(f"{file}-shm")):
+        _make_private(path)
 
 
 def _write_ahead(connection: sqlite3.Connection) -> None:
-    """Let readers and a writer work at once. Of several that open a new file only one can set this, and the others are
-    told at once that it is busy, whatever their time-out."""
+    """Switch to write-ahead logging, so that readers and a writer work at once.
+
+    Of several processes that open a new file one can do this; the others fail as busy at once, whatever the time-out.
+    """
     give_up_at = time.monotonic() + _BUSY_SECONDS
     while True:
         try:
             connection.execute("PRAGMA journal_mode=WAL").close()
-        except sqlite3.OperationalError as busy:
-            if busy.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > give_up_at:
+        except sqlite3.OperationalError as exc:
+            if exc.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > give_up_at:
                 raise
-            time.sleep(_LOOK_AGAIN)
+            time.sleep(_RETRY_INTERVAL)
         else:
             return
 
 
 def _postgresql(url: URL) -> sa.Engine:
-    patience = {name: value for name, value in _PATIENCE.items() if name not in url.query}
-    return sa.create_engine(url, pool_pre_ping=True, connect_args=patience)
+    timeouts = {name: value for name, value in _LIBPQ_TIMEOUTS.items() if name not in url.query}
+    return sa.create_engine(url, pool_pre_ping=True, connect_args=timeouts)
 
 
-def _make(folder: Path) -> None:
-    """Make a folder for its owner alone, and what is missing above it: `mkdir(parents=True)` leaves that open."""
+def _make_folder(folder: Path) -> None:
+    """Make a folder and its missing parents for the owner alone; `mkdir(parents=True)` leaves the parents open."""
     if not folder.is_dir():
-        _make(folder.parent)
+        _make_folder(folder.parent)
         folder.mkdir(mode=0o700, exist_ok=True)
 
 
-def _close_to_others(file: Path) -> None:
+def _make_private(file: Path) -> None:
     try:
         if file.stat().st_mode & 0o077 and os.name == "posix":
             file.chmod(_PERMISSIONS)
@@ -230,9 +232,9 @@ def _close_to_others(file: Path) -> None:
         return  # a journal comes and goes
 
 
-def _why(cannot: Exception) -> str:
-    """Say in a few words what the database said; SQLAlchemy's own text quotes statements and their values."""
-    if isinstance(cannot, ModuleNotFoundError | NoSuchModuleError):
+def _reason(exc: Exception) -> str:
+    """Say briefly why the database failed; SQLAlchemy's own message quotes statements and their values."""
+    if isinstance(exc, ModuleNotFoundError | NoSuchModuleError):
         return "its driver is not installed: pip install 'agentphone-mcp[postgres]'"
-    cause = getattr(cannot, "orig", None) or cannot
+    cause = getattr(exc, "orig", None) or exc
     return (getattr(cause, "strerror", None) or str(cause) or type(cause).__name__).splitlines()[0]

@@ -11,6 +11,7 @@ from agentphone_mcp.commands.doctor.ledger import check_ledger
 from agentphone_mcp.policy.ledger.ledger import Ledger
 from agentphone_mcp.policy.ledger.location import LEDGER_FILE
 from agentphone_mcp.policy.ledger.records import NewEntry
+from agentphone_mcp.policy.limits import Limits
 
 WRITE_VERSION = 18
 """The byte of SQLite's header that says who may write; above 2 nobody may, not even root."""
@@ -22,7 +23,7 @@ def kept(state: Path) -> Path:
     ledger = Ledger(str(state))
     for outcome in ("done", "unknown"):
         intent = NewEntry("a1", "place_call", outcome, outcome, f"Call {outcome}")
-        row = ledger.reserve(intent, (), repeat=False, within=60)
+        row = ledger.reserve(intent, Limits(()), repeat=False, within=60)
         assert isinstance(row, int)
         if outcome == "done":
             ledger.settle(row, "done")

@@ -1,11 +1,11 @@
-"""A server that kills itself, as `kill -9` does, at the point of a purchase that its argument names."""
+"""Be a server that kills itself with SIGKILL at the point of a purchase that its argument names."""
 
-import asyncio
 import os
 import signal
 import sys
 from collections.abc import AsyncIterator
 
+import anyio
 import httpx
 from mcp.client import Client
 
@@ -15,12 +15,12 @@ from agentphone_mcp.server.server import create_server
 
 
 def die() -> None:
-    """End without another instruction of ours."""
+    """End at once, without any cleanup."""
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-class LastWords(httpx.AsyncByteStream):
-    """An answer's body, after whose last byte the process dies."""
+class LastBody(httpx.AsyncByteStream):
+    """A response body after whose last byte the process dies."""
 
     def __init__(self, body: httpx.AsyncByteStream) -> None:
         self._body = body
@@ -31,11 +31,11 @@ class LastWords(httpx.AsyncByteStream):
         die()
 
 
-class Dying(httpx.AsyncHTTPTransport):
-    """The network, on which a write is the last thing that happens."""
+class DyingTransport(httpx.AsyncHTTPTransport):
+    """A transport that kills the process before or after its first write."""
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send a request, and die before the write is sent, once it is done, or when all of its answer is there."""
+        """Send a request; die before a write is sent, once it is answered, or after its whole answer is read."""
         if request.method == "GET":
             return await super().handle_async_request(request)
         if sys.argv[1] == "before-the-request":
@@ -43,7 +43,7 @@ class Dying(httpx.AsyncHTTPTransport):
         response = await super().handle_async_request(request)
         if sys.argv[1] == "before-the-answer":
             die()
-        response.stream = LastWords(response.stream)
+        response.stream = LastBody(response.stream)
         return response
 
 
@@ -54,9 +54,9 @@ async def main() -> None:
         os.environ["AGENTPHONE_BASE_URL"],
         ledger_location=os.environ["AGENTPHONE_STATE"],
     )
-    async with Client(create_server(config, inner=Dying())) as client:
+    async with Client(create_server(config, inner=DyingTransport())) as client:
         await client.call_tool("buy_number", {"area_code": "415", "confirm": True})
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    anyio.run(main)

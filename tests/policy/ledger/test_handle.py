@@ -1,4 +1,4 @@
-"""A ledger at hand: opened for spending and for nothing else, forgotten where only practice is written down."""
+"""A ledger handle opens its ledger only for actions, and one in memory is forgotten."""
 
 from pathlib import Path
 from typing import Any
@@ -9,12 +9,12 @@ from agentphone_mcp.policy.ledger.handle import LedgerHandle
 from agentphone_mcp.policy.ledger.ledger import Ledger
 from agentphone_mcp.policy.ledger.location import IN_MEMORY
 from agentphone_mcp.policy.ledger.records import NewEntry
+from agentphone_mcp.policy.limits import Limits
 
 TEXT = NewEntry(account="a" * 16, tool="send_message", fingerprint="f" * 64, target="+14155559999", summary="Text Ada")
 
 
 async def test_reading_opens_no_ledger(connect: Any, state: Path) -> None:
-    """Whoever only looks leaves no trace on the disk, and waits for no database."""
     async with connect() as client:
         for tool in ("account_overview", "list_calls", "list_contacts"):
             assert not (await client.call_tool(tool, {})).is_error
@@ -22,10 +22,9 @@ async def test_reading_opens_no_ledger(connect: Any, state: Path) -> None:
 
 
 async def test_a_ledger_in_memory_works_and_is_forgotten() -> None:
-    """What is practised is no part of the audit."""
     handle = LedgerHandle(IN_MEMORY)
     assert not handle.may_exist
-    row = await handle.run(lambda ledger: ledger.reserve(TEXT, [], repeat=False, within=60))
+    row = await handle.run(lambda ledger: ledger.reserve(TEXT, Limits(()), repeat=False, within=60))
     await handle.run(lambda ledger: ledger.settle(row, "done", ids={"id": "msg_1"}))
     (entry,) = await handle.run(Ledger.entries)
     assert (entry.outcome, entry.ids) == ("done", {"id": "msg_1"})
@@ -34,7 +33,6 @@ async def test_a_ledger_in_memory_works_and_is_forgotten() -> None:
 
 
 def test_no_secret_is_written_down(tmp_path: Path) -> None:
-    """Neither in what is said of an action, nor in why it was refused."""
     handle = LedgerHandle(str(tmp_path), redact=lambda text: text.replace("whsec_1234", "[secret removed]"))
     ledger = handle.open()
     ledger.refuse(NewEntry(**vars(TEXT) | {"summary": "Text whsec_1234"}), "the API said whsec_1234")

@@ -1,4 +1,4 @@
-"""What was done is remembered, once, whatever database keeps it; what nobody knows stands in the way."""
+"""The ledger remembers each action once, in SQLite as in PostgreSQL, and blocks its repetition."""
 
 import dataclasses
 import itertools
@@ -17,10 +17,9 @@ MakesEntry = Callable[..., NewEntry]
 MINUTE, DAY = 60, 86_400
 
 
-def test_a_action_is_written_before_it_is_done_and_settled_after(
+def test_an_action_is_written_before_it_is_done_and_settled_after(
     ledger: Any, clock: Any, new_entry: MakesEntry
 ) -> None:
-    """With all that a person would want to know later."""
     wanted = new_entry(
         cost=3_000_000, minute_cost=60, match_on={"n": None}, approved_by="Host 1", approved_how="confirm"
     )
@@ -41,35 +40,32 @@ def test_a_action_is_written_before_it_is_done_and_settled_after(
     assert (entry.approved_by, entry.approved_how, entry.to_number) == ("Host 1", "confirm", "+14155550100")
 
 
-def test_a_ledger_remembers_when_it_is_opened_again(ledger: Any, ledger_place: str, new_entry: MakesEntry) -> None:
-    """By another process, or after a restart."""
+def test_a_ledger_remembers_when_it_is_opened_again(ledger: Any, ledger_location: str, new_entry: MakesEntry) -> None:
     ledger.done(new_entry())
-    again = Ledger(ledger_place)
+    again = Ledger(ledger_location)
     assert again.entries() == ledger.entries()
     again.close()
 
 
 def test_the_same_action_is_not_done_again_for_ten_minutes(ledger: Any, clock: Any, new_entry: MakesEntry) -> None:
-    """Counted from when the first was done, not from when it was asked for; then it is an action of its own."""
     row = ledger.begin(new_entry())
     assert isinstance(row, int)
     clock.now += 3 * MINUTE
     ledger.settle(row, "done", ids={"id": "call_1"})
     clock.now += 10 * MINUTE - 1
-    found = ledger.begin(new_entry())
-    assert isinstance(found, Entry)
-    assert (found.id, found.outcome, found.ids) == (row, "done", {"id": "call_1"})
+    earlier = ledger.begin(new_entry())
+    assert isinstance(earlier, Entry)
+    assert (earlier.id, earlier.outcome, earlier.ids) == (row, "done", {"id": "call_1"})
     clock.now += 1
     assert isinstance(ledger.begin(new_entry()), int)
     assert len(ledger.entries()) == 2
 
 
 def test_what_is_asked_for_while_the_first_is_under_way_finds_it(ledger: Any, new_entry: MakesEntry) -> None:
-    """Nothing is reserved twice."""
     row = ledger.begin(new_entry())
-    found = ledger.begin(new_entry())
-    assert isinstance(found, Entry)
-    assert (found.id, found.outcome) == (row, "pending")
+    earlier = ledger.begin(new_entry())
+    assert isinstance(earlier, Entry)
+    assert (earlier.id, earlier.outcome) == (row, "pending")
 
 
 @pytest.mark.parametrize(
@@ -84,14 +80,12 @@ def test_what_is_asked_for_while_the_first_is_under_way_finds_it(ledger: Any, ne
 def test_another_action_is_no_repetition(
     ledger: Any, new_entry: MakesEntry, is_done: bool, other: dict[str, str]
 ) -> None:
-    """Also while the first is under way, and also to the same number."""
     (ledger.done if is_done else ledger.begin)(new_entry())
     assert isinstance(ledger.begin(new_entry(**other)), int)
 
 
 @pytest.mark.parametrize("outcome", ["failed", "refused"])
 def test_what_did_not_happen_can_be_tried_again(ledger: Any, new_entry: MakesEntry, outcome: Any) -> None:
-    """At once."""
     row = ledger.begin(new_entry())
     assert isinstance(row, int)
     ledger.settle(row, outcome, reason="no")
@@ -99,71 +93,68 @@ def test_what_did_not_happen_can_be_tried_again(ledger: Any, new_entry: MakesEnt
 
 
 def test_a_repeat_is_done_although_the_same_was_done(ledger: Any, new_entry: MakesEntry) -> None:
-    """That is what it is for; the next one without it replays the second."""
     ledger.done(new_entry())
     second = ledger.done(new_entry(), repeat=True)
-    found = ledger.begin(new_entry())
-    assert isinstance(found, Entry)
-    assert found.id == second
+    earlier = ledger.begin(new_entry())
+    assert isinstance(earlier, Entry)
+    assert earlier.id == second
 
 
 def test_what_was_agreed_to_late_is_remembered_from_when_it_was_done(
     ledger: Any, clock: Any, new_entry: MakesEntry
 ) -> None:
-    """The row of its question is older than that of the same action, done while the person was thinking."""
+    """The row of the question is older than that of the same action, done while the person was thinking."""
     question = ledger.record_question(new_entry(), repeat=True)
     ledger.done(new_entry())
     clock.now += 5 * MINUTE
     row = ledger.done(new_entry(question=question.id), repeat=True)
     clock.now += 10 * MINUTE - 1
-    found = ledger.begin(new_entry())
-    assert isinstance(found, Entry)
-    assert found.id == row == question.id
+    earlier = ledger.begin(new_entry())
+    assert isinstance(earlier, Entry)
+    assert earlier.id == row == question.id
     clock.now += 1
     assert isinstance(ledger.begin(new_entry()), int)
 
 
 def test_what_is_under_way_is_not_hidden_by_a_newer_row(ledger: Any, clock: Any, new_entry: MakesEntry) -> None:
-    """Its question was asked before the same was done, and is answered long after."""
+    """The question was asked before the same action was done, and is answered long after."""
     question = ledger.record_question(new_entry(), repeat=True)
     ledger.done(new_entry())
     clock.now += 11 * MINUTE
     row = ledger.begin(new_entry(question=question.id), repeat=True)
-    found = ledger.begin(new_entry())
-    assert isinstance(found, Entry)
-    assert (found.id, found.outcome) == (row, "pending")
+    earlier = ledger.begin(new_entry())
+    assert isinstance(earlier, Entry)
+    assert (earlier.id, earlier.outcome) == (row, "pending")
 
 
 def test_the_longer_of_two_is_remembered_from_its_own_end(ledger: Any, clock: Any, new_entry: MakesEntry) -> None:
-    """The second was quick, and is forgotten first."""
     first = ledger.begin(new_entry())
     ledger.done(new_entry(), repeat=True)
     clock.now += 2 * MINUTE
     ledger.settle(first, "done")
     clock.now += 9 * MINUTE
-    found = ledger.begin(new_entry())
-    assert isinstance(found, Entry)
-    assert found.id == first
+    earlier = ledger.begin(new_entry())
+    assert isinstance(earlier, Entry)
+    assert earlier.id == first
 
 
-def test_what_is_gone_is_gone_once(ledger: Any, new_entry: MakesEntry) -> None:
-    """What is destroyed is not replayed, and `repeat` opens no second way to it while the first is under way."""
+def test_a_destructive_action_is_not_replayed(ledger: Any, new_entry: MakesEntry) -> None:
+    """A destructive action is not replayed, and `repeat` does not start it a second time while it is pending."""
     release = new_entry("Release it", tool="release_number", to_number=None, is_repeatable=False)
     row = ledger.begin(release)
-    found = ledger.begin(release, repeat=True)
-    assert isinstance(found, Entry)
+    earlier = ledger.begin(release, repeat=True)
+    assert isinstance(earlier, Entry)
     assert isinstance(row, int)
     ledger.settle(row, "done")
     assert isinstance(ledger.begin(release), int)
 
 
 def test_the_order_of_arguments_makes_no_other_action() -> None:
-    """Nor does it matter where in an object they stand; another value or tool does."""
-    one = Action("x", "list_calls", tool="place_call", arguments={"a": 1, "b": {"c": 2, "d": None}})
-    two = Action("y", "list_calls", tool="place_call", arguments={"b": {"d": None, "c": 2}, "a": 1})
-    assert one.fingerprint == two.fingerprint
+    first = Action("x", "list_calls", tool="place_call", arguments={"a": 1, "b": {"c": 2, "d": None}})
+    second = Action("y", "list_calls", tool="place_call", arguments={"b": {"d": None, "c": 2}, "a": 1})
+    assert first.fingerprint == second.fingerprint
     for other in ({"arguments": {"a": True, "b": {"c": 2, "d": None}}}, {"tool": "send_message"}, {"arguments": {}}):
-        assert dataclasses.replace(one, **other).fingerprint != one.fingerprint
+        assert dataclasses.replace(first, **other).fingerprint != first.fingerprint
 
 
 @pytest.mark.parametrize(
@@ -175,18 +166,16 @@ def test_the_order_of_arguments_makes_no_other_action() -> None:
     ],
 )
 def test_odd_words_are_kept_and_found_again(ledger: Any, new_entry: MakesEntry, words: str) -> None:
-    """A person's name or an error's text stops neither the action nor its settlement."""
     odd = new_entry(words, fingerprint="f", target=words, approved_by=words)
     row = ledger.begin(odd)
     assert isinstance(row, int)
-    ledger.settle(row, "unknown", reason=words, result={"said": words})
-    found = ledger.begin(dataclasses.replace(odd, fingerprint="g"))
-    assert isinstance(found, Entry)
-    assert found.id == row
+    ledger.settle(row, "unknown", reason=words, result={"text": words})
+    earlier = ledger.begin(dataclasses.replace(odd, fingerprint="g"))
+    assert isinstance(earlier, Entry)
+    assert earlier.id == row
 
 
-def test_endless_words_are_redacted_and_say_so(ledger: Any, new_entry: MakesEntry) -> None:
-    """What is kept is a description, not an archive."""
+def test_a_very_long_summary_is_truncated_and_says_so(ledger: Any, new_entry: MakesEntry) -> None:
     ledger.done(new_entry("x" * 25_000, fingerprint="f"))
     (entry,) = ledger.entries()
     assert len(entry.summary) < 20_100
@@ -194,7 +183,6 @@ def test_endless_words_are_redacted_and_say_so(ledger: Any, new_entry: MakesEntr
 
 
 def test_a_call_is_settled_by_its_seconds(ledger: Any, new_entry: MakesEntry) -> None:
-    """An estimate until then."""
     ledger.done(new_entry(cost=1_100_000, minute_cost=220_000))
     (estimate,) = ledger.estimates("a" * 16)
     ledger.settle_call_cost(estimate, 90)
@@ -203,7 +191,6 @@ def test_a_call_is_settled_by_its_seconds(ledger: Any, new_entry: MakesEntry) ->
 
 
 def test_what_came_of_one_action_is_claimed(ledger: Any, new_entry: MakesEntry) -> None:
-    """So that no look-up takes it for another one's; of the same account and tool."""
     first = ledger.done(new_entry("one"))
     ledger.done(new_entry("two", account="b" * 16))
     ledger.done(new_entry("three", tool="send_message"))
@@ -227,22 +214,22 @@ STEPS = st.lists(
 def test_nothing_is_done_twice_or_forgotten_by_any_order_of_steps(
     sqlite_ledger: Any, clock: Any, new_entry: MakesEntry, steps: list[tuple[str, Any, bool, int]]
 ) -> None:
-    """Without `repeat` nothing passes an unresolved action, the same action under way, or one done of late; each row stays."""
+    """Without `repeat` an unresolved action blocks others, and a pending or recent one blocks the same."""
     account = f"account {next(ACCOUNTS)}"
     happened: list[tuple[str, str, float, bool]] = []
     written: list[str] = []
     for what, outcome, repeat, later in steps:
-        same = [one for one in happened if one[0] == what][-1:]
-        repeats = [place for place, one in enumerate(happened) if one[3]]
-        blocked = any(one[1] != "done" or clock.now - one[2] < 10 * MINUTE for one in same)
-        blocked |= any(one[:2] == (what, "pending") for one in happened)
-        blocked |= any(one[1] == "unknown" for one in happened[max(repeats, default=0) :])
-        found = sqlite_ledger.begin(new_entry(what, account=account), repeat=repeat, within=DAY)
-        assert isinstance(found, int) == (repeat or not blocked)
-        if isinstance(found, int):
+        same = [past for past in happened if past[0] == what][-1:]
+        repeats = [index for index, past in enumerate(happened) if past[3]]
+        blocked = any(past[1] != "done" or clock.now - past[2] < 10 * MINUTE for past in same)
+        blocked |= any(past[:2] == (what, "pending") for past in happened)
+        blocked |= any(past[1] == "unknown" for past in happened[max(repeats, default=0) :])
+        earlier = sqlite_ledger.begin(new_entry(what, account=account), repeat=repeat, within=DAY)
+        assert isinstance(earlier, int) == (repeat or not blocked)
+        if isinstance(earlier, int):
             written.append(outcome)
             if outcome != "pending":
-                sqlite_ledger.settle(found, outcome)
+                sqlite_ledger.settle(earlier, outcome)
             if outcome != "failed":
                 happened.append((what, outcome, clock.now, repeat))
         clock.now += later

@@ -1,4 +1,4 @@
-"""Many processes of one user, at the same instant: one action is done once, and a limit holds for all of them."""
+"""Several processes at once do an action once, and a limit holds for all of them together."""
 
 import json
 import os
@@ -18,15 +18,15 @@ from agentphone_mcp.sandbox import Sandbox
 from tests.support import ROOT
 
 WORKER = Path(__file__).with_name("worker.py")
-PROCESSES = 16
 PATIENCE = 120
-"""Seconds after which the processes are ended, so that one that waits for ever fails its test."""
+"""Seconds after which the processes are killed, so that one that never answers fails its test."""
 
 
 class Crowd:
-    """Processes that have everything imported and wait for their actions."""
+    """Processes that have everything imported and wait for their jobs."""
 
-    def __init__(self) -> None:
+    def __init__(self, size: int) -> None:
+        self.size = size
         environment = os.environ | {"PYTHONPATH": str(ROOT)}
         self._processes = [
             subprocess.Popen(
@@ -36,67 +36,65 @@ class Crowd:
                 stdout=subprocess.PIPE,
                 text=True,
             )
-            for _ in range(PROCESSES)
+            for _ in range(size)
         ]
-        self._within_patience(lambda: self._hear("started"))
+        self._within_patience(lambda: self._expect("started"))
 
     def do(self, jobs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Give each process its action, let all of them begin at once, and gather every answer."""
+        """Give each process its job, let all begin at once, and collect their answers."""
         return self._within_patience(lambda: self._do(jobs))
 
     def leave(self) -> None:
-        """End every process, whatever it waits for."""
+        """Kill every process."""
         for process in self._processes:
             process.kill()
         for process in self._processes:
             process.communicate()
 
     def _do(self, jobs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        self._tell([json.dumps(job) for job in jobs])
-        self._hear("ready")
-        self._tell(["go"] * PROCESSES)
+        self._send([json.dumps(job) for job in jobs])
+        self._expect("ready")
+        self._send(["go"] * self.size)
         return [json.loads(process.stdout.readline()) for process in self._processes]
 
-    def _tell(self, lines: list[str]) -> None:
+    def _send(self, lines: list[str]) -> None:
         for process, line in zip(self._processes, lines, strict=True):
             process.stdin.write(f"{line}\n")
             process.stdin.flush()
 
-    def _hear(self, word: str) -> None:
+    def _expect(self, word: str) -> None:
         assert {process.stdout.readline() for process in self._processes} == {f"{word}\n"}
 
-    def _within_patience(self, what: Callable[[], Any]) -> Any:
+    def _within_patience(self, operation: Callable[[], Any]) -> Any:
         watchdog = Timer(PATIENCE, lambda: [process.kill() for process in self._processes])
         watchdog.start()
         try:
-            return what()
+            return operation()
         finally:
             watchdog.cancel()
 
 
-@pytest.fixture(scope="module")
-def crowd() -> Generator[Crowd]:
-    """Sixteen processes, which are gone in the end."""
-    started = Crowd()
+@pytest.fixture(scope="module", params=[6, pytest.param(16, marks=pytest.mark.slow)], ids="{}-processes".format)
+def crowd(request: pytest.FixtureRequest) -> Generator[Crowd]:
+    """Start some processes, and kill them in the end."""
+    started = Crowd(request.param)
     yield started
     started.leave()
 
 
-@pytest.fixture
-def places(request: pytest.FixtureRequest, tmp_path: Path) -> list[str]:
-    """A ledger that nobody has opened yet for each round; its schema is made by all the processes at once."""
+@pytest.fixture(params=["sqlite", "postgresql"])
+def locations(request: pytest.FixtureRequest, tmp_path: Path, crowd: Crowd) -> list[str]:
+    """Name a new ledger for each round; all processes create its schema at once."""
+    is_many = crowd.size > 6
     if request.param == "sqlite":
-        return [str(tmp_path / f"ledgers{n}") for n in range(20)]
+        return [str(tmp_path / f"ledgers{n}") for n in range(20 if is_many else 3)]
     database = request.getfixturevalue("postgresql")
-    return [database() for _ in range(4)]
-
-
-BOTH = pytest.mark.parametrize("places", ["sqlite", "postgresql"], indirect=True)
+    return [database() for _ in range(4 if is_many else 2)]
 
 
 @pytest.fixture
 def rich(sandbox: Sandbox) -> Callable[[], None]:
-    """Give the account money and room for a number, and forget what it was asked."""
+    """Give the account money and room for a number, and forget its requests."""
     account = sandbox.context.account
     seeded = set(account.numbers)
 
@@ -110,74 +108,74 @@ def rich(sandbox: Sandbox) -> Callable[[], None]:
 
 
 def writes(sandbox: Sandbox) -> list[str]:
-    """What reached the API and was no look."""
+    """List the requests to the API that could change something."""
     return [f"{request.method} {request.path}" for request in sandbox.requests if request.method != "GET"]
 
 
-def outcomes(place: str, account: str = "one") -> Counter[str]:
-    """How many rows of each outcome a ledger holds for an account."""
-    ledger = Ledger(place)
+def outcomes(location: str, account: str = "one") -> Counter[str]:
+    """Count the rows of each outcome of an account."""
+    ledger = Ledger(location)
     counted = Counter(entry.outcome for entry in ledger.entries() if entry.account == account)
     ledger.close()
     return counted
 
 
 def job(
-    sandbox: Sandbox, place: str, limits: str, action: str, account: str = "one", **arguments: str
+    sandbox: Sandbox, location: str, limits: str, action: str, account: str = "one", **arguments: str
 ) -> dict[str, Any]:
-    """What one process is told."""
-    told = {"url": sandbox.url, "key": sandbox.key, "state": place, "account": account, "limits": limits}
-    return told | {"action": action, "arguments": arguments}
+    """Describe what one process does."""
+    values = {"url": sandbox.url, "key": sandbox.key, "state": location, "account": account, "limits": limits}
+    return values | {"action": action, "arguments": arguments}
 
 
-@BOTH
-@pytest.mark.slow
 def test_the_same_purchase_asked_for_by_all_is_made_once(
-    crowd: Crowd, sandbox: Sandbox, places: list[str], rich: Callable[[], None]
+    crowd: Crowd, sandbox: Sandbox, locations: list[str], rich: Callable[[], None]
 ) -> None:
-    """One request and one row; everybody else is told what came of it."""
-    for n, place in enumerate(places):
+    for n, location in enumerate(locations):
         rich()
-        answers = crowd.do([job(sandbox, place, "", "buy", external_id=f"round {n}")] * PROCESSES)
+        answers = crowd.do([job(sandbox, location, "", "buy", external_id=f"round {n}")] * crowd.size)
         assert writes(sandbox) == ["POST /v1/numbers"]
         assert {answer.get("status") for answer in answers} == {"done"}, answers
-        assert Counter(answer["replayed"] for answer in answers) == {None: 1, True: PROCESSES - 1}
+        assert Counter(answer["replayed"] for answer in answers) == {None: 1, True: crowd.size - 1}
         assert len({answer["result"]["id"] for answer in answers}) == 1
-        assert outcomes(place) == {"done": 1}
+        assert outcomes(location) == {"done": 1}
 
 
-@BOTH
-def test_a_cap_holds_for_all_processes_together(
-    crowd: Crowd, sandbox: Sandbox, places: list[str], rich: Callable[[], None]
+def test_a_limit_holds_for_all_processes_together(
+    crowd: Crowd, sandbox: Sandbox, locations: list[str], rich: Callable[[], None]
 ) -> None:
-    """Of different calls just so many are placed as are allowed; the others are refused, and each has its row."""
-    limits, called = "calls=5/hour,calls_to_one_number=off,spend=off", {"to_number": "+14155550101"}
-    for account in (f"account {n}" for n in range(len(places))):
-        rich()
-        answers = crowd.do(
-            [job(sandbox, places[0], limits, "call", account, prompt=f"Say {n}", **called) for n in range(PROCESSES)]
-        )
-        assert writes(sandbox) == ["POST /v1/calls"] * 5
-        assert sum(answer.get("status") == "done" for answer in answers) == 5, answers
-        assert sum("the limit calls=5/hour is reached" in answer.get("refused", "") for answer in answers) == 11, (
-            answers
-        )
-        assert outcomes(places[0], account) == {"done": 5, "refused": 11}
-
-
-@BOTH
-def test_a_cap_on_dollars_holds_for_all_processes_together(
-    crowd: Crowd, sandbox: Sandbox, places: list[str], rich: Callable[[], None]
-) -> None:
-    """Of purchases for three dollars each, ten dollars pay three."""
-    for place in places[:3]:
+    limits, called = "calls=3/hour,calls_to_one_number=off,spend=off", {"to_number": "+14155550101"}
+    for account in (f"account {n}" for n in range(len(locations))):
         rich()
         answers = crowd.do(
             [
-                job(sandbox, place, "numbers=off,spend=10/day", "buy", external_id=f"number {n}")
-                for n in range(PROCESSES)
+                job(sandbox, locations[0], limits, "call", account, prompt=f"Say {n}", **called)
+                for n in range(crowd.size)
+            ]
+        )
+        assert writes(sandbox) == ["POST /v1/calls"] * 3
+        assert sum(answer.get("status") == "done" for answer in answers) == 3, answers
+        assert (
+            sum("the limit calls=3/hour is reached" in answer.get("refused", "") for answer in answers)
+            == crowd.size - 3
+        ), answers
+        assert outcomes(locations[0], account) == {"done": 3, "refused": crowd.size - 3}
+
+
+def test_a_limit_on_dollars_holds_for_all_processes_together(
+    crowd: Crowd, sandbox: Sandbox, locations: list[str], rich: Callable[[], None]
+) -> None:
+    for location in locations[:3]:
+        rich()
+        answers = crowd.do(
+            [
+                job(sandbox, location, "numbers=off,spend=10/day", "buy", external_id=f"number {n}")
+                for n in range(crowd.size)
             ]
         )
         assert writes(sandbox) == ["POST /v1/numbers"] * 3
-        assert sum("the limit spend=$10.00/day is reached" in answer.get("refused", "") for answer in answers) == 13
-        assert outcomes(place) == {"done": 3, "refused": 13}
+        assert (
+            sum("the limit spend=$10.00/day is reached" in answer.get("refused", "") for answer in answers)
+            == crowd.size - 3
+        )
+        assert outcomes(location) == {"done": 3, "refused": crowd.size - 3}

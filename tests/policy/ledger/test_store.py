@@ -1,6 +1,5 @@
-"""The ledger is its user's alone, and where it cannot be written nothing is spent."""
+"""Only its user can read the ledger, and nothing is spent where it cannot be written."""
 
-import json
 import os
 import sqlite3
 import stat
@@ -27,18 +26,13 @@ Connect = Callable[..., AbstractAsyncContextManager[Client]]
 
 
 def mode(path: Path) -> int:
-    """Who may do what with a file."""
+    """Return the permissions of a file."""
     return stat.S_IMODE(path.stat().st_mode)
-
-
-def is_there(path: Path) -> bool:
-    """Whether there is such a file or folder."""
-    return path.exists()
 
 
 @pytest.fixture
 def open_to_all() -> Generator[None]:
-    """The most careless umask there is."""
+    """Set a umask that denies nothing."""
     before = os.umask(0)
     yield
     os.umask(before)
@@ -46,7 +40,6 @@ def open_to_all() -> Generator[None]:
 
 @POSIX
 def test_a_new_ledger_is_its_users_alone(open_to_all: None, tmp_path: Path, new_entry: Callable[..., NewEntry]) -> None:
-    """With its journals, its folder, and every folder above it that was not there."""
     folder = tmp_path / "state" / "of" / "agentphone"
     ledger = Ledger(str(folder))
     ledger.refuse(new_entry(), "no")
@@ -61,7 +54,7 @@ def test_a_new_ledger_is_its_users_alone(open_to_all: None, tmp_path: Path, new_
 def test_a_ledger_that_others_could_read_is_closed_to_them(
     open_to_all: None, tmp_path: Path, new_entry: Callable[..., NewEntry]
 ) -> None:
-    """Somebody copied it here, or an earlier umask made it so; a folder that was there is its owner's business."""
+    """It was copied, or made under another umask; the mode of an existing folder is left to its owner."""
     folder = tmp_path / "shared"
     folder.mkdir(mode=0o755)
     first = Ledger(str(folder))
@@ -77,7 +70,6 @@ def test_a_ledger_that_others_could_read_is_closed_to_them(
 
 
 def test_a_ledger_can_be_named_as_a_file(tmp_path: Path, new_entry: Callable[..., NewEntry]) -> None:
-    """By a URL; the folder for it is made."""
     file = tmp_path / "new" / "actions.db"
     ledger = Ledger(f"sqlite:///{file}")
     ledger.refuse(new_entry(), "no")
@@ -86,26 +78,26 @@ def test_a_ledger_can_be_named_as_a_file(tmp_path: Path, new_entry: Callable[...
 
 
 def a_file(folder: Path) -> str:
-    """A file where the folder should be."""
+    """Make a file where the folder should be."""
     folder.write_text("")
     return str(folder)
 
 
 def a_folder(folder: Path) -> str:
-    """A folder where the file should be."""
+    """Make a folder where the file should be."""
     (folder / LEDGER_FILE).mkdir(parents=True)
     return str(folder)
 
 
 def garbage(folder: Path) -> str:
-    """A file that is no database."""
+    """Make a file that is no database."""
     folder.mkdir()
     (folder / LEDGER_FILE).write_bytes(b"\x00garbage" * 1_000)
     return str(folder)
 
 
 def another_database(folder: Path) -> str:
-    """A database with a table of the same name that is none of ours."""
+    """Make a database with another table of the same name."""
     folder.mkdir()
     with closing(sqlite3.connect(folder / LEDGER_FILE)) as made:
         made.execute("CREATE TABLE actions (id INTEGER)")
@@ -113,7 +105,7 @@ def another_database(folder: Path) -> str:
 
 
 def not_mine(folder: Path) -> str:
-    """A folder that may not be written."""
+    """Make a folder that may not be written."""
     if os.name != "posix" or os.geteuid() == 0:
         pytest.skip("root may write everywhere")
     folder.mkdir(mode=0o500)
@@ -149,17 +141,17 @@ EACH = pytest.mark.parametrize("broken", BROKEN.values(), ids=BROKEN.keys())
 async def test_where_the_ledger_cannot_be_written_nothing_is_spent(
     connect: Connect, sandbox: Sandbox, tmp_path: Path, broken: Callable[[Path], str]
 ) -> None:
-    """The sentence names the place and what to change, no password; reading and previews go on as ever."""
+    """The sentence names the location and the variable but no password; reading and previews still work."""
     buying = {"area_code": "415"}
     async with connect(ledger_location=broken(tmp_path / "ledgers")) as client:
         refused = await client.call_tool("buy_number", buying | {"confirm": True})
-        said = refused.content[0].text
+        text = refused.content[0].text
         assert refused.is_error
-        assert said.startswith("Nothing was done: the ledger at ")
-        assert "AGENTPHONE_STATE" in said
-        assert "\n" not in said
-        assert SECRET not in said
-        assert "half" not in said
+        assert text.startswith("Nothing was done: the ledger at ")
+        assert "AGENTPHONE_STATE" in text
+        assert "\n" not in text
+        assert SECRET not in text
+        assert "half" not in text
         preview = await client.call_tool("buy_number", buying)
         assert preview.structured_content["status"] == "needs_confirmation"
         assert not (await client.call_tool("list_numbers", {})).is_error
@@ -168,7 +160,6 @@ async def test_where_the_ledger_cannot_be_written_nothing_is_spent(
 
 @EACH
 def test_a_broken_place_says_what_is_wrong_with_it(tmp_path: Path, broken: Callable[[Path], str]) -> None:
-    """In a few words, and without the password."""
     with pytest.raises(LedgerUnavailable) as unavailable:
         Ledger(broken(tmp_path / "ledgers")).entries()
     assert unavailable.value.reason
@@ -176,26 +167,29 @@ def test_a_broken_place_says_what_is_wrong_with_it(tmp_path: Path, broken: Calla
 
 
 def test_a_password_is_not_shown_by_a_database_that_fails_later(postgresql: Callable[[], str]) -> None:
-    """Nor what stands in its options."""
     store = Store(postgresql() + f"&password={SECRET}")
     with pytest.raises(LedgerUnavailable) as unavailable, store.transaction("a") as connection:
         connection.exec_driver_sql("SELECT nothing")
     store.close()
     assert SECRET not in str(unavailable.value)
-    assert "***" in unavailable.value.place
+    assert "***" in unavailable.value.location
 
 
 def test_a_database_whose_machine_is_gone_is_given_up(postgresql: Callable[[], str]) -> None:
-    """After half a minute, unless the URL knows better."""
+    """The time-outs are ours unless the URL has its own."""
     store = Store(postgresql() + "&keepalives_idle=60")
     with store.transaction("a") as connection:
-        told = connection.connection.driver_connection.info.get_parameters()
+        parameters = connection.connection.driver_connection.info.get_parameters()
     store.close()
-    assert [told[name] for name in ("connect_timeout", "tcp_user_timeout", "keepalives_idle")] == ["20", "20000", "60"]
+    assert [parameters[name] for name in ("connect_timeout", "tcp_user_timeout", "keepalives_idle")] == [
+        "20",
+        "20000",
+        "60",
+    ]
 
 
 def test_a_password_can_come_from_a_file(cluster: Any, tmp_path: Path) -> None:
-    """libpq reads it there, if nobody else can; then no environment and no command line has it."""
+    """libpq reads it from there if the file is private, so it need not be in the environment."""
     url = make_url(cluster.database())
     with psycopg.connect(host=str(cluster.folder), user="postgres", dbname="postgres", autocommit=True) as admin:
         admin.execute(f"CREATE ROLE phone LOGIN PASSWORD '{SECRET}'")
@@ -204,34 +198,33 @@ def test_a_password_can_come_from_a_file(cluster: Any, tmp_path: Path) -> None:
         rules.write_text(f"local all phone scram-sha-256\n{rules.read_text()}")
         admin.execute("SELECT pg_reload_conf()")
     passwords = tmp_path / "pgpass"
-    place = f"postgresql://phone@/{url.database}?host={cluster.folder}&passfile={passwords}"
+    location = f"postgresql://phone@/{url.database}?host={cluster.folder}&passfile={passwords}"
     passwords.write_text(f"*:*:{url.database}:phone:wrong\n")
     passwords.chmod(0o600)
     with pytest.raises(LedgerUnavailable, match="password authentication failed"):
-        Store(place)
+        Store(location)
     passwords.write_text(f"*:*:{url.database}:phone:{SECRET}\n")
-    Store(place).close()
+    Store(location).close()
     passwords.chmod(0o644)
     with pytest.raises(LedgerUnavailable, match="no password supplied"):
-        Store(place)
+        Store(location)
 
 
-async def test_what_was_done_is_told_although_the_ledger_broke_meanwhile(
+async def test_what_was_done_is_reported_although_the_ledger_broke_meanwhile(
     connect: Connect, sandbox: Sandbox, state: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Whoever waits for the answer must not be told that it failed; the log says that the row is not settled yet."""
+    """The caller gets the answer, and the log says that the row is not settled yet."""
     async with connect() as client:
         await client.call_tool("buy_number", {})
         with closing(sqlite3.connect(state / LEDGER_FILE, isolation_level=None)) as other:
             other.execute("CREATE TRIGGER broken BEFORE UPDATE ON actions BEGIN SELECT RAISE(ABORT, 'disk full'); END")
-            told = await client.call_tool("buy_number", {"confirm": True})
-            assert told.structured_content["status"] == "done"
+            outcome = await client.call_tool("buy_number", {"confirm": True})
+            assert outcome.structured_content["status"] == "done"
     assert sum(request.method == "POST" for request in sandbox.requests) == 1
     assert "is not settled yet" in caplog.text
 
 
-def test_who_cannot_get_a_turn_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another process holds the ledger for ever; the wait has an end."""
+def test_waiting_for_a_locked_ledger_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("agentphone_mcp.policy.ledger.store._BUSY_SECONDS", 0.1)
     store = Store(str(tmp_path))
     with closing(sqlite3.connect(tmp_path / LEDGER_FILE, isolation_level=None)) as other:
@@ -245,31 +238,22 @@ def test_who_cannot_get_a_turn_is_told(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_a_transaction_that_fails_writes_nothing(ledger: Any, new_entry: Callable[..., NewEntry]) -> None:
-    """All or nothing, and the next one works."""
     with pytest.raises(LedgerUnavailable):
         ledger.refuse(new_entry(to_number={"no": "text"}), "no")
     assert ledger.entries() == []
     assert isinstance(ledger.begin(new_entry()), int)
 
 
-async def test_books_are_opened_when_they_are_needed(tmp_path: Path) -> None:
-    """A place that was broken and is mended works without a restart; closing what was never opened is nothing."""
-    place = tmp_path / "ledgers"
-    handle = LedgerHandle(a_file(place))
+async def test_a_ledger_is_opened_when_it_is_needed(tmp_path: Path) -> None:
+    """A location that was broken and is mended works without a restart."""
+    location = tmp_path / "ledgers"
+    handle = LedgerHandle(a_file(location))
     with pytest.raises(LedgerUnavailable):
         await handle.run(lambda ledger: ledger.entries())
-    place.unlink()
+    location.unlink()
     assert not handle.may_exist
     entries: list[Entry] = await handle.run(lambda ledger: ledger.entries())
     assert entries == []
     assert handle.may_exist
     handle.close()
     LedgerHandle(str(tmp_path)).close()
-
-
-async def test_reading_opens_no_ledger(connect: Connect, state: Path) -> None:
-    """Whoever only looks leaves nothing behind."""
-    async with connect() as client:
-        assert not (await client.call_tool("account_overview", {})).is_error
-        assert json.loads((await client.call_tool("list_numbers", {})).content[0].text)
-    assert not is_there(state)

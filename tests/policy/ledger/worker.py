@@ -1,11 +1,12 @@
-"""One process of many: reads an action and then a word from stdin, carries the action out, and says what came of it."""
+"""Be one of many processes: read a job from stdin, wait for a line, execute the job, and print its outcome."""
 
-import asyncio
 import json
 import sys
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any
+
+import anyio
 
 from agentphone_mcp.api.api_key import ApiKey
 from agentphone_mcp.api.client import ApiClient
@@ -23,14 +24,14 @@ from agentphone_mcp.policy.pricing import Cost
 from agentphone_mcp.policy.reconciliation import Reconciler
 
 
-def buying(api: ApiClient, arguments: dict[str, Any]) -> tuple[Action, Any]:
-    """A purchase and its write."""
+def purchase(api: ApiClient, arguments: dict[str, Any]) -> tuple[Action, Any]:
+    """Describe a purchase and its write."""
     action = Action("Buy", "list_numbers", tool="buy_number", arguments=arguments, cost=Cost.of(3))
     return action, lambda: api.numbers.buy("US", external_id=arguments["external_id"])
 
 
-def calling(api: ApiClient, arguments: dict[str, Any]) -> tuple[Action, Any]:
-    """A call and its write."""
+def call(api: ApiClient, arguments: dict[str, Any]) -> tuple[Action, Any]:
+    """Describe a call and its write."""
     number = arguments["to_number"]
     action = Action(
         "Call", "list_calls", tool="place_call", arguments=arguments, to_number=number, cost=Cost.of_call(0.22)
@@ -39,21 +40,21 @@ def calling(api: ApiClient, arguments: dict[str, Any]) -> tuple[Action, Any]:
 
 
 async def execute(job: dict[str, Any], api: ApiClient, handle: LedgerHandle) -> dict[str, Any]:
-    """Get everything ready, wait for the word, and then do it."""
+    """Prepare a job, wait for a line on stdin, and then execute it."""
     reconciler = Reconciler(job["account"], handle, partial(look_up, api), partial(call_duration, api))
     gate = Gate(Policy(Limits.parse(job["limits"]), Destinations()), reconciler)
-    action, write = (buying if job["action"] == "buy" else calling)(api, job["arguments"])
+    action, write = (purchase if job["action"] == "buy" else call)(api, job["arguments"])
     say("ready")
     sys.stdin.readline()
     try:
-        told = await gate.execute(action, True, write)
-    except (Refused, ApiError) as no:
-        return {"refused": str(no)}
-    return told.model_dump(mode="json")
+        outcome = await gate.execute(action, True, write)
+    except (Refused, ApiError) as exc:
+        return {"refused": str(exc)}
+    return outcome.model_dump(mode="json")
 
 
 async def main() -> None:
-    """Answer each line of stdin with a line, until it is closed."""
+    """Answer each line of stdin with a line."""
     say("started")
     async with AsyncExitStack() as stack:
         apis: dict[str, ApiClient] = {}
@@ -69,9 +70,9 @@ async def main() -> None:
 
 
 def say(line: str) -> None:
-    """Answer."""
-    print(line, flush=True)  # noqa: T201 - this is how it answers
+    """Write an answer to stdout."""
+    print(line, flush=True)  # noqa: T201 - the test reads it
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    anyio.run(main)
