@@ -141,6 +141,19 @@ def handle(state: Path) -> Generator[InterruptedHandle]:
 
 
 @pytest.fixture
+def action(handle: LedgerHandle) -> Callable[..., int]:
+    """Write down an action and its outcome."""
+
+    def action(outcome: Any, new_entry: NewEntry) -> int:
+        row = handle.open().reserve(new_entry, Limits(()), repeat=True, within=60)
+        assert isinstance(row, int)
+        handle.open().settle(row, outcome, ids={"id": f"id_{row}"} if outcome == "done" else None)
+        return row
+
+    return action
+
+
+@pytest.fixture
 def gate(handle: LedgerHandle) -> Gate:
     """Make a gate with that ledger, whose look-ups find nothing."""
 

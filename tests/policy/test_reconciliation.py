@@ -47,19 +47,6 @@ def reconciler(handle: LedgerHandle) -> Callable[..., Reconciler]:
     return reconciler
 
 
-@pytest.fixture
-def action(handle: LedgerHandle) -> Callable[..., int]:
-    """Write down an action and its outcome."""
-
-    def action(outcome: Any, new_entry: NewEntry = CALL) -> int:
-        row = handle.open().reserve(new_entry, Limits(()), repeat=True, within=60)
-        assert isinstance(row, int)
-        handle.open().settle(row, outcome, ids={"id": f"id_{row}"} if outcome == "done" else None)
-        return row
-
-    return action
-
-
 def entries(handle: LedgerHandle) -> list[Entry]:
     """List what the ledger holds."""
     return handle.open().entries()
@@ -77,14 +64,14 @@ def entries(handle: LedgerHandle) -> list[Entry]:
 async def test_an_unresolved_action_becomes_what_the_look_up_says(
     reconciler, action, handle, answer: Any, outcome: str
 ) -> None:
-    action("unknown")
+    action("unknown", CALL)
     assert await reconciler(answer).reconcile_all() is (outcome == "unknown")
     assert [row.outcome for row in entries(handle)] == [outcome]
 
 
 async def test_an_unresolved_action_of_yesterday_is_not_looked_up(reconciler, handle) -> None:
     """It is looked up only when the same action is requested again."""
-    yesterday = Ledger(handle._place, clock=lambda: time.time() - 86_401)
+    yesterday = Ledger(handle._location, clock=lambda: time.time() - 86_401)
     row = yesterday.reserve(CALL, Limits(()), repeat=True, within=60)
     yesterday.settle(row, "unknown")
     yesterday.close()
@@ -94,7 +81,7 @@ async def test_an_unresolved_action_of_yesterday_is_not_looked_up(reconciler, ha
 async def test_what_stays_open_is_asked_for_soon_and_what_is_settled_is_not_waited_for(
     reconciler, action, handle
 ) -> None:
-    row, reconciling = action("unknown"), reconciler()
+    row, reconciling = action("unknown", CALL), reconciler()
     await reconciling.reconcile_all()
     assert reconciling.pause <= 4
     handle.open().settle(row, "failed")
@@ -104,21 +91,21 @@ async def test_what_stays_open_is_asked_for_soon_and_what_is_settled_is_not_wait
 
 async def test_one_failure_keeps_no_other_action_from_being_settled(reconciler, action, handle) -> None:
     for _ in range(3):
-        action("unknown")
+        action("unknown", CALL)
     await reconciler([FAILS, LookupResult("failed"), LookupResult("done", {"id": "x"})]).reconcile_all()
     assert [row.outcome for row in entries(handle)] == ["unknown", "failed", "done"]
 
 
 async def test_the_unresolved_actions_of_another_account_are_left_alone(reconciler, action, handle) -> None:
-    action("unknown")
+    action("unknown", CALL)
     await reconciler(LookupResult("failed"), account="another").reconcile_all()
     assert [row.outcome for row in entries(handle)] == ["unknown"]
 
 
 async def test_a_look_up_gets_the_ids_of_other_actions(action, handle) -> None:
-    action("done")
-    action("unknown")
-    action("unknown")
+    action("done", CALL)
+    action("unknown", CALL)
+    action("unknown", CALL)
     seen: list[frozenset[str]] = []
 
     async def look_up(_: Entry, claimed: frozenset[str]) -> LookupResult:
@@ -127,84 +114,6 @@ async def test_a_look_up_gets_the_ids_of_other_actions(action, handle) -> None:
 
     await Reconciler("account", handle, look_up, nothing).reconcile_all()
     assert seen == [{"id_1"}, {"id_1", "found_1"}]
-
-
-OTHER = replace(CALL, fingerprint="other words")
-THEIRS = LookupResult("done", {"id": "call_1"}, may_belong_to=lambda other: other.to_number == CALL.to_number)
-
-
-@pytest.fixture
-def looking(handle) -> Callable[..., Any]:
-    """Look up the first unresolved action while something else happens; the look-up finds a call."""
-
-    async def looking(meanwhile: Callable[[], object] = lambda: None) -> LookupResult | None:
-        async def look_up(*_: Any) -> LookupResult:
-            meanwhile()
-            return THEIRS
-
-        return await Reconciler("account", handle, look_up, nothing).reconcile(handle.open().unresolved("account")[0])
-
-    return looking
-
-
-async def test_what_may_belong_to_a_pending_action_is_given_to_no_other(looking, action, handle) -> None:
-    action("unknown")
-    row: list[int] = []
-    assert await looking(lambda: row.append(handle.open().reserve(OTHER, Limits(()), repeat=True, within=60))) is None
-    assert await looking() is None
-    handle.open().settle(row[0], "failed")
-    assert await looking() == THEIRS
-    assert [entry.outcome for entry in entries(handle)] == ["done", "failed"]
-
-
-async def test_what_came_of_an_action_meanwhile_is_given_to_no_other(looking, action, handle) -> None:
-    """The other action was settled after the look-up had read which ids are claimed."""
-    action("unknown")
-
-    def other() -> None:
-        row = handle.open().reserve(OTHER, Limits(()), repeat=True, within=60)
-        handle.open().settle(row, "done", ids={"call_id": "call_1"})
-
-    assert await looking(other) is None
-    assert [entry.outcome for entry in entries(handle)] == ["unknown", "done"]
-
-
-@pytest.mark.parametrize(
-    ("other", "outcome"),
-    [
-        pytest.param(OTHER, "unknown", id="other-words"),
-        pytest.param(CALL, "done", id="the-same"),
-        pytest.param(replace(OTHER, to_number="+14155550101"), "done", id="cannot-be-its"),
-        pytest.param(replace(OTHER, tool="send_message"), "done", id="another-tool"),
-        pytest.param(replace(OTHER, account="another"), "done", id="another-account"),
-    ],
-)
-async def test_of_two_unresolved_actions_neither_is_given_what_may_be_the_others(
-    looking, action, handle, other: NewEntry, outcome: str
-) -> None:
-    """If both are the same action, it does not matter which one gets the result."""
-    action("unknown")
-    action("unknown", other)
-    await looking()
-    assert [entry.outcome for entry in entries(handle)] == [outcome, "unknown"]
-
-
-@pytest.mark.parametrize("is_reported", [True, False], ids=["reported", "unreported"])
-async def test_what_was_given_to_another_action_is_taken_back(looking, action, handle, is_reported: bool) -> None:
-    action("unknown")
-    late = handle.open().reserve(CALL, Limits(()), repeat=True, within=-1)
-    await looking()
-    if is_reported:
-        handle.open().mark_reported(entries(handle)[0])
-    handle.open().settle(late, "done", ids={"id": "call_1"})
-    unresolved, done = entries(handle)
-    assert (unresolved.outcome, unresolved.ids, unresolved.reason) == (
-        "unknown",
-        None,
-        "what a look-up found came of row 2",
-    )
-    assert (done.outcome, done.ids) == ("done", {"id": "call_1"})
-    assert [entry.id for entry in handle.open().unresolved("account")] == [unresolved.id]
 
 
 @pytest.mark.parametrize(
@@ -221,7 +130,7 @@ async def test_what_was_given_to_another_action_is_taken_back(looking, action, h
 async def test_an_estimate_becomes_the_cost_when_the_call_is_over(
     reconciler, action, handle, seconds: Any, cost: int, is_settled: bool
 ) -> None:
-    action("done")
+    action("done", CALL)
     assert await reconciler(seconds=seconds).reconcile_all() is not is_settled
     [row] = entries(handle)
     assert (row.cost, row.minute_cost is None) == (cost, is_settled)
@@ -233,7 +142,7 @@ async def test_without_a_ledger_there_is_nothing_to_settle(reconciler, state) ->
 
 
 async def test_a_ledger_that_cannot_be_read_stops_no_server(reconciler, handle, action, state, caplog) -> None:
-    action("unknown")
+    action("unknown", CALL)
     handle.close()
     for file in state.iterdir():
         file.write_bytes(b"no database" * 1_000)

@@ -38,7 +38,7 @@ def earlier(action: Action, outcome: LedgerOutcome, *, ago: float = 90, fingerpr
 @pytest.mark.parametrize(
     ("answer", "text"),
     [
-        pytest.param("declined", "message no", id="declined"),
+        pytest.param("declined", "said no", id="declined"),
         pytest.param("cancelled", "closed the question", id="cancelled"),
         pytest.param("timed out", "did not answer in time", id="timed-out"),
         pytest.param("cannot be asked", "AGENTPHONE_APPROVAL=human", id="cannot-be-asked"),

@@ -85,9 +85,8 @@ FORGED = {
     "twice": "<<//untrusted>>",
 }
 BRACKETS = "<>＜＞‹›⟨⟩≮≯«»"
-pieces = st.one_of(
-    st.sampled_from([*FORGED.values(), *INVISIBLE.values(), *BRACKETS, "untrusted", "/", "\n"]), st.text()
-)
+PIECES = [*FORGED.values(), *INVISIBLE.values(), *BRACKETS, "untrusted", "/", "\n"]
+pieces = st.one_of(st.sampled_from(PIECES), st.text())
 obfuscated = st.lists(pieces).map("".join)
 
 

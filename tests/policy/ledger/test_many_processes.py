@@ -120,6 +120,11 @@ def outcomes(location: str, account: str = "one") -> Counter[str]:
     return counted
 
 
+def refusals(answers: list[dict[str, Any]], reason: str) -> int:
+    """Count the answers that were refused for a reason."""
+    return sum(reason in answer.get("refused", "") for answer in answers)
+
+
 def job(
     sandbox: Sandbox, location: str, limits: str, action: str, account: str = "one", **arguments: str
 ) -> dict[str, Any]:
@@ -155,10 +160,7 @@ def test_a_limit_holds_for_all_processes_together(
         )
         assert writes(sandbox) == ["POST /v1/calls"] * 3
         assert sum(answer.get("status") == "done" for answer in answers) == 3, answers
-        assert (
-            sum("the limit calls=3/hour is reached" in answer.get("refused", "") for answer in answers)
-            == crowd.size - 3
-        ), answers
+        assert refusals(answers, "the limit calls=3/hour is reached") == crowd.size - 3, answers
         assert outcomes(locations[0], account) == {"done": 3, "refused": crowd.size - 3}
 
 
@@ -174,8 +176,5 @@ def test_a_limit_on_dollars_holds_for_all_processes_together(
             ]
         )
         assert writes(sandbox) == ["POST /v1/numbers"] * 3
-        assert (
-            sum("the limit spend=$10.00/day is reached" in answer.get("refused", "") for answer in answers)
-            == crowd.size - 3
-        )
+        assert refusals(answers, "the limit spend=$10.00/day is reached") == crowd.size - 3, answers
         assert outcomes(location) == {"done": 3, "refused": crowd.size - 3}
