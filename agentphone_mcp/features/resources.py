@@ -21,7 +21,7 @@ from agentphone_mcp.features.context import ToolContext, tool_context
 from agentphone_mcp.features.presentation.serialization import compact_json, serialize
 from agentphone_mcp.features.tools.account import account_overview
 from agentphone_mcp.features.tools.agents import get_agent
-from agentphone_mcp.features.tools.calls import get_call
+from agentphone_mcp.features.tools.call_history import get_call
 from agentphone_mcp.features.tools.messages import get_conversation
 from agentphone_mcp.features.uris import (
     ACCOUNT_URI,

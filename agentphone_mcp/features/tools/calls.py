@@ -1,32 +1,18 @@
-"""Calls: placing them, following them, reading them."""
+"""Calls: placed, followed, ended; and calls from a browser. `call_history` has those that list and show them."""
 
-import re
-from collections.abc import AsyncIterator, Callable
-from functools import partial
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import anyio
 from mcp.server.mcpserver import Context, Resolve
-from mcp_types import ResourceLink
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from agentphone_mcp.api.agents import ModelTier
-from agentphone_mcp.api.calls import Call, CallWithTranscript, Turn, WebCall
+from agentphone_mcp.api.calls import Call, WebCall
 from agentphone_mcp.api.models import Acknowledgement
-from agentphone_mcp.api.pagination import paginate
-from agentphone_mcp.features.context import AccountGate, Api
-from agentphone_mcp.features.live.following import TURNS_AT_ONCE, FollowedCall, FollowedOutcome, follow, follow_placed
-from agentphone_mcp.features.presentation.lists import (
-    Listed,
-    ListedTable,
-    in_columns,
-    listed,
-    shortened,
-    total_of_part,
-    without,
-)
-from agentphone_mcp.features.presentation.schemas import Linked
+from agentphone_mcp.features.context import ActiveGate, Api
+from agentphone_mcp.features.live.following import FollowedCall, FollowedOutcome, follow, follow_placed
 from agentphone_mcp.features.tools.approval import spending
+from agentphone_mcp.features.tools.call_history import get_call, get_recording, get_transcript, list_calls
 from agentphone_mcp.features.tools.call_previews import describe_call, describe_web_call
 from agentphone_mcp.features.tools.declaration import reads, spends, updates
 from agentphone_mcp.features.tools.parameters import (
@@ -35,19 +21,14 @@ from agentphone_mcp.features.tools.parameters import (
     CallId,
     Confirm,
     Id,
-    Limit,
     MaxSeconds,
-    NumberId,
-    Offset,
     Phone,
     Repeat,
     TextOrNone,
     Variables,
     VoiceId,
 )
-from agentphone_mcp.features.uris import RECORDING_URI
 from agentphone_mcp.policy.actions import Action, Outcome
-from agentphone_mcp.policy.errors import Refused
 
 
 async def _now() -> float:
@@ -55,83 +36,6 @@ async def _now() -> float:
 
 
 Started = Annotated[float, Resolve(_now)]
-_MOST_LOOKED_AT = 1_000
-_WITHOUT_URL = {
-    True: "The recording is kept, but the add-on is not active: its audio may be out of reach until it is.",
-    None: "AgentPhone does not say whether it was recorded: the uri has the audio if it was.",
-}
-
-# In the order of the sandbox's own: `typing` caches a Literal whatever its order, and the first one made would win.
-Status = Literal["ringing", "in-progress", "completed", "failed", "busy", "no-answer"]
-Direction = Literal["inbound", "outbound", "web"]
-
-
-class CallInFull(CallWithTranscript):
-    """A call and what was said in it; get_transcript has the time of each turn, get_recording the audio."""
-
-    total_turns: Annotated[int | None, Field(description="Where not all are here")] = None
-    next_step: str | None = None
-
-
-class TranscriptPage(BaseModel):
-    """What was said, turn by turn."""
-
-    call_id: str
-    turns: list[Turn]
-    total_turns: Annotated[int | None, Field(description="Where not all are here")] = None
-    next_after_turn: Annotated[int | None, Field(description="Pass as after_turn for more")] = None
-    next_step: str | None = None
-
-
-class RecordingInfo(Linked):
-    """Whether a call was recorded and where the audio is; a host reads it by its uri."""
-
-    call_id: str
-    recording_available: Annotated[bool | None, Field(description="Absent where the API does not say")] = None
-    uri: str | None = None
-    recording_url: str | None = None
-    next_step: str | None = None
-
-    def link(self) -> ResourceLink | None:
-        """The audio, for hosts that can play it."""
-        return (
-            ResourceLink(uri=self.uri, name=f"Recording of {self.call_id}", mime_type="audio/wav") if self.uri else None
-        )
-
-
-async def list_calls(
-    api: Api,
-    agent_id: AgentId | None = None,
-    number_id: NumberId | None = None,
-    status: Status | None = None,
-    direction: Direction | None = None,
-    search: Annotated[str | None, Field(description="Part of a phone number")] = None,
-    limit: Limit = 20,
-    offset: Offset = 0,
-) -> ListedTable:
-    """List calls, newest first: who called whom, when, how it ended. Of one agent or one number, not both."""
-    if agent_id and number_id:
-        raise Refused("Give agent_id or number_id, not both.")
-    if (agent_id or number_id) and (status or direction or search):
-        calls = paginate(partial(api.calls.list, agent_id=agent_id, number_id=number_id))
-        return await _narrowed(calls, partial(_is_like, status, direction, search), limit, offset)
-    page = await api.calls.list(
-        limit, offset, agent_id=agent_id, number_id=number_id, status=status, direction=direction, search=search
-    )
-    return in_columns(listed(shortened(page, _row), limit, offset, if_empty="No such calls."))
-
-
-async def get_call(call_id: CallId, api: Api) -> CallInFull:
-    """Show one call: when, how long, how it ended, and its transcript."""
-    call = await api.calls.get(call_id)
-    turns = [without(turn, "at") for turn in call.transcript or []]
-    snippet = ["last_transcript_snippet"] if turns else []
-    known = dict(without(call, "recording_url", *snippet, *_told_by_its_length(call)))
-    if len(turns) <= TURNS_AT_ONCE:
-        return CallInFull.model_construct(None, **known | {"transcript": turns or None})
-    more = f"For the rest call get_transcript with after_turn={TURNS_AT_ONCE}."
-    shown = {"transcript": turns[:TURNS_AT_ONCE], "total_turns": len(turns), "next_step": more}
-    return CallInFull.model_construct(None, **known | shown)
 
 
 async def place_call(
@@ -140,7 +44,7 @@ async def place_call(
     started: Started,
     action: Annotated[Action, spending("place_call", describe_call)],
     api: Api,
-    gate: AccountGate,
+    gate: ActiveGate,
     ctx: Context,
     prompt: Annotated[
         TextOrNone,
@@ -190,35 +94,6 @@ async def wait_for_call(
     )
 
 
-async def get_transcript(call_id: CallId, api: Api, after_turn: AfterTurn = 0) -> TranscriptPage:
-    """Read what was said in a call and when, so far or in all."""
-    turns = (await api.calls.transcript(call_id)).turns
-    shown = turns[after_turn : after_turn + TURNS_AT_ONCE]
-    reached = after_turn + len(shown)
-    return TranscriptPage(
-        call_id=call_id,
-        turns=shown,
-        total_turns=total_of_part(len(turns), len(shown), is_part=after_turn > 0),
-        next_after_turn=reached if reached < len(turns) else None,
-        next_step=None if turns else "Nothing has been said yet: get_call shows whether the call was answered.",
-    )
-
-
-async def get_recording(call_id: CallId, api: Api) -> RecordingInfo:
-    """Say whether a call's audio exists and link to it."""
-    call = await api.calls.get(call_id)
-    if not call.recording_available and (not call.has_ended or call.recording_available is False):
-        later = "Recording is an add-on, off by default." if call.has_ended else "The call has not ended yet."
-        return RecordingInfo(call_id=call_id, recording_available=False, next_step=later)
-    return RecordingInfo(
-        call_id=call_id,
-        recording_available=call.recording_available,
-        uri=RECORDING_URI.format(call_id=call_id),
-        recording_url=call.recording_url,
-        next_step=None if call.recording_url else _WITHOUT_URL[call.recording_available],
-    )
-
-
 async def end_call(call_id: CallId, api: Api) -> Acknowledgement:
     """Hang up a live call."""
     return await api.calls.end(call_id)
@@ -228,7 +103,7 @@ async def create_web_call(
     agent_id: AgentId,
     action: Annotated[Action, spending("create_web_call", describe_web_call)],
     api: Api,
-    gate: AccountGate,
+    gate: ActiveGate,
     metadata: dict[str, Any] | None = None,
     variables: Variables | None = None,
     confirm: Confirm = None,
@@ -240,53 +115,6 @@ async def create_web_call(
         confirm,
         lambda: api.calls.create_web(agent_id, metadata=metadata, variables=variables),
         repeat=repeat,
-    )
-
-
-async def _narrowed(calls: AsyncIterator[Call], wanted: Callable[[Call], bool], limit: int, offset: int) -> ListedTable:
-    """Filter the calls of one agent or number here: the API filters the whole account's list alone."""
-    found: list[Call] = []
-    looked_at = 0
-    async for call in calls:
-        looked_at += 1
-        if wanted(call):
-            found.append(call)
-        if len(found) > offset + limit or looked_at == _MOST_LOOKED_AT:
-            break
-    shown = found[offset : offset + limit]
-    only = f"Only its latest {looked_at} calls were looked at." if looked_at == _MOST_LOOKED_AT else None
-    return in_columns(
-        Listed(
-            data=[_row(call) for call in shown],
-            next_offset=offset + limit if len(found) > offset + limit else None,
-            next_step=only or (None if found else "No such calls."),
-        )
-    )
-
-
-def _row(call: Call) -> Call:
-    """Leave out of a list what get_call tells, and what goes without saying.
-
-    The latest words are nearly always the goodbye, and the account's number is there under its own name: its id is in
-    list_numbers. That there is no recording needs no word.
-    """
-    ours = {"inbound": call.to_number, "outbound": call.from_number}.get(call.direction or "")
-    number = ["phone_number_id"] if ours else []
-    recording = [] if call.recording_available else ["recording_available"]
-    return without(call, "last_transcript_snippet", *number, *recording, *_told_by_its_length(call))
-
-
-def _told_by_its_length(call: Call) -> list[str]:
-    """What nobody needs who knows when a call began and how long it was: when it ended."""
-    return ["ended_at"] if call.started_at and call.duration_seconds is not None else []
-
-
-def _is_like(status: str | None, direction: str | None, search: str | None, call: Call) -> bool:
-    digits = re.sub(r"\D", "", search or "")
-    return (
-        status in (None, call.status)
-        and direction in (None, call.direction)
-        and (not search or any(digits and digits in (number or "") for number in (call.from_number, call.to_number)))
     )
 
 

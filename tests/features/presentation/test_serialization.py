@@ -16,7 +16,7 @@ from agentphone_mcp.features.live.following import FollowedCall
 from agentphone_mcp.features.presentation.error_messages import Failed
 from agentphone_mcp.features.presentation.lists import Cell, Listed, ListedTable, Table, table
 from agentphone_mcp.features.presentation.serialization import serialize
-from agentphone_mcp.features.tools.calls import TranscriptPage
+from agentphone_mcp.features.tools.call_history import TranscriptPage
 from agentphone_mcp.policy.gate import Outcome
 from agentphone_mcp.policy.untrusted import mark
 
