@@ -1,1 +1,1 @@
-"""What the model sees: one module for each toolset, named as its resource in `agentphone_mcp.api`."""
+"""Define the tools that models call: one module for each toolset, named like its resource in `agentphone_mcp.api`."""

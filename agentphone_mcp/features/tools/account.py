@@ -1,4 +1,4 @@
-"""The account at a glance, and what it used."""
+"""Show the account at a glance, and what it has used."""
 
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Literal
@@ -28,15 +28,15 @@ from agentphone_mcp.features.tools.numbers import number_row
 from agentphone_mcp.features.tools.webhooks import WebhookInfo, webhook_info
 
 _ROWS = 20
-"""What the API gives of a list when it is not told."""
+"""Rows that the API returns of a list when no limit is given."""
 Period = Literal["summary", "daily", "monthly", "by_number", "by_agent"]
 Span = Literal["24h", "7d", "30d", "all"]
 Counts = dict[Span, int]
-"""How many there were in the last 24 hours, 7 days and 30 days, and in all."""
+"""Totals of the last 24 hours, 7 days and 30 days, and of all time."""
 
 
 class Limits(BaseModel):
-    """What the plan allows."""
+    """List what the plan allows."""
 
     numbers: int | None = None
     messages_per_month: int | None = None
@@ -46,7 +46,7 @@ class Limits(BaseModel):
 
 
 class Used(BaseModel):
-    """The plan, and what was used of it."""
+    """Report the plan and what was used of it, flatter than the API does: each fact once."""
 
     plan: str | None = None
     limits: Limits | None = None
@@ -60,7 +60,7 @@ class Used(BaseModel):
 
 
 class Overview(BaseModel):
-    """The account at a glance; a part that could not be had says why in its place."""
+    """Sum up the account; a part that could not be fetched is replaced by the reason."""
 
     agents: Listed[AgentRow] | Failed
     numbers: ListedTable | Failed
@@ -70,7 +70,7 @@ class Overview(BaseModel):
 
 
 class UsageReport(Used):
-    """The plan and the totals, or a row for each day, month, number or agent."""
+    """Report the plan and the totals, or a row for each day, month, number or agent."""
 
     columns: list[str] | None = None
     rows: list[list[Cell]] | None = None
@@ -80,15 +80,15 @@ class UsageReport(Used):
 
 async def account_overview(api: Api) -> Overview:
     """Show agents, numbers, webhook, plan and usage at once. Start here."""
-    agents, numbers, webhook, usage = await _at_once(
+    agents, numbers, webhook, usage = await _fetch_all(
         api.agents.list, api.numbers.list, api.webhooks.get, api.account.usage
     )
     return Overview(
         agents=agents if isinstance(agents, Failed) else listed(agent_rows(agents, "description"), _ROWS),
-        numbers=numbers if isinstance(numbers, Failed) else in_columns(listed(_briefly(numbers), _ROWS)),
+        numbers=numbers if isinstance(numbers, Failed) else in_columns(listed(_overview_rows(numbers), _ROWS)),
         webhook=webhook if isinstance(webhook, Failed) else without(webhook_info(webhook), "next_step"),
-        usage=usage if isinstance(usage, Failed) else _at_a_glance(usage),
-        next_step=_what_is_missing(agents, numbers),
+        usage=usage if isinstance(usage, Failed) else _summary(usage),
+        next_step=_next_step(agents, numbers),
     )
 
 
@@ -115,40 +115,35 @@ async def get_usage(
 
 
 def _used(usage: Usage) -> Used:
-    """Say each thing once; when the last 30 days were, the reader knows."""
+    """Flatten the API's answer, and drop what follows from the rest."""
     plan, numbers, stats = usage.plan or Plan(), usage.numbers or NumbersUsed(), usage.stats or Activity()
-    limits = Limits(
-        numbers=plan.number_limit if numbers.limit is None else numbers.limit,
-        messages_per_month=plan.messages_per_month,
-        voice_minutes_per_month=plan.voice_minutes_per_month,
-        max_call_minutes=plan.max_call_minutes,
-        concurrent_calls=plan.concurrent_calls,
-    )
-    # What is left can be told from the two others, where both are there.
-    is_clear = numbers.used is not None and limits.numbers is not None
-    # Of none, none failed; get_webhook_stats says more of why none was sent.
+    number_limit = plan.number_limit if numbers.limit is None else numbers.limit
+    limits = Limits.model_validate(plan.model_dump() | {"numbers": number_limit})
+    # With a limit and a count, the remaining ones need no field of their own.
+    is_derivable = numbers.used is not None and limits.numbers is not None
+    # Without deliveries there are no failures; get_webhook_stats explains why none was sent.
     had_deliveries = stats.total_webhook_deliveries or stats.failed_webhook_deliveries
     return Used(
         plan=plan.name,
         limits=None if limits == Limits() else limits,
         numbers_used=numbers.used,
-        numbers_remaining=None if is_clear else numbers.remaining,
-        messages=_counts(stats.messages_24h, stats.messages_7d, stats.messages_30d, stats.total_messages),
-        calls=_counts(stats.calls_24h, stats.calls_7d, stats.calls_30d, stats.total_calls),
+        numbers_remaining=None if is_derivable else numbers.remaining,
+        messages=_counts(stats, "messages"),
+        calls=_counts(stats, "calls"),
         minutes_30d=stats.minutes_30d,
         webhook_deliveries=stats.total_webhook_deliveries if had_deliveries else None,
         failed_webhook_deliveries=stats.failed_webhook_deliveries if had_deliveries else None,
     )
 
 
-def _counts(day: int | None, week: int | None, month: int | None, ever: int | None) -> Counts | None:
-    """Leave out what the API does not say."""
-    found: dict[Span, int | None] = {"24h": day, "7d": week, "30d": month, "all": ever}
-    return {span: count for span, count in found.items() if count is not None} or None
+def _counts(stats: Activity, kind: Literal["messages", "calls"]) -> Counts | None:
+    """Collect the totals of one kind, without those that the API left out."""
+    fields: dict[Span, str] = {"24h": f"{kind}_24h", "7d": f"{kind}_7d", "30d": f"{kind}_30d", "all": f"total_{kind}"}
+    return {span: total for span, name in fields.items() if (total := getattr(stats, name)) is not None} or None
 
 
-def _at_a_glance(usage: Usage) -> Used:
-    """Leave all limits but that of numbers, and all times but a month, to get_usage."""
+def _summary(usage: Usage) -> Used:
+    """Keep only the limit of numbers and the totals of 30 days; get_usage has the rest."""
     plan = usage.plan and Plan.model_construct(name=usage.plan.name, number_limit=usage.plan.number_limit)
     stats = usage.stats and Activity.model_construct(
         messages_30d=usage.stats.messages_30d, calls_30d=usage.stats.calls_30d, minutes_30d=usage.stats.minutes_30d
@@ -156,32 +151,32 @@ def _at_a_glance(usage: Usage) -> Used:
     return _used(usage.model_copy(update={"plan": plan, "stats": stats}))
 
 
-def _briefly(numbers: Page[PhoneNumber]) -> Page[PhoneNumber]:
-    """Leave to list_numbers what is known of each number besides."""
+def _overview_rows(numbers: Page[PhoneNumber]) -> Page[PhoneNumber]:
+    """Keep the columns that an overview needs; list_numbers has the rest."""
     return shortened(numbers, lambda number: number_row(number, "country", "expires_at", "external_id", "created_at"))
 
 
-async def _at_once(*parts: Callable[[], Awaitable[Any]]) -> list[Any]:
-    """Ask for every part in the time of one; a part that fails becomes its explanation, unless all do."""
-    found: list[Any] = [None] * len(parts)
-    problems: list[ApiError] = []
+async def _fetch_all(*parts: Callable[[], Awaitable[Any]]) -> list[Any]:
+    """Fetch all parts concurrently; a part that fails becomes its explanation, unless all fail."""
+    results: list[Any] = [None] * len(parts)
+    errors: list[ApiError] = []
 
-    async def ask(index: int, part: Callable[[], Awaitable[Any]]) -> None:
+    async def fetch(index: int, part: Callable[[], Awaitable[Any]]) -> None:
         try:
-            found[index] = await part()
-        except ApiError as problem:
-            problems.append(problem)
-            found[index] = Failed(error=explain(problem))
+            results[index] = await part()
+        except ApiError as exc:
+            errors.append(exc)
+            results[index] = Failed(error=explain(exc))
 
     async with anyio.create_task_group() as tasks:
         for index, part in enumerate(parts):
-            tasks.start_soon(ask, index, part)
-    if len(problems) == len(parts):
-        raise problems[0]
-    return found
+            tasks.start_soon(fetch, index, part)
+    if len(errors) == len(parts):
+        raise errors[0]
+    return results
 
 
-def _what_is_missing(agents: Any, numbers: Any) -> str | None:
+def _next_step(agents: Any, numbers: Any) -> str | None:
     if not isinstance(agents, Failed) and not agents.data:
         return NO_AGENTS
     if not isinstance(numbers, Failed) and not numbers.data:

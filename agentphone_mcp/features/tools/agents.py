@@ -1,4 +1,4 @@
-"""The AI personas that hold calls and texts."""
+"""Manage the AI personas that hold calls and texts."""
 
 from typing import Annotated, Literal
 
@@ -31,7 +31,7 @@ NO_AGENTS = "No agents yet: create_agent, then buy_number for it, then set_webho
 
 
 class AgentRow(BaseModel):
-    """An agent in a list; get_agent has its prompt and settings."""
+    """Summarize an agent for a list; get_agent has its prompt and settings."""
 
     id: str
     name: str | None = None
@@ -41,7 +41,7 @@ class AgentRow(BaseModel):
 
 
 class SavedAgent(BaseModel):
-    """An agent as it is now, and what it still needs."""
+    """Show an agent after a change, and what it still needs."""
 
     agent: Agent
     next_step: str | None = None
@@ -76,7 +76,7 @@ async def create_agent(
     """Create an agent. It needs a number (buy_number, attach_number) before it can call."""
     if voice_mode == "hosted" and not system_prompt:
         raise Refused("Nothing was created: voice_mode hosted needs a system_prompt.")
-    _check_transfer(policy, transfer_number)
+    _check_transfer_number(policy, transfer_number)
     fields = _fields(
         tuning,
         name=name,
@@ -108,7 +108,7 @@ async def update_agent(
     tuning: Annotated[VoiceTuning | None, Field(description="How it listens and speaks")] = None,
 ) -> SavedAgent:
     """Change an agent: prompt, voice, transfer number and more, as in create_agent. What is left out stays."""
-    _check_transfer(policy, transfer_number)
+    _check_transfer_number(policy, transfer_number)
     fields = _fields(
         tuning,
         name=name,
@@ -126,7 +126,7 @@ async def update_agent(
 
 
 async def describe_agent_deletion(agent_id: str, api: Api) -> Action:
-    """Describe the end of an agent."""
+    """Describe the deletion of an agent."""
     agent = await api.agents.get(agent_id)
     numbers = ", ".join((await numbers_of(api, agent)).values()) or "none"
     return Action(
@@ -180,7 +180,7 @@ async def detach_number(agent_id: AgentId, number_id: NumberId, api: Api) -> Ack
 
 
 def agent_rows(page: Page[Agent], *left_out: str) -> Page[AgentRow]:
-    """Shorten a page of agents to what a list shows, or to even less."""
+    """Shorten a page of agents to what a list shows, without the fields in `left_out`."""
     rows = [
         AgentRow(
             id=agent.id,
@@ -194,8 +194,8 @@ def agent_rows(page: Page[Agent], *left_out: str) -> Page[AgentRow]:
     return Page[AgentRow](data=[without(row, *left_out) for row in rows], total=page.total, has_more=page.has_more)
 
 
-def _check_transfer(policy: Policy, number: str | None) -> None:
-    """Hold the number that calls go on to by the policy for those that are dialled; it may be stored at any hour."""
+def _check_transfer_number(policy: Policy, number: str | None) -> None:
+    """Refuse a transfer number that the policy forbids to call; quiet hours do not apply when it is stored."""
     if number:
         policy.destinations.check(number, rings=False)
 

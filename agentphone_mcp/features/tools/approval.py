@@ -1,7 +1,7 @@
-"""How a gated tool gets its action: described by the server, and let pass by a person where that is wanted.
+"""Give a gated tool its action: described by the server, and approved by a person where that is required.
 
-The model sees neither the action nor the question; it can only pass `confirm` on. With `AGENTPHONE_APPROVAL=human` the
-host asks its user: in protocol versions before 2026-07-28 during the call, from then on between two calls.
+The model sees neither the action nor the question; it can only pass `confirm`. With `AGENTPHONE_APPROVAL=human` the
+host asks its user: during the call in protocol versions before 2026-07-28, between two calls from then on.
 """
 
 import functools
@@ -28,18 +28,18 @@ from agentphone_mcp.policy.untrusted import clean
 
 Describe = Callable[..., Awaitable[Action]]
 _ASKS_BETWEEN_CALLS = "2026-07-28"
-_NO: dict[str, ApprovalAnswer] = {"decline": "declined", "cancel": "cancelled"}
+_DISMISSED: dict[str, ApprovalAnswer] = {"decline": "declined", "cancel": "cancelled"}
 
 
 class Consent(BaseModel):
-    """What the host asks its user to fill in."""
+    """Define the form that the host shows its user."""
 
     allow: Annotated[StrictBool, Field(title="Allow", description="Let your assistant do this, once")]
 
 
 def spending(tool: str, describe: Describe) -> Resolve:
-    """The action of a tool that can do the same twice when it is told to `repeat`."""
-    described = _described(tool, describe)
+    """Resolve the action of a tool that may do the same thing twice if `repeat` is set."""
+    described = _completed(tool, describe)
 
     async def question(
         action: Annotated[Action, Resolve(described)],
@@ -57,8 +57,8 @@ def spending(tool: str, describe: Describe) -> Resolve:
 
 
 def destroying(tool: str, describe: Describe) -> Resolve:
-    """The action of a tool whose `confirm` names what it destroys."""
-    described = _described(tool, describe)
+    """Resolve the action of a tool whose `confirm` names what it destroys."""
+    described = _completed(tool, describe)
 
     async def question(
         action: Annotated[Action, Resolve(described)], confirm: str | None, gate: AccountGate, ctx: Context
@@ -71,64 +71,64 @@ def destroying(tool: str, describe: Describe) -> Resolve:
     return _approved(described, question)
 
 
-def _described(tool: str, describe: Describe) -> Describe:
-    """Complete an action by its tool and by the arguments that make it what it is: all that the model gave."""
+def _completed(tool: str, describe: Describe) -> Describe:
+    """Add to a description its tool, all arguments that the model gave, and how to describe it anew."""
     injected = find_resolved_parameters(describe)
 
     @functools.wraps(describe)
     async def described(**given: Any) -> Action:
         action = await describe(**given)
-        # What the action itself knows better, such as the number behind an agent, wins over how it was given.
-        said = {name: given[name] for name in given if name not in injected} | dict(action.arguments)
+        # Arguments that the description resolved, such as the number of an agent, win over those that were given.
+        arguments = {name: given[name] for name in given if name not in injected} | dict(action.arguments)
         again = functools.partial(describe, **given)
-        return replace(action, tool=tool, arguments=_as_meant(said), refresh=again)
+        return replace(action, tool=tool, arguments=_normalize(arguments), refresh=again)
 
     return described
 
 
-def _as_meant(value: Any) -> Any:
-    """The same for every way to write the same: nothing given is nothing, and letters are what is seen."""
+def _normalize(value: Any) -> Any:
+    """Make equal arguments compare equal: drop empty values, and normalize Unicode and invisible characters."""
     match value:
         case str():
             return unicodedata.normalize("NFC", clean(value)).strip()
         case dict():
-            meant = {name: _as_meant(one) for name, one in cast("dict[str, Any]", value).items()}
-            return {name: one for name, one in meant.items() if one not in (None, False, "", [], {})}
+            normalized = {name: _normalize(item) for name, item in cast("dict[str, Any]", value).items()}
+            return {name: item for name, item in normalized.items() if item not in (None, False, "", [], {})}
         case list():
-            return [_as_meant(one) for one in cast("list[Any]", value)]
+            return [_normalize(item) for item in cast("list[Any]", value)]
         case _:
             return value
 
 
-def _approved(described: Describe, question: Callable[..., Awaitable[Question | None]]) -> Resolve:
-    async def said(
-        asked: Annotated[Question | None, Resolve(question)], gate: AccountGate, ctx: Context
+def _approved(described: Describe, find_question: Callable[..., Awaitable[Question | None]]) -> Resolve:
+    async def ask(
+        question: Annotated[Question | None, Resolve(find_question)], gate: AccountGate, ctx: Context
     ) -> Elicit[Consent] | ApprovalAnswer:
-        if asked is None:
+        if question is None:
             return "not asked"
         if not _can_ask(ctx):
             return "cannot be asked"
-        if gate.is_too_late(asked):
+        if gate.is_too_late(question):
             return "timed out"
         if is_version_at_least(ctx.protocol_version or "", _ASKS_BETWEEN_CALLS):
-            # The SDK would speak of a wrong shape in words about our code, and the ledger would not hear of it.
-            return Elicit(_words_of(asked), Consent) if _is_readable(ctx) else "cancelled"
-        return await _ask_now(asked, ctx, gate.policy.seconds_to_answer)
+            # The SDK would report an invalid answer in terms of our code, and the ledger would not record it.
+            return Elicit(_question_text(question), Consent) if _has_valid_answers(ctx) else "cancelled"
+        return await _ask_now(question, ctx, gate.policy.seconds_to_answer)
 
     async def approved(
         action: Annotated[Action, Resolve(described)],
-        asked: Annotated[Question | None, Resolve(question)],
-        outcome: Annotated[ElicitationResult[Any], Resolve(said)],
+        question: Annotated[Question | None, Resolve(find_question)],
+        outcome: Annotated[ElicitationResult[Any], Resolve(ask)],
         ctx: Context,
     ) -> Action:
-        answer = _read(outcome.data) if outcome.action == "accept" else _NO[outcome.action]
-        return replace(action, approval=Approval(_by(ctx), answer, asked.id if asked else None))
+        answer = _answer_of(outcome.data) if outcome.action == "accept" else _DISMISSED[outcome.action]
+        return replace(action, approval=Approval(_approver(ctx), answer, question.id if question else None))
 
     return Resolve(approved)
 
 
 def _check_scope(action: Action, ctx: Context) -> None:
-    """Hold back the action of a tool that asks for `confirm` only now and then, and so is open to who may not spend."""
+    """Refuse to callers without the scope spend what a tool of a lower scope does only with `confirm`."""
     scope = tool_context(ctx).caller.scope
     if not action.is_free and scope != "spend":
         raise Refused(
@@ -137,27 +137,27 @@ def _check_scope(action: Action, ctx: Context) -> None:
         )
 
 
-async def _ask_now(asked: Question, ctx: Context, seconds: float) -> ApprovalAnswer:
+async def _ask_now(question: Question, ctx: Context, seconds: float) -> ApprovalAnswer:
     with anyio.move_on_after(seconds):
         try:
-            outcome = await ctx.elicit(_words_of(asked), Consent)
+            outcome = await ctx.elicit(_question_text(question), Consent)
         except ValueError:
-            # An answer that is none; whoever meant yes can be asked again.
+            # The answer has another shape than the form; a person who meant yes can be asked again.
             outcome = CancelledElicitation()
         except MCPError:
             return "cannot be asked"
-        return _read(outcome.data) if outcome.action == "accept" else _NO[outcome.action]
+        return _answer_of(outcome.data) if outcome.action == "accept" else _DISMISSED[outcome.action]
     return "timed out"
 
 
-def _read(consent: Consent | ApprovalAnswer) -> ApprovalAnswer:
+def _answer_of(consent: Consent | ApprovalAnswer) -> ApprovalAnswer:
     if isinstance(consent, Consent):
         return "yes" if consent.allow else "declined"
     return consent
 
 
-def _is_readable(ctx: Context) -> bool:
-    """Whether what the host came back with is an answer at all."""
+def _has_valid_answers(ctx: Context) -> bool:
+    """Return whether the host sent answers that have the shape of the form."""
     answers = (ctx.input_responses or {}).values()
     try:
         return all(
@@ -168,19 +168,19 @@ def _is_readable(ctx: Context) -> bool:
         return False
 
 
-def _words_of(asked: Question) -> str:
-    """The question; by its number in the ledger an answer to it is none to another one in the same words."""
-    return clean(f"Allow this {'once more ' if asked.is_repeat else ''}(no. {asked.id})? {asked.text}")
+def _question_text(question: Question) -> str:
+    """Word the question with its number in the ledger, so that an answer fits no other question in the same words."""
+    return clean(f"Allow this {'once more ' if question.is_repeat else ''}(no. {question.id})? {question.text}")
 
 
 def _can_ask(ctx: Context) -> bool:
-    """Whether the host can show its user a form; without looking, the SDK would fail where no model reads it."""
+    """Return whether the host can show its user a form; if it cannot, the SDK's error would not reach the model."""
     elicitation = ctx.client_capabilities.elicitation if ctx.client_capabilities else None
     return elicitation is not None and (elicitation.form is not None or elicitation.url is None)
 
 
-def _by(ctx: Context) -> str:
-    """The host as it names itself, and the caller if it is another than the operator, for the ledger."""
+def _approver(ctx: Context) -> str:
+    """Name the host, and the caller unless it is the operator, for the ledger."""
     params, caller = ctx.session.client_params, tool_context(ctx).caller
     host = f"{params.client_info.name} {params.client_info.version}"[:200] if params else "unknown host"
     return host if caller == OPERATOR else f"{host} of {caller.name}"

@@ -1,4 +1,4 @@
-"""Calls that were placed or taken: listed, shown, read, recorded."""
+"""List and show calls, with their transcripts and recordings."""
 
 import re
 from collections.abc import AsyncIterator, Callable
@@ -26,26 +26,26 @@ from agentphone_mcp.features.tools.parameters import AfterTurn, AgentId, CallId,
 from agentphone_mcp.features.uris import RECORDING_URI
 from agentphone_mcp.policy.errors import Refused
 
-_MOST_LOOKED_AT = 1_000
+_MOST_SCANNED = 1_000
 _WITHOUT_URL = {
     True: "The recording is kept, but the add-on is not active: its audio may be out of reach until it is.",
     None: "AgentPhone does not say whether it was recorded: the uri has the audio if it was.",
 }
 
-# In the order of the sandbox's own: `typing` caches a Literal whatever its order, and the first one made would win.
+# In the order of the sandbox: `typing` caches a Literal whatever its order, so the first one made decides the schema.
 Status = Literal["ringing", "in-progress", "completed", "failed", "busy", "no-answer"]
 Direction = Literal["inbound", "outbound", "web"]
 
 
 class CallInFull(CallWithTranscript):
-    """A call and what was said in it; get_transcript has the time of each turn, get_recording the audio."""
+    """Show a call with its transcript; get_transcript adds the time of each turn, get_recording the audio."""
 
     total_turns: Annotated[int | None, Field(description="Where not all are here")] = None
     next_step: str | None = None
 
 
 class TranscriptPage(BaseModel):
-    """What was said, turn by turn."""
+    """Show what was said, turn by turn."""
 
     call_id: str
     turns: list[Turn]
@@ -55,7 +55,7 @@ class TranscriptPage(BaseModel):
 
 
 class RecordingInfo(Linked):
-    """Whether a call was recorded and where the audio is; a host reads it by its uri."""
+    """Say whether a call was recorded and where; a host reads the audio by its uri."""
 
     call_id: str
     recording_available: Annotated[bool | None, Field(description="Absent where the API does not say")] = None
@@ -64,7 +64,7 @@ class RecordingInfo(Linked):
     next_step: str | None = None
 
     def link(self) -> ResourceLink | None:
-        """The audio, for hosts that can play it."""
+        """Link to the audio, for hosts that can play it."""
         return (
             ResourceLink(uri=self.uri, name=f"Recording of {self.call_id}", mime_type="audio/wav") if self.uri else None
         )
@@ -85,7 +85,7 @@ async def list_calls(
         raise Refused("Give agent_id or number_id, not both.")
     if (agent_id or number_id) and (status or direction or search):
         calls = paginate(partial(api.calls.list, agent_id=agent_id, number_id=number_id))
-        return await _narrowed(calls, partial(_is_like, status, direction, search), limit, offset)
+        return await _filtered(calls, partial(_matches, status, direction, search), limit, offset)
     page = await api.calls.list(
         limit, offset, agent_id=agent_id, number_id=number_id, status=status, direction=direction, search=search
     )
@@ -97,12 +97,12 @@ async def get_call(call_id: CallId, api: Api) -> CallInFull:
     call = await api.calls.get(call_id)
     turns = [without(turn, "at") for turn in call.transcript or []]
     snippet = ["last_transcript_snippet"] if turns else []
-    known = dict(without(call, "recording_url", *snippet, *_told_by_its_length(call)))
+    fields = dict(without(call, "recording_url", *snippet, *_derivable_fields(call)))
     if len(turns) <= TURNS_AT_ONCE:
-        return CallInFull.model_construct(None, **known | {"transcript": turns or None})
+        return CallInFull.model_construct(None, **fields | {"transcript": turns or None})
     more = f"For the rest call get_transcript with after_turn={TURNS_AT_ONCE}."
     shown = {"transcript": turns[:TURNS_AT_ONCE], "total_turns": len(turns), "next_step": more}
-    return CallInFull.model_construct(None, **known | shown)
+    return CallInFull.model_construct(None, **fields | shown)
 
 
 async def get_transcript(call_id: CallId, api: Api, after_turn: AfterTurn = 0) -> TranscriptPage:
@@ -134,45 +134,47 @@ async def get_recording(call_id: CallId, api: Api) -> RecordingInfo:
     )
 
 
-async def _narrowed(calls: AsyncIterator[Call], wanted: Callable[[Call], bool], limit: int, offset: int) -> ListedTable:
-    """Filter the calls of one agent or number here: the API filters the whole account's list alone."""
-    found: list[Call] = []
-    looked_at = 0
+async def _filtered(
+    calls: AsyncIterator[Call], matches: Callable[[Call], bool], limit: int, offset: int
+) -> ListedTable:
+    """Filter the calls of one agent or number: the API has filters only for the whole account's list."""
+    matching: list[Call] = []
+    scanned = 0
     async for call in calls:
-        looked_at += 1
-        if wanted(call):
-            found.append(call)
-        if len(found) > offset + limit or looked_at == _MOST_LOOKED_AT:
+        scanned += 1
+        if matches(call):
+            matching.append(call)
+        if len(matching) > offset + limit or scanned == _MOST_SCANNED:
             break
-    shown = found[offset : offset + limit]
-    only = f"Only its latest {looked_at} calls were looked at." if looked_at == _MOST_LOOKED_AT else None
+    shown = matching[offset : offset + limit]
+    note = f"Only its latest {scanned} calls were looked at." if scanned == _MOST_SCANNED else None
     return in_columns(
         Listed(
             data=[_row(call) for call in shown],
-            next_offset=offset + limit if len(found) > offset + limit else None,
-            next_step=only or (None if found else "No such calls."),
+            next_offset=offset + limit if len(matching) > offset + limit else None,
+            next_step=note or (None if matching else "No such calls."),
         )
     )
 
 
 def _row(call: Call) -> Call:
-    """Leave out of a list what get_call tells, and what goes without saying.
+    """Leave out of a list what get_call shows, and what the other columns imply.
 
-    The latest words are nearly always the goodbye, and the account's number is there under its own name: its id is in
-    list_numbers. That there is no recording needs no word.
+    The last words are nearly always a goodbye. The account's number is shown as such; list_numbers has its id. An
+    absent recording needs no column.
     """
     ours = {"inbound": call.to_number, "outbound": call.from_number}.get(call.direction or "")
     number = ["phone_number_id"] if ours else []
     recording = [] if call.recording_available else ["recording_available"]
-    return without(call, "last_transcript_snippet", *number, *recording, *_told_by_its_length(call))
+    return without(call, "last_transcript_snippet", *number, *recording, *_derivable_fields(call))
 
 
-def _told_by_its_length(call: Call) -> list[str]:
-    """What nobody needs who knows when a call began and how long it was: when it ended."""
+def _derivable_fields(call: Call) -> list[str]:
+    """Name what follows from other fields: the end, if start and duration are there."""
     return ["ended_at"] if call.started_at and call.duration_seconds is not None else []
 
 
-def _is_like(status: str | None, direction: str | None, search: str | None, call: Call) -> bool:
+def _matches(status: str | None, direction: str | None, search: str | None, call: Call) -> bool:
     digits = re.sub(r"\D", "", search or "")
     return (
         status in (None, call.status)

@@ -1,4 +1,4 @@
-"""What a call would be, and whether it could work at all, found out before anything is dialled."""
+"""Describe calls before they are placed, and refuse those that could not work."""
 
 from typing import Any
 
@@ -27,21 +27,21 @@ async def describe_call(
     prices: Prices,
     policy: ActivePolicy,
 ) -> Action:
-    """Describe a call, and find out before it is dialled whether it could work."""
+    """Describe a call; refuse one without a caller ID, or whose agent could not speak."""
     agent = await api.agents.get(agent_id)
-    words = _opening(agent, prompt, greeting, policy)
+    opening = _opening(agent, prompt, greeting, policy)
     number_id, caller_id = await _caller_id(api, agent, from_number_id)
     hosted = bool(prompt) or agent.voice_mode == "hosted"
     if not hosted:
-        await _need_webhook(api, agent, "give place_call a prompt")
+        await _require_webhook(api, agent, "give place_call a prompt")
     who = "the built-in AI" if hosted else "your webhook"
     price = prices.minute(hosted=hosted, denoising=agent.denoising_mode)
-    said = f"; its goal: {quoted(prompt, api.secrets.redact)}" if prompt else ""
-    said += f"; it begins with {quoted(words.greeting, api.secrets.redact)}" if words.greeting else ""
+    content = f"; its goal: {quoted(prompt, api.secrets.redact)}" if prompt else ""
+    content += f"; it begins with {quoted(opening.greeting, api.secrets.redact)}" if opening.greeting else ""
     local_time = policy.destinations.local_time(to_number)
     return Action(
         f"Call {to_number}, local time {local_time}, from {caller_id} as the agent "
-        f"{agent.name!r}, with {who} talking: {minute_price_text(price)}{said}."
+        f"{agent.name!r}, with {who} talking: {minute_price_text(price)}{content}."
         + other_arguments(
             api.secrets.redact,
             voice=voice,
@@ -56,7 +56,7 @@ async def describe_call(
         local_time=local_time,
         cost=Cost.of_call(price),
         match_on={"agent_id": agent_id},
-        resolved={"from_number_id": number_id, "initial_greeting": words.greeting, "system_prompt": words.prompt},
+        resolved={"from_number_id": number_id, "initial_greeting": opening.greeting, "system_prompt": opening.prompt},
     )
 
 
@@ -71,7 +71,7 @@ async def describe_web_call(
     agent = await api.agents.get(agent_id)
     hosted = agent.voice_mode == "hosted"
     if not hosted:
-        await _need_webhook(api, agent)
+        await _require_webhook(api, agent)
     price = prices.minute(hosted=hosted, denoising=agent.denoising_mode)
     return Action(
         f"Open a browser call with the agent {agent.name!r}: {minute_price_text(price)} once joined."
@@ -84,16 +84,16 @@ async def describe_web_call(
 
 
 async def numbers_of(api: ApiClient, agent: Agent) -> dict[str, str]:
-    """The phone numbers of an agent by their ids; looked up where the API leaves them out of the agent."""
+    """Return an agent's phone numbers by id; list the account's numbers if the API leaves them out of the agent."""
     if agent.numbers is not None:
         return {number.id: number.phone_number or number.id for number in agent.numbers}
     return {number.id: number.phone_number async for number in api.numbers.all() if number.agent_id == agent.id}
 
 
 def _opening(agent: Agent, prompt: str | None, greeting: str | None, policy: Policy) -> Opening:
-    """What is said first and what the AI goes by: as given, or else the agent's own, and that an AI is speaking.
+    """Return greeting and prompt, as given or else the agent's own, with the disclosure that an AI speaks.
 
-    A prompt is sent in hosted voice mode alone; in webhook mode it would take the call from the webhook.
+    The agent's own prompt is used only in hosted voice mode: in webhook mode it would take the call from the webhook.
     """
     if not policy.ai_disclosure:
         return Opening(greeting, prompt)
@@ -102,7 +102,7 @@ def _opening(agent: Agent, prompt: str | None, greeting: str | None, policy: Pol
 
 
 async def _caller_id(api: ApiClient, agent: Agent, from_number_id: str | None) -> tuple[str, str]:
-    """The id and the number a call would come from; a call without one would be refused by the API after all."""
+    """Return id and number of the caller ID; refuse a call without one, as the API would."""
     numbers = await numbers_of(api, agent)
     if not numbers:
         raise Refused(f"Nothing was dialled: the agent {agent.name!r} has no number. Use buy_number or attach_number.")
@@ -113,7 +113,7 @@ async def _caller_id(api: ApiClient, agent: Agent, from_number_id: str | None) -
     return from_number_id, numbers[from_number_id]
 
 
-async def _need_webhook(api: ApiClient, agent: Agent, *ways_out: str) -> None:
+async def _require_webhook(api: ApiClient, agent: Agent, *ways_out: str) -> None:
     if await api.webhooks.get(agent.id) is None and await api.webhooks.get() is None:
         ways = ", or ".join(["use set_webhook", "update_agent with voice_mode hosted and a system_prompt", *ways_out])
         raise Refused(

@@ -1,4 +1,4 @@
-"""Calls: placed, followed, ended; and calls from a browser. `call_history` has those that list and show them."""
+"""Place, follow and end calls, also from a browser; the tools that list and show calls are in `call_history`."""
 
 from typing import Annotated, Any
 
@@ -9,7 +9,7 @@ from pydantic import Field
 from agentphone_mcp.api.agents import ModelTier
 from agentphone_mcp.api.calls import Call, WebCall
 from agentphone_mcp.api.models import Acknowledgement
-from agentphone_mcp.features.context import ActiveGate, Api
+from agentphone_mcp.features.context import AccountGate, Api
 from agentphone_mcp.features.live.following import FollowedCall, FollowedOutcome, follow, follow_placed
 from agentphone_mcp.features.tools.approval import spending
 from agentphone_mcp.features.tools.call_history import get_call, get_recording, get_transcript, list_calls
@@ -44,7 +44,7 @@ async def place_call(
     started: Started,
     action: Annotated[Action, spending("place_call", describe_call)],
     api: Api,
-    gate: ActiveGate,
+    gate: AccountGate,
     ctx: Context,
     prompt: Annotated[
         TextOrNone,
@@ -76,7 +76,7 @@ async def place_call(
         ),
         repeat=repeat,
     )
-    # The host waits for the whole of it, its own question to its user included.
+    # The host waits for the whole request, including the time in which its user is asked.
     within = max(0.0, max_seconds - (anyio.current_time() - started)) if wait else None
     return await follow_placed(outcome, api.calls, ctx.report_progress, api.secrets.redact, max_seconds=within)
 
@@ -103,7 +103,7 @@ async def create_web_call(
     agent_id: AgentId,
     action: Annotated[Action, spending("create_web_call", describe_web_call)],
     api: Api,
-    gate: ActiveGate,
+    gate: AccountGate,
     metadata: dict[str, Any] | None = None,
     variables: Variables | None = None,
     confirm: Confirm = None,

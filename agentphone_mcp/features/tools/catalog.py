@@ -1,4 +1,4 @@
-"""All tools, in the one order in which every host sees them."""
+"""Collect all tools, in the order in which every host sees them."""
 
 from collections.abc import Iterable
 from types import ModuleType
@@ -16,6 +16,6 @@ ALL_NAMES = frozenset(tool.name for tools in CATALOG.values() for tool in tools)
 
 
 def select(toolsets: Iterable[str], scope: Scope) -> list[Declared]:
-    """Choose the tools of some toolsets that a scope covers."""
+    """Return the tools of some toolsets that a scope covers."""
     scopes = included_scopes(scope)
     return [tool for name in toolsets for tool in CATALOG[name] if tool.scope in scopes]

@@ -1,4 +1,4 @@
-"""The account's address book."""
+"""Manage the account's address book."""
 
 from typing import Annotated
 
@@ -47,7 +47,7 @@ async def save_contact(
 
 
 async def describe_contact_deletion(contact_id: str, api: Api) -> Action:
-    """Describe the end of a contact."""
+    """Describe the deletion of a contact."""
     contact = await api.contacts.get(contact_id)
     return Action(
         f"Delete the contact {contact.name!r}, {contact.phone_number}. It cannot be undone.",
@@ -69,7 +69,7 @@ async def delete_contact(
 
 
 def _row(contact: Contact) -> Contact:
-    """Leave out of a list when a contact was changed, unless it ever was since it was added."""
+    """Leave the time of the last change out of a list if the contact was never changed."""
     return without(contact, "updated_at") if contact.updated_at == contact.created_at else contact
 
 

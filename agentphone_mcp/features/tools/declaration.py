@@ -1,4 +1,4 @@
-"""How a tool is declared: a plain function, and in one word what it may do."""
+"""Declare a tool: a plain function, and in one word what it may do."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -18,13 +18,13 @@ ToolFunction = Callable[..., Awaitable[BaseModel]]
 
 @dataclass(frozen=True)
 class Declared:
-    """A tool and the hints that hosts show and decide by; every one is set, as an unset one means the worst.
+    """Join a tool with the hints that hosts show and decide by; all are set, as hosts assume the worst of unset ones.
 
     Attributes:
         function: the tool; its docstring is its description and its signature its schema.
-        hints: read-only, destructive, idempotent, and open world: whether it reaches people or servers out there, or
-            brings their words back.
-        mark: `$` for what spends or reaches people, `!` for what cannot be undone; neither acts without `confirm`.
+        hints: read-only, destructive, idempotent, and open world: whether it reaches people or servers outside the
+            account, or returns what they wrote.
+        mark: `$` if it spends money or reaches people, `!` if it cannot be undone; neither acts without `confirm`.
     """
 
     function: ToolFunction
@@ -33,14 +33,15 @@ class Declared:
 
     @property
     def name(self) -> str:
-        """The name that hosts see."""
+        """Return the name that hosts see."""
         return self.function.__name__
 
     @property
     def scope(self) -> Scope:
-        """How far a caller must be allowed to go: what needs `confirm` always is for those who may spend.
+        """Return the scope a caller needs: `spend` for a tool that always asks for `confirm`.
 
-        What needs it now and then is refused to others when it does, in `approving.py`.
+        A tool that asks for it only in some cases has the scope `write`; `approval.py` refuses those cases to callers
+        without `spend`.
         """
         if self.hints.read_only_hint:
             return "read"
@@ -48,7 +49,7 @@ class Declared:
 
     @cached_property
     def tool(self) -> Tool:
-        """The SDK's form of it, with schemas that carry nothing without meaning; all servers of a process share it."""
+        """Return the SDK's tool, with lean schemas; all servers of a process share it."""
         tool = Tool.from_function(
             self.function,
             title=self.name.replace("_", " ").capitalize(),
@@ -57,7 +58,7 @@ class Declared:
             structured_output=True,
         )
         arguments = tool.fn_metadata.arg_model
-        # An argument that no tool knows would be dropped in silence otherwise, `dry_run` among them.
+        # By default an unknown argument, such as `dry_run`, would be dropped silently.
         arguments.model_config["extra"] = "forbid"
         arguments.model_rebuild(force=True)
         texts = (name for name, field in arguments.model_fields.items() if _takes_text(field.annotation))

@@ -1,4 +1,4 @@
-"""Texts and conversations."""
+"""Send and read texts and conversations."""
 
 from typing import Annotated, Any
 
@@ -31,7 +31,7 @@ from agentphone_mcp.policy.actions import Action, Outcome
 from agentphone_mcp.policy.errors import Refused
 from agentphone_mcp.policy.pricing import Cost
 
-# The texts of a number are the one list that gives more than 100 rows at once.
+# Only this list of the API returns more than 100 rows at once.
 MessageLimit = Annotated[int, Field(ge=1, le=200, json_schema_extra=without_default)]
 _NOT_REGISTERED = ("registration_required", "activating")
 
@@ -46,7 +46,7 @@ async def describe_text(
     prices: Prices,
     policy: ActivePolicy,
 ) -> Action:
-    """Describe a text, and find out before it is sent whether its number may send."""
+    """Describe a text; refuse it if its number may not send texts."""
     if (agent_id is None) == (number_id is None):
         raise Refused("Nothing was sent: give agent_id or number_id, one of them, as the sender.")
     number, whose = await (_of_agent(api, agent_id) if agent_id else _of_number(api, number_id or ""))
@@ -97,12 +97,12 @@ async def list_messages(
     """List single texts of one number, newest first."""
     page = await api.messages.of_number(number_id, limit, before=before, after=after)
     # The endpoint pages by time and takes no offset.
-    goes_on = page.next_offset(0, limit) is not None
-    total = total_of_part(page.total, len(page.data), is_part=goes_on)
+    has_more = page.next_offset(0, limit) is not None
+    total = total_of_part(page.total, len(page.data), is_part=has_more)
     if not page.data:
         return Listed(data=[], total=total, next_step="No texts.")
     oldest = page.data[-1].at
-    more = f"For older ones pass before={oldest}." if goes_on and oldest else None
+    more = f"For older ones pass before={oldest}." if has_more and oldest else None
     return Listed(data=[_row(text) for text in page.data], total=total, next_step=more)
 
 
@@ -124,11 +124,11 @@ async def get_conversation(
     ends = {thread.phone_number, thread.participant}
 
     def row(text: Message) -> Message:
-        # In a group, others than the participant write as well; and without a direction the numbers say who wrote.
+        # In a group others than the participant write too, and without a direction only the numbers say who wrote.
         is_plain = text.direction in ("inbound", "outbound") and {text.from_number, text.to_number} <= ends
         return without(_row(text), "from_number", "to_number") if is_plain else _row(text)
 
-    texts = [row(one) for one in thread.messages]
+    texts = [row(text) for text in thread.messages]
     count = total_of_part(thread.message_count, len(texts))
     return without(thread, "last_message_at", "last_message_preview").model_copy(
         update={"messages": texts, "message_count": count}
@@ -145,12 +145,12 @@ async def update_conversation(
 
 
 def _thread(thread: Conversation) -> Conversation:
-    """Leave the agent out of a list: our number says whose thread it is, and get_conversation names both."""
+    """Leave the agent out of a list: the account's number identifies it, and get_conversation shows both."""
     return without(thread, "agent_id") if thread.phone_number else thread
 
 
 def _row(text: Message) -> Message:
-    """Leave out of a list the number whose list it is, and what goes without saying of a text that came in."""
+    """Leave out of a list the number whose list it is, and the usual channel and status."""
     plain = ["channel"] if text.channel == "sms" else []
     match text.direction:
         case "inbound":

@@ -1,4 +1,4 @@
-"""The account's phone numbers."""
+"""Buy, list and release phone numbers."""
 
 from datetime import UTC, datetime
 from typing import Annotated, Literal
@@ -81,7 +81,7 @@ async def describe_purchase(
     expires_at: str | None,
     external_id: str | None,
 ) -> Action:
-    """Describe a purchase."""
+    """Describe the purchase of a number."""
     agent = await api.agents.get(agent_id) if agent_id else None
     where = f"{country} phone number" + (f" with area code {area_code}" if area_code else "")
     whose = f" for the agent {agent.name!r}" if agent else ""
@@ -121,7 +121,7 @@ async def buy_number(
 
 
 async def describe_release(number_id: str, api: Api) -> Action:
-    """Describe the end of a number."""
+    """Describe the release of a number."""
     number = await api.numbers.get(number_id)
     whose = f", the number of {await _agent_name(api, number.agent_id)}" if number.agent_id else ""
     return Action(
@@ -144,13 +144,13 @@ async def release_number(
 
 
 def number_row(number: PhoneNumber, *left_out: str) -> PhoneNumber:
-    """Leave out of a list what goes without saying: that a number is in use, and of the US unless it is of Canada."""
+    """Leave out of a list the usual status and country, `active` and `US`, and the fields in `left_out`."""
     usual = [name for name, value in (("status", "active"), ("country", "US")) if getattr(number, name) == value]
     return without(number, "type", *usual, *left_out)
 
 
 async def _agent_name(api: ApiClient, agent_id: str) -> str:
-    """The name is for the reader; that an agent is gone must not keep its number."""
+    """Name an agent for the reader; one that no longer exists must not block the release of its number."""
     try:
         return f"the agent {(await api.agents.get(agent_id)).name!r}"
     except NotFound:

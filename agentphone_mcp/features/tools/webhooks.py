@@ -1,4 +1,4 @@
-"""Where calls and texts are sent: the project's webhook, or one agent's own."""
+"""Manage the webhooks that get calls and texts: the project's, and those of single agents."""
 
 from typing import Annotated
 
@@ -23,7 +23,7 @@ WebhookUrl = Annotated[WebUrl, Field(description="Public https")]
 
 
 class WebhookInfo(BaseModel):
-    """A webhook without its secret, of which the last four characters are shown."""
+    """Show a webhook with only the last four characters of its secret."""
 
     is_set: bool
     id: str | None = None
@@ -35,8 +35,8 @@ class WebhookInfo(BaseModel):
     next_step: str | None = None
 
 
-async def _whose(agent_id: str | None, api: Api) -> str:
-    """Name the owner of the webhook in question; an agent that does not exist is found out here."""
+async def _webhook_name(agent_id: str | None, api: Api) -> str:
+    """Name a webhook by its owner; raises NotFound for an unknown agent."""
     if agent_id is None:
         return "the project's webhook"
     return f"the webhook of the agent {(await api.agents.get(agent_id)).name!r}"
@@ -44,8 +44,8 @@ async def _whose(agent_id: str | None, api: Api) -> str:
 
 async def get_webhook(api: Api, agent_id: AgentId | None = None) -> WebhookInfo:
     """Show which URL gets the events of calls and texts: the project's webhook, or an agent's own."""
-    whose = await _whose(agent_id, api)
-    return webhook_info(await api.webhooks.get(agent_id), whose)
+    name = await _webhook_name(agent_id, api)
+    return webhook_info(await api.webhooks.get(agent_id), name)
 
 
 async def describe_webhook_replacement(
@@ -55,19 +55,19 @@ async def describe_webhook_replacement(
     timeout: int | None,
     api: Api,
 ) -> Action:
-    """Describe the change of a webhook; a first one replaces nothing and needs no proof."""
-    whose, current = await _whose(agent_id, api), await api.webhooks.get(agent_id)
+    """Describe the change of a webhook; the first one replaces nothing and needs no confirmation."""
+    name, current = await _webhook_name(agent_id, api), await api.webhooks.get(agent_id)
     settings = other_arguments(str, context_limit=context_limit, timeout=timeout)
     if current is None:
         return Action(
-            f"Set {whose} to {url}.{settings}",
+            f"Set {name} to {url}.{settings}",
             verify_with="get_webhook",
             next_step=_KEEP_SECRET,
             is_free=True,
             resolved={"context_limit": context_limit, "answer_within": timeout},
         )
     return Action(
-        f"Replace {whose} {current.url} by {url}. Events go there at once, and the current secret stops signing."
+        f"Replace {name} {current.url} by {url}. Events go there at once, and the current secret stops signing."
         + settings,
         verify_with="get_webhook",
         confirmation=current.url,
@@ -78,7 +78,7 @@ async def describe_webhook_replacement(
             "old_url": digest(current.url),
             "old_secret": digest(current.secret) if current.secret else None,
         },
-        # The API would fall back to its defaults for what is left out.
+        # The API would reset to its defaults what is left out.
         resolved={
             "context_limit": current.context_limit if context_limit is None else context_limit,
             "answer_within": current.timeout if timeout is None else timeout,
@@ -101,13 +101,13 @@ async def set_webhook(
 
 
 async def describe_webhook_deletion(agent_id: str | None, api: Api) -> Action:
-    """Describe the end of a webhook."""
-    whose, current = await _whose(agent_id, api), await api.webhooks.get(agent_id)
+    """Describe the deletion of a webhook."""
+    name, current = await _webhook_name(agent_id, api), await api.webhooks.get(agent_id)
     if current is None:
-        raise Refused(f"Nothing to delete: {whose} is not set.")
+        raise Refused(f"Nothing to delete: {name} is not set.")
     after = "the project's webhook gets its events" if agent_id else "agents without their own lose their events"
     return Action(
-        f"Delete {whose} {current.url}. It cannot be undone; {after}.",
+        f"Delete {name} {current.url}. It cannot be undone; {after}.",
         verify_with="get_webhook",
         confirmation=current.url,
         match_on={"agent_id": agent_id},
@@ -143,10 +143,10 @@ async def get_webhook_stats(api: Api, agent_id: AgentId | None = None, hours: Ho
     return await api.webhooks.stats(agent_id, hours=hours)
 
 
-def webhook_info(webhook: Webhook | None, whose: str = "the project's webhook") -> WebhookInfo:
-    """Describe a webhook without giving its secret away."""
+def webhook_info(webhook: Webhook | None, name: str = "the project's webhook") -> WebhookInfo:
+    """Show a webhook without its secret."""
     if webhook is None:
-        return WebhookInfo(is_set=False, next_step=f"set_webhook makes {whose}.")
+        return WebhookInfo(is_set=False, next_step=f"set_webhook makes {name}.")
     return WebhookInfo(
         is_set=True,
         id=webhook.id,
