@@ -1,4 +1,4 @@
-"""Provide an assistant that calls tools as a host does for its model, and a person who answers its questions."""
+"""Provide an assistant that calls tools as a host does for its model, and people, clocks and ledgers for it."""
 
 import json
 import sqlite3
@@ -19,13 +19,13 @@ from agentphone_mcp.sandbox import Sandbox
 
 
 class Assistant:
-    """Call tools, and return their results or the messages of their errors."""
+    """Calls tools, and returns their results or the message of their error."""
 
     def __init__(self, client: Client) -> None:
         self.client = client
 
     async def ask(self, tool: str, /, **arguments: Any) -> dict[str, Any]:
-        """Return a tool's structured result, after checking that its text is the same."""
+        """Call a tool and return its structured content, which its text must repeat."""
         result = await self.client.call_tool(tool, arguments)
         text = result.content[0].text
         assert not result.is_error, text
@@ -33,7 +33,7 @@ class Assistant:
         return result.structured_content
 
     async def refused(self, tool: str, /, **arguments: Any) -> str:
-        """Return the error message of a tool that must fail."""
+        """Call a tool that must fail, and return its message."""
         result = await self.client.call_tool(tool, arguments)
         assert result.is_error, result.structured_content
         assert result.structured_content is None
@@ -41,15 +41,15 @@ class Assistant:
 
 
 class Person:
-    """Answer a host's questions with one answer, or never, and keep the questions."""
+    """Stands for the host's user: records the questions, and gives one answer to all, or none."""
 
     def __init__(self, answer: ElicitResult | ErrorData | None) -> None:
         self.questions: list[str] = []
         self._answer = answer
 
-    async def __call__(self, _: Any, asked: Any) -> ElicitResult | ErrorData:
+    async def __call__(self, _: Any, question: Any) -> ElicitResult | ErrorData:
         """Answer a question."""
-        self.questions.append(asked.message)
+        self.questions.append(question.message)
         if self._answer is None:
             await anyio.sleep_forever()
         return self._answer
@@ -57,11 +57,11 @@ class Person:
 
 @pytest.fixture
 def person() -> Callable[..., Person]:
-    """Make a `Person` who allows the action, or gives the given answer."""
+    """Make a `Person` who allows everything, or gives another answer."""
 
     def person(action: str = "accept", **content: Any) -> Person:
-        filled_in = (content or {"allow": True}) if action == "accept" else None
-        return Person(ElicitResult(action=action, content=filled_in))
+        form = (content or {"allow": True}) if action == "accept" else None
+        return Person(ElicitResult(action=action, content=form))
 
     return person
 
@@ -73,7 +73,7 @@ def nobody() -> Person:
 
 
 class Clock:
-    """A clock that moves only by `pass_`."""
+    """Shows a time that only `pass_` changes."""
 
     def __init__(self, at: datetime) -> None:
         self.at = at
@@ -101,7 +101,7 @@ def quiet_from_one() -> QuietHours:
 
 @pytest.fixture
 def wait(state: Path) -> Callable[[float], None]:
-    """Age everything in the ledger by a number of minutes."""
+    """Make every entry of the ledger older by some minutes."""
 
     def wait(minutes: float) -> None:
         ledger = sqlite3.connect(state / LEDGER_FILE)

@@ -1,4 +1,4 @@
-"""The account at a glance, and what it used."""
+"""Show the account at a glance, and what it used."""
 
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -8,7 +8,6 @@ import pytest
 
 
 async def test_an_overview_shows_agents_numbers_webhook_and_usage(assistant, rows_of) -> None:
-    """One call tells what there is and what the plan allows."""
     async with assistant() as ai:
         seen = await ai.ask("account_overview")
     assert [agent["name"] for agent in seen["agents"]["data"]] == ["Front Desk", "Order Line"]
@@ -26,7 +25,7 @@ async def test_an_overview_shows_agents_numbers_webhook_and_usage(assistant, row
 
 
 async def test_an_overview_says_of_each_agent_which_numbers_it_has(assistant, answering, rows_of) -> None:
-    """Without any it can neither call nor be called, and nobody should have to look that up among the numbers."""
+    """The model need not look up among the numbers which agent can call."""
     held = [{"id": "num_1", "phoneNumber": "+14155550100", "agentId": "agt_1", "status": "active"}]
     answers = {
         "/v1/agents": {"data": [{"id": "agt_1", "numbers": held}, {"id": "agt_2", "numbers": []}]},
@@ -41,7 +40,7 @@ async def test_an_overview_says_of_each_agent_which_numbers_it_has(assistant, an
 
 
 async def test_an_overview_hides_the_webhooks_secret(assistant, sandbox) -> None:
-    """Its last four characters tell two secrets apart; the rest stays out of conversations."""
+    """Its last four characters are enough to tell two secrets apart."""
     async with assistant() as ai:
         await ai.ask("set_webhook", url="https://example.com/hook")
         seen = await ai.ask("account_overview")
@@ -51,21 +50,18 @@ async def test_an_overview_hides_the_webhooks_secret(assistant, sandbox) -> None
 
 
 async def test_an_overview_of_an_account_without_agents_says_how_to_begin(assistant, sandbox) -> None:
-    """An agent comes first."""
     sandbox.context.account.agents.clear()
     async with assistant() as ai:
         assert "create_agent" in (await ai.ask("account_overview"))["next_step"]
 
 
 async def test_an_overview_of_an_account_without_numbers_says_how_to_get_one(assistant, sandbox) -> None:
-    """The number comes after the agent."""
     sandbox.context.account.numbers.clear()
     async with assistant() as ai:
         assert "buy_number" in (await ai.ask("account_overview"))["next_step"]
 
 
 async def test_an_overview_says_how_to_see_the_agents_it_left_out(assistant, sandbox) -> None:
-    """It asks for one page; the offset of the next is in the answer."""
     async with assistant() as ai:
         for number in range(21):
             await ai.ask("create_agent", name=f"Agent {number}")
@@ -74,7 +70,6 @@ async def test_an_overview_says_how_to_see_the_agents_it_left_out(assistant, san
 
 
 async def test_the_usage_summary_counts_activity(assistant) -> None:
-    """Without a period it is the plan and the totals; that no webhook was sent anything needs no word."""
     async with assistant() as ai:
         told = await ai.ask("get_usage")
     assert told.pop("limits") == {
@@ -94,7 +89,6 @@ async def test_the_usage_summary_counts_activity(assistant) -> None:
 
 
 async def test_deliveries_are_counted_where_there_were_any(assistant, answering) -> None:
-    """And then also that none of them failed."""
     stats = {"totalWebhookDeliveries": 7, "failedWebhookDeliveries": 0}
     async with assistant(answering({"stats": stats})) as ai:
         some = await ai.ask("get_usage")
@@ -116,7 +110,6 @@ async def test_deliveries_are_counted_where_there_were_any(assistant, answering)
     ],
 )
 async def test_usage_comes_in_rows_by_period(assistant, arguments, rows) -> None:
-    """A row for each day, month, number or agent."""
     async with assistant() as ai:
         told = await ai.ask("get_usage", **arguments)
     assert len(told["rows"]) == rows
@@ -124,7 +117,7 @@ async def test_usage_comes_in_rows_by_period(assistant, arguments, rows) -> None
 
 
 async def test_usage_by_agent_says_from_when_to_when_it_counts(assistant) -> None:
-    """Days and months say so themselves; the calls of an agent are those of a month, and not all."""
+    """An agent's row counts 30 days; rows of days and months carry their own dates."""
     async with assistant() as ai:
         told = await ai.ask("get_usage", period="by_agent")
         days = await ai.ask("get_usage", period="daily")
@@ -134,7 +127,6 @@ async def test_usage_by_agent_says_from_when_to_when_it_counts(assistant) -> Non
 
 
 async def test_usage_by_agent_names_the_agent_and_its_seconds(assistant, rows_of) -> None:
-    """The past call was 42 seconds of the front desk."""
     async with assistant() as ai:
         row = rows_of(await ai.ask("get_usage", period="by_agent"))[0]
     assert (row["agent_name"], row["calls"], row["seconds"]) == ("Front Desk", 1, 42)
@@ -150,14 +142,12 @@ async def test_usage_by_agent_names_the_agent_and_its_seconds(assistant, rows_of
     ],
 )
 async def test_an_impossible_period_is_refused_before_any_request(assistant, sandbox, arguments) -> None:
-    """The bounds are the API's own."""
     async with assistant() as ai:
         assert "get_usage was not run" in await ai.refused("get_usage", **arguments)
     assert sandbox.requests == []
 
 
 async def test_an_empty_balance_is_explained_with_the_remedy(assistant, sandbox) -> None:
-    """402 tells whom to ask for what."""
     sandbox.context.account.balance.amount = Decimal(0)
     async with assistant() as ai:
         said = await ai.refused("buy_number", confirm=True)

@@ -1,10 +1,9 @@
-"""Agents: made, changed, listed, given numbers, deleted."""
+"""Create, change, list and delete agents, and give them numbers."""
 
 import pytest
 
 
 async def test_agents_are_listed_with_voice_mode_and_numbers(assistant) -> None:
-    """A row is short: the prompt is for get_agent."""
     async with assistant() as ai:
         told = await ai.ask("list_agents")
     assert [(row["id"], row["voice_mode"], row.get("numbers")) for row in told["data"]] == [
@@ -16,7 +15,6 @@ async def test_agents_are_listed_with_voice_mode_and_numbers(assistant) -> None:
 
 
 async def test_a_page_of_agents_says_where_the_next_begins(assistant) -> None:
-    """And the last one does not."""
     async with assistant() as ai:
         first = await ai.ask("list_agents", limit=1)
         last = await ai.ask("list_agents", limit=1, offset=first["next_offset"])
@@ -26,7 +24,6 @@ async def test_a_page_of_agents_says_where_the_next_begins(assistant) -> None:
 
 
 async def test_an_empty_account_is_told_to_create_an_agent(assistant, sandbox) -> None:
-    """With the order of everything that follows."""
     sandbox.context.account.agents.clear()
     async with assistant() as ai:
         told = await ai.ask("list_agents")
@@ -35,14 +32,12 @@ async def test_an_empty_account_is_told_to_create_an_agent(assistant, sandbox) -
 
 
 async def test_an_offset_past_the_end_is_not_an_empty_account(assistant) -> None:
-    """There are agents, just not there."""
     async with assistant() as ai:
         told = await ai.ask("list_agents", offset=50)
     assert told == {"data": [], "total": 2}
 
 
 async def test_one_agent_is_shown_with_its_prompt_and_settings(assistant) -> None:
-    """As update_agent takes them."""
     async with assistant() as ai:
         told = await ai.ask("get_agent", agent_id="agt_frontdesk")
     assert told["system_prompt"].startswith("You are the front desk")
@@ -51,7 +46,6 @@ async def test_one_agent_is_shown_with_its_prompt_and_settings(assistant) -> Non
 
 
 async def test_a_new_agent_gets_everything_it_was_given(assistant, sandbox) -> None:
-    """Under the API's own names."""
     given = {
         "name": "Night Desk",
         "voice_mode": "hosted",
@@ -82,7 +76,6 @@ async def test_a_new_agent_gets_everything_it_was_given(assistant, sandbox) -> N
 
 
 async def test_a_new_webhook_agent_is_told_to_get_a_number_and_a_webhook(assistant) -> None:
-    """Its voice mode is webhook unless it says otherwise."""
     async with assistant() as ai:
         told = await ai.ask("create_agent", name="Bare")
     assert told["agent"]["voice_mode"] == "webhook"
@@ -92,7 +85,6 @@ async def test_a_new_webhook_agent_is_told_to_get_a_number_and_a_webhook(assista
 
 @pytest.mark.parametrize("prompt", [{}, {"system_prompt": ""}], ids=["absent", "empty"])
 async def test_a_hosted_agent_without_a_prompt_is_refused(assistant, sandbox, prompt) -> None:
-    """Before the API is asked."""
     async with assistant() as ai:
         said = await ai.refused("create_agent", name="Mute", voice_mode="hosted", **prompt)
     assert said == "Nothing was created: voice_mode hosted needs a system_prompt."
@@ -100,7 +92,6 @@ async def test_a_hosted_agent_without_a_prompt_is_refused(assistant, sandbox, pr
 
 
 async def test_an_update_leaves_out_what_was_left_out(assistant, sandbox) -> None:
-    """Only the given field travels."""
     async with assistant() as ai:
         told = await ai.ask("update_agent", agent_id="agt_frontdesk", name="Reception")
     assert sandbox.requests[-1].body == {"name": "Reception"}
@@ -108,7 +99,6 @@ async def test_an_update_leaves_out_what_was_left_out(assistant, sandbox) -> Non
 
 
 async def test_an_update_can_clear_the_transfer_number(assistant, sandbox) -> None:
-    """An empty text is what clears it."""
     async with assistant() as ai:
         await ai.ask("update_agent", agent_id="agt_frontdesk", transfer_number="+14155550177")
         told = await ai.ask("update_agent", agent_id="agt_frontdesk", transfer_number="")
@@ -118,7 +108,6 @@ async def test_an_update_can_clear_the_transfer_number(assistant, sandbox) -> No
 
 @pytest.mark.parametrize("nothing", [{}, {"tuning": {}}, {"name": None}], ids=["absent", "empty-tuning", "null"])
 async def test_an_update_of_nothing_is_refused(assistant, sandbox, nothing) -> None:
-    """No request says so for us."""
     async with assistant() as ai:
         assert "give at least one field" in await ai.refused("update_agent", agent_id="agt_frontdesk", **nothing)
     assert sandbox.requests == []
@@ -135,7 +124,6 @@ async def test_an_update_of_nothing_is_refused(assistant, sandbox, nothing) -> N
     ],
 )
 async def test_an_impossible_tuning_is_refused_by_name(assistant, sandbox, tuning) -> None:
-    """In both tools that take it, and before any request."""
     async with assistant() as ai:
         assert "tuning" in await ai.refused("update_agent", agent_id="agt_frontdesk", tuning=tuning)
         assert "tuning" in await ai.refused("create_agent", name="X", tuning=tuning)
@@ -143,7 +131,6 @@ async def test_an_impossible_tuning_is_refused_by_name(assistant, sandbox, tunin
 
 
 async def test_a_deleted_agent_leaves_its_numbers(assistant, sandbox) -> None:
-    """They are named in the preview and in the answer."""
     async with assistant() as ai:
         preview = await ai.ask("delete_agent", agent_id="agt_frontdesk")
         done = await ai.ask("delete_agent", agent_id="agt_frontdesk", confirm="Front Desk")
@@ -155,7 +142,6 @@ async def test_a_deleted_agent_leaves_its_numbers(assistant, sandbox) -> None:
 
 
 async def test_voices_are_found_among_hundreds(assistant, rows_of) -> None:
-    """Twenty at a time, with the count of all."""
     async with assistant() as ai:
         everything = await ai.ask("list_voices")
         second = await ai.ask("list_voices", offset=everything["next_offset"])
@@ -165,7 +151,6 @@ async def test_voices_are_found_among_hundreds(assistant, rows_of) -> None:
 
 
 async def test_every_voice_is_reached_by_paging(assistant, rows_of) -> None:
-    """Nobody is listed twice, nobody is left out."""
     seen: list[str] = []
     async with assistant() as ai:
         offset: int | None = 0
@@ -187,7 +172,6 @@ async def test_every_voice_is_reached_by_paging(assistant, rows_of) -> None:
     ],
 )
 async def test_voices_are_narrowed(assistant, rows_of, filters) -> None:
-    """Each filter leaves some of them, and only those that fit."""
     async with assistant() as ai:
         every = (await ai.ask("list_voices", limit=1))["total"]
         found = await ai.ask("list_voices", limit=100, **filters)
@@ -200,14 +184,12 @@ async def test_voices_are_narrowed(assistant, rows_of, filters) -> None:
 
 
 async def test_a_voice_nobody_has_is_told_how_to_search_wider(assistant) -> None:
-    """An empty list says why."""
     async with assistant() as ai:
         told = await ai.ask("list_voices", search="no such voice")
     assert told == {"columns": [], "rows": [], "next_step": "No voice is like that: leave a filter out."}
 
 
 async def test_a_number_moves_from_one_agent_to_another(assistant, sandbox) -> None:
-    """A number has one agent, and none after it was detached."""
     number = sandbox.context.account.numbers["num_frontdesk"]
     async with assistant() as ai:
         told = await ai.ask("attach_number", agent_id="agt_orderline", number_id="num_frontdesk")
@@ -218,7 +200,7 @@ async def test_a_number_moves_from_one_agent_to_another(assistant, sandbox) -> N
 
 
 async def test_detaching_a_number_that_is_elsewhere_says_so(assistant) -> None:
-    """404 with the lists that give valid ids."""
+    """The message names the lists that give valid ids."""
     async with assistant() as ai:
         said = await ai.refused("detach_number", agent_id="agt_orderline", number_id="num_frontdesk")
     assert "is not attached" in said

@@ -1,4 +1,4 @@
-"""Between two calls a host carries the question and the answer: a yes counts once, for what was asked, and in time."""
+"""Answer a question between two calls: a yes counts once, for what was asked, and in time."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ YES = ElicitResult(action="accept", content={"allow": True})
 
 
 class Host:
-    """A host that handles questions by hand."""
+    """Sends the calls of a host that handles questions by hand."""
 
     def __init__(self, session: Any) -> None:
         self.session = session
@@ -26,26 +26,26 @@ class Host:
         )
 
     async def asked(self, tool: str, arguments: Any) -> InputRequiredResult:
-        """Call a tool that has to ask."""
+        """Call a tool that must ask, and return its question."""
         asked = await self.call(tool, arguments)
         assert isinstance(asked, InputRequiredResult)
         return asked
 
     async def answer(self, tool: str, arguments: Any, asked: InputRequiredResult, answer: ElicitResult = YES) -> Any:
-        """Come back with an answer to the one question."""
+        """Repeat the call with an answer to its one question."""
         [key] = asked.input_requests
         return await self.call(tool, arguments, asked.request_state, **{key: answer})
 
 
 def question_of(asked: InputRequiredResult) -> str:
-    """What the person reads."""
+    """Return the text that the person reads."""
     [request] = asked.input_requests.values()
     return request.params.message
 
 
 @pytest.fixture
 def hosting(connect, person):
-    """Connect a `Host` that says it can ask; settings are those of `Config`."""
+    """Connect a client that can ask its user; settings are those of `Config`."""
 
     def hosting(**settings: Any) -> Any:
         return connect(asks=person(), requires_human_approval=True, **settings)
@@ -54,7 +54,6 @@ def hosting(connect, person):
 
 
 async def test_a_yes_is_carried_out(hosting, writes) -> None:
-    """Asked in one call, answered in the next."""
     async with hosting() as client:
         host = Host(client.session)
         asked = await host.asked("send_message", TEXT)
@@ -65,7 +64,6 @@ async def test_a_yes_is_carried_out(hosting, writes) -> None:
 
 
 async def test_a_retried_answer_is_replayed(hosting, writes) -> None:
-    """A host that lost the connection sends the same again."""
     async with hosting() as client:
         host = Host(client.session)
         asked = await host.asked("send_message", TEXT)
@@ -77,7 +75,7 @@ async def test_a_retried_answer_is_replayed(hosting, writes) -> None:
 
 
 async def test_a_retried_answer_counts_once_also_with_repeat(hosting, writes, ledger) -> None:
-    """Whoever wants it twice says yes twice."""
+    """A second action needs a second yes."""
     repeated = TEXT | {"repeat": True}
     async with hosting() as client:
         host = Host(client.session)
@@ -91,7 +89,7 @@ async def test_a_retried_answer_counts_once_also_with_repeat(hosting, writes, le
 
 
 async def test_two_answers_at_once_count_once(hosting, writes) -> None:
-    """The host's retry overtakes nothing: one of them is carried out, and the others hear of it or are refused."""
+    """One of them is carried out; the others replay its result or are refused."""
     repeated = TEXT | {"repeat": True}
     told: list[Any] = []
     async with hosting() as client:
@@ -111,7 +109,7 @@ async def test_two_answers_at_once_count_once(hosting, writes) -> None:
 @pytest.mark.parametrize("repeat", [False, True], ids=["plain", "repeat"])
 @pytest.mark.parametrize("left_open", ["before", "after"])
 async def test_a_yes_answers_no_other_question_in_the_same_words(hosting, writes, left_open: str, repeat: bool) -> None:
-    """A question that nobody answered stays open, whatever was said to its twin."""
+    """A question that was not answered stays open, whatever the answer to its twin."""
     arguments = TEXT | {"repeat": repeat}
     async with hosting() as client:
         host = Host(client.session)
@@ -124,7 +122,6 @@ async def test_a_yes_answers_no_other_question_in_the_same_words(hosting, writes
 
 
 async def test_a_yes_given_after_a_no_to_the_same_question_is_none(hosting, writes) -> None:
-    """The first word counts."""
     async with hosting() as client:
         host = Host(client.session)
         asked = await host.asked("send_message", TEXT)
@@ -145,7 +142,7 @@ async def test_a_yes_given_after_a_no_to_the_same_question_is_none(hosting, writ
     ],
 )
 async def test_a_yes_to_one_action_is_none_to_another(hosting, writes, other: Any) -> None:
-    """The state is sealed over the tool and its arguments."""
+    """`requestState` is sealed over the tool and its arguments."""
     async with hosting() as client:
         host = Host(client.session)
         asked = await host.asked("send_message", TEXT)
@@ -155,7 +152,6 @@ async def test_a_yes_to_one_action_is_none_to_another(hosting, writes, other: An
 
 
 async def test_an_answer_without_its_question_is_asked_for_again(hosting, writes) -> None:
-    """A host cannot make up that somebody was asked."""
     async with hosting() as client:
         host = Host(client.session)
         [key] = (await host.asked("send_message", TEXT)).input_requests
@@ -167,7 +163,6 @@ async def test_an_answer_without_its_question_is_asked_for_again(hosting, writes
     "spoil", [lambda s: s[:-2], lambda s: "v1." + s[:2:-1], lambda _: "yes"], ids=["redact", "turned", "made-up"]
 )
 async def test_a_forged_state_is_refused(hosting, writes, spoil: Any) -> None:
-    """The seal does not fit."""
     async with hosting() as client:
         host = Host(client.session)
         asked = await host.asked("send_message", TEXT)
@@ -178,7 +173,6 @@ async def test_a_forged_state_is_refused(hosting, writes, spoil: Any) -> None:
 
 
 async def test_the_state_of_another_server_is_refused(hosting, writes) -> None:
-    """Also of the same one before it was restarted."""
     async with hosting() as client:
         asked = await Host(client.session).asked("send_message", TEXT)
     async with hosting() as client:
@@ -188,7 +182,7 @@ async def test_the_state_of_another_server_is_refused(hosting, writes) -> None:
 
 
 async def test_the_question_keeps_its_words_while_the_clock_goes_on(hosting, writes, a_clock, ledger) -> None:
-    """The minute that it names may be over when the answer comes; what was agreed to is what the ledger has."""
+    """The ledger has the local time that the person read, not that of the answer."""
     async with hosting(destinations=Destinations(now=a_clock)) as client:
         host = Host(client.session)
         asked = await host.asked("send_message", TEXT)
@@ -202,7 +196,6 @@ async def test_the_question_keeps_its_words_while_the_clock_goes_on(hosting, wri
 
 
 async def test_quiet_hours_that_began_since_the_question_hold(hosting, writes, a_clock, quiet_from_one) -> None:
-    """A yes does not outlive the rules."""
     async with hosting(destinations=Destinations(now=a_clock, quiet_hours=quiet_from_one)) as client:
         host = Host(client.session)
         asked = await host.asked("send_message", TEXT)
@@ -214,7 +207,7 @@ async def test_quiet_hours_that_began_since_the_question_hold(hosting, writes, a
 
 @pytest.mark.parametrize("minutes", [6, 60, 60 * 20], ids=["six-minutes", "an-hour", "most-of-a-day"])
 async def test_an_answer_that_comes_too_late_is_refused(hosting, writes, ledger, wait, minutes: int) -> None:
-    """It is told to the model and written down, and is no error of the protocol."""
+    """The model reads the reason and the ledger keeps it; it is no error of the protocol."""
     async with hosting() as client:
         host = Host(client.session)
         asked = await host.asked("send_message", TEXT)
@@ -228,7 +221,7 @@ async def test_an_answer_that_comes_too_late_is_refused(hosting, writes, ledger,
 
 
 async def test_a_yes_holds_for_the_words_that_were_read(hosting, sandbox, writes, ledger) -> None:
-    """What the agent would say was changed while the person was thinking: that is another action."""
+    """The greeting was changed after the question, which makes it another action."""
     call = {"agent_id": "agt_frontdesk", "to_number": "+14155559999", "confirm": True}
     async with hosting() as client:
         host = Host(client.session)

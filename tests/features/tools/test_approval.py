@@ -1,4 +1,4 @@
-"""With AGENTPHONE_APPROVAL=human nothing is done without a person's yes, whichever protocol the host speaks."""
+"""Do nothing without a person's yes if AGENTPHONE_APPROVAL=human, whichever protocol the host speaks."""
 
 from collections.abc import Callable
 from typing import Any
@@ -48,7 +48,7 @@ EACH = pytest.mark.parametrize("tool", GATED)
 
 
 async def with_its_webhook(ai: Any, tool: str, sandbox: Any) -> None:
-    """Set what the tool would replace or delete; a first webhook replaces nothing and needs nobody's yes."""
+    """Set what the tool would replace or delete; a first webhook replaces nothing and needs no approval."""
     if tool.endswith("_webhook"):
         await ai.ask("set_webhook", url=URL)
         sandbox.requests.clear()
@@ -59,7 +59,7 @@ async def with_its_webhook(ai: Any, tool: str, sandbox: Any) -> None:
 async def test_a_yes_is_carried_out_once_and_says_whose_it_was(
     assistant, sandbox, writes, person, ledger, tool: str, mode: str
 ) -> None:
-    """The person is asked one question with the real names; the ledger has the host and that a person agreed."""
+    """The question has the real names; the ledger has the host and that a person agreed."""
     arguments, write, named = GATED[tool]
     user = person()
     async with assistant(mode=mode, asks=user, requires_human_approval=True) as ai:
@@ -90,7 +90,6 @@ NO_ANSWER = {
 async def test_a_no_is_refused_and_recorded(
     assistant, sandbox, writes, person, ledger, tool: str, mode: str, action: str, content: Any
 ) -> None:
-    """Nothing is written; the model reads why, and the ledger keeps it."""
     async with assistant(mode=mode, asks=person(action, **content), requires_human_approval=True) as ai:
         await with_its_webhook(ai, tool, sandbox)
         told = await ai.refused(tool, **GATED[tool][0])
@@ -106,7 +105,7 @@ async def test_a_no_is_refused_and_recorded(
 async def test_anything_but_a_yes_is_none(
     assistant, writes, person, ledger, tool: str, mode: str, action: str, content: Any
 ) -> None:
-    """A closed window, and an answer of another shape than the form's."""
+    """A closed window is no yes, nor is an answer of another shape than the form."""
     async with assistant(mode=mode, asks=person(action, **content), requires_human_approval=True) as ai:
         told = await ai.refused(tool, **GATED[tool][0])
     assert writes() == []
@@ -116,7 +115,6 @@ async def test_anything_but_a_yes_is_none(
 
 @ERAS
 async def test_a_form_sent_back_empty_is_no_yes(assistant, writes, person, ledger, mode: str) -> None:
-    """An acceptance without content is an answer to nothing."""
     empty = person("accept")
     empty._answer.content = None
     async with assistant(mode=mode, asks=empty, requires_human_approval=True) as ai:
@@ -128,7 +126,6 @@ async def test_a_form_sent_back_empty_is_no_yes(assistant, writes, person, ledge
 @ERAS
 @EACH
 async def test_a_host_that_cannot_ask_is_refused(assistant, sandbox, writes, ledger, tool: str, mode: str) -> None:
-    """There is no silent yes: the model reads what its user can do."""
     async with assistant(mode=mode, requires_human_approval=True) as ai:
         await with_its_webhook(ai, tool, sandbox)
         told = await ai.refused(tool, **GATED[tool][0])
@@ -139,7 +136,7 @@ async def test_a_host_that_cannot_ask_is_refused(assistant, sandbox, writes, led
 
 
 async def test_a_host_that_fails_to_ask_is_refused(assistant, writes, person, ledger) -> None:
-    """It said that it can ask, and then answered with an error."""
+    """It declared that it can ask, and answered with an error."""
     broken = person()
     broken._answer = ErrorData(code=-32603, message="no window")
     async with assistant(mode="legacy", asks=broken, requires_human_approval=True) as ai:
@@ -149,7 +146,7 @@ async def test_a_host_that_fails_to_ask_is_refused(assistant, writes, person, le
 
 
 async def test_whoever_does_not_answer_in_time_is_not_taken_to_agree(assistant, writes, nobody, ledger) -> None:
-    """In the older protocol the call waits, as long as it was told to."""
+    """In the older protocol the call waits until its timeout."""
     async with assistant(mode="legacy", asks=nobody, requires_human_approval=True, approval_timeout=0.05) as ai:
         told = await ai.refused("place_call", **CALL)
     assert len(nobody.questions) == 1
@@ -160,7 +157,7 @@ async def test_whoever_does_not_answer_in_time_is_not_taken_to_agree(assistant, 
 
 @ERAS
 async def test_nobody_is_asked_for_what_would_not_be_done(assistant, sandbox, person, writes, mode: str) -> None:
-    """A preview, a wrong confirm, a forbidden number, a reached cap, a repetition, and the first webhook."""
+    """This holds for previews, refusals, replays, and the first webhook."""
     user = person()
     limits = Limits.parse("numbers=1/day")
     async with assistant(mode=mode, asks=user, requires_human_approval=True, limits=limits) as ai:
@@ -179,8 +176,7 @@ async def test_nobody_is_asked_for_what_would_not_be_done(assistant, sandbox, pe
 
 
 @ERAS
-async def test_two_yeses_are_two_action_only_with_repeat(assistant, writes, person, mode: str) -> None:
-    """Whoever wants it twice is asked twice."""
+async def test_two_approvals_are_two_actions_only_with_repeat(assistant, writes, person, mode: str) -> None:
     user = person()
     async with assistant(mode=mode, asks=user, requires_human_approval=True) as ai:
         await ai.ask("send_message", **TEXT)
@@ -191,7 +187,6 @@ async def test_two_yeses_are_two_action_only_with_repeat(assistant, writes, pers
 
 @ERAS
 async def test_a_no_can_be_followed_by_a_yes(assistant, writes, person, ledger, mode: str) -> None:
-    """A refusal is no memory of an action."""
     user = person("decline")
     async with assistant(mode=mode, asks=user, requires_human_approval=True) as ai:
         await ai.refused("buy_number", **BUY)
@@ -202,7 +197,6 @@ async def test_a_no_can_be_followed_by_a_yes(assistant, writes, person, ledger, 
 
 
 async def test_without_that_setting_nobody_is_asked(assistant, person, ledger) -> None:
-    """`confirm` is the yes, and the ledger says so."""
     user = person("decline")
     async with assistant(asks=user) as ai:
         assert (await ai.ask("buy_number", **BUY))["status"] == "done"
@@ -212,13 +206,13 @@ async def test_without_that_setting_nobody_is_asked(assistant, person, ledger) -
 
 
 class Thinking:
-    """A person who says yes, after something happened while they were thinking."""
+    """Says yes, after something happened while the person was thinking."""
 
     def __init__(self, meanwhile: Callable[[], None]) -> None:
         self._meanwhile = meanwhile
 
     async def __call__(self, _: Any, asked: Any) -> ElicitResult:
-        """Be asked."""
+        """Answer a question."""
         self._meanwhile()
         return ElicitResult(action="accept", content={"allow": True})
 
@@ -226,7 +220,7 @@ class Thinking:
 @ERAS
 @pytest.mark.parametrize("tool", ["delete_webhook", "delete_agent", "place_call"])
 async def test_a_yes_is_to_what_was_shown(assistant, sandbox, writes, ledger, tool: str, mode: str) -> None:
-    """Minutes may have passed: what the account holds by then can be another thing of the same name."""
+    """Minutes may have passed, in which another thing got the same name."""
 
     def meanwhile() -> None:
         account = sandbox.context.account

@@ -1,4 +1,4 @@
-"""A real server process asks the user of a real host, as it does in memory."""
+"""Ask the user of a real host from a real server process, as in memory."""
 
 import sys
 from pathlib import Path
@@ -37,7 +37,6 @@ def process(state: Path):
 
 @ERAS
 async def test_yes_no_and_a_repetition(process, person, ledger, mode: str) -> None:
-    """Asked each time that something would be done; nothing is done without a yes."""
     user = person("decline")
     async with process(mode, user) as client:
         refused = await client.call_tool("place_call", CALL)
@@ -54,7 +53,6 @@ async def test_yes_no_and_a_repetition(process, person, ledger, mode: str) -> No
 
 @ERAS
 async def test_a_host_that_cannot_ask(process, ledger, mode: str) -> None:
-    """The model reads why nothing is done."""
     async with process(mode) as client:
         refused = await client.call_tool("place_call", CALL)
     assert refused.is_error
@@ -63,7 +61,6 @@ async def test_a_host_that_cannot_ask(process, ledger, mode: str) -> None:
 
 
 async def test_a_user_who_never_answers(process, nobody, ledger) -> None:
-    """After its time the question is over."""
     async with process("legacy", nobody) as client:
         refused = await client.call_tool("place_call", CALL)
     assert "did not answer in time" in refused.content[0].text

@@ -1,10 +1,13 @@
-"""Bad arguments are refused by name before anything is asked of the API; good ones stay what they are."""
+"""Refuse bad arguments by name before the API is asked; leave good ones as they are."""
 
 import json
 
 import pytest
 
+from agentphone_mcp.features.tools.catalog import CATALOG
+from agentphone_mcp.features.tools.declaration import Declared
 from agentphone_mcp.policy.untrusted import mark
+from tests.features.tools.samples import id_parameters, sample_arguments
 
 NO_IDS = {
     "dots": "../agents/x",
@@ -20,60 +23,19 @@ NO_IDS = {
     "full-width": "ａgt_1",
     "long": "a" * 10_000,
 }
-WITH_IDS = {
-    "get_agent": {"agent_id": "agt_1"},
-    "update_agent": {"agent_id": "agt_1", "name": "X"},
-    "delete_agent": {"agent_id": "agt_1", "confirm": "X"},
-    "attach_number": {"agent_id": "agt_1", "number_id": "num_1"},
-    "detach_number": {"number_id": "num_1", "agent_id": "agt_1"},
-    "release_number": {"number_id": "num_1", "confirm": "+14155550100"},
-    "buy_number": {"agent_id": "agt_1", "confirm": True},
-    "list_calls": {"agent_id": "agt_1"},
-    "get_call": {"call_id": "call_1"},
-    "place_call": {"agent_id": "agt_1", "to_number": "+14155559999", "confirm": True},
-    "wait_for_call": {"call_id": "call_1"},
-    "get_transcript": {"call_id": "call_1"},
-    "get_recording": {"call_id": "call_1"},
-    "end_call": {"call_id": "call_1"},
-    "create_web_call": {"agent_id": "agt_1", "confirm": True},
-    "send_message": {"number_id": "num_1", "to_number": "+14155559999", "body": "Hi", "confirm": True},
-    "list_messages": {"number_id": "num_1"},
-    "list_conversations": {"agent_id": "agt_1"},
-    "get_conversation": {"conversation_id": "conv_1"},
-    "update_conversation": {"conversation_id": "conv_1", "metadata": None},
-    "get_webhook": {"agent_id": "agt_1"},
-    "set_webhook": {"agent_id": "agt_1", "url": "https://example.com/hook"},
-    "delete_webhook": {"agent_id": "agt_1", "confirm": "https://example.com/hook"},
-    "test_webhook": {"agent_id": "agt_1"},
-    "list_webhook_deliveries": {"agent_id": "agt_1"},
-    "get_webhook_stats": {"agent_id": "agt_1"},
-    "save_contact": {"contact_id": "con_1", "name": "Bo"},
-    "delete_contact": {"contact_id": "con_1", "confirm": "+14155550100"},
-}
+WITH_IDS = [tool for tools in CATALOG.values() for tool in tools if id_parameters(tool)]
 
 
-async def test_every_tool_with_an_id_is_tested_here(assistant, answering) -> None:
-    """A new tool must not be forgotten."""
-    async with assistant(answering({})) as ai:
-        tools = (await ai.client.list_tools()).tools
-    with_ids = {
-        tool.name
-        for tool in tools
-        if any(name.endswith("_id") and name != "external_id" for name in tool.input_schema["properties"])
-    }
-    assert with_ids == set(WITH_IDS)
-
-
-@pytest.mark.parametrize("tool", WITH_IDS)
-async def test_what_is_no_id_never_reaches_a_path(assistant, answering, tool) -> None:
+@pytest.mark.parametrize("tool", WITH_IDS, ids=[tool.name for tool in WITH_IDS])
+async def test_what_is_no_id_never_reaches_a_path(assistant, answering, tool: Declared) -> None:
     """`..` would lead to another endpoint; each id of each tool is refused by its name."""
     recorder = answering({"id": "x"})
     async with assistant(recorder) as ai:
-        for name in (name for name in WITH_IDS[tool] if name.endswith("_id")):
+        for name in id_parameters(tool):
             for kind, value in NO_IDS.items():
-                said = await ai.refused(tool, **WITH_IDS[tool] | {name: value})
-                assert f"{tool} was not run. {name}: this is no id" in said, kind
-                assert len(said) < 300, kind
+                message = await ai.refused(tool.name, **sample_arguments(tool) | {name: value})
+                assert f"{tool.name} was not run. {name}: this is no id" in message, kind
+                assert len(message) < 300, kind
     assert recorder.requests == []
 
 
@@ -109,13 +71,12 @@ async def test_what_is_no_id_never_reaches_a_path(assistant, answering, tool) ->
     ],
 )
 async def test_a_bad_argument_is_refused_by_name(assistant, answering, tool, arguments, named) -> None:
-    """Nothing is asked of the API."""
     recorder = answering({})
     async with assistant(recorder) as ai:
-        said = await ai.refused(tool, **arguments)
-    assert said.startswith(f"{tool} was not run. ")
-    assert f"{named}: " in said
-    assert "pydantic" not in said
+        message = await ai.refused(tool, **arguments)
+    assert message.startswith(f"{tool} was not run. ")
+    assert f"{named}: " in message
+    assert "pydantic" not in message
     assert recorder.requests == []
 
 
@@ -124,14 +85,14 @@ async def test_a_bad_argument_is_refused_by_name(assistant, answering, tool, arg
     [
         pytest.param("list_agents", {"dry_run": True}, id="dry-run"),
         pytest.param("create_web_call", {"agent_id": "a", "dry_run": True, "confirm": True}, id="gated"),
-        pytest.param("release_number", {"number_id": "n", "action": {"what": "x"}, "confirm": "+14155550100"}, id="action"),
+        pytest.param("release_number", {"number_id": "n", "action": {}, "confirm": "+14155550100"}, id="action"),
         pytest.param("buy_number", {"api": {}, "gate": {}, "confirm": True}, id="api-and-gate"),
         pytest.param("create_agent", {"name": "X", "voiceMode": "hosted"}, id="camel-case"),
         pytest.param("account_overview", {"ctx": {}}, id="context"),
     ],
 )  # fmt: skip
 async def test_an_argument_no_tool_knows_is_never_dropped_in_silence(assistant, answering, tool, arguments) -> None:
-    """A `dry_run` that is ignored would be an action."""
+    """Refuse it: an ignored `dry_run` would be an action."""
     recorder = answering({})
     async with assistant(recorder) as ai:
         assert "there is no such argument" in await ai.refused(tool, **arguments)
@@ -152,8 +113,7 @@ async def test_an_argument_no_tool_knows_is_never_dropped_in_silence(assistant, 
         pytest.param("9" * 10_000, "no phone number", id="endless"),
     ],
 )
-async def test_a_number_that_is_none_is_refused_with_the_reason(assistant, answering, written, why) -> None:
-    """In every tool that takes one, before anybody is asked."""
+async def test_every_tool_refuses_a_number_that_is_none_with_the_reason(assistant, answering, written, why) -> None:
     recorder = answering({})
     async with assistant(recorder) as ai:
         for tool, arguments in {
@@ -163,16 +123,16 @@ async def test_a_number_that_is_none_is_refused_with_the_reason(assistant, answe
             "release_number": {"number_id": "n", "confirm": written or "0"},
             "update_agent": {"agent_id": "a", "transfer_number": written or "0"},
         }.items():
-            said = await ai.refused(tool, **arguments)
-            assert f"{tool} was not run" in said
-            assert len(said) < 300
-            assert why in said or not written
+            message = await ai.refused(tool, **arguments)
+            assert f"{tool} was not run" in message
+            assert len(message) < 300
+            assert why in message or not written
     assert recorder.requests == []
 
 
 @pytest.mark.parametrize("text", ["[1]", '{"a":1}', "null", "true", "12", '"quoted"', "1e5"])
 async def test_text_that_looks_like_json_stays_text(assistant, sandbox, text) -> None:
-    """Names, prompts, texts and notes are what a person wrote."""
+    """Names, prompts, texts and notes are kept as a person wrote them."""
     async with assistant() as ai:
         made = await ai.ask("create_agent", name=text, system_prompt=text, description=text)
         changed = await ai.ask("update_agent", agent_id="agt_orderline", name=text, begin_message=text)
@@ -187,8 +147,7 @@ async def test_text_that_looks_like_json_stays_text(assistant, sandbox, text) ->
     assert (saved["name"], saved["notes"]) == (text, mark(text))
 
 
-async def test_objects_sent_as_json_text_are_accepted(assistant, sandbox) -> None:
-    """Some hosts send them so."""
+async def test_objects_that_a_host_sends_as_json_text_are_accepted(assistant, sandbox) -> None:
     async with assistant() as ai:
         await ai.ask("update_agent", agent_id="agt_orderline", tuning=json.dumps({"model_tier": "max"}))
         assert sandbox.requests[-1].body == {"modelTier": "max"}
@@ -216,7 +175,7 @@ async def test_objects_sent_as_json_text_are_accepted(assistant, sandbox) -> Non
 
 
 async def test_a_yes_in_a_json_text_is_none(assistant, writes) -> None:
-    """The tolerance for JSON in texts ends before `confirm`."""
+    """JSON in a text is not accepted for `confirm`."""
     async with assistant() as ai:
         for text in ("true", " true ", '{"confirm": true}', "[true]", "1"):
             await ai.refused("buy_number", confirm=text)
@@ -225,11 +184,10 @@ async def test_a_yes_in_a_json_text_is_none(assistant, writes) -> None:
 
 @pytest.mark.parametrize("area_code", ["212", 212], ids=["text", "number"])
 async def test_an_area_code_may_be_a_number(assistant, rows_of, area_code) -> None:
-    """Models write it as one."""
     async with assistant() as ai:
-        found = await ai.ask("find_available_numbers", area_code=area_code, limit=1)
+        offered = await ai.ask("find_available_numbers", area_code=area_code, limit=1)
         bought = await ai.ask("buy_number", area_code=area_code, confirm=True)
-    assert rows_of(found)[0]["area_code"] == "212"
+    assert rows_of(offered)[0]["area_code"] == "212"
     assert bought["result"]["phone_number"].startswith("+1212")
 
 
@@ -238,7 +196,6 @@ async def test_an_area_code_may_be_a_number(assistant, rows_of, area_code) -> No
     ids=["api-names", "our-names"],
 )  # fmt: skip
 async def test_a_tuning_may_use_the_apis_own_names(assistant, sandbox, camel) -> None:
-    """Both spellings mean the same."""
     async with assistant() as ai:
         await ai.ask("update_agent", agent_id="agt_orderline", tuning=camel)
     assert sandbox.requests[-1].body == {"modelTier": "max", "maxSilenceMs": 20000}
@@ -246,14 +203,13 @@ async def test_a_tuning_may_use_the_apis_own_names(assistant, sandbox, camel) ->
 
 @pytest.mark.parametrize("value", ["2", 2, 2.0], ids=["text", "integer", "float"])
 async def test_a_limit_may_come_in_any_form_of_a_number(assistant, sandbox, value) -> None:
-    """Hosts differ."""
     async with assistant() as ai:
         assert len((await ai.ask("list_agents", limit=value))["data"]) == 2
     assert sandbox.requests[-1].query["limit"] == "2"
 
 
 async def test_nulls_mean_left_out(assistant, sandbox) -> None:
-    """Some hosts fill every argument they were not given with null."""
+    """Some hosts send null for every argument that was not given."""
     async with assistant() as ai:
         tools = {tool.name: tool for tool in (await ai.client.list_tools()).tools}
         for tool in (
@@ -275,7 +231,7 @@ async def test_nulls_mean_left_out(assistant, sandbox) -> None:
 
 
 async def test_a_null_is_an_absence(assistant, sandbox) -> None:
-    """Some hosts fill in every argument there is; defaults hold all the same, and nothing is agreed to."""
+    """Defaults hold for a null too, and a null `confirm` agrees to nothing."""
     nulls = dict.fromkeys(("agent_id", "number_id", "status", "direction", "search", "limit", "offset"))
     async with assistant() as ai:
         assert len((await ai.ask("list_calls", **nulls))["rows"]) == 1
@@ -284,8 +240,7 @@ async def test_a_null_is_an_absence(assistant, sandbox) -> None:
     assert sandbox.requests[0].query == {"limit": "20", "offset": "0"}
 
 
-async def test_a_number_among_the_variables_of_a_call_is_its_text(assistant) -> None:
-    """The schema asks for an object and no more."""
+async def test_a_number_among_the_variables_of_a_call_becomes_text(assistant) -> None:
     call = {"agent_id": "agt_frontdesk", "to_number": "+14155559999", "variables": {"guests": 4}}
     async with assistant() as ai:
         assert '\\"guests\\": \\"4\\"' in (await ai.ask("place_call", **call))["what"]

@@ -1,4 +1,4 @@
-"""Calls: placed, listed, read, recorded, ended; and calls from a browser."""
+"""Place and end calls, and open calls from a browser."""
 
 import re
 
@@ -31,7 +31,6 @@ async def test_a_call_is_placed_once_confirmed(assistant, sandbox) -> None:
 
 
 async def test_a_call_carries_everything_it_was_given(assistant, sandbox) -> None:
-    """Under the API's own names."""
     async with assistant(ai_disclosure=False) as ai:
         await ai.ask(
             "place_call",
@@ -61,7 +60,6 @@ async def test_a_call_carries_everything_it_was_given(assistant, sandbox) -> Non
 
 @pytest.mark.parametrize("confirm", [None, True], ids=["preview", "confirmed"])
 async def test_an_agent_without_a_number_is_told_before_it_dials(assistant, writes, confirm) -> None:
-    """With the two tools that give it one."""
     async with assistant() as ai:
         said = await ai.refused(
             "place_call", agent_id="agt_orderline", to_number=FRIEND, prompt="Confirm.", confirm=confirm
@@ -71,7 +69,7 @@ async def test_an_agent_without_a_number_is_told_before_it_dials(assistant, writ
 
 
 async def test_a_webhook_agent_without_a_webhook_is_told_before_it_dials(assistant, writes) -> None:
-    """The caller would hear silence; there are three ways out."""
+    """The message names three ways out."""
     async with assistant() as ai:
         await ai.ask("attach_number", agent_id="agt_orderline", number_id="num_frontdesk")
         said = await ai.refused("place_call", agent_id="agt_orderline", to_number=FRIEND, confirm=True)
@@ -90,7 +88,6 @@ async def test_a_webhook_agent_without_a_webhook_is_told_before_it_dials(assista
     ],
 )
 async def test_a_webhook_agent_calls_with_a_prompt_or_a_webhook(assistant, given, talks) -> None:
-    """And the preview says who would talk at which rate."""
     prompt = {name: value for name, value in given.items() if name == "prompt"}
     async with assistant() as ai:
         await ai.ask("attach_number", agent_id="agt_orderline", number_id="num_frontdesk")
@@ -101,7 +98,6 @@ async def test_a_webhook_agent_calls_with_a_prompt_or_a_webhook(assistant, given
 
 
 async def test_a_call_from_a_number_the_agent_does_not_have_is_refused(assistant, writes) -> None:
-    """With those that it has."""
     async with assistant() as ai:
         said = await ai.refused(
             "place_call", agent_id="agt_frontdesk", to_number=FRIEND, from_number_id="num_other", confirm=True
@@ -111,7 +107,6 @@ async def test_a_call_from_a_number_the_agent_does_not_have_is_refused(assistant
 
 
 async def test_a_preview_shows_the_words_a_call_would_begin_with(assistant) -> None:
-    """A person who agrees to a call sees what it is for."""
     async with assistant() as ai:
         preview = await ai.ask(
             "place_call", agent_id="agt_frontdesk", to_number=FRIEND, prompt="Cancel the visit.", greeting="Good day."
@@ -136,7 +131,6 @@ async def test_a_preview_shows_the_words_a_call_would_begin_with(assistant) -> N
     ],
 )
 async def test_calls_are_narrowed(assistant, filters, found) -> None:
-    """An empty list says so in words."""
     async with assistant() as ai:
         told = await ai.ask("list_calls", **filters)
     assert len(told["rows"]) == found
@@ -152,14 +146,13 @@ async def test_calls_are_narrowed(assistant, filters, found) -> None:
     "whose", [{"agent_id": "agt_frontdesk"}, {"number_id": "num_frontdesk"}], ids=["agent", "number"]
 )
 async def test_a_filter_is_never_dropped_in_silence(assistant, whose, filters) -> None:
-    """The API does not filter the calls of one agent or number; a completed inbound call is no answer to these."""
+    """The API does not filter the calls of one agent or number, so the tool does."""
     async with assistant() as ai:
         result = await ai.client.call_tool("list_calls", whose | filters)
     assert result.is_error or result.structured_content["rows"] == []
 
 
 async def test_calls_of_an_agent_and_a_number_at_once_are_refused(assistant, sandbox) -> None:
-    """The API has no such list."""
     async with assistant() as ai:
         said = await ai.refused("list_calls", agent_id="agt_frontdesk", number_id="num_frontdesk")
     assert said == "Give agent_id or number_id, not both."
@@ -167,7 +160,6 @@ async def test_calls_of_an_agent_and_a_number_at_once_are_refused(assistant, san
 
 
 async def test_a_page_of_calls_says_where_the_next_begins(assistant, rows_of) -> None:
-    """The newest call is first."""
     async with assistant() as ai:
         placed = await ai.ask("place_call", agent_id="agt_frontdesk", to_number=UNANSWERED, confirm=True)
         first = await ai.ask("list_calls", limit=1)
@@ -177,7 +169,6 @@ async def test_a_page_of_calls_says_where_the_next_begins(assistant, rows_of) ->
 
 
 async def test_one_call_is_shown_with_what_was_said(assistant) -> None:
-    """Turn by turn, with who spoke."""
     async with assistant() as ai:
         told = await ai.ask("get_call", call_id="call_past01")
     assert (told["status"], told["direction"], told["duration_seconds"]) == ("completed", "inbound", 42)
@@ -186,7 +177,6 @@ async def test_one_call_is_shown_with_what_was_said(assistant) -> None:
 
 
 async def test_a_very_long_call_says_where_the_rest_of_its_transcript_is(assistant, answering) -> None:
-    """What is left out is counted."""
     pairs = [{"transcript": f"turn {number}"} for number in range(450)]
     async with assistant(answering({"id": "call_1", "transcripts": pairs, "transcript": pairs})) as ai:
         told = await ai.ask("get_call", call_id="call_1")
@@ -197,7 +187,6 @@ async def test_a_very_long_call_says_where_the_rest_of_its_transcript_is(assista
 
 
 async def test_a_transcript_is_read_from_a_turn_on(assistant) -> None:
-    """Those that were read are left out, and counted."""
     async with assistant() as ai:
         whole = await ai.ask("get_transcript", call_id="call_past01")
         rest = await ai.ask("get_transcript", call_id="call_past01", after_turn=5)
@@ -210,7 +199,6 @@ async def test_a_transcript_is_read_from_a_turn_on(assistant) -> None:
 
 
 async def test_a_very_long_transcript_comes_in_pages(assistant, answering) -> None:
-    """No turn is lost between them."""
     turns = [{"role": "user", "content": f"turn {number}"} for number in range(450)]
     read: list[str] = []
     async with assistant(answering({"transcript": turns})) as ai:
@@ -224,7 +212,6 @@ async def test_a_very_long_transcript_comes_in_pages(assistant, answering) -> No
 
 
 async def test_a_call_nobody_spoke_in_yet_says_so(assistant) -> None:
-    """And which tool tells whether it was answered."""
     async with assistant() as ai:
         placed = await ai.ask("place_call", agent_id="agt_frontdesk", to_number=UNANSWERED, confirm=True)
         told = await ai.ask("get_transcript", call_id=placed["result"]["id"])
@@ -233,7 +220,6 @@ async def test_a_call_nobody_spoke_in_yet_says_so(assistant) -> None:
 
 
 async def test_a_recording_is_linked_and_not_carried(assistant) -> None:
-    """The host reads it when somebody wants to hear it."""
     async with assistant() as ai:
         result = await ai.client.call_tool("get_recording", {"call_id": "call_past01"})
     told, link = result.structured_content, result.content[1]
@@ -242,7 +228,6 @@ async def test_a_recording_is_linked_and_not_carried(assistant) -> None:
 
 
 async def test_a_call_without_a_recording_says_why(assistant, sandbox) -> None:
-    """It goes on, or recording is off."""
     async with assistant() as ai:
         placed = await ai.ask("place_call", agent_id="agt_frontdesk", to_number=UNANSWERED, confirm=True)
         live = await ai.ask("get_recording", call_id=placed["result"]["id"])
@@ -263,7 +248,7 @@ async def test_a_call_without_a_recording_says_why(assistant, sandbox) -> None:
 async def test_a_recording_without_an_address_is_not_denied(
     assistant, answering, told_by_the_api, available, words
 ) -> None:
-    """It may be there though the add-on is off, and the newer API says nothing of it."""
+    """It may exist while the add-on is off, and the newer API does not say."""
     ended = {"id": "call_1", "status": "completed", **told_by_the_api}
     async with assistant(answering(ended)) as ai:
         told = await ai.ask("get_recording", call_id="call_1")
@@ -272,7 +257,6 @@ async def test_a_recording_without_an_address_is_not_denied(
 
 
 async def test_a_call_is_hung_up_once(assistant) -> None:
-    """A second time the API says that it is over."""
     async with assistant() as ai:
         placed = await ai.ask("place_call", agent_id="agt_frontdesk", to_number=UNANSWERED, confirm=True)
         ended = await ai.ask("end_call", call_id=placed["result"]["id"])
@@ -282,7 +266,6 @@ async def test_a_call_is_hung_up_once(assistant) -> None:
 
 
 async def test_a_browser_gets_its_token_once_confirmed(assistant, sandbox) -> None:
-    """With how and how soon to use it."""
     wanted = {"agent_id": "agt_frontdesk", "metadata": {"user": 7}, "variables": {"day": "Friday"}}
     async with assistant() as ai:
         preview = await ai.ask("create_web_call", **wanted)
@@ -300,7 +283,7 @@ async def test_a_browser_gets_its_token_once_confirmed(assistant, sandbox) -> No
 
 
 async def test_a_browser_call_to_a_silent_agent_is_refused(assistant, writes) -> None:
-    """In webhook mode without a webhook nobody would answer; a number is not needed."""
+    """It is in webhook mode without a webhook; unlike a call, it needs no number."""
     async with assistant() as ai:
         said = await ai.refused("create_web_call", agent_id="agt_orderline", confirm=True)
         assert writes() == []
@@ -313,7 +296,7 @@ async def test_a_browser_call_to_a_silent_agent_is_refused(assistant, writes) ->
 
 @pytest.mark.parametrize("prompt", ["", "   "], ids=["empty", "blank"])
 async def test_a_blank_prompt_is_none(assistant, sandbox, prompt) -> None:
-    """It must neither hand the call to a built-in AI without a goal, nor travel."""
+    """It would hand the call to a built-in AI without a goal."""
     async with assistant(ai_disclosure=False) as ai:
         result = await ai.client.call_tool(
             "place_call", {"agent_id": "agt_frontdesk", "to_number": FRIEND, "prompt": prompt, "confirm": True}
@@ -322,7 +305,7 @@ async def test_a_blank_prompt_is_none(assistant, sandbox, prompt) -> None:
 
 
 async def test_the_numbers_of_an_agent_are_looked_up_where_it_names_none(answering, api_over) -> None:
-    """The API may leave them out; those of other agents are not taken."""
+    """The API may leave them out; numbers of other agents are not used."""
     mine = {"id": "num_1", "phoneNumber": "+14155550100", "agentId": "agt_1"}
     others = mine | {"id": "num_2", "agentId": "agt_2"}, mine | {"id": "num_3", "agentId": None}
     async with api_over(answering({"data": [*others, mine], "hasMore": False})) as api:

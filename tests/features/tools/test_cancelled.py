@@ -1,4 +1,4 @@
-"""A request that its host gives up on: what was sent is not lost, and what was not sent is not done."""
+"""Cancel a request: a write that was sent is completed, and one that was not sent never happens."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ ERAS = pytest.mark.parametrize("mode", ["auto", "legacy"], ids=["modern", "legac
 
 
 class SlowApi:
-    """An API whose reads or writes hang until they are let go."""
+    """Imitates an API whose reads or writes hang until they may answer."""
 
     def __init__(self) -> None:
         self.has_arrived, self.may_answer = anyio.Event(), anyio.Event()
@@ -31,7 +31,7 @@ class SlowApi:
 
 
 class GivenUp:
-    """A call of a tool that the host can give up on, in a task of its own."""
+    """Calls a tool in a task of its own, which can be cancelled."""
 
     def __init__(self, client: Any, group: Any) -> None:
         self._scope = anyio.CancelScope()
@@ -42,14 +42,14 @@ class GivenUp:
             await client.call_tool("place_call", CALL)
 
     async def cancel(self) -> None:
-        """Give it up; the server has heard of it when this returns."""
+        """Cancel the call; the server knows of it when this returns."""
         self._scope.cancel()
         await anyio.wait_all_tasks_blocked()
 
 
 @ERAS
 async def test_a_write_under_way_is_seen_through(connect_to, ledger, eventually, mode: str) -> None:
-    """`notifications/cancelled` comes too late for it: the ledger has its ids, and the next call replays it."""
+    """`notifications/cancelled` comes too late: the ledger has its ids, and the next call replays it."""
     api = SlowApi()
     async with connect_to(api, mode=mode) as client:
         async with anyio.create_task_group() as group:
@@ -67,7 +67,7 @@ async def test_a_write_under_way_is_seen_through(connect_to, ledger, eventually,
 
 @ERAS
 async def test_a_host_that_leaves_loses_no_write(connect_to, ledger, mode: str) -> None:
-    """The server ends when the answer is there and written down."""
+    """The server ends when the answer has arrived and is written down."""
     api = SlowApi()
     async with anyio.create_task_group() as group, connect_to(api, mode=mode) as client:
         call = GivenUp(client, group)
@@ -87,7 +87,7 @@ async def answer_when_all_wait(api: SlowApi) -> None:
 
 @ERAS
 async def test_what_was_cancelled_before_it_was_sent_is_not_done(connect_to, ledger, mode: str) -> None:
-    """It was still being described: nothing is in the way of the next call."""
+    """The action was still being described, so it does not block the next call."""
     api = SlowApi()
     api.hangs = "GET"
     async with connect_to(api, mode=mode) as client:
@@ -103,7 +103,6 @@ async def test_what_was_cancelled_before_it_was_sent_is_not_done(connect_to, led
 
 
 async def test_a_question_that_is_given_up_is_no_yes(assistant, nobody, writes, ledger, eventually) -> None:
-    """The host cancels the call while its user is still asked."""
     arguments: dict[str, Any] = CALL | {"agent_id": "agt_frontdesk"}
     async with (
         assistant(mode="legacy", asks=nobody, requires_human_approval=True) as ai,

@@ -1,4 +1,4 @@
-"""The address book."""
+"""Manage the address book."""
 
 import pytest
 
@@ -6,7 +6,6 @@ from agentphone_mcp.policy.untrusted import mark
 
 
 async def test_contacts_are_listed(assistant) -> None:
-    """With the number in E.164."""
     async with assistant() as ai:
         told = await ai.ask("list_contacts")
     assert [(row["id"], row["name"], row["phone_number"]) for row in told["data"]] == [
@@ -20,7 +19,6 @@ async def test_contacts_are_listed(assistant) -> None:
     ids=["name", "number", "email", "nobody"],
 )
 async def test_contacts_are_searched(assistant, search, found) -> None:
-    """Who is not there can be added."""
     async with assistant() as ai:
         told = await ai.ask("list_contacts", search=search)
     assert len(told["data"]) == found
@@ -28,7 +26,6 @@ async def test_contacts_are_searched(assistant, search, found) -> None:
 
 
 async def test_a_page_of_contacts_says_where_the_next_begins(assistant) -> None:
-    """And the last one does not."""
     async with assistant() as ai:
         await ai.ask("save_contact", name="Bo", phone_number="+14155550143")
         first = await ai.ask("list_contacts", limit=1)
@@ -37,7 +34,6 @@ async def test_a_page_of_contacts_says_where_the_next_begins(assistant) -> None:
 
 
 async def test_a_contact_is_added_with_its_number_as_a_person_writes_it(assistant, sandbox) -> None:
-    """Stored as E.164."""
     async with assistant() as ai:
         told = await ai.ask(
             "save_contact", name="  Bo Diaz ", phone_number="(415) 555-0143", email="bo@example.com", notes="VIP"
@@ -52,7 +48,6 @@ async def test_a_contact_is_added_with_its_number_as_a_person_writes_it(assistan
 
 
 async def test_a_contact_is_changed_by_its_id(assistant, sandbox) -> None:
-    """What is left out stays."""
     async with assistant() as ai:
         told = await ai.ask("save_contact", contact_id="con_ada", notes="Prefers evenings.")
     assert sandbox.requests[-1].body == {"notes": "Prefers evenings."}
@@ -65,7 +60,6 @@ async def test_a_contact_is_changed_by_its_id(assistant, sandbox) -> None:
     ids=["nothing", "only-a-name", "only-a-number"],
 )
 async def test_half_a_contact_is_refused(assistant, sandbox, given) -> None:
-    """It says what is missing, before any request."""
     async with assistant() as ai:
         said = await ai.refused("save_contact", **given)
     assert said == "Nothing was saved: a new contact needs name and phone_number; to change one, give contact_id."
@@ -73,14 +67,13 @@ async def test_half_a_contact_is_refused(assistant, sandbox, given) -> None:
 
 
 async def test_a_change_of_nothing_is_refused(assistant, writes) -> None:
-    """As for agents: a PATCH without a field changes nothing and would read as success."""
+    """A PATCH without a field changes nothing and would read as success."""
     async with assistant() as ai:
         assert "Nothing was" in await ai.refused("save_contact", contact_id="con_ada")
     assert writes() == []
 
 
-async def test_a_duplicate_contact_is_told(assistant) -> None:
-    """With the id of the one that exists."""
+async def test_a_duplicate_contact_is_named_by_its_id(assistant) -> None:
     async with assistant() as ai:
         said = await ai.refused("save_contact", name="Ada again", phone_number="+14155550142")
     assert "409 DUPLICATE_CONTACT" in said
@@ -88,7 +81,6 @@ async def test_a_duplicate_contact_is_told(assistant) -> None:
 
 
 async def test_a_contact_is_deleted_by_naming_its_number(assistant, sandbox) -> None:
-    """The preview names the person."""
     async with assistant() as ai:
         preview = await ai.ask("delete_contact", contact_id="con_ada")
         done = await ai.ask("delete_contact", contact_id="con_ada", confirm="+1 415 555 0142")

@@ -1,4 +1,4 @@
-"""A call reserves what five minutes cost, and gives back what it did not need."""
+"""Reserve the price of five minutes for a call, and release what it did not need."""
 
 import pytest
 
@@ -30,7 +30,6 @@ def over(sandbox, eventually):
     ],
 )
 async def test_a_call_reserves_five_minutes_by_its_rate(assistant, sandbox, ledger, agent, rates, estimate) -> None:
-    """Until its seconds are known, that is what counts."""
     sandbox.context.account.agents["agt_frontdesk"].settings.update(agent)
     async with assistant(prices=PriceList.parse(rates)) as ai:
         await ai.ask("set_webhook", url="https://example.com/hook")
@@ -39,8 +38,8 @@ async def test_a_call_reserves_five_minutes_by_its_rate(assistant, sandbox, ledg
     assert (row.cost, row.minute_cost) == (estimate, estimate // 5)
 
 
-async def test_the_cap_on_money_frees_what_a_call_did_not_need(assistant, sandbox, ledger, over) -> None:
-    """The second call fits by the true seconds of the first, and not by its estimate."""
+async def test_the_limit_on_money_frees_what_a_call_did_not_need(assistant, sandbox, ledger, over) -> None:
+    """The second call fits by the actual seconds of the first, not by its estimate."""
     async with assistant(limits=Limits.parse("spend=1.50/day")) as ai:
         first = (await ai.ask("place_call", **CALL, to_number=SAM))["result"]["id"]
         await over()
@@ -52,7 +51,6 @@ async def test_the_cap_on_money_frees_what_a_call_did_not_need(assistant, sandbo
 
 
 async def test_while_a_call_goes_on_its_estimate_counts(assistant, sandbox, writes) -> None:
-    """It is refused with the limit, when there is room, and how to raise it."""
     async with assistant(limits=Limits.parse("spend=1.50/day")) as ai:
         await ai.ask("place_call", **CALL, to_number="+14155550109")
         refused = await ai.refused("place_call", **CALL, to_number=SAM)
@@ -63,7 +61,7 @@ async def test_while_a_call_goes_on_its_estimate_counts(assistant, sandbox, writ
 
 
 async def test_a_call_nobody_answered_cost_nothing(assistant, ledger, over, eventually) -> None:
-    """The next start settles it, without being asked."""
+    """The next start settles it."""
     async with assistant() as ai:
         await ai.ask("place_call", **CALL, to_number=BUSY)
         await over()
@@ -73,7 +71,6 @@ async def test_a_call_nobody_answered_cost_nothing(assistant, ledger, over, even
 
 
 async def test_a_number_and_a_text_cost_what_the_rates_say(assistant, ledger) -> None:
-    """They are known before."""
     async with assistant(prices=PriceList.parse("number_per_30_days=2,text=0.05")) as ai:
         preview = await ai.ask("buy_number", area_code="212")
         await ai.ask("buy_number", area_code="212", confirm=True)

@@ -1,4 +1,4 @@
-"""Whom the tools reach: countries, recipients and quiet hours, for calls, texts and transfers alike."""
+"""Restrict whom the tools reach: countries, recipients and quiet hours, for calls, texts and transfers alike."""
 
 from typing import Any
 
@@ -40,7 +40,7 @@ NEVER = pytest.mark.parametrize(
 async def test_who_may_not_be_reached_is_not(
     assistant, writes, ledger, rules: Destinations, number: str, variable: str, tool: str, arguments: dict[str, Any]
 ) -> None:
-    """Neither previewed nor done; what was confirmed is in the ledger as refused, with the rule."""
+    """A confirmed attempt is in the ledger as refused, with the rule."""
     async with assistant(destinations=rules) as ai:
         assert variable in await ai.refused(tool, **arguments, to_number=number)
         assert ledger() == []
@@ -57,7 +57,7 @@ async def test_who_may_not_be_reached_is_not(
 async def test_calls_are_transferred_to_nobody_who_may_not_be_called(
     assistant, writes, rules: Destinations, number: str, variable: str, tool: str, arguments: dict[str, Any]
 ) -> None:
-    """An agent's transfer number is dialled as well, if later."""
+    """An agent's transfer number is dialled later."""
     async with assistant(destinations=rules) as ai:
         assert variable in await ai.refused(tool, **arguments, transfer_number=number)
     assert writes() == []
@@ -65,7 +65,6 @@ async def test_calls_are_transferred_to_nobody_who_may_not_be_called(
 
 @NEVER
 async def test_emergency_and_premium_numbers_are_refused_everywhere(assistant, writes, number: str) -> None:
-    """Whatever is allowed, and however they are written."""
     anywhere = Destinations(countries=None)
     async with assistant(destinations=anywhere) as ai:
         for tool, arguments in (CALL, TEXT):
@@ -80,7 +79,7 @@ async def test_emergency_and_premium_numbers_are_refused_everywhere(assistant, w
 async def test_nobody_is_reached_in_their_quiet_hours(
     assistant, writes, a_clock, quiet_from_one, tool: str, arguments: dict[str, Any]
 ) -> None:
-    """By the clock where the telephone rings: New York sleeps before California."""
+    """The local time of the callee counts: New York sleeps before California."""
     rules = Destinations(quiet_hours=quiet_from_one, now=a_clock)
     async with assistant(destinations=rules) as ai:
         assert "AGENTPHONE_QUIET_HOURS" in await ai.refused(tool, **arguments, to_number="+12125559999", confirm=True)
@@ -98,7 +97,6 @@ async def test_nobody_is_reached_in_their_quiet_hours(
 async def test_a_transfer_number_can_be_kept_at_any_hour(
     assistant, writes, a_clock, quiet_from_one, tool: str, arguments: dict[str, Any]
 ) -> None:
-    """Nothing rings when it is stored."""
     a_clock.pass_(hours=2)
     async with assistant(destinations=Destinations(quiet_hours=quiet_from_one, now=a_clock)) as ai:
         await ai.ask(tool, **arguments, transfer_number=SAM)

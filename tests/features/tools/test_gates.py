@@ -1,4 +1,4 @@
-"""The gate, over every tool that stands behind it: no yes, no action."""
+"""Carry out no gated tool without a yes."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +14,7 @@ URL = "https://example.com/hook"
 
 @dataclass(frozen=True)
 class Gated:
-    """A gated tool, arguments for it, and what stands behind them."""
+    """Describes a gated tool, arguments for it, and what they stand for."""
 
     tool: str
     arguments: dict[str, Any]
@@ -129,21 +129,20 @@ NO_YES = {
 
 
 async def with_its_webhook(ai: Any, gated: Gated, sandbox: Sandbox) -> None:
-    """Set what the tool would replace or delete, and forget the requests that took."""
+    """Set what the tool would replace or delete, and forget the requests for that."""
     if gated.webhook:
         await ai.ask("set_webhook", url=URL)
         sandbox.requests.clear()
 
 
 def test_every_gated_tool_is_tested_here() -> None:
-    """set_webhook is declared as creating; it is gated only where it replaces."""
+    """set_webhook is declared as creating, and is gated only where it replaces."""
     declared = {tool.name for tools in CATALOG.values() for tool in tools if tool.mark}
     assert {gated.tool for gated in GATED} == declared | {"set_webhook"}
 
 
 @EACH
 async def test_without_a_yes_nothing_is_written(assistant, sandbox, writes, gated: Gated) -> None:
-    """It previews or refuses; whatever else a model takes for a yes."""
     async with assistant() as ai:
         await with_its_webhook(ai, gated, sandbox)
         for kind, no in NO_YES.items():
@@ -154,7 +153,7 @@ async def test_without_a_yes_nothing_is_written(assistant, sandbox, writes, gate
 
 @EACH
 async def test_a_preview_names_what_is_behind_the_ids(assistant, sandbox, gated: Gated) -> None:
-    """A person decides by names, numbers and prices, and is asked."""
+    """A person decides by names, numbers and prices."""
     async with assistant() as ai:
         await with_its_webhook(ai, gated, sandbox)
         preview = await ai.ask(gated.tool, **gated.arguments)
@@ -167,7 +166,6 @@ async def test_a_preview_names_what_is_behind_the_ids(assistant, sandbox, gated:
 
 @EACH
 async def test_a_yes_is_carried_out_once(assistant, sandbox, writes, gated: Gated) -> None:
-    """One write, and the answer says done."""
     async with assistant() as ai:
         await with_its_webhook(ai, gated, sandbox)
         done = await ai.ask(gated.tool, **gated.arguments, confirm=gated.yes)
@@ -178,7 +176,6 @@ async def test_a_yes_is_carried_out_once(assistant, sandbox, writes, gated: Gate
 
 @EACH
 async def test_the_yes_to_another_thing_is_none(assistant, sandbox, writes, gated: Gated) -> None:
-    """Refused, and told what would be right."""
     async with assistant() as ai:
         await with_its_webhook(ai, gated, sandbox)
         said = await ai.refused(gated.tool, **gated.arguments, confirm=gated.of_another)
@@ -188,7 +185,6 @@ async def test_the_yes_to_another_thing_is_none(assistant, sandbox, writes, gate
 
 @EACH
 async def test_true_destroys_nothing(assistant, sandbox, writes, gated: Gated) -> None:
-    """Where the thing itself is the proof, a plain yes is none."""
     if gated.yes is True:
         return
     async with assistant() as ai:
@@ -199,7 +195,6 @@ async def test_true_destroys_nothing(assistant, sandbox, writes, gated: Gated) -
 
 @EACH
 async def test_a_confirmed_action_still_cannot_dodge_its_checks(assistant, writes, gated: Gated) -> None:
-    """An unknown id stops before the write."""
     if not (ids := [name for name in gated.arguments if name.endswith("_id")]):
         return
     async with assistant() as ai:
@@ -208,7 +203,7 @@ async def test_a_confirmed_action_still_cannot_dodge_its_checks(assistant, write
 
 
 def half_an_api(on_write: Any) -> Any:
-    """An API that answers reads as the seeded account would, and writes as told."""
+    """Imitate an API that answers reads for the seeded account, and writes by `on_write`."""
     agent = {
         "id": "agt_frontdesk",
         "name": "Front Desk",
@@ -230,12 +225,12 @@ def half_an_api(on_write: Any) -> Any:
 
 
 def times_out(request: httpx.Request) -> httpx.Response:
-    """The write was sent, and nothing came back."""
+    """Fail as if no answer came to a write that was sent."""
     raise httpx.ReadTimeout("timed out", request=request)
 
 
 def breaks(request: httpx.Request) -> httpx.Response:
-    """The connection broke after the write was sent."""
+    """Fail as if the connection broke after the write was sent."""
     raise httpx.ReadError("reset", request=request)
 
 
@@ -251,7 +246,6 @@ LOST = {
 
 @EACH
 async def test_a_lost_answer_is_reported_as_unknown(assistant, answering, gated: Gated) -> None:
-    """It may have happened: one write, and the tool that tells."""
     recorder = answering(half_an_api(times_out))
     async with assistant(recorder) as ai:
         told = await ai.ask(gated.tool, **gated.arguments, confirm=gated.yes)
@@ -264,7 +258,6 @@ async def test_a_lost_answer_is_reported_as_unknown(assistant, answering, gated:
 
 @pytest.mark.parametrize("lost", LOST.values(), ids=LOST.keys())
 async def test_an_answer_can_be_lost_in_many_ways(assistant, answering, lost) -> None:
-    """None of them is a failure, and none is tried again."""
     gated = GATED[0]
     recorder = answering(half_an_api(lost))
     async with assistant(recorder) as ai:
@@ -275,8 +268,6 @@ async def test_an_answer_can_be_lost_in_many_ways(assistant, answering, lost) ->
 
 @EACH
 async def test_a_write_that_was_never_sent_is_no_mystery(assistant, answering, gated: Gated) -> None:
-    """Without a connection nothing happened, and it says so."""
-
     def unreachable(request: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError("refused", request=request)
 

@@ -1,4 +1,4 @@
-"""Whether an action happened, by what the API shows now: found only where nothing else can be meant."""
+"""Find out whether an action happened, by what the API shows now, if nothing else can be meant."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -17,7 +17,7 @@ NOBODY: frozenset[str] = frozenset()
 
 
 def entry(tool: str, to_number: str | None = None, ids: Any = None, **match_on: str | None) -> Entry:
-    """An action of this moment whose answer was lost."""
+    """Make the entry of an action of this moment whose answer was lost."""
     lost = {"outcome": "unknown", "reason": "timed out", "settled_at": None, "approved_by": None, "approved_how": None}
     return Entry(
         id=1,
@@ -60,7 +60,7 @@ EACH = pytest.mark.parametrize("tool", LOST)
 
 @pytest.fixture
 def looking(api_over, answering):
-    """Look up an action in an API that lists these things, newest first."""
+    """Look up an action in an API that lists these objects, newest first."""
 
     async def looking(action: Entry, *things: Any, claimed: frozenset[str] = NOBODY) -> LookupResult | None:
         async with api_over(answering({"data": things, "hasMore": False})) as api:
@@ -71,7 +71,6 @@ def looking(api_over, answering):
 
 @EACH
 async def test_what_is_there_is_found(looking, tool: str) -> None:
-    """With its id, and among others."""
     action, thing = LOST[tool]
     found = await looking(action, thing | {"id": "newer", "agentId": "x", "to": "x", "phoneNumber": "x"}, thing)
     assert found is not None
@@ -82,13 +81,11 @@ async def test_what_is_there_is_found(looking, tool: str) -> None:
 
 @EACH
 async def test_what_is_not_there_may_still_come(looking, tool: str) -> None:
-    """Nobody can tell from an empty list."""
     assert await looking(LOST[tool][0]) is None
 
 
 @EACH
 async def test_what_came_of_another_action_came_not_of_this_one(looking, tool: str) -> None:
-    """But there may be a second one beside it."""
     action, thing = LOST[tool]
     assert await looking(action, thing, claimed=frozenset({"it"})) is None
     found = await looking(action, thing, thing | {"id": "second"}, claimed=frozenset({"it"}))
@@ -113,7 +110,6 @@ async def test_what_came_of_another_action_came_not_of_this_one(looking, tool: s
     ],
 )
 async def test_only_what_began_when_it_was_done_is_it(looking, tool: str, at: Any, is_it: bool) -> None:
-    """Of what has no time it cannot be told."""
     action, thing = LOST[tool]
     time = at.isoformat() if isinstance(at, datetime) else at
     dated = {name: (time if name in TIMES else value) for name, value in thing.items()}
@@ -137,20 +133,18 @@ async def test_only_what_began_when_it_was_done_is_it(looking, tool: str, at: An
     ],
 )
 async def test_what_is_only_like_it_is_not_it(looking, tool: str, differs: Any) -> None:
-    """Another recipient, text, agent or place."""
     action, thing = LOST[tool]
     assert await looking(action, thing | differs) is None
 
 
 async def test_a_number_of_any_area_is_found(looking) -> None:
-    """A purchase without an area code can have got any number of that country, whose name the API may leave out."""
+    """A purchase without an area code may get any number of the country, which the API may leave out."""
     bought = LOST["buy_number"][1] | {"phoneNumber": "+16465550123", "country": None}
     found = await looking(entry("buy_number", country="US", area_code=None), bought)
     assert found is not None
 
 
 async def test_a_number_on_a_later_page_is_found(api_over, answering) -> None:
-    """An account may have more numbers than fit on one."""
     action, thing = LOST["buy_number"]
     old = thing | {"createdAt": "2020-01-01T00:00:00Z"}
 
@@ -179,8 +173,7 @@ async def test_a_number_on_a_later_page_is_found(api_over, answering) -> None:
         *(pytest.param(tool, {"at": NOW.timestamp() + 3_600}, False, id=f"{tool}-much-later") for tool in LOST),
     ],
 )
-async def test_what_is_found_tells_whose_it_may_be_as_well(looking, tool: str, other: Any, may_be: bool) -> None:
-    """Another action under way may have done it."""
+async def test_a_match_tells_of_which_other_actions_it_may_be(looking, tool: str, other: Any, may_be: bool) -> None:
     action, thing = LOST[tool]
     found = await looking(action, thing)
     assert found is not None
@@ -198,7 +191,6 @@ GONE = {
 @pytest.mark.parametrize("tool", GONE)
 @pytest.mark.parametrize(("status", "outcome"), [(404, "done"), (200, "failed")], ids=["gone", "still-there"])
 async def test_what_is_gone_was_destroyed(api_over, answering, tool: str, status: int, outcome: str) -> None:
-    """And what is still there was not."""
     thing = {"id": "x", "phoneNumber": SAM, "number": SAM, "name": "N", "url": "https://example.com"}
     numbers = {"data": [thing | {"id": "num_1"}], "hasMore": False} if status == 200 else {"data": [], "hasMore": False}
 
@@ -227,7 +219,7 @@ NEW, OLD = "https://example.org/new", "https://example.com/old"
     ],
 )
 async def test_a_webhook_was_replaced_by_what_it_shows(api_over, answering, shown: Any, old_url, outcome: Any) -> None:
-    """Its URL tells, or its secret where the URL stays; where that cannot tell, replacing it again does no harm."""
+    """If the URL stays the same, its secret tells; without a secret, replacing it again does no harm."""
     match_on = {"url": digest(NEW), "old_url": digest(old_url), "old_secret": digest("s1")}
     action = entry("set_webhook", **match_on, agent_id=None)
     status, body = (200, {"id": "wh_1"} | shown) if shown else (404, {"detail": "none"})
@@ -238,14 +230,13 @@ async def test_a_webhook_was_replaced_by_what_it_shows(api_over, answering, show
 
 @pytest.mark.parametrize("tool", [*LOST, *GONE, "set_webhook"])
 async def test_an_api_that_fails_tells_nothing(api_over, answering, tool: str) -> None:
-    """Least of all that something is gone."""
     action = LOST[tool][0] if tool in LOST else GONE.get(tool, entry(tool, url=NEW, agent_id=None))
     async with api_over(answering({"detail": "oops"}, 500)) as api:
         with pytest.raises(ApiError):
             await look_up(api, action, NOBODY)
 
 
-async def test_a_tool_of_another_version_is_left_in_doubt(looking) -> None:
+async def test_a_tool_of_another_version_is_left_unresolved(looking) -> None:
     """A newer server may share the ledger."""
     assert await looking(entry("rent_a_fax")) is None
 
@@ -265,7 +256,7 @@ async def test_a_tool_of_another_version_is_left_in_doubt(looking) -> None:
 async def test_the_length_of_a_call_is_known_when_it_is_over(
     api_over, answering, call: Any, length: CallDuration
 ) -> None:
-    """What was answered and has no length keeps its estimate."""
+    """An answered call without a duration keeps its estimate."""
     async with api_over(answering({"id": "call_1"} | call)) as api:
         for ids in ({"id": "call_1"}, {"call_id": "call_1"}):
             assert await call_duration(api, entry("place_call", ids=ids)) == length

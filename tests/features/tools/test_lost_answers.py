@@ -1,4 +1,4 @@
-"""What went through although its answer was lost is found again and not done twice, whatever is asked for next."""
+"""Find an action again whose answer was lost, and never do it twice, whatever is asked for next."""
 
 from decimal import Decimal
 from typing import Any
@@ -21,12 +21,12 @@ SPENDING = {
 }
 EACH = pytest.mark.parametrize("tool", SPENDING)
 # A web call's token is good for once, and is not told again.
-EACH_TOLD_AGAIN = pytest.mark.parametrize("tool", ["buy_number", "place_call", "send_message"])
+EACH_REPLAYED = pytest.mark.parametrize("tool", ["buy_number", "place_call", "send_message"])
 
 
 @pytest.fixture
 def lose(sandbox):
-    """Let the answer to the next write of a tool be lost, when the work is done or before it."""
+    """Let the answer to the next write of a tool be lost, before or after it is done."""
 
     def lose(tool: str, drop: str = "after", **also: Any) -> None:
         _, method, path, _ = SPENDING[tool]
@@ -37,7 +37,7 @@ def lose(sandbox):
 
 @pytest.fixture
 def blind(sandbox):
-    """Let the API answer no reads of a kind for now; look-ups fail then."""
+    """Let the API answer no reads of a path for now, so that look-ups fail."""
 
     def blind(path: str) -> Fault:
         fault = Fault("GET", path, status=500, times=None)
@@ -48,14 +48,13 @@ def blind(sandbox):
 
 
 def things(account: Account) -> int:
-    """How many numbers, calls and texts there are."""
+    """Count numbers, calls and texts."""
     texts = sum(len(conversation.messages) for conversation in account.conversations.values())
     return len(account.numbers) + len(account.calls) + texts
 
 
 @EACH
-async def test_a_lost_answer_is_told_and_then_found(assistant, sandbox, writes, lose, ledger, tool: str) -> None:
-    """The second call writes nothing and has the ids of what the first one made."""
+async def test_a_lost_answer_is_reported_and_then_found(assistant, sandbox, writes, lose, ledger, tool: str) -> None:
     arguments, method, path, _ = SPENDING[tool]
     before = things(sandbox.context.account)
     lose(tool)
@@ -76,7 +75,7 @@ async def test_a_lost_answer_is_told_and_then_found(assistant, sandbox, writes, 
 
 @EACH
 async def test_wording_it_anew_does_it_no_second_time(assistant, writes, lose, tool: str) -> None:
-    """Another text, goal or area code would be the same thing again to whoever gets it."""
+    """Another text, goal or area code would reach the same person twice."""
     arguments, _, _, otherwise = SPENDING[tool]
     lose(tool)
     async with assistant() as ai:
@@ -94,7 +93,6 @@ async def test_wording_it_anew_does_it_no_second_time(assistant, writes, lose, t
 async def test_while_it_cannot_be_told_it_is_not_done_again(
     assistant, sandbox, writes, lose, blind, ledger, tool: str, drop: str
 ) -> None:
-    """The answer names the look-up, and `repeat`, which does it."""
     arguments, _, _, otherwise = SPENDING[tool]
     lose(tool, drop)
     blind("/v1/calls")
@@ -115,7 +113,7 @@ async def test_while_it_cannot_be_told_it_is_not_done_again(
 
 
 @EACH
-async def test_what_never_went_through_stays_in_doubt(assistant, writes, lose, ledger, tool: str) -> None:
+async def test_what_never_went_through_stays_unresolved(assistant, writes, lose, ledger, tool: str) -> None:
     """That the API does not show it yet is no proof; a person decides."""
     arguments = SPENDING[tool][0]
     lose(tool, "before")
@@ -133,7 +131,6 @@ async def test_what_never_went_through_stays_in_doubt(assistant, writes, lose, l
 async def test_a_lost_purchase_is_made_once_by_any_sequence(
     assistant, sandbox, writes, lose, wait, ledger, eventually, minutes: int, restarted: bool, first_looks: bool
 ) -> None:
-    """Other area codes, for an agent or not, with previews and look-ups in between, and after a while."""
     lose("buy_number")
     sandbox.context.account.balance.amount = Decimal(1_000)
     attempts: list[dict[str, Any]] = [
@@ -175,7 +172,6 @@ async def test_a_lost_purchase_is_made_once_by_any_sequence(
     ],
 )
 async def test_somebody_else_can_be_reached_meanwhile(assistant, writes, lose, tool: str, otherwise: Any) -> None:
-    """A doubt about one person says nothing about another."""
     lose(tool)
     async with assistant() as ai:
         await ai.ask(tool, **SPENDING[tool][0])
@@ -185,9 +181,8 @@ async def test_somebody_else_can_be_reached_meanwhile(assistant, writes, lose, t
     assert len(writes()) == 2
 
 
-@EACH_TOLD_AGAIN
+@EACH_REPLAYED
 async def test_the_same_within_ten_minutes_is_done_once(assistant, sandbox, writes, wait, tool: str) -> None:
-    """The first outcome is told again; later it is an action of its own."""
     sandbox.context.account.balance.amount = Decimal(1_000)
     arguments = SPENDING[tool][0]
     async with assistant() as ai:
@@ -203,9 +198,8 @@ async def test_the_same_within_ten_minutes_is_done_once(assistant, sandbox, writ
     assert len(writes()) == 2
 
 
-@EACH_TOLD_AGAIN
+@EACH_REPLAYED
 async def test_the_same_at_the_same_time_is_done_once(assistant, writes, lose, tool: str) -> None:
-    """The others wait for the first and get its outcome."""
     told: list[dict[str, Any]] = []
     lose(tool, None, delay=0.3)
     async with assistant() as ai, anyio.create_task_group() as group:
@@ -222,10 +216,10 @@ async def test_the_same_at_the_same_time_is_done_once(assistant, writes, lose, t
 
 
 @pytest.mark.parametrize("first", ["lost", "other"])
-async def test_a_doubt_is_not_forgotten_over_what_was_done_beside_it(
+async def test_an_unresolved_action_is_not_forgotten_over_what_was_done_beside_it(
     assistant, sandbox, writes, lose, blind, first: str
 ) -> None:
-    """Two purchases at once, of which one is lost: a third one is not made."""
+    """One of two purchases at once is lost, so a third one is not made."""
     sandbox.context.account.balance.amount = Decimal(1_000)
     blind("/v1/numbers")
     lost, other = BUY, BUY | {"area_code": "415"}
@@ -246,7 +240,7 @@ async def test_a_doubt_is_not_forgotten_over_what_was_done_beside_it(
 async def test_what_the_api_refused_can_be_tried_again_at_once(
     assistant, sandbox, writes, ledger, tool: str, status: int
 ) -> None:
-    """It did not happen, so nothing stands in the way; a longer pause than a host waits is told."""
+    """A refused write did not happen, so it blocks nothing."""
     arguments, method, path, _ = SPENDING[tool]
     after = {"retry_after": 60} if status == 429 else {}
     sandbox.faults.rules.append(Fault(method, path, status=status, **after))

@@ -1,4 +1,4 @@
-"""What was to be destroyed, and whose answer was lost: what is gone was destroyed, what is there was not."""
+"""Settle a deletion whose answer was lost: it is done if the object is gone, and failed if it is there."""
 
 import pytest
 
@@ -17,7 +17,6 @@ DESTROYING = {
 async def test_a_lost_end_is_settled_at_the_next_start(
     assistant, sandbox, ledger, eventually, tool: str, drop: str, outcome: str
 ) -> None:
-    """What is gone was destroyed, and what is there was not."""
     arguments, path = DESTROYING[tool]
     async with assistant() as ai:
         await ai.ask("set_webhook", url="https://example.com/hook")
@@ -29,7 +28,6 @@ async def test_a_lost_end_is_settled_at_the_next_start(
 
 @pytest.mark.parametrize("tool", DESTROYING)
 async def test_what_was_not_destroyed_can_be_destroyed_at_once(assistant, sandbox, writes, ledger, tool: str) -> None:
-    """The look-up shows that it is still there, so the second try is the first to do it."""
     arguments, path = DESTROYING[tool]
     async with assistant() as ai:
         await ai.ask("set_webhook", url="https://example.com/hook")
@@ -46,7 +44,7 @@ async def test_what_was_not_destroyed_can_be_destroyed_at_once(assistant, sandbo
 async def test_a_lost_replacement_of_a_webhook_is_settled_at_the_next_start(
     assistant, sandbox, ledger, eventually, url: str, drop: str, outcome: str
 ) -> None:
-    """By its URL, or by its secret where the URL stays the same."""
+    """Its URL tells, or its secret if the URL stays the same."""
     async with assistant() as ai:
         await ai.ask("set_webhook", url="https://example.com/hook")
         sandbox.faults.rules.append(Fault("POST", "/v1/webhooks", drop=drop))

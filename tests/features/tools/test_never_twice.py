@@ -1,4 +1,4 @@
-"""Whatever an assistant asks for, in whatever order, and however the network fails: no write but a confirmed one."""
+"""Write nothing but confirmed actions, whatever is asked for in whatever order, and however the network fails."""
 
 import tempfile
 from collections import Counter
@@ -30,14 +30,14 @@ FAULTS = st.sampled_from((None, None, *LOST, "402", "429", "unreachable"))
 
 @dataclass
 class Account:
-    """An API with an account behind it: it counts what it was asked to write, and what it wrote."""
+    """Imitates an API with an account; counts the writes that were requested and keeps those that were done."""
 
     fault: str | None = None
     asked: int = 0
     made: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
-        """Answer, or fail as told."""
+        """Answer, or fail as `fault` says."""
         if request.method == "GET":
             return httpx.Response(200, json=self._read(request.url.path))
         if self.fault == "unreachable":
@@ -99,7 +99,7 @@ CONFIRMS = st.sampled_from([True, True, True, None, False, "true", "yes", 1, "+1
 
 @dataclass(frozen=True)
 class Step:
-    """One call of a tool, and how the network is meanwhile."""
+    """Holds one call of a tool, and how the network is meanwhile."""
 
     asked: tuple[str, dict[str, Any]]
     confirm: Any
@@ -109,13 +109,13 @@ class Step:
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """As a model gives them."""
+        """Return the arguments as a model gives them."""
         repeat = {"repeat": True} if self.repeat else {}
         return self.asked[1] | {"confirm": self.confirm} | repeat
 
     @property
     def is_confirmed(self) -> bool:
-        """Whether it has exactly the yes that is asked for."""
+        """Return whether `confirm` is exactly the yes that is asked for."""
         return self.confirm is True
 
 
@@ -129,18 +129,18 @@ STEPS = st.lists(
 
 
 @dataclass
-class Told:
-    """A step, what the tool told, and how many writes it cost."""
+class Taken:
+    """Holds a step, its result, and how many writes it cost."""
 
     step: Step
     answer: dict[str, Any] | None
     writes: int
 
 
-async def live_through(steps: list[Step], account: Account, state: str) -> list[Told]:
-    """Let an assistant take these steps, with a restart of the server here and there."""
+async def live_through(steps: list[Step], account: Account, state: str) -> list[Taken]:
+    """Take these steps with an assistant, and restart the server in between where a step says so."""
     config = Config(api_key=ApiKey("sk_live_not_a_real_key_0042"), ledger_location=state, limits=NO_LIMITS)
-    lived: list[Told] = []
+    lived: list[Taken] = []
     left = list(steps)
     while left:
         async with Client(create_server(config, inner=httpx.MockTransport(account))) as client:
@@ -148,14 +148,14 @@ async def live_through(steps: list[Step], account: Account, state: str) -> list[
                 step = left.pop(0)
                 account.fault, before = step.fault, account.asked
                 result = await client.call_tool(step.asked[0], step.arguments)
-                lived.append(Told(step, result.structured_content, account.asked - before))
+                lived.append(Taken(step, result.structured_content, account.asked - before))
                 if step.restart:
                     break
     return lived
 
 
-def lived(steps: list[Step]) -> tuple[list[Told], Account, list[Entry]]:
-    """What came of these steps, at the assistant, in the account, and in the ledger."""
+def lived(steps: list[Step]) -> tuple[list[Taken], Account, list[Entry]]:
+    """Return what came of these steps at the assistant, in the account, and in the ledger."""
     account = Account()
     with tempfile.TemporaryDirectory() as state:
         told = anyio.run(live_through, steps, account, state)
@@ -167,7 +167,7 @@ def lived(steps: list[Step]) -> tuple[list[Told], Account, list[Entry]]:
 
 @settings(max_examples=25, deadline=None)
 @given(STEPS)
-def test_no_more_writes_than_confirmed_action(steps: list[Step]) -> None:
+def test_no_more_writes_than_confirmed_actions(steps: list[Step]) -> None:
     """Each write belongs to one call with an exact yes, and each such call to one write at most."""
     told, account, _ = lived(steps)
     assert account.asked <= sum(one.step.is_confirmed for one in told)
@@ -180,7 +180,7 @@ def test_no_more_writes_than_confirmed_action(steps: list[Step]) -> None:
 @settings(max_examples=25, deadline=None)
 @given(STEPS)
 def test_the_same_action_is_written_once_unless_it_is_to_be_repeated(steps: list[Step]) -> None:
-    """Also where its answer was lost; what the API refused, or never heard of, was not done."""
+    """This includes actions whose answer was lost, but none that the API refused or never received."""
     told, account, _ = lived(steps)
     may_have_happened: Counter[str] = Counter()
     for one in told:
@@ -194,7 +194,7 @@ def test_the_same_action_is_written_once_unless_it_is_to_be_repeated(steps: list
 @settings(max_examples=25, deadline=None)
 @given(STEPS)
 def test_a_lost_answer_blocks_what_is_like_it(steps: list[Step]) -> None:
-    """Until a person wants it nevertheless: other words to the same person, and other numbers, are as bad."""
+    """Other words to the same person and other numbers are blocked too, unless `repeat` is set."""
     told, _, _ = lived(steps)
     doubted: set[str] = set()
     for one in told:
@@ -211,7 +211,7 @@ def test_a_lost_answer_blocks_what_is_like_it(steps: list[Step]) -> None:
 @settings(max_examples=25, deadline=None)
 @given(STEPS)
 def test_every_write_has_a_true_row_in_the_ledger(steps: list[Step]) -> None:
-    """Done only what is there, failed only what is not, and nothing that is there without a row."""
+    """The outcome of a row is never better or worse than what the account shows."""
     _, account, rows = lived(steps)
     sent = [row for row in rows if row.outcome != "refused" and "could not be made" not in (row.reason or "")]
     assert len(sent) == account.asked
@@ -229,7 +229,6 @@ def test_every_write_has_a_true_row_in_the_ledger(steps: list[Step]) -> None:
 @settings(max_examples=12, deadline=None)
 @given(data=st.data())
 def test_no_text_or_number_in_place_of_a_yes_writes_anything(tool: str, data: st.DataObject) -> None:
-    """Only the boolean true is one."""
     confirm = data.draw(
         st.one_of(st.none(), st.text(max_size=8), st.integers(), st.floats(allow_nan=False), st.just([True]))
     )

@@ -1,4 +1,4 @@
-"""Numbers: found, bought, listed, released."""
+"""Find, buy, list and release numbers."""
 
 from datetime import timedelta
 
@@ -9,7 +9,6 @@ from agentphone_mcp.policy.limits import Limits
 
 
 async def test_numbers_are_listed_with_their_agent_and_whether_they_may_text(assistant, rows_of) -> None:
-    """In E.164."""
     async with assistant() as ai:
         told = await ai.ask("list_numbers")
     row = rows_of(told)[0]
@@ -18,7 +17,6 @@ async def test_numbers_are_listed_with_their_agent_and_whether_they_may_text(ass
 
 
 async def test_a_page_of_numbers_says_where_the_next_begins(assistant, sandbox) -> None:
-    """Paging reaches each number once."""
     sandbox.context.account.balance.amount += 100
     async with assistant() as ai:
         await ai.ask("buy_number", confirm=True)
@@ -29,7 +27,6 @@ async def test_a_page_of_numbers_says_where_the_next_begins(assistant, sandbox) 
 
 
 async def test_an_account_without_numbers_is_told_how_to_get_one(assistant, sandbox) -> None:
-    """Search first, then buy."""
     sandbox.context.account.numbers.clear()
     async with assistant() as ai:
         told = await ai.ask("list_numbers")
@@ -47,7 +44,6 @@ async def test_an_account_without_numbers_is_told_how_to_get_one(assistant, sand
     ],
 )
 async def test_numbers_on_offer_are_searched_by_place(assistant, rows_of, search, field, value) -> None:
-    """Ten at a time, without reserving any."""
     async with assistant() as ai:
         told = await ai.ask("find_available_numbers", **search)
     assert len(told["rows"]) == 10
@@ -55,7 +51,6 @@ async def test_numbers_on_offer_are_searched_by_place(assistant, rows_of, search
 
 
 async def test_a_place_without_numbers_is_told_to_search_wider(assistant) -> None:
-    """Nobody has 999."""
     async with assistant() as ai:
         told = await ai.ask("find_available_numbers", area_code="999", limit=3)
     assert told["rows"] == []
@@ -80,13 +75,11 @@ async def test_a_number_is_bought_for_an_agent(assistant, sandbox) -> None:
 
 
 async def test_a_number_bought_for_nobody_is_to_be_attached(assistant) -> None:
-    """Otherwise nobody answers it."""
     async with assistant() as ai:
         assert "attach_number" in (await ai.ask("buy_number", confirm=True))["next_step"]
 
 
 async def test_a_number_can_be_bought_for_a_while(assistant, sandbox) -> None:
-    """It is released by itself then."""
     until = sandbox.context.clock.now() + timedelta(days=1)
     async with assistant() as ai:
         done = await ai.ask("buy_number", country="CA", expires_at=until.isoformat(), confirm=True)
@@ -95,7 +88,6 @@ async def test_a_number_can_be_bought_for_a_while(assistant, sandbox) -> None:
 
 
 async def test_a_purchase_without_inventory_names_other_area_codes(assistant) -> None:
-    """As the API does; nothing was bought."""
     async with assistant() as ai:
         said = await ai.refused("buy_number", area_code="999", confirm=True)
     assert "409 NO_INVENTORY" in said
@@ -103,8 +95,7 @@ async def test_a_purchase_without_inventory_names_other_area_codes(assistant) ->
     assert "Nothing was done" in said
 
 
-async def test_the_number_limit_is_told(assistant, sandbox) -> None:
-    """Ten numbers are self-serve."""
+async def test_the_number_limit_is_explained(assistant, sandbox) -> None:
     sandbox.context.account.balance.amount += 100
     async with assistant(limits=Limits.parse("numbers=off,spend=off")) as ai:
         for _ in range(9):
@@ -113,7 +104,6 @@ async def test_the_number_limit_is_told(assistant, sandbox) -> None:
 
 
 async def test_an_unknown_agent_stops_a_purchase_at_the_preview(assistant, writes) -> None:
-    """The list that gives valid ids is named."""
     async with assistant() as ai:
         said = await ai.refused("buy_number", agent_id="agt_nobody", confirm=True)
     assert "list_agents gives a valid agent_id" in said
@@ -126,7 +116,6 @@ async def test_an_unknown_agent_stops_a_purchase_at_the_preview(assistant, write
     ids=["e164", "parentheses", "dots", "spaces"],
 )
 async def test_a_number_is_released_by_naming_it(assistant, sandbox, written) -> None:
-    """Written as a person writes it."""
     async with assistant() as ai:
         preview = await ai.ask("release_number", number_id="num_frontdesk")
         assert "Release +14155550100" in preview["what"]
@@ -154,7 +143,7 @@ async def test_a_number_is_found_where_the_api_cannot_show_a_single_one(assistan
 
 
 async def test_a_search_never_advises_an_argument_it_does_not_take(assistant, answering) -> None:
-    """Numbers on offer cannot be paged; more of them are had with a higher limit or a narrower search."""
+    """Numbers on offer have no pages; a higher limit or a narrower search shows more."""
     found = {"data": [{"phoneNumber": "+12125550123"}], "hasMore": True, "total": 50}
     async with assistant(answering(found)) as ai:
         told = await ai.ask("find_available_numbers", limit=1)

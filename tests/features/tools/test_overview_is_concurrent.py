@@ -1,4 +1,4 @@
-"""The account at a glance takes the time of one request, and survives a part that fails."""
+"""Fetch the parts of the overview at once, and survive one that fails."""
 
 import asyncio
 
@@ -20,7 +20,6 @@ ANSWERS = {
 
 
 async def test_all_four_requests_are_under_way_at_once(assistant, answering) -> None:
-    """An API that answers nobody before all four have asked would wait for ever otherwise."""
     asked: set[str] = set()
     everybody = asyncio.Event()
 
@@ -42,8 +41,6 @@ async def test_all_four_requests_are_under_way_at_once(assistant, answering) -> 
 
 @pytest.mark.parametrize("part", PARTS)
 async def test_a_part_that_fails_is_reported_in_its_place(assistant, answering, part) -> None:
-    """The three others are there."""
-
     def answer(request: httpx.Request) -> httpx.Response:
         if request.url.path == PARTS[part]:
             return httpx.Response(403, json={"detail": "This key may not see it."})
@@ -57,7 +54,7 @@ async def test_a_part_that_fails_is_reported_in_its_place(assistant, answering, 
 
 @pytest.mark.parametrize("part", PARTS)
 async def test_a_part_that_times_out_is_reported_in_its_place(assistant, answering, part) -> None:
-    """Nothing is invented for it, and no step is advised on what was not seen."""
+    """No next step is derived from what was not fetched."""
 
     def answer(request: httpx.Request) -> httpx.Response:
         if request.url.path == PARTS[part]:
@@ -71,7 +68,6 @@ async def test_a_part_that_times_out_is_reported_in_its_place(assistant, answeri
 
 
 async def test_one_error_is_raised_when_every_part_fails(assistant, answering) -> None:
-    """Four times the same sentence helps nobody."""
     async with assistant(answering({"detail": "Invalid API key."}, 401)) as ai:
         said = await ai.refused("account_overview")
     assert said.count("401") == 1
@@ -79,7 +75,7 @@ async def test_one_error_is_raised_when_every_part_fails(assistant, answering) -
 
 
 async def test_no_webhook_is_no_failure(assistant, answering) -> None:
-    """The API answers 404 or null where none is set."""
+    """The API answers 404 or null if none is set."""
 
     def answer(request: httpx.Request) -> httpx.Response:
         if request.url.path == "/v1/webhooks":

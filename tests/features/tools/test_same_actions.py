@@ -1,4 +1,4 @@
-"""The same action is the same however it is spelled, and what is told of it again is true and without secrets."""
+"""Recognize an action however it is spelled, and replay its result without secrets."""
 
 import json
 from typing import Any
@@ -37,7 +37,6 @@ LATER, SAME_LATER = "2099-01-01T12:00:00Z", "2099-01-01T13:00:00+01:00"
     ],
 )
 async def test_another_spelling_is_the_same_action(assistant, writes, tool: str, first: Any, spelled: Any) -> None:
-    """It is not done again."""
     async with assistant() as ai:
         await ai.ask(tool, **first)
         assert (await ai.ask(tool, **first | spelled))["replayed"] is True
@@ -55,15 +54,13 @@ async def test_another_spelling_is_the_same_action(assistant, writes, tool: str,
     ],
 )
 async def test_another_action_is_another(assistant, writes, tool: str, first: Any, other: Any) -> None:
-    """Whatever differs for whoever it reaches."""
     async with assistant() as ai:
         await ai.ask(tool, **first)
         assert "replayed" not in await ai.ask(tool, **first | other)
     assert len(writes()) == 2
 
 
-async def test_a_token_is_not_told_again(assistant, ledger, state) -> None:
-    """The call's id is, and the answer is what the tool declared."""
+async def test_a_token_is_not_replayed(assistant, ledger, state) -> None:
     async with assistant() as ai:
         first = await ai.ask("create_web_call", **WEB)
         again = await ai.ask("create_web_call", **WEB)
@@ -74,7 +71,7 @@ async def test_a_token_is_not_told_again(assistant, ledger, state) -> None:
 
 
 async def test_no_secret_gets_into_the_ledger(assistant, sandbox, ledger) -> None:
-    """Neither by an argument nor by an answer, nor half of one by being cut off."""
+    """It may come in an argument or a result, also in part where a text is shortened."""
     key = sandbox.key
     async with assistant() as ai:
         hook = await ai.ask("set_webhook", url="https://example.com/hook")
@@ -92,8 +89,8 @@ async def test_no_secret_gets_into_the_ledger(assistant, sandbox, ledger) -> Non
     assert told["status"] == "done"
 
 
-async def test_what_strangers_said_is_no_part_of_what_is_told_again(assistant, answering) -> None:
-    """A call's first answer may quote them."""
+async def test_untrusted_text_is_no_part_of_a_replayed_result(assistant, answering) -> None:
+    """A call's first result may quote them."""
     agent = {
         "id": "agt_1",
         "name": "Desk",
@@ -111,7 +108,6 @@ async def test_what_strangers_said_is_no_part_of_what_is_told_again(assistant, a
 
 
 async def test_a_preview_says_when_it_would_be_refused(assistant) -> None:
-    """Nobody needs to be asked for what a cap forbids."""
     async with assistant(limits=Limits.parse("calls=0/hour")) as ai:
         preview = await ai.ask("place_call", **CALL | {"confirm": None})
     assert preview["status"] == "needs_confirmation"
@@ -120,14 +116,12 @@ async def test_a_preview_says_when_it_would_be_refused(assistant) -> None:
 
 
 async def test_a_wrong_confirm_is_written_down(assistant, ledger) -> None:
-    """Somebody tried to destroy something by another name."""
     async with assistant() as ai:
         await ai.refused("delete_agent", agent_id="agt_frontdesk", confirm="Order Line")
     assert [(row.outcome, row.reason) for row in ledger()] == [("refused", "confirm does not match")]
 
 
 async def test_a_lost_answer_settles_itself(assistant, sandbox, ledger, eventually) -> None:
-    """Without anybody asking again, and without another write."""
     sandbox.faults.rules.append(parse("POST /v1/numbers drop-after"))
     async with assistant() as ai:
         assert (await ai.ask("buy_number", area_code="212", confirm=True))["status"] == "unknown"
@@ -136,7 +130,6 @@ async def test_a_lost_answer_settles_itself(assistant, sandbox, ledger, eventual
 
 
 async def test_the_cost_of_a_call_settles_itself(assistant, ledger, eventually) -> None:
-    """By its true seconds, a while after it has ended."""
     async with assistant() as ai:
         await ai.ask("place_call", **CALL | {"to_number": "+14155550104"}, wait=True)
         assert ledger()[0].cost == 1_100_000
@@ -155,7 +148,6 @@ async def test_a_person_is_told_that_it_is_once_more(assistant, person) -> None:
 
 
 async def test_a_person_approves_nothing_that_cannot_be_read_whole(assistant, person, writes) -> None:
-    """Arguments without end are no question."""
     user = person()
     pictures = [f"https://example.com/{'a' * 1_900}/{number}" for number in range(12)]
     async with assistant(asks=user, requires_human_approval=True) as ai:

@@ -1,4 +1,4 @@
-"""Webhooks of the project and of single agents."""
+"""Manage webhooks of the project and of single agents."""
 
 import pytest
 
@@ -9,7 +9,6 @@ WHOSE = pytest.mark.parametrize("whose", [{}, {"agent_id": "agt_frontdesk"}], id
 
 @WHOSE
 async def test_no_webhook_is_an_answer_and_not_an_error(assistant, whose) -> None:
-    """With the tool that makes one."""
     async with assistant() as ai:
         told = await ai.ask("get_webhook", **whose)
     assert told["is_set"] is False
@@ -19,7 +18,6 @@ async def test_no_webhook_is_an_answer_and_not_an_error(assistant, whose) -> Non
 
 @WHOSE
 async def test_a_webhooks_secret_is_shown_at_its_creation_alone(assistant, whose) -> None:
-    """Afterwards its last four characters are."""
     async with assistant() as ai:
         made = await ai.ask("set_webhook", url=URL, context_limit=5, timeout=60, **whose)
         secret = made["result"]["secret"]
@@ -37,7 +35,6 @@ async def test_a_webhooks_secret_is_shown_at_its_creation_alone(assistant, whose
 
 @WHOSE
 async def test_a_first_webhook_needs_no_confirmation(assistant, writes, whose) -> None:
-    """It replaces nothing."""
     async with assistant() as ai:
         assert (await ai.ask("set_webhook", url=URL, **whose))["status"] == "done"
     assert len(writes()) == 1
@@ -45,7 +42,6 @@ async def test_a_first_webhook_needs_no_confirmation(assistant, writes, whose) -
 
 @WHOSE
 async def test_replacing_a_webhook_names_the_old_and_the_new(assistant, sandbox, whose) -> None:
-    """The old secret stops signing, and the new one is shown."""
     async with assistant() as ai:
         first = await ai.ask("set_webhook", url=URL, **whose)
         preview = await ai.ask("set_webhook", url=OTHER, **whose)
@@ -60,7 +56,7 @@ async def test_replacing_a_webhook_names_the_old_and_the_new(assistant, sandbox,
 
 
 async def test_replacing_a_webhook_keeps_the_settings_that_were_not_given(assistant, sandbox) -> None:
-    """Only the URL was to change; the API puts its defaults where a field is absent."""
+    """The API resets to its defaults what is left out."""
     async with assistant() as ai:
         await ai.ask("set_webhook", url=URL, context_limit=3, timeout=90)
         preview = await ai.ask("set_webhook", url=OTHER)
@@ -71,7 +67,6 @@ async def test_replacing_a_webhook_keeps_the_settings_that_were_not_given(assist
 
 
 async def test_an_agents_webhook_is_its_own(assistant) -> None:
-    """The project's stays unset."""
     async with assistant() as ai:
         await ai.ask("set_webhook", url=URL, agent_id="agt_frontdesk")
         assert (await ai.ask("get_webhook"))["is_set"] is False
@@ -80,14 +75,13 @@ async def test_an_agents_webhook_is_its_own(assistant) -> None:
 
 @pytest.mark.parametrize("wanted", ["ftp://example.com/", "example.com/hook", "https://", ""], ids=str)
 async def test_an_address_that_is_no_url_is_refused(assistant, sandbox, wanted) -> None:
-    """Before any request."""
     async with assistant() as ai:
         assert "url" in await ai.refused("set_webhook", url=wanted)
     assert sandbox.requests == []
 
 
 async def test_an_address_nobody_else_can_reach_is_refused_by_the_api(assistant) -> None:
-    """The API takes public https alone, and its sentence reaches the model."""
+    """The API takes public https alone, and its message reaches the model."""
     async with assistant() as ai:
         said = await ai.refused("set_webhook", url="http://example.com/hook")
     assert "422" in said
@@ -96,7 +90,6 @@ async def test_an_address_nobody_else_can_reach_is_refused_by_the_api(assistant)
 
 @WHOSE
 async def test_deleting_a_webhook_says_who_gets_the_events_then(assistant, whose) -> None:
-    """The URL is the proof."""
     async with assistant() as ai:
         await ai.ask("set_webhook", url=URL, **whose)
         preview = await ai.ask("delete_webhook", **whose)
@@ -109,7 +102,6 @@ async def test_deleting_a_webhook_says_who_gets_the_events_then(assistant, whose
 
 @WHOSE
 async def test_there_may_be_nothing_to_delete(assistant, writes, whose) -> None:
-    """It says so, and whose."""
     async with assistant() as ai:
         said = await ai.refused("delete_webhook", confirm=URL, **whose)
     assert said.startswith("Nothing to delete: the")
@@ -117,7 +109,6 @@ async def test_there_may_be_nothing_to_delete(assistant, writes, whose) -> None:
 
 
 async def test_an_unknown_agent_has_no_webhook_to_set(assistant, writes) -> None:
-    """404 with the list that gives valid ids, and no write."""
     async with assistant() as ai:
         said = await ai.refused("set_webhook", url=URL, agent_id="agt_nobody")
     assert "list_agents gives a valid agent_id" in said
@@ -126,7 +117,6 @@ async def test_an_unknown_agent_has_no_webhook_to_set(assistant, writes) -> None
 
 @WHOSE
 async def test_a_webhook_is_tested_and_its_deliveries_are_counted(assistant, whose) -> None:
-    """Nobody listens at this address, and that is what the test says."""
     async with assistant() as ai:
         await ai.ask("set_webhook", url="http://127.0.0.1:9/hook", **whose)
         tested = await ai.ask("test_webhook", **whose)
@@ -139,7 +129,6 @@ async def test_a_webhook_is_tested_and_its_deliveries_are_counted(assistant, who
 
 
 async def test_a_page_of_deliveries_says_where_the_next_begins(assistant) -> None:
-    """Latest first."""
     async with assistant() as ai:
         await ai.ask("set_webhook", url="http://127.0.0.1:9/hook")
         for _ in range(3):
@@ -166,7 +155,6 @@ async def test_the_deliveries_of_an_agent_can_be_paged_too(assistant) -> None:
 
 
 async def test_no_deliveries_is_said_in_words(assistant) -> None:
-    """An empty list says why."""
     async with assistant() as ai:
         told = await ai.ask("list_webhook_deliveries")
         stats = await ai.ask("get_webhook_stats", hours=720)
@@ -175,7 +163,6 @@ async def test_no_deliveries_is_said_in_words(assistant) -> None:
 
 
 async def test_an_agents_stats_say_when_not_everything_was_counted(assistant, answering) -> None:
-    """A full page of a bare list may not be all there is."""
     rows = [{"id": f"del_{number}", "event": "agent.message", "status": "success"} for number in range(100)]
     async with assistant(answering(rows)) as ai:
         stats = await ai.ask("get_webhook_stats", agent_id="agt_1")
