@@ -19,7 +19,7 @@ from agentphone_mcp.sandbox import Sandbox
 
 
 class Assistant:
-    """Calls tools, and returns their results or the message of their error."""
+    """Call tools, and return their results or the message of their error."""
 
     def __init__(self, client: Client) -> None:
         self.client = client
@@ -41,7 +41,7 @@ class Assistant:
 
 
 class Person:
-    """Stands for the host's user: records the questions, and gives one answer to all, or none."""
+    """Stand in for the host's user: record the questions, and give one answer to all, or none."""
 
     def __init__(self, answer: ElicitResult | ErrorData | None) -> None:
         self.questions: list[str] = []
@@ -73,7 +73,7 @@ def nobody() -> Person:
 
 
 class Clock:
-    """Shows a time that only `pass_` changes."""
+    """Show a time that only `pass_` changes."""
 
     def __init__(self, at: datetime) -> None:
         self.at = at

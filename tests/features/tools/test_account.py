@@ -71,15 +71,15 @@ async def test_an_overview_says_how_to_see_the_agents_it_left_out(assistant, san
 
 async def test_the_usage_summary_counts_activity(assistant) -> None:
     async with assistant() as ai:
-        told = await ai.ask("get_usage")
-    assert told.pop("limits") == {
+        result = await ai.ask("get_usage")
+    assert result.pop("limits") == {
         "numbers": 10,
         "messages_per_month": 1000,
         "voice_minutes_per_month": 500,
         "max_call_minutes": 30,
         "concurrent_calls": 5,
     }
-    assert told == {
+    assert result == {
         "plan": "free",
         "numbers_used": 1,
         "messages": {"24h": 3, "7d": 3, "30d": 3, "all": 3},
@@ -111,17 +111,17 @@ async def test_deliveries_are_counted_where_there_were_any(assistant, answering)
 )
 async def test_usage_comes_in_rows_by_period(assistant, arguments, rows) -> None:
     async with assistant() as ai:
-        told = await ai.ask("get_usage", **arguments)
-    assert len(told["rows"]) == rows
-    assert told.keys() - {"since", "until"} == {"columns", "rows"}
+        result = await ai.ask("get_usage", **arguments)
+    assert len(result["rows"]) == rows
+    assert result.keys() - {"since", "until"} == {"columns", "rows"}
 
 
 async def test_usage_by_agent_says_from_when_to_when_it_counts(assistant) -> None:
     """An agent's row counts 30 days; rows of days and months carry their own dates."""
     async with assistant() as ai:
-        told = await ai.ask("get_usage", period="by_agent")
+        result = await ai.ask("get_usage", period="by_agent")
         days = await ai.ask("get_usage", period="daily")
-    since, until = (datetime.fromisoformat(told[name]) for name in ("since", "until"))
+    since, until = (datetime.fromisoformat(result[name]) for name in ("since", "until"))
     assert until - since == timedelta(days=30)
     assert "since" not in days
 
@@ -150,6 +150,6 @@ async def test_an_impossible_period_is_refused_before_any_request(assistant, san
 async def test_an_empty_balance_is_explained_with_the_remedy(assistant, sandbox) -> None:
     sandbox.context.account.balance.amount = Decimal(0)
     async with assistant() as ai:
-        said = await ai.refused("buy_number", confirm=True)
-    assert "402 INSUFFICIENT_BALANCE" in said
-    assert "top up" in said
+        message = await ai.refused("buy_number", confirm=True)
+    assert "402 INSUFFICIENT_BALANCE" in message
+    assert "top up" in message

@@ -5,13 +5,13 @@ import pytest
 
 async def test_agents_are_listed_with_voice_mode_and_numbers(assistant) -> None:
     async with assistant() as ai:
-        told = await ai.ask("list_agents")
-    assert [(row["id"], row["voice_mode"], row.get("numbers")) for row in told["data"]] == [
+        result = await ai.ask("list_agents")
+    assert [(row["id"], row["voice_mode"], row.get("numbers")) for row in result["data"]] == [
         ("agt_frontdesk", "hosted", ["+14155550100"]),
         ("agt_orderline", "webhook", None),
     ]
-    assert told.keys() == {"data"}
-    assert "system_prompt" not in told["data"][0]
+    assert result.keys() == {"data"}
+    assert "system_prompt" not in result["data"][0]
 
 
 async def test_a_page_of_agents_says_where_the_next_begins(assistant) -> None:
@@ -26,23 +26,23 @@ async def test_a_page_of_agents_says_where_the_next_begins(assistant) -> None:
 async def test_an_empty_account_is_told_to_create_an_agent(assistant, sandbox) -> None:
     sandbox.context.account.agents.clear()
     async with assistant() as ai:
-        told = await ai.ask("list_agents")
-    assert told["data"] == []
-    assert told["next_step"].startswith("No agents yet: create_agent")
+        result = await ai.ask("list_agents")
+    assert result["data"] == []
+    assert result["next_step"].startswith("No agents yet: create_agent")
 
 
 async def test_an_offset_past_the_end_is_not_an_empty_account(assistant) -> None:
     async with assistant() as ai:
-        told = await ai.ask("list_agents", offset=50)
-    assert told == {"data": [], "total": 2}
+        result = await ai.ask("list_agents", offset=50)
+    assert result == {"data": [], "total": 2}
 
 
 async def test_one_agent_is_shown_with_its_prompt_and_settings(assistant) -> None:
     async with assistant() as ai:
-        told = await ai.ask("get_agent", agent_id="agt_frontdesk")
-    assert told["system_prompt"].startswith("You are the front desk")
-    assert (told["model_tier"], told["voice_speed"], told["max_silence_ms"]) == ("balanced", 1.0, 600_000)
-    assert told["numbers"] == [{"id": "num_frontdesk", "phone_number": "+14155550100"}]
+        result = await ai.ask("get_agent", agent_id="agt_frontdesk")
+    assert result["system_prompt"].startswith("You are the front desk")
+    assert (result["model_tier"], result["voice_speed"], result["max_silence_ms"]) == ("balanced", 1.0, 600_000)
+    assert result["numbers"] == [{"id": "num_frontdesk", "phone_number": "+14155550100"}]
 
 
 async def test_a_new_agent_gets_everything_it_was_given(assistant, sandbox) -> None:
@@ -58,8 +58,8 @@ async def test_a_new_agent_gets_everything_it_was_given(assistant, sandbox) -> N
         "tuning": {"model_tier": "max", "max_silence_ms": 20_000, "language": "en-GB", "enable_backchannel": False},
     }
     async with assistant() as ai:
-        told = await ai.ask("create_agent", **given)
-    settings = sandbox.context.account.agents[told["agent"]["id"]].settings
+        result = await ai.ask("create_agent", **given)
+    settings = sandbox.context.account.agents[result["agent"]["id"]].settings
     assert (settings["transferNumber"], settings["modelTier"], settings["maxSilenceMs"]) == (
         "+14155550177",
         "max",
@@ -70,40 +70,40 @@ async def test_a_new_agent_gets_everything_it_was_given(assistant, sandbox) -> N
         False,
         "Call back.",
     )
-    assert told["agent"]["system_prompt"] == "Take messages."
-    assert "set_webhook" not in told["next_step"]
-    assert "buy_number" in told["next_step"]
+    assert result["agent"]["system_prompt"] == "Take messages."
+    assert "set_webhook" not in result["next_step"]
+    assert "buy_number" in result["next_step"]
 
 
 async def test_a_new_webhook_agent_is_told_to_get_a_number_and_a_webhook(assistant) -> None:
     async with assistant() as ai:
-        told = await ai.ask("create_agent", name="Bare")
-    assert told["agent"]["voice_mode"] == "webhook"
-    assert "buy_number" in told["next_step"]
-    assert "set_webhook" in told["next_step"]
+        result = await ai.ask("create_agent", name="Bare")
+    assert result["agent"]["voice_mode"] == "webhook"
+    assert "buy_number" in result["next_step"]
+    assert "set_webhook" in result["next_step"]
 
 
 @pytest.mark.parametrize("prompt", [{}, {"system_prompt": ""}], ids=["absent", "empty"])
 async def test_a_hosted_agent_without_a_prompt_is_refused(assistant, sandbox, prompt) -> None:
     async with assistant() as ai:
-        said = await ai.refused("create_agent", name="Mute", voice_mode="hosted", **prompt)
-    assert said == "Nothing was created: voice_mode hosted needs a system_prompt."
+        message = await ai.refused("create_agent", name="Mute", voice_mode="hosted", **prompt)
+    assert message == "Nothing was created: voice_mode hosted needs a system_prompt."
     assert sandbox.requests == []
 
 
 async def test_an_update_leaves_out_what_was_left_out(assistant, sandbox) -> None:
     async with assistant() as ai:
-        told = await ai.ask("update_agent", agent_id="agt_frontdesk", name="Reception")
+        result = await ai.ask("update_agent", agent_id="agt_frontdesk", name="Reception")
     assert sandbox.requests[-1].body == {"name": "Reception"}
-    assert (told["agent"]["name"], told["agent"]["voice_mode"]) == ("Reception", "hosted")
+    assert (result["agent"]["name"], result["agent"]["voice_mode"]) == ("Reception", "hosted")
 
 
 async def test_an_update_can_clear_the_transfer_number(assistant, sandbox) -> None:
     async with assistant() as ai:
         await ai.ask("update_agent", agent_id="agt_frontdesk", transfer_number="+14155550177")
-        told = await ai.ask("update_agent", agent_id="agt_frontdesk", transfer_number="")
+        result = await ai.ask("update_agent", agent_id="agt_frontdesk", transfer_number="")
     assert sandbox.requests[-1].body == {"transferNumber": ""}
-    assert "transfer_number" not in told["agent"]
+    assert "transfer_number" not in result["agent"]
 
 
 @pytest.mark.parametrize("nothing", [{}, {"tuning": {}}, {"name": None}], ids=["absent", "empty-tuning", "null"])
@@ -174,26 +174,26 @@ async def test_every_voice_is_reached_by_paging(assistant, rows_of) -> None:
 async def test_voices_are_narrowed(assistant, rows_of, filters) -> None:
     async with assistant() as ai:
         every = (await ai.ask("list_voices", limit=1))["total"]
-        found = await ai.ask("list_voices", limit=100, **filters)
-    assert 0 < found.get("total", len(found["rows"])) < every
-    for voice in rows_of(found):
-        said = " ".join(voice.get(part, "") for part in ("id", "name", "accent")).casefold()
-        assert filters.get("search", "").casefold() in said
+        narrowed = await ai.ask("list_voices", limit=100, **filters)
+    assert 0 < narrowed.get("total", len(narrowed["rows"])) < every
+    for voice in rows_of(narrowed):
+        text = " ".join(voice.get(part, "") for part in ("id", "name", "accent")).casefold()
+        assert filters.get("search", "").casefold() in text
         assert filters.get("gender") in (None, voice.get("gender"))
         assert filters.get("provider", "").casefold() in voice["provider"].casefold()
 
 
 async def test_a_voice_nobody_has_is_told_how_to_search_wider(assistant) -> None:
     async with assistant() as ai:
-        told = await ai.ask("list_voices", search="no such voice")
-    assert told == {"columns": [], "rows": [], "next_step": "No voice is like that: leave a filter out."}
+        result = await ai.ask("list_voices", search="no such voice")
+    assert result == {"columns": [], "rows": [], "next_step": "No voice is like that: leave a filter out."}
 
 
 async def test_a_number_moves_from_one_agent_to_another(assistant, sandbox) -> None:
     number = sandbox.context.account.numbers["num_frontdesk"]
     async with assistant() as ai:
-        told = await ai.ask("attach_number", agent_id="agt_orderline", number_id="num_frontdesk")
-        assert (told["agent_id"], told["number"]["phone_number"]) == ("agt_orderline", "+14155550100")
+        result = await ai.ask("attach_number", agent_id="agt_orderline", number_id="num_frontdesk")
+        assert (result["agent_id"], result["number"]["phone_number"]) == ("agt_orderline", "+14155550100")
         assert number.agent_id == "agt_orderline"
         assert (await ai.ask("detach_number", agent_id="agt_orderline", number_id="num_frontdesk"))["success"]
     assert number.agent_id is None
@@ -202,7 +202,7 @@ async def test_a_number_moves_from_one_agent_to_another(assistant, sandbox) -> N
 async def test_detaching_a_number_that_is_elsewhere_says_so(assistant) -> None:
     """The message names the lists that give valid ids."""
     async with assistant() as ai:
-        said = await ai.refused("detach_number", agent_id="agt_orderline", number_id="num_frontdesk")
-    assert "is not attached" in said
-    assert "list_agents gives a valid agent_id" in said
-    assert "list_numbers gives a valid number_id" in said
+        message = await ai.refused("detach_number", agent_id="agt_orderline", number_id="num_frontdesk")
+    assert "is not attached" in message
+    assert "list_agents gives a valid agent_id" in message
+    assert "list_numbers gives a valid number_id" in message

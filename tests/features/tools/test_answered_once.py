@@ -1,4 +1,4 @@
-"""Answer a question between two calls: a yes counts once, for what was asked, and in time."""
+"""Answer a question between two calls: a yes counts once, for what was question, and in time."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ YES = ElicitResult(action="accept", content={"allow": True})
 
 
 class Host:
-    """Sends the calls of a host that handles questions by hand."""
+    """Send the calls of a host that handles questions by hand."""
 
     def __init__(self, session: Any) -> None:
         self.session = session
@@ -25,21 +25,21 @@ class Host:
             tool, arguments, request_state=state, input_responses=answers or None, allow_input_required=True
         )
 
-    async def asked(self, tool: str, arguments: Any) -> InputRequiredResult:
+    async def ask(self, tool: str, arguments: Any) -> InputRequiredResult:
         """Call a tool that must ask, and return its question."""
-        asked = await self.call(tool, arguments)
-        assert isinstance(asked, InputRequiredResult)
-        return asked
+        question = await self.call(tool, arguments)
+        assert isinstance(question, InputRequiredResult)
+        return question
 
-    async def answer(self, tool: str, arguments: Any, asked: InputRequiredResult, answer: ElicitResult = YES) -> Any:
+    async def answer(self, tool: str, arguments: Any, question: InputRequiredResult, answer: ElicitResult = YES) -> Any:
         """Repeat the call with an answer to its one question."""
-        [key] = asked.input_requests
-        return await self.call(tool, arguments, asked.request_state, **{key: answer})
+        [key] = question.input_requests
+        return await self.call(tool, arguments, question.request_state, **{key: answer})
 
 
-def question_of(asked: InputRequiredResult) -> str:
+def text_of(question: InputRequiredResult) -> str:
     """Return the text that the person reads."""
-    [request] = asked.input_requests.values()
+    [request] = question.input_requests.values()
     return request.params.message
 
 
@@ -56,9 +56,9 @@ def hosting(connect, person):
 async def test_a_yes_is_carried_out(hosting, writes) -> None:
     async with hosting() as client:
         host = Host(client.session)
-        asked = await host.asked("send_message", TEXT)
+        question = await host.ask("send_message", TEXT)
         assert writes() == []
-        done = await host.answer("send_message", TEXT, asked)
+        done = await host.answer("send_message", TEXT, question)
     assert done.structured_content["status"] == "done"
     assert writes() == ["POST /v1/messages"]
 
@@ -66,9 +66,9 @@ async def test_a_yes_is_carried_out(hosting, writes) -> None:
 async def test_a_retried_answer_is_replayed(hosting, writes) -> None:
     async with hosting() as client:
         host = Host(client.session)
-        asked = await host.asked("send_message", TEXT)
-        first = await host.answer("send_message", TEXT, asked)
-        again = await host.answer("send_message", TEXT, asked)
+        question = await host.ask("send_message", TEXT)
+        first = await host.answer("send_message", TEXT, question)
+        again = await host.answer("send_message", TEXT, question)
     assert again.structured_content["replayed"] is True
     assert again.structured_content["result"] == first.structured_content["result"]
     assert len(writes()) == 1
@@ -79,9 +79,9 @@ async def test_a_retried_answer_counts_once_also_with_repeat(hosting, writes, le
     repeated = TEXT | {"repeat": True}
     async with hosting() as client:
         host = Host(client.session)
-        asked = await host.asked("send_message", repeated)
-        await host.answer("send_message", repeated, asked)
-        again = await host.answer("send_message", repeated, asked)
+        question = await host.ask("send_message", repeated)
+        await host.answer("send_message", repeated, question)
+        again = await host.answer("send_message", repeated, question)
     assert again.is_error
     assert "A yes counts once" in again.content[0].text
     assert len(writes()) == 1
@@ -91,19 +91,19 @@ async def test_a_retried_answer_counts_once_also_with_repeat(hosting, writes, le
 async def test_two_answers_at_once_count_once(hosting, writes) -> None:
     """One of them is carried out; the others replay its result or are refused."""
     repeated = TEXT | {"repeat": True}
-    told: list[Any] = []
+    results: list[Any] = []
     async with hosting() as client:
         host = Host(client.session)
-        asked = await host.asked("send_message", repeated)
+        question = await host.ask("send_message", repeated)
 
         async def answer() -> None:
-            told.append(await host.answer("send_message", repeated, asked))
+            results.append(await host.answer("send_message", repeated, question))
 
         async with anyio.create_task_group() as group:
             for _ in range(4):
                 group.start_soon(answer)
     assert len(writes()) == 1
-    assert len({one.structured_content["result"]["id"] for one in told if not one.is_error}) == 1
+    assert len({answer.structured_content["result"]["id"] for answer in results if not answer.is_error}) == 1
 
 
 @pytest.mark.parametrize("repeat", [False, True], ids=["plain", "repeat"])
@@ -113,10 +113,10 @@ async def test_a_yes_answers_no_other_question_in_the_same_words(hosting, writes
     arguments = TEXT | {"repeat": repeat}
     async with hosting() as client:
         host = Host(client.session)
-        first, second = await host.asked("send_message", arguments), await host.asked("send_message", arguments)
-        asked = second if left_open == "before" else first
+        first, second = await host.ask("send_message", arguments), await host.ask("send_message", arguments)
+        question = second if left_open == "before" else first
         for _ in range(3):
-            again = await host.answer("send_message", arguments, asked)
+            again = await host.answer("send_message", arguments, question)
             assert len(writes()) <= 1
     assert isinstance(again, InputRequiredResult) or again.is_error or again.structured_content["replayed"]
 
@@ -124,9 +124,9 @@ async def test_a_yes_answers_no_other_question_in_the_same_words(hosting, writes
 async def test_a_yes_given_after_a_no_to_the_same_question_is_none(hosting, writes) -> None:
     async with hosting() as client:
         host = Host(client.session)
-        asked = await host.asked("send_message", TEXT)
-        await host.answer("send_message", TEXT, asked, ElicitResult(action="decline"))
-        again = await host.answer("send_message", TEXT, asked)
+        question = await host.ask("send_message", TEXT)
+        await host.answer("send_message", TEXT, question, ElicitResult(action="decline"))
+        again = await host.answer("send_message", TEXT, question)
     assert again.is_error
     assert writes() == []
 
@@ -145,16 +145,16 @@ async def test_a_yes_to_one_action_is_none_to_another(hosting, writes, other: An
     """`requestState` is sealed over the tool and its arguments."""
     async with hosting() as client:
         host = Host(client.session)
-        asked = await host.asked("send_message", TEXT)
+        question = await host.ask("send_message", TEXT)
         with pytest.raises(MCPError, match="requestState"):
-            await host.answer(*other, asked)
+            await host.answer(*other, question)
     assert writes() == []
 
 
 async def test_an_answer_without_its_question_is_asked_for_again(hosting, writes) -> None:
     async with hosting() as client:
         host = Host(client.session)
-        [key] = (await host.asked("send_message", TEXT)).input_requests
+        [key] = (await host.ask("send_message", TEXT)).input_requests
         assert isinstance(await host.call("send_message", TEXT, **{key: YES}), InputRequiredResult)
     assert writes() == []
 
@@ -165,8 +165,8 @@ async def test_an_answer_without_its_question_is_asked_for_again(hosting, writes
 async def test_a_forged_state_is_refused(hosting, writes, spoil: Any) -> None:
     async with hosting() as client:
         host = Host(client.session)
-        asked = await host.asked("send_message", TEXT)
-        forged = asked.model_copy(update={"request_state": spoil(asked.request_state)})
+        question = await host.ask("send_message", TEXT)
+        forged = question.model_copy(update={"request_state": spoil(question.request_state)})
         with pytest.raises(MCPError, match="requestState"):
             await host.answer("send_message", TEXT, forged)
     assert writes() == []
@@ -174,10 +174,10 @@ async def test_a_forged_state_is_refused(hosting, writes, spoil: Any) -> None:
 
 async def test_the_state_of_another_server_is_refused(hosting, writes) -> None:
     async with hosting() as client:
-        asked = await Host(client.session).asked("send_message", TEXT)
+        question = await Host(client.session).ask("send_message", TEXT)
     async with hosting() as client:
         with pytest.raises(MCPError, match="requestState"):
-            await Host(client.session).answer("send_message", TEXT, asked)
+            await Host(client.session).answer("send_message", TEXT, question)
     assert writes() == []
 
 
@@ -185,10 +185,10 @@ async def test_the_question_keeps_its_words_while_the_clock_goes_on(hosting, wri
     """The ledger has the local time that the person read, not that of the answer."""
     async with hosting(destinations=Destinations(now=a_clock)) as client:
         host = Host(client.session)
-        asked = await host.asked("send_message", TEXT)
-        assert "local time Fri 12:00" in question_of(asked)
+        question = await host.ask("send_message", TEXT)
+        assert "local time Fri 12:00" in text_of(question)
         a_clock.pass_(minutes=2)
-        done = await host.answer("send_message", TEXT, asked)
+        done = await host.answer("send_message", TEXT, question)
     assert done.structured_content["status"] == "done"
     assert len(writes()) == 1
     [row] = ledger()
@@ -198,10 +198,10 @@ async def test_the_question_keeps_its_words_while_the_clock_goes_on(hosting, wri
 async def test_quiet_hours_that_began_since_the_question_hold(hosting, writes, a_clock, quiet_from_one) -> None:
     async with hosting(destinations=Destinations(now=a_clock, quiet_hours=quiet_from_one)) as client:
         host = Host(client.session)
-        asked = await host.asked("send_message", TEXT)
+        question = await host.ask("send_message", TEXT)
         a_clock.pass_(minutes=61)
-        told = await host.answer("send_message", TEXT, asked)
-    assert "AGENTPHONE_QUIET_HOURS" in told.content[0].text
+        result = await host.answer("send_message", TEXT, question)
+    assert "AGENTPHONE_QUIET_HOURS" in result.content[0].text
     assert writes() == []
 
 
@@ -210,14 +210,14 @@ async def test_an_answer_that_comes_too_late_is_refused(hosting, writes, ledger,
     """The model reads the reason and the ledger keeps it; it is no error of the protocol."""
     async with hosting() as client:
         host = Host(client.session)
-        asked = await host.asked("send_message", TEXT)
+        question = await host.ask("send_message", TEXT)
         wait(minutes)
-        told = await host.answer("send_message", TEXT, asked)
-    assert told.is_error
-    assert "did not answer in time" in told.content[0].text
+        result = await host.answer("send_message", TEXT, question)
+    assert result.is_error
+    assert "did not answer in time" in result.content[0].text
     assert writes() == []
     assert [row.outcome for row in ledger()] == ["refused"]
-    assert ledger()[0].reason == told.content[0].text
+    assert ledger()[0].reason == result.content[0].text
 
 
 async def test_a_yes_holds_for_the_words_that_were_read(hosting, sandbox, writes, ledger) -> None:
@@ -225,12 +225,12 @@ async def test_a_yes_holds_for_the_words_that_were_read(hosting, sandbox, writes
     call = {"agent_id": "agt_frontdesk", "to_number": "+14155559999", "confirm": True}
     async with hosting() as client:
         host = Host(client.session)
-        asked = await host.asked("place_call", call)
+        question = await host.ask("place_call", call)
         await host.call("update_agent", {"agent_id": "agt_frontdesk", "begin_message": "You owe us money."})
         sandbox.requests.clear()
-        told = await host.answer("place_call", call, asked)
-    assert told.is_error
-    assert "has changed since" in told.content[0].text
-    assert "You owe us money." in told.content[0].text
+        result = await host.answer("place_call", call, question)
+    assert result.is_error
+    assert "has changed since" in result.content[0].text
+    assert "You owe us money." in result.content[0].text
     assert writes() == []
     assert [row.outcome for row in ledger()] == ["refused"]

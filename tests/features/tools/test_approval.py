@@ -64,8 +64,8 @@ async def test_a_yes_is_carried_out_once_and_says_whose_it_was(
     user = person()
     async with assistant(mode=mode, asks=user, requires_human_approval=True) as ai:
         await with_its_webhook(ai, tool, sandbox)
-        told = await ai.ask(tool, **arguments)
-    assert told["status"] == "done"
+        result = await ai.ask(tool, **arguments)
+    assert result["status"] == "done"
     assert writes() == [write]
     [question] = user.questions
     assert all(name in question for name in named), question
@@ -92,11 +92,11 @@ async def test_a_no_is_refused_and_recorded(
 ) -> None:
     async with assistant(mode=mode, asks=person(action, **content), requires_human_approval=True) as ai:
         await with_its_webhook(ai, tool, sandbox)
-        told = await ai.refused(tool, **GATED[tool][0])
+        message = await ai.refused(tool, **GATED[tool][0])
     assert writes() == []
-    assert told.startswith("Nothing was done: your user was asked and said no")
+    assert message.startswith("Nothing was done: your user was asked and said no")
     [row] = ledger()
-    assert (row.tool, row.outcome, row.reason) == (tool, "refused", told)
+    assert (row.tool, row.outcome, row.reason) == (tool, "refused", message)
 
 
 @ERAS
@@ -107,10 +107,10 @@ async def test_anything_but_a_yes_is_none(
 ) -> None:
     """A closed window is no yes, nor is an answer of another shape than the form."""
     async with assistant(mode=mode, asks=person(action, **content), requires_human_approval=True) as ai:
-        told = await ai.refused(tool, **GATED[tool][0])
+        message = await ai.refused(tool, **GATED[tool][0])
     assert writes() == []
-    assert told.startswith("Nothing was done: your user was asked and closed the question")
-    assert [(row.outcome, row.reason) for row in ledger()] == [("refused", told)]
+    assert message.startswith("Nothing was done: your user was asked and closed the question")
+    assert [(row.outcome, row.reason) for row in ledger()] == [("refused", message)]
 
 
 @ERAS
@@ -118,9 +118,9 @@ async def test_a_form_sent_back_empty_is_no_yes(assistant, writes, person, ledge
     empty = person("accept")
     empty._answer.content = None
     async with assistant(mode=mode, asks=empty, requires_human_approval=True) as ai:
-        told = await ai.refused("place_call", **CALL)
-    assert (writes(), told.startswith("Nothing was done: your user was asked")) == ([], True)
-    assert [row.reason for row in ledger()] == [told]
+        message = await ai.refused("place_call", **CALL)
+    assert (writes(), message.startswith("Nothing was done: your user was asked")) == ([], True)
+    assert [row.reason for row in ledger()] == [message]
 
 
 @ERAS
@@ -128,31 +128,31 @@ async def test_a_form_sent_back_empty_is_no_yes(assistant, writes, person, ledge
 async def test_a_host_that_cannot_ask_is_refused(assistant, sandbox, writes, ledger, tool: str, mode: str) -> None:
     async with assistant(mode=mode, requires_human_approval=True) as ai:
         await with_its_webhook(ai, tool, sandbox)
-        told = await ai.refused(tool, **GATED[tool][0])
+        message = await ai.refused(tool, **GATED[tool][0])
     assert writes() == []
-    assert "this host cannot ask its user" in told
+    assert "this host cannot ask its user" in message
     [row] = ledger()
-    assert (row.outcome, row.reason) == ("refused", told)
+    assert (row.outcome, row.reason) == ("refused", message)
 
 
 async def test_a_host_that_fails_to_ask_is_refused(assistant, writes, person, ledger) -> None:
     """It declared that it can ask, and answered with an error."""
-    broken = person()
-    broken._answer = ErrorData(code=-32603, message="no window")
-    async with assistant(mode="legacy", asks=broken, requires_human_approval=True) as ai:
-        told = await ai.refused("place_call", **CALL)
-    assert (writes(), "this host cannot ask its user" in told) == ([], True)
-    assert [row.reason for row in ledger()] == [told]
+    failing = person()
+    failing._answer = ErrorData(code=-32603, message="no window")
+    async with assistant(mode="legacy", asks=failing, requires_human_approval=True) as ai:
+        message = await ai.refused("place_call", **CALL)
+    assert (writes(), "this host cannot ask its user" in message) == ([], True)
+    assert [row.reason for row in ledger()] == [message]
 
 
 async def test_whoever_does_not_answer_in_time_is_not_taken_to_agree(assistant, writes, nobody, ledger) -> None:
     """In the older protocol the call waits until its timeout."""
     async with assistant(mode="legacy", asks=nobody, requires_human_approval=True, approval_timeout=0.05) as ai:
-        told = await ai.refused("place_call", **CALL)
+        message = await ai.refused("place_call", **CALL)
     assert len(nobody.questions) == 1
-    assert (writes(), "did not answer in time" in told) == ([], True)
+    assert (writes(), "did not answer in time" in message) == ([], True)
     [row] = ledger()
-    assert (row.outcome, row.reason) == ("refused", told)
+    assert (row.outcome, row.reason) == ("refused", message)
 
 
 @ERAS
@@ -206,12 +206,12 @@ async def test_without_that_setting_nobody_is_asked(assistant, person, ledger) -
 
 
 class Thinking:
-    """Says yes, after something happened while the person was thinking."""
+    """Say yes, after something happened while the person was thinking."""
 
     def __init__(self, meanwhile: Callable[[], None]) -> None:
         self._meanwhile = meanwhile
 
-    async def __call__(self, _: Any, asked: Any) -> ElicitResult:
+    async def __call__(self, _: Any, question: Any) -> ElicitResult:
         """Answer a question."""
         self._meanwhile()
         return ElicitResult(action="accept", content={"allow": True})
@@ -236,7 +236,7 @@ async def test_a_yes_is_to_what_was_shown(assistant, sandbox, writes, ledger, to
     arguments = GATED[tool][0] | ({"prompt": None} if tool == "place_call" else {})
     async with assistant(mode=mode, asks=Thinking(meanwhile), requires_human_approval=True) as ai:
         await with_its_webhook(ai, tool, sandbox)
-        said = await ai.refused(tool, **arguments)
-    assert "Nothing was done" in said
+        message = await ai.refused(tool, **arguments)
+    assert "Nothing was done" in message
     assert writes() == []
     assert {row.outcome for row in ledger()} <= {"failed", "refused"}

@@ -11,7 +11,7 @@ ERAS = pytest.mark.parametrize("mode", ["auto", "legacy"], ids=["modern", "legac
 
 
 class SlowApi:
-    """Imitates an API whose reads or writes hang until they may answer."""
+    """Imitate an API whose reads or writes hang until they may answer."""
 
     def __init__(self) -> None:
         self.has_arrived, self.may_answer = anyio.Event(), anyio.Event()
@@ -31,7 +31,7 @@ class SlowApi:
 
 
 class GivenUp:
-    """Calls a tool in a task of its own, which can be cancelled."""
+    """Call a tool in a task of its own, which can be cancelled."""
 
     def __init__(self, client: Any, group: Any) -> None:
         self._scope = anyio.CancelScope()

@@ -7,22 +7,22 @@ from agentphone_mcp.policy.untrusted import mark
 
 async def test_contacts_are_listed(assistant) -> None:
     async with assistant() as ai:
-        told = await ai.ask("list_contacts")
-    assert [(row["id"], row["name"], row["phone_number"]) for row in told["data"]] == [
+        result = await ai.ask("list_contacts")
+    assert [(row["id"], row["name"], row["phone_number"]) for row in result["data"]] == [
         ("con_ada", "Ada Byron", "+14155550142")
     ]
 
 
 @pytest.mark.parametrize(
-    ("search", "found"),
+    ("search", "count"),
     [("ada", 1), ("0142", 1), ("example.com", 1), ("nobody", 0)],
     ids=["name", "number", "email", "nobody"],
 )
-async def test_contacts_are_searched(assistant, search, found) -> None:
+async def test_contacts_are_searched(assistant, search, count) -> None:
     async with assistant() as ai:
-        told = await ai.ask("list_contacts", search=search)
-    assert len(told["data"]) == found
-    assert ("next_step" in told) is (found == 0)
+        result = await ai.ask("list_contacts", search=search)
+    assert len(result["data"]) == count
+    assert ("next_step" in result) is (count == 0)
 
 
 async def test_a_page_of_contacts_says_where_the_next_begins(assistant) -> None:
@@ -35,10 +35,10 @@ async def test_a_page_of_contacts_says_where_the_next_begins(assistant) -> None:
 
 async def test_a_contact_is_added_with_its_number_as_a_person_writes_it(assistant, sandbox) -> None:
     async with assistant() as ai:
-        told = await ai.ask(
+        result = await ai.ask(
             "save_contact", name="  Bo Diaz ", phone_number="(415) 555-0143", email="bo@example.com", notes="VIP"
         )
-    kept = sandbox.context.account.contacts[told["id"]]
+    kept = sandbox.context.account.contacts[result["id"]]
     assert (kept.name, kept.phone_number, kept.email, kept.notes) == (
         "Bo Diaz",
         "+14155550143",
@@ -49,9 +49,9 @@ async def test_a_contact_is_added_with_its_number_as_a_person_writes_it(assistan
 
 async def test_a_contact_is_changed_by_its_id(assistant, sandbox) -> None:
     async with assistant() as ai:
-        told = await ai.ask("save_contact", contact_id="con_ada", notes="Prefers evenings.")
+        result = await ai.ask("save_contact", contact_id="con_ada", notes="Prefers evenings.")
     assert sandbox.requests[-1].body == {"notes": "Prefers evenings."}
-    assert (told["name"], told["notes"]) == ("Ada Byron", mark("Prefers evenings."))
+    assert (result["name"], result["notes"]) == ("Ada Byron", mark("Prefers evenings."))
 
 
 @pytest.mark.parametrize(
@@ -61,8 +61,8 @@ async def test_a_contact_is_changed_by_its_id(assistant, sandbox) -> None:
 )
 async def test_half_a_contact_is_refused(assistant, sandbox, given) -> None:
     async with assistant() as ai:
-        said = await ai.refused("save_contact", **given)
-    assert said == "Nothing was saved: a new contact needs name and phone_number; to change one, give contact_id."
+        message = await ai.refused("save_contact", **given)
+    assert message == "Nothing was saved: a new contact needs name and phone_number; to change one, give contact_id."
     assert sandbox.requests == []
 
 
@@ -75,9 +75,9 @@ async def test_a_change_of_nothing_is_refused(assistant, writes) -> None:
 
 async def test_a_duplicate_contact_is_named_by_its_id(assistant) -> None:
     async with assistant() as ai:
-        said = await ai.refused("save_contact", name="Ada again", phone_number="+14155550142")
-    assert "409 DUPLICATE_CONTACT" in said
-    assert "con_ada" in said
+        message = await ai.refused("save_contact", name="Ada again", phone_number="+14155550142")
+    assert "409 DUPLICATE_CONTACT" in message
+    assert "con_ada" in message
 
 
 async def test_a_contact_is_deleted_by_naming_its_number(assistant, sandbox) -> None:

@@ -44,11 +44,11 @@ async def test_who_may_not_be_reached_is_not(
     async with assistant(destinations=rules) as ai:
         assert variable in await ai.refused(tool, **arguments, to_number=number)
         assert ledger() == []
-        said = await ai.refused(tool, **arguments, to_number=number, confirm=True)
-        assert await ai.refused(tool, **arguments, to_number=number, confirm=True, repeat=True) == said
+        message = await ai.refused(tool, **arguments, to_number=number, confirm=True)
+        assert await ai.refused(tool, **arguments, to_number=number, confirm=True, repeat=True) == message
     assert writes() == []
     assert [(row.tool, row.outcome, row.reason, row.to_number) for row in ledger()] == [
-        (tool, "refused", said, number)
+        (tool, "refused", message, number)
     ] * 2
 
 

@@ -134,8 +134,8 @@ async def test_it_can_be_switched_off_by_who_runs_the_server(assistant, dialled)
 
 async def test_no_argument_of_a_tool_switches_it_off(assistant, writes) -> None:
     async with assistant() as ai:
-        said = await ai.refused("place_call", **CALL, ai_disclosure=False, confirm=True)
-    assert "there is no such argument" in said
+        message = await ai.refused("place_call", **CALL, ai_disclosure=False, confirm=True)
+    assert "there is no such argument" in message
     assert writes() == []
 
 

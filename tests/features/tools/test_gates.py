@@ -14,7 +14,7 @@ URL = "https://example.com/hook"
 
 @dataclass(frozen=True)
 class Gated:
-    """Describes a gated tool, arguments for it, and what they stand for."""
+    """Describe a gated tool, arguments for it, and what they stand for."""
 
     tool: str
     arguments: dict[str, Any]
@@ -22,7 +22,7 @@ class Gated:
     yes: Any
     of_another: Any
     named: tuple[str, ...]
-    look_up: str
+    verify_with: str
     webhook: bool = False
 
 
@@ -111,21 +111,11 @@ GATED = [
         webhook=True,
     ),
 ]
+NAMED = [gated for gated in GATED if gated.yes is not True]
+WITH_IDS = [gated for gated in GATED if any(name.endswith("_id") for name in gated.arguments)]
 EACH = pytest.mark.parametrize("gated", GATED, ids=[gated.tool for gated in GATED])
-NO_YES = {
-    "absent": {},
-    "null": {"confirm": None},
-    "false": {"confirm": False},
-    "text-true": {"confirm": "true"},
-    "text-yes": {"confirm": "yes"},
-    "text-null": {"confirm": "null"},
-    "empty": {"confirm": ""},
-    "blank": {"confirm": "  "},
-    "one": {"confirm": 1},
-    "one-point-zero": {"confirm": 1.0},
-    "list": {"confirm": [True]},
-    "object": {"confirm": {"confirm": True}},
-}
+NO_YES = {"false": False, "text-true": "true", "list": [True]}
+"""A few of the values that are no yes; `tests/policy/test_gate.py` has them all."""
 
 
 async def with_its_webhook(ai: Any, gated: Gated, sandbox: Sandbox) -> None:
@@ -145,8 +135,8 @@ def test_every_gated_tool_is_tested_here() -> None:
 async def test_without_a_yes_nothing_is_written(assistant, sandbox, writes, gated: Gated) -> None:
     async with assistant() as ai:
         await with_its_webhook(ai, gated, sandbox)
-        for kind, no in NO_YES.items():
-            result = await ai.client.call_tool(gated.tool, gated.arguments | no)
+        for kind, confirm in NO_YES.items():
+            result = await ai.client.call_tool(gated.tool, gated.arguments | {"confirm": confirm})
             assert writes() == [], kind
             assert result.is_error or result.structured_content["status"] == "needs_confirmation", kind
 
@@ -178,27 +168,24 @@ async def test_a_yes_is_carried_out_once(assistant, sandbox, writes, gated: Gate
 async def test_the_yes_to_another_thing_is_none(assistant, sandbox, writes, gated: Gated) -> None:
     async with assistant() as ai:
         await with_its_webhook(ai, gated, sandbox)
-        said = await ai.refused(gated.tool, **gated.arguments, confirm=gated.of_another)
+        message = await ai.refused(gated.tool, **gated.arguments, confirm=gated.of_another)
     assert writes() == []
-    assert "Nothing was done: confirm does not match" in said or "was not run. confirm: it must be" in said
+    assert "Nothing was done: confirm does not match" in message or "was not run. confirm: it must be" in message
 
 
-@EACH
-async def test_true_destroys_nothing(assistant, sandbox, writes, gated: Gated) -> None:
-    if gated.yes is True:
-        return
+@pytest.mark.parametrize("gated", NAMED, ids=[gated.tool for gated in NAMED])
+async def test_a_plain_true_destroys_nothing(assistant, sandbox, writes, gated: Gated) -> None:
     async with assistant() as ai:
         await with_its_webhook(ai, gated, sandbox)
         await ai.refused(gated.tool, **gated.arguments, confirm=True)
     assert writes() == []
 
 
-@EACH
-async def test_a_confirmed_action_still_cannot_dodge_its_checks(assistant, writes, gated: Gated) -> None:
-    if not (ids := [name for name in gated.arguments if name.endswith("_id")]):
-        return
+@pytest.mark.parametrize("gated", WITH_IDS, ids=[gated.tool for gated in WITH_IDS])
+async def test_an_unknown_id_stops_a_confirmed_action_before_its_write(assistant, writes, gated: Gated) -> None:
+    name = next(name for name in gated.arguments if name.endswith("_id"))
     async with assistant() as ai:
-        await ai.refused(gated.tool, **gated.arguments | {ids[0]: "unknown_1"}, confirm=gated.yes)
+        await ai.refused(gated.tool, **gated.arguments | {name: "unknown_1"}, confirm=gated.yes)
     assert writes() == []
 
 
@@ -210,7 +197,7 @@ def half_an_api(on_write: Any) -> Any:
         "voiceMode": "hosted",
         "numbers": [{"id": "num_frontdesk", "phoneNumber": "+14155550100"}],
     }
-    found = {
+    resources = {
         "/v1/agents/agt_frontdesk": agent,
         "/v1/agents/agt_orderline": agent | {"name": "Order Line"},
         "/v1/numbers/num_frontdesk": {"id": "num_frontdesk", "phoneNumber": "+14155550100", "outboundSms": "enabled"},
@@ -219,7 +206,7 @@ def half_an_api(on_write: Any) -> Any:
     }
 
     def answer(request: httpx.Request) -> httpx.Response:
-        return httpx.Response(200, json=found[request.url.path]) if request.method == "GET" else on_write(request)
+        return httpx.Response(200, json=resources[request.url.path]) if request.method == "GET" else on_write(request)
 
     return answer
 
@@ -248,12 +235,12 @@ LOST = {
 async def test_a_lost_answer_is_reported_as_unknown(assistant, answering, gated: Gated) -> None:
     recorder = answering(half_an_api(times_out))
     async with assistant(recorder) as ai:
-        told = await ai.ask(gated.tool, **gated.arguments, confirm=gated.yes)
-    assert told["status"] == "unknown"
-    assert gated.look_up in told["next_step"]
-    assert "may or may not have happened" in told["next_step"]
+        result = await ai.ask(gated.tool, **gated.arguments, confirm=gated.yes)
+    assert result["status"] == "unknown"
+    assert gated.verify_with in result["next_step"]
+    assert "may or may not have happened" in result["next_step"]
     assert len(recorder.writes) == 1
-    assert "result" not in told
+    assert "result" not in result
 
 
 @pytest.mark.parametrize("lost", LOST.values(), ids=LOST.keys())
@@ -261,8 +248,8 @@ async def test_an_answer_can_be_lost_in_many_ways(assistant, answering, lost) ->
     gated = GATED[0]
     recorder = answering(half_an_api(lost))
     async with assistant(recorder) as ai:
-        told = await ai.ask(gated.tool, **gated.arguments, confirm=gated.yes)
-    assert told["status"] == "unknown"
+        result = await ai.ask(gated.tool, **gated.arguments, confirm=gated.yes)
+    assert result["status"] == "unknown"
     assert len(recorder.writes) == 1
 
 
@@ -272,6 +259,6 @@ async def test_a_write_that_was_never_sent_is_no_mystery(assistant, answering, g
         raise httpx.ConnectError("refused", request=request)
 
     async with assistant(answering(half_an_api(unreachable))) as ai:
-        said = await ai.refused(gated.tool, **gated.arguments, confirm=gated.yes)
-    assert "got no answer" in said
-    assert "Nothing was changed" in said
+        message = await ai.refused(gated.tool, **gated.arguments, confirm=gated.yes)
+    assert "got no answer" in message
+    assert "Nothing was changed" in message

@@ -72,11 +72,11 @@ def looking(api_over, answering):
 @EACH
 async def test_what_is_there_is_found(looking, tool: str) -> None:
     action, thing = LOST[tool]
-    found = await looking(action, thing | {"id": "newer", "agentId": "x", "to": "x", "phoneNumber": "x"}, thing)
-    assert found is not None
-    assert (found.outcome, found.ids) == ("done", {"id": "it"})
+    match = await looking(action, thing | {"id": "newer", "agentId": "x", "to": "x", "phoneNumber": "x"}, thing)
+    assert match is not None
+    assert (match.outcome, match.ids) == ("done", {"id": "it"})
     if tool != "create_web_call":
-        assert (found.result or {})["id"] == "it"
+        assert (match.result or {})["id"] == "it"
 
 
 @EACH
@@ -88,9 +88,9 @@ async def test_what_is_not_there_may_still_come(looking, tool: str) -> None:
 async def test_what_came_of_another_action_came_not_of_this_one(looking, tool: str) -> None:
     action, thing = LOST[tool]
     assert await looking(action, thing, claimed=frozenset({"it"})) is None
-    found = await looking(action, thing, thing | {"id": "second"}, claimed=frozenset({"it"}))
-    assert found is not None
-    assert found.ids == {"id": "second"}
+    match = await looking(action, thing, thing | {"id": "second"}, claimed=frozenset({"it"}))
+    assert match is not None
+    assert match.ids == {"id": "second"}
 
 
 @EACH
@@ -140,8 +140,8 @@ async def test_what_is_only_like_it_is_not_it(looking, tool: str, differs: Any) 
 async def test_a_number_of_any_area_is_found(looking) -> None:
     """A purchase without an area code may get any number of the country, which the API may leave out."""
     bought = LOST["buy_number"][1] | {"phoneNumber": "+16465550123", "country": None}
-    found = await looking(entry("buy_number", country="US", area_code=None), bought)
-    assert found is not None
+    match = await looking(entry("buy_number", country="US", area_code=None), bought)
+    assert match is not None
 
 
 async def test_a_number_on_a_later_page_is_found(api_over, answering) -> None:
@@ -154,8 +154,8 @@ async def test_a_number_on_a_later_page_is_found(api_over, answering) -> None:
         return httpx.Response(200, json={"data": rows, "hasMore": offset < 200})
 
     async with api_over(answering(answer)) as api:
-        found = await look_up(api, action, NOBODY)
-    assert found is not None
+        match = await look_up(api, action, NOBODY)
+    assert match is not None
 
 
 @pytest.mark.parametrize(
@@ -175,9 +175,9 @@ async def test_a_number_on_a_later_page_is_found(api_over, answering) -> None:
 )
 async def test_a_match_tells_of_which_other_actions_it_may_be(looking, tool: str, other: Any, may_be: bool) -> None:
     action, thing = LOST[tool]
-    found = await looking(action, thing)
-    assert found is not None
-    assert found.may_belong_to(replace(action, id=2, **other)) is may_be
+    match = await looking(action, thing)
+    assert match is not None
+    assert match.may_belong_to(replace(action, id=2, **other)) is may_be
 
 
 GONE = {
@@ -224,8 +224,8 @@ async def test_a_webhook_was_replaced_by_what_it_shows(api_over, answering, show
     action = entry("set_webhook", **match_on, agent_id=None)
     status, body = (200, {"id": "wh_1"} | shown) if shown else (404, {"detail": "none"})
     async with api_over(answering(body, status)) as api:
-        found = await look_up(api, action, NOBODY)
-    assert (found.outcome if found else None) == outcome
+        match = await look_up(api, action, NOBODY)
+    assert (match.outcome if match else None) == outcome
 
 
 @pytest.mark.parametrize("tool", [*LOST, *GONE, "set_webhook"])
@@ -249,7 +249,7 @@ async def test_a_tool_of_another_version_is_left_unresolved(looking) -> None:
         pytest.param({"status": "busy", "durationSeconds": 0}, CallDuration(0, is_over=True), id="busy"),
         pytest.param({"status": "in-progress", "durationSeconds": 12}, CallDuration(12, is_over=False), id="going-on"),
         pytest.param({"status": "ringing"}, CallDuration(None, is_over=False), id="ringing"),
-        pytest.param({"status": "completed"}, CallDuration(None, is_over=True), id="seconds-not-told"),
+        pytest.param({"status": "completed"}, CallDuration(None, is_over=True), id="seconds-not-result"),
         pytest.param({"endedAt": "2026-11-20T20:00:00Z"}, CallDuration(None, is_over=True), id="ended-somehow"),
     ],
 )

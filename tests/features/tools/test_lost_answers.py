@@ -61,10 +61,10 @@ async def test_a_lost_answer_is_reported_and_then_found(assistant, sandbox, writ
     async with assistant() as ai:
         assert (await ai.ask(tool, **arguments))["status"] == "unknown"
         assert [row.outcome for row in ledger()] == ["unknown"]
-        told = await ai.ask(tool, **arguments)
+        result = await ai.ask(tool, **arguments)
     assert writes() == [f"{method} {path}"]
     assert things(sandbox.context.account) == before + 1
-    assert (told["status"], told["replayed"]) == ("done", True)
+    assert (result["status"], result["replayed"]) == ("done", True)
     [row] = ledger()
     assert row.outcome == "done"
     made = (row.ids or {})["id"]
@@ -80,12 +80,12 @@ async def test_wording_it_anew_does_it_no_second_time(assistant, writes, lose, t
     lose(tool)
     async with assistant() as ai:
         await ai.ask(tool, **arguments)
-        said = [await ai.refused(tool, **otherwise) for _ in range(2)]
+        messages = [await ai.refused(tool, **otherwise) for _ in range(2)]
     assert len(writes()) == 1
-    for one in said:
-        assert "Nothing was done now: something like it was done" in one
-        assert "though its answer was lost" in one
-        assert "add repeat=true" in one
+    for message in messages:
+        assert "Nothing was done now: something like it was done" in message
+        assert "though its answer was lost" in message
+        assert "add repeat=true" in message
 
 
 @EACH
@@ -101,11 +101,11 @@ async def test_while_it_cannot_be_told_it_is_not_done_again(
     sandbox.context.account.balance.amount = Decimal(1_000)
     async with assistant() as ai:
         await ai.ask(tool, **arguments)
-        for asked in (arguments, otherwise, arguments):
-            told = await ai.ask(tool, **asked)
-            assert (told["status"], told["replayed"]) == ("unknown", True)
-            assert "look with list_" in told["next_step"]
-            assert "repeat=true" in told["next_step"]
+        for wanted in (arguments, otherwise, arguments):
+            result = await ai.ask(tool, **wanted)
+            assert (result["status"], result["replayed"]) == ("unknown", True)
+            assert "look with list_" in result["next_step"]
+            assert "repeat=true" in result["next_step"]
         assert len(writes()) == 1
         assert [row.outcome for row in ledger()] == ["unknown"]
         assert (await ai.ask(tool, **arguments, repeat=True))["status"] in ("done", "unknown")
@@ -147,8 +147,8 @@ async def test_a_lost_purchase_is_made_once_by_any_sequence(
             if first_looks:
                 await ai.ask("list_numbers")
                 assert (await ai.ask("buy_number", **attempt))["status"] == "needs_confirmation"
-            told = await ai.client.call_tool("buy_number", attempt | {"confirm": True})
-            assert told.is_error or told.structured_content["replayed"], attempt
+            result = await ai.client.call_tool("buy_number", attempt | {"confirm": True})
+            assert result.is_error or result.structured_content["replayed"], attempt
 
     async with assistant() as ai:
         assert (await ai.ask("buy_number", **BUY))["status"] == "unknown"
@@ -175,9 +175,9 @@ async def test_somebody_else_can_be_reached_meanwhile(assistant, writes, lose, t
     lose(tool)
     async with assistant() as ai:
         await ai.ask(tool, **SPENDING[tool][0])
-        told = await ai.ask(tool, **otherwise)
-    assert told["status"] == "done"
-    assert "replayed" not in told
+        result = await ai.ask(tool, **otherwise)
+    assert result["status"] == "done"
+    assert "replayed" not in result
     assert len(writes()) == 2
 
 
@@ -187,9 +187,9 @@ async def test_the_same_within_ten_minutes_is_done_once(assistant, sandbox, writ
     arguments = SPENDING[tool][0]
     async with assistant() as ai:
         first = await ai.ask(tool, **arguments)
-        told = await ai.ask(tool, **arguments)
-        assert (told["replayed"], told["result"]) == (True, first["result"])
-        assert "repeat=true" in told["next_step"]
+        result = await ai.ask(tool, **arguments)
+        assert (result["replayed"], result["result"]) == (True, first["result"])
+        assert "repeat=true" in result["next_step"]
         wait(9)
         assert (await ai.ask(tool, **arguments))["replayed"] is True
         assert len(writes()) == 1
@@ -200,19 +200,19 @@ async def test_the_same_within_ten_minutes_is_done_once(assistant, sandbox, writ
 
 @EACH_REPLAYED
 async def test_the_same_at_the_same_time_is_done_once(assistant, writes, lose, tool: str) -> None:
-    told: list[dict[str, Any]] = []
+    results: list[dict[str, Any]] = []
     lose(tool, None, delay=0.3)
     async with assistant() as ai, anyio.create_task_group() as group:
 
         async def ask() -> None:
-            told.append(await ai.ask(tool, **SPENDING[tool][0]))
+            results.append(await ai.ask(tool, **SPENDING[tool][0]))
 
         for _ in range(3):
             group.start_soon(ask)
     assert len(writes()) == 1
-    assert {one["status"] for one in told} == {"done"}
-    assert [one.get("replayed") for one in told].count(True) == 2
-    assert len({one["result"]["id"] for one in told}) == 1
+    assert {result["status"] for result in results} == {"done"}
+    assert [result.get("replayed") for result in results].count(True) == 2
+    assert len({result["result"]["id"] for result in results}) == 1
 
 
 @pytest.mark.parametrize("first", ["lost", "other"])
@@ -230,8 +230,8 @@ async def test_an_unresolved_action_is_not_forgotten_over_what_was_done_beside_i
             for arguments in (lost, other):
                 group.start_soon(lambda given=arguments: ai.ask("buy_number", **given))
         assert len(writes()) == 2
-        told = await ai.ask("buy_number", area_code="646", confirm=True)
-    assert told["status"] == "unknown"
+        result = await ai.ask("buy_number", area_code="646", confirm=True)
+    assert result["status"] == "unknown"
     assert len(writes()) == 2
 
 

@@ -48,7 +48,7 @@ async def test_a_lost_replacement_of_a_webhook_is_settled_at_the_next_start(
     async with assistant() as ai:
         await ai.ask("set_webhook", url="https://example.com/hook")
         sandbox.faults.rules.append(Fault("POST", "/v1/webhooks", drop=drop))
-        told = await ai.ask("set_webhook", url=url, confirm="https://example.com/hook")
-        assert told["status"] == "unknown"
+        result = await ai.ask("set_webhook", url=url, confirm="https://example.com/hook")
+        assert result["status"] == "unknown"
     async with assistant():
         await eventually(lambda: ledger()[0].outcome == outcome)

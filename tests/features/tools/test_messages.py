@@ -11,19 +11,19 @@ FRIEND = "+14155559999"
 
 
 @pytest.mark.parametrize(
-    ("sender", "said"),
+    ("sender", "described"),
     [
         pytest.param({"agent_id": "agt_frontdesk"}, "from +14155550100 as the agent 'Front Desk'", id="from-an-agent"),
         pytest.param({"number_id": "num_frontdesk"}, "from +14155550100:", id="from-a-number"),
     ],
 )
-async def test_a_text_is_sent_once_confirmed(assistant, sandbox, sender, said) -> None:
+async def test_a_text_is_sent_once_confirmed(assistant, sandbox, sender, described) -> None:
     """The preview has the words, the sender and the price, and names the number that is used."""
     async with assistant() as ai:
         preview = await ai.ask("send_message", to_number="415 555 9999", body="Hello", **sender)
         done = await ai.ask("send_message", to_number=FRIEND, body="Hello", **sender, confirm=True)
     assert preview["what"].startswith(f"Text {FRIEND}, local time ")
-    assert said in preview["what"]
+    assert described in preview["what"]
     assert '"Hello" (about $0.02, 1 segment)' in preview["what"]
     assert (done["status"], done["result"]["to_number"], done["result"]["status"]) == ("done", FRIEND, "sent")
     assert "not delivered" in done["next_step"]
@@ -63,8 +63,8 @@ async def test_pictures_are_named_before_they_are_sent(assistant, sandbox) -> No
 @pytest.mark.parametrize("confirm", [None, True], ids=["preview", "confirmed"])
 async def test_a_text_needs_one_sender(assistant, sandbox, sender, confirm) -> None:
     async with assistant() as ai:
-        said = await ai.refused("send_message", to_number=FRIEND, body="Hello", **sender, confirm=confirm)
-    assert said == "Nothing was sent: give agent_id or number_id, one of them, as the sender."
+        message = await ai.refused("send_message", to_number=FRIEND, body="Hello", **sender, confirm=confirm)
+    assert message == "Nothing was sent: give agent_id or number_id, one of them, as the sender."
     assert sandbox.requests == []
 
 
@@ -75,17 +75,19 @@ async def test_a_text_needs_one_sender(assistant, sandbox, sender, confirm) -> N
 async def test_a_number_without_10dlc_is_told_before_it_texts(assistant, sandbox, writes, registration, sender) -> None:
     sandbox.context.account.numbers["num_frontdesk"].outbound_sms = registration
     async with assistant() as ai:
-        said = await ai.refused("send_message", to_number=FRIEND, body="Hello", **sender, confirm=True)
-    assert f"+14155550100 may not send texts yet (10DLC: {registration})" in said
-    assert "receiving and calling work" in said
+        message = await ai.refused("send_message", to_number=FRIEND, body="Hello", **sender, confirm=True)
+    assert f"+14155550100 may not send texts yet (10DLC: {registration})" in message
+    assert "receiving and calling work" in message
     assert writes() == []
 
 
 async def test_an_agent_without_a_number_is_told_before_it_texts(assistant, writes) -> None:
     async with assistant() as ai:
-        said = await ai.refused("send_message", to_number=FRIEND, body="Hello", agent_id="agt_orderline", confirm=True)
-    assert "'Order Line' has no number" in said
-    assert "buy_number or attach_number" in said
+        message = await ai.refused(
+            "send_message", to_number=FRIEND, body="Hello", agent_id="agt_orderline", confirm=True
+        )
+    assert "'Order Line' has no number" in message
+    assert "buy_number or attach_number" in message
     assert writes() == []
 
 
@@ -98,19 +100,19 @@ async def test_an_unconfirmed_delivery_is_reported_as_unknown(assistant, answeri
         return httpx.Response(200, json=number) if request.method == "GET" else httpx.Response(409, json=doubt)
 
     async with assistant(answering(answer)) as ai:
-        told = await ai.ask("send_message", to_number=FRIEND, body="Hello", number_id="num_1", confirm=True)
-    assert told["status"] == "unknown"
-    assert "list_messages" in told["next_step"]
+        result = await ai.ask("send_message", to_number=FRIEND, body="Hello", number_id="num_1", confirm=True)
+    assert result["status"] == "unknown"
+    assert "list_messages" in result["next_step"]
 
 
 async def test_the_texts_of_a_number_are_listed_newest_first(assistant) -> None:
     async with assistant() as ai:
-        told = await ai.ask("list_messages", number_id="num_frontdesk")
-    assert [row["direction"] for row in told["data"]] == ["inbound", "outbound", "inbound"]
-    newest = told["data"][0]
+        result = await ai.ask("list_messages", number_id="num_frontdesk")
+    assert [row["direction"] for row in result["data"]] == ["inbound", "outbound", "inbound"]
+    newest = result["data"][0]
     assert (newest["from_number"], newest["body"]) == ("+14155550142", mark("Sounds good, see you then!"))
     assert newest["at"].endswith("Z")
-    assert "next_step" not in told
+    assert "next_step" not in result
 
 
 async def test_older_texts_are_reached_by_time_and_each_once(assistant) -> None:
@@ -157,23 +159,23 @@ async def test_texts_of_one_second_are_all_reached_by_paging(assistant, sandbox)
 async def test_texts_can_be_asked_for_since_a_time(assistant, sandbox) -> None:
     async with assistant() as ai:
         first = (await ai.ask("list_messages", number_id="num_frontdesk"))["data"][-1]
-        told = await ai.ask("list_messages", number_id="num_frontdesk", after=first["at"])
+        result = await ai.ask("list_messages", number_id="num_frontdesk", after=first["at"])
         none = await ai.ask("list_messages", number_id="num_frontdesk", after=sandbox.context.clock.now().isoformat())
-    assert first["id"] not in {row["id"] for row in told["data"][:-1]}
+    assert first["id"] not in {row["id"] for row in result["data"][:-1]}
     assert (none["data"], none["next_step"]) == ([], "No texts.")
 
 
 @pytest.mark.parametrize(
-    ("agent", "found"),
+    ("agent", "count"),
     [({}, 1), ({"agent_id": "agt_frontdesk"}, 1), ({"agent_id": "agt_orderline"}, 0)],
     ids=["all", "with-some", "with-none"],
 )
-async def test_conversations_are_listed_by_agent(assistant, agent, found) -> None:
+async def test_conversations_are_listed_by_agent(assistant, agent, count) -> None:
     async with assistant() as ai:
-        told = await ai.ask("list_conversations", **agent)
-    assert len(told["data"]) == found
-    assert ("next_step" in told) is (found == 0)
-    for row in told["data"]:
+        result = await ai.ask("list_conversations", **agent)
+    assert len(result["data"]) == count
+    assert ("next_step" in result) is (count == 0)
+    for row in result["data"]:
         assert (row["participant"], row["message_count"]) == ("+14155550142", 3)
         assert row["last_message_preview"] == mark("Sounds good, see you then!")
         assert row["metadata"] == {"topic": "appointment"}
@@ -190,8 +192,8 @@ async def test_a_page_of_conversations_says_where_the_next_begins(assistant) -> 
 
 async def test_a_conversation_is_read_with_its_latest_texts(assistant) -> None:
     async with assistant() as ai:
-        told = await ai.ask("get_conversation", conversation_id="conv_past01", message_limit=2)
-    assert [message["direction"] for message in told["messages"]] == ["outbound", "inbound"]
+        result = await ai.ask("get_conversation", conversation_id="conv_past01", message_limit=2)
+    assert [message["direction"] for message in result["messages"]] == ["outbound", "inbound"]
 
 
 @pytest.mark.parametrize("metadata", [{"step": 2, "tags": ["a", None]}, {}, None], ids=["object", "empty", "null"])
@@ -204,8 +206,8 @@ async def test_what_a_conversation_remembers_is_replaced_or_cleared(assistant, s
 
 async def test_nothing_is_forgotten_by_leaving_the_metadata_out(assistant, writes) -> None:
     async with assistant() as ai:
-        said = await ai.refused("update_conversation", conversation_id="conv_past01")
-    assert "metadata" in said
+        message = await ai.refused("update_conversation", conversation_id="conv_past01")
+    assert "metadata" in message
     assert writes() == []
 
 
@@ -213,17 +215,17 @@ async def test_the_metadata_of_a_conversation_is_shown_with_its_nulls(assistant)
     """A model that reads, changes and writes it back must not lose a null."""
     remembered = {"step": 2, "note": None, "deep": {"nothing": None, "list": [None]}}
     async with assistant() as ai:
-        told = await ai.ask("update_conversation", conversation_id="conv_past01", metadata=remembered)
+        result = await ai.ask("update_conversation", conversation_id="conv_past01", metadata=remembered)
         read = await ai.ask("get_conversation", conversation_id="conv_past01")
-    assert told["metadata"] == remembered
+    assert result["metadata"] == remembered
     assert read["metadata"] == remembered
 
 
 async def test_older_texts_without_a_time_are_not_asked_for_by_none(assistant, answering) -> None:
     """A row may lack its time, and the API would refuse `before=None`."""
     async with assistant(answering({"data": [{"id": "msg_1", "body": "Hi"}], "hasMore": True})) as ai:
-        told = await ai.ask("list_messages", number_id="num_1", limit=1)
-    assert "None" not in told.get("next_step", "")
+        result = await ai.ask("list_messages", number_id="num_1", limit=1)
+    assert "None" not in result.get("next_step", "")
 
 
 async def test_the_words_of_a_text_cannot_pose_as_the_preview(assistant) -> None:

@@ -10,10 +10,10 @@ from agentphone_mcp.policy.limits import Limits
 
 async def test_numbers_are_listed_with_their_agent_and_whether_they_may_text(assistant, rows_of) -> None:
     async with assistant() as ai:
-        told = await ai.ask("list_numbers")
-    row = rows_of(told)[0]
+        result = await ai.ask("list_numbers")
+    row = rows_of(result)[0]
     assert (row["phone_number"], row["agent_id"], row["outbound_sms"]) == ("+14155550100", "agt_frontdesk", "enabled")
-    assert "next_step" not in told
+    assert "next_step" not in result
 
 
 async def test_a_page_of_numbers_says_where_the_next_begins(assistant, sandbox) -> None:
@@ -29,8 +29,8 @@ async def test_a_page_of_numbers_says_where_the_next_begins(assistant, sandbox) 
 async def test_an_account_without_numbers_is_told_how_to_get_one(assistant, sandbox) -> None:
     sandbox.context.account.numbers.clear()
     async with assistant() as ai:
-        told = await ai.ask("list_numbers")
-    assert told["next_step"] == "No phone number yet: find_available_numbers, then buy_number."
+        result = await ai.ask("list_numbers")
+    assert result["next_step"] == "No phone number yet: find_available_numbers, then buy_number."
 
 
 @pytest.mark.parametrize(
@@ -45,16 +45,16 @@ async def test_an_account_without_numbers_is_told_how_to_get_one(assistant, sand
 )
 async def test_numbers_on_offer_are_searched_by_place(assistant, rows_of, search, field, value) -> None:
     async with assistant() as ai:
-        told = await ai.ask("find_available_numbers", **search)
-    assert len(told["rows"]) == 10
-    assert {row[field] for row in rows_of(told)} == {value}
+        result = await ai.ask("find_available_numbers", **search)
+    assert len(result["rows"]) == 10
+    assert {row[field] for row in rows_of(result)} == {value}
 
 
 async def test_a_place_without_numbers_is_told_to_search_wider(assistant) -> None:
     async with assistant() as ai:
-        told = await ai.ask("find_available_numbers", area_code="999", limit=3)
-    assert told["rows"] == []
-    assert "another area code" in told["next_step"]
+        result = await ai.ask("find_available_numbers", area_code="999", limit=3)
+    assert result["rows"] == []
+    assert "another area code" in result["next_step"]
 
 
 async def test_a_number_is_bought_for_an_agent(assistant, sandbox) -> None:
@@ -89,10 +89,10 @@ async def test_a_number_can_be_bought_for_a_while(assistant, sandbox) -> None:
 
 async def test_a_purchase_without_inventory_names_other_area_codes(assistant) -> None:
     async with assistant() as ai:
-        said = await ai.refused("buy_number", area_code="999", confirm=True)
-    assert "409 NO_INVENTORY" in said
-    assert "Try one of: 415" in said
-    assert "Nothing was done" in said
+        message = await ai.refused("buy_number", area_code="999", confirm=True)
+    assert "409 NO_INVENTORY" in message
+    assert "Try one of: 415" in message
+    assert "Nothing was done" in message
 
 
 async def test_the_number_limit_is_explained(assistant, sandbox) -> None:
@@ -105,8 +105,8 @@ async def test_the_number_limit_is_explained(assistant, sandbox) -> None:
 
 async def test_an_unknown_agent_stops_a_purchase_at_the_preview(assistant, writes) -> None:
     async with assistant() as ai:
-        said = await ai.refused("buy_number", agent_id="agt_nobody", confirm=True)
-    assert "list_agents gives a valid agent_id" in said
+        message = await ai.refused("buy_number", agent_id="agt_nobody", confirm=True)
+    assert "list_agents gives a valid agent_id" in message
     assert writes() == []
 
 
@@ -144,7 +144,7 @@ async def test_a_number_is_found_where_the_api_cannot_show_a_single_one(assistan
 
 async def test_a_search_never_advises_an_argument_it_does_not_take(assistant, answering) -> None:
     """Numbers on offer have no pages; a higher limit or a narrower search shows more."""
-    found = {"data": [{"phoneNumber": "+12125550123"}], "hasMore": True, "total": 50}
-    async with assistant(answering(found)) as ai:
-        told = await ai.ask("find_available_numbers", limit=1)
-    assert "next_offset" not in told
+    offered = {"data": [{"phoneNumber": "+12125550123"}], "hasMore": True, "total": 50}
+    async with assistant(answering(offered)) as ai:
+        result = await ai.ask("find_available_numbers", limit=1)
+    assert "next_offset" not in result

@@ -20,12 +20,12 @@ ANSWERS = {
 
 
 async def test_all_four_requests_are_under_way_at_once(assistant, answering) -> None:
-    asked: set[str] = set()
+    requested: set[str] = set()
     everybody = asyncio.Event()
 
     async def answer(request: httpx.Request) -> httpx.Response:
-        asked.add(request.url.path)
-        if len(asked) == len(PARTS):
+        requested.add(request.url.path)
+        if len(requested) == len(PARTS):
             everybody.set()
         await asyncio.wait_for(everybody.wait(), 5)
         return httpx.Response(200, json=ANSWERS[request.url.path])
@@ -33,7 +33,7 @@ async def test_all_four_requests_are_under_way_at_once(assistant, answering) -> 
     recorder = answering(answer)
     async with assistant(recorder) as ai:
         seen = await ai.ask("account_overview")
-    assert asked == set(PARTS.values())
+    assert requested == set(PARTS.values())
     assert len(recorder.requests) == len(PARTS)
     assert seen["agents"]["data"][0]["name"] == "Desk"
     assert (seen["webhook"]["secret_ends_in"], seen["usage"]["plan"]) == ("cdef", "free")
@@ -69,9 +69,9 @@ async def test_a_part_that_times_out_is_reported_in_its_place(assistant, answeri
 
 async def test_one_error_is_raised_when_every_part_fails(assistant, answering) -> None:
     async with assistant(answering({"detail": "Invalid API key."}, 401)) as ai:
-        said = await ai.refused("account_overview")
-    assert said.count("401") == 1
-    assert "AGENTPHONE_API_KEY" in said
+        message = await ai.refused("account_overview")
+    assert message.count("401") == 1
+    assert "AGENTPHONE_API_KEY" in message
 
 
 async def test_no_webhook_is_no_failure(assistant, answering) -> None:

@@ -76,7 +76,7 @@ async def test_no_secret_gets_into_the_ledger(assistant, sandbox, ledger) -> Non
     async with assistant() as ai:
         hook = await ai.ask("set_webhook", url="https://example.com/hook")
         secret = hook["result"]["secret"]
-        told = await ai.ask(
+        result = await ai.ask(
             "set_webhook", url=f"https://example.org/?key={key}&s={secret}", confirm="https://example.com/hook"
         )
         long = {"prompt": "x" * (2_000 - len(key) + 1) + key, "greeting": f"Hello {secret}."}
@@ -86,7 +86,7 @@ async def test_no_secret_gets_into_the_ledger(assistant, sandbox, ledger) -> Non
     for text in (kept, json.dumps(preview)):
         assert key[:-1] not in text
         assert secret not in text
-    assert told["status"] == "done"
+    assert result["status"] == "done"
 
 
 async def test_untrusted_text_is_no_part_of_a_replayed_result(assistant, answering) -> None:
@@ -151,7 +151,7 @@ async def test_a_person_approves_nothing_that_cannot_be_read_whole(assistant, pe
     user = person()
     pictures = [f"https://example.com/{'a' * 1_900}/{number}" for number in range(12)]
     async with assistant(asks=user, requires_human_approval=True) as ai:
-        said = await ai.refused("send_message", **TEXT | {"media_urls": pictures})
-    assert "too long to be shown to your user as a whole" in said
+        message = await ai.refused("send_message", **TEXT | {"media_urls": pictures})
+    assert "too long to be shown to your user as a whole" in message
     assert user.questions == []
     assert writes() == []

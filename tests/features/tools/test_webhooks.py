@@ -4,52 +4,52 @@ import pytest
 
 URL = "https://example.com/hook"
 OTHER = "https://example.org/hook"
-WHOSE = pytest.mark.parametrize("whose", [{}, {"agent_id": "agt_frontdesk"}], ids=["project", "agent"])
+EACH_OWNER = pytest.mark.parametrize("owner", [{}, {"agent_id": "agt_frontdesk"}], ids=["project", "agent"])
 
 
-@WHOSE
-async def test_no_webhook_is_an_answer_and_not_an_error(assistant, whose) -> None:
+@EACH_OWNER
+async def test_no_webhook_is_an_answer_and_not_an_error(assistant, owner) -> None:
     async with assistant() as ai:
-        told = await ai.ask("get_webhook", **whose)
-    assert told["is_set"] is False
-    of = "the webhook of the agent 'Front Desk'" if whose else "the project's webhook"
-    assert told == {"is_set": False, "next_step": f"set_webhook makes {of}."}
+        result = await ai.ask("get_webhook", **owner)
+    assert result["is_set"] is False
+    of = "the webhook of the agent 'Front Desk'" if owner else "the project's webhook"
+    assert result == {"is_set": False, "next_step": f"set_webhook makes {of}."}
 
 
-@WHOSE
-async def test_a_webhooks_secret_is_shown_at_its_creation_alone(assistant, whose) -> None:
+@EACH_OWNER
+async def test_a_webhooks_secret_is_shown_at_its_creation_alone(assistant, owner) -> None:
     async with assistant() as ai:
-        made = await ai.ask("set_webhook", url=URL, context_limit=5, timeout=60, **whose)
+        made = await ai.ask("set_webhook", url=URL, context_limit=5, timeout=60, **owner)
         secret = made["result"]["secret"]
-        seen = await ai.ask("get_webhook", **whose)
+        seen = await ai.ask("get_webhook", **owner)
         overview = await ai.ask("account_overview")
-        preview = await ai.ask("set_webhook", url=OTHER, **whose)
-        doomed = await ai.ask("delete_webhook", **whose)
-        wrong = await ai.refused("delete_webhook", confirm="https://wrong.example/", **whose)
+        preview = await ai.ask("set_webhook", url=OTHER, **owner)
+        doomed = await ai.ask("delete_webhook", **owner)
+        mismatch = await ai.refused("delete_webhook", confirm="https://mismatch.example/", **owner)
     assert made["status"] == "done"
     assert secret.startswith("whsec_")
     assert "keep the secret now" in made["next_step"]
     assert (seen["url"], seen["context_limit"], seen["timeout"], seen["secret_ends_in"]) == (URL, 5, 60, secret[-4:])
-    assert secret not in f"{seen}{overview}{preview}{doomed}{wrong}"
+    assert secret not in f"{seen}{overview}{preview}{doomed}{mismatch}"
 
 
-@WHOSE
-async def test_a_first_webhook_needs_no_confirmation(assistant, writes, whose) -> None:
+@EACH_OWNER
+async def test_a_first_webhook_needs_no_confirmation(assistant, writes, owner) -> None:
     async with assistant() as ai:
-        assert (await ai.ask("set_webhook", url=URL, **whose))["status"] == "done"
+        assert (await ai.ask("set_webhook", url=URL, **owner))["status"] == "done"
     assert len(writes()) == 1
 
 
-@WHOSE
-async def test_replacing_a_webhook_names_the_old_and_the_new(assistant, sandbox, whose) -> None:
+@EACH_OWNER
+async def test_replacing_a_webhook_names_the_old_and_the_new(assistant, sandbox, owner) -> None:
     async with assistant() as ai:
-        first = await ai.ask("set_webhook", url=URL, **whose)
-        preview = await ai.ask("set_webhook", url=OTHER, **whose)
-        done = await ai.ask("set_webhook", url=OTHER, confirm=URL, **whose)
+        first = await ai.ask("set_webhook", url=URL, **owner)
+        preview = await ai.ask("set_webhook", url=OTHER, **owner)
+        done = await ai.ask("set_webhook", url=OTHER, confirm=URL, **owner)
     assert preview["status"] == "needs_confirmation"
     assert f"{URL} by {OTHER}" in preview["what"]
     assert "the current secret stops signing" in preview["what"]
-    assert ("'Front Desk'" in preview["what"]) is bool(whose)
+    assert ("'Front Desk'" in preview["what"]) is bool(owner)
     assert f'confirm="{URL}"' in preview["next_step"]
     assert (done["status"], done["result"]["url"]) == ("done", OTHER)
     assert done["result"]["secret"] != first["result"]["secret"]
@@ -83,45 +83,45 @@ async def test_an_address_that_is_no_url_is_refused(assistant, sandbox, wanted) 
 async def test_an_address_nobody_else_can_reach_is_refused_by_the_api(assistant) -> None:
     """The API takes public https alone, and its message reaches the model."""
     async with assistant() as ai:
-        said = await ai.refused("set_webhook", url="http://example.com/hook")
-    assert "422" in said
-    assert "URL must be a public https:// URL" in said
+        message = await ai.refused("set_webhook", url="http://example.com/hook")
+    assert "422" in message
+    assert "URL must be a public https:// URL" in message
 
 
-@WHOSE
-async def test_deleting_a_webhook_says_who_gets_the_events_then(assistant, whose) -> None:
+@EACH_OWNER
+async def test_deleting_a_webhook_says_who_gets_the_events_then(assistant, owner) -> None:
     async with assistant() as ai:
-        await ai.ask("set_webhook", url=URL, **whose)
-        preview = await ai.ask("delete_webhook", **whose)
-        done = await ai.ask("delete_webhook", confirm=URL, **whose)
-        after = await ai.ask("get_webhook", **whose)
+        await ai.ask("set_webhook", url=URL, **owner)
+        preview = await ai.ask("delete_webhook", **owner)
+        done = await ai.ask("delete_webhook", confirm=URL, **owner)
+        after = await ai.ask("get_webhook", **owner)
     assert URL in preview["what"]
-    assert ("the project's webhook gets its events" in preview["what"]) is bool(whose)
+    assert ("the project's webhook gets its events" in preview["what"]) is bool(owner)
     assert (done["status"], after["is_set"]) == ("done", False)
 
 
-@WHOSE
-async def test_there_may_be_nothing_to_delete(assistant, writes, whose) -> None:
+@EACH_OWNER
+async def test_there_may_be_nothing_to_delete(assistant, writes, owner) -> None:
     async with assistant() as ai:
-        said = await ai.refused("delete_webhook", confirm=URL, **whose)
-    assert said.startswith("Nothing to delete: the")
+        message = await ai.refused("delete_webhook", confirm=URL, **owner)
+    assert message.startswith("Nothing to delete: the")
     assert writes() == []
 
 
 async def test_an_unknown_agent_has_no_webhook_to_set(assistant, writes) -> None:
     async with assistant() as ai:
-        said = await ai.refused("set_webhook", url=URL, agent_id="agt_nobody")
-    assert "list_agents gives a valid agent_id" in said
+        message = await ai.refused("set_webhook", url=URL, agent_id="agt_nobody")
+    assert "list_agents gives a valid agent_id" in message
     assert writes() == []
 
 
-@WHOSE
-async def test_a_webhook_is_tested_and_its_deliveries_are_counted(assistant, whose) -> None:
+@EACH_OWNER
+async def test_a_webhook_is_tested_and_its_deliveries_are_counted(assistant, owner) -> None:
     async with assistant() as ai:
-        await ai.ask("set_webhook", url="http://127.0.0.1:9/hook", **whose)
-        tested = await ai.ask("test_webhook", **whose)
-        listed = await ai.ask("list_webhook_deliveries", **whose)
-        stats = await ai.ask("get_webhook_stats", **whose)
+        await ai.ask("set_webhook", url="http://127.0.0.1:9/hook", **owner)
+        tested = await ai.ask("test_webhook", **owner)
+        listed = await ai.ask("list_webhook_deliveries", **owner)
+        stats = await ai.ask("get_webhook_stats", **owner)
     assert tested["success"] is False
     assert tested["error"]
     assert [(row["event"], row["status"]) for row in listed["data"]] == [("agent.message", "failed")]
@@ -156,9 +156,9 @@ async def test_the_deliveries_of_an_agent_can_be_paged_too(assistant) -> None:
 
 async def test_no_deliveries_is_said_in_words(assistant) -> None:
     async with assistant() as ai:
-        told = await ai.ask("list_webhook_deliveries")
+        result = await ai.ask("list_webhook_deliveries")
         stats = await ai.ask("get_webhook_stats", hours=720)
-    assert told == {"data": [], "next_step": "Nothing was delivered."}
+    assert result == {"data": [], "next_step": "Nothing was delivered."}
     assert stats["total"] == 0
 
 
