@@ -1,7 +1,7 @@
-"""Writes anew what is derived from the tools, for review: `python tests/golden/regenerate.py`.
+"""Regenerate what is derived from the tools, for review: `python tests/golden/regenerate.py`.
 
-tools.json is the whole surface that models and hosts see; the README has a table of the tools, and SANDBOX.md one of the callees;
-surface.json in the package is what the server says of itself over the wire, as the SDK says it.
+tools.json is the whole surface that models and hosts see; the README has tables of the tools and the sandbox's callees;
+surface.json in the package has the answers that describe the server, as the SDK gives them.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ MODERN = {
 
 
 def surface() -> str:
-    """All tools in their order, as pretty JSON."""
+    """Return all tools in their order, as indented JSON."""
     from agentphone_mcp.config.config import Config
     from agentphone_mcp.server.server import create_server
 
@@ -46,34 +46,34 @@ def surface() -> str:
 
 
 class Host:
-    """Says lines to a server in this process, the next one when the one before is answered, and keeps what it hears.
+    """Send lines to a server in this process, each after the answer to the one before, and keep the answers.
 
-    It stands in for both of the streams that the server is given.
+    It stands in for both streams of the server.
     """
 
     def __init__(self, lines: list[str]) -> None:
         self._lines = lines
-        self._heard = asyncio.Event()
+        self._is_answered = asyncio.Event()
         self.answers: list[dict[str, Any]] = []
 
     async def __aiter__(self) -> AsyncGenerator[str]:
         for line in self._lines:
-            self._heard.clear()
+            self._is_answered.clear()
             yield f"{line}\n"
             if '"id"' in line:
-                await self._heard.wait()
+                await self._is_answered.wait()
 
     async def write(self, text: str) -> None:
-        """Hear an answer."""
+        """Keep an answer."""
         self.answers.append(json.loads(text))
-        self._heard.set()
+        self._is_answered.set()
 
     async def flush(self) -> None:
-        """Nothing is kept back."""
+        """Do nothing, as nothing is buffered."""
 
 
-async def told_by_the_sdk(messages: list[dict[str, Any]], **settings: Any) -> list[dict[str, Any]]:
-    """What a server with these settings answers to these messages, one after the other."""
+async def answers_of_the_sdk(messages: list[dict[str, Any]], **settings: Any) -> list[dict[str, Any]]:
+    """Return what a server with these settings answers to these messages, one after the other."""
     from agentphone_mcp.config.config import Config
     from agentphone_mcp.server.server import create_server
 
@@ -83,12 +83,12 @@ async def told_by_the_sdk(messages: list[dict[str, Any]], **settings: Any) -> li
 
 
 def request(number: int, method: str, params: dict[str, Any] | None = None) -> dict[str, Any]:
-    """A request as it goes over the wire."""
+    """Make a JSON-RPC request."""
     return {"jsonrpc": "2.0", "id": number, "method": method} | ({} if params is None else {"params": params})
 
 
-async def spoken() -> dict[str, Any]:
-    """What surface.json holds: results as the SDK gives them, without what depends on the settings and the version."""
+async def precomputed() -> dict[str, Any]:
+    """Return the content of surface.json: results of the SDK, without what depends on settings and version."""
     from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, LATEST_MODERN_VERSION
 
     from agentphone_mcp.features.instructions import INSTRUCTIONS
@@ -98,12 +98,12 @@ async def spoken() -> dict[str, Any]:
     hello["clientInfo"] = {"name": "golden", "version": "1"}
     initialize, discover = {}, {}
     for name, toolsets in (("with_calls", tuple(CATALOG)), ("without_calls", ("account",))):
-        old = await told_by_the_sdk([request(1, "initialize", hello)], toolsets=toolsets)
-        new = await told_by_the_sdk([request(1, "server/discover", {"_meta": MODERN})], toolsets=toolsets)
+        old = await answers_of_the_sdk([request(1, "initialize", hello)], toolsets=toolsets)
+        new = await answers_of_the_sdk([request(1, "server/discover", {"_meta": MODERN})], toolsets=toolsets)
         initialize[name], discover[name] = old[0]["result"], new[0]["result"]
     server = initialize["with_calls"]["serverInfo"]
     varying = ("protocolVersion", "serverInfo", "instructions", "_meta")
-    [listed] = await told_by_the_sdk([request(1, "tools/list", {"_meta": MODERN})])
+    [listed] = await answers_of_the_sdk([request(1, "tools/list", {"_meta": MODERN})])
     tools = {tool["name"]: tool for tool in listed["result"].pop("tools")}
     return {
         "made_with": {name: version(name.replace("_", "-")) for name in ("mcp", "mcp_types")},
@@ -127,12 +127,12 @@ def _without(names: tuple[str, ...], result: dict[str, Any]) -> dict[str, Any]:
 
 
 def wire() -> str:
-    """surface.json, as JSON that takes no more than it must: every start reads it."""
-    return json.dumps(asyncio.run(spoken()), ensure_ascii=False, separators=(",", ":")) + "\n"
+    """Return surface.json as compact JSON, as every start reads it."""
+    return json.dumps(asyncio.run(precomputed()), ensure_ascii=False, separators=(",", ":")) + "\n"
 
 
-def pages() -> dict[Path, str]:
-    """Write the README's table of the tools, and the sandbox page's table of who answers."""
+def readme() -> str:
+    """Return the README with its tables regenerated."""
     from agentphone_mcp.features.tools.catalog import CATALOG
     from agentphone_mcp.sandbox.data import callees
 

@@ -118,7 +118,7 @@ def _used(usage: Usage) -> Used:
     """Flatten the API's answer, and drop what follows from the rest."""
     plan, numbers, stats = usage.plan or Plan(), usage.numbers or NumbersUsed(), usage.stats or Activity()
     number_limit = plan.number_limit if numbers.limit is None else numbers.limit
-    limits = Limits.model_validate(plan.model_dump() | {"numbers": number_limit})
+    limits = Limits.model_validate(dict(plan) | {"numbers": number_limit})
     # With a limit and a count, the remaining ones need no field of their own.
     is_derivable = numbers.used is not None and limits.numbers is not None
     # Without deliveries there are no failures; get_webhook_stats explains why none was sent.

@@ -181,17 +181,11 @@ async def detach_number(agent_id: AgentId, number_id: NumberId, api: Api) -> Ack
 
 def agent_rows(page: Page[Agent], *left_out: str) -> Page[AgentRow]:
     """Shorten a page of agents to what a list shows, without the fields in `left_out`."""
-    rows = [
-        AgentRow(
-            id=agent.id,
-            name=agent.name,
-            description=agent.description,
-            voice_mode=agent.voice_mode,
-            numbers=[number.phone_number or number.id for number in agent.numbers or []] or None,
-        )
-        for agent in page.data
-    ]
-    return Page[AgentRow](data=[without(row, *left_out) for row in rows], total=page.total, has_more=page.has_more)
+    rows: list[AgentRow] = []
+    for agent in page.data:
+        numbers = [number.phone_number or number.id for number in agent.numbers or []] or None
+        rows.append(without(AgentRow.model_validate(dict(agent) | {"numbers": numbers}), *left_out))
+    return Page[AgentRow](data=rows, total=page.total, has_more=page.has_more)
 
 
 def _check_transfer_number(policy: Policy, number: str | None) -> None:

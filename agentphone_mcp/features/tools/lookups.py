@@ -115,18 +115,6 @@ def _is_number_of(number: PhoneNumber, entry: Entry) -> bool:
     )
 
 
-async def _number_gone(api: ApiClient, entry: Entry, _: Claimed) -> LookupResult:
-    return await _gone(api.numbers.get(_match_value(entry, "number_id")))
-
-
-async def _agent_gone(api: ApiClient, entry: Entry, _: Claimed) -> LookupResult:
-    return await _gone(api.agents.get(_match_value(entry, "agent_id")))
-
-
-async def _contact_gone(api: ApiClient, entry: Entry, _: Claimed) -> LookupResult:
-    return await _gone(api.contacts.get(_match_value(entry, "contact_id")))
-
-
 async def _webhook_gone(api: ApiClient, entry: Entry, _: Claimed) -> LookupResult:
     return LookupResult("failed" if await api.webhooks.get(_match_value(entry, "agent_id") or None) else "done")
 
@@ -183,9 +171,9 @@ _LOOKUPS: dict[str, Callable[[ApiClient, Entry, Claimed], Awaitable[LookupResult
     "place_call": _call,
     "create_web_call": _web_call,
     "send_message": _message,
-    "release_number": _number_gone,
-    "delete_agent": _agent_gone,
-    "delete_contact": _contact_gone,
+    "release_number": lambda api, entry, _: _gone(api.numbers.get(_match_value(entry, "number_id"))),
+    "delete_agent": lambda api, entry, _: _gone(api.agents.get(_match_value(entry, "agent_id"))),
+    "delete_contact": lambda api, entry, _: _gone(api.contacts.get(_match_value(entry, "contact_id"))),
     "delete_webhook": _webhook_gone,
     "set_webhook": _webhook_set,
 }

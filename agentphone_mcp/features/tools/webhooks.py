@@ -147,15 +147,8 @@ def webhook_info(webhook: Webhook | None, name: str = "the project's webhook") -
     """Show a webhook without its secret."""
     if webhook is None:
         return WebhookInfo(is_set=False, next_step=f"set_webhook makes {name}.")
-    return WebhookInfo(
-        is_set=True,
-        id=webhook.id,
-        url=webhook.url,
-        status=webhook.status,
-        secret_ends_in=webhook.secret[-4:] if webhook.secret else None,
-        context_limit=webhook.context_limit,
-        timeout=webhook.timeout,
-    )
+    secret_ends_in = webhook.secret[-4:] if webhook.secret else None
+    return WebhookInfo.model_validate(dict(webhook) | {"is_set": True, "secret_ends_in": secret_ends_in})
 
 
 TOOLS = [

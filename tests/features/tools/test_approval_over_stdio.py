@@ -1,6 +1,5 @@
 """Ask the user of a real host from a real server process, as in memory."""
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +8,7 @@ from mcp.client import Client
 from mcp.client.stdio import StdioServerParameters
 from mcp_types import Implementation
 
-from tests.support import ROOT
+from tests.support import COMMAND, ROOT
 
 CALL = {"agent_id": "agt_frontdesk", "to_number": "+14155559999", "confirm": True}
 ERAS = pytest.mark.parametrize("mode", ["auto", "legacy"], ids=["modern", "legacy"])
@@ -27,7 +26,7 @@ def process(state: Path):
             "AGENTPHONE_APPROVAL_TIMEOUT": "1",
             "AGENTPHONE_STATE": str(state),
         }
-        server = StdioServerParameters(command=sys.executable, args=["-m", "agentphone_mcp"], env=settings)
+        server = StdioServerParameters(command=COMMAND[0], args=COMMAND[1:], env=settings)
         return Client(
             server, mode=mode, elicitation_callback=asks, client_info=Implementation(name="Desk", version="7")
         )

@@ -17,7 +17,7 @@ from agentphone_mcp.variables import TOOLSETS
 from tests.support import ROOT
 
 GOLDEN = runpy.run_path(str(ROOT / "tests" / "golden" / "regenerate.py"))
-told_by_the_sdk, request, MODERN = GOLDEN["told_by_the_sdk"], GOLDEN["request"], GOLDEN["MODERN"]
+answers_of_the_sdk, request, MODERN = GOLDEN["answers_of_the_sdk"], GOLDEN["request"], GOLDEN["MODERN"]
 CLIENT = {"name": "test", "version": "1"}
 SELECTIONS = [chosen for size in range(len(TOOLSETS) + 1) for chosen in combinations(TOOLSETS, size)]
 MODES = pytest.mark.parametrize("read_only", [False, True], ids=["all", "read-only"])
@@ -50,7 +50,7 @@ async def test_every_selection_of_toolsets_is_answered_as_the_sdk_answers(read_o
     new = [request(0, "server/discover", {"_meta": MODERN}), request(1, "tools/list", {"_meta": MODERN})]
     for toolsets in SELECTIONS:
         for messages in (old, new):
-            told = await told_by_the_sdk(messages, toolsets=toolsets, read_only=read_only)
+            told = await answers_of_the_sdk(messages, toolsets=toolsets, read_only=read_only)
             assert early(messages, toolsets, read_only=read_only) == told, toolsets
 
 
@@ -58,7 +58,7 @@ async def test_every_selection_of_toolsets_is_answered_as_the_sdk_answers(read_o
 async def test_every_protocol_version_is_agreed_on_as_the_sdk_does(version: str) -> None:
     """One that is not known gets the newest of the old era."""
     messages = [hello(version), request(1, "tools/list")]
-    assert early(messages) == await told_by_the_sdk(messages)
+    assert early(messages) == await answers_of_the_sdk(messages)
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ async def test_every_protocol_version_is_agreed_on_as_the_sdk_does(version: str)
 async def test_no_other_setting_changes_what_is_said(settings: dict[str, Any]) -> None:
     """Only the choice of tools does."""
     messages = [hello(), request(1, "tools/list")]
-    assert early(messages) == await told_by_the_sdk(messages, **settings)
+    assert early(messages) == await answers_of_the_sdk(messages, **settings)
 
 
 HELLOS = {
@@ -104,7 +104,7 @@ async def test_what_hosts_say_of_themselves_is_understood(more: dict[str, Any]) 
         request(1, "tools/list", {"_meta": {"progressToken": "t"}}),
         request(2, "tools/list", {}),
     ]
-    assert early(messages) == await told_by_the_sdk(messages)
+    assert early(messages) == await answers_of_the_sdk(messages)
 
 
 WAITING = {
@@ -252,5 +252,5 @@ def test_whatever_is_answered_early_the_sdk_answers_the_same(
     """However odd a message is: what the SDK would refuse is not answered."""
     messages = [first, request(1, "tools/list", {"_meta": (MODERN if envelope else {}) | meta})]
     answered = [one for one in early(messages) if one]
-    told = asyncio.run(told_by_the_sdk(messages)) if answered else []
+    told = asyncio.run(answers_of_the_sdk(messages)) if answered else []
     assert all(one in told for one in answered)
