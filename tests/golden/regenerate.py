@@ -1,7 +1,7 @@
 """Regenerate what is derived from the tools, for review: `python tests/golden/regenerate.py`.
 
-tools.json is the whole surface that models and hosts see; the README has tables of the tools and the sandbox's callees;
-surface.json in the package has the answers that describe the server, as the SDK gives them.
+tools.json is the whole surface that models and hosts see; the README has a table of the tools, and SANDBOX.md one of
+the callees; surface.json in the package has the answers that describe the server, as the SDK gives them.
 """
 
 import asyncio
@@ -131,8 +131,8 @@ def wire() -> str:
     return json.dumps(asyncio.run(precomputed()), ensure_ascii=False, separators=(",", ":")) + "\n"
 
 
-def readme() -> str:
-    """Return the README with its tables regenerated."""
+def pages() -> dict[Path, str]:
+    """Return each page with its table regenerated: the README's of the tools, the sandbox page's of the callees."""
     from agentphone_mcp.features.tools.catalog import CATALOG
     from agentphone_mcp.sandbox.data import callees
 
