@@ -48,10 +48,7 @@ def spending(tool: str, describe: Describe) -> Resolve:
         gate: AccountGate,
         ctx: Context,
     ) -> Question | None:
-        _check_scope(action, ctx)
-        return await gate.confirmation_request(
-            action, confirm, repeat=repeat, is_answering=ctx.request_state is not None
-        )
+        return await _find_question(action, confirm, gate, ctx, repeat=repeat)
 
     return _approved(described, question)
 
@@ -63,10 +60,7 @@ def destroying(tool: str, describe: Describe) -> Resolve:
     async def question(
         action: Annotated[Action, Resolve(described)], confirm: str | None, gate: AccountGate, ctx: Context
     ) -> Question | None:
-        _check_scope(action, ctx)
-        return await gate.confirmation_request(
-            action, confirm, repeat=False, is_answering=ctx.request_state is not None
-        )
+        return await _find_question(action, confirm, gate, ctx)
 
     return _approved(described, question)
 
@@ -127,14 +121,17 @@ def _approved(described: Describe, find_question: Callable[..., Awaitable[Questi
     return Resolve(approved)
 
 
-def _check_scope(action: Action, ctx: Context) -> None:
-    """Refuse to callers without the scope spend what a tool of a lower scope does only with `confirm`."""
+async def _find_question(
+    action: Action, confirm: bool | str | None, gate: AccountGate, ctx: Context, *, repeat: bool = False
+) -> Question | None:
+    """Return what a person must be asked; refuse to callers without the scope spend what asks for `confirm`."""
     scope = tool_context(ctx).caller.scope
     if not action.is_free and scope != "spend":
         raise Refused(
             f"Nothing was done: what asks for confirm takes the scope spend, and this connection has {scope}. It would "
             f"have been: {action.summary}"
         )
+    return await gate.confirmation_request(action, confirm, repeat=repeat, is_answering=ctx.request_state is not None)
 
 
 async def _ask_now(question: Question, ctx: Context, seconds: float) -> ApprovalAnswer:

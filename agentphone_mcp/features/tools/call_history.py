@@ -22,6 +22,7 @@ from agentphone_mcp.features.presentation.lists import (
     without,
 )
 from agentphone_mcp.features.presentation.schemas import Linked
+from agentphone_mcp.features.tools.declaration import reads
 from agentphone_mcp.features.tools.parameters import AfterTurn, AgentId, CallId, Limit, NumberId, Offset
 from agentphone_mcp.features.uris import RECORDING_URI
 from agentphone_mcp.policy.errors import Refused
@@ -181,3 +182,12 @@ def _matches(status: str | None, direction: str | None, search: str | None, call
         and direction in (None, call.direction)
         and (not search or any(digits and digits in (number or "") for number in (call.from_number, call.to_number)))
     )
+
+
+TOOLS = [
+    reads(list_calls, open_world=True),
+    reads(get_call, open_world=True),
+    reads(get_transcript, open_world=True),
+    reads(get_recording, open_world=True),
+]
+"""They belong to the toolset of `calls`."""

@@ -11,8 +11,8 @@ from agentphone_mcp.api.calls import Call, WebCall
 from agentphone_mcp.api.models import Acknowledgement
 from agentphone_mcp.features.context import AccountGate, Api
 from agentphone_mcp.features.live.following import FollowedCall, FollowedOutcome, follow, follow_placed
+from agentphone_mcp.features.tools import call_history
 from agentphone_mcp.features.tools.approval import spending
-from agentphone_mcp.features.tools.call_history import get_call, get_recording, get_transcript, list_calls
 from agentphone_mcp.features.tools.call_previews import describe_call, describe_web_call
 from agentphone_mcp.features.tools.declaration import reads, spends, updates
 from agentphone_mcp.features.tools.parameters import (
@@ -119,12 +119,10 @@ async def create_web_call(
 
 
 TOOLS = [
-    reads(list_calls, open_world=True),
-    reads(get_call, open_world=True),
+    *call_history.TOOLS[:2],
     spends(place_call),
     reads(wait_for_call, open_world=True),
-    reads(get_transcript, open_world=True),
-    reads(get_recording, open_world=True),
+    *call_history.TOOLS[2:],
     updates(end_call, idempotent=False, open_world=True),
     spends(create_web_call),
 ]
