@@ -20,8 +20,8 @@ SETTINGS_OF_AGENTS = {"place_call": 1_400, "create_agent": 1_400, "update_agent"
 """What the tools with many settings may take."""
 FRIEND, LINE, DESK, URL = "+14155559999", "num_frontdesk", "agt_frontdesk", "https://example.com/hook"
 IDS = {"agent_id": DESK, "number_id": LINE, "call_id": "call_past01", "conversation_id": "conv_past01"}
-# Typical calls, in an order in which all can be done on a fresh account. A tool that only reads and is not here is called
-# with what it requires.
+# Typical calls, in an order in which all can be done on a fresh account. A tool that only reads and is not here
+# is called with what it requires.
 TYPICAL: dict[str, dict[str, Any]] = {
     "list_voices": {"limit": 5},
     "create_agent": {"name": "Tables", "voice_mode": "hosted", "system_prompt": "You reserve tables."},

@@ -1,4 +1,4 @@
-"""Provide an assistant that calls tools as a host does for its model, and people, clocks and ledgers for it."""
+"""Provide an assistant that calls tools as a host does for its model, and people, clocks and ledgers."""
 
 import json
 import sqlite3
@@ -19,13 +19,13 @@ from agentphone_mcp.sandbox import Sandbox
 
 
 class Assistant:
-    """Call tools, and return their results or the message of their error."""
+    """Call tools, and return their results or the messages of their errors."""
 
     def __init__(self, client: Client) -> None:
         self.client = client
 
     async def ask(self, tool: str, /, **arguments: Any) -> dict[str, Any]:
-        """Call a tool and return its structured content, which its text must repeat."""
+        """Return a tool's structured result, after checking that its text is the same."""
         result = await self.client.call_tool(tool, arguments)
         text = result.content[0].text
         assert not result.is_error, text
@@ -33,7 +33,7 @@ class Assistant:
         return result.structured_content
 
     async def refused(self, tool: str, /, **arguments: Any) -> str:
-        """Call a tool that must fail, and return its message."""
+        """Return the error message of a tool that must fail."""
         result = await self.client.call_tool(tool, arguments)
         assert result.is_error, result.structured_content
         assert result.structured_content is None
@@ -41,7 +41,7 @@ class Assistant:
 
 
 class Person:
-    """Stand in for the host's user: record the questions, and give one answer to all, or none."""
+    """Answer a host's questions with one answer, or never, and keep the questions."""
 
     def __init__(self, answer: ElicitResult | ErrorData | None) -> None:
         self.questions: list[str] = []
@@ -57,7 +57,7 @@ class Person:
 
 @pytest.fixture
 def person() -> Callable[..., Person]:
-    """Make a `Person` who allows everything, or gives another answer."""
+    """Make a `Person` who allows the action, or gives the given answer."""
 
     def person(action: str = "accept", **content: Any) -> Person:
         form = (content or {"allow": True}) if action == "accept" else None
@@ -73,7 +73,7 @@ def nobody() -> Person:
 
 
 class Clock:
-    """Show a time that only `pass_` changes."""
+    """Show a time that moves only by `pass_`."""
 
     def __init__(self, at: datetime) -> None:
         self.at = at
@@ -101,11 +101,11 @@ def quiet_from_one() -> QuietHours:
 
 @pytest.fixture
 def wait(state: Path) -> Callable[[float], None]:
-    """Make every entry of the ledger older by some minutes."""
+    """Age everything in the ledger by a number of minutes."""
 
     def wait(minutes: float) -> None:
         ledger = sqlite3.connect(state / LEDGER_FILE)
-        older = ", ".join(f"{name} = {name} - :age" for name in ("at", "settled_at", "doubtful_after"))
+        older = ", ".join(f"{name} = {name} - :age" for name in ("at", "settled_at", "unknown_after"))
         with ledger:
             ledger.execute(f"UPDATE actions SET {older}", {"age": minutes * 60})  # noqa: S608 - our own names
         ledger.close()
