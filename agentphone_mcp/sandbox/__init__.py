@@ -1,9 +1,10 @@
-"""An AgentPhone of its own: the REST API imitated in memory, for practice without money and for tests.
+"""Imitate the AgentPhone REST API in memory, for practice without money and for tests.
 
     with running(speed=20) as sandbox:
         httpx.get(sandbox.url + "/v1/usage", headers={"Authorization": f"Bearer {sandbox.key}"})
 
-Nothing leaves the machine: nobody is called or texted, and webhooks are delivered to loopback addresses only.
+Nothing leaves the machine: no phone rings, no text is sent, and webhooks go to loopback addresses only.
+Calls, with the keys that an agent presses at a menu (DTMF, IVR), are played out in `calls/`.
 """
 
 from agentphone_mcp.sandbox.app import Sandbox

@@ -1,4 +1,4 @@
-"""The sandbox as an ASGI app: one account, one key, all the routes."""
+"""Build the sandbox as an ASGI app: one account, one key, all the routes."""
 
 import secrets
 from collections.abc import AsyncGenerator, Iterable
@@ -19,9 +19,16 @@ from agentphone_mcp.sandbox.context import SandboxContext
 from agentphone_mcp.sandbox.data.persistence import DurabilityMiddleware, Persister, load
 from agentphone_mcp.sandbox.data.seed import seeded_account
 from agentphone_mcp.sandbox.event_stream import EventStream
-from agentphone_mcp.sandbox.http.api_versions import ApiVersion, VersionFilter, offered
+from agentphone_mcp.sandbox.http.api_versions import ApiVersion, VersionFilter, routes_of_version
 from agentphone_mcp.sandbox.http.faults import Fault, FaultInjection, Faults
-from agentphone_mcp.sandbox.responses import InvalidError, RefusalError, failure, invalid, invalid_to_the_seeds, refused
+from agentphone_mcp.sandbox.responses import (
+    InvalidError,
+    RefusalError,
+    answer_invalid,
+    answer_invalid_as_400,
+    answer_refusal,
+    failure,
+)
 from agentphone_mcp.sandbox.routes import (
     account,
     agents,
@@ -31,34 +38,34 @@ from agentphone_mcp.sandbox.routes import (
     inbound,
     messages,
     numbers,
+    sign_up,
     transcripts,
     view,
     webhooks,
 )
-from agentphone_mcp.sandbox.routes import sign_up as signing_up
 from agentphone_mcp.sandbox.webhooks.deliveries import WebhookDispatcher
 from agentphone_mcp.sandbox.webhooks.events import WebhookEvents
 from agentphone_mcp.sandbox.webhooks.sender import WebhookSender
 
 
 class Sandbox:
-    """A pretend AgentPhone account.
+    """Serve a simulated AgentPhone account.
 
     `app` serves it in-process (httpx.ASGITransport); `running()` serves it over HTTP and then fills in `url`.
     Webhooks are delivered to this machine only, unless `allow_remote_webhooks`.
-    Whoever uses `app` without its lifespan calls `aclose()` when done, which stops the calls still in progress.
+    A caller that uses `app` without its lifespan must call `aclose()`, which stops the calls still in progress.
 
     Args:
         speed: how much faster than real time calls go.
-        key: the key to accept; the state file's, or else a random one, if left out.
-        api_version: which age of the API answers: the seeds', the new one, or the union of both.
-        faults: rules that break answers, in words or as `Fault`.
-        state: the file that keeps the account across restarts; it is made if it is not there.
+        key: the key to accept; by default that of the state file, or else a random one.
+        api_version: which version of the API answers: `seeds` (the older one), `new`, or the `union` of both.
+        faults: rules that break answers, as text or as `Fault`.
+        state: the file that keeps the account across restarts; created if missing.
         allow_remote_webhooks: deliver webhooks to addresses beyond this machine too.
 
     Raises:
-        StateFileError: if the state file is broken, or can be neither read nor written.
-        BadFaultError: if a rule in words is none.
+        StateFileError: if the state file is answer_invalid, or cannot be read or written.
+        BadFaultError: if the text of a rule is invalid.
     """
 
     def __init__(
@@ -95,7 +102,7 @@ class Sandbox:
             event_stream=event_stream,
         )
         self.app = Starlette(
-            routes=offered(
+            routes=routes_of_version(
                 [
                     *account.routes,
                     *webhooks.routes,
@@ -106,7 +113,7 @@ class Sandbox:
                     *messages.routes,
                     *contacts.routes,
                     *inbound.routes,
-                    *signing_up.routes,
+                    *sign_up.routes,
                     *control.routes,
                     *view.routes,
                 ],
@@ -125,8 +132,8 @@ class Sandbox:
                 *([Middleware(DurabilityMiddleware, persister=self._persister)] if self._persister else []),
             ],
             exception_handlers={
-                RefusalError: refused,
-                InvalidError: invalid_to_the_seeds if api_version == "seeds" else invalid,
+                RefusalError: answer_refusal,
+                InvalidError: answer_invalid_as_400 if api_version == "seeds" else answer_invalid,
                 HTTPException: _unrouted,
             },
             lifespan=self._lifespan,
@@ -138,7 +145,7 @@ class Sandbox:
         self.app.state.requests = self.requests
 
     async def aclose(self) -> None:
-        """Stop the calls and deliveries in progress and let the listeners of transcripts go."""
+        """Stop the calls and deliveries in progress, and end the streams of transcripts and events."""
         self.context.event_stream.close()
         await self.context.simulator.aclose()
         await self.context.dispatcher.aclose()
@@ -153,6 +160,6 @@ class Sandbox:
 
 
 async def _unrouted(_: Request, error: Exception) -> Response:
-    """404 for an unknown path and 405 for a wrong method, as JSON."""
-    unrouted = cast(HTTPException, error)
-    return failure(unrouted.status_code, unrouted.detail, unrouted.headers)
+    """Answer an unknown path with 404 and a wrong method with 405, as JSON."""
+    exc = cast(HTTPException, error)
+    return failure(exc.status_code, exc.detail, exc.headers)

@@ -1,4 +1,4 @@
-"""What every request passes on its way in: the log, the key, and an answer even when a handler breaks."""
+"""Log every request, check its key, and answer 500 when a handler fails."""
 
 import json
 import logging
@@ -10,7 +10,7 @@ from typing import Any
 from starlette.datastructures import Headers, QueryParams
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from agentphone_mcp.sandbox import rows as shown
+from agentphone_mcp.sandbox import rows
 from agentphone_mcp.sandbox.clock import Clock
 from agentphone_mcp.sandbox.event_stream import EventStream
 from agentphone_mcp.sandbox.http.faults import ConnectionDroppedError
@@ -19,19 +19,19 @@ from agentphone_mcp.sandbox.responses import failure
 log = logging.getLogger(__name__)
 
 LOG_LIMIT = 10_000
-"""How many requests are remembered, as long as their bodies have no more than LOG_BYTES together."""
+"""How many requests are kept, as long as their bodies have no more than LOG_BYTES in total."""
 LOG_BYTES = 8_000_000
 _BODY_LIMIT = 1_000_000
 _KEYED = ("/v1", "/__sandbox/")
-# The live view: a browser holds no key, so it looks at where the request comes from instead.
+# The live view needs no key, as a browser has none; it checks where the request comes from instead.
 _OPEN = ("/__sandbox/events", "/__sandbox/view", "/__sandbox/page/")
 
 
 @dataclass
 class RecordedRequest:
-    """A request as it arrived; `status` is 0 until it is answered, `at` is the sandbox's time, `size` the body's.
+    """Record a request as it arrived. `at` is the sandbox's time, `size` the body's in bytes.
 
-    `is_dropped` says that it never will be, and `request_id` is what the answer calls it, in `X-Request-Id`.
+    `status` is 0 until the answer, `is_dropped` if there was none; `request_id` is the answer's `X-Request-Id`.
     """
 
     method: str
@@ -48,7 +48,7 @@ class RecordedRequest:
 
 
 class AuthenticationMiddleware:
-    """ASGI middleware that records each request and lets only the sandbox's key into /v1 and to the controls."""
+    """Record each request, and require the sandbox's key for /v1 and /__sandbox/ (ASGI middleware)."""
 
     def __init__(
         self, app: ASGIApp, key: str, clock: Clock, requests: list[RecordedRequest], event_stream: EventStream
@@ -61,58 +61,58 @@ class AuthenticationMiddleware:
         self._event_stream = event_stream
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let a request in, or answer it here."""
+        """Pass a request on, or refuse it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        body = await _whole_body(receive)
+        body = await _read_body(receive)
         if body is None:
             return
         recorded = self._recorded(scope, body)
 
-        async def noting(message: Message) -> None:
+        async def record_status(message: Message) -> None:
             if message["type"] == "http.response.start":
                 recorded.status = message["status"]
                 message["headers"] = [*message.get("headers", []), (b"x-request-id", recorded.request_id.encode())]
-                self._show(recorded)
+                self._publish(recorded)
             await send(message)
 
         is_keyed = scope["path"].startswith(_KEYED) and not scope["path"].startswith(_OPEN)
         if is_keyed and not recorded.authorized:
             refusal = failure(401, "Invalid or missing API key.", {"WWW-Authenticate": "Bearer"})
-            await refusal(scope, receive, noting)
+            await refusal(scope, receive, record_status)
             return
         try:
-            await self._app(scope, _replaying(body, receive), noting)
+            await self._app(scope, _replay(body, receive), record_status)
         except ConnectionDroppedError:
-            self._show_if_dropped(recorded)
+            self._publish_if_dropped(recorded)
             raise
         except Exception:
-            log.exception("%s %s broke the sandbox", recorded.method, recorded.path)
+            log.exception("%s %s failed in the sandbox", recorded.method, recorded.path)
             if recorded.status:
                 raise
-            await failure(500, "Internal server error.")(scope, receive, noting)
+            await failure(500, "Internal server error.")(scope, receive, record_status)
         else:
-            self._show_if_dropped(recorded)
+            self._publish_if_dropped(recorded)
 
-    def _show_if_dropped(self, recorded: RecordedRequest) -> None:
-        """Show a request that is over and has got no answer."""
+    def _publish_if_dropped(self, recorded: RecordedRequest) -> None:
+        """Publish a request that ended without an answer."""
         if not recorded.status:
             recorded.is_dropped = True
-            self._show(recorded)
+            self._publish(recorded)
 
-    def _show(self, recorded: RecordedRequest) -> None:
-        if shown.is_from_a_client(recorded.path):
-            self._event_stream.publish("request", shown.request(recorded))
+    def _publish(self, recorded: RecordedRequest) -> None:
+        if rows.is_from_a_client(recorded.path):
+            self._event_stream.publish("request", rows.request(recorded))
 
     def _recorded(self, scope: Scope, body: bytes) -> RecordedRequest:
-        """Read the request, and remember it unless it is one of the controls'."""
+        """Read the request, and keep it in the log unless it is one of the sandbox's own."""
         headers = Headers(scope=scope)
         recorded = RecordedRequest(
             method=scope["method"],
             path=scope["path"],
             query=dict(QueryParams(scope["query_string"])),
-            body=_readable(body),
+            body=_decode(body),
             status=0,
             authorized=self._is_key(headers.get("authorization", "")),
             at=self._clock.now(),
@@ -120,10 +120,10 @@ class AuthenticationMiddleware:
             size=len(body),
         )
         if not scope["path"].startswith("/__sandbox/"):
-            self._remember(recorded)
+            self._keep(recorded)
         return recorded
 
-    def _remember(self, recorded: RecordedRequest) -> None:
+    def _keep(self, recorded: RecordedRequest) -> None:
         self._requests.append(recorded)
         self._bytes += recorded.size
         while len(self._requests) > LOG_LIMIT or (self._bytes > LOG_BYTES and len(self._requests) > 1):
@@ -134,8 +134,8 @@ class AuthenticationMiddleware:
         return scheme.lower() == "bearer" and secrets.compare_digest(key.strip().encode(), self._key.encode())
 
 
-async def _whole_body(receive: Receive) -> bytes | None:
-    """The body, or None when the client left halfway: half a write must not be carried out."""
+async def _read_body(receive: Receive) -> bytes | None:
+    """Return the body, or None if the client left halfway: half a write must not be carried out."""
     chunks: list[bytes] = []
     while True:
         message = await receive()
@@ -146,19 +146,19 @@ async def _whole_body(receive: Receive) -> bytes | None:
             return b"".join(chunks)
 
 
-def _replaying(body: bytes, receive: Receive) -> Receive:
-    """Hand the body over once, and afterwards whatever the server says, such as that the client left."""
+def _replay(body: bytes, receive: Receive) -> Receive:
+    """Return the body once, and afterwards the server's messages, such as a disconnect."""
     unread = [body]
 
-    async def replay() -> Message:
+    async def receive_again() -> Message:
         if unread:
             return {"type": "http.request", "body": unread.pop(), "more_body": False}
         return await receive()
 
-    return replay
+    return receive_again
 
 
-def _readable(body: bytes) -> Any:
+def _decode(body: bytes) -> Any:
     if not body:
         return None
     if len(body) > _BODY_LIMIT:

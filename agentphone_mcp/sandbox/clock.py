@@ -1,4 +1,4 @@
-"""The time of the sandbox, which a practising user may hurry or move."""
+"""Keep the sandbox's time, which can run faster than real time or be moved forward."""
 
 import asyncio
 import time
@@ -6,13 +6,13 @@ from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 
-# How often those who were woken may run before the next jump: enough for a turn, a charge and what they announce.
-_ROUNDS_TO_SETTLE = 25
+# How often woken tasks may run before the next jump: enough for a turn, its charge and its events.
+_LOOP_ROUNDS = 25
 _LONGEST_WAIT_FOR_WORK = 1.0
 
 
 class Clock:
-    """Lets a forty-second call pass in two seconds: starts at the real now and runs `speed` times as fast."""
+    """Start at the real time and run `speed` times as fast: at 20, a call of 40 s takes 2 s."""
 
     def __init__(self, speed: float = 1.0) -> None:
         if speed <= 0:
@@ -26,15 +26,15 @@ class Clock:
         self._moving = asyncio.Lock()
 
     def now(self) -> datetime:
-        """The sandbox's time, an aware datetime in UTC.
+        """Return the sandbox's time, an aware datetime in UTC.
 
-        In whole milliseconds, as it is told: whoever asks for what came `after` the last time told gets nothing twice.
+        It is in whole milliseconds, as in answers, so that a filter `after` a time from an answer repeats nothing.
         """
         passed = timedelta(seconds=self._passed())
         return self.started_at + timedelta(milliseconds=passed // timedelta(milliseconds=1))
 
     async def sleep(self, seconds: float) -> None:
-        """Let that many seconds of sandbox time pass."""
+        """Wait for that many seconds of sandbox time."""
         due = self._passed() + seconds
         jumped = asyncio.Event()
         self._sleepers[jumped] = due
@@ -46,27 +46,27 @@ class Clock:
                 jumped.clear()
         finally:
             del self._sleepers[jumped]
-        # Also a sleep of nothing lets others run.
+        # A sleep of zero seconds lets other tasks run too.
         await asyncio.sleep(0)
 
     async def advance(self, seconds: float) -> None:
-        """Move the time on, on the sandbox's own loop, and wake all who sleep until then.
+        """Move the time forward, on the sandbox's own loop, and wake the tasks whose sleep ends.
 
-        Time goes from one sleeper's end to the next, so that what they do happens in its order and at its time: a
-        call under way says its lines, a failed delivery is tried again five minutes after it failed.
+        Time jumps from one end of a sleep to the next, so that everything happens in order and at its time: a call
+        in progress says its lines, a failed delivery is retried five minutes after it failed.
         """
         async with self._moving:
             target = self._passed() + seconds
-            await self._settle()
+            await self._run_woken_tasks()
             while self._sleepers and (due := min(self._sleepers.values())) < target:
                 self._jump(due)
-                await self._settle()
+                await self._run_woken_tasks()
             self._jump(target)
-            await self._settle()
+            await self._run_woken_tasks()
 
     @contextmanager
     def working(self) -> Generator[None, None, None]:
-        """What takes real time, such as a request to a webhook: `advance` waits for it."""
+        """Mark work that takes real time, such as a request to a webhook, so that `advance` waits for it."""
         self._at_work += 1
         try:
             yield
@@ -82,13 +82,13 @@ class Clock:
             if due <= self._passed():
                 jumped.set()
 
-    async def _settle(self) -> None:
-        """Let those who woke do what they woke for; who waits for somebody outside is waited for, but not for long."""
+    async def _run_woken_tasks(self) -> None:
+        """Let woken tasks run, and wait for work outside the process, but not for long."""
         deadline = time.monotonic() + _LONGEST_WAIT_FOR_WORK
-        for _ in range(_ROUNDS_TO_SETTLE):
+        for _ in range(_LOOP_ROUNDS):
             await asyncio.sleep(0)
         while self._at_work and time.monotonic() < deadline:
             await asyncio.sleep(0.001)
             if not self._at_work:
-                for _ in range(_ROUNDS_TO_SETTLE):
+                for _ in range(_LOOP_ROUNDS):
                     await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""What a request handler reaches: the account, the clock, the call simulator, and look-ups that answer 404."""
+"""Give request handlers the account, the clock, the call simulator, and look-ups that answer 404."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -22,7 +22,7 @@ REGISTRATION_TAKES = timedelta(minutes=1)
 
 @dataclass
 class SandboxContext:
-    """One sandbox's account and all that moves in it. `heartbeat` is in real seconds."""
+    """Hold one sandbox's account and everything that acts on it. `heartbeat` is in real seconds."""
 
     account: Account
     clock: Clock
@@ -34,16 +34,16 @@ class SandboxContext:
     event_stream: EventStream = field(default_factory=EventStream)
 
     def agent(self, agent_id: str) -> Agent:
-        """The agent of that id, or 404."""
-        return _found(self.account.agents, agent_id, "Agent", "AGENT_NOT_FOUND")
+        """Return the agent with that id, or answer 404."""
+        return _get_or_404(self.account.agents, agent_id, "Agent", "AGENT_NOT_FOUND")
 
     def number(self, number_id: str) -> Number:
-        """The number of that id, or 404; released and expired ones are gone."""
+        """Return the number with that id, or answer 404, as for released and expired ones."""
         self.release_expired()
-        return _found(self.account.numbers, number_id, "Phone number", "PHONE_NUMBER_NOT_FOUND")
+        return _get_or_404(self.account.numbers, number_id, "Phone number", "PHONE_NUMBER_NOT_FOUND")
 
     def number_at(self, phone_number: str) -> Number:
-        """The account's number that is written so in E.164, or 404."""
+        """Return the account's number with that phone number in E.164, or answer 404."""
         self.release_expired()
         for number in self.account.numbers.values():
             if number.phone_number == phone_number:
@@ -51,25 +51,25 @@ class SandboxContext:
         raise RefusalError(404, f"Phone number '{phone_number}' not found.", "PHONE_NUMBER_NOT_FOUND")
 
     def call(self, call_id: str) -> Call:
-        """The call of that id, or 404."""
-        return _found(self.account.calls, call_id, "Call", "CALL_NOT_FOUND")
+        """Return the call with that id, or answer 404."""
+        return _get_or_404(self.account.calls, call_id, "Call", "CALL_NOT_FOUND")
 
     def conversation(self, conversation_id: str) -> Conversation:
-        """The conversation of that id, or 404."""
-        return _found(self.account.conversations, conversation_id, "Conversation", "CONVERSATION_NOT_FOUND")
+        """Return the conversation with that id, or answer 404."""
+        return _get_or_404(self.account.conversations, conversation_id, "Conversation", "CONVERSATION_NOT_FOUND")
 
     def contact(self, contact_id: str) -> Contact:
-        """The contact of that id, or 404."""
-        return _found(self.account.contacts, contact_id, "Contact", "CONTACT_NOT_FOUND")
+        """Return the contact with that id, or answer 404."""
+        return _get_or_404(self.account.contacts, contact_id, "Contact", "CONTACT_NOT_FOUND")
 
     def numbers_of(self, agent_id: str) -> list[Number]:
-        """An agent's numbers, the one attached first (its caller ID) first."""
+        """Return an agent's numbers in the order of attachment; the first is its caller ID."""
         self.release_expired()
         attached = [number for number in self.account.numbers.values() if number.agent_id == agent_id]
         return sorted(attached, key=lambda number: number.attached_at or number.created_at)
 
     def release_expired(self) -> None:
-        """Let go of the numbers whose `expiresAt` has passed, and let those text whose registration came through."""
+        """Release the numbers whose `expiresAt` has passed, and enable texts on those now registered."""
         now = self.clock.now()
         for number in list(self.account.numbers.values()):
             if number.registered_at and now - number.registered_at >= REGISTRATION_TAKES:
@@ -78,17 +78,17 @@ class SandboxContext:
                 self.release(number)
 
     def release(self, number: Number) -> None:
-        """Give a number back to the carriers, for good."""
+        """Return a number to the carriers; it can never be bought again."""
         del self.account.numbers[number.id]
         self.account.released.add(number.phone_number)
 
 
 def context_of(request: Request) -> SandboxContext:
-    """The context that a request came into."""
+    """Return the context of the sandbox that got the request."""
     return cast(SandboxContext, request.app.state.context)
 
 
-def _found(things: Mapping[str, T], thing_id: str, kind: str, code: str) -> T:
+def _get_or_404(things: Mapping[str, T], thing_id: str, kind: str, code: str) -> T:
     if thing_id not in things:
         raise RefusalError(404, f"{kind} '{thing_id}' not found.", code)
     return things[thing_id]

@@ -12,8 +12,8 @@ _LONGEST = 4_000
 _OF_THE_PAGE = ("/__sandbox/view", "/__sandbox/events", "/__sandbox/page/")
 
 
-class Asked(Protocol):
-    """A request of the log."""
+class LoggedRequest(Protocol):
+    """Describe a request of the log."""
 
     method: str
     path: str
@@ -24,102 +24,102 @@ class Asked(Protocol):
 
 
 def is_from_a_client(path: str) -> bool:
-    """Whether a request is worth showing: those of the page itself would only show that somebody looks."""
+    """Tell whether a client sent the request, rather than the web page itself."""
     return path not in ("/", "/favicon.ico") and not path.startswith(_OF_THE_PAGE)
 
 
-def request(asked: Asked) -> Json:
-    """A request that was answered, or whose connection was dropped: that has no status."""
-    query = "&".join(f"{name}={value}" for name, value in asked.query.items())
-    body = asked.body if isinstance(asked.body, str) else json.dumps(asked.body, ensure_ascii=False, indent=1)
+def request(logged: LoggedRequest) -> Json:
+    """Show a request; one whose connection was dropped has no status."""
+    query = "&".join(f"{name}={value}" for name, value in logged.query.items())
+    body = logged.body if isinstance(logged.body, str) else json.dumps(logged.body, ensure_ascii=False, indent=1)
     return {
-        "at": stamp(asked.at),
-        "method": asked.method,
-        "path": _cut(f"{asked.path}?{query}" if query else asked.path),
-        "body": None if asked.body is None else _cut(body),
-        "status": asked.status or None,
+        "at": stamp(logged.at),
+        "method": logged.method,
+        "path": _truncate(f"{logged.path}?{query}" if query else logged.path),
+        "body": None if logged.body is None else _truncate(body),
+        "status": logged.status or None,
     }
 
 
-def call(one: Call) -> Json:
-    """A call without its turns."""
+def call(item: Call) -> Json:
+    """Show a call without its turns."""
     return {
-        "id": one.id,
-        "at": stamp(one.ended_at or one.answered_at or one.started_at),
-        "agentId": one.agent_id,
-        "from": one.from_number,
-        "to": one.to_number,
-        "direction": one.direction,
-        "mode": one.mode,
-        "status": one.status,
-        "isLive": one.is_live,
-        "startedAt": stamp(one.started_at),
-        "endedAt": stamp_or_null(one.ended_at),
-        "seconds": one.seconds,
+        "id": item.id,
+        "at": stamp(item.ended_at or item.answered_at or item.started_at),
+        "agentId": item.agent_id,
+        "from": item.from_number,
+        "to": item.to_number,
+        "direction": item.direction,
+        "mode": item.mode,
+        "status": item.status,
+        "isLive": item.is_live,
+        "startedAt": stamp(item.started_at),
+        "endedAt": stamp_or_null(item.ended_at),
+        "seconds": item.seconds,
     }
 
 
-def turn(one: Turn) -> Json:
-    """What was said."""
-    return {"id": one.id, "at": stamp(one.at), "role": one.role, "content": _cut(one.content)}
+def turn(item: Turn) -> Json:
+    """Show one turn of a call."""
+    return {"id": item.id, "at": stamp(item.at), "role": item.role, "content": _truncate(item.content)}
 
 
-def message(one: Message) -> Json:
-    """A text."""
+def message(item: Message) -> Json:
+    """Show a text message."""
     return {
-        "id": one.id,
-        "at": stamp(one.at),
-        "direction": one.direction,
-        "from": one.from_number,
-        "to": one.to_number,
-        "body": _cut(one.body),
-        "mediaUrls": one.media_urls[:10],
-        "status": one.status,
+        "id": item.id,
+        "at": stamp(item.at),
+        "direction": item.direction,
+        "from": item.from_number,
+        "to": item.to_number,
+        "body": _truncate(item.body),
+        "mediaUrls": item.media_urls[:10],
+        "status": item.status,
     }
 
 
-def conversation(one: Conversation) -> Json:
-    """A conversation without its texts."""
-    return {"id": one.id, "agentId": one.agent_id, "number": one.phone_number, "participant": one.participant}
+def conversation(item: Conversation) -> Json:
+    """Show a conversation without its texts."""
+    return {"id": item.id, "agentId": item.agent_id, "number": item.phone_number, "participant": item.participant}
 
 
-def delivery(one: Delivery) -> Json:
-    """One event on its way to a webhook."""
+def delivery(item: Delivery) -> Json:
+    """Show the delivery of one event to a webhook."""
     return {
-        "id": one.id,
-        "at": stamp(one.created_at),
-        "agentId": one.agent_id,
-        "event": one.event,
-        "channel": one.channel,
-        "success": one.success,
-        "attempts": one.attempts,
-        "nextRetryAt": stamp_or_null(one.next_retry_at),
-        "statusCode": one.status_code,
-        "milliseconds": one.response_ms,
-        "error": one.error,
-        "answer": one.response_body and _cut(one.response_body),
+        "id": item.id,
+        "at": stamp(item.created_at),
+        "agentId": item.agent_id,
+        "event": item.event,
+        "channel": item.channel,
+        "success": item.success,
+        "attempts": item.attempts,
+        "nextRetryAt": stamp_or_null(item.next_retry_at),
+        "statusCode": item.status_code,
+        "milliseconds": item.response_ms,
+        "error": item.error,
+        "answer": item.response_body and _truncate(item.response_body),
     }
 
 
-def mail(one: SignUp) -> Json:
-    """What is mailed to somebody who signs up."""
+def mail(item: SignUp) -> Json:
+    """Show the mail with the code for a sign-up."""
     return {
-        "id": one.id,
-        "at": stamp(one.created_at),
-        "to": one.email,
-        "body": f"Your AgentPhone verification code is {one.code}.",
+        "id": item.id,
+        "at": stamp(item.created_at),
+        "to": item.email,
+        "body": f"Your AgentPhone verification code is {item.code}.",
     }
 
 
-def webhook(one: Webhook | None) -> Json | None:
-    """Where events go, with no more of the secret than tells it from another."""
-    return one and {"url": _cut(one.url), "secret": f"…{one.secret[-4:]}"}
+def webhook(item: Webhook | None) -> Json | None:
+    """Show a webhook's URL and the last four characters of its secret."""
+    return item and {"url": _truncate(item.url), "secret": f"…{item.secret[-4:]}"}
 
 
 def dollars(amount: Decimal | None) -> str:
-    """In dollars and cents."""
+    """Format an amount in dollars and cents."""
     return f"${amount or 0:.2f}".replace("$-", "-$")
 
 
-def _cut(text: str) -> str:
+def _truncate(text: str) -> str:
     return text if len(text) <= _LONGEST else text[:_LONGEST] + " …"

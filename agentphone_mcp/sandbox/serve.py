@@ -1,4 +1,4 @@
-"""Serves a sandbox over HTTP from a thread of its own, on loopback only."""
+"""Serve a sandbox over HTTP from its own thread, on loopback only."""
 
 import asyncio
 import socket
@@ -28,9 +28,10 @@ def running(
     state: Path | None = None,
     allow_remote_webhooks: bool = False,
 ) -> Generator[Sandbox, None, None]:
-    """A sandbox that answers at `sandbox.url` until the block is left; the settings are those of `Sandbox`.
+    """Serve a sandbox at `sandbox.url` until the block is left; the settings are those of `Sandbox`.
 
-    Raises CannotListen, an OSError, when `port` is in use, and what `Sandbox` raises.
+    Raises:
+        CannotListen: an OSError, if `port` is in use. `Sandbox` may raise others.
     """
     listener = listening(HOST, port)
     try:
@@ -55,7 +56,7 @@ def running(
 
 
 class _Service:
-    """The thread with its event loop. The socket listens before it starts, so the first request can only wait."""
+    """Run the server in a thread with an event loop. The socket listens before it starts, so no request fails."""
 
     def __init__(self, sandbox: Sandbox, listener: socket.socket) -> None:
         import uvicorn
@@ -78,10 +79,10 @@ class _Service:
             )
         )
 
-        sandbox.faults.cut = self._cut
+        sandbox.faults.disconnect = self._disconnect
 
-    def _cut(self, client: Any) -> bool:
-        """Drop the connection of a client without another word."""
+    def _disconnect(self, client: Any) -> bool:
+        """Abort the connection of a client; tell whether it was found."""
         for connection in list(self._server.server_state.connections):
             if connection.transport.get_extra_info("peername") == client:
                 connection.transport.abort()
@@ -109,7 +110,7 @@ class _Service:
         self._server.should_exit = True
         leaving.cancel()
         await asyncio.wait([serving], timeout=_GRACE)
-        # What is left are clients that never finish what they send, or never read what they get.
+        # The rest are clients that never finish their request or never read the answer.
         for connection in list(self._server.server_state.connections):
             connection.transport.abort()
         await serving

@@ -1,4 +1,4 @@
-"""Shows in a terminal what happens in a sandbox: requests, calls, turns, texts, webhooks, money; a line for each."""
+"""Show in a terminal what happens in a sandbox: requests, calls, turns, texts, webhooks, money; a line each."""
 
 from collections.abc import Callable
 from datetime import date, datetime
@@ -11,42 +11,42 @@ from agentphone_mcp.sandbox.app import Sandbox
 from agentphone_mcp.sandbox.event_stream import SandboxEvent
 from agentphone_mcp.sandbox.responses import Json
 
-_PATIENCE = 0.25
+_POLL_SECONDS = 0.25
 _KIND, _MARK = 8, 11
 _STATUS = {"ringing": "yellow", "in-progress": "green", "completed": "bold", "busy": "yellow", "no-answer": "yellow"}
 
-# What stands in a line after its time: the kind, a short mark, the words, and their styles.
+# The columns after the time: the kind, a short mark and the text, each with its style.
 Cells = tuple[tuple[str, str], tuple[str, str], tuple[str, str]]
 
 
 def show(sandbox: Sandbox, stop: Event, console: Console | None = None) -> None:
-    """Print the sandbox's address and key, and then what happens, until `stop` is set.
+    """Print the sandbox's address and key, and then its events, until `stop` is set.
 
-    A date stands before what happens on another day: the sandbox's clock can be moved.
+    A new day gets a line with its date, as the sandbox's clock can be moved.
 
     Args:
-        sandbox: a running one.
-        stop: looked at every quarter of a second.
-        console: stdout if left out.
+        sandbox: a running sandbox.
+        stop: checked every quarter of a second.
+        console: stdout by default.
     """
     console = console or Console()
-    news = Event()
-    with sandbox.context.event_stream.subscribe(news.set) as subscriber:
+    wake = Event()
+    with sandbox.context.event_stream.subscribe(wake.set) as subscriber:
         _print_head(console, sandbox)
         day = date.today()
         while not stop.is_set():
-            news.wait(_PATIENCE)
-            news.clear()
+            wake.wait(_POLL_SECONDS)
+            wake.clear()
             for event in subscriber.take():
                 at = _local(event)
                 if at and at.date() != day:
                     day = at.date()
                     _print(console, Text(f"{day}", "dim"))
-                _print(console, line(event))
+                _print(console, format_line(event))
 
 
-def line(event: SandboxEvent) -> Text:
-    """What happened, in one line: local time, kind, mark, words."""
+def format_line(event: SandboxEvent) -> Text:
+    """Format an event as one line: local time, kind, mark, text."""
     kind, mark, words = _CELLS[event.kind](event.row)
     at = _local(event)
     return Text.assemble(
@@ -56,7 +56,7 @@ def line(event: SandboxEvent) -> Text:
         " ",
         (f"{mark[0]:{_MARK}}", mark[1]),
         " ",
-        (_harmless(words[0]), words[1]),
+        (_printable(words[0]), words[1]),
     )
 
 
@@ -76,14 +76,14 @@ def _print_head(console: Console, sandbox: Sandbox) -> None:
 
 
 def _print(console: Console, text: Text) -> None:
-    # A stream that cannot write a character, as cp1252 cannot write Japanese, gets a question mark instead.
+    # A character that the encoding lacks, such as Japanese in cp1252, becomes a question mark.
     encoding = console.encoding
     text.plain = text.plain.encode(encoding, "replace").decode(encoding)
     console.print(text, soft_wrap=True)
 
 
-def _harmless(words: str) -> str:
-    """The words on one line, without what would move the cursor or recolour the terminal: callers say anything."""
+def _printable(words: str) -> str:
+    """Remove line breaks and control characters: a caller's words must not move the cursor or set colours."""
     return "".join(letter if letter.isprintable() else " " for letter in words)
 
 
@@ -137,7 +137,7 @@ def _dropped(row: Json) -> Cells:
 
 
 def _short(call_id: str) -> str:
-    """The end of an id, enough to tell the calls on the screen apart."""
+    """Return the end of an id, enough to tell the calls on the screen apart."""
     return call_id[-6:]
 
 

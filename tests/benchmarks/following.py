@@ -70,7 +70,7 @@ async def many(sandbox: Sandbox, state: str, calls: int) -> tuple[float, float, 
             await client.list_tools()
             await client.call_tool("place_call", {"to_number": "+14155550101", **AGENT})
             idle = memory(pid, "VmRSS")
-            with sandbox.context.event_stream.subscribe(turns, room=100_000) as turns.watcher:
+            with sandbox.context.event_stream.subscribe(turns, capacity=100_000) as turns.watcher:
                 placed = [
                     await client.call_tool("place_call", {"to_number": FRIEND, "prompt": f"No. {number}", **AGENT})
                     for number in range(calls)

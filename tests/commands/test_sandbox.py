@@ -62,14 +62,12 @@ def start() -> Iterator[Callable[..., tuple[subprocess.Popen[str], str]]]:
 
 
 def test_every_option_can_be_a_variable(typed: Callable[..., Result]) -> None:
-    """--help names it."""
     told = typed("--help").output
     assert all(f"AGENTPHONE_SANDBOX_{name}" in told for name in OPTIONS)
     assert all(word in told for word in ("call", "text", "--fault", "--allow-remote-webhooks"))
 
 
 def test_flags_set_it_up(start: Callable[..., tuple[subprocess.Popen[str], str]], tmp_path: Path) -> None:
-    """The age, two faults and the file; it ends when told to, without a complaint."""
     file = tmp_path / "state.json"
     faults = ("--fault", "GET /v1/usage status=503", "--fault", "GET /v1/contacts malformed")
     process, url = start("--key", KEY, "--wire", "new", "--state", str(file), *faults)
@@ -85,7 +83,6 @@ def test_flags_set_it_up(start: Callable[..., tuple[subprocess.Popen[str], str]]
 
 
 def test_variables_set_it_up(start: Callable[..., tuple[subprocess.Popen[str], str]]) -> None:
-    """Faults are separated by semicolons; a flag wins."""
     variables = {
         "AGENTPHONE_SANDBOX_KEY": KEY,
         "AGENTPHONE_SANDBOX_WIRE": "new",
@@ -108,7 +105,6 @@ def test_variables_set_it_up(start: Callable[..., tuple[subprocess.Popen[str], s
     ],
 )
 def test_a_wrong_setting_is_told_in_a_sentence(typed: Callable[..., Result], arguments: list[str], told: str) -> None:
-    """And nothing is served."""
     ended = typed("--port", "0", *arguments)
     assert ended.exit_code in (1, 2)
     assert told in ended.stderr
@@ -117,7 +113,6 @@ def test_a_wrong_setting_is_told_in_a_sentence(typed: Callable[..., Result], arg
 
 
 def test_a_broken_state_file_is_told_and_kept(typed: Callable[..., Result], tmp_path: Path) -> None:
-    """It may be somebody's only copy."""
     file = tmp_path / "state.json"
     file.write_text("not a state")
     ended = typed("--port", "0", "--state", str(file))
@@ -143,7 +138,6 @@ def heard(served: Sandbox) -> list[Any]:
 
 
 def test_somebody_can_be_made_to_call(typed: Callable[..., Result], served: Sandbox, heard: list[Any]) -> None:
-    """Where and with which key, the environment knows as for any client."""
     environment = {"AGENTPHONE_BASE_URL": served.url, "AGENTPHONE_API_KEY": served.key}
     lines = ("--says", "Hello?", "--says", "Goodbye!")
     ended = typed("call", "--from", ADA, "--to", DESK, *lines, **environment)
@@ -153,7 +147,6 @@ def test_somebody_can_be_made_to_call(typed: Callable[..., Result], served: Sand
 
 
 def test_somebody_can_be_made_to_text(typed: Callable[..., Result], served: Sandbox, heard: list[Any]) -> None:
-    """What is refused is told with its reason."""
     there = ("--url", served.url, "--key", served.key)
     assert typed("text", "--from", ADA, "--to", DESK, "--body", "Hi 👋", *there).exit_code == 0
     refused = typed("text", "--from", ADA, "--to", DESK, "--body", "", *there)
@@ -173,7 +166,6 @@ def test_somebody_can_be_made_to_text(typed: Callable[..., Result], served: Sand
     ],
 )
 def test_only_a_sandbox_is_asked(typed: Callable[..., Result], url: str, key: str, told: str) -> None:
-    """No live key leaves by a forgotten setting."""
     environment = {"AGENTPHONE_BASE_URL": url, "AGENTPHONE_API_KEY": key}
     ended = typed("call", "--from", ADA, "--to", DESK, **environment)
     assert ended.exit_code in (1, 2)
@@ -186,7 +178,6 @@ def test_only_a_sandbox_is_asked(typed: Callable[..., Result], url: str, key: st
 def test_without_the_key_it_is_said_where_it_is(
     typed: Callable[..., Result], command: list[str], environment: dict[str, str]
 ) -> None:
-    """The sandbox has made it up, so nobody knows it by heart."""
     ended = typed(*command, "--from", ADA, "--to", DESK, **environment)
     told = "set --key, or AGENTPHONE_API_KEY, to the key that the sandbox printed when it started"
     assert (ended.exit_code, ended.stderr) == (2, f"Error: {told}\n")
@@ -194,7 +185,6 @@ def test_without_the_key_it_is_said_where_it_is(
 
 
 def test_whoever_only_serves_does_not_load_it() -> None:
-    """The web stack takes a while."""
     source = "import sys, agentphone_mcp.commands.main; print([name for name in sys.modules if 'sandbox' in name])"
     ended = subprocess.run(
         [sys.executable, "-c", source], env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, check=True
@@ -203,6 +193,5 @@ def test_whoever_only_serves_does_not_load_it() -> None:
 
 
 def test_webhooks_may_be_let_out() -> None:
-    """Only by whoever asks for it."""
     assert not Sandbox().allow_remote_webhooks
     assert Sandbox(allow_remote_webhooks=True).allow_remote_webhooks

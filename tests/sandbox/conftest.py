@@ -1,4 +1,4 @@
-"""A hurried sandbox, in-process and over HTTP."""
+"""Provide a fast sandbox, in-process and over HTTP, and a webhook that records what it gets."""
 
 import asyncio
 import hashlib
@@ -17,13 +17,13 @@ from agentphone_mcp.sandbox import Sandbox, running
 
 @pytest.fixture
 def speed() -> float:
-    """So fast that a call of 40 s takes a tenth of a second; tests that look at a ringing call override it."""
+    """Let a call of 40 s take a tenth of a second; tests of a ringing call override this."""
     return 400
 
 
 @pytest.fixture
 async def sandbox(speed: float) -> AsyncIterator[Sandbox]:
-    """A sandbox in this process."""
+    """Give a sandbox in this process."""
     sandbox = Sandbox(speed=speed)
     yield sandbox
     await sandbox.aclose()
@@ -31,7 +31,7 @@ async def sandbox(speed: float) -> AsyncIterator[Sandbox]:
 
 @pytest.fixture
 async def api(sandbox: Sandbox) -> AsyncIterator[httpx.AsyncClient]:
-    """A client that holds the sandbox's key."""
+    """Give a client that has the sandbox's key."""
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(app=sandbox.app),
         base_url="http://sandbox.test",
@@ -42,7 +42,7 @@ async def api(sandbox: Sandbox) -> AsyncIterator[httpx.AsyncClient]:
 
 @pytest.fixture
 def call_until_ended(api: httpx.AsyncClient) -> Callable[..., Awaitable[dict[str, Any]]]:
-    """Places a call and answers with it once it has ended, `events` being what its stream told."""
+    """Place a call and return it once it has ended, with the events of its stream as `events`."""
 
     async def place(**wanted: Any) -> dict[str, Any]:
         placed = await api.post("/v1/calls", json={"agentId": "agt_frontdesk", **wanted})
@@ -68,14 +68,14 @@ def _events(stream: str) -> list[tuple[str, dict[str, Any]]]:
 
 @pytest.fixture
 def served(speed: float) -> Iterator[Sandbox]:
-    """A sandbox behind a real HTTP server."""
+    """Give a sandbox behind a real HTTP server."""
     with running(speed=speed) as sandbox:
         yield sandbox
 
 
 @pytest.fixture
 async def http(served: Sandbox) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of the served sandbox."""
+    """Give a client of the served sandbox."""
     headers = {"Authorization": f"Bearer {served.key}"}
     async with httpx.AsyncClient(base_url=served.url, headers=headers, trust_env=False, timeout=60) as client:
         yield client
@@ -83,7 +83,7 @@ async def http(served: Sandbox) -> AsyncIterator[httpx.AsyncClient]:
 
 @dataclass
 class Received:
-    """One request to the webhook, and whether its signature was right."""
+    """Record a request to the webhook, and whether its signature was valid."""
 
     event: dict[str, Any]
     body: bytes
@@ -92,7 +92,7 @@ class Received:
 
 
 class Hook:
-    """A developer's webhook on this machine: checks signatures as the vendor's Flask example does, and answers.
+    """Imitate a developer's webhook: check signatures as the vendor's Flask example does, and answer.
 
     `answer` gets each event. A dict or list is answered as JSON, bytes as they are, a number as a status, and an async
     iterator line by line as NDJSON. `status` is that of all answers but numbers.
@@ -110,15 +110,15 @@ class Hook:
         self.answer: Callable[[dict[str, Any]], Any] = lambda _: {"status": "ok"}
 
     def events(self, name: str) -> list[dict[str, Any]]:
-        """What was received of one kind, in order."""
+        """Return the events of one kind, in order."""
         return [each.event for each in self.received if each.event["event"] == name]
 
     def speak(self, answer: Callable[[dict[str, Any]], Any]) -> None:
-        """Answer what is heard by its data, and take all other events."""
+        """Answer each agent.message by its data, and accept all other events."""
         self.answer = lambda event: answer(event["data"]) if event["event"] == "agent.message" else {}
 
     async def until(self, name: str) -> dict[str, Any]:
-        """The last event of a kind, once there is one."""
+        """Wait for an event of a kind, and return the last."""
         async with asyncio.timeout(60):
             while not self.events(name):
                 self._news.clear()
@@ -126,7 +126,7 @@ class Hook:
         return self.events(name)[-1]
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One request, one answer."""
+        """Answer one request."""
         task = asyncio.current_task()
         assert task
         self._busy.add(task)
@@ -139,7 +139,7 @@ class Hook:
             self._busy.discard(task)
 
     async def aclose(self) -> None:
-        """Leave no answer half told."""
+        """Cancel the answers in progress."""
         for task in list(self._busy):
             task.cancel()
         await asyncio.gather(*self._busy, return_exceptions=True)
@@ -179,7 +179,7 @@ class Hook:
 
 @pytest.fixture
 async def hook() -> AsyncIterator[Hook]:
-    """A listening webhook that nobody knows of yet."""
+    """Start a webhook that is not set in the account yet."""
     hook = Hook()
     server = await asyncio.start_server(hook.handle, "127.0.0.1", 0)
     hook.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/webhook"
@@ -190,7 +190,7 @@ async def hook() -> AsyncIterator[Hook]:
 
 @pytest.fixture
 async def set_hook(api: httpx.AsyncClient, hook: Hook) -> Callable[..., Awaitable[None]]:
-    """Makes the hook the project's webhook, or that of an agent."""
+    """Set the hook as the project's webhook, or as that of an agent."""
 
     async def set_it(path: str = "/v1/webhooks", **more: Any) -> None:
         answer = await api.post(path, json={"url": hook.url, **more})
@@ -205,7 +205,7 @@ async def order(
     set_hook: Callable[..., Awaitable[None]],
     call_until_ended: Callable[..., Awaitable[dict[str, Any]]],
 ) -> Callable[..., Awaitable[dict[str, Any]]]:
-    """Places a call for the webhook agent and answers with it once it has ended."""
+    """Place a call of the webhook agent and return it once it has ended."""
     await api.post("/v1/agents/agt_orderline/numbers", json={"numberId": "num_frontdesk"})
     await set_hook("/v1/agents/agt_orderline/webhook")
 

@@ -20,20 +20,17 @@ from agentphone_mcp.sandbox import Sandbox
 async def test_a_request_without_the_key_is_refused(
     api: httpx.AsyncClient, sandbox: Sandbox, authorization: str
 ) -> None:
-    """Every path under /v1 answers 401, and the log knows that it was not authorized."""
     answer = await api.get("/v1/agents", headers={"Authorization": authorization.encode()})
     assert (answer.status_code, answer.json()) == (401, {"detail": "Invalid or missing API key."})
     assert not sandbox.requests[-1].authorized
 
 
 async def test_a_refused_write_changes_nothing(api: httpx.AsyncClient, sandbox: Sandbox) -> None:
-    """Without the key no number is bought."""
     await api.post("/v1/numbers", json={}, headers={"Authorization": ""})
     assert list(sandbox.context.account.numbers) == ["num_frontdesk"]
 
 
 async def test_every_request_is_recorded_in_order(api: httpx.AsyncClient, sandbox: Sandbox) -> None:
-    """Tests can look up what a client really sent."""
     await api.get("/v1/calls", params={"limit": 5})
     await api.post("/v1/contacts", json={"name": "No number"}, headers={"X-Sub-Account-Id": "sub_1"})
     first, second = sandbox.requests
@@ -65,13 +62,11 @@ async def test_every_request_is_recorded_in_order(api: httpx.AsyncClient, sandbo
 async def test_what_no_route_serves_is_answered_in_json(
     api: httpx.AsyncClient, method: str, path: str, status: int, detail: str
 ) -> None:
-    """404 and 405 have the API's error shape."""
     answer = await api.request(method, path)
     assert (answer.status_code, answer.json()) == (status, {"detail": detail})
 
 
 async def test_a_handler_that_breaks_is_answered_with_500(api: httpx.AsyncClient, sandbox: Sandbox) -> None:
-    """Even a bug of the sandbox is told as JSON, and the server lives on."""
 
     async def broken(_: Request) -> None:
         raise RuntimeError("a bug")
@@ -84,7 +79,6 @@ async def test_a_handler_that_breaks_is_answered_with_500(api: httpx.AsyncClient
 
 
 async def test_a_write_whose_body_never_arrived_is_not_carried_out(sandbox: Sandbox) -> None:
-    """A client that leaves halfway has bought nothing."""
     parts = iter(
         [{"type": "http.request", "body": b'{"country": "US"}', "more_body": True}, {"type": "http.disconnect"}]
     )
@@ -109,7 +103,6 @@ async def test_a_write_whose_body_never_arrived_is_not_carried_out(sandbox: Sand
 
 
 def test_a_key_looks_like_a_sandbox_key_unless_one_is_given() -> None:
-    """Nobody mistakes it for a live one."""
     assert Sandbox().key.startswith("sk_sandbox_")
     assert Sandbox().key != Sandbox().key
     assert Sandbox(key="mine").key == "mine"
@@ -125,7 +118,6 @@ def test_a_key_looks_like_a_sandbox_key_unless_one_is_given() -> None:
     ],
 )
 async def test_every_answer_has_an_id_of_its_own(api: httpx.AsyncClient, sandbox: Sandbox, path, headers) -> None:
-    """By which the request can be found in the log; what a client would like to be called does not count."""
     answers = [await api.get(path, headers={"X-Request-Id": "mine", **headers}) for _ in range(2)]
     named = [answer.headers["X-Request-Id"] for answer in answers]
     assert named == [request.request_id for request in sandbox.requests]

@@ -10,7 +10,6 @@ from agentphone_mcp.sandbox.clock import Clock
 
 
 async def test_time_passes_at_the_given_speed() -> None:
-    """A sandbox minute at speed 1000 is 60 real milliseconds."""
     clock = Clock(speed=1000)
     before, real = clock.now(), time.monotonic()
     await clock.sleep(60)
@@ -19,7 +18,6 @@ async def test_time_passes_at_the_given_speed() -> None:
 
 
 def test_the_clock_starts_at_the_real_now_in_utc() -> None:
-    """Times of the sandbox are plausible to a person who looks at them."""
     now = Clock().now()
     assert now.tzinfo is UTC
     assert abs(now - datetime.now(UTC)) < timedelta(seconds=5)
@@ -27,13 +25,11 @@ def test_the_clock_starts_at_the_real_now_in_utc() -> None:
 
 @pytest.mark.parametrize("speed", [pytest.param(0, id="zero"), pytest.param(-1, id="negative")])
 def test_time_cannot_stand_still_or_run_backwards(speed: float) -> None:
-    """Such a speed is refused at once."""
     with pytest.raises(ValueError, match="speed must be above 0"):
         Clock(speed)
 
 
 async def test_a_moved_clock_wakes_sleepers_in_their_order_and_at_their_time() -> None:
-    """Also those who go to sleep again on the way; who sleeps longer sleeps on."""
     clock = Clock()
     start, woken = clock.now(), []
 
@@ -55,7 +51,6 @@ async def test_a_moved_clock_wakes_sleepers_in_their_order_and_at_their_time() -
 
 
 async def test_moving_the_clock_waits_for_work_outside() -> None:
-    """What starts in between, such as a request to a webhook, is done before the time goes on."""
     clock = Clock()
     seen: list[int] = []
 
@@ -74,7 +69,6 @@ async def test_moving_the_clock_waits_for_work_outside() -> None:
 
 
 async def test_two_who_move_the_clock_move_it_one_after_the_other() -> None:
-    """Their times add up."""
     clock = Clock()
     start = clock.now()
     await asyncio.gather(clock.advance(3_600), clock.advance(3_600))

@@ -1,4 +1,4 @@
-"""What happens, told to those who watch; and the lines that a terminal shows of it."""
+"""What happens, published to those who watch; and the lines that a terminal shows of it."""
 
 import asyncio
 import io
@@ -12,7 +12,7 @@ from rich.console import Console
 
 from agentphone_mcp.sandbox import Sandbox
 from agentphone_mcp.sandbox.event_stream import EventStream, SandboxEvent
-from agentphone_mcp.sandbox.terminal import line, show
+from agentphone_mcp.sandbox.terminal import format_line, show
 
 CallUntilEnded = Callable[..., Awaitable[dict[str, Any]]]
 
@@ -23,36 +23,33 @@ def kinds(events: list[SandboxEvent]) -> list[str]:
 
 
 async def test_a_call_is_told_from_its_ringing_to_its_end(sandbox: Sandbox, call_until_ended: CallUntilEnded) -> None:
-    """Each status and each turn once, in order, and then what it cost."""
     with sandbox.context.event_stream.subscribe(lambda: None) as subscriber:
         call = await call_until_ended(toNumber="+14155550104")
-        told = [event for event in subscriber.take() if event.kind != "request"]
-    assert kinds(told) == ["call", "call", "turn", "turn", "call", "balance"]
-    assert [one.row["status"] for one in told if one.kind == "call"] == ["ringing", "in-progress", "completed"]
-    spoken = [(one.row["role"], one.row["content"]) for one in told if one.kind == "turn"]
+        published = [event for event in subscriber.take() if event.kind != "request"]
+    assert kinds(published) == ["call", "call", "turn", "turn", "call", "balance"]
+    assert [one.row["status"] for one in published if one.kind == "call"] == ["ringing", "in-progress", "completed"]
+    spoken = [(one.row["role"], one.row["content"]) for one in published if one.kind == "turn"]
     assert spoken == [(data["role"], data["content"]) for name, data in call["events"] if name == "turn"]
-    assert [one.number for one in told] == sorted(one.number for one in told)
-    assert told[-1].row["balance"] == f"${sandbox.context.account.balance.amount:.2f}"
+    assert [one.number for one in published] == sorted(one.number for one in published)
+    assert published[-1].row["balance"] == f"${sandbox.context.account.balance.amount:.2f}"
 
 
 async def test_texts_webhooks_and_requests_are_told(sandbox: Sandbox, api: httpx.AsyncClient) -> None:
-    """With what they were and how they went."""
     with sandbox.context.event_stream.subscribe(lambda: None) as subscriber:
         await api.post("/v1/messages", json={"agent_id": "agt_frontdesk", "to_number": "+14155550177", "body": "Hi"})
         await api.post("/v1/webhooks", json={"url": "http://127.0.0.1:9/nobody-listens"})
         await api.post("/v1/webhooks/test")
         await api.get("/v1/calls/nope", params={"limit": 5})
-        told = subscriber.take()
-    assert kinds(told) == ["message", "balance", "request", "request", "delivery", "request", "request"]
-    assert (told[0].row["body"], told[0].row["conversation"]["participant"]) == ("Hi", "+14155550177")
-    assert (told[4].row["success"], told[4].row["event"]) == (False, "agent.message")
-    assert (told[-1].row["path"], told[-1].row["status"]) == ("/v1/calls/nope?limit=5", 404)
+        published = subscriber.take()
+    assert kinds(published) == ["message", "balance", "request", "request", "delivery", "request", "request"]
+    assert (published[0].row["body"], published[0].row["conversation"]["participant"]) == ("Hi", "+14155550177")
+    assert (published[4].row["success"], published[4].row["event"]) == (False, "agent.message")
+    assert (published[-1].row["path"], published[-1].row["status"]) == ("/v1/calls/nope?limit=5", 404)
 
 
 def test_a_slow_watcher_misses_the_oldest_and_is_told() -> None:
-    """It holds up neither the sandbox nor the others."""
     event_stream = EventStream()
-    with event_stream.subscribe(lambda: None, room=3) as slow, event_stream.subscribe(lambda: None) as quick:
+    with event_stream.subscribe(lambda: None, capacity=3) as slow, event_stream.subscribe(lambda: None) as quick:
         for count in range(10):
             event_stream.publish("request", {"count": count})
         seen = slow.take()
@@ -63,7 +60,6 @@ def test_a_slow_watcher_misses_the_oldest_and_is_told() -> None:
 
 
 def test_a_watcher_is_woken_once_until_it_looks() -> None:
-    """And when the sandbox closes; after leaving it hears nothing more."""
     event_stream, woken = EventStream(), list[int]()
     with event_stream.subscribe(lambda: woken.append(1)) as subscriber:
         event_stream.publish("request", {})
@@ -78,12 +74,11 @@ def test_a_watcher_is_woken_once_until_it_looks() -> None:
 
 
 def test_secrets_are_cut_out_wherever_they_stand() -> None:
-    """The key and the webhooks' secrets keep their last four characters."""
     event_stream = EventStream(key="sk_sandbox_abcdef123456")
-    told = event_stream.masked(
+    published = event_stream.redact(
         {"body": ["whsec_0123456789abcdef and sk_sandbox_abcdef123456"], "sk_sandbox_abcdef123456": 1}
     )
-    assert told == {"body": ["whsec_…cdef and …3456"], "…3456": 1}
+    assert published == {"body": ["whsec_…cdef and …3456"], "…3456": 1}
 
 
 @pytest.mark.parametrize(
@@ -106,14 +101,12 @@ def test_secrets_are_cut_out_wherever_they_stand() -> None:
     ],
 )
 def test_a_happening_is_one_aligned_line(kind: Any, row: dict[str, Any], words: str) -> None:
-    """In columns; and nobody's words move the cursor or colour the terminal."""
-    text = line(SandboxEvent(1, kind, {"at": "2026-01-02T03:04:05.000Z", **row})).plain
+    text = format_line(SandboxEvent(1, kind, {"at": "2026-01-02T03:04:05.000Z", **row})).plain
     assert words in text
     assert text.isprintable()
 
 
 async def test_a_terminal_shows_the_date_when_it_changes(sandbox: Sandbox, api: httpx.AsyncClient) -> None:
-    """Once for each day that the clock was moved to: a time alone would look like today's."""
     written = io.StringIO()
     stop = threading.Event()
     showing = asyncio.create_task(asyncio.to_thread(show, sandbox, stop, Console(file=written, _environ={})))
@@ -140,7 +133,6 @@ async def test_a_terminal_shows_the_date_when_it_changes(sandbox: Sandbox, api: 
 async def test_a_terminal_shows_what_happens(
     sandbox: Sandbox, call_until_ended: CallUntilEnded, is_terminal: bool, encoding: str
 ) -> None:
-    """In colour on a terminal, plainly elsewhere, and in any encoding."""
     written = io.BytesIO()
     console = Console(file=io.TextIOWrapper(written, encoding), force_terminal=is_terminal, width=40, _environ={})
     stop = threading.Event()

@@ -13,7 +13,6 @@ from agentphone_mcp.system.sockets import CannotListen, listening
 
 
 def test_a_running_sandbox_answers_on_loopback_only(served: Sandbox) -> None:
-    """The URL names 127.0.0.1 and a free port."""
     assert served.url.startswith("http://127.0.0.1:")
     assert httpx.get(served.url + "/v1/usage", trust_env=False).status_code == 401
 
@@ -25,7 +24,6 @@ def test_answers_over_one_connection_are_not_held_back() -> None:
 
 
 def test_two_sandboxes_share_nothing() -> None:
-    """Each has its own port, key and account."""
     with running() as one, running() as other:
         assert one.url != other.url
         answer = httpx.get(other.url + "/v1/usage", headers={"Authorization": f"Bearer {one.key}"}, trust_env=False)
@@ -33,7 +31,6 @@ def test_two_sandboxes_share_nothing() -> None:
 
 
 def test_a_taken_port_is_told_clearly() -> None:
-    """The error is an OSError that names the address."""
     with socket.socket() as occupied:
         occupied.bind(("127.0.0.1", 0))
         occupied.listen()
@@ -44,7 +41,6 @@ def test_a_taken_port_is_told_clearly() -> None:
 
 
 def test_a_port_can_be_used_again_at_once() -> None:
-    """A restarted sandbox keeps its address."""
     with running() as first:
         port = int(first.url.rpartition(":")[2])
         httpx.get(first.url, trust_env=False)
@@ -54,7 +50,6 @@ def test_a_port_can_be_used_again_at_once() -> None:
 
 
 def test_leaving_cuts_open_streams_and_ends_the_thread() -> None:
-    """Neither a listener nor a ringing call holds the sandbox up."""
     heard: list[str] = []
     connected = threading.Event()
 
@@ -83,7 +78,6 @@ def test_leaving_cuts_open_streams_and_ends_the_thread() -> None:
 
 
 def test_half_a_request_does_not_hold_the_sandbox_up() -> None:
-    """Its connection is cut, and nothing is carried out or complained about."""
     with running() as sandbox, socket.socket() as client:
         client.connect(("127.0.0.1", int(sandbox.url.rpartition(":")[2])))
         client.sendall(b"POST /v1/numbers HTTP/1.1\r\nHost: sandbox\r\nContent-Length: 100\r\n\r\n{")
@@ -94,7 +88,6 @@ def test_half_a_request_does_not_hold_the_sandbox_up() -> None:
 
 
 async def test_a_call_goes_on_between_requests(http: httpx.AsyncClient) -> None:
-    """Calls live on the server's own loop, whoever asks."""
     placed = await http.post("/v1/calls", json={"agentId": "agt_frontdesk", "toNumber": "+14155550123"})
     stream = await http.get(f"/v1/calls/{placed.json()['id']}/transcript/stream")
     assert "event: ended" in stream.text

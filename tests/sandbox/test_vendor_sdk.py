@@ -246,7 +246,6 @@ def at(found: Any, path: str) -> Any:
 
 @pytest.mark.parametrize("method", USES)
 async def test_a_method_returns_its_model(method: str, sdk: Call, hook: Any) -> None:
-    """With values that are those of the account."""
     use = USES[method]
     arguments = {name: hook.url if value is HOOK else value for name, value in use.arguments.items()}
     if "webhook" in method:
@@ -275,7 +274,6 @@ def methods_of(client: object) -> dict[str, Callable[..., Any]]:
 
 
 async def test_no_method_for_an_endpoint_is_left_out(served: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The requests that all methods send are told by the sandbox's log; a method for a listed endpoint has its use."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     found = {}
     with agentphone.AgentPhone(served.key, base_url=served.url, timeout=60) as client:
@@ -291,7 +289,6 @@ async def test_no_method_for_an_endpoint_is_left_out(served: Sandbox, monkeypatc
 
 
 async def test_both_clients_have_the_same_methods() -> None:
-    """What one is asked, the other is asked too."""
     async with agentphone.AsyncAgentPhone("a key") as client:
         names = set(methods_of(client))
     with agentphone.AgentPhone("a key") as client:

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from agentphone_mcp.sandbox import Sandbox
-from agentphone_mcp.sandbox.webhooks.sender import signed
+from agentphone_mcp.sandbox.webhooks.sender import signature_headers
 
 Order = Callable[..., Awaitable[dict[str, Any]]]
 SetHook = Callable[..., Awaitable[None]]
@@ -52,7 +52,6 @@ async def text(api: httpx.AsyncClient, hook: Any, set_hook: SetHook) -> Any:
 
 @pytest.mark.parametrize("name", ["agent.message", "call.ended", "agent.call_ended"])
 async def test_the_sdk_reads_the_events_of_a_call(name: str, order: Order, hook: Any) -> None:
-    """Each belongs to the call, and its data are where the SDK's model has them."""
     hook.speak(lambda data: {"text": f"You said: {data['transcript']}"})
     call = await order()
     await hook.until(name)
@@ -74,7 +73,6 @@ async def test_the_sdk_reads_the_events_of_a_call(name: str, order: Order, hook:
 
 
 async def test_the_sdk_reads_the_beginning_of_a_call(api: httpx.AsyncClient, hook: Any, set_hook: SetHook) -> None:
-    """Of one that comes in."""
     await set_hook()
     call = (await api.post("/__sandbox/calls", json={"from": ADA, "to": DESK})).json()
     await hook.until("call.started")
@@ -85,7 +83,6 @@ async def test_the_sdk_reads_the_beginning_of_a_call(api: httpx.AsyncClient, hoo
 
 @pytest.mark.parametrize("name", ["message.received", "agent.message"])
 async def test_the_sdk_reads_a_text_that_came_in(name: str, text: Any, hook: Any) -> None:
-    """With what was written before and what the conversation remembers."""
     await hook.until(name)
     (event,) = [read(each, hook.secret) for each in hook.received if each.event["event"] == name]
     assert (event.event, event.channel, event.agent_id) == (name, "sms", "agt_frontdesk")
@@ -96,7 +93,6 @@ async def test_the_sdk_reads_a_text_that_came_in(name: str, text: Any, hook: Any
 
 
 async def test_the_sdk_reads_a_text_that_went_out(api: httpx.AsyncClient, hook: Any, set_hook: SetHook) -> None:
-    """It has the id that the sender was told."""
     await set_hook()
     sent = await api.post("/v1/messages", json={"agent_id": "agt_frontdesk", "to_number": ADA, "body": "We are."})
     await hook.until("message.sent")
@@ -106,7 +102,6 @@ async def test_the_sdk_reads_a_text_that_went_out(api: httpx.AsyncClient, hook: 
 
 
 async def test_the_sdk_knows_a_test_for_what_it_is(api: httpx.AsyncClient, hook: Any, set_hook: SetHook) -> None:
-    """Nobody wrote it."""
     await set_hook()
     assert (await api.post("/v1/webhooks/test")).json()["success"]
     event = read(hook.received[0], hook.secret)
@@ -125,21 +120,18 @@ async def test_the_sdk_knows_a_test_for_what_it_is(api: httpx.AsyncClient, hook:
 async def test_the_sdk_refuses_what_was_tampered_with(
     tamper: Callable[[Any], dict[str, Any]], text: Any, hook: Any
 ) -> None:
-    """Body and timestamp are signed together."""
     assert read(text, hook.secret).data.message == "Are you open?"
     with pytest.raises(agentphone.WebhookVerificationError, match="signature"):
         read(text, hook.secret, **tamper(text))
 
 
 async def test_the_sdk_refuses_another_webhooks_secret(text: Any, hook: Any, set_hook: SetHook) -> None:
-    """Setting the webhook anew brings a new one, and the old signatures are void."""
     await set_hook()
     with pytest.raises(agentphone.WebhookVerificationError, match="signature"):
         read(text, hook.secret)
 
 
 async def test_the_sdk_refuses_what_is_too_old(text: Any, hook: Any) -> None:
-    """The sandbox's own signature of six minutes ago is genuine, and refused; that of four minutes ago is taken."""
     assert read(text, hook.secret, **resigned(text, hook.secret, 4 * 60)).data.message == "Are you open?"
     with pytest.raises(agentphone.WebhookVerificationError, match="tolerance"):
         read(text, hook.secret, **resigned(text, hook.secret, 6 * 60))
@@ -147,12 +139,11 @@ async def test_the_sdk_refuses_what_is_too_old(text: Any, hook: Any) -> None:
 
 def resigned(received: Any, secret: str, seconds_ago: int) -> dict[str, str]:
     """The two values that the sandbox would have sent with this body back then."""
-    headers = signed(received.body, secret, int(time.time()) - seconds_ago)
+    headers = signature_headers(received.body, secret, int(time.time()) - seconds_ago)
     return {"signature": headers["X-Webhook-Signature"], "timestamp": headers["X-Webhook-Timestamp"]}
 
 
 async def test_the_flask_examples_check_takes_what_is_sent_and_nothing_else(text: Any, hook: Any) -> None:
-    """As it stands in the vendor's documentation."""
     assert accepted_by_flask(text.body, text.headers, hook.secret)
     assert not accepted_by_flask(text.body.replace(b"open", b"shut"), text.headers, hook.secret)
     assert not accepted_by_flask(text.body, text.headers, "whsec_of_another")
@@ -171,7 +162,6 @@ async def sdk(served: Sandbox, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
 async def test_attempts_of_one_event_carry_one_id(
     sdk: agentphone.AsyncAgentPhone, http: httpx.AsyncClient, hook: Any
 ) -> None:
-    """Six in a day, each signed anew so that the SDK takes it, and each a repetition to who deduplicates."""
     hook.answer = lambda _: 503
     hook.secret = (await sdk.webhooks.set(hook.url)).secret
     sent = [await sdk.messages.send("agt_frontdesk", ADA, body) for body in ("One", "Two")]

@@ -8,17 +8,12 @@ import httpx
 import pytest
 
 from agentphone_mcp.sandbox import Sandbox
+from tests.sandbox.transcripts import spoken
 
 Place = Callable[..., Awaitable[dict[str, Any]]]
 SetHook = Callable[..., Awaitable[None]]
 
 FRIEND, ADA = "+14155559999", "+14155550142"
-
-
-def said(call: dict[str, Any], role: str | None = None) -> list[str]:
-    """What was said in the call, by one party or both."""
-    turns = [data for event, data in call["events"] if event == "turn"]
-    return [turn["content"] for turn in turns if role in (None, turn["role"])]
 
 
 async def voice_deliveries(api: httpx.AsyncClient) -> list[dict[str, Any]]:
@@ -28,19 +23,17 @@ async def voice_deliveries(api: httpx.AsyncClient) -> list[dict[str, Any]]:
 
 
 async def test_a_webhook_holds_a_whole_call(order: Place, hook: Any, api: httpx.AsyncClient) -> None:
-    """As the vendor's Flask example would: every turn is answered, and the transcript shows what it said."""
     hook.speak(lambda data: {"text": f"I heard you say: {data['transcript']}"})
     call = await order()
-    heard = said(call, "user")
+    heard = spoken(call, "user")
     assert len(heard) == 4
-    assert said(call, "agent") == [f"I heard you say: {line}" for line in heard]
-    assert [row["response"] for row in call["transcripts"]] == said(call, "agent")
+    assert spoken(call, "agent") == [f"I heard you say: {line}" for line in heard]
+    assert [row["response"] for row in call["transcripts"]] == spoken(call, "agent")
     assert all(each.is_genuine for each in hook.received)
     assert [row["status"] for row in await voice_deliveries(api)] == ["success"] * 4
 
 
 async def test_a_turn_says_who_speaks_with_whom(order: Place, hook: Any) -> None:
-    """The body has every field of the contract, and the ids of the headers are all different."""
     hook.speak(lambda _: {"text": "Yes."})
     call = await order()
     first = hook.events("agent.message")[0]
@@ -60,7 +53,7 @@ async def test_a_turn_says_who_speaks_with_whom(order: Place, hook: Any) -> None
         "from": "+14155550100",
         "to": FRIEND,
         "direction": "outbound",
-        "transcript": said(call, "user")[0],
+        "transcript": spoken(call, "user")[0],
     }
     assert wanted.items() <= first["data"].items()
     ids = [each.headers["x-webhook-id"] for each in hook.received]
@@ -71,7 +64,6 @@ async def test_a_turn_says_who_speaks_with_whom(order: Place, hook: Any) -> None
 async def test_the_history_is_as_long_as_the_context_limit(
     order: Place, hook: Any, set_hook: SetHook, limit: int, seen: int
 ) -> None:
-    """Earlier texts of the two come before what was said in this call; the state is the conversation's metadata."""
     await set_hook("/v1/agents/agt_orderline/webhook", contextLimit=limit)
     hook.speak(lambda data: {"text": "Yes."})
     call = await order(ADA)
@@ -79,7 +71,7 @@ async def test_the_history_is_as_long_as_the_context_limit(
     history = last["recentHistory"]
     assert len(history) == seen
     assert last["conversationState"] == {"topic": "appointment"}
-    assert [item["content"] for item in history if item["channel"] == "voice"] == said(call)[:-2][-limit or 99 :]
+    assert [item["content"] for item in history if item["channel"] == "voice"] == spoken(call)[:-2][-limit or 99 :]
     assert all(item.keys() == {"content", "direction", "channel", "at"} for item in history)
     if seen == 9:
         assert [(item["channel"], item["direction"]) for item in history[:5]] == [
@@ -94,19 +86,17 @@ async def test_the_history_is_as_long_as_the_context_limit(
 async def test_the_projects_webhook_answers_for_agents_without_their_own(
     order: Place, hook: Any, api: httpx.AsyncClient, set_hook: SetHook
 ) -> None:
-    """One endpoint hears of each event, never both."""
     hook.speak(lambda _: {"text": "Yes."})
     await set_hook()
     await api.delete("/v1/agents/agt_orderline/webhook")
     call = await order()
-    assert said(call, "agent") == ["Yes."] * 4
+    assert spoken(call, "agent") == ["Yes."] * 4
     assert len(hook.events("agent.message")) == 4
 
 
 async def test_chunks_are_spoken_as_they_arrive(
     order: Place, hook: Any, sandbox: Sandbox, api: httpx.AsyncClient
 ) -> None:
-    """The first is heard while the webhook still thinks; each is a turn, and the row joins them."""
     account = sandbox.context.account
 
     async def thinking() -> AsyncIterator[dict[str, Any]]:
@@ -122,7 +112,7 @@ async def test_chunks_are_spoken_as_they_arrive(
 
     hook.speak(lambda _: thinking())
     call = await order()
-    assert said(call, "agent") == ["Let me look that up.", "It is on its way."]
+    assert spoken(call, "agent") == ["Let me look that up.", "It is on its way."]
     assert call["transcripts"][-1]["response"] == "Let me look that up. It is on its way."
     (delivery,) = await voice_deliveries(api)
     assert (delivery["status"], delivery["errorMessage"]) == ("success", None)
@@ -130,21 +120,20 @@ async def test_chunks_are_spoken_as_they_arrive(
 
 
 async def test_what_was_spoken_before_a_stream_broke_stays(order: Place, hook: Any, api: httpx.AsyncClient) -> None:
-    """The rest of that turn is silence."""
 
     async def breaking() -> AsyncIterator[Any]:
         yield {"text": "One moment.", "interim": True}
         yield ["not", "an", "object"]
 
     hook.speak(lambda _: breaking())
-    assert said(await order(), "agent") == ["One moment."] * 4
+    assert spoken(await order(), "agent") == ["One moment."] * 4
     delivery = (await voice_deliveries(api))[0]
     assert (delivery["status"], delivery["httpStatus"]) == ("failed", 200)
     assert delivery["errorMessage"] == "The answer is no JSON object. The caller heard no more."
 
 
 @pytest.mark.parametrize(
-    ("answer", "told"),
+    ("answer", "message"),
     [
         pytest.param(["Hello"], "no JSON object", id="a-list"),
         pytest.param("Hello", "no JSON object", id="a-string"),
@@ -156,24 +145,22 @@ async def test_what_was_spoken_before_a_stream_broke_stays(order: Place, hook: A
     ],
 )
 async def test_an_answer_of_no_use_is_silence(
-    order: Place, hook: Any, api: httpx.AsyncClient, answer: Any, told: str
+    order: Place, hook: Any, api: httpx.AsyncClient, answer: Any, message: str
 ) -> None:
-    """For that turn; the person gives up after two."""
     hook.headers = {"Location": hook.url}
     hook.speak(lambda _: answer)
     call = await order()
-    assert said(call, "agent") == []
+    assert spoken(call, "agent") == []
     assert [row["response"] for row in call["transcripts"]] == [None] * 3
     deliveries = await voice_deliveries(api)
     assert [row["status"] for row in deliveries] == ["failed"] * 2
-    assert told in deliveries[0]["errorMessage"]
+    assert message in deliveries[0]["errorMessage"]
     assert deliveries[0]["errorMessage"].endswith("The caller heard silence.")
 
 
 async def test_a_webhook_that_hangs_is_silence(
     order: Place, hook: Any, sandbox: Sandbox, api: httpx.AsyncClient
 ) -> None:
-    """It has its time-out, hurried by the clock, but never less than the least patience."""
     sandbox.context.dispatcher.minimum_timeout = 0.1
 
     async def never() -> AsyncIterator[Any]:
@@ -183,7 +170,7 @@ async def test_a_webhook_that_hangs_is_silence(
     hook.speak(lambda data: never() if "Hello" in data["transcript"] else {"text": "Here I am."})
     call = await order()
     assert call["transcripts"][0]["response"] is None
-    assert said(call, "agent") == ["Here I am."] * 3
+    assert spoken(call, "agent") == ["Here I am."] * 3
     assert "did not answer within 30 s" in (await voice_deliveries(api))[0]["errorMessage"]
 
 
@@ -198,7 +185,6 @@ async def test_a_webhook_that_hangs_is_silence(
 async def test_an_answer_that_has_begun_may_take_longer_than_the_time_out(
     order: Place, hook: Any, sandbox: Sandbox, api: httpx.AsyncClient, pause: float, heard: list[str], status: str
 ) -> None:
-    """The seeds' own cure for slow work is to begin at once; only a stream that stalls is cut off."""
     sandbox.context.dispatcher.minimum_timeout = 0.1
 
     async def working() -> AsyncIterator[dict[str, Any]]:
@@ -209,14 +195,13 @@ async def test_an_answer_that_has_begun_may_take_longer_than_the_time_out(
         yield {"text": "Here it is. Goodbye!", "hangup": True}
 
     hook.speak(lambda data: working() if "Hello" in data["transcript"] else {"text": "Goodbye.", "hangup": True})
-    assert said(await order(), "agent") == heard
+    assert spoken(await order(), "agent") == heard
     assert (await voice_deliveries(api))[0]["status"] == status
 
 
 async def test_turns_are_never_delivered_twice(
     order: Place, hook: Any, api: httpx.AsyncClient, sandbox: Sandbox
 ) -> None:
-    """Nobody waits on the line for five minutes."""
     hook.answer = lambda event: 503 if event["event"] == "agent.message" else {}
     await order()
     await api.post("/__sandbox/clock", json={"advance": 86_400})
@@ -227,7 +212,6 @@ async def test_turns_are_never_delivered_twice(
 async def test_a_call_can_be_hung_up_while_the_webhook_thinks(
     api: httpx.AsyncClient, hook: Any, set_hook: SetHook
 ) -> None:
-    """What it answers then is heard by nobody, and the end is told once."""
     asked, answered = asyncio.Event(), asyncio.Event()
 
     async def thinking() -> AsyncIterator[dict[str, Any]]:

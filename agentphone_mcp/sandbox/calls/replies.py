@@ -1,27 +1,27 @@
-"""Who speaks for the agent in a call."""
+"""Decide what the agent says, which keys it presses, and when it hangs up: the built-in AI and voicemail."""
 
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from agentphone_mcp.sandbox.calls.menu import first_key_offered
 from agentphone_mcp.sandbox.data.models import Call
 
-_MANNER = re.compile(
+_MANNERS = re.compile(
     r"(you are|you're|your|be|keep|say|speak|always|never|do not|don't|if|when|begin|start|at the start|disclose"
     r"|introduce|state|tell|open)\b",
     re.IGNORECASE,
 )
 _WANTS_HUMAN = re.compile(r"\b(human|real person|somebody real)\b", re.IGNORECASE)
-_MENU = re.compile(r"\bpress (?P<digit>[0-9*#])", re.IGNORECASE)
 _FAREWELL = re.compile(r"\b(goodbye|bye)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What the agent does with its turn: it speaks, then presses `digits`, then hangs up or transfers.
+    """Describe one turn of the agent: it speaks, then presses `digits`, then hangs up or transfers.
 
-    `text` None is silence. `then` waits for what follows in the same turn, such as the next chunk of a stream.
+    `text` None is silence. `then` waits for the rest of the turn, such as the next chunk of a stream.
     """
 
     text: str | None = None
@@ -32,61 +32,61 @@ class Reply:
 
 
 class Replies(Protocol):
-    """The seam of the call simulator: the built-in AI, a voicemail message, or a webhook."""
+    """Speak for the agent: implemented by the built-in AI, the voicemail message and the webhook."""
 
     async def reply(self, call: Call, heard: str) -> Reply:
-        """Answer what the other party just said."""
+        """Return the answer to what the other party just said."""
         ...
 
 
 class VoicemailMessage:
-    """Leaves the agent's message on a machine and hangs up."""
+    """Leave the agent's message on an answering machine and hang up."""
 
     async def reply(self, call: Call, heard: str) -> Reply:
-        """Speak after the tone."""
+        """Return the message, or silence, and hang up."""
         return Reply(call.voicemail_message, hangup=True)
 
 
 class Script:
-    """The built-in AI of hosted mode: no model, but lines that follow the prompt's gist, the same ones every time."""
+    """Imitate the built-in AI of hosted mode: fixed lines about the prompt's purpose, without a model."""
 
     def __init__(self) -> None:
-        self._said = 0
+        self._lines_spoken = 0
 
     async def reply(self, call: Call, heard: str) -> Reply:
-        """The next line; a goodbye is returned, a menu gets the first digit that it offers.
+        """Return the next line, or press the first key that a menu offers.
 
-        Whoever asks for a human is transferred when that is possible.
+        A goodbye ends the call; a caller who asks for a human is transferred if the agent has a `transferNumber`.
         """
-        menu = _MENU.search(heard)
-        if menu:
-            return Reply(digits=menu["digit"])
+        key = first_key_offered(heard)
+        if key:
+            return Reply(digits=key)
         if _FAREWELL.search(heard):
             return Reply("Thank you for your time. Goodbye!", hangup=True)
         if _WANTS_HUMAN.search(heard):
             if call.transfer_number:
                 return Reply("Of course. Let me connect you with a colleague.", transfer=True)
             return Reply("I am sorry, I cannot connect you with a person from here.")
-        purpose = gist(call.prompt)
+        purpose = purpose_of(call.prompt)
         lines = (
             f"Thank you. I am here to {purpose}.",
             "Only a quick confirmation that this suits you.",
             "Wonderful, I have noted it. Is there anything else I can do for you?",
             f"I see. Let us come back to why we are talking: to {purpose}.",
         )
-        line = lines[min(self._said, len(lines) - 1)]
-        self._said += 1
-        return Reply(line)
+        text = lines[min(self._lines_spoken, len(lines) - 1)]
+        self._lines_spoken += 1
+        return Reply(text)
 
 
-def gist(prompt: str) -> str:
-    """What a system prompt wants done, as words that fit after "to": its first sentence that orders an action.
+def purpose_of(prompt: str) -> str:
+    """Summarize a system prompt as words that fit after "to": its first sentence that asks for an action.
 
-    What stands below a line that begins with === is rules and no action.
+    Everything below a line that begins with === is rules, not an action.
     """
     prompt = prompt.partition("\n===")[0]
     sentences = [sentence.strip() for sentence in re.split(r"(?<=[.!?])\s+|\n+", prompt) if sentence.strip()]
-    actions = [sentence for sentence in sentences if not _MANNER.match(sentence)]
+    actions = [sentence for sentence in sentences if not _MANNERS.match(sentence)]
     if actions:
         action = actions[0].rstrip(".!?")[:140]
         return action[0].lower() + action[1:]

@@ -1,4 +1,4 @@
-"""The call simulator: lets calls ring, be answered, speak turn by turn and end, each in a task of its own."""
+"""Simulate calls: ring, answer, speak turn by turn, press keys (DTMF) and end, each call in its own task."""
 
 import asyncio
 import logging
@@ -6,35 +6,36 @@ from collections.abc import Coroutine, Generator
 from contextlib import contextmanager
 from typing import Any, Literal, Protocol
 
+from agentphone_mcp.sandbox.calls.party import Party
 from agentphone_mcp.sandbox.calls.replies import Replies, Reply, VoicemailMessage
 from agentphone_mcp.sandbox.clock import Clock
 from agentphone_mcp.sandbox.data.billing import voice_charge
-from agentphone_mcp.sandbox.data.callees import Callee, Party
+from agentphone_mcp.sandbox.data.callees import Callee
 from agentphone_mcp.sandbox.data.models import Account, Call, CallStatus, Role, Turn
 from agentphone_mcp.sandbox.event_stream import EventStream
 
 log = logging.getLogger(__name__)
 
 WEB_TOKEN_SECONDS = 30
-_SILENCES_BORNE = 2
+_SILENCES_TOLERATED = 2
 
 
 class CallObserver(Protocol):
-    """Who is told that a call was answered and that it ended."""
+    """Learn that a call was answered and that it ended."""
 
     def call_started(self, call: Call) -> None:
-        """It was answered."""
+        """Handle that the call was answered."""
 
     def call_ended(self, call: Call) -> None:
-        """It is over, answered or not."""
+        """Handle that the call is over, answered or not."""
 
 
 class _OutOfMoneyError(Exception):
-    """The balance has paid for as much of the call as it can."""
+    """End a call whose balance is used up."""
 
 
 class CallSimulator:
-    """Runs the account's live calls and tells those who listen when something was said."""
+    """Run the account's live calls, and notify listeners of each turn."""
 
     def __init__(
         self,
@@ -52,15 +53,15 @@ class CallSimulator:
         self.is_closed = False
 
     def dial(self, call: Call, callee: Callee, replies: Replies) -> None:
-        """Let the call ring at the callee's and go on from there."""
-        self._start(call, self._conduct(call, callee, replies))
+        """Start a call to the callee, in the background."""
+        self._start(call, self._run(call, callee, replies))
 
     def await_browser(self, call: Call) -> None:
-        """Let a web call wait for a browser, which never joins here, until its token is stale."""
-        self._start(call, self._conduct(call, Callee(rings=WEB_TOKEN_SECONDS, unanswered="no-answer"), None))
+        """Start a web call, which ends when its token expires: no browser can join in the sandbox."""
+        self._start(call, self._run(call, Callee(rings=WEB_TOKEN_SECONDS, unanswered="no-answer"), None))
 
     def hang_up(self, call: Call) -> None:
-        """End a live call at once."""
+        """End a live call now."""
         task = self._tasks.get(call.id)
         if task:
             task.cancel()
@@ -68,21 +69,21 @@ class CallSimulator:
 
     @contextmanager
     def listening(self, call: Call) -> Generator[asyncio.Event, None, None]:
-        """An event that is set whenever the call moved on, or the sandbox closes."""
-        news = asyncio.Event()
+        """Give an event that is set at each change of the call, and when the sandbox closes."""
+        changed = asyncio.Event()
         listeners = self._listeners.setdefault(call.id, set())
-        listeners.add(news)
+        listeners.add(changed)
         try:
-            yield news
+            yield changed
         finally:
-            listeners.discard(news)
+            listeners.discard(changed)
 
     def listeners(self, call_id: str) -> int:
-        """How many listen to the call right now."""
+        """Count the listeners of the call."""
         return len(self._listeners.get(call_id, ()))
 
     async def aclose(self) -> None:
-        """Stop all calls where they are and let the listeners go."""
+        """Stop all calls and wake their listeners."""
         self.is_closed = True
         tasks = list(self._tasks.values())
         for task in tasks:
@@ -91,13 +92,13 @@ class CallSimulator:
             self._wake(call_id)
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _start(self, call: Call, course: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(course, name=call.id)
+    def _start(self, call: Call, coroutine: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(coroutine, name=call.id)
         self._tasks[call.id] = task
         self._event_stream.publish_call(call)
         task.add_done_callback(lambda _: self._tasks.pop(call.id, None))
 
-    async def _conduct(self, call: Call, callee: Callee, replies: Replies | None) -> None:
+    async def _run(self, call: Call, callee: Callee, replies: Replies | None) -> None:
         try:
             await self._clock.sleep(callee.rings)
             if callee.unanswered or replies is None:
@@ -114,34 +115,34 @@ class CallSimulator:
             log.warning("call %s ended: the balance ran out", call.id)
             self._finish(call, "completed")
         except Exception:
-            # Whatever a Replies raises ends this call alone.
-            log.exception("call %s broke", call.id)
+            # An error of one Replies must end this call only.
+            log.exception("call %s failed", call.id)
             self._finish(call, "failed")
 
     async def _converse(self, call: Call, callee: Callee, replies: Replies) -> None:
         party = Party(callee)
         if call.greeting and not callee.is_machine:
-            await self._say(call, "agent", call.greeting, party)
+            await self._speak(call, "agent", call.greeting, party)
         silences = 0
-        while (line := party.next_line()) is not None:
-            await self._say(call, "user", line)
+        while (sentence := party.next_line()) is not None:
+            await self._speak(call, "user", sentence)
             if party.hangs_up:
                 return
-            outcome = await self._answer(call, party, await replies.reply(call, line))
+            outcome = await self._perform(call, party, await replies.reply(call, sentence))
             if outcome == "over":
                 return
-            silences = 0 if outcome == "heard" or party.bears_silence else silences + 1
-            if silences == _SILENCES_BORNE:
-                await self._say(call, "user", "Hello? I can't hear anybody. I am hanging up.")
+            silences = 0 if outcome == "heard" or party.tolerates_silence else silences + 1
+            if silences == _SILENCES_TOLERATED:
+                await self._speak(call, "user", "Hello? I can't hear anybody. I am hanging up.")
                 return
 
-    async def _answer(self, call: Call, party: Party, reply: Reply) -> Literal["heard", "silent", "over"]:
-        """Speak, press and act as the reply says, and go on with what follows, unless somebody barges in."""
+    async def _perform(self, call: Call, party: Party, reply: Reply) -> Literal["heard", "silent", "over"]:
+        """Carry out a reply and what follows it, until a barge-in: speak, press keys (DTMF), transfer, hang up."""
         outcome: Literal["heard", "silent"] = "silent"
         while True:
-            is_interrupted = bool(reply.text) and await self._say(call, "agent", reply.text or "", party)
+            is_interrupted = bool(reply.text) and await self._speak(call, "agent", reply.text or "", party)
             if reply.digits:
-                await self._say(call, "agent", f"[pressed {reply.digits}]")
+                await self._speak(call, "agent", f"[pressed {reply.digits}]")
                 party.press(reply.digits)
             if reply.text or reply.digits:
                 outcome = "heard"
@@ -153,11 +154,11 @@ class CallSimulator:
                 return outcome
             reply = await reply.then()
 
-    async def _say(self, call: Call, role: Role, content: str, listener: Party | None = None) -> bool:
-        """Let one party speak, and tell whether the listener cut it off."""
-        cut = listener.cut(content) if listener else None
-        content = cut or content
-        # Three to five seconds: longer sentences take longer, and every run takes the same time.
+    async def _speak(self, call: Call, role: Role, content: str, listener: Party | None = None) -> bool:
+        """Let one party speak, and tell whether the listener interrupted."""
+        interrupted = listener.interrupt(content) if listener else None
+        content = interrupted or content
+        # Three to five seconds by length, so that every run takes the same time.
         pause = 3 + min(len(content), 80) / 40
         left = self._seconds_left(call)
         await self._clock.sleep(min(pause, left))
@@ -165,14 +166,19 @@ class CallSimulator:
             raise _OutOfMoneyError
         confidence = 0.9 + len(content) % 10 / 100
         turn = Turn(
-            self._account.ids.new("tr"), role, content, self._clock.now(), confidence, is_interrupted=cut is not None
+            self._account.ids.new("tr"),
+            role,
+            content,
+            self._clock.now(),
+            confidence,
+            is_interrupted=interrupted is not None,
         )
         call.turns.append(turn)
         self._wake(call.id)
         return turn.is_interrupted
 
     def _seconds_left(self, call: Call) -> float:
-        """How long the balance lasts if all the calls that run now go on."""
+        """Compute how long the balance lasts if all current calls go on."""
         now = self._clock.now()
         live = [other for other in self._account.calls.values() if other.is_live and other is not call]
         running = [
@@ -193,5 +199,5 @@ class CallSimulator:
     def _wake(self, call_id: str) -> None:
         if call_id in self._account.calls:
             self._event_stream.publish_call(self._account.calls[call_id])
-        for news in self._listeners.get(call_id, ()):
-            news.set()
+        for listener in self._listeners.get(call_id, ()):
+            listener.set()

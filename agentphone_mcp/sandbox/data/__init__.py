@@ -1,1 +1,1 @@
-"""Keep what the account has: its agents, numbers, calls and money, and the people who can be called."""
+"""Hold the account's data: agents, numbers, calls and money, and the people who can be called."""

@@ -1,4 +1,4 @@
-"""What things cost, and the prepaid balance that pays for them. All rates stand here (API.md, "Money")."""
+"""Define all prices, and charge them to the prepaid balance (API.md, "Money")."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -30,13 +30,13 @@ _GSM_ESCAPED = set("^{}\\[~]|€\f")
 
 
 def voice_charge(tariff: str, seconds: int) -> Decimal:
-    """What an answered call costs in dollars: by the second, at least a cent."""
+    """Compute the price of an answered call in dollars: by the second, at least a cent."""
     exact = VOICE_PER_MINUTE[tariff] * seconds / 60
     return max(LEAST_VOICE_CHARGE, exact.quantize(Decimal("0.0001"), ROUND_HALF_UP))
 
 
 def segments(body: str) -> int:
-    """How many texts a body is billed as: 160 characters each, or 70 UTF-16 units when GSM has no character for one."""
+    """Count the segments that a text is billed as: of 160 GSM characters, or else of 70 UTF-16 units."""
     if set(body) <= _GSM | _GSM_ESCAPED:
         size, length = GSM_SEGMENT, len(body) + sum(character in _GSM_ESCAPED for character in body)
     else:
@@ -45,13 +45,13 @@ def segments(body: str) -> int:
 
 
 def text_charge(body: str) -> Decimal:
-    """What a text costs in dollars, in either direction; one without words (a picture) is one segment."""
+    """Compute the price of a text in dollars, in either direction; without a body it is one segment."""
     return MESSAGE * segments(body)
 
 
 @dataclass(frozen=True)
 class Charge:
-    """One debit, for whoever wants to see where the balance went."""
+    """Record one debit and its reason."""
 
     at: datetime
     reason: str
@@ -60,13 +60,13 @@ class Charge:
 
 @dataclass
 class Balance:
-    """The prepaid balance in US dollars. It is never below zero: what it cannot pay in full takes what is left."""
+    """Hold the prepaid balance in US dollars, which never falls below zero: a larger charge takes the rest."""
 
     amount: Decimal = STARTING_BALANCE
     charges: list[Charge] = field(default_factory=list[Charge])
 
     def require(self, amount: Decimal, purpose: str) -> None:
-        """Refuse with 402 what the balance does not cover."""
+        """Refuse with 402 if the balance is less than the amount."""
         if self.amount < amount:
             raise RefusalError(
                 402,
@@ -75,13 +75,13 @@ class Balance:
             )
 
     def charge(self, amount: Decimal, reason: str, at: datetime) -> None:
-        """Debit what was used."""
+        """Debit an amount, or the rest of the balance."""
         amount = min(amount, self.amount)
         self.amount -= amount
         self.charges.append(Charge(at, reason, amount))
 
     def seconds_left(self, running: Iterable[tuple[str, float]]) -> float:
-        """How long the balance lasts for the calls that run, each given as its tariff and its answered seconds."""
+        """Compute how many seconds the balance lasts for calls, each given as its tariff and its answered seconds."""
         calls = [(float(VOICE_PER_MINUTE[tariff]) / 60, seconds) for tariff, seconds in running]
         owed = sum(rate * seconds for rate, seconds in calls)
         burnt = sum(rate for rate, _ in calls)

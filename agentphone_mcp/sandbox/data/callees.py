@@ -1,4 +1,4 @@
-"""The people (and machines) who pick up in the sandbox, chosen by the dialled number, or by the one they call from.
+"""Define the people and machines who pick up in the sandbox, by the dialled number or the one they call from.
 
 | dialled number | what happens |
 |---|---|
@@ -16,7 +16,6 @@
 | any other | a friendly person: about 9 turns in some 35 s |
 """
 
-from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -25,9 +24,9 @@ from agentphone_mcp.sandbox.data.models import CallStatus
 
 @dataclass(frozen=True)
 class Callee:
-    """Who is at a number: how long it rings, how that ends, and what they say, line by line.
+    """Describe who is at a number: how long it rings, how the call ends, and what they say, line by line.
 
-    A menu's first line is what it asks, and `menu` what it says after each digit.
+    A menu's (IVR's) first line is its question, and `menu` maps each key to the lines that follow it.
     """
 
     lines: tuple[str, ...] = ()
@@ -105,62 +104,6 @@ CALLEES = {
 }
 
 
-def at_number(phone_number: str) -> Callee:
-    """Who picks up there."""
+def callee_at(phone_number: str) -> Callee:
+    """Return who picks up there."""
     return CALLEES.get(phone_number, FRIENDLY)
-
-
-_TIMES_A_MENU_ASKS = 3
-_WORDS_HEARD_OUT = 6
-
-
-class Party:
-    """The other end of one call: what it says next, and what it makes of the agent."""
-
-    def __init__(self, callee: Callee) -> None:
-        self._callee = callee
-        self._coming = deque(callee.lines)
-        self._times_asked = 1
-        self._has_chosen = not callee.menu
-        self._pressed = ""
-
-    @property
-    def hangs_up(self) -> bool:
-        """Whether it is gone now, without waiting for an answer."""
-        return self._callee.is_abrupt and not self._coming
-
-    @property
-    def bears_silence(self) -> bool:
-        """A menu minds digits, not silence."""
-        return not self._has_chosen
-
-    def next_line(self) -> str | None:
-        """What it says now; None when it has nothing more to say."""
-        if not self._has_chosen and not self._coming:
-            self._choose()
-        return self._coming.popleft() if self._coming else None
-
-    def press(self, digits: str) -> None:
-        """Hear the agent press keys (DTMF). Only a menu cares."""
-        self._pressed += digits
-
-    def cut(self, text: str) -> str | None:
-        """What the agent gets out of its sentence before this party barges in; None when it is heard out."""
-        words = text.split()
-        if self._callee.is_impatient and self._coming and len(words) > _WORDS_HEARD_OUT:
-            return " ".join(words[: len(words) // 2]) + " —"
-        return None
-
-    def _choose(self) -> None:
-        pressed, self._pressed = self._pressed, ""
-        chosen = next((self._callee.menu[digit] for digit in pressed if digit in self._callee.menu), None)
-        if chosen:
-            self._has_chosen = True
-            self._coming.extend(chosen)
-        elif self._times_asked < _TIMES_A_MENU_ASKS:
-            self._times_asked += 1
-            sorry = "Sorry, that is not a choice. " if pressed else ""
-            self._coming.extend(sorry + line for line in self._callee.lines)
-        else:
-            self._has_chosen = True
-            self._coming.append("We have not received a choice. Goodbye.")

@@ -1,4 +1,4 @@
-"""The account as the sandbox holds it: plain data, nothing of HTTP."""
+"""Model the account as plain data, without HTTP."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -15,7 +15,7 @@ DeliveryStatus = Literal["pending", "success", "failed"]
 
 @dataclass
 class Webhook:
-    """Where events go; of the project, or of one agent."""
+    """Describe where events go, for the project or for one agent."""
 
     id: str
     url: str
@@ -27,10 +27,10 @@ class Webhook:
 
 @dataclass
 class Delivery:
-    """One event sent to a webhook; `agent_id` is set when it went to an agent's own webhook.
+    """Record the delivery of one event; `agent_id` is set if it goes to an agent's own webhook.
 
-    Its id is the X-Webhook-ID of every attempt. It stays pending, with `next_retry_at`, until it is taken or given up;
-    its `payload` is kept that long. Tests and turns of voice calls have one attempt only.
+    Its id is the X-Webhook-ID of every attempt. It is pending, with `next_retry_at` and `payload`, until it succeeds
+    or the attempts are used up. Tests and turns of voice calls have one attempt only.
     """
 
     id: str
@@ -53,13 +53,13 @@ class Delivery:
 
     @property
     def success(self) -> bool:
-        """Whether the webhook took it."""
+        """Whether the webhook accepted the event."""
         return self.status == "success"
 
 
 @dataclass
 class Agent:
-    """An AI persona. `settings` holds what POST and PATCH may set, under the API's own names."""
+    """Describe an AI persona. `settings` holds what POST and PATCH may set, under the API's own names."""
 
     id: str
     settings: dict[str, Any]
@@ -68,7 +68,7 @@ class Agent:
 
     @property
     def name(self) -> str:
-        """The name a person gave it."""
+        """The display name."""
         return self.settings["name"]
 
     @property
@@ -79,7 +79,7 @@ class Agent:
 
 @dataclass
 class Number:
-    """A phone number of the account, attached to at most one agent."""
+    """Describe a phone number of the account, attached to at most one agent."""
 
     id: str
     phone_number: str
@@ -93,14 +93,14 @@ class Number:
     registered_at: datetime | None = None
 
     def attach(self, agent_id: str | None, at: datetime) -> None:
-        """Give the number to an agent, or to nobody."""
+        """Attach the number to an agent, or with None to no agent."""
         self.agent_id = agent_id
         self.attached_at = at
 
 
 @dataclass
 class Turn:
-    """What one party said, once; `is_interrupted` when the other interrupted."""
+    """Record what one party said, and whether the other interrupted."""
 
     id: str
     role: Role
@@ -112,7 +112,7 @@ class Turn:
 
 @dataclass
 class Call:
-    """A call and what was said in it. `mode` decides who speaks for the agent, and the rate."""
+    """Record a call and its turns. `mode` decides what speaks for the agent, and the price."""
 
     id: str
     agent_id: str
@@ -138,12 +138,12 @@ class Call:
 
     @property
     def tariff(self) -> str:
-        """What the call is billed as."""
+        """The price category, a key of `VOICE_PER_MINUTE`."""
         return f"{self.mode}+denoising" if self.is_denoised else self.mode
 
     @property
     def is_live(self) -> bool:
-        """Whether somebody could still hang up."""
+        """Whether the call has not ended."""
         return self.ended_at is None
 
     @property
@@ -161,7 +161,7 @@ class Call:
 
 @dataclass
 class Message:
-    """One text."""
+    """Record one text message."""
 
     id: str
     conversation_id: str
@@ -178,7 +178,7 @@ class Message:
 
 @dataclass
 class Conversation:
-    """The thread between one number of the account and one other."""
+    """Hold the texts between one number of the account and one other number."""
 
     id: str
     agent_id: str | None
@@ -192,7 +192,7 @@ class Conversation:
 
 @dataclass
 class Contact:
-    """A person in the address book."""
+    """Describe a person in the address book."""
 
     id: str
     phone_number: str
@@ -205,7 +205,7 @@ class Contact:
 
 @dataclass
 class SignUp:
-    """Somebody who wants an account: the code that was mailed, and the agent that came of it once it was verified."""
+    """Record a sign-up: the mailed code, and the agent that was created once the code was verified."""
 
     id: str
     email: str
@@ -219,9 +219,9 @@ class SignUp:
 
 @dataclass
 class Account:
-    """Everything the key gives access to. Dicts are keyed by id and keep the order of creation.
+    """Hold everything that the key gives access to. Dicts are keyed by id, in order of creation.
 
-    `released` holds the phone numbers given back, which nobody gets a second time.
+    `released` holds the released phone numbers, which are never sold again.
     """
 
     ids: Ids = field(default_factory=Ids)
@@ -238,5 +238,5 @@ class Account:
 
     @property
     def messages(self) -> list[Message]:
-        """Every text of every conversation."""
+        """All texts of all conversations."""
         return [message for conversation in self.conversations.values() for message in conversation.messages]

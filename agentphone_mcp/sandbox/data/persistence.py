@@ -1,6 +1,6 @@
-"""Keeps the account in a file, so that a sandbox comes back after a restart, or after a kill -9, as it was.
+"""Persist the account in a file, so that it survives a restart, or a kill -9, of the sandbox.
 
-Everything that an answer with 2xx tells of is on disk before the first byte of that answer leaves.
+Everything that an answer with 2xx reports is on disk before the first byte of that answer is sent.
 """
 
 import asyncio
@@ -23,12 +23,12 @@ _VERSION = 2
 
 
 class StateFileError(OSError):
-    """The state file cannot be used; the message is one sentence, and the file was left alone."""
+    """Report an unusable state file, which is left unchanged; the message is one sentence."""
 
 
 @dataclass
 class Saved:
-    """What the file holds: the account, its key, and the sandbox's time when it was written."""
+    """Model the file: the account, its key, and the sandbox's time when it was written."""
 
     version: int
     key: str
@@ -37,29 +37,29 @@ class Saved:
 
 
 @cache
-def _of_file() -> TypeAdapter[Saved]:
+def _file_adapter() -> TypeAdapter[Saved]:
     return TypeAdapter(Saved)
 
 
 @cache
-def _of_account() -> TypeAdapter[Account]:
+def _account_adapter() -> TypeAdapter[Account]:
     return TypeAdapter(Account)
 
 
 def load(path: Path) -> Saved | None:
-    """The saved account, its live calls ended as `failed`; None where there is no file yet.
+    """Load the saved account, with its live calls ended as `failed`; None if there is no file yet.
 
     Raises:
-        StateFileError: if the file cannot be read, or is not what a sandbox wrote.
+        StateFileError: if the file cannot be read, or is not a state file.
     """
     try:
-        saved = _of_file().validate_json(path.read_bytes())
+        saved = _file_adapter().validate_json(path.read_bytes())
     except FileNotFoundError:
         return None
-    except OSError as unreadable:
-        raise StateFileError(f"The state file {path} cannot be read: {unreadable.strerror}.") from None
-    except ValidationError as broken:
-        first = broken.errors()[0]
+    except OSError as exc:
+        raise StateFileError(f"The state file {path} cannot be read: {exc.strerror}.") from None
+    except ValidationError as exc:
+        first = exc.errors()[0]
         where = ".".join(map(str, first["loc"])) or "its JSON"
         raise StateFileError(
             f"{path} is not a state file of this sandbox ({where}: {first['msg']}); it was left as it is."
@@ -74,9 +74,10 @@ def load(path: Path) -> Saved | None:
 
 
 class Persister:
-    """Writes the account to its file whenever it has changed.
+    """Write the account to its file when it has changed.
 
-    Raises StateFileError, when made, if the file cannot be written.
+    Raises:
+        StateFileError: by the constructor, if the file cannot be written.
     """
 
     def __init__(self, path: Path, account: Account, key: str, clock: Clock) -> None:
@@ -84,25 +85,25 @@ class Persister:
         self._account = account
         self._key = key
         self._clock = clock
-        self._asked = 0
+        self._requested = 0
         self._covered = 0
         self._turn = asyncio.Lock()
         self._file = threading.Lock()
         self._written = b""
         try:
-            self._write(_of_account().dump_json(account), 0)
-        except OSError as unwritable:
-            raise StateFileError(f"The state file {path} cannot be written: {unwritable.strerror}.") from None
+            self._write(_account_adapter().dump_json(account), 0)
+        except OSError as exc:
+            raise StateFileError(f"The state file {path} cannot be written: {exc.strerror}.") from None
 
     async def save(self) -> None:
-        """Return when the account, as it is now or later, is on disk. Who asks at the same time shares one write."""
-        self._asked += 1
-        mine = self._asked
+        """Return when the account, as it is now or later, is on disk. Concurrent calls share one write."""
+        self._requested += 1
+        mine = self._requested
         async with self._turn:
             if self._covered >= mine:
                 return
-            covers = self._asked
-            account = _of_account().dump_json(self._account)
+            covers = self._requested
+            account = _account_adapter().dump_json(self._account)
             if account != self._written:
                 await asyncio.to_thread(self._write, account, covers)
             self._covered = covers
@@ -113,33 +114,33 @@ class Persister:
             if covers < self._covered:
                 # A write whose request was cancelled must not undo a later one.
                 return
-            # It holds webhook secrets and the key, so it is for its owner's eyes.
+            # It holds webhook secrets and the key; `replace` makes it readable by its owner only.
             replace(self._path, json.dumps(head).encode()[:-1] + b', "account": ' + account + b"}")
             self._written = account
             self._covered = covers
 
 
 class DurabilityMiddleware:
-    """ASGI middleware that holds an answer with 2xx, and each piece of a stream, until what it tells is on disk."""
+    """Hold an answer with 2xx, and each part of a stream, until what it reports is on disk (ASGI middleware)."""
 
     def __init__(self, app: ASGIApp, persister: Persister) -> None:
         self._app = app
         self._persister = persister
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let the request through, and its answer when it may go."""
+        """Pass the request on, and save the account before its answer is sent."""
         is_api = scope["type"] == "http" and scope["path"].startswith(API)
         if not is_api and scope.get("method", "GET") == "GET":
             await self._app(scope, receive, send)
             return
-        tells = False
+        is_success = False
 
-        async def holding(message: Message) -> None:
-            nonlocal tells
+        async def save_and_send(message: Message) -> None:
+            nonlocal is_success
             if message["type"] == "http.response.start":
-                tells = 200 <= message["status"] < 300
-            if tells and (message["type"] == "http.response.start" or message.get("more_body")):
+                is_success = 200 <= message["status"] < 300
+            if is_success and (message["type"] == "http.response.start" or message.get("more_body")):
                 await self._persister.save()
             await send(message)
 
-        await self._app(scope, receive, holding)
+        await self._app(scope, receive, save_and_send)

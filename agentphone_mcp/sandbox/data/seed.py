@@ -1,4 +1,4 @@
-"""The small account that a sandbox starts with, so that there is something to look at."""
+"""Create the small account that a sandbox starts with."""
 
 from datetime import datetime, timedelta
 from typing import Literal
@@ -27,7 +27,7 @@ _PAST_TEXTS: tuple[tuple[Literal["inbound", "outbound"], str], ...] = (
 
 
 def seeded_account(now: datetime) -> Account:
-    """An account with two agents, a number, and a little history before `now`."""
+    """Create an account with two agents, a number, a contact, a past call and past texts."""
     account = Account()
     _add_agents(account, now)
     _add_call(account, now - timedelta(days=2))

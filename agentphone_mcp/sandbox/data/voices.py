@@ -1,4 +1,4 @@
-"""The voices an agent may speak with: hundreds of rows, with the vendor's nulls, the same in every run."""
+"""List the voices an agent may use: hundreds of rows, some with nulls as the vendor has, the same in every run."""
 
 from agentphone_mcp.sandbox.responses import Json
 

@@ -1,4 +1,4 @@
-"""Checks of where a call, a text or a webhook may go."""
+"""Check where a call, a text or a webhook may go."""
 
 import ipaddress
 import re
@@ -15,7 +15,7 @@ _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 
 def e164(value: Any) -> str:
-    """A possible number in E.164. Emergency numbers are refused with 403, before their form is looked at."""
+    """Check that it is a possible number in E.164; refuse emergency numbers, in any form, with 403."""
     if isinstance(value, str):
         if value.removeprefix("+").removeprefix("1") in _EMERGENCY or value.removeprefix("+") in _EMERGENCY:
             raise RefusalError(403, f"{value} is an emergency number and cannot be reached.", "RESTRICTED_DESTINATION")
@@ -27,13 +27,13 @@ def e164(value: Any) -> str:
 
 
 def is_loopback(url: str) -> bool:
-    """Whether an http(s) URL stays on this machine, where alone the sandbox delivers to."""
+    """Tell whether an http(s) URL is on this machine, the only place the sandbox delivers to by default."""
     parsed = httpx.URL(url)
     return parsed.scheme in ("http", "https") and parsed.host in _LOOPBACK
 
 
 def webhook_url(value: Any) -> str:
-    """A public https URL, or (in the sandbox only) a loopback one."""
+    """Check that it is a public https URL, or (in the sandbox only) a loopback one."""
     try:
         url: str = text(1, 2_000)(value)
         parsed = httpx.URL(url)

@@ -1,4 +1,4 @@
-"""What POST and PATCH may set on an agent: the fields, their bounds and their defaults, each written once."""
+"""Declare what POST and PATCH may set on an agent: the fields, their bounds and their defaults."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ _LANGUAGES = (
 
 
 def _transfer_number(value: Any) -> str | None:
-    """E.164, or an empty string that clears it."""
+    """Check that it is in E.164, or an empty string, which clears it."""
     return None if value == "" else e164(value)
 
 
@@ -62,8 +62,8 @@ DEFAULTS: Json = dict.fromkeys(FIELDS) | {
 }
 
 
-def merged(current: Json, given: Json) -> Json:
-    """The settings after a write; a null puts the default back. A hosted agent without a prompt is refused."""
+def merge_settings(current: Json, given: Json) -> Json:
+    """Return the settings after a write; null restores the default. Refuse a hosted agent without a prompt."""
     settings = current | {name: DEFAULTS[name] if value is None else value for name, value in given.items()}
     if settings["voiceMode"] == "hosted" and not (settings["systemPrompt"] or "").strip():
         raise InvalidError([problem("body", "systemPrompt", "systemPrompt is required in hosted mode", "missing")])

@@ -1,7 +1,7 @@
-"""Both ages of the API: what the seeds' API and the newer one (WIRE.md) leave of the sandbox's union of the two.
+"""Reduce answers to one version of the API: the older one (`seeds`, as in API.md) or the newer one (`new`, WIRE.md).
 
-Handlers know nothing of it: they answer with every field of either age, and here the fields of the other age are left
-out again. `SHAPES` has each object's keys by age, `ANSWERS` says which endpoint answers with what.
+Handlers answer with the fields of both versions (`union`); the fields of the other version are removed here.
+`SHAPES` lists each object's keys by version, `ANSWERS` which endpoint answers with which object.
 """
 
 import json
@@ -48,7 +48,7 @@ _NEW_CONVERSATION = f"{_CONVERSATION} phoneNumberId isGroup groupId groupName gr
 _TEXT = "id body direction receivedAt"
 _STATS = "total success failed pending successRate"
 
-# Each object's keys: those of the seeds, and those of WIRE.md. `key:Shape` is an object, or a list of them.
+# Each object's keys, in the older version and in the newer one. `key:Shape` is an object, or a list of them.
 SHAPES: dict[str, tuple[str, str]] = {
     "Usage": ("plan:Plan numbers:NumbersUsed stats:Stats", "plan:Plan numbers stats:Stats periodStart periodEnd"),
     "Plan": ("name numberLimit", "name limits"),
@@ -117,7 +117,7 @@ SHAPES: dict[str, tuple[str, str]] = {
     "DeliveryStats": (_STATS, f"{_STATS} byEventType byHour"),
 }
 
-# An endpoint that is not named answers alike in both ages.
+# An endpoint that is missing here answers alike in both versions.
 ANSWERS = {
     "GET /v1/usage": "Usage",
     "GET /v1/usage/daily": "Days",
@@ -156,18 +156,18 @@ ANSWERS = {
 _CODES = {401: "UNAUTHORIZED", 404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED", 429: "RATE_LIMIT_EXCEEDED"}
 
 
-def _parsed(keys: str) -> dict[str, str]:
-    """Each key, with the shape of what it holds if that has one."""
+def _parse(keys: str) -> dict[str, str]:
+    """Map each key to the shape of its value, or to an empty string."""
     return {name: shape for name, _, shape in (key.partition(":") for key in keys.split())}
 
 
 _KEYS: dict[str, dict[ApiVersion, dict[str, str]]] = {
-    shape: {"seeds": _parsed(seeds), "new": _parsed(new)} for shape, (seeds, new) in SHAPES.items()
+    shape: {"seeds": _parse(seeds), "new": _parse(new)} for shape, (seeds, new) in SHAPES.items()
 }
 
 
-def offered(routes: Iterable[BaseRoute], api_version: ApiVersion) -> list[BaseRoute]:
-    """The routes that the age has."""
+def routes_of_version(routes: Iterable[BaseRoute], api_version: ApiVersion) -> list[BaseRoute]:
+    """Return the routes that the version has."""
     if api_version != "seeds":
         return list(routes)
     return [
@@ -178,33 +178,33 @@ def offered(routes: Iterable[BaseRoute], api_version: ApiVersion) -> list[BaseRo
 
 
 def call_statuses(api_version: ApiVersion) -> tuple[str, ...]:
-    """What a list of calls can be narrowed to."""
+    """Return the statuses by which the list of calls can be filtered."""
     return _STATUSES if api_version == "seeds" else (*_STATUSES, "ringing", "busy", "no-answer")
 
 
 def call_status(status: str, api_version: ApiVersion) -> str:
-    """A call's status as the age has it."""
+    """Return a call's status as the version names it."""
     return _OLDER_STATUSES.get(status, status) if api_version == "seeds" else status
 
 
-def fitted(value: Any, shape: str, api_version: ApiVersion) -> Any:
-    """What the age has of an object, or of each one of a list."""
+def filter_fields(value: Any, shape: str, api_version: ApiVersion) -> Any:
+    """Keep the fields that the version has, of an object or of each object of a list."""
     if isinstance(value, list):
-        return [fitted(item, shape, api_version) for item in cast(list[Any], value)]
+        return [filter_fields(item, shape, api_version) for item in cast(list[Any], value)]
     if isinstance(value, str):
         return call_status(value, api_version)
     if not shape or value is None:
         return value
-    keys, found = _KEYS[shape][api_version], cast(Json, value)
+    keys, fields = _KEYS[shape][api_version], cast(Json, value)
     return {
-        name: fitted(part, keys[name], api_version) if keys[name] else part
-        for name, part in found.items()
+        name: filter_fields(part, keys[name], api_version) if keys[name] else part
+        for name, part in fields.items()
         if name in keys
     }
 
 
-def fitted_error(body: Json, status: int, api_version: ApiVersion) -> Json:
-    """An error as the age tells it; wrong fields (422) are alike in the union and the new one."""
+def filter_error(body: Json, status: int, api_version: ApiVersion) -> Json:
+    """Write an error as the version does; wrong fields (422) look alike in `union` and `new`."""
     if api_version == "seeds" or isinstance(body["detail"], list):
         return {"detail": body["detail"]}
     unnamed = {"message": body["detail"], "code": _CODES.get(status, f"HTTP_{status}"), "type": "api_error"}
@@ -212,21 +212,21 @@ def fitted_error(body: Json, status: int, api_version: ApiVersion) -> Json:
 
 
 class VersionFilter:
-    """ASGI middleware that leaves of every answer of the API what one age has."""
+    """Reduce every answer of the API to the fields of one version (ASGI middleware)."""
 
     def __init__(self, app: ASGIApp, api_version: ApiVersion) -> None:
         self._app = app
         self._api_version: ApiVersion = api_version
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let the request through and fit what comes back."""
+        """Pass the request on and filter its answer."""
         if scope["type"] == "http" and scope["path"].startswith(API):
             send = _ResponseFilter(scope, send, self._api_version)
         await self._app(scope, receive, send)
 
 
 class _ResponseFilter:
-    """The way back of one answer. JSON is held until it is whole; streams pass event by event."""
+    """Filter one answer: JSON once it is complete, a stream event by event."""
 
     def __init__(self, scope: Scope, send: Send, api_version: ApiVersion) -> None:
         self._scope = scope
@@ -234,7 +234,7 @@ class _ResponseFilter:
         self._api_version: ApiVersion = api_version
         self._kind = ""
         self._start: Message = {}
-        self._held = b""
+        self._body = b""
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -243,33 +243,33 @@ class _ResponseFilter:
             if self._kind == "application/json":
                 return
         elif self._kind == "application/json":
-            self._held += message.get("body", b"")
+            self._body += message.get("body", b"")
             if message.get("more_body", False):
                 return
-            body = self._fit(self._held)
+            body = self._filter(self._body)
             MutableHeaders(raw=self._start["headers"])["content-length"] = str(len(body))
             await self._send(self._start)
             message = {"type": "http.response.body", "body": body}
         elif self._kind == "text/event-stream" and message.get("body"):
             lines = message["body"].decode().split("\n")
-            message = {**message, "body": "\n".join(map(self._fit_line, lines)).encode()}
+            message = {**message, "body": "\n".join(map(self._filter_line, lines)).encode()}
         await self._send(message)
 
-    def _fit(self, body: bytes) -> bytes:
+    def _filter(self, body: bytes) -> bytes:
         try:
             answer = json.loads(body)
         except ValueError:
             return body
         status: int = self._start["status"]
         if status >= 400:
-            answer = fitted_error(answer, status, self._api_version)
+            answer = filter_error(answer, status, self._api_version)
         else:
             endpoint = f"{self._scope['method']} {self._scope['route'].path}"
-            answer = fitted(answer, ANSWERS.get(endpoint, ""), self._api_version)
+            answer = filter_fields(answer, ANSWERS.get(endpoint, ""), self._api_version)
         return json.dumps(answer, ensure_ascii=False, separators=(",", ":")).encode()
 
-    def _fit_line(self, line: str) -> str:
-        """One line of a transcript stream: the events have the same keys in both ages, but the older statuses."""
+    def _filter_line(self, line: str) -> str:
+        """Filter one line of a transcript stream: only the statuses differ between the versions."""
         if not line.startswith("data: "):
             return line
         event = json.loads(line.removeprefix("data: "))

@@ -1,7 +1,7 @@
-"""Faults on demand: rules by method and path that break answers as networks and servers do.
+"""Inject faults: rules by method and path that break answers as networks and servers do.
 
-In words, for the command line: `METHOD PATH EFFECT… [times=N|always]`. The path may have wildcards, the method may be
-`*`; a rule applies once unless it says otherwise, and the first one that fits is taken.
+As text, for the command line: `METHOD PATH EFFECT… [times=N|always]`. The path may have wildcards, the method may be
+`*`. A rule applies once unless it says otherwise; the first matching rule is used.
 
 | effect | what happens |
 |---|---|
@@ -9,8 +9,8 @@ In words, for the command line: `METHOD PATH EFFECT… [times=N|always]`. The pa
 | `status=429 retry-after=1` | the same with a Retry-After, in seconds (1 if left out) |
 | `delay=2` | two real seconds pass before anything else happens |
 | `drop-before` | the connection is dropped; nothing was done |
-| `drop-after` | the connection is dropped when the work is done |
-| `malformed` | the work is done, and half of the answer's JSON arrives |
+| `drop-after` | the request is carried out, then the connection is dropped |
+| `malformed` | the request is carried out, and half of the answer's JSON arrives |
 | `cut-after=3` | three parts of the answer arrive, events of a stream, and then the connection is dropped |
 """
 
@@ -34,16 +34,16 @@ _LONGEST_DELAY = 600
 
 
 class BadFaultError(ValueError):
-    """A rule that says nothing, or nothing that could happen; the message is one sentence."""
+    """Report a rule without an effect, or with an impossible one; the message is one sentence."""
 
 
 class ConnectionDroppedError(httpx.RemoteProtocolError):
-    """What a dropped connection is in-process: the error that httpx raises for a real one."""
+    """Stand for a dropped connection in-process, where httpx raises its parent for a real one."""
 
 
 @dataclass
 class Fault:
-    """One rule. `times` is how often it will still apply, None for always; `delay` is in real seconds."""
+    """Describe one rule. `times` is how often it still applies, None for always; `delay` is in real seconds."""
 
     method: str
     path: str
@@ -81,12 +81,12 @@ class Fault:
                 "nothing would happen: give a status, delay, drop-before, drop-after, cut-after or malformed"
             )
 
-    def fits(self, method: str, path: str) -> bool:
-        """Whether the rule is about such a request."""
+    def matches(self, method: str, path: str) -> bool:
+        """Tell whether the rule applies to such a request."""
         return self.method in ("*", method) and fnmatchcase(path, self.path)
 
-    def told(self) -> Json:
-        """The rule as `GET /__sandbox/faults` lists it."""
+    def serialize(self) -> Json:
+        """Return the rule as `GET /__sandbox/faults` lists it."""
         return {
             "method": self.method,
             "path": self.path,
@@ -101,10 +101,10 @@ class Fault:
 
 
 def parse(text: str) -> Fault:
-    """Read a rule in words, such as `GET /v1/* status=503 times=2`.
+    """Parse a rule, such as `GET /v1/* status=503 times=2`.
 
     Raises:
-        BadFaultError: if it is no rule.
+        BadFaultError: if the text is not a valid rule.
     """
     words = text.split()
     if len(words) < 3:
@@ -143,19 +143,19 @@ def _number(name: str, value: str) -> float | None:
 
 
 class Faults:
-    """The rules in force.
+    """Hold the rules in force.
 
-    `cut` is set by whoever serves over HTTP: it drops the connection of a client and says whether it found it.
+    An HTTP server sets `disconnect`, which drops the connection of a client and tells whether it was found.
     """
 
     def __init__(self, rules: Iterable[Fault | str] = ()) -> None:
         self.rules = [parse(rule) if isinstance(rule, str) else rule for rule in rules]
-        self.cut: Callable[[Any], bool] | None = None
+        self.disconnect: Callable[[Any], bool] | None = None
 
     def take(self, method: str, path: str) -> Fault | None:
-        """The first rule that fits, used up by one."""
+        """Return the first matching rule, and count down its uses."""
         for fault in self.rules:
-            if fault.fits(method, path):
+            if fault.matches(method, path):
                 if fault.times is not None:
                     fault.times -= 1
                     if not fault.times:
@@ -165,14 +165,14 @@ class Faults:
 
 
 class FaultInjection:
-    """ASGI middleware that lets the faults happen to requests of the API."""
+    """Apply the faults to requests of the API (ASGI middleware)."""
 
     def __init__(self, app: ASGIApp, faults: Faults) -> None:
         self._app = app
         self._faults = faults
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Break what a rule is about, and let everything else through."""
+        """Apply the matching rule to a request, or pass it on."""
         is_api = scope["type"] == "http" and scope["path"].startswith(API)
         fault = self._faults.take(scope["method"], scope["path"]) if is_api else None
         if fault is None:
@@ -182,24 +182,26 @@ class FaultInjection:
         if fault.status is not None:
             await _refusal(fault.status, fault.retry_after)(scope, receive, send)
         elif fault.malformed:
-            await self._app(scope, receive, _Halving(send))
+            await self._app(scope, receive, _HalvedAnswer(send))
         elif fault.cut_after is not None:
-            await self._app(scope, receive, _CuttingShort(send, fault.cut_after, partial(self._cut, scope["client"])))
+            await self._app(
+                scope, receive, _TruncatedAnswer(send, fault.cut_after, partial(self._disconnect, scope["client"]))
+            )
         elif fault.drop:
             if fault.drop == "after":
-                await self._app(scope, receive, _unheard)
+                await self._app(scope, receive, _discard)
             await self._drop(scope, receive)
         else:
             await self._app(scope, receive, send)
 
     async def _drop(self, scope: Scope, receive: Receive) -> None:
-        self._cut(scope["client"])
-        # The server wants an answer from whoever returns before it has noticed.
+        self._disconnect(scope["client"])
+        # Returning before the server has noticed the disconnect would be an error.
         while (await receive())["type"] != "http.disconnect":
             pass
 
-    def _cut(self, client: Any) -> None:
-        if self._faults.cut is None or not self._faults.cut(client):
+    def _disconnect(self, client: Any) -> None:
+        if self._faults.disconnect is None or not self._faults.disconnect(client):
             raise ConnectionDroppedError("Server disconnected without sending a response (a fault of the sandbox).")
 
 
@@ -208,22 +210,22 @@ def _refusal(status: int, retry_after: int | None) -> JSONResponse:
         retry_after = 1
     message = f"A fault of the sandbox: {status} on demand."
     code = {402: "INSUFFICIENT_BALANCE", 429: "RATE_LIMIT_EXCEEDED"}.get(status, "SANDBOX_FAULT")
-    told = {"message": message, "code": code, "type": "api_error"}
+    error = {"message": message, "code": code, "type": "api_error"}
     headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
-    return JSONResponse({"detail": message, "error": told}, status, headers=headers)
+    return JSONResponse({"detail": message, "error": error}, status, headers=headers)
 
 
-async def _unheard(_: Message) -> None:
-    """Where an answer goes that nobody will get."""
+async def _discard(_: Message) -> None:
+    """Discard an answer that the client will not get."""
 
 
-class _CuttingShort:
-    """Passes the first parts of an answer on and then drops the connection; who sends more speaks to nobody."""
+class _TruncatedAnswer:
+    """Send the first parts of an answer, then drop the connection and ignore the rest."""
 
-    def __init__(self, send: Send, parts: int, cut: Callable[[], None]) -> None:
+    def __init__(self, send: Send, parts: int, disconnect: Callable[[], None]) -> None:
         self._send = send
         self._left = parts
-        self._cut = cut
+        self._disconnect = disconnect
 
     async def __call__(self, message: Message) -> None:
         if not self._left:
@@ -232,11 +234,11 @@ class _CuttingShort:
         if message.get("body"):
             self._left -= 1
             if not self._left:
-                self._cut()
+                self._disconnect()
 
 
-class _Halving:
-    """Passes an answer on with the second half of its body gone, of a right length for what is left."""
+class _HalvedAnswer:
+    """Send the first half of an answer's body, with a matching Content-Length."""
 
     def __init__(self, send: Send) -> None:
         self._send = send

@@ -1,4 +1,4 @@
-"""Validation of bodies and queries: a table of fields in, clean values or one 422 with every problem out."""
+"""Validate bodies and queries by a table of fields: return clean values, or raise one 422 with all problems."""
 
 import json
 import math
@@ -16,7 +16,7 @@ Check = Callable[[Any], Any]
 
 
 class BadValueError(Exception):
-    """What a check raises: the message and pydantic-like type of the 422 entry."""
+    """Report a failed check: the message and pydantic-like type of the 422 entry."""
 
     def __init__(self, message: str, kind: str = "value_error") -> None:
         super().__init__(message)
@@ -26,7 +26,7 @@ class BadValueError(Exception):
 
 @dataclass(frozen=True)
 class Field:
-    """One field of a body or query."""
+    """Declare one field of a body or query."""
 
     check: Check
     required: bool = False
@@ -35,26 +35,26 @@ class Field:
 
 
 async def read_body(request: Request, fields: Mapping[str, Field]) -> Json:
-    """The given fields of a JSON object, checked; unknown ones are ignored and missing ones stay missing."""
+    """Return the given fields of a JSON object, checked; ignore unknown ones, leave out missing ones."""
     try:
         body: Any = json.loads(await request.body() or b"{}")
-        # What cannot be written as strict UTF-8 JSON (NaN, lone surrogates) could not be answered with later.
+        # What cannot be written as strict UTF-8 JSON (NaN, lone surrogates) could not be sent in an answer later.
         json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
-    except (ValueError, RecursionError) as error:
-        raise InvalidError([problem("body", None, f"JSON decode error: {error}", "json_invalid")]) from None
+    except (ValueError, RecursionError) as exc:
+        raise InvalidError([problem("body", None, f"JSON decode error: {exc}", "json_invalid")]) from None
     if not isinstance(body, dict):
         raise InvalidError([problem("body", None, "Input should be an object", "dict_type")])
     return _checked("body", cast(Json, body), fields)
 
 
 def read_query(request: Request, fields: Mapping[str, Field]) -> Json:
-    """The query's fields, checked, with their defaults filled in."""
+    """Return the query's fields, checked, with defaults filled in."""
     given = {name: value for name, value in request.query_params.items() if value != ""}
     return {name: field.default for name, field in fields.items()} | _checked("query", given, fields)
 
 
 def paging(limit: int = 20, most: int = 100) -> dict[str, Field]:
-    """The `limit` and `offset` of a list."""
+    """Declare the `limit` and `offset` of a list."""
     return {"limit": Field(integer(1, most), default=limit), "offset": Field(integer(0), default=0)}
 
 
@@ -70,15 +70,15 @@ def _checked(where: str, given: Mapping[str, Any], fields: Mapping[str, Field]) 
         else:
             try:
                 clean[name] = field.check(given[name])
-            except BadValueError as bad:
-                problems.append(problem(where, name, bad.message, bad.kind))
+            except BadValueError as exc:
+                problems.append(problem(where, name, exc.message, exc.kind))
     if problems:
         raise InvalidError(problems)
     return clean
 
 
 def text(least: int = 0, most: int = 20_000) -> Check:
-    """A string of a bounded length."""
+    """Accept a string of a bounded length."""
 
     def check(value: Any) -> str:
         if not isinstance(value, str):
@@ -93,7 +93,7 @@ def text(least: int = 0, most: int = 20_000) -> Check:
 
 
 def one_of(*choices: str) -> Check:
-    """One of the documented words."""
+    """Accept one of the documented values."""
 
     def check(value: Any) -> str:
         if value not in choices:
@@ -104,7 +104,7 @@ def one_of(*choices: str) -> Check:
 
 
 def integer(least: int, most: int | None = None) -> Check:
-    """A whole number in a range; a query's digits count as one."""
+    """Accept a whole number in a range, also as the digits of a query."""
 
     def check(value: Any) -> int:
         if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,18}", value):
@@ -118,7 +118,7 @@ def integer(least: int, most: int | None = None) -> Check:
 
 
 def number(least: float, most: float) -> Check:
-    """A number in a range."""
+    """Accept a number in a range."""
 
     def check(value: Any) -> float:
         if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
@@ -137,28 +137,28 @@ def _in_range(value: float, least: float, most: float | None) -> None:
 
 
 def boolean(value: Any) -> bool:
-    """true or false, and no string that looks like it."""
+    """Accept true or false, but no string that looks like it."""
     if not isinstance(value, bool):
         raise BadValueError("Input should be a valid boolean", "bool_type")
     return value
 
 
 def mapping(value: Any) -> Json:
-    """A JSON object of any keys, such as metadata or variables."""
+    """Accept a JSON object of any keys, such as metadata or variables."""
     if not isinstance(value, dict):
         raise BadValueError("Input should be a valid object", "dict_type")
     return cast(Json, value)
 
 
 def texts(value: Any) -> list[str]:
-    """A list of strings, such as media URLs."""
+    """Accept a list of strings, such as media URLs."""
     if not isinstance(value, list):
         raise BadValueError("Input should be a valid list", "list_type")
     return [text()(item) for item in cast(list[Any], value)]
 
 
 def matching(pattern: str, hint: str) -> Check:
-    """A string of a fixed form, such as a three-digit area code."""
+    """Accept a string of a fixed form, such as a three-digit area code."""
 
     def check(value: Any) -> str:
         if not isinstance(value, str) or not re.fullmatch(pattern, value):
@@ -169,7 +169,7 @@ def matching(pattern: str, hint: str) -> Check:
 
 
 def moment(value: Any) -> datetime:
-    """An ISO 8601 time; one without a zone is UTC."""
+    """Accept an ISO 8601 time; without a zone it is UTC."""
     try:
         parsed = datetime.fromisoformat(value)
         return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).astimezone(UTC)

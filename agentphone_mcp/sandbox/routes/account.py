@@ -1,4 +1,4 @@
-"""Usage of the account: counts of what really happened, by period, number and agent."""
+"""Report the account's usage: counts by period, number and agent."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -28,7 +28,7 @@ _PLAN: Json = {
 
 
 def _counts(account: Account, counts_at: Callable[[datetime], bool]) -> Json:
-    """Messages, calls, webhook deliveries and voice minutes at the times that count."""
+    """Count messages, calls, webhook deliveries and voice minutes at the given times."""
     calls = [call for call in account.calls.values() if counts_at(call.started_at)]
     seconds = sum(call.seconds or 0 for call in calls)
     return {

@@ -1,4 +1,4 @@
-"""Agents: the personas that hold calls and texts, and the numbers attached to them."""
+"""Manage agents, and the numbers attached to them."""
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -7,7 +7,7 @@ from starlette.routing import Route
 from agentphone_mcp.sandbox.context import SandboxContext, context_of
 from agentphone_mcp.sandbox.data.models import Agent
 from agentphone_mcp.sandbox.data.voices import VOICES
-from agentphone_mcp.sandbox.http.agent_settings import CHANGES, DEFAULTS, FIELDS, merged
+from agentphone_mcp.sandbox.http.agent_settings import CHANGES, DEFAULTS, FIELDS, merge_settings
 from agentphone_mcp.sandbox.http.validation import Field, paging, read_body, read_query, text
 from agentphone_mcp.sandbox.responses import Json, RefusalError, created, ok, page, stamp
 from agentphone_mcp.sandbox.routes.calls import call_json, newest_calls
@@ -39,7 +39,7 @@ async def list_agents(request: Request) -> Response:
 async def create_agent(request: Request) -> Response:
     """POST /v1/agents."""
     context = context_of(request)
-    settings = merged(DEFAULTS, await read_body(request, FIELDS))
+    settings = merge_settings(DEFAULTS, await read_body(request, FIELDS))
     agent = Agent(context.account.ids.new("agt"), settings, context.clock.now())
     context.account.agents[agent.id] = agent
     return created(_agent_json(context, agent))
@@ -60,7 +60,7 @@ async def update_agent(request: Request) -> Response:
     """PATCH /v1/agents/{id}: only the given fields change."""
     context = context_of(request)
     agent = context.agent(request.path_params["agent_id"])
-    agent.settings = merged(agent.settings, await read_body(request, CHANGES))
+    agent.settings = merge_settings(agent.settings, await read_body(request, CHANGES))
     return ok(_agent_json(context, agent))
 
 

@@ -1,4 +1,4 @@
-"""Calls: placing them, looking at them, hanging up; and web calls."""
+"""Place, list, show and end calls, and create web calls."""
 
 import re
 import secrets
@@ -13,13 +13,13 @@ from starlette.routing import Route
 from agentphone_mcp.sandbox.calls.simulator import WEB_TOKEN_SECONDS
 from agentphone_mcp.sandbox.context import SandboxContext, context_of
 from agentphone_mcp.sandbox.data import billing as money
-from agentphone_mcp.sandbox.data.callees import at_number
+from agentphone_mcp.sandbox.data.callees import callee_at
 from agentphone_mcp.sandbox.data.models import Agent, Call, Number
 from agentphone_mcp.sandbox.http.addresses import e164
 from agentphone_mcp.sandbox.http.api_versions import call_status, call_statuses
 from agentphone_mcp.sandbox.http.validation import Field, boolean, mapping, one_of, paging, read_body, read_query, text
 from agentphone_mcp.sandbox.responses import Json, RefusalError, created, ok, page, stamp, stamp_or_null
-from agentphone_mcp.sandbox.routes.transcripts import rows
+from agentphone_mcp.sandbox.routes.transcripts import exchanges
 from agentphone_mcp.sandbox.voice_webhook import replies_for
 
 _CALL_FIELDS = {
@@ -36,10 +36,10 @@ _CALL_FIELDS = {
 
 
 def call_json(request: Request, call: Call) -> Json:
-    """A call as the lists show it."""
+    """Show a call as in lists."""
     context = context_of(request)
     agent = context.account.agents.get(call.agent_id)
-    # The seeds' API has no such path, and a null for who has not booked recordings.
+    # The older API has no such path; without booked recordings its URL is null.
     has_url = call.has_recording and context.api_version != "seeds"
     return {
         "id": call.id,
@@ -61,12 +61,12 @@ def call_json(request: Request, call: Call) -> Json:
 
 
 def newest_calls(context: SandboxContext) -> list[Call]:
-    """All calls, the last one placed first."""
+    """Return all calls, newest first."""
     return list(reversed(context.account.calls.values()))
 
 
 async def list_calls(request: Request) -> Response:
-    """GET /v1/calls, newest first, narrowed by status, direction and phone number."""
+    """GET /v1/calls, newest first, filtered by status, direction and phone number."""
     context = context_of(request)
     fields = {
         **paging(),
@@ -75,13 +75,13 @@ async def list_calls(request: Request) -> Response:
         "search": Field(text()),
     }
     query = read_query(request, fields)
-    wanted = re.sub(r"[^0-9]", "", query["search"] or "")
+    digits = re.sub(r"[^0-9]", "", query["search"] or "")
     calls = [
         call
         for call in newest_calls(context)
         if query["status"] in (None, call_status(call.status, context.api_version))
         and query["direction"] in (None, call.direction)
-        and (query["search"] is None or (wanted and (wanted in call.from_number or wanted in call.to_number)))
+        and (query["search"] is None or (digits and (digits in call.from_number or digits in call.to_number)))
     ]
     return ok(page(calls, query, lambda call: call_json(request, call)))
 
@@ -89,14 +89,14 @@ async def list_calls(request: Request) -> Response:
 async def place_call(request: Request) -> Response:
     """POST /v1/calls: accepted at once, answered (or not) a little later."""
     context = context_of(request)
-    wanted = await read_body(request, _CALL_FIELDS)
-    agent = context.agent(wanted["agentId"])
-    caller_id = _caller_id(context, agent, wanted.get("fromNumberId"))
+    body = await read_body(request, _CALL_FIELDS)
+    agent = context.agent(body["agentId"])
+    caller_id = _caller_id(context, agent, body.get("fromNumberId"))
     context.account.balance.require(money.LEAST_VOICE_CHARGE, "a call")
-    call = _new_call(context, agent, caller_id, wanted)
+    call = _new_call(context, agent, caller_id, body)
     context.account.calls[call.id] = call
-    context.simulator.dial(call, at_number(call.to_number), replies_for(context, call))
-    # The vendor says so for a call that is accepted and still rings; the next GET tells `ringing`.
+    context.simulator.dial(call, callee_at(call.to_number), replies_for(context, call))
+    # The vendor answers so for an accepted call that still rings; the next GET says `ringing`.
     return created({**call_json(request, call), "status": "in-progress"})
 
 
@@ -112,31 +112,31 @@ def _caller_id(context: SandboxContext, agent: Agent, number_id: str | None) -> 
     return number
 
 
-def _new_call(context: SandboxContext, agent: Agent, caller_id: Number, wanted: Json) -> Call:
-    prompt = wanted.get("systemPrompt")
-    variables: Json = wanted.get("variables") or {}
-    greeting = wanted.get("initialGreeting") or agent.settings["beginMessage"]
+def _new_call(context: SandboxContext, agent: Agent, caller_id: Number, body: Json) -> Call:
+    prompt = body.get("systemPrompt")
+    variables: Json = body.get("variables") or {}
+    greeting = body.get("initialGreeting") or agent.settings["beginMessage"]
     return Call(
         id=context.account.ids.new("call"),
         agent_id=agent.id,
         number_id=caller_id.id,
         phone_number=caller_id.phone_number,
         from_number=caller_id.phone_number,
-        to_number=wanted["toNumber"],
+        to_number=body["toNumber"],
         direction="outbound",
         mode="hosted" if prompt else agent.settings["voiceMode"],
         is_denoised=agent.denoises,
         started_at=context.clock.now(),
-        greeting=_filled(greeting, variables),
-        prompt=_filled(prompt or agent.settings["systemPrompt"], variables) or "",
+        greeting=_fill(greeting, variables),
+        prompt=_fill(prompt or agent.settings["systemPrompt"], variables) or "",
         voicemail_message=agent.settings["voicemailMessage"],
         transfer_number=agent.settings["transferNumber"],
-        records=not wanted.get("disableRecording"),
+        records=not body.get("disableRecording"),
     )
 
 
-def _filled(template: str | None, variables: Mapping[str, Any]) -> str | None:
-    """Put the variables in place of their `{{name}}`."""
+def _fill(template: str | None, variables: Mapping[str, Any]) -> str | None:
+    """Replace each `{{name}}` by its variable."""
     for name, value in variables.items():
         template = template and template.replace("{{" + name + "}}", str(value))
     return template
@@ -150,8 +150,8 @@ async def create_web_call(request: Request) -> Response:
         "metadata": Field(mapping),
         "variables": Field(mapping),
     }
-    wanted = await read_body(request, fields)
-    agent = context.agent(wanted["agentId"])
+    body = await read_body(request, fields)
+    agent = context.agent(body["agentId"])
     context.account.balance.require(money.LEAST_VOICE_CHARGE, "a call")
     call = Call(
         id=context.account.ids.new("call"),
@@ -164,7 +164,7 @@ async def create_web_call(request: Request) -> Response:
         mode=agent.settings["voiceMode"],
         is_denoised=agent.denoises,
         started_at=context.clock.now(),
-        metadata=wanted.get("metadata"),
+        metadata=body.get("metadata"),
     )
     context.account.calls[call.id] = call
     context.simulator.await_browser(call)
@@ -178,13 +178,13 @@ async def create_web_call(request: Request) -> Response:
 
 
 async def get_call(request: Request) -> Response:
-    """GET /v1/calls/{id}, with what was said so far."""
+    """GET /v1/calls/{id}, with its transcript so far."""
     call = context_of(request).call(request.path_params["call_id"])
-    return ok({**call_json(request, call), "transcripts": rows(call)})
+    return ok({**call_json(request, call), "transcripts": exchanges(call)})
 
 
 async def end_call(request: Request) -> Response:
-    """POST /v1/calls/{id}/end: hangs up; 409 when there is nothing to hang up."""
+    """POST /v1/calls/{id}/end: hang up; 409 if the call has ended."""
     context = context_of(request)
     call = context.call(request.path_params["call_id"])
     if not call.is_live:

@@ -1,4 +1,4 @@
-"""The address book."""
+"""Manage the address book."""
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -42,13 +42,13 @@ def _refuse_duplicate(context: SandboxContext, phone_number: str, but: Contact |
 
 
 async def list_contacts(request: Request) -> Response:
-    """GET /v1/contacts, narrowed by a search in name, number and email."""
+    """GET /v1/contacts, filtered by a search in name, number and email."""
     query = read_query(request, {**paging(50), "search": Field(text())})
-    wanted = (query["search"] or "").lower()
+    search = (query["search"] or "").lower()
     contacts = [
         contact
         for contact in context_of(request).account.contacts.values()
-        if any(wanted in (part or "").lower() for part in (contact.name, contact.phone_number, contact.email))
+        if any(search in (part or "").lower() for part in (contact.name, contact.phone_number, contact.email))
     ]
     return ok(page(contacts, query, _contact_json))
 
@@ -56,15 +56,15 @@ async def list_contacts(request: Request) -> Response:
 async def create_contact(request: Request) -> Response:
     """POST /v1/contacts: one for each phone number."""
     context = context_of(request)
-    wanted = await read_body(request, _CONTACT_FIELDS)
-    _refuse_duplicate(context, wanted["phoneNumber"])
+    body = await read_body(request, _CONTACT_FIELDS)
+    _refuse_duplicate(context, body["phoneNumber"])
     now = context.clock.now()
     contact = Contact(
         id=context.account.ids.new("con"),
-        phone_number=wanted["phoneNumber"],
-        name=wanted["name"],
-        email=wanted.get("email"),
-        notes=wanted.get("notes"),
+        phone_number=body["phoneNumber"],
+        name=body["name"],
+        email=body.get("email"),
+        notes=body.get("notes"),
         created_at=now,
         updated_at=now,
     )

@@ -1,4 +1,4 @@
-"""What the person at the controls may do, and the API cannot: `/__sandbox/…`, with the sandbox's key."""
+"""Control the sandbox itself under `/__sandbox/…`, with its key: reset, balance, registration, faults, log."""
 
 import json
 import re
@@ -28,12 +28,12 @@ from agentphone_mcp.sandbox.http.validation import (
 from agentphone_mcp.sandbox.responses import InvalidError, Json, created, ok, problem, stamp
 
 _MOST = Decimal(1_000_000)
-# Any key of the vendor's form: clients put it into queries and bodies by mistake, and not always the right one.
+# Any key of the vendor's form, as clients may put one into queries and bodies by mistake.
 _KEY = re.compile(r"\bsk_[a-z]+_[A-Za-z0-9_-]+")
 
 
 def _money(value: Any) -> Decimal:
-    """Dollars as a string or a number, in cents or smaller parts."""
+    """Accept dollars as a string or a number, to a hundredth of a cent."""
     try:
         amount = Decimal(str(value)) if isinstance(value, str | int | float) else Decimal("NaN")
     except InvalidOperation:
@@ -62,14 +62,14 @@ _FAULT_FIELDS = {
 
 
 async def reset(request: Request) -> Response:
-    """POST /__sandbox/reset: the fresh seeded account; calls in progress are hung up first."""
+    """POST /__sandbox/reset: hang up all calls and restore the seeded account."""
     context = context_of(request)
     for call in list(context.account.calls.values()):
         if call.is_live:
             context.simulator.hang_up(call)
     await context.dispatcher.cancel_background_tasks()
     fresh = seeded_account(context.clock.now())
-    # In place: the simulator and the dispatcher hold on to the account.
+    # In place, as the simulator and the dispatcher keep a reference to the account.
     for field in fields(fresh):
         setattr(context.account, field.name, getattr(fresh, field.name))
     context.event_stream.publish("reset", {"at": stamp(context.clock.now())})
@@ -77,18 +77,18 @@ async def reset(request: Request) -> Response:
 
 
 async def set_balance(request: Request) -> Response:
-    """POST /__sandbox/balance: the balance from now on, in dollars."""
+    """POST /__sandbox/balance: set the balance, in dollars."""
     context = context_of(request)
-    wanted = await read_body(request, {"balance": Field(_money, required=True)})
-    context.account.balance.amount = wanted["balance"]
-    return ok({"balance": f"{wanted['balance']:.2f}"})
+    body = await read_body(request, {"balance": Field(_money, required=True)})
+    context.account.balance.amount = body["balance"]
+    return ok({"balance": f"{body['balance']:.2f}"})
 
 
 async def register_number(request: Request) -> Response:
     """POST /__sandbox/registration: 10DLC for a number; `activating` for a minute, then `enabled`."""
     context = context_of(request)
-    wanted = await read_body(request, {"numberId": Field(text(1), required=True)})
-    chosen = context.number(wanted["numberId"])
+    body = await read_body(request, {"numberId": Field(text(1), required=True)})
+    chosen = context.number(body["numberId"])
     if chosen.outbound_sms == "registration_required":
         chosen.outbound_sms = "activating"
         chosen.registered_at = context.clock.now()
@@ -96,12 +96,12 @@ async def register_number(request: Request) -> Response:
 
 
 async def list_faults(request: Request) -> Response:
-    """GET /__sandbox/faults: the rules in force, in the order in which they are looked at."""
-    return ok({"data": [fault.told() for fault in _faults(request).rules]})
+    """GET /__sandbox/faults: list the rules in force, in the order of matching."""
+    return ok({"data": [fault.serialize() for fault in _faults(request).rules]})
 
 
 async def add_fault(request: Request) -> Response:
-    """POST /__sandbox/faults: a rule in words (`rule`), or in fields."""
+    """POST /__sandbox/faults: add a rule, as text (`rule`) or as fields."""
     given = {
         name: value for name, value in (await read_body(request, _FAULT_FIELDS)).items() if name == "times" or value
     }
@@ -109,16 +109,16 @@ async def add_fault(request: Request) -> Response:
         if "rule" in given:
             fault = parse(given["rule"])
         else:
-            words = {"retry_after" if name == "retryAfter" else name: value for name, value in given.items()}
-            fault = Fault(words.pop("method", "*"), words.pop("path", ""), **words)
-    except BadFaultError as bad:
-        raise InvalidError([problem("body", None, str(bad), "value_error")]) from None
+            options = {"retry_after" if name == "retryAfter" else name: value for name, value in given.items()}
+            fault = Fault(options.pop("method", "*"), options.pop("path", ""), **options)
+    except BadFaultError as exc:
+        raise InvalidError([problem("body", None, str(exc), "value_error")]) from None
     _faults(request).rules.append(fault)
-    return created(fault.told())
+    return created(fault.serialize())
 
 
 async def clear_faults(request: Request) -> Response:
-    """DELETE /__sandbox/faults: all of them."""
+    """DELETE /__sandbox/faults: remove all rules."""
     rules = _faults(request).rules
     cleared = len(rules)
     rules.clear()
@@ -130,14 +130,14 @@ def _faults(request: Request) -> Faults:
 
 
 async def list_requests(request: Request) -> Response:
-    """GET /__sandbox/requests: what clients really sent, the newest last."""
+    """GET /__sandbox/requests: list the requests of clients, the newest last."""
     query = read_query(request, {"limit": Field(integer(1, LOG_LIMIT), default=100)})
     recorded = cast(list[RecordedRequest], request.app.state.requests)
     return ok({"data": [request_json(row) for row in recorded[-query["limit"] :]], "total": len(recorded)})
 
 
 def request_json(recorded: RecordedRequest) -> Json:
-    """A request as the log shows it: without a key, wherever a client may have put one."""
+    """Show a request of the log, with keys redacted from its path, query and body."""
     row = {
         "method": recorded.method,
         "path": recorded.path,

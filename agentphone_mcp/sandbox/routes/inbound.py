@@ -1,4 +1,4 @@
-"""What others do, made to happen: a person calls or texts one of the account's numbers. And time that moves on."""
+"""Simulate events from outside: a person calls or texts one of the account's numbers, or time passes."""
 
 from dataclasses import replace
 from typing import Any
@@ -9,14 +9,14 @@ from starlette.routing import Route
 
 from agentphone_mcp.sandbox.context import context_of
 from agentphone_mcp.sandbox.data import billing as money
-from agentphone_mcp.sandbox.data.callees import FRIENDLY, Callee, at_number
+from agentphone_mcp.sandbox.data.callees import FRIENDLY, Callee, callee_at
 from agentphone_mcp.sandbox.data.models import Call, Message
 from agentphone_mcp.sandbox.http.addresses import e164
 from agentphone_mcp.sandbox.http.validation import BadValueError, Field, read_body, text, texts
 from agentphone_mcp.sandbox.http.validation import number as amount
 from agentphone_mcp.sandbox.responses import RefusalError, created, ok, stamp
 from agentphone_mcp.sandbox.routes.calls import call_json
-from agentphone_mcp.sandbox.routes.messages import conversation_of, keep, message_json
+from agentphone_mcp.sandbox.routes.messages import conversation_of, message_json, record
 from agentphone_mcp.sandbox.voice_webhook import replies_for
 
 _ANSWERED_AFTER = 2.0
@@ -31,16 +31,16 @@ def _lines(value: Any) -> list[str]:
     return lines
 
 
-async def call_in(request: Request) -> Response:
-    """POST /__sandbox/calls: who calls is who picks up at that number, or says the lines of `says`."""
+async def receive_call(request: Request) -> Response:
+    """POST /__sandbox/calls: call in as the person at the `from` number, or speak the lines of `says`."""
     context = context_of(request)
     fields = {
         "from": Field(e164, required=True),
         "to": Field(e164, required=True),
         "says": Field(_lines),
     }
-    wanted = await read_body(request, fields)
-    number = context.number_at(wanted["to"])
+    body = await read_body(request, fields)
+    number = context.number_at(body["to"])
     if number.agent_id is None:
         raise RefusalError(400, f"No agent answers at {number.phone_number}.", "VALIDATION_ERROR")
     agent = context.agent(number.agent_id)
@@ -50,7 +50,7 @@ async def call_in(request: Request) -> Response:
         agent_id=agent.id,
         number_id=number.id,
         phone_number=number.phone_number,
-        from_number=wanted["from"],
+        from_number=body["from"],
         to_number=number.phone_number,
         direction="inbound",
         mode=agent.settings["voiceMode"],
@@ -62,55 +62,55 @@ async def call_in(request: Request) -> Response:
         transfer_number=agent.settings["transferNumber"],
     )
     context.account.calls[call.id] = call
-    context.simulator.dial(call, _caller(call.from_number, wanted.get("says")), replies_for(context, call))
+    context.simulator.dial(call, _caller(call.from_number, body.get("says")), replies_for(context, call))
     return created(call_json(request, call))
 
 
 def _caller(phone_number: str, says: list[str] | None) -> Callee:
-    """Who calls. An agent answers at once; who would not be reached rings off before that."""
-    who = replace(FRIENDLY, lines=tuple(says)) if says else at_number(phone_number)
-    return who if who.unanswered else replace(who, rings=_ANSWERED_AFTER)
+    """Return who calls. The agent answers after two seconds; a caller who is never answered hangs up before."""
+    caller = replace(FRIENDLY, lines=tuple(says)) if says else callee_at(phone_number)
+    return caller if caller.unanswered else replace(caller, rings=_ANSWERED_AFTER)
 
 
-async def text_in(request: Request) -> Response:
-    """POST /__sandbox/messages: a text arrives; it costs what any text costs."""
+async def receive_text(request: Request) -> Response:
+    """POST /__sandbox/messages: receive a text, at the usual price."""
     context = context_of(request)
     fields = {
         "from": Field(e164, required=True),
         "to": Field(e164, required=True),
         "body": Field(text(1, 1_600), required=True),
     }
-    wanted = await read_body(request, fields)
-    number = context.number_at(wanted["to"])
-    cost = money.text_charge(wanted["body"])
+    body = await read_body(request, fields)
+    number = context.number_at(body["to"])
+    cost = money.text_charge(body["body"])
     context.account.balance.require(cost, "a message")
-    conversation = conversation_of(context, number, wanted["from"])
+    conversation = conversation_of(context, number, body["from"])
     message = Message(
         id=context.account.ids.new("msg"),
         conversation_id=conversation.id,
         number_id=number.id,
-        from_number=wanted["from"],
+        from_number=body["from"],
         to_number=number.phone_number,
-        body=wanted["body"],
+        body=body["body"],
         direction="inbound",
         status="received",
         at=context.clock.now(),
     )
-    keep(context, conversation, message, cost)
+    record(context, conversation, message, cost)
     context.webhook_events.message_received(conversation, message)
     return created(message_json(message))
 
 
-async def move_clock(request: Request) -> Response:
-    """POST /__sandbox/clock: lets `advance` seconds pass at once; what falls due in them happens in its order."""
+async def advance_clock(request: Request) -> Response:
+    """POST /__sandbox/clock: let `advance` seconds pass at once, with everything due in them, in order."""
     context = context_of(request)
-    wanted = await read_body(request, {"advance": Field(amount(0, _LONGEST_JUMP), required=True)})
-    await context.clock.advance(wanted["advance"])
+    body = await read_body(request, {"advance": Field(amount(0, _LONGEST_JUMP), required=True)})
+    await context.clock.advance(body["advance"])
     return ok({"now": stamp(context.clock.now())})
 
 
 routes = [
-    Route("/__sandbox/calls", call_in, methods=["POST"]),
-    Route("/__sandbox/messages", text_in, methods=["POST"]),
-    Route("/__sandbox/clock", move_clock, methods=["POST"]),
+    Route("/__sandbox/calls", receive_call, methods=["POST"]),
+    Route("/__sandbox/messages", receive_text, methods=["POST"]),
+    Route("/__sandbox/clock", advance_clock, methods=["POST"]),
 ]

@@ -1,4 +1,4 @@
-"""Texts, and the conversations they belong to."""
+"""Send texts, and show the conversations that they belong to."""
 
 from decimal import Decimal
 
@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from agentphone_mcp.sandbox import rows as shown
+from agentphone_mcp.sandbox import rows
 from agentphone_mcp.sandbox.context import SandboxContext, context_of
 from agentphone_mcp.sandbox.data import billing as money
 from agentphone_mcp.sandbox.data.models import Conversation, Message, Number
@@ -28,7 +28,7 @@ _MESSAGE_FIELDS = {
 
 
 def message_json(message: Message) -> Json:
-    """A text, with both generations of names for its ends."""
+    """Show a text, with the field names of both versions of the API."""
     return {
         "id": message.id,
         "conversationId": message.conversation_id,
@@ -50,7 +50,7 @@ def message_json(message: Message) -> Json:
 
 
 def conversation_json(conversation: Conversation) -> Json:
-    """A conversation as the lists show it."""
+    """Show a conversation as in lists."""
     last = conversation.messages[-1]
     return {
         "id": conversation.id,
@@ -69,55 +69,55 @@ def conversation_json(conversation: Conversation) -> Json:
 
 
 def newest_conversations(context: SandboxContext) -> list[Conversation]:
-    """All conversations, the one with the latest text first."""
+    """Return all conversations, the one with the latest text first."""
     return sorted(context.account.conversations.values(), key=lambda each: each.messages[-1].at, reverse=True)
 
 
 def _detail_json(conversation: Conversation, limit: int) -> Json:
-    """A conversation with its latest texts, the oldest of them first."""
-    found = {message.id: message for message in conversation.messages}
+    """Show a conversation with its latest texts, oldest first."""
+    by_id = {message.id: message for message in conversation.messages}
     messages: list[Json] = []
     for message in conversation.messages[-limit:]:
-        parent = found.get(message.reply_to or "")
+        parent = by_id.get(message.reply_to or "")
         quoted = parent and {"messageId": parent.id, "message": parent.body, "mediaUrls": parent.media_urls}
         messages.append({**message_json(message), "replyTo": quoted})
     return {**conversation_json(conversation), "messages": messages}
 
 
 async def send_message(request: Request) -> Response:
-    """POST /v1/messages: a text from one of the account's numbers."""
+    """POST /v1/messages: send a text from one of the account's numbers."""
     context = context_of(request)
-    wanted = await read_body(request, _MESSAGE_FIELDS)
-    media: list[str] = list(wanted.get("media_urls") or [])
-    if wanted.get("media_url"):
-        media.append(wanted["media_url"])
-    if not (wanted.get("body") or "").strip() and not media:
+    body = await read_body(request, _MESSAGE_FIELDS)
+    media: list[str] = list(body.get("media_urls") or [])
+    if body.get("media_url"):
+        media.append(body["media_url"])
+    if not (body.get("body") or "").strip() and not media:
         raise InvalidError([problem("body", "body", "body or media_urls is required", "missing")])
-    number = _sender(context, wanted)
+    number = _sender(context, body)
     if number.outbound_sms != "enabled":
         raise RefusalError(
             403,
             f"{number.phone_number} cannot send texts before 10DLC registration (outboundSms: {number.outbound_sms}).",
             "SMS_REGISTRATION_REQUIRED",
         )
-    cost = money.text_charge(wanted.get("body") or "")
+    cost = money.text_charge(body.get("body") or "")
     context.account.balance.require(cost, "a message")
-    conversation = conversation_of(context, number, wanted["to_number"])
-    reply_to = wanted.get("reply_to_message_id")
+    conversation = conversation_of(context, number, body["to_number"])
+    reply_to = body.get("reply_to_message_id")
     message = Message(
         id=context.account.ids.new("msg"),
         conversation_id=conversation.id,
         number_id=number.id,
         from_number=number.phone_number,
         to_number=conversation.participant,
-        body=wanted.get("body") or "",
+        body=body.get("body") or "",
         direction="outbound",
         status="sent",
         at=context.clock.now(),
         media_urls=media,
         reply_to=reply_to,
     )
-    keep(context, conversation, message, cost)
+    record(context, conversation, message, cost)
     context.webhook_events.message_sent(conversation, message)
     return ok(
         {
@@ -135,23 +135,23 @@ async def send_message(request: Request) -> Response:
     )
 
 
-def keep(context: SandboxContext, conversation: Conversation, message: Message, cost: Decimal) -> None:
-    """Add a text to its thread, pay for it, and tell those who watch."""
+def record(context: SandboxContext, conversation: Conversation, message: Message, cost: Decimal) -> None:
+    """Add a text to its conversation, charge it, and publish it."""
     conversation.messages.append(message)
     context.account.balance.charge(cost, f"message {message.id}", message.at)
-    context.event_stream.publish("message", shown.message(message) | {"conversation": shown.conversation(conversation)})
+    context.event_stream.publish("message", rows.message(message) | {"conversation": rows.conversation(conversation)})
 
 
-def _sender(context: SandboxContext, wanted: Json) -> Number:
-    """The number to send from: named by id, by itself, or the agent's first."""
-    if wanted.get("number_id"):
-        return context.number(wanted["number_id"])
-    if wanted.get("from_number"):
-        return context.number_at(wanted["from_number"])
-    if not wanted.get("agent_id"):
+def _sender(context: SandboxContext, body: Json) -> Number:
+    """Find the number to send from, by its id, by itself, or as the agent's first."""
+    if body.get("number_id"):
+        return context.number(body["number_id"])
+    if body.get("from_number"):
+        return context.number_at(body["from_number"])
+    if not body.get("agent_id"):
         message = "one of agent_id, number_id and from_number is required"
         raise InvalidError([problem("body", "agent_id", message, "missing")])
-    agent = context.agent(wanted["agent_id"])
+    agent = context.agent(body["agent_id"])
     numbers = context.numbers_of(agent.id)
     if not numbers:
         raise RefusalError(400, f"Agent '{agent.id}' has no phone number to send from.", "VALIDATION_ERROR")
@@ -159,7 +159,7 @@ def _sender(context: SandboxContext, wanted: Json) -> Number:
 
 
 def conversation_of(context: SandboxContext, number: Number, participant: str) -> Conversation:
-    """The thread of the pair; each pair of numbers has one."""
+    """Find the conversation of two numbers, or begin it."""
     for conversation in context.account.conversations.values():
         if (conversation.number_id, conversation.participant) == (number.id, participant):
             return conversation
@@ -188,7 +188,7 @@ async def get_conversation(request: Request) -> Response:
 
 
 async def update_conversation(request: Request) -> Response:
-    """PATCH /v1/conversations/{id}: replaces the metadata; null clears it."""
+    """PATCH /v1/conversations/{id}: replace the metadata; null clears it."""
     conversation = context_of(request).conversation(request.path_params["conversation_id"])
     given = await read_body(request, {"metadata": Field(mapping)})
     conversation.metadata = given.get("metadata", conversation.metadata)

@@ -1,4 +1,4 @@
-"""Phone numbers: the search, the purchase and the release, and what happened on each."""
+"""Search, buy, list and release phone numbers, and list their calls and texts."""
 
 from datetime import datetime
 from itertools import islice
@@ -10,7 +10,7 @@ from starlette.routing import Route
 
 from agentphone_mcp.sandbox.context import SandboxContext, context_of
 from agentphone_mcp.sandbox.data import billing as money
-from agentphone_mcp.sandbox.data.inventory import PLACES, on_offer
+from agentphone_mcp.sandbox.data.inventory import AREAS, available_numbers
 from agentphone_mcp.sandbox.data.models import Number
 from agentphone_mcp.sandbox.http.validation import (
     Field,
@@ -44,12 +44,12 @@ _AREA_CODE = matching("[0-9]{3}", "areaCode must be 3 digits")
 
 
 def attached_json(number: Number) -> Json:
-    """A number as an agent shows it."""
+    """Show a number as part of an agent."""
     return {"id": number.id, "phoneNumber": number.phone_number, "status": "active", "type": "sms"}
 
 
 def number_json(number: Number) -> Json:
-    """A number of the account."""
+    """Show a number of the account."""
     return {
         **attached_json(number),
         "country": number.country,
@@ -71,7 +71,7 @@ async def list_numbers(request: Request) -> Response:
 
 
 async def buy_number(request: Request) -> Response:
-    """POST /v1/numbers: charged at once, from the area code asked for."""
+    """POST /v1/numbers: buy a number in the given area code, charged at once."""
     context = context_of(request)
     fields = {
         "country": Field(_COUNTRY),
@@ -80,24 +80,24 @@ async def buy_number(request: Request) -> Response:
         "expiresAt": Field(moment),
         "externalId": Field(text(1, 200)),
     }
-    wanted = await read_body(request, fields)
+    body = await read_body(request, fields)
     context.release_expired()
-    if wanted.get("expiresAt") and wanted["expiresAt"] <= context.clock.now():
+    if body.get("expiresAt") and body["expiresAt"] <= context.clock.now():
         raise InvalidError([problem("body", "expiresAt", "expiresAt must be in the future", "value_error")])
-    agent = context.agent(wanted["agentId"]) if wanted.get("agentId") else None
+    agent = context.agent(body["agentId"]) if body.get("agentId") else None
     require_room(context)
     context.account.balance.require(money.NUMBER, "a phone number")
-    number = new_number(context, wanted.get("country") or "US", wanted.get("areaCode"))
+    number = new_number(context, body.get("country") or "US", body.get("areaCode"))
     number.agent_id = agent.id if agent else None
-    number.external_id = wanted.get("externalId")
-    number.expires_at = wanted.get("expiresAt")
+    number.external_id = body.get("externalId")
+    number.expires_at = body.get("expiresAt")
     context.account.numbers[number.id] = number
     context.account.balance.charge(money.NUMBER, f"number {number.phone_number}", number.created_at)
     return created(number_json(number))
 
 
 def new_number(context: SandboxContext, country: str = "US", area_code: str | None = None) -> Number:
-    """A number that nobody has yet, for the account to keep; 409 when none is left there."""
+    """Create a number for the account; answer 409 if none is available there."""
     return Number(
         id=context.account.ids.new("num"),
         phone_number=_pick(context, country, area_code),
@@ -108,16 +108,16 @@ def new_number(context: SandboxContext, country: str = "US", area_code: str | No
 
 
 def require_room(context: SandboxContext) -> None:
-    """409 when the account may have no more numbers."""
+    """Answer 409 if the account has as many numbers as it may."""
     context.release_expired()
     if len(context.account.numbers) >= NUMBER_LIMIT:
         raise RefusalError(409, f"Number limit of {NUMBER_LIMIT} reached.", "VALIDATION_ERROR_NUMBER_LIMIT")
 
 
 def _pick(context: SandboxContext, country: str, area_code: str | None) -> str:
-    for phone_number, _ in on_offer(_taken(context), country=country, area_code=area_code):
+    for phone_number, _ in available_numbers(_taken(context), country=country, area_code=area_code):
         return phone_number
-    others = ", ".join([place.area_code for place in PLACES if place.country == country][:5])
+    others = ", ".join([area.area_code for area in AREAS if area.country == country][:5])
     raise RefusalError(409, f"No numbers available in area code {area_code}. Try one of: {others}.", "NO_INVENTORY")
 
 
@@ -136,7 +136,7 @@ async def search_available(request: Request) -> Response:
         "limit": Field(integer(1, 100), default=20),
     }
     query = read_query(request, fields)
-    offers = on_offer(
+    offers = available_numbers(
         _taken(context_of(request)),
         country=query["country"],
         area_code=query["areaCode"],
@@ -147,13 +147,13 @@ async def search_available(request: Request) -> Response:
     rows = [
         {
             "phoneNumber": phone_number,
-            "city": place.city,
-            "state": place.state,
-            "rateCenter": place.city.upper(),
-            "areaCode": place.area_code,
-            "country": place.country,
+            "city": area.city,
+            "state": area.state,
+            "rateCenter": area.city.upper(),
+            "areaCode": area.area_code,
+            "country": area.country,
         }
-        for phone_number, place in islice(offers, query["limit"])
+        for phone_number, area in islice(offers, query["limit"])
     ]
     return ok({"data": rows})
 

@@ -1,4 +1,4 @@
-"""What was said in a call: the transcript, its live stream (SSE), and the recording."""
+"""Show what was said in a call: the transcript, its live stream (SSE), and the recording."""
 
 import asyncio
 import io
@@ -20,19 +20,19 @@ _SAMPLE_RATE = 8000
 _LONGEST_RECORDING = 5
 
 
-def rows(call: Call) -> list[Json]:
-    """The transcript as exchanges: what the other party said and the agent's reply.
+def exchanges(call: Call) -> list[Json]:
+    """Show the transcript as exchanges: what the other party said and the agent's reply.
 
-    What the agent says unasked, such as its greeting, is a row of its own without a response. What it says in several
-    turns, such as the chunks of a stream or a key pressed, is one response.
+    What the agent says first, such as its greeting, is a row without a response. Several turns of the agent in a
+    row, such as the chunks of a stream or a pressed key, are one response.
     """
-    found: list[Json] = []
-    is_asked = False
+    rows: list[Json] = []
+    has_question = False
     for turn in call.turns:
-        if turn.role == "agent" and is_asked:
-            found[-1]["response"] = " ".join(filter(None, (found[-1]["response"], turn.content)))
+        if turn.role == "agent" and has_question:
+            rows[-1]["response"] = " ".join(filter(None, (rows[-1]["response"], turn.content)))
         else:
-            found.append(
+            rows.append(
                 {
                     "id": turn.id,
                     "transcript": turn.content,
@@ -41,20 +41,20 @@ def rows(call: Call) -> list[Json]:
                     "createdAt": stamp(turn.at),
                 }
             )
-            is_asked = turn.role == "user"
-    return found
+            has_question = turn.role == "user"
+    return rows
 
 
 def _turn_json(turn: Turn) -> Json:
-    told = {"role": turn.role, "content": turn.content, "createdAt": stamp(turn.at), "id": turn.id}
-    return told | {"interrupted": True} if turn.is_interrupted else told
+    row = {"role": turn.role, "content": turn.content, "createdAt": stamp(turn.at), "id": turn.id}
+    return row | {"interrupted": True} if turn.is_interrupted else row
 
 
 async def get_transcript(request: Request) -> Response:
     """GET /v1/calls/{id}/transcript, as exchanges (`data`) and as single turns (`transcript`)."""
     call = context_of(request).call(request.path_params["call_id"])
     turns = [_turn_json(turn) for turn in call.turns]
-    return ok({"callId": call.id, "status": call.status, "data": rows(call), "transcript": turns})
+    return ok({"callId": call.id, "status": call.status, "data": exchanges(call), "transcript": turns})
 
 
 async def stream_transcript(request: Request) -> Response:
@@ -67,19 +67,19 @@ async def stream_transcript(request: Request) -> Response:
 
 async def _events(context: SandboxContext, call: Call) -> AsyncIterator[str]:
     yield _event("connected", {"callId": call.id, "status": call.status})
-    told = 0
-    with context.simulator.listening(call) as news:
+    sent = 0
+    with context.simulator.listening(call) as changed:
         while not context.simulator.is_closed:
-            # Cleared before looking, so that what is said while we send wakes us again.
-            news.clear()
-            while told < len(call.turns):
-                told += 1
-                yield _event("turn", _turn_json(call.turns[told - 1]))
+            # Cleared before reading, so that a turn spoken while we send wakes us again.
+            changed.clear()
+            while sent < len(call.turns):
+                sent += 1
+                yield _event("turn", _turn_json(call.turns[sent - 1]))
             if not call.is_live:
                 yield _event("ended", {"callId": call.id, "durationSeconds": call.seconds, "status": call.status})
                 return
             try:
-                await asyncio.wait_for(news.wait(), context.heartbeat)
+                await asyncio.wait_for(changed.wait(), context.heartbeat)
             except TimeoutError:
                 yield ": heartbeat\n\n"
 
@@ -97,7 +97,7 @@ async def get_recording(request: Request) -> Response:
 
 
 def _tone(seconds: int) -> bytes:
-    """A soft 440 Hz, in place of voices."""
+    """Return a soft tone of 440 Hz, in place of voices."""
     samples = (round(3000 * math.sin(2 * math.pi * 440 * n / _SAMPLE_RATE)) for n in range(seconds * _SAMPLE_RATE))
     audio = io.BytesIO()
     with wave.open(audio, "wb") as file:

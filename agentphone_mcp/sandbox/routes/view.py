@@ -1,8 +1,8 @@
-"""The web page for people who would rather look than read: `GET /`, with a snapshot and a stream of what happens.
+"""Serve the web page at `GET /`, with a snapshot of the account and a stream of its events.
 
-It needs no key and shows a whole account, so it must be read by this machine's people alone: another site's pages
-reach loopback too, from the same browser. Hence the checks of Host, Origin and Sec-Fetch-Site, and a policy that lets
-the page load nothing from elsewhere.
+It needs no key and shows the whole account, so only users of this machine may see it. Pages of other sites in the
+same browser reach loopback too; hence the checks of Host, Origin and Sec-Fetch-Site, and a content security policy
+that lets the page load nothing from elsewhere.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from agentphone_mcp.sandbox import rows as shown
+from agentphone_mcp.sandbox import rows
 from agentphone_mcp.sandbox.context import SandboxContext, context_of
 from agentphone_mcp.sandbox.data.models import Call, Conversation
 from agentphone_mcp.sandbox.event_stream import SandboxEvent
@@ -42,8 +42,8 @@ _HEADERS = {
 Handler = Callable[[Request], Awaitable[Response]]
 
 
-def _stranger(request: Request) -> Response | None:
-    """The refusal of whoever is not this machine's user at this address; None for those who may look."""
+def _refuse_others(request: Request) -> Response | None:
+    """Refuse requests of other machines, origins and sites; None if the request is allowed."""
     headers = request.headers
     host = headers.get("host", "")
     if host.rpartition(":")[0] not in _LOOPBACK and host not in _LOOPBACK:
@@ -56,18 +56,18 @@ def _stranger(request: Request) -> Response | None:
 
 
 def _follows_a_link(request: Request, headers: Headers) -> bool:
-    """Whether a person came here from elsewhere, which shows the page to the person and nothing to the elsewhere."""
-    wanted = (headers.get("sec-fetch-mode"), headers.get("sec-fetch-dest"))
-    return request.url.path == "/" and wanted == ("navigate", "document")
+    """Tell whether a person followed a link to the page, which shows nothing to the linking site."""
+    navigation = (headers.get("sec-fetch-mode"), headers.get("sec-fetch-dest"))
+    return request.url.path == "/" and navigation == ("navigate", "document")
 
 
-def _for_this_machine(handler: Handler) -> Handler:
-    async def guarded(request: Request) -> Response:
-        answer = _stranger(request) or await handler(request)
+def _local_only(handler: Handler) -> Handler:
+    async def checked(request: Request) -> Response:
+        answer = _refuse_others(request) or await handler(request)
         answer.headers.update(_HEADERS)
         return answer
 
-    return guarded
+    return checked
 
 
 async def get_page(request: Request) -> Response:
@@ -79,34 +79,36 @@ async def get_page(request: Request) -> Response:
 
 
 async def get_view(request: Request) -> Response:
-    """GET /__sandbox/view: all that the page shows. What happens later has a higher `number`."""
-    context, asked = context_of(request), request.app.state.requests
+    """GET /__sandbox/view: show everything on the page. Later events have a higher `number`."""
+    context, requests = context_of(request), request.app.state.requests
     account = context.account
-    conversations = sorted(account.conversations.values(), key=lambda one: one.messages[-1].at, reverse=True)
-    clients = (one for one in reversed(asked) if (one.status or one.is_dropped) and shown.is_from_a_client(one.path))
+    conversations = sorted(account.conversations.values(), key=lambda item: item.messages[-1].at, reverse=True)
+    clients = (
+        item for item in reversed(requests) if (item.status or item.is_dropped) and rows.is_from_a_client(item.path)
+    )
     view: Json = {
         "number": context.event_stream.number,
         "now": stamp(context.clock.now()),
         "speed": context.clock.speed,
         "account": _account(context),
-        "calls": [_call(one) for one in islice(reversed(account.calls.values()), CALLS)],
-        "conversations": [_conversation(one) for one in conversations[:CONVERSATIONS]],
-        "deliveries": [shown.delivery(one) for one in account.deliveries[: -DELIVERIES - 1 : -1]],
-        "mails": [shown.mail(one) for one in islice(reversed(account.sign_ups.values()), MAILS)],
-        "requests": [shown.request(one) for one in islice(clients, REQUESTS)],
+        "calls": [_call(item) for item in islice(reversed(account.calls.values()), CALLS)],
+        "conversations": [_conversation(item) for item in conversations[:CONVERSATIONS]],
+        "deliveries": [rows.delivery(item) for item in account.deliveries[: -DELIVERIES - 1 : -1]],
+        "mails": [rows.mail(item) for item in islice(reversed(account.sign_ups.values()), MAILS)],
+        "requests": [rows.request(item) for item in islice(clients, REQUESTS)],
     }
-    # Escaped, because a client's words may be no valid Unicode.
-    return Response(json.dumps(context.event_stream.masked(view)), media_type="application/json")
+    # Escaped, because text of a client may not be valid Unicode.
+    return Response(json.dumps(context.event_stream.redact(view)), media_type="application/json")
 
 
 def _account(context: SandboxContext) -> Json:
     account = context.account
     names = {agent.id: agent.name for agent in account.agents.values()}
     return {
-        "balance": shown.dollars(account.balance.amount),
-        "spent": shown.dollars(sum((charge.amount for charge in account.balance.charges), Decimal())),
+        "balance": rows.dollars(account.balance.amount),
+        "spent": rows.dollars(sum((charge.amount for charge in account.balance.charges), Decimal())),
         "numberLimit": NUMBER_LIMIT,
-        "webhook": shown.webhook(account.webhook),
+        "webhook": rows.webhook(account.webhook),
         "numbers": [
             {"phoneNumber": number.phone_number, "country": number.country, "agent": names.get(number.agent_id or "")}
             for number in account.numbers.values()
@@ -116,7 +118,7 @@ def _account(context: SandboxContext) -> Json:
                 "id": agent.id,
                 "name": agent.name,
                 "voiceMode": agent.settings["voiceMode"],
-                "webhook": shown.webhook(agent.webhook),
+                "webhook": rows.webhook(agent.webhook),
             }
             for agent in account.agents.values()
         ],
@@ -124,35 +126,35 @@ def _account(context: SandboxContext) -> Json:
 
 
 def _call(call: Call) -> Json:
-    return shown.call(call) | {"turns": [shown.turn(turn) for turn in call.turns[-_TURNS:]]}
+    return rows.call(call) | {"turns": [rows.turn(turn) for turn in call.turns[-_TURNS:]]}
 
 
 def _conversation(conversation: Conversation) -> Json:
-    messages = [shown.message(one) for one in conversation.messages[-_MESSAGES:]]
-    return shown.conversation(conversation) | {"messages": messages}
+    messages = [rows.message(item) for item in conversation.messages[-_MESSAGES:]]
+    return rows.conversation(conversation) | {"messages": messages}
 
 
 async def get_events(request: Request) -> Response:
-    """GET /__sandbox/events: what happens, as server-sent events named by their kind, until the subscriber leaves."""
+    """GET /__sandbox/events: stream events as server-sent events, named by their kind."""
     return StreamingResponse(_events(context_of(request)), media_type="text/event-stream")
 
 
 async def _events(context: SandboxContext) -> AsyncIterator[str]:
-    news, loop = asyncio.Event(), asyncio.get_running_loop()
+    changed, loop = asyncio.Event(), asyncio.get_running_loop()
     account = _account(context)
-    with context.event_stream.subscribe(lambda: loop.call_soon_threadsafe(news.set)) as subscriber:
+    with context.event_stream.subscribe(lambda: loop.call_soon_threadsafe(changed.set)) as subscriber:
         yield ": watching\n\n"
         while not context.event_stream.is_closed:
-            news.clear()
+            changed.clear()
             events = subscriber.take()
             if events:
                 yield "".join(_event(context, event) for event in events)
             if _account(context) != account:
-                # Agents, numbers and webhooks change by requests alone, so nobody has to tell of them.
+                # Agents, numbers and webhooks change by requests only, which are events.
                 account = _account(context)
-                yield f"event: account\ndata: {json.dumps(context.event_stream.masked(account))}\n\n"
+                yield f"event: account\ndata: {json.dumps(context.event_stream.redact(account))}\n\n"
             try:
-                await asyncio.wait_for(news.wait(), context.heartbeat)
+                await asyncio.wait_for(changed.wait(), context.heartbeat)
             except TimeoutError:
                 yield ": heartbeat\n\n"
 
@@ -163,8 +165,8 @@ def _event(context: SandboxContext, event: SandboxEvent) -> str:
 
 
 routes = [
-    Route("/", _for_this_machine(get_page), methods=["GET"]),
-    Route("/__sandbox/page/{name}", _for_this_machine(get_page), methods=["GET"]),
-    Route("/__sandbox/view", _for_this_machine(get_view), methods=["GET"]),
-    Route("/__sandbox/events", _for_this_machine(get_events), methods=["GET"]),
+    Route("/", _local_only(get_page), methods=["GET"]),
+    Route("/__sandbox/page/{name}", _local_only(get_page), methods=["GET"]),
+    Route("/__sandbox/view", _local_only(get_view), methods=["GET"]),
+    Route("/__sandbox/events", _local_only(get_events), methods=["GET"]),
 ]

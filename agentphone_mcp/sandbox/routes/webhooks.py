@@ -1,4 +1,4 @@
-"""Webhooks of the project and of single agents, their test, and the record of deliveries."""
+"""Manage and test the webhooks of the project and of agents, and list their deliveries."""
 
 import secrets
 from collections import Counter
@@ -58,7 +58,7 @@ def _delivery_json(delivery: Delivery) -> Json:
 
 
 def _owner(request: Request) -> tuple[SandboxContext, Account | Agent, str | None]:
-    """Whose webhook the path is about: the project's, or that of the agent it names."""
+    """Find the owner of the webhook by the path: the project, or an agent."""
     context = context_of(request)
     agent_id = request.path_params.get("agent_id")
     return context, context.agent(agent_id) if agent_id else context.account, agent_id
@@ -71,19 +71,19 @@ def _webhook_of(owner: Account | Agent) -> Webhook:
 
 
 async def get_webhook(request: Request) -> Response:
-    """GET: the webhook, or null when none is set."""
+    """GET: show the webhook, or null if none is set."""
     _, owner, _ = _owner(request)
     return ok(_webhook_json(owner.webhook) if owner.webhook else None)
 
 
 async def set_webhook(request: Request) -> Response:
-    """POST: creates or replaces it, each time with a new secret."""
+    """POST: create or replace the webhook, with a new secret."""
     context, owner, _ = _owner(request)
-    wanted = await read_body(request, _WEBHOOK_FIELDS)
-    context_limit, timeout = wanted.get("contextLimit"), wanted.get("timeout")
+    body = await read_body(request, _WEBHOOK_FIELDS)
+    context_limit, timeout = body.get("contextLimit"), body.get("timeout")
     owner.webhook = Webhook(
         id=context.account.ids.new("wh"),
-        url=wanted["url"],
+        url=body["url"],
         secret=f"whsec_{secrets.token_hex(24)}",
         context_limit=10 if context_limit is None else context_limit,
         timeout=30 if timeout is None else timeout,
@@ -93,7 +93,7 @@ async def set_webhook(request: Request) -> Response:
 
 
 async def delete_webhook(request: Request) -> Response:
-    """DELETE: an agent's events fall back to the project's webhook."""
+    """DELETE: remove the webhook; an agent's events then go to the project's."""
     _, owner, _ = _owner(request)
     deleted = _webhook_of(owner)
     owner.webhook = None
@@ -101,15 +101,15 @@ async def delete_webhook(request: Request) -> Response:
 
 
 async def test_webhook(request: Request) -> Response:
-    """POST …/test: one synthetic event, really sent when the URL is on this machine."""
+    """POST …/test: send one synthetic event, now."""
     context, owner, agent_id = _owner(request)
-    words = "This is a test of your webhook."
+    text = "This is a test of your webhook."
     event: Json = {
         "event": "agent.message",
         "channel": "sms",
         "timestamp": stamp(context.clock.now()),
         "agentId": agent_id,
-        "data": {"from": "+14155550142", "to": "+14155550100", "message": words, "body": words},
+        "data": {"from": "+14155550142", "to": "+14155550100", "message": text, "body": text},
         "recentHistory": [],
         "conversationState": None,
         "test": True,
@@ -126,7 +126,7 @@ async def test_webhook(request: Request) -> Response:
 
 
 def _since(context: SandboxContext, hours: int | None) -> list[Delivery]:
-    """The deliveries of the last hours, newest first."""
+    """Return the deliveries of the last hours, newest first."""
     if hours is None:
         return context.account.deliveries[::-1]
     start = context.clock.now() - timedelta(hours=hours)
@@ -137,8 +137,8 @@ async def list_deliveries(request: Request) -> Response:
     """GET /v1/webhooks/deliveries, of the project's and all agents' webhooks."""
     context = context_of(request)
     query = read_query(request, {**paging(10), "hours": Field(_HOURS)})
-    found = page(_since(context, query["hours"]), query, _delivery_json)
-    return ok({**found, "items": found["data"], "offset": query["offset"], "limit": query["limit"]})
+    deliveries = page(_since(context, query["hours"]), query, _delivery_json)
+    return ok({**deliveries, "items": deliveries["data"], "offset": query["offset"], "limit": query["limit"]})
 
 
 async def list_agent_deliveries(request: Request) -> Response:

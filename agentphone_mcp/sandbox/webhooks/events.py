@@ -1,4 +1,4 @@
-"""What the account's webhooks are told: texts, turns of voice calls, and how calls begin and end."""
+"""Build the events for the account's webhooks: texts, turns of voice calls, beginnings and ends of calls."""
 
 from typing import Any
 
@@ -8,15 +8,14 @@ from agentphone_mcp.sandbox.http.api_versions import ApiVersion, call_status
 from agentphone_mcp.sandbox.responses import Json, stamp, stamp_or_null
 from agentphone_mcp.sandbox.webhooks.deliveries import WebhookDispatcher
 
-_GLAD = ("thank you", "perfect", "sounds fine", "works for me")
-_CROSS = ("not interested", "don't call me", "can't hear anybody", "fine, be like that", "stop, stop")
+_POSITIVE = ("thank you", "perfect", "sounds fine", "works for me")
+_NEGATIVE = ("not interested", "don't call me", "can't hear anybody", "fine, be like that", "stop, stop")
 
 
 class WebhookEvents:
-    """Words each event as API.md has it ("Webhooks that AgentPhone sends") and gives it to the dispatcher.
+    """Build each event as API.md has it ("Webhooks that AgentPhone sends") and pass it to the dispatcher.
 
-    `call.started` is sent when an inbound call is answered, `call.ended` and `agent.call_ended` also when nobody
-    answered.
+    `call.started` is sent when an inbound call is answered, `call.ended` and `agent.call_ended` even if it was not.
     """
 
     def __init__(
@@ -28,12 +27,12 @@ class WebhookEvents:
         self._dispatcher = dispatcher
 
     def call_started(self, call: Call) -> None:
-        """A call was answered."""
+        """Send that an inbound call was answered."""
         if call.direction == "inbound":
             self._send(call, "call.started", _call_data(call, self._api_version))
 
     def call_ended(self, call: Call) -> None:
-        """A call is over."""
+        """Send that a call is over."""
         ended = {
             **_call_data(call, self._api_version),
             "durationSeconds": call.seconds,
@@ -45,13 +44,13 @@ class WebhookEvents:
         self._send(call, "agent.call_ended", {**ended, **_analysis(call)})
 
     def voice_turn(self, call: Call, heard: str, context_limit: int) -> Json:
-        """The agent.message of a voice call: what the other party just said, and what was said before."""
-        said = [*call.turns]
-        if said and said[-1].content == heard:
-            said.pop()
+        """Build the agent.message of a voice call: what the other party just said, and the history."""
+        earlier = [*call.turns]
+        if earlier and earlier[-1].content == heard:
+            earlier.pop()
         history = [
             _past(turn.content, "inbound" if turn.role == "user" else "outbound", "voice", stamp(turn.at))
-            for turn in said
+            for turn in earlier
         ]
         conversation = self._conversation(call)
         texts = [message for message in conversation.messages if message.at <= call.started_at] if conversation else []
@@ -65,13 +64,13 @@ class WebhookEvents:
         )
 
     def message_received(self, conversation: Conversation, message: Message) -> None:
-        """A text came in: told as such and, if the number has an agent, as a message to answer."""
+        """Send that a text came in and, if the number has an agent, ask the agent for an answer."""
         self._send_text("message.received", conversation, message)
         if self._agent_id(message):
             self._send_text("agent.message", conversation, message)
 
     def message_sent(self, conversation: Conversation, message: Message) -> None:
-        """A text went out."""
+        """Send that a text went out."""
         self._send_text("message.sent", conversation, message)
 
     def _send_text(self, event: str, conversation: Conversation, message: Message) -> None:
@@ -85,7 +84,7 @@ class WebhookEvents:
             "numberId": message.number_id,
             "from": message.from_number,
             "to": message.to_number,
-            # The seeds' handlers read either.
+            # Handlers of the older API read either.
             "message": message.body,
             "body": message.body,
             "mediaUrl": message.media_urls[0] if message.media_urls else None,
@@ -94,7 +93,7 @@ class WebhookEvents:
             "receivedAt": stamp(message.at),
         }
         before = conversation.messages[: conversation.messages.index(message)]
-        told = self._event(
+        payload = self._event(
             event,
             "sms",
             agent_id=agent_id,
@@ -102,10 +101,10 @@ class WebhookEvents:
             history=_last([_past_text(earlier) for earlier in before], endpoint.webhook.context_limit),
             conversation=conversation,
         )
-        self._dispatcher.send(told, message.id)
+        self._dispatcher.send(payload, message.id)
 
     def _agent_id(self, message: Message) -> str | None:
-        """Whose number it is now; a conversation may be older than that."""
+        """Return the agent that has the number now; a conversation may have begun under another."""
         number = self._account.numbers.get(message.number_id)
         return number.agent_id if number else None
 
@@ -136,7 +135,7 @@ class WebhookEvents:
         }
 
     def _conversation(self, call: Call) -> Conversation | None:
-        """The thread of texts of the two who speak."""
+        """Find the texts between the two parties of the call."""
         other = call.from_number if call.direction == "inbound" else call.to_number
         for conversation in self._account.conversations.values():
             if (conversation.number_id, conversation.participant) == (call.number_id, other):
@@ -157,14 +156,14 @@ def _call_data(call: Call, api_version: ApiVersion) -> Json:
 
 
 def _analysis(call: Call) -> dict[str, Any]:
-    """A summary and a sentiment, where anything was said; found by words, not by a model."""
+    """Return a summary and a sentiment, judged by key words, if anything was said."""
     heard = " ".join(turn.content for turn in call.turns if turn.role == "user").lower()
     if not heard:
         return {}
     sentiment = "Neutral"
-    if any(word in heard for word in _CROSS):
+    if any(word in heard for word in _NEGATIVE):
         sentiment = "Negative"
-    elif any(word in heard for word in _GLAD):
+    elif any(word in heard for word in _POSITIVE):
         sentiment = "Positive"
     summary = f"The call ended {call.status} after {len(call.turns)} turns in {call.seconds} s."
     return {"summary": summary, "userSentiment": sentiment}

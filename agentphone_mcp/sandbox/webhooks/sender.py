@@ -1,4 +1,4 @@
-"""Carries one signed request to a webhook, and to nobody else."""
+"""Send one signed request to a webhook, on loopback unless remote webhooks are allowed."""
 
 import asyncio
 import hashlib
@@ -19,7 +19,7 @@ _MOST_BYTES = 1 << 20
 
 
 class UndeliverableError(Exception):
-    """The request reached nobody, or was not answered; `is_final` when there is no use in trying again."""
+    """Report a request without a usable answer; `is_final` if a retry is pointless."""
 
     def __init__(self, message: str, *, is_final: bool = False) -> None:
         super().__init__(message)
@@ -27,28 +27,30 @@ class UndeliverableError(Exception):
 
 
 class WebhookSender:
-    """Opens connections to this machine only, unless remote webhooks are allowed. Redirects are not followed."""
+    """Connect to this machine only, unless remote webhooks are allowed. Follow no redirects."""
 
     def __init__(self, *, allow_remote: bool = False) -> None:
         self._allow_remote = allow_remote
         self._client: httpx.AsyncClient | None = None
 
     @asynccontextmanager
-    async def posting(
+    async def post(
         self, url: str, secret: str, message_id: str, event: dict[str, Any]
     ) -> AsyncGenerator[httpx.Response, None]:
-        """POST the event and hand over the answer while its body may still arrive.
+        """POST the event, and give the answer while its body may still arrive.
 
-        The signature and its timestamp are of the real now, whatever the sandbox's clock says: whoever checks that
-        they are at most five minutes old looks at a real clock. Raises UndeliverableError.
+        The signature has the real time, not the sandbox's, as receivers compare it with a real clock.
+
+        Raises:
+            UndeliverableError: if there is no connection or no usable answer.
         """
-        # Written as JSON.stringify does, for handlers that sign again what they have parsed.
+        # Written like JSON.stringify, for handlers that parse the body and sign it again.
         body = json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()
         headers = {
             "Content-Type": "application/json",
             "User-Agent": "AgentPhone-Webhook/1.0 (sandbox)",
             "X-Webhook-ID": message_id,
-            **signed(body, secret, int(time.time())),
+            **signature_headers(body, secret, int(time.time())),
         }
         try:
             answer = await self._send(httpx.URL(url), headers, body)
@@ -56,22 +58,22 @@ class WebhookSender:
                 yield answer
             finally:
                 await answer.aclose()
-        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-            raise UndeliverableError(f"{type(error).__name__}: {error}".rstrip(": ")) from error
+        except (httpx.HTTPError, httpx.InvalidURL, OSError) as exc:
+            raise UndeliverableError(f"{type(exc).__name__}: {exc}".rstrip(": ")) from exc
 
     async def aclose(self) -> None:
-        """Let the connections go."""
+        """Close the connections."""
         if self._client:
             await self._client.aclose()
             self._client = None
 
     async def _send(self, url: httpx.URL, headers: dict[str, str], body: bytes) -> httpx.Response:
         if self._client is None:
-            # Proxies of the environment are ignored, else a loopback delivery could leave the machine. Connections
-            # are not kept: one that its server has just given up would look like a failed delivery.
+            # A proxy of the environment would take loopback deliveries off the machine. A kept connection that its
+            # server has just closed would look like a failed delivery.
             limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
             self._client = httpx.AsyncClient(timeout=None, trust_env=False, limits=limits)  # noqa: S113 - callers time
-        addresses = await self._addresses(url)
+        addresses = await self._resolve(url)
         headers = {**headers, "Host": url.netloc.decode("ascii")}
         for address in addresses:
             request = self._client.build_request(
@@ -88,8 +90,8 @@ class WebhookSender:
                     raise
         raise UndeliverableError(f"{url.host} has no address")
 
-    async def _addresses(self, url: httpx.URL) -> list[str]:
-        """Where to connect to. A name is looked up once and the connection goes to what was checked."""
+    async def _resolve(self, url: httpx.URL) -> list[str]:
+        """Resolve a name once and check it, so that the connection goes to a checked address."""
         if self._allow_remote and not is_loopback(str(url)):
             return [url.host]
         if not is_loopback(str(url)):
@@ -97,21 +99,21 @@ class WebhookSender:
         if url.host != "localhost":
             return [url.host]
         loop = asyncio.get_running_loop()
-        found = await loop.getaddrinfo(url.host, url.port or 0, type=socket.SOCK_STREAM)
-        addresses = list(dict.fromkeys(str(address[0]) for *_, address in found))
+        resolved = await loop.getaddrinfo(url.host, url.port or 0, type=socket.SOCK_STREAM)
+        addresses = list(dict.fromkeys(str(address[0]) for *_, address in resolved))
         if not all(ipaddress.ip_address(address).is_loopback for address in addresses):
             raise UndeliverableError(f"the sandbox delivers to loopback only, and {url.host} is not", is_final=True)
         return addresses
 
 
-def signed(body: bytes, secret: str, timestamp: int) -> dict[str, str]:
-    """The headers by which a webhook knows who sent the body, and when (unix seconds)."""
+def signature_headers(body: bytes, secret: str, timestamp: int) -> dict[str, str]:
+    """Return the headers that prove who sent the body, and when (unix seconds)."""
     signature = hmac.new(secret.encode(), f"{timestamp}.".encode() + body, hashlib.sha256).hexdigest()
     return {"X-Webhook-Signature": f"sha256={signature}", "X-Webhook-Timestamp": str(timestamp)}
 
 
-async def lines_of(answer: httpx.Response) -> AsyncGenerator[bytes, None]:
-    """The answer's body line by line, as it arrives; a webhook that does not stop is cut off."""
+async def iter_lines(answer: httpx.Response) -> AsyncGenerator[bytes, None]:
+    """Yield the answer's body line by line as it arrives, up to 1 MiB."""
     rest = b""
     size = 0
     async for chunk in answer.aiter_bytes():
@@ -124,6 +126,6 @@ async def lines_of(answer: httpx.Response) -> AsyncGenerator[bytes, None]:
     yield rest
 
 
-async def whole(answer: httpx.Response) -> bytes:
-    """The answer's body, when it is all there."""
-    return b"\n".join([line async for line in lines_of(answer)])
+async def read_response(answer: httpx.Response) -> bytes:
+    """Read the whole body of the answer."""
+    return b"\n".join([line async for line in iter_lines(answer)])

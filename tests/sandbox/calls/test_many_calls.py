@@ -18,7 +18,6 @@ EACH = 5
 async def test_calls_at_once_end_as_their_scripts_say_and_are_heard_once_in_order(
     http: httpx.AsyncClient, served: Sandbox
 ) -> None:
-    """Each with a listener of its own, who hears each turn once, beside one who watches all of them."""
     served.context.account.balance.amount = Decimal(1_000)
 
     async def follow(number: str) -> None:
@@ -30,10 +29,10 @@ async def test_calls_at_once_end_as_their_scripts_say_and_are_heard_once_in_orde
         assert [data for name, data in events if name == "turn"] == transcript["transcript"]
         assert (events[-1][0], events[-1][1]["status"], transcript["status"]) == ("ended", ENDS[number], ENDS[number])
 
-    with served.context.event_stream.subscribe(lambda: None, room=100_000) as subscriber:
+    with served.context.event_stream.subscribe(lambda: None, capacity=100_000) as subscriber:
         async with asyncio.timeout(60):
             await asyncio.gather(*(follow(number) for number in list(ENDS) * EACH))
-        told = subscriber.take()
-    spoken = [(one.row["callId"], one.row["id"]) for one in told if one.kind == "turn"]
+        published = subscriber.take()
+    spoken = [(one.row["callId"], one.row["id"]) for one in published if one.kind == "turn"]
     said = [(call.id, turn.id) for call in served.context.account.calls.values() for turn in call.turns]
     assert sorted(spoken) == sorted((call_id, turn_id) for call_id, turn_id in said if call_id != "call_past01")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from agentphone_mcp.sandbox.calls.replies import gist
+from agentphone_mcp.sandbox.calls.replies import purpose_of
 
 
 @pytest.mark.parametrize(
@@ -18,5 +18,4 @@ from agentphone_mcp.sandbox.calls.replies import gist
     ],
 )
 def test_the_purpose_of_a_prompt_fits_after_to(prompt: str, purpose: str) -> None:
-    """The agent says that it is here to …"""
-    assert gist(prompt) == purpose
+    assert purpose_of(prompt) == purpose

@@ -11,7 +11,7 @@ import pytest
 from agentphone_mcp.sandbox.calls.replies import Replies, Reply, Script
 from agentphone_mcp.sandbox.calls.simulator import CallSimulator
 from agentphone_mcp.sandbox.clock import Clock
-from agentphone_mcp.sandbox.data.callees import at_number
+from agentphone_mcp.sandbox.data.callees import callee_at
 from agentphone_mcp.sandbox.data.models import Account, Call
 
 FRIEND = "+14155559999"
@@ -58,7 +58,7 @@ class Desk:
             prompt="Confirm the appointment.",
         )
         with self.simulator.listening(call) as news:
-            self.simulator.dial(call, at_number(to_number), replies or Script())
+            self.simulator.dial(call, callee_at(to_number), replies or Script())
             async with asyncio.timeout(60):
                 while call.is_live:
                     await news.wait()
@@ -75,19 +75,16 @@ class Desk:
     ],
 )
 async def test_a_call_rings_before_it_is_answered(number: str, rings: int) -> None:
-    """As long as its callee lets it."""
     call = await Desk().hold(number)
     assert call.answered_at == call.started_at + timedelta(seconds=rings)
 
 
 async def test_nobody_rings_for_more_than_half_a_minute() -> None:
-    """Then the carrier gives up."""
     call = await Desk().hold("+14155550102")
     assert call.ended_at == call.started_at + timedelta(seconds=30)
 
 
 async def test_a_friendly_call_takes_about_half_a_minute() -> None:
-    """Three to five seconds for each of its turns."""
     call = await Desk().hold(FRIEND)
     times = [call.answered_at or call.started_at, *(turn.at for turn in call.turns)]
     pauses = [(later - earlier).total_seconds() for earlier, later in itertools.pairwise(times)]
@@ -96,14 +93,12 @@ async def test_a_friendly_call_takes_about_half_a_minute() -> None:
 
 
 async def test_two_calls_alike_are_told_alike() -> None:
-    """The script knows no chance."""
     first, second = await Desk().hold(FRIEND), await Desk().hold(FRIEND)
     assert [(turn.role, turn.content) for turn in first.turns] == [(turn.role, turn.content) for turn in second.turns]
     assert first.seconds == second.seconds
 
 
 async def test_a_call_is_charged_at_its_end() -> None:
-    """At 22 cents a minute."""
     desk = Desk()
     call = await desk.hold(FRIEND)
     (charge,) = desk.account.balance.charges
@@ -112,7 +107,6 @@ async def test_a_call_is_charged_at_its_end() -> None:
 
 
 async def test_a_call_lasts_no_longer_than_its_money() -> None:
-    """To the second, in the middle of a sentence; nothing is owed."""
     desk = Desk()
     desk.account.balance.amount = Decimal("0.11")
     call = await desk.hold("+14155550109")
@@ -120,7 +114,6 @@ async def test_a_call_lasts_no_longer_than_its_money() -> None:
 
 
 async def test_whoever_speaks_for_the_agent_may_break_only_this_call(caplog: pytest.LogCaptureFixture) -> None:
-    """It ends as failed, and the log says why."""
 
     class Broken:
         async def reply(self, call: Call, heard: str) -> Reply:
@@ -133,7 +126,6 @@ async def test_whoever_speaks_for_the_agent_may_break_only_this_call(caplog: pyt
 
 
 async def test_closing_leaves_no_call_running() -> None:
-    """The simulator's tasks are gone, and its listeners are woken."""
     desk = Desk()
     before = asyncio.all_tasks()
     call = Call("call_1", "agt_1", None, None, "web", "web", "web", "hosted", desk.clock.now())

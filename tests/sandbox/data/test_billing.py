@@ -19,7 +19,6 @@ from agentphone_mcp.sandbox.data.billing import Balance, segments, text_charge, 
     ],
 )
 def test_voice_is_charged_by_mode_and_second(mode: str, seconds: int, dollars: str) -> None:
-    """As the seeds and the vendor's billing page have it."""
     assert voice_charge(mode, seconds) == Decimal(dollars)
 
 
@@ -38,13 +37,11 @@ def test_voice_is_charged_by_mode_and_second(mode: str, seconds: int, dollars: s
     ],
 )
 def test_a_text_is_priced_by_segment(body: str, count: int) -> None:
-    """160 characters each, or 70 UTF-16 units as soon as GSM lacks one of them."""
     assert segments(body) == count
     assert text_charge(body) == count * Decimal("0.02")
 
 
 async def test_a_long_text_costs_its_segments(api: httpx.AsyncClient, sandbox: Sandbox) -> None:
-    """And is refused when the balance has fewer."""
     wanted = {"agent_id": "agt_frontdesk", "to_number": "+14155550142", "body": "x" * 400}
     assert (await api.post("/v1/messages", json=wanted)).status_code == 200
     assert sandbox.context.account.balance.amount == Decimal("4.94")
@@ -65,10 +62,9 @@ async def test_a_long_text_costs_its_segments(api: httpx.AsyncClient, sandbox: S
         ),
     ],
 )
-async def test_an_empty_purse_buys_nothing_until_it_is_filled(
+async def test_an_empty_balance_buys_nothing_until_it_is_filled(
     api: httpx.AsyncClient, path: str, wanted: dict[str, str]
 ) -> None:
-    """402 for each thing that costs; a top-up helps."""
     await api.post("/__sandbox/balance", json={"balance": "0"})
     answer = await api.post(path, json=wanted)
     assert (answer.status_code, answer.json()["error"]["code"]) == (402, "INSUFFICIENT_BALANCE")
@@ -79,7 +75,6 @@ async def test_an_empty_purse_buys_nothing_until_it_is_filled(
 async def test_a_call_ends_with_the_balance(
     api: httpx.AsyncClient, sandbox: Sandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """As completed, in the middle of it; the log says why, and the purse is empty and not in debt."""
     await api.post("/__sandbox/balance", json={"balance": "0.11"})
     wanted = {"agentId": "agt_frontdesk", "toNumber": "+14155550109"}
     placed = (await api.post("/v1/calls", json=wanted)).json()
@@ -93,7 +88,6 @@ async def test_a_call_ends_with_the_balance(
 
 
 async def test_calls_that_run_together_share_the_balance(api: httpx.AsyncClient, sandbox: Sandbox) -> None:
-    """Two of them have half of the time."""
     await api.post("/__sandbox/balance", json={"balance": "0.22"})
     wanted = {"agentId": "agt_frontdesk", "toNumber": "+14155550109"}
     placed = [(await api.post("/v1/calls", json=wanted)).json() for _ in range(2)]
@@ -105,7 +99,6 @@ async def test_calls_that_run_together_share_the_balance(api: httpx.AsyncClient,
 
 
 def test_the_time_left_counts_every_running_call() -> None:
-    """Each at its rate, less what it owes already."""
     balance = Balance(Decimal("0.22"))
     assert balance.seconds_left([]) == float("inf")
     assert balance.seconds_left([("hosted", 0)]) == pytest.approx(60)
@@ -114,6 +107,5 @@ def test_the_time_left_counts_every_running_call() -> None:
 
 
 def test_aggressive_denoising_costs_half_a_cent_a_minute_more() -> None:
-    """In either voice mode."""
     assert voice_charge("hosted+denoising", 120) - voice_charge("hosted", 120) == Decimal("0.01")
     assert voice_charge("webhook+denoising", 120) - voice_charge("webhook", 120) == Decimal("0.01")

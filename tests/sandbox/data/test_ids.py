@@ -4,7 +4,6 @@ from agentphone_mcp.sandbox.data.ids import Ids
 
 
 def test_ids_never_collide_and_are_the_same_in_every_run() -> None:
-    """Documentation and golden files can name them."""
     one, other = Ids(), Ids()
     issued = [one.new("call") for _ in range(10_000)]
     assert len(set(issued)) == len(issued)

@@ -61,7 +61,6 @@ async def everything(api: httpx.AsyncClient) -> dict[str, Any]:
 
 
 async def test_an_account_comes_back_as_it_was(file: Path) -> None:
-    """Every kind of thing in it, the key, the balance, and the ids that go on."""
     async with living(file) as (first, api):
         number = (await api.post("/v1/numbers", json={"areaCode": "212", "externalId": "crm"})).json()
         await api.post("/v1/agents", json={"name": "Émile 👋", "voiceSpeed": 1.5})
@@ -89,7 +88,6 @@ async def test_an_account_comes_back_as_it_was(file: Path) -> None:
 
 
 async def test_a_call_that_was_live_comes_back_failed(file: Path) -> None:
-    """With what was said until then; it rings nobody any more."""
     async with living(file, speed=1) as (first, api):
         placed = (await api.post("/v1/calls", json={"agentId": "agt_frontdesk", "toNumber": "+14155550102"})).json()
         copy = copied(file)
@@ -102,7 +100,6 @@ async def test_a_call_that_was_live_comes_back_failed(file: Path) -> None:
 
 
 async def test_what_an_answer_tells_is_on_disk_before_it(file: Path) -> None:
-    """Also turns that a listener heard; a refusal writes nothing."""
     async with living(file) as (_, api):
         await api.post("/v1/contacts", json={"name": "Grace", "phoneNumber": "+14155559999"})
         assert "Grace" in str(on_disk(file))
@@ -118,7 +115,6 @@ async def test_what_an_answer_tells_is_on_disk_before_it(file: Path) -> None:
 
 
 async def test_a_lost_answer_leaves_its_action(file: Path) -> None:
-    """Dropped after the work was done, the work is on disk."""
     async with living(file, faults=["POST /v1/agents drop-after"]) as (_, api):
         with pytest.raises(httpx.RemoteProtocolError):
             await api.post("/v1/agents", json={"name": "Unheard of"})
@@ -126,7 +122,6 @@ async def test_a_lost_answer_leaves_its_action(file: Path) -> None:
 
 
 async def test_what_cannot_be_kept_is_not_answered_as_done(tmp_path: Path) -> None:
-    """A full or vanished disk is a 500, and the next answer keeps both."""
     folder = tmp_path / "there"
     folder.mkdir()
     async with living(folder / "state.json") as (_, api):
@@ -138,14 +133,12 @@ async def test_what_cannot_be_kept_is_not_answered_as_done(tmp_path: Path) -> No
 
 
 async def test_answers_at_the_same_time_are_all_kept(file: Path) -> None:
-    """They share their writes; none leaves before its own is done."""
     async with living(file) as (_, api):
         answers = await asyncio.gather(*(api.post("/v1/agents", json={"name": f"Agent {n}"}) for n in range(50)))
         assert {answer.json()["id"] for answer in answers} <= on_disk(file)["account"]["agents"].keys()
 
 
 async def test_a_reset_lasts(file: Path) -> None:
-    """The fresh account is the one that comes back."""
     async with living(file) as (_, api):
         await api.delete("/v1/agents/agt_frontdesk")
         await api.post("/__sandbox/reset")
@@ -154,7 +147,6 @@ async def test_a_reset_lasts(file: Path) -> None:
 
 
 def test_the_file_is_for_its_owner_alone(file: Path) -> None:
-    """It holds webhook secrets; the key in it gives way to one that is asked for."""
     assert Sandbox(state=file).key == Sandbox(state=file).key
     assert Sandbox(state=file, key=KEY).key == Sandbox(state=file).key == KEY
     assert file.stat().st_mode & 0o077 == 0
@@ -173,7 +165,6 @@ def test_the_file_is_for_its_owner_alone(file: Path) -> None:
     ],
 )
 def test_a_broken_file_is_refused_and_left_alone(file: Path, content: str) -> None:
-    """With a sentence that names it."""
     broken = content.encode(errors="surrogateescape")
     file.write_bytes(broken)
     with pytest.raises(StateFileError, match=r"state\.json"):
@@ -184,7 +175,6 @@ def test_a_broken_file_is_refused_and_left_alone(file: Path, content: str) -> No
 
 
 def test_a_place_that_cannot_be_written_is_told_at_the_start(tmp_path: Path) -> None:
-    """Not at the first request."""
     with pytest.raises(StateFileError, match="cannot be written"):
         Sandbox(state=tmp_path / "nowhere" / "state.json")
     with pytest.raises(StateFileError, match="cannot be read"):
@@ -232,7 +222,6 @@ def load(child: Child, started: threading.Event, ask: Callable[[int], httpx.Resp
 
 
 def test_nothing_that_was_answered_is_lost_to_a_kill(file: Path) -> None:
-    """At any moment, under load, again and again."""
     chance = SystemRandom()
     contacts: list[Any] = []
     agents: list[Any] = []

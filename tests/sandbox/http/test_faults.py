@@ -7,7 +7,7 @@ import pytest
 
 from agentphone_mcp.sandbox import BadFaultError, ConnectionDroppedError, Fault, Sandbox, running
 from agentphone_mcp.sandbox.http.faults import parse
-from agentphone_mcp.sandbox.terminal import line
+from agentphone_mcp.sandbox.terminal import format_line
 
 
 @pytest.mark.parametrize(
@@ -23,12 +23,11 @@ from agentphone_mcp.sandbox.terminal import line
     ],
 )
 def test_a_rule_is_read_from_words(rule: str, fault: Fault) -> None:
-    """As the command line gives it."""
     assert parse(rule) == fault
 
 
 @pytest.mark.parametrize(
-    ("rule", "told"),
+    ("rule", "message"),
     [
         pytest.param("GET /v1/agents", "METHOD PATH EFFECT", id="no-effect"),
         pytest.param("GET /v1/agents always", "nothing would happen", id="only-a-count"),
@@ -45,15 +44,13 @@ def test_a_rule_is_read_from_words(rule: str, fault: Fault) -> None:
         pytest.param("GET /v1/agents cut-after=0", "nothing arrive", id="cut-at-once"),
     ],
 )
-def test_a_rule_that_is_none_is_told_in_a_sentence(rule: str, told: str) -> None:
-    """Before anything is served."""
-    with pytest.raises(BadFaultError, match=told):
+def test_a_rule_that_is_none_is_told_in_a_sentence(rule: str, message: str) -> None:
+    with pytest.raises(BadFaultError, match=message):
         Sandbox(faults=[rule])
 
 
 @pytest.mark.parametrize("api_version", ["union", "seeds", "new"])
 async def test_a_status_is_answered_in_the_shape_of_the_age(api_version: str) -> None:
-    """And nothing was done; once, unless told otherwise."""
     sandbox = Sandbox(api_version=api_version, faults=["POST /v1/agents status=503"])
     headers = {"Authorization": f"Bearer {sandbox.key}"}
     transport = httpx.ASGITransport(app=sandbox.app)
@@ -66,7 +63,6 @@ async def test_a_status_is_answered_in_the_shape_of_the_age(api_version: str) ->
 
 
 async def test_a_rate_limit_says_when_to_come_back(api: httpx.AsyncClient, sandbox: Sandbox) -> None:
-    """In seconds; a second when the rule says nothing."""
     sandbox.faults.rules += [parse("GET /v1/agents status=429 retry-after=7"), parse("GET /v1/agents status=429")]
     answers = [await api.get("/v1/agents") for _ in range(3)]
     assert [answer.status_code for answer in answers] == [429, 429, 200]
@@ -75,7 +71,6 @@ async def test_a_rate_limit_says_when_to_come_back(api: httpx.AsyncClient, sandb
 
 
 async def test_a_rule_fits_by_method_and_path(api: httpx.AsyncClient, sandbox: Sandbox) -> None:
-    """Others pass, and the controls always do."""
     sandbox.faults.rules.append(parse("GET /v1/agents* status=500 always"))
     paths = ["/v1/agents", "/v1/agents/agt_frontdesk", "/v1/numbers", "/__sandbox/faults"]
     assert [(await api.get(path)).status_code for path in paths] == [500, 500, 200, 200]
@@ -83,14 +78,12 @@ async def test_a_rule_fits_by_method_and_path(api: httpx.AsyncClient, sandbox: S
 
 
 async def test_a_stranger_uses_up_no_rule(api: httpx.AsyncClient, sandbox: Sandbox) -> None:
-    """Without the key there is nothing to break."""
     sandbox.faults.rules.append(parse("* * status=500"))
     assert (await api.get("/v1/agents", headers={"Authorization": ""})).status_code == 401
     assert (await api.get("/v1/agents")).status_code == 500
 
 
 async def test_a_malformed_answer_is_cut_in_half(api: httpx.AsyncClient, sandbox: Sandbox) -> None:
-    """With a success status, after the work was done."""
     sandbox.faults.rules.append(parse("POST /v1/agents malformed"))
     answer = await api.post("/v1/agents", json={"name": "A"})
     assert (answer.status_code, answer.headers["content-type"]) == (201, "application/json")
@@ -100,7 +93,6 @@ async def test_a_malformed_answer_is_cut_in_half(api: httpx.AsyncClient, sandbox
 
 
 async def test_a_delayed_answer_is_a_right_one(api: httpx.AsyncClient, sandbox: Sandbox) -> None:
-    """Real seconds, so that a client's time-out can be tried."""
     sandbox.faults.rules.append(parse("GET /v1/agents delay=0.1"))
     started = time.monotonic()
     assert (await api.get("/v1/agents")).status_code == 200
@@ -113,7 +105,6 @@ async def test_a_delayed_answer_is_a_right_one(api: httpx.AsyncClient, sandbox: 
 async def test_a_dropped_connection_is_an_error_of_the_network(
     api: httpx.AsyncClient, sandbox: Sandbox, rule: str, agents: int
 ) -> None:
-    """In-process the client gets what httpx raises for a real one."""
     sandbox.faults.rules.append(parse(rule))
     with pytest.raises(httpx.RemoteProtocolError) as dropped:
         await api.post("/v1/agents", json={"name": "A"})
@@ -129,7 +120,6 @@ async def test_a_dropped_connection_is_an_error_of_the_network(
 def test_a_connection_is_really_dropped(
     rule: str, agents: int, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Over HTTP not a byte comes back; others are served on, and nobody complains."""
     with running(faults=[rule]) as sandbox:
         headers = {"Authorization": f"Bearer {sandbox.key}"}
         with httpx.Client(base_url=sandbox.url, headers=headers, trust_env=False, timeout=60) as client:
@@ -143,24 +133,22 @@ def test_a_connection_is_really_dropped(
 
 @pytest.mark.parametrize("rule", ["POST /v1/agents drop-before", "POST /v1/agents drop-after"], ids=["before", "after"])
 async def test_a_request_that_was_dropped_is_shown(http: httpx.AsyncClient, served: Sandbox, rule: str) -> None:
-    """To those who watch and on the page: it is what they have switched the fault on for."""
     served.faults.rules.append(parse(rule))
     with served.context.event_stream.subscribe(lambda: None) as subscriber:
         with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
             await http.post("/v1/agents", json={"name": "A"})
         [row] = (await http.get("/__sandbox/view")).json()["requests"]
-        told = [event for event in subscriber.take() if event.kind == "request"]
+        published = [event for event in subscriber.take() if event.kind == "request"]
     assert (row["method"], row["path"], row["status"], row["body"]) == (
         "POST",
         "/v1/agents",
         None,
         '{\n "name": "A"\n}',
     )
-    assert [line(event).plain.split()[1:] for event in told] == [["POST", "dropped", "/v1/agents"]]
+    assert [format_line(event).plain.split()[1:] for event in published] == [["POST", "dropped", "/v1/agents"]]
 
 
 async def test_faults_are_managed_while_it_runs(api: httpx.AsyncClient) -> None:
-    """In words or in fields; listed in order, cleared at once."""
     in_words = await api.post("/__sandbox/faults", json={"rule": "GET /v1/numbers malformed always"})
     fields = {"method": "get", "path": "/v1/agents", "status": 429, "retryAfter": 3, "times": 2}
     in_fields = await api.post("/__sandbox/faults", json=fields)
@@ -186,7 +174,6 @@ async def test_faults_are_managed_while_it_runs(api: httpx.AsyncClient) -> None:
     ],
 )
 async def test_a_wrong_fault_is_refused(api: httpx.AsyncClient, body: dict[str, object]) -> None:
-    """As any wrong body."""
     answer = await api.post("/__sandbox/faults", json=body)
     assert (answer.status_code, "detail" in answer.json()) == (422, True)
     assert (await api.get("/__sandbox/faults")).json() == {"data": []}

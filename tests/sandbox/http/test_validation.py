@@ -17,7 +17,6 @@ import pytest
     ],
 )
 async def test_a_malformed_body_is_refused(api: httpx.AsyncClient, content: bytes) -> None:
-    """422 about the body as a whole, and nothing is written."""
     answer = await api.patch("/v1/conversations/conv_past01", content=content)
     assert (answer.status_code, answer.json()["detail"][0]["loc"]) == (422, ["body"])
     assert (await api.get("/v1/conversations/conv_past01")).json()["metadata"] == {"topic": "appointment"}
@@ -25,6 +24,5 @@ async def test_a_malformed_body_is_refused(api: httpx.AsyncClient, content: byte
 
 @pytest.mark.parametrize("value", ["", "%20", "1.5", "1e3", "0x10", "٣", "9" * 30])
 async def test_a_limit_is_plain_digits(api: httpx.AsyncClient, value: str) -> None:
-    """Anything else is refused, but an empty one is as good as none."""
     answer = await api.get("/v1/agents", params={"limit": value})
     assert answer.status_code == (200 if value == "" else 422)

@@ -26,7 +26,6 @@ async def browser(sandbox: Sandbox) -> AsyncIterator[httpx.AsyncClient]:
 
 @pytest.mark.parametrize("path", OPEN)
 async def test_the_page_needs_no_key_and_loads_nothing_from_elsewhere(browser: httpx.AsyncClient, path: str) -> None:
-    """The policy allows scripts, styles and connections of this origin, and nothing else."""
     answer = await browser.get(path)
     assert answer.status_code == 200
     policy = answer.headers["content-security-policy"].split("; ")
@@ -52,7 +51,6 @@ async def test_the_page_needs_no_key_and_loads_nothing_from_elsewhere(browser: h
 async def test_pages_of_others_may_not_look(
     browser: httpx.AsyncClient, path: str, headers: dict[str, str], status: int
 ) -> None:
-    """Whether they come by another name of this machine or from another site."""
     answer = await browser.get(path, headers=headers)
     assert answer.status_code == status
     assert "Front Desk" not in answer.text
@@ -70,24 +68,20 @@ async def test_pages_of_others_may_not_look(
     ],
 )
 async def test_people_at_this_machine_may_look(browser: httpx.AsyncClient, headers: dict[str, str]) -> None:
-    """Under each of its loopback names, and by a link that they followed."""
     assert (await browser.get("/", headers=headers)).status_code == 200
 
 
 async def test_a_link_leads_to_the_page_only(browser: httpx.AsyncClient) -> None:
-    """Not to the data."""
     followed = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
     assert (await browser.get("/__sandbox/view", headers=followed)).status_code == 403
 
 
 @pytest.mark.parametrize("name", ["nothing.js", "..%2Fview.py", "%2Fetc%2Fpasswd"])
 async def test_only_the_pages_files_are_served(browser: httpx.AsyncClient, name: str) -> None:
-    """Nothing else of the package, and nothing of the disk."""
     assert (await browser.get(f"/__sandbox/page/{name}")).status_code == 404
 
 
 async def test_the_snapshot_shows_the_account(browser: httpx.AsyncClient, api: httpx.AsyncClient) -> None:
-    """Calls with what was said, texts, deliveries and requests, the newest first; not the looking itself."""
     text = {"agent_id": "agt_frontdesk", "to_number": "+14155550177", "body": HOSTILE}
     await api.post("/v1/messages", content=json.dumps(text))
     await browser.get("/")
@@ -101,7 +95,6 @@ async def test_the_snapshot_shows_the_account(browser: httpx.AsyncClient, api: h
 
 
 async def test_no_secret_is_shown(browser: httpx.AsyncClient, api: httpx.AsyncClient, sandbox: Sandbox) -> None:
-    """Neither the key nor a webhook's secret, also where a client wrote them into a request."""
     hook = (await api.post("/v1/webhooks", json={"url": "http://127.0.0.1:9/"})).json()
     await api.post("/v1/agents/agt_orderline/webhook", json={"url": f"http://127.0.0.1:9/?s={hook['secret']}"})
     await api.get("/v1/agents", params={"key": sandbox.key})
@@ -115,7 +108,6 @@ async def test_no_secret_is_shown(browser: httpx.AsyncClient, api: httpx.AsyncCl
 async def test_the_snapshot_is_bounded(
     browser: httpx.AsyncClient, api: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The latest of each, however much there was; and long words are cut."""
     monkeypatch.setattr(view, "REQUESTS", 3)
     for limit in range(1, 6):
         await api.get("/v1/agents", params={"limit": limit})
@@ -126,7 +118,6 @@ async def test_the_snapshot_is_bounded(
 
 
 async def test_events_go_on_where_the_snapshot_ends(http: httpx.AsyncClient) -> None:
-    """A subscriber who connects and then takes the snapshot misses nothing: later events have higher numbers."""
     events: list[tuple[str, dict[str, Any]]] = []
     async with asyncio.timeout(60), httpx_sse.aconnect_sse(http, "GET", "/__sandbox/events") as stream:
         number = (await http.get("/__sandbox/view")).json()["number"]
@@ -146,7 +137,6 @@ async def test_events_go_on_where_the_snapshot_ends(http: httpx.AsyncClient) -> 
 
 
 async def test_a_watcher_who_leaves_is_let_go(http: httpx.AsyncClient, served: Sandbox) -> None:
-    """Its queue is gone."""
     async with httpx_sse.aconnect_sse(http, "GET", "/__sandbox/events"):
         await http.get("/v1/usage")
     async with asyncio.timeout(60):

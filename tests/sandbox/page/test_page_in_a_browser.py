@@ -50,11 +50,11 @@ class Tab:
         os.write(self._to_browser, json.dumps(command).encode() + b"\0")
         deadline = time.monotonic() + PATIENCE
         while True:
-            told = self._read(deadline)
-            if told.get("id") == number:
-                assert "error" not in told, told
-                return told["result"]
-            self._note(told)
+            message = self._read(deadline)
+            if message.get("id") == number:
+                assert "error" not in message, message
+                return message["result"]
+            self._note(message)
 
     def look(self, expression: str) -> Any:
         """The value of a JavaScript expression in the page."""
@@ -105,13 +105,13 @@ class Tab:
         message, _, self._unread = self._unread.partition(b"\0")
         return json.loads(message)
 
-    def _note(self, told: dict[str, Any]) -> None:
-        params = told.get("params", {})
-        if told["method"] == "Runtime.exceptionThrown":
+    def _note(self, message: dict[str, Any]) -> None:
+        params = message.get("params", {})
+        if message["method"] == "Runtime.exceptionThrown":
             self.complaints.append(str(params["exceptionDetails"]))
-        elif told["method"] == "Log.entryAdded" and params["entry"]["level"] in ("warning", "error"):
+        elif message["method"] == "Log.entryAdded" and params["entry"]["level"] in ("warning", "error"):
             self.complaints.append(f"{params['entry']['text']} {params['entry'].get('url', '')}")
-        elif told["method"] == "Runtime.consoleAPICalled":
+        elif message["method"] == "Runtime.consoleAPICalled":
             self.complaints.append(str(params["args"]))
 
 
@@ -144,7 +144,7 @@ def browsing(program: str, profile: Path) -> Iterator[Tab]:
     try:
         yield Tab(to_browser, from_browser)
     finally:
-        # A closed pipe is how this browser is told to leave.
+        # A closed pipe is how this browser tells this browser to leave.
         os.close(to_browser)
         try:
             process.wait(PATIENCE)
@@ -176,7 +176,6 @@ def tab(browser: Tab, served: Sandbox) -> Iterator[Tab]:
 
 
 async def test_a_call_shows_with_its_turns_as_they_are_spoken(tab: Tab, http: httpx.AsyncClient) -> None:
-    """Without a reload; its status, its words, what it cost, and the request that placed it."""
     await http.post("/v1/calls", json={"agentId": "agt_frontdesk", "toNumber": "+14155550104"})
     tab.wait_for(f"{RUNNING}.includes('completed') && {RUNNING}.includes('I am not interested')")
     assert tab.look("document.querySelector('#requests-list').innerText").split()[1:] == [
@@ -189,17 +188,15 @@ async def test_a_call_shows_with_its_turns_as_they_are_spoken(tab: Tab, http: ht
 
 
 async def test_a_dropped_request_shows_as_such(tab: Tab, http: httpx.AsyncClient, served: Sandbox) -> None:
-    """It has no status to show."""
     served.faults.rules.append(parse("POST /v1/contacts drop-before"))
     with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
         await http.post("/v1/contacts", json={})
-    told = "document.querySelector('#requests-list').innerText"
-    tab.wait_for(f"{told}.includes('/v1/contacts')")
-    assert tab.look(told).split()[-1] == "dropped"
+    message = "document.querySelector('#requests-list').innerText"
+    tab.wait_for(f"{message}.includes('/v1/contacts')")
+    assert tab.look(message).split()[-1] == "dropped"
 
 
 async def test_hostile_words_stay_words(tab: Tab, http: httpx.AsyncClient) -> None:
-    """Whoever speaks, texts or asks: they are shown as they are, and nothing of them runs."""
     await http.patch("/v1/agents/agt_frontdesk", json={"name": HOSTILE})
     wanted = {"agentId": "agt_frontdesk", "toNumber": "+14155550104", "initialGreeting": HOSTILE}
     await http.post("/v1/calls", json=wanted)
@@ -216,7 +213,6 @@ async def test_hostile_words_stay_words(tab: Tab, http: httpx.AsyncClient) -> No
 
 
 def test_the_keyboard_reaches_everything(tab: Tab) -> None:
-    """First the way past the navigation, then each call; Enter opens and closes, and the focus is to be seen."""
     tab.press("Tab", 9)
     assert tab.look("document.activeElement.className") == "skip"
     tab.wait_for("document.activeElement.getBoundingClientRect().left >= 0")
@@ -231,7 +227,6 @@ def test_the_keyboard_reaches_everything(tab: Tab) -> None:
 
 
 def test_a_screen_reader_finds_its_way(tab: Tab) -> None:
-    """Landmarks, headings that name their sections, headed columns, and a log that is read out."""
     for landmark in ("header", "nav[aria-label]", "main", "[role=log][aria-live=polite]", "html[lang]"):
         assert tab.look(f"document.querySelectorAll('{landmark}').length") == 1
     assert tab.look(
@@ -244,7 +239,6 @@ def test_a_screen_reader_finds_its_way(tab: Tab) -> None:
 @pytest.mark.parametrize("width", [360, 1400])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_it_fits_and_is_legible(tab: Tab, width: int, scheme: str) -> None:
-    """Nothing sticks out at the side, and all text has a contrast of at least 4.5 to 1."""
     tab.prefer(scheme)
     tab.resize(width, 800)
     assert tab.look("document.documentElement.scrollWidth") <= width
@@ -252,7 +246,6 @@ def test_it_fits_and_is_legible(tab: Tab, width: int, scheme: str) -> None:
 
 
 def test_it_reconnects_to_a_sandbox_that_starts_again(tab: Tab, served: Sandbox) -> None:
-    """It says that it is cut off, and shows the new one's account when that is there."""
     port = int(served.url.rpartition(":")[2])
     with running() as other:
         tab.open(other.url)

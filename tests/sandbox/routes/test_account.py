@@ -8,7 +8,6 @@ import pytest
 
 
 async def test_the_account_starts_with_a_little_history(api: httpx.AsyncClient) -> None:
-    """Both generations of the plan's limits are there."""
     usage = (await api.get("/v1/usage")).json()
     assert usage["plan"]["numberLimit"] == usage["plan"]["limits"]["numbers"] == 10
     assert usage["numbers"] == {"used": 1, "limit": 10, "remaining": 9}
@@ -21,7 +20,6 @@ async def test_the_account_starts_with_a_little_history(api: httpx.AsyncClient) 
 async def test_usage_counts_what_is_done(
     api: httpx.AsyncClient, call_until_ended: Callable[..., Awaitable[dict[str, Any]]]
 ) -> None:
-    """A call and a text later, each count is one higher."""
     await call_until_ended(toNumber="+14155559999")
     await api.post("/v1/messages", json={"agent_id": "agt_frontdesk", "to_number": "+14155550142", "body": "Hi"})
     stats = (await api.get("/v1/usage")).json()["stats"]
@@ -39,7 +37,6 @@ async def test_usage_counts_what_is_done(
     ],
 )
 async def test_usage_is_told_by_period(api: httpx.AsyncClient, path: str, query: dict[str, int], rows: int) -> None:
-    """Without gaps, the oldest first."""
     data = (await api.get(f"/v1/usage/{path}", params=query)).json()["data"]
     periods = [row["date" if path == "daily" else "month"] for row in data]
     assert len(set(periods)) == rows
@@ -47,19 +44,16 @@ async def test_usage_is_told_by_period(api: httpx.AsyncClient, path: str, query:
 
 
 async def test_daily_usage_adds_up(api: httpx.AsyncClient) -> None:
-    """To the totals."""
     data = (await api.get("/v1/usage/daily", params={"days": 30})).json()["data"]
     assert (sum(day["calls"] for day in data), sum(day["messages"] for day in data)) == (1, 3)
 
 
 async def test_usage_is_told_by_number(api: httpx.AsyncClient) -> None:
-    """With the agent that has it."""
     (row,) = (await api.get("/v1/usage/by-number")).json()["data"]
     assert (row["numberId"], row["agentName"], row["messages"], row["calls"]) == ("num_frontdesk", "Front Desk", 3, 1)
 
 
 async def test_usage_of_a_deleted_agent_is_an_orphan(api: httpx.AsyncClient) -> None:
-    """What it did still counts."""
     await api.delete("/v1/agents/agt_frontdesk")
     orders, desk = (await api.get("/v1/usage/by-agent", params={"period": "7d"})).json()["data"]
     assert (orders["agentName"], orders["calls"], orders["isOrphan"]) == ("Order Line", 0, False)

@@ -9,7 +9,6 @@ from agentphone_mcp.sandbox import Sandbox
 
 
 async def test_the_account_starts_with_two_agents(api: httpx.AsyncClient) -> None:
-    """One hosted agent with a number, one in webhook mode without."""
     found = (await api.get("/v1/agents")).json()
     desk, orders = found["data"]
     assert (found["total"], found["hasMore"]) == (2, False)
@@ -23,7 +22,6 @@ async def test_the_account_starts_with_two_agents(api: httpx.AsyncClient) -> Non
 
 
 async def test_a_created_agent_can_be_read_again(api: httpx.AsyncClient) -> None:
-    """What was sent is kept, what was not has the vendor's defaults."""
     wanted = {"name": "Sales", "voiceMode": "hosted", "systemPrompt": "Sell.", "maxSilenceMs": 10_000, "voiceSpeed": 2}
     answer = await api.post("/v1/agents", json=wanted | {"unknown": 1})
     agent = answer.json()
@@ -54,7 +52,6 @@ async def test_a_created_agent_can_be_read_again(api: httpx.AsyncClient) -> None
 async def test_a_bad_agent_is_refused_by_field(
     api: httpx.AsyncClient, body: dict[str, Any], field: str, kind: str
 ) -> None:
-    """422 names the field and what is wrong with it, and nothing is created."""
     answer = await api.post("/v1/agents", json=body)
     problem = answer.json()["detail"][0]
     assert (answer.status_code, problem["loc"], problem["type"]) == (422, ["body", field], kind)
@@ -62,14 +59,12 @@ async def test_a_bad_agent_is_refused_by_field(
 
 
 async def test_an_update_changes_only_what_it_names(api: httpx.AsyncClient) -> None:
-    """Everything else stays."""
     before = (await api.get("/v1/agents/agt_frontdesk")).json()
     after = (await api.patch("/v1/agents/agt_frontdesk", json={"voice": "nova"})).json()
     assert after == before | {"voice": "nova"}
 
 
 async def test_an_empty_transfer_number_clears_it(api: httpx.AsyncClient) -> None:
-    """As the vendor documents it."""
     set_ = await api.patch("/v1/agents/agt_frontdesk", json={"transferNumber": "+14155550177"})
     assert set_.json()["transferNumber"] == "+14155550177"
     cleared = await api.patch("/v1/agents/agt_frontdesk", json={"transferNumber": ""})
@@ -85,14 +80,12 @@ async def test_an_empty_transfer_number_clears_it(api: httpx.AsyncClient) -> Non
     ],
 )
 async def test_a_bad_update_leaves_the_agent_as_it_was(api: httpx.AsyncClient, change: dict[str, Any]) -> None:
-    """422 and no half of it."""
     before = (await api.get("/v1/agents/agt_frontdesk")).json()
     assert (await api.patch("/v1/agents/agt_frontdesk", json=change | {"voice": "nova"})).status_code == 422
     assert (await api.get("/v1/agents/agt_frontdesk")).json() == before
 
 
 async def test_deleting_an_agent_keeps_its_numbers_and_history(api: httpx.AsyncClient) -> None:
-    """The numbers are unassigned, the calls stay."""
     answer = (await api.delete("/v1/agents/agt_frontdesk")).json()
     assert answer == {
         "success": True,
@@ -107,7 +100,6 @@ async def test_deleting_an_agent_keeps_its_numbers_and_history(api: httpx.AsyncC
 
 
 async def test_a_number_belongs_to_one_agent(api: httpx.AsyncClient) -> None:
-    """Attached to a second agent, it leaves the first."""
     answer = await api.post("/v1/agents/agt_orderline/numbers", json={"numberId": "num_frontdesk"})
     assert answer.json()["agentId"] == "agt_orderline"
     assert answer.json()["number"]["phoneNumber"] == "+14155550100"
@@ -115,14 +107,12 @@ async def test_a_number_belongs_to_one_agent(api: httpx.AsyncClient) -> None:
 
 
 async def test_a_number_is_detached_only_from_its_agent(api: httpx.AsyncClient) -> None:
-    """404 for any other agent, and for a second time."""
     assert (await api.delete("/v1/agents/agt_orderline/numbers/num_frontdesk")).status_code == 404
     assert (await api.delete("/v1/agents/agt_frontdesk/numbers/num_frontdesk")).json()["success"] is True
     assert (await api.delete("/v1/agents/agt_frontdesk/numbers/num_frontdesk")).status_code == 404
 
 
 async def test_the_caller_id_is_the_number_attached_first(api: httpx.AsyncClient, sandbox: Sandbox) -> None:
-    """Not the one bought first."""
     number = (await api.post("/v1/numbers", json={"agentId": "agt_orderline"})).json()
     await api.post("/v1/agents/agt_orderline/numbers", json={"numberId": "num_frontdesk"})
     attached = (await api.get("/v1/agents/agt_orderline")).json()["numbers"]
@@ -131,7 +121,6 @@ async def test_the_caller_id_is_the_number_attached_first(api: httpx.AsyncClient
 
 @pytest.mark.parametrize("what", ["calls", "conversations"])
 async def test_an_agents_history_is_its_own(api: httpx.AsyncClient, what: str) -> None:
-    """The other agent has none."""
     assert (await api.get(f"/v1/agents/agt_frontdesk/{what}")).json()["total"] == 1
     assert (await api.get(f"/v1/agents/agt_orderline/{what}")).json() == {"data": [], "total": 0, "hasMore": False}
 
@@ -152,7 +141,6 @@ async def test_an_agents_history_is_its_own(api: httpx.AsyncClient, what: str) -
 async def test_an_unknown_id_is_told_in_both_error_shapes(
     api: httpx.AsyncClient, method: str, path: str, code: str
 ) -> None:
-    """`detail` for clients of the seeds' age, `error` for newer ones."""
     answer = await api.request(method, path)
     body = answer.json()
     assert (answer.status_code, body["error"]["code"], body["error"]["type"]) == (404, code, "not_found_error")
@@ -160,7 +148,6 @@ async def test_an_unknown_id_is_told_in_both_error_shapes(
 
 
 async def test_voices_come_by_the_hundred_with_gaps(api: httpx.AsyncClient) -> None:
-    """Several providers, unique ids, some nulls, and both generations of names."""
     voices = (await api.get("/v1/agents/voices")).json()["data"]
     assert len(voices) > 200
     assert len({voice["voiceId"] for voice in voices}) == len(voices)

@@ -7,7 +7,6 @@ import pytest
 
 
 async def test_a_contact_can_be_made_changed_and_deleted(api: httpx.AsyncClient) -> None:
-    """Only what a change names is changed."""
     made = (await api.post("/v1/contacts", json={"phoneNumber": "+14155550177", "name": "Bob", "notes": "Tall"})).json()
     path = f"/v1/contacts/{made['id']}"
     changed = (await api.patch(path, json={"email": "bob@example.com", "notes": None})).json()
@@ -20,7 +19,6 @@ async def test_a_contact_can_be_made_changed_and_deleted(api: httpx.AsyncClient)
 
 
 async def test_a_phone_number_has_one_contact(api: httpx.AsyncClient) -> None:
-    """A duplicate is a conflict, made or changed into."""
     duplicate = await api.post("/v1/contacts", json={"phoneNumber": "+14155550142", "name": "Ada again"})
     assert (duplicate.status_code, duplicate.json()["error"]["code"]) == (409, "DUPLICATE_CONTACT")
     other = (await api.post("/v1/contacts", json={"phoneNumber": "+14155550177", "name": "Bob"})).json()
@@ -41,7 +39,6 @@ async def test_a_phone_number_has_one_contact(api: httpx.AsyncClient) -> None:
     ],
 )
 async def test_contacts_can_be_searched(api: httpx.AsyncClient, search: str, total: int) -> None:
-    """In names, numbers and emails, whatever the case."""
     assert (await api.get("/v1/contacts", params={"search": search})).json()["total"] == total
 
 
@@ -57,7 +54,6 @@ async def test_contacts_can_be_searched(api: httpx.AsyncClient, search: str, tot
 async def test_a_bad_contact_is_refused_with_every_problem(
     api: httpx.AsyncClient, body: dict[str, Any], fields: list[str]
 ) -> None:
-    """All at once, so that one more try is enough."""
     answer = await api.post("/v1/contacts", json=body) if fields else await _post_raw(api)
     assert answer.status_code == 422
     assert [problem["loc"][1] for problem in answer.json()["detail"] if len(problem["loc"]) > 1] == fields

@@ -26,13 +26,11 @@ ADA = "+14155550142"
     ],
 )
 async def test_the_controls_need_the_key(api: httpx.AsyncClient, method: str, path: str) -> None:
-    """Else any page in a browser could turn them."""
     answer = await api.request(method, path, headers={"Authorization": "Bearer sk_sandbox_another"})
     assert answer.status_code == 401
 
 
 async def test_a_reset_gives_the_account_of_the_first_moment(api: httpx.AsyncClient, sandbox: Sandbox) -> None:
-    """Whatever was done to it, and whoever still talks."""
     await api.delete("/v1/agents/agt_frontdesk")
     await api.post("/v1/numbers", json={"agentId": "agt_orderline"})
     call = (await api.post("/v1/calls", json={"agentId": "agt_orderline", "toNumber": "+14155550102"})).json()
@@ -46,7 +44,6 @@ async def test_a_reset_gives_the_account_of_the_first_moment(api: httpx.AsyncCli
 
 
 async def test_calls_go_on_after_a_reset(api: httpx.AsyncClient) -> None:
-    """The simulator knows the new account."""
     await api.post("/__sandbox/reset")
     placed = (await api.post("/v1/calls", json={"agentId": "agt_frontdesk", "toNumber": "+14155559999"})).json()
     stream = await api.get(f"/v1/calls/{placed['id']}/transcript/stream")
@@ -58,21 +55,18 @@ async def test_calls_go_on_after_a_reset(api: httpx.AsyncClient) -> None:
 async def test_the_balance_can_be_set(
     api: httpx.AsyncClient, sandbox: Sandbox, given: str | float, balance: str
 ) -> None:
-    """In dollars."""
     assert (await api.post("/__sandbox/balance", json={"balance": given})).json() == {"balance": balance}
     assert sandbox.context.account.balance.amount == Decimal(balance)
 
 
 @pytest.mark.parametrize("given", ["much", "-1", "NaN", "1e99", True, None, [], {}], ids=str)
 async def test_a_balance_that_is_no_money_is_refused(api: httpx.AsyncClient, sandbox: Sandbox, given: Any) -> None:
-    """And the old one stays."""
     answer = await api.post("/__sandbox/balance", json={"balance": given})
     assert (answer.status_code, answer.json()["detail"][0]["loc"]) == (422, ["body", "balance"])
     assert sandbox.context.account.balance.amount == Decimal("5.00")
 
 
 async def test_a_registered_number_texts_after_a_while(api: httpx.AsyncClient, sandbox: Sandbox) -> None:
-    """403 until the registration came through; asking again does not start it anew."""
     number = (await api.post("/v1/numbers", json={})).json()
     text = {"number_id": number["id"], "to_number": ADA, "body": "Hi"}
     registered = (await api.post("/__sandbox/registration", json={"numberId": number["id"]})).json()
@@ -95,13 +89,11 @@ async def test_a_registered_number_texts_after_a_while(api: httpx.AsyncClient, s
 
 
 async def test_an_unknown_number_is_not_registered(api: httpx.AsyncClient) -> None:
-    """404, and 422 when it is not named."""
     assert (await api.post("/__sandbox/registration", json={"numberId": "num_no"})).status_code == 404
     assert (await api.post("/__sandbox/registration", json={})).status_code == 422
 
 
 async def test_the_log_shows_what_was_sent(api: httpx.AsyncClient) -> None:
-    """The newest last; what the controls are asked is not a client's doing."""
     answered = await api.get("/v1/calls", params={"limit": 5})
     await api.post("/v1/contacts", json={"name": "No number"}, headers={"X-Sub-Account-Id": "sub_1"})
     await api.get("/v1/usage", headers={"Authorization": ""})
@@ -126,7 +118,6 @@ async def test_the_log_shows_what_was_sent(api: httpx.AsyncClient) -> None:
 
 
 async def test_the_log_shows_no_key(api: httpx.AsyncClient, sandbox: Sandbox) -> None:
-    """Neither its own nor one that went astray, in whatever part of a request."""
     await api.post(f"/v1/agents/{sandbox.key}", params={"key": sandbox.key}, json={"keys": ["sk_live_astray"]})
     answer = await api.get("/__sandbox/requests")
     assert sandbox.key not in answer.text
@@ -136,7 +127,6 @@ async def test_the_log_shows_no_key(api: httpx.AsyncClient, sandbox: Sandbox) ->
 
 
 async def test_the_log_does_not_grow_for_ever(api: httpx.AsyncClient, sandbox: Sandbox) -> None:
-    """Neither in requests nor in what one of them brings along."""
     await api.get("/v1/usage")
     sandbox.requests.extend(sandbox.requests * LOG_LIMIT)
     await api.post("/v1/contacts", json={"notes": "x" * 100_000})

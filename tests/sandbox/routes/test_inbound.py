@@ -31,7 +31,6 @@ def ring(api: httpx.AsyncClient) -> Callable[..., Awaitable[dict[str, Any]]]:
 
 
 async def test_a_person_calls_and_is_helped(ring: Callable[..., Awaitable[dict[str, Any]]], sandbox: Sandbox) -> None:
-    """The agent greets first; the call is an inbound one and is charged."""
     call = await ring()
     assert (call["direction"], call["status"], call["fromNumber"], call["toNumber"]) == (
         "inbound",
@@ -46,7 +45,6 @@ async def test_a_person_calls_and_is_helped(ring: Callable[..., Awaitable[dict[s
 
 
 async def test_the_caller_says_what_is_asked_for(ring: Callable[..., Awaitable[dict[str, Any]]]) -> None:
-    """Line by line, answered each time."""
     call = await ring(says=["Do you open on Sundays?", "Then goodbye."])
     assert [turn["content"] for turn in call["turns"] if turn["role"] == "user"] == [
         "Do you open on Sundays?",
@@ -67,7 +65,6 @@ async def test_the_caller_says_what_is_asked_for(ring: Callable[..., Awaitable[d
 async def test_who_calls_is_told_by_the_calling_number(
     ring: Callable[..., Awaitable[dict[str, Any]]], number: str, status: str, words: str
 ) -> None:
-    """The table of callees works in both directions."""
     call = await ring(**{"from": number})
     assert call["status"] == status
     assert words in " ".join(turn["content"] for turn in call["turns"])
@@ -76,7 +73,6 @@ async def test_who_calls_is_told_by_the_calling_number(
 async def test_a_webhook_agent_answers_callers(
     api: httpx.AsyncClient, hook: Any, set_hook: SetHook, ring: Callable[..., Awaitable[dict[str, Any]]]
 ) -> None:
-    """Its webhook hears who calls."""
     await api.patch("/v1/agents/agt_frontdesk", json={"voiceMode": "webhook"})
     await set_hook()
     hook.answer = lambda event: {"text": "We do."} if event["event"] == "agent.message" else {}
@@ -91,7 +87,6 @@ async def test_a_webhook_agent_answers_callers(
 async def test_a_text_extends_its_conversation_and_reaches_the_agent(
     api: httpx.AsyncClient, hook: Any, sandbox: Sandbox, set_hook: SetHook
 ) -> None:
-    """Two cents, one message.received and one agent.message."""
     await set_hook(contextLimit=2)
     answer = await api.post("/__sandbox/messages", json={"from": ADA, "to": DESK, "body": "Am I late?"})
     text = answer.json()
@@ -118,7 +113,6 @@ async def test_a_text_extends_its_conversation_and_reaches_the_agent(
 async def test_a_text_to_a_number_without_an_agent_is_only_received(
     api: httpx.AsyncClient, hook: Any, set_hook: SetHook
 ) -> None:
-    """There is nobody to answer it, and nobody to take a call."""
     await set_hook()
     number = (await api.post("/v1/numbers", json={})).json()
     answer = await api.post("/__sandbox/messages", json={"from": ADA, "to": number["phoneNumber"], "body": "Hi"})
@@ -133,7 +127,6 @@ async def test_a_text_to_a_number_without_an_agent_is_only_received(
 async def test_a_text_reaches_the_agent_that_has_the_number_now(
     api: httpx.AsyncClient, hook: Any, set_hook: SetHook
 ) -> None:
-    """Whoever had it when the conversation began."""
     await api.post("/v1/agents/agt_orderline/numbers", json={"numberId": "num_frontdesk"})
     await set_hook("/v1/agents/agt_orderline/webhook")
     await api.post("/__sandbox/messages", json={"from": ADA, "to": DESK, "body": "Hi"})
@@ -160,14 +153,12 @@ async def test_a_text_reaches_the_agent_that_has_the_number_now(
 async def test_what_cannot_happen_is_refused(
     api: httpx.AsyncClient, path: str, body: dict[str, Any], status: int
 ) -> None:
-    """And nothing happens."""
     assert (await api.post(f"/__sandbox/{path}", json=body)).status_code == status
     assert (await api.get("/v1/calls")).json()["total"] == 1
 
 
 @pytest.mark.parametrize("path", ["calls", "messages"])
-async def test_nothing_happens_to_an_empty_purse(api: httpx.AsyncClient, sandbox: Sandbox, path: str) -> None:
-    """402, in either direction."""
+async def test_nothing_happens_to_an_empty_balance(api: httpx.AsyncClient, sandbox: Sandbox, path: str) -> None:
     sandbox.context.account.balance.amount = Decimal(0)
     answer = await api.post(f"/__sandbox/{path}", json={"from": ADA, "to": DESK, "body": "Hi"})
     assert answer.status_code == 402
@@ -175,13 +166,11 @@ async def test_nothing_happens_to_an_empty_purse(api: httpx.AsyncClient, sandbox
 
 @pytest.mark.parametrize("path", ["calls", "messages", "clock"])
 async def test_the_sandboxs_own_routes_want_its_key(api: httpx.AsyncClient, path: str) -> None:
-    """A web page that guesses the port cannot call, text or move the clock."""
     answer = await api.post(f"/__sandbox/{path}", json={}, headers={"Authorization": ""})
     assert answer.status_code == 401
 
 
 async def test_the_clock_tells_what_time_it_is_now(api: httpx.AsyncClient, sandbox: Sandbox) -> None:
-    """After the jump."""
     before = sandbox.context.clock.now()
     answer = await api.post("/__sandbox/clock", json={"advance": 3_600})
     assert answer.json()["now"] > before.isoformat()

@@ -22,7 +22,6 @@ ADA = "+14155550142"
 async def test_a_text_extends_the_conversation_of_its_pair(
     api: httpx.AsyncClient, sandbox: Sandbox, sender: dict[str, str]
 ) -> None:
-    """However the sender is named; it costs two cents."""
     answer = await api.post("/v1/messages", json={**sender, "to_number": ADA, "body": "See you!"})
     sent = answer.json()
     assert (sent["status"], sent["channel"], sent["conversation_id"]) == ("sent", "sms", "conv_past01")
@@ -34,7 +33,6 @@ async def test_a_text_extends_the_conversation_of_its_pair(
 
 
 async def test_a_first_text_opens_a_conversation(api: httpx.AsyncClient) -> None:
-    """It comes first in the list."""
     wanted = {"agent_id": "agt_frontdesk", "to_number": "+14155550155", "media_urls": ["https://example.com/a.png"]}
     sent = (await api.post("/v1/messages", json=wanted)).json()
     newest, past = (await api.get("/v1/conversations")).json()["data"]
@@ -49,7 +47,6 @@ async def test_a_first_text_opens_a_conversation(api: httpx.AsyncClient) -> None
 
 
 async def test_a_reply_quotes_its_parent(api: httpx.AsyncClient) -> None:
-    """A parent that is not there is told."""
     wanted = {"agent_id": "agt_frontdesk", "to_number": ADA, "body": "Yes."}
     known = (await api.post("/v1/messages", json={**wanted, "reply_to_message_id": "msg_past01"})).json()
     unknown = (await api.post("/v1/messages", json={**wanted, "reply_to_message_id": "msg_no"})).json()
@@ -60,7 +57,7 @@ async def test_a_reply_quotes_its_parent(api: httpx.AsyncClient) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "status", "told"),
+    ("wanted", "status", "message"),
     [
         pytest.param({"to_number": ADA, "body": "Hi"}, 422, "agent_id", id="no-sender"),
         pytest.param({"agent_id": "agt_frontdesk", "body": "Hi"}, 422, "to_number", id="no-recipient"),
@@ -71,24 +68,21 @@ async def test_a_reply_quotes_its_parent(api: httpx.AsyncClient) -> None:
         pytest.param({"from_number": ADA, "to_number": ADA, "body": "Hi"}, 404, "not found", id="a-strangers-number"),
     ],
 )
-async def test_a_bad_text_is_refused(api: httpx.AsyncClient, wanted: dict[str, Any], status: int, told: str) -> None:
-    """And nothing is sent."""
+async def test_a_bad_text_is_refused(api: httpx.AsyncClient, wanted: dict[str, Any], status: int, message: str) -> None:
     answer = await api.post("/v1/messages", json=wanted)
     assert answer.status_code == status
-    assert told in answer.text
+    assert message in answer.text
     assert (await api.get("/v1/conversations/conv_past01")).json()["messageCount"] == 3
 
 
 async def test_an_unregistered_us_number_cannot_text(api: httpx.AsyncClient) -> None:
-    """10DLC: 403."""
     number = (await api.post("/v1/numbers", json={})).json()
     answer = await api.post("/v1/messages", json={"number_id": number["id"], "to_number": ADA, "body": "Hi"})
     assert answer.status_code == 403
     assert "10DLC" in answer.json()["detail"]
 
 
-async def test_an_empty_purse_sends_no_text(api: httpx.AsyncClient, sandbox: Sandbox) -> None:
-    """One cent is not enough."""
+async def test_an_empty_balance_sends_no_text(api: httpx.AsyncClient, sandbox: Sandbox) -> None:
     sandbox.context.account.balance.amount = Decimal("0.01")
     answer = await api.post("/v1/messages", json={"agent_id": "agt_frontdesk", "to_number": ADA, "body": "Hi"})
     assert (answer.status_code, answer.json()["error"]["code"]) == (402, "INSUFFICIENT_BALANCE")
@@ -96,14 +90,12 @@ async def test_an_empty_purse_sends_no_text(api: httpx.AsyncClient, sandbox: San
 
 @pytest.mark.parametrize("name", ["messageLimit", "message_limit"])
 async def test_a_conversation_shows_its_latest_texts(api: httpx.AsyncClient, name: str) -> None:
-    """Both spellings of the limit work; the oldest of them comes first."""
     found = (await api.get("/v1/conversations/conv_past01", params={name: 2})).json()
     assert [message["id"] for message in found["messages"]] == ["msg_past02", "msg_past03"]
     assert found["messageCount"] == 3
 
 
 async def test_metadata_is_replaced_and_cleared(api: httpx.AsyncClient) -> None:
-    """An object replaces it, null clears it, silence leaves it."""
     path = "/v1/conversations/conv_past01"
     assert (await api.patch(path, json={"metadata": {"step": 2}})).json()["metadata"] == {"step": 2}
     assert (await api.patch(path, json={})).json()["metadata"] == {"step": 2}

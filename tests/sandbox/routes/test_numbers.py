@@ -12,7 +12,6 @@ from agentphone_mcp.sandbox.data.seed import ADA_NUMBER, FRONT_DESK_NUMBER
 
 
 async def test_buying_a_number_costs_three_dollars(api: httpx.AsyncClient, sandbox: Sandbox) -> None:
-    """It comes from the area code asked for and belongs to the agent named."""
     answer = await api.post("/v1/numbers", json={"areaCode": "212", "agentId": "agt_orderline", "externalId": "crm-7"})
     number = answer.json()
     assert answer.status_code == 201
@@ -23,13 +22,11 @@ async def test_buying_a_number_costs_three_dollars(api: httpx.AsyncClient, sandb
 
 
 async def test_a_canadian_number_may_send_texts_at_once(api: httpx.AsyncClient) -> None:
-    """10DLC is a rule for US numbers."""
     number = (await api.post("/v1/numbers", json={"country": "CA"})).json()
     assert (number["country"], number["outboundSms"]) == ("CA", "enabled")
 
 
 async def test_a_second_number_is_refused_when_the_balance_is_short(api: httpx.AsyncClient) -> None:
-    """Five dollars are enough for one."""
     assert (await api.post("/v1/numbers", json={})).status_code == 201
     answer = await api.post("/v1/numbers", json={})
     assert (answer.status_code, answer.json()["error"]["code"]) == (402, "INSUFFICIENT_BALANCE")
@@ -38,7 +35,6 @@ async def test_a_second_number_is_refused_when_the_balance_is_short(api: httpx.A
 
 
 async def test_an_eleventh_number_is_refused(api: httpx.AsyncClient, sandbox: Sandbox) -> None:
-    """Ten can be had without talking to somebody, however full the purse."""
     sandbox.context.account.balance.amount = Decimal(100)
     bought = [await api.post("/v1/numbers", json={}) for _ in range(10)]
     assert [answer.status_code for answer in bought] == [201] * 9 + [409]
@@ -47,7 +43,6 @@ async def test_an_eleventh_number_is_refused(api: httpx.AsyncClient, sandbox: Sa
 
 
 async def test_an_area_code_without_inventory_names_others(api: httpx.AsyncClient, sandbox: Sandbox) -> None:
-    """409, and nothing is charged."""
     answer = await api.post("/v1/numbers", json={"areaCode": "999"})
     assert answer.status_code == 409
     assert "999" in answer.json()["detail"]
@@ -67,19 +62,16 @@ async def test_an_area_code_without_inventory_names_others(api: httpx.AsyncClien
     ],
 )
 async def test_a_bad_purchase_is_refused_by_field(api: httpx.AsyncClient, body: dict[str, object], field: str) -> None:
-    """Nothing is bought by mistake."""
     answer = await api.post("/v1/numbers", json=body)
     assert (answer.status_code, answer.json()["detail"][0]["loc"]) == (422, ["body", field])
 
 
 async def test_an_unknown_agent_buys_nothing(api: httpx.AsyncClient, sandbox: Sandbox) -> None:
-    """404 before any money moves."""
     assert (await api.post("/v1/numbers", json={"agentId": "agt_no"})).status_code == 404
     assert sandbox.context.account.balance.amount == Decimal("5.00")
 
 
 async def test_a_released_number_is_gone_but_its_history_stays(api: httpx.AsyncClient, sandbox: Sandbox) -> None:
-    """No refund, no way back."""
     answer = (await api.delete("/v1/numbers/num_frontdesk")).json()
     assert answer["phoneNumber"] == "+14155550100"
     assert (await api.get("/v1/numbers/num_frontdesk")).status_code == 404
@@ -91,7 +83,6 @@ async def test_a_released_number_is_gone_but_its_history_stays(api: httpx.AsyncC
 
 
 async def test_a_released_number_cannot_be_bought_back(api: httpx.AsyncClient, sandbox: Sandbox) -> None:
-    """The carriers give out another one."""
     sandbox.context.account.balance.amount = Decimal(100)
     first = (await api.post("/v1/numbers", json={"areaCode": "212"})).json()
     await api.delete(f"/v1/numbers/{first['id']}")
@@ -100,7 +91,6 @@ async def test_a_released_number_cannot_be_bought_back(api: httpx.AsyncClient, s
 
 
 async def test_a_number_with_an_end_releases_itself(api: httpx.AsyncClient, sandbox: Sandbox) -> None:
-    """`expiresAt` is kept to."""
     clock = sandbox.context.clock
     number = (await api.post("/v1/numbers", json={"expiresAt": (clock.now() + timedelta(hours=1)).isoformat()})).json()
     assert (await api.get(f"/v1/numbers/{number['id']}")).status_code == 200
@@ -120,14 +110,12 @@ async def test_a_number_with_an_end_releases_itself(api: httpx.AsyncClient, sand
     ],
 )
 async def test_available_numbers_fit_the_search(api: httpx.AsyncClient, query: dict[str, str], city: str) -> None:
-    """Each row says where the number is from."""
     found = (await api.get("/v1/numbers/available", params={**query, "limit": "3"})).json()["data"]
     assert [row["city"] for row in found] == [city] * 3
     assert found == (await api.get("/v1/numbers/available", params={**query, "limit": "3"})).json()["data"]
 
 
 async def test_nobodys_number_is_on_offer(api: httpx.AsyncClient) -> None:
-    """Neither the desk's nor a callee's nor Ada's, also when the desk has given its up."""
     await api.delete("/v1/numbers/num_frontdesk")
     found = (await api.get("/v1/numbers/available", params={"areaCode": "415", "limit": 100})).json()["data"]
     offered = {row["phoneNumber"] for row in found}
@@ -138,7 +126,6 @@ async def test_nobodys_number_is_on_offer(api: httpx.AsyncClient) -> None:
 
 
 async def test_a_number_in_use_is_not_on_offer(api: httpx.AsyncClient) -> None:
-    """Neither are places that do not exist."""
     number = (await api.post("/v1/numbers", json={"areaCode": "415"})).json()
     found = (await api.get("/v1/numbers/available", params={"areaCode": "415", "limit": 100})).json()["data"]
     assert number["phoneNumber"] not in [row["phoneNumber"] for row in found]
@@ -146,7 +133,6 @@ async def test_a_number_in_use_is_not_on_offer(api: httpx.AsyncClient) -> None:
 
 
 async def test_a_numbers_texts_are_listed_newest_first(api: httpx.AsyncClient) -> None:
-    """Both generations of names are there."""
     found = (await api.get("/v1/numbers/num_frontdesk/messages")).json()
     assert [message["id"] for message in found["data"]] == ["msg_past03", "msg_past02", "msg_past01"]
     last = found["data"][0]
@@ -155,7 +141,6 @@ async def test_a_numbers_texts_are_listed_newest_first(api: httpx.AsyncClient) -
 
 
 async def test_texts_can_be_narrowed_to_a_time(api: httpx.AsyncClient) -> None:
-    """`before` and `after` are timestamps."""
     path = "/v1/numbers/num_frontdesk/messages"
     middle = (await api.get(path)).json()["data"][1]
     before = (await api.get(path, params={"before": middle["receivedAt"]})).json()["data"]
@@ -165,7 +150,6 @@ async def test_texts_can_be_narrowed_to_a_time(api: httpx.AsyncClient) -> None:
 
 
 async def test_a_numbers_calls_are_listed(api: httpx.AsyncClient) -> None:
-    """With the numbers of both ends."""
     found = (await api.get("/v1/numbers/num_frontdesk/calls")).json()
     assert [call["id"] for call in found["data"]] == ["call_past01"]
 
@@ -186,12 +170,10 @@ async def test_a_numbers_calls_are_listed(api: httpx.AsyncClient) -> None:
     ],
 )
 async def test_limits_of_lists_are_kept(api: httpx.AsyncClient, path: str, query: dict[str, str], status: int) -> None:
-    """As API.md gives them."""
     assert (await api.get(path, params=query)).status_code == status
 
 
 async def test_pages_say_whether_there_is_more(api: httpx.AsyncClient) -> None:
-    """`total` counts all of them, `hasMore` looks ahead."""
     path = "/v1/numbers/num_frontdesk/messages"
     pages = [(await api.get(path, params={"limit": 2, "offset": offset})).json() for offset in (0, 2)]
     assert [(len(page["data"]), page["total"], page["hasMore"]) for page in pages] == [(2, 3, True), (1, 3, False)]

@@ -13,8 +13,8 @@ from agentphone_mcp.sandbox.data.persistence import load
 from agentphone_mcp.sandbox.event_stream import SandboxEvent
 from agentphone_mcp.sandbox.http.faults import parse
 from agentphone_mcp.sandbox.routes.numbers import NUMBER_LIMIT
-from agentphone_mcp.sandbox.routes.sign_up import GOOD_FOR, OWNERS_EMAIL, TRIES
-from agentphone_mcp.sandbox.terminal import line
+from agentphone_mcp.sandbox.routes.sign_up import OWNERS_EMAIL, TRIES, VALID_FOR
+from agentphone_mcp.sandbox.terminal import format_line
 
 NEW = "grace@example.com"
 
@@ -60,7 +60,6 @@ def wrong(mail: dict[str, Any]) -> str:
 async def test_a_mailed_code_gives_an_agent_a_number_and_the_key(
     stranger: httpx.AsyncClient, api: httpx.AsyncClient, sandbox: Sandbox
 ) -> None:
-    """The agent is hosted and has the number; the sign-up cost nothing."""
     started = await signed_up(stranger, agent_name="Concierge")
     mail = await mailed(api)
     assert (mail["to"], mail["verificationId"]) == (NEW, started["verification_id"])
@@ -78,13 +77,12 @@ async def test_a_mailed_code_gives_an_agent_a_number_and_the_key(
 async def test_the_code_is_told_to_those_who_watch(
     stranger: httpx.AsyncClient, api: httpx.AsyncClient, sandbox: Sandbox
 ) -> None:
-    """In the terminal, on the page and at the controls; never to whoever asked for it."""
     with sandbox.context.event_stream.subscribe(lambda: None) as subscriber:
         started = await stranger.post("/v0/agent/sign-up", json={"human_email": NEW})
-        told: list[SandboxEvent] = subscriber.take()
+        published: list[SandboxEvent] = subscriber.take()
     mail = await mailed(api)
-    assert [one.kind for one in told] == ["mail", "request"]
-    assert line(told[0]).plain.endswith(f"to {NEW}: Your AgentPhone verification code is {mail['code']}.")
+    assert [one.kind for one in published] == ["mail", "request"]
+    assert format_line(published[0]).plain.endswith(f"to {NEW}: Your AgentPhone verification code is {mail['code']}.")
     shown = (await stranger.get("/__sandbox/view", headers={"Host": "127.0.0.1"})).json()
     assert [(one["to"], mail["code"] in one["body"]) for one in shown["mails"]] == [(NEW, True)]
     assert mail["code"] not in started.text
@@ -93,13 +91,11 @@ async def test_the_code_is_told_to_those_who_watch(
 
 @pytest.mark.parametrize("email", [OWNERS_EMAIL, "Owner@Example.COM"], ids=["same", "other-case"])
 async def test_an_email_that_has_an_account_is_refused(stranger: httpx.AsyncClient, email: str) -> None:
-    """409, however it is written."""
     answer = await stranger.post("/v0/agent/sign-up", json={"human_email": email})
     assert (answer.status_code, answer.json()["error"]["code"]) == (409, "EMAIL_ALREADY_REGISTERED")
 
 
 async def test_a_verified_email_has_an_account(stranger: httpx.AsyncClient, api: httpx.AsyncClient) -> None:
-    """One that was not verified may ask again, which makes the earlier code worthless."""
     await signed_up(stranger)
     earlier = await mailed(api)
     await signed_up(stranger)
@@ -111,7 +107,6 @@ async def test_a_verified_email_has_an_account(stranger: httpx.AsyncClient, api:
 async def test_wrong_codes_are_counted_and_then_the_right_one_is_too_late(
     stranger: httpx.AsyncClient, api: httpx.AsyncClient, sandbox: Sandbox
 ) -> None:
-    """400 each time, with what is left."""
     await signed_up(stranger)
     mail = await mailed(api)
     said = [(await verified(stranger, mail, wrong(mail))).json()["detail"] for _ in range(TRIES)]
@@ -126,7 +121,6 @@ async def test_wrong_codes_are_counted_and_then_the_right_one_is_too_late(
 
 
 async def test_a_code_is_good_once(stranger: httpx.AsyncClient, api: httpx.AsyncClient, sandbox: Sandbox) -> None:
-    """The key is shown that one time."""
     await signed_up(stranger)
     mail = await mailed(api)
     await verified(stranger, mail)
@@ -138,9 +132,8 @@ async def test_a_code_is_good_once(stranger: httpx.AsyncClient, api: httpx.Async
 async def test_a_code_expires_by_the_sandboxs_clock(
     stranger: httpx.AsyncClient, api: httpx.AsyncClient, sandbox: Sandbox
 ) -> None:
-    """After ten minutes of it."""
     await signed_up(stranger)
-    await sandbox.context.clock.advance(GOOD_FOR / timedelta(seconds=1))
+    await sandbox.context.clock.advance(VALID_FOR / timedelta(seconds=1))
     late = await verified(stranger, await mailed(api))
     assert (late.status_code, late.json()["error"]["code"]) == (400, "VERIFICATION_EXPIRED")
 
@@ -148,7 +141,6 @@ async def test_a_code_expires_by_the_sandboxs_clock(
 async def test_an_account_that_is_full_keeps_the_code_good(
     stranger: httpx.AsyncClient, api: httpx.AsyncClient, sandbox: Sandbox
 ) -> None:
-    """409 until a number was released."""
     await api.post("/__sandbox/balance", json={"balance": 100})
     bought = [(await api.post("/v1/numbers", json={})).json()["id"] for _ in range(NUMBER_LIMIT - 1)]
     await signed_up(stranger)
@@ -174,19 +166,16 @@ async def test_an_account_that_is_full_keeps_the_code_good(
     ],
 )
 async def test_what_is_wrong_is_named(stranger: httpx.AsyncClient, path: str, body: dict[str, Any], field: str) -> None:
-    """422, as everywhere."""
     answer = await stranger.post(f"/v0/agent/{path}", json=body)
     assert (answer.status_code, [one["loc"] for one in answer.json()["detail"]]) == (422, [["body", field]])
 
 
 async def test_an_unknown_verification_is_not_found(stranger: httpx.AsyncClient) -> None:
-    """404."""
     body = {"verification_id": "ver_nobodys", "otp_code": "123456"}
     assert (await stranger.post("/v0/agent/verify", json=body)).status_code == 404
 
 
 async def test_a_reset_forgets_who_signed_up(stranger: httpx.AsyncClient, api: httpx.AsyncClient) -> None:
-    """With all else."""
     await signed_up(stranger)
     await verified(stranger, await mailed(api))
     await api.post("/__sandbox/reset")
@@ -195,7 +184,6 @@ async def test_a_reset_forgets_who_signed_up(stranger: httpx.AsyncClient, api: h
 
 
 async def test_the_older_age_has_no_sign_up() -> None:
-    """The seeds do not know of it; the new age words errors in its way."""
     for api_version, status in (("seeds", 404), ("new", 409)):
         sandbox = Sandbox(api_version=api_version)
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app=sandbox.app), base_url="http://s.test") as one:
@@ -205,7 +193,6 @@ async def test_the_older_age_has_no_sign_up() -> None:
 
 
 async def test_a_sign_up_survives_a_restart(tmp_path: Path) -> None:
-    """It is on disk before it is answered."""
     sandbox = Sandbox(state=tmp_path / "state.json")
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app=sandbox.app), base_url="http://s.test") as one:
         started = await signed_up(one)
@@ -216,6 +203,5 @@ async def test_a_sign_up_survives_a_restart(tmp_path: Path) -> None:
 
 
 async def test_faults_can_meet_a_sign_up(stranger: httpx.AsyncClient, sandbox: Sandbox) -> None:
-    """As any other request of the API."""
     sandbox.faults.rules.append(parse("POST /v0/agent/sign-up status=503"))
     assert (await stranger.post("/v0/agent/sign-up", json={"human_email": NEW})).status_code == 503

@@ -28,7 +28,6 @@ async def listen(http: httpx.AsyncClient, call_id: str) -> list[tuple[str, dict[
 
 
 async def test_every_listener_hears_every_turn_once(http: httpx.AsyncClient) -> None:
-    """Whenever they come: at once, in the middle, or after the end."""
     call_id = await place(http, "+14155550109")
     early = [asyncio.create_task(listen(http, call_id)) for _ in range(5)]
     transcript: list[Any] = []
@@ -44,7 +43,6 @@ async def test_every_listener_hears_every_turn_once(http: httpx.AsyncClient) -> 
 
 
 async def test_a_past_call_is_replayed_and_closed(http: httpx.AsyncClient) -> None:
-    """The same URL serves completed calls."""
     events = await listen(http, "call_past01")
     assert events[0] == ("connected", {"callId": "call_past01", "status": "completed"})
     assert events[-1] == ("ended", {"callId": "call_past01", "durationSeconds": 42, "status": "completed"})
@@ -54,7 +52,6 @@ async def test_a_past_call_is_replayed_and_closed(http: httpx.AsyncClient) -> No
 
 @pytest.mark.parametrize("speed", [pytest.param(1, id="in-real-time")])
 async def test_a_listener_who_leaves_is_let_go_at_once(http: httpx.AsyncClient, served: Sandbox) -> None:
-    """The server does not wait for the next turn to notice."""
     call_id = await place(http, "+14155550102")
     listeners = served.context.simulator.listeners
     async with httpx_sse.aconnect_sse(http, "GET", f"/v1/calls/{call_id}/transcript/stream") as stream:
@@ -67,7 +64,6 @@ async def test_a_listener_who_leaves_is_let_go_at_once(http: httpx.AsyncClient, 
 
 @pytest.mark.parametrize("speed", [pytest.param(1, id="in-real-time")])
 async def test_a_quiet_stream_beats(http: httpx.AsyncClient, served: Sandbox) -> None:
-    """A comment keeps proxies from closing it."""
     served.context.heartbeat = 0.005
     call_id = await place(http, "+14155550102")
     async with http.stream("GET", f"/v1/calls/{call_id}/transcript/stream") as stream:
@@ -77,7 +73,6 @@ async def test_a_quiet_stream_beats(http: httpx.AsyncClient, served: Sandbox) ->
 
 
 async def test_a_recording_is_playable(api: httpx.AsyncClient) -> None:
-    """The call's recordingUrl leads to a WAV."""
     call = (await api.get("/v1/calls/call_past01")).json()
     assert call["recordingAvailable"] is True
     assert call["recordingUrl"] == "http://sandbox.test/v1/calls/call_past01/recording"
@@ -95,7 +90,6 @@ async def test_a_recording_is_playable(api: httpx.AsyncClient) -> None:
     ],
 )
 async def test_what_was_not_recorded_is_not_found(http: httpx.AsyncClient, wanted: dict[str, Any]) -> None:
-    """404 with its code."""
     call_id = await place(http, **wanted)
     await listen(http, call_id)
     answer = await http.get(f"/v1/calls/{call_id}/recording")

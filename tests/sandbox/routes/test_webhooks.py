@@ -45,7 +45,6 @@ async def receiver() -> AsyncIterator[Receiver]:
 
 @PATHS
 async def test_a_webhook_has_a_new_secret_each_time_it_is_set(api: httpx.AsyncClient, path: str) -> None:
-    """The old one is replaced."""
     assert (await api.get(path)).json() is None
     first = (await api.post(path, json={"url": "https://example.com/one"})).json()
     second = (await api.post(path, json={"url": "https://example.com/two", "contextLimit": 0, "timeout": 5})).json()
@@ -58,7 +57,6 @@ async def test_a_webhook_has_a_new_secret_each_time_it_is_set(api: httpx.AsyncCl
 
 @PATHS
 async def test_a_deleted_webhook_is_gone(api: httpx.AsyncClient, path: str) -> None:
-    """And cannot be deleted or tested again."""
     await api.post(path, json={"url": "https://example.com/one"})
     assert (await api.delete(path)).json()["success"] is True
     assert (await api.get(path)).json() is None
@@ -82,7 +80,6 @@ async def test_a_deleted_webhook_is_gone(api: httpx.AsyncClient, path: str) -> N
     ],
 )
 async def test_a_bad_webhook_is_refused_by_field(api: httpx.AsyncClient, body: dict[str, Any], field: str) -> None:
-    """Only public https URLs, and loopback for practice."""
     answer = await api.post("/v1/webhooks", json=body)
     assert (answer.status_code, answer.json()["detail"][0]["loc"]) == (422, ["body", field])
     assert (await api.get("/v1/webhooks")).json() is None
@@ -92,7 +89,6 @@ async def test_a_bad_webhook_is_refused_by_field(api: httpx.AsyncClient, body: d
 async def test_a_test_event_reaches_a_webhook_on_this_machine(
     api: httpx.AsyncClient, receiver: Receiver, path: str
 ) -> None:
-    """It is really sent, once."""
     await api.post(path, json={"url": receiver.url})
     answer = (await api.post(f"{path}/test")).json()
     assert (answer["success"], answer["statusCode"], answer["error"]) == (True, 200, None)
@@ -102,25 +98,23 @@ async def test_a_test_event_reaches_a_webhook_on_this_machine(
 
 
 @pytest.mark.parametrize(
-    ("url", "told"),
+    ("url", "message"),
     [
         pytest.param("https://example.com/hook", "loopback only", id="elsewhere"),
         pytest.param("http://127.0.0.1:1/hook", "ConnectError", id="nobody-listens"),
         pytest.param("http://127.0.0.1:0/hook", "Connect", id="no-such-port"),
     ],
 )
-async def test_a_failed_test_is_told_and_recorded(api: httpx.AsyncClient, url: str, told: str) -> None:
-    """Nothing leaves the machine."""
+async def test_a_failed_test_is_told_and_recorded(api: httpx.AsyncClient, url: str, message: str) -> None:
     await api.post("/v1/webhooks", json={"url": url})
     answer = (await api.post("/v1/webhooks/test")).json()
     assert (answer["success"], answer["statusCode"]) == (False, None)
-    assert told in answer["error"]
+    assert message in answer["error"]
     (delivery,) = (await api.get("/v1/webhooks/deliveries")).json()["items"]
     assert (delivery["status"], delivery["errorMessage"]) == ("failed", answer["error"])
 
 
 async def test_deliveries_are_counted(api: httpx.AsyncClient, receiver: Receiver) -> None:
-    """In lists, newest first, and in statistics."""
     await api.post("/v1/webhooks", json={"url": receiver.url})
     await api.post("/v1/agents/agt_orderline/webhook", json={"url": receiver.url})
     await api.post("/v1/webhooks/test")
@@ -142,13 +136,11 @@ async def test_deliveries_are_counted(api: httpx.AsyncClient, receiver: Receiver
 
 
 async def test_no_deliveries_are_no_division_by_zero(api: httpx.AsyncClient) -> None:
-    """The rate of nothing is 0."""
     stats = (await api.get("/v1/webhooks/deliveries/stats", params={"hours": 1})).json()
     assert (stats["total"], stats["successRate"], stats["byHour"]) == (0, 0, [])
 
 
 async def test_one_sandbox_can_be_anothers_webhook() -> None:
-    """A webhook test over real HTTP, from the server's own thread."""
     with running() as sender, running() as target:
         headers = {"Authorization": f"Bearer {sender.key}"}
         async with httpx.AsyncClient(base_url=sender.url, headers=headers, trust_env=False, timeout=60) as http:

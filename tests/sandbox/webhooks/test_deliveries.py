@@ -50,7 +50,6 @@ async def records(api: httpx.AsyncClient) -> list[dict[str, Any]]:
 async def test_a_day_of_attempts_passes_in_a_moment(
     api: httpx.AsyncClient, hook: Any, sandbox: Sandbox, set_hook: SetHook, text_out: Callable[[], Awaitable[None]]
 ) -> None:
-    """Six of them at the documented times, under one id and each signed anew."""
     tried: list[datetime] = []
 
     def refuse(_: Any) -> int:
@@ -78,7 +77,6 @@ async def test_a_day_of_attempts_passes_in_a_moment(
 async def test_a_pending_delivery_tells_when_it_is_tried_again(
     api: httpx.AsyncClient, hook: Any, set_hook: SetHook, text_out: Callable[[], Awaitable[None]]
 ) -> None:
-    """Until somebody takes it."""
     hook.answer = lambda _: 500
     await set_hook()
     await text_out()
@@ -101,7 +99,6 @@ async def test_a_pending_delivery_tells_when_it_is_tried_again(
 async def test_a_retry_goes_to_the_webhook_that_is_set_by_then(
     api: httpx.AsyncClient, hook: Any, set_hook: SetHook, text_out: Callable[[], Awaitable[None]]
 ) -> None:
-    """With its new secret; a deleted one gets nothing more."""
     hook.answer = lambda _: 500
     await set_hook()
     await text_out()
@@ -121,7 +118,6 @@ async def test_a_retry_goes_to_the_webhook_that_is_set_by_then(
 async def test_pending_deliveries_are_gone_on_with(
     api: httpx.AsyncClient, hook: Any, sandbox: Sandbox, set_hook: SetHook, text_out: Callable[[], Awaitable[None]]
 ) -> None:
-    """As a sandbox does that comes back with its state."""
     hook.answer = lambda _: 500
     await set_hook()
     await text_out()
@@ -149,7 +145,6 @@ async def test_an_event_goes_to_one_endpoint(
     paths: list[str],
     agent: int,
 ) -> None:
-    """The agent's, else the project's."""
     for path in paths:
         await set_hook(path)
     if not agent:
@@ -165,7 +160,6 @@ async def test_an_event_goes_to_one_endpoint(
 async def test_nobody_is_told_without_a_webhook(
     api: httpx.AsyncClient, text_out: Callable[[], Awaitable[None]]
 ) -> None:
-    """And nothing is recorded."""
     await text_out()
     assert await records(api) == []
 
@@ -177,7 +171,6 @@ async def test_nobody_is_told_without_a_webhook(
 async def test_a_call_tells_how_it_ended(
     api: httpx.AsyncClient, hook: Any, set_hook: SetHook, number: str, status: str
 ) -> None:
-    """With its whole transcript, also when the built-in AI held it."""
     await set_hook()
     placed = (await api.post("/v1/calls", json={"agentId": "agt_frontdesk", "toNumber": number})).json()
     await pass_time(api, 300)
@@ -195,7 +188,6 @@ async def test_a_call_tells_how_it_ended(
 
 
 async def test_a_call_keeps_its_pace_when_the_clock_is_moved(api: httpx.AsyncClient) -> None:
-    """A day passes; the call under way took its half minute of it and is charged for no more."""
     placed = (await api.post("/v1/calls", json={"agentId": "agt_frontdesk", "toNumber": FRIEND})).json()
     await pass_time(api, DAY)
     call = (await api.get(f"/v1/calls/{placed['id']}")).json()
@@ -206,7 +198,6 @@ async def test_a_call_keeps_its_pace_when_the_clock_is_moved(api: httpx.AsyncCli
 async def test_statistics_count_by_event_and_by_hour(
     api: httpx.AsyncClient, hook: Any, set_hook: SetHook, text_out: Callable[[], Awaitable[None]]
 ) -> None:
-    """What is over, and what is not yet."""
     await set_hook()
     await text_out()
     await pass_time(api, 3_700)
@@ -225,7 +216,6 @@ async def test_statistics_count_by_event_and_by_hour(
 async def test_the_records_of_an_agents_webhook_are_counted_apart(
     api: httpx.AsyncClient, set_hook: SetHook, text_out: Callable[[], Awaitable[None]]
 ) -> None:
-    """In percent, too."""
     await set_hook()
     await api.post("/v1/webhooks/test")
     await set_hook(AGENT_HOOK)
@@ -239,7 +229,6 @@ async def test_the_records_of_an_agents_webhook_are_counted_apart(
 async def test_time_that_is_moved_on_runs_out_for_a_webhook_that_hangs(
     api: httpx.AsyncClient, hook: Any, set_hook: SetHook, sandbox: Sandbox, text_out: Callable[[], Awaitable[None]]
 ) -> None:
-    """Its thirty seconds are the sandbox's, so six attempts do not take minutes."""
     sandbox.context.dispatcher.minimum_timeout = 0.01
 
     async def never() -> AsyncIterator[Any]:
@@ -258,10 +247,9 @@ async def test_time_that_is_moved_on_runs_out_for_a_webhook_that_hangs(
 async def test_a_test_that_was_cut_off_is_not_made_up_for(
     api: httpx.AsyncClient, hook: Any, set_hook: SetHook, sandbox: Sandbox
 ) -> None:
-    """Nor is a turn of a call that is long over."""
     await set_hook()
     event = {"event": "agent.message", "channel": "voice"}
-    sandbox.context.dispatcher.opened(None, event, is_last_attempt=True)
+    sandbox.context.dispatcher.new_delivery(None, event, is_last_attempt=True)
     sandbox.context.dispatcher.resume()
     await pass_time(api, DAY)
     assert [row["errorMessage"] for row in await records(api)] == ["The sandbox was closed."]

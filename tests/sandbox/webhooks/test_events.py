@@ -8,7 +8,6 @@ from agentphone_mcp.sandbox import Sandbox
 
 
 async def test_events_know_only_the_statuses_of_their_age() -> None:
-    """A busy line is a failed call to a webhook of the seeds' age."""
     sandbox = Sandbox(speed=400, api_version="seeds")
     headers = {"Authorization": f"Bearer {sandbox.key}"}
     transport = httpx.ASGITransport(app=sandbox.app)

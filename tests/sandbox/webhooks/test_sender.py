@@ -16,7 +16,6 @@ TEXT = {"from": ADA, "to": DESK, "body": "Hi"}
 
 
 async def test_a_remote_webhook_can_be_set_and_is_never_reached(api: httpx.AsyncClient) -> None:
-    """The delivery says so at once; there is no use in trying again."""
     assert (await api.post("/v1/webhooks", json={"url": "https://example.com/hook"})).status_code == 200
     await api.post("/__sandbox/messages", json=TEXT)
     await api.post("/__sandbox/clock", json={"advance": 86_400})
@@ -26,7 +25,6 @@ async def test_a_remote_webhook_can_be_set_and_is_never_reached(api: httpx.Async
 
 
 async def test_a_remote_webhook_is_tried_when_that_is_allowed() -> None:
-    """By whoever starts the sandbox, not by a request."""
     sandbox = Sandbox(allow_remote_webhooks=True)
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(app=sandbox.app),
@@ -43,7 +41,6 @@ async def test_a_remote_webhook_is_tried_when_that_is_allowed() -> None:
 async def test_a_name_must_mean_this_machine_when_it_is_connected_to(
     api: httpx.AsyncClient, hook: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A localhost that resolves to elsewhere is not connected to."""
     await api.post("/v1/webhooks", json={"url": hook.url.replace("127.0.0.1", "localhost")})
     hook.secret = (await api.get("/v1/webhooks")).json()["secret"]
     assert (await api.post("/v1/webhooks/test")).json()["success"] is True
@@ -59,7 +56,6 @@ async def test_a_name_must_mean_this_machine_when_it_is_connected_to(
 
 
 async def test_a_redirect_is_a_failure(api: httpx.AsyncClient, hook: Any, set_hook: SetHook) -> None:
-    """Nobody is led elsewhere."""
     hook.headers = {"Location": hook.url + "/elsewhere"}
     hook.answer = lambda _: 307
     await set_hook()
@@ -71,7 +67,6 @@ async def test_a_redirect_is_a_failure(api: httpx.AsyncClient, hook: Any, set_ho
 
 
 async def test_the_body_is_written_as_javascript_would(api: httpx.AsyncClient, hook: Any, set_hook: SetHook) -> None:
-    """The vendor's Next.js example signs again what it has parsed: no spaces, no escapes."""
     await set_hook()
     await api.post("/__sandbox/messages", json={"from": ADA, "to": DESK, "body": "Grüße"})
     await hook.until("message.received")
@@ -80,7 +75,6 @@ async def test_the_body_is_written_as_javascript_would(api: httpx.AsyncClient, h
 
 
 async def test_a_webhook_may_live_on_ipv6(api: httpx.AsyncClient, hook: Any) -> None:
-    """Its address stands in brackets in the URL and in the Host header."""
     server = await asyncio.start_server(hook.handle, "::1", 0)
     port = server.sockets[0].getsockname()[1]
     async with server:
