@@ -18,6 +18,7 @@ from mcp.client import Client
 from mcp.client.sse import sse_client
 from mcp.client.stdio import StdioServerParameters
 
+from agentphone_mcp.features.tools.catalog import ALL_NAMES
 from tests.support import ROOT
 
 SETTINGS = {"PYTHONPATH": str(ROOT), "AGENTPHONE_SANDBOX": "1", "AGENTPHONE_SANDBOX_SPEED": "50"}
@@ -43,7 +44,7 @@ async def told(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
 async def use_the_tools(client: Client) -> None:
     """Buy a number, call from it, and read what was said."""
     async with asyncio.timeout(45):
-        assert len((await client.list_tools()).tools) == 36
+        assert len((await client.list_tools()).tools) == len(ALL_NAMES)
         assert (await told(client, "buy_number"))["status"] == "needs_confirmation"
         bought = await told(client, "buy_number", agent_id="agt_frontdesk", confirm=True)
         assert bought["result"]["phone_number"].startswith("+1")

@@ -9,6 +9,7 @@ from mcp.shared.exceptions import MCPError
 
 from agentphone_mcp import __version__
 from agentphone_mcp.config.config import Config
+from agentphone_mcp.features.tools.catalog import ALL_NAMES
 from agentphone_mcp.server.server import create_server
 
 LIVE_KEY = "sk_live_not_a_real_key_0042"
@@ -66,7 +67,7 @@ async def test_old_and_new_clients_are_served_alike(connect, rows_of, mode) -> N
         wrong = await client.call_tool("get_agent", {"agent_id": "agt_nobody"})
         templates = (await client.list_resource_templates()).resource_templates
         audio = (await client.read_resource(RECORDING)).contents[0]
-    assert len(names) == 36
+    assert len(names) == len(ALL_NAMES)
     assert [row["phone_number"] for row in rows_of(found.structured_content)] == ["+14155550100"]
     assert preview.structured_content["status"] == "needs_confirmation"
     assert wrong.is_error
@@ -97,7 +98,7 @@ async def test_without_a_key_the_server_starts_and_every_tool_says_so(answering)
         "account_overview": {},
     }
     async with Client(create_server(Config(), inner=recorder.transport)) as client:
-        assert len((await client.list_tools()).tools) == 36
+        assert len((await client.list_tools()).tools) == len(ALL_NAMES)
         for tool, given in arguments.items():
             result = await client.call_tool(tool, given)
             assert result.is_error, tool

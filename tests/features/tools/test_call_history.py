@@ -4,7 +4,7 @@ import pytest
 
 from agentphone_mcp.policy.untrusted import mark
 
-UNANSWERED = "+14155550102"
+UNANSWERED, TALKATIVE = "+14155550102", "+14155550109"
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,8 @@ async def test_a_recording_is_linked_and_not_carried(assistant) -> None:
 
 async def test_a_call_without_a_recording_says_why(assistant, sandbox) -> None:
     async with assistant() as ai:
-        placed = await ai.ask("place_call", agent_id="agt_frontdesk", to_number=UNANSWERED, confirm=True)
+        call = {"agent_id": "agt_frontdesk", "to_number": TALKATIVE, "disable_recording": True, "confirm": True}
+        placed = await ai.ask("place_call", **call)
         live = await ai.ask("get_recording", call_id=placed["result"]["id"])
         await ai.ask("end_call", call_id=placed["result"]["id"])
         ended = await ai.ask("get_recording", call_id=placed["result"]["id"])

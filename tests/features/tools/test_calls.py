@@ -8,7 +8,7 @@ from agentphone_mcp.api.agents import Agent
 from agentphone_mcp.features.tools.call_previews import numbers_of
 
 FRIEND = "+14155559999"
-UNANSWERED = "+14155550102"
+TALKATIVE = "+14155550109"
 
 
 async def test_a_call_is_placed_once_confirmed(assistant, sandbox) -> None:
@@ -116,7 +116,7 @@ async def test_a_preview_shows_the_words_a_call_would_begin_with(assistant) -> N
 
 async def test_a_call_is_hung_up_once(assistant) -> None:
     async with assistant() as ai:
-        placed = await ai.ask("place_call", agent_id="agt_frontdesk", to_number=UNANSWERED, confirm=True)
+        placed = await ai.ask("place_call", agent_id="agt_frontdesk", to_number=TALKATIVE, confirm=True)
         ended = await ai.ask("end_call", call_id=placed["result"]["id"])
         message = await ai.refused("end_call", call_id=placed["result"]["id"])
     assert ended["success"] is True

@@ -22,7 +22,7 @@ MOST_BYTES = 15_000
 MOST_BYTES_ON_AVERAGE = 400
 MOST_BYTES_OF_ONE = dict.fromkeys(("place_call", "create_agent", "update_agent"), 1_400)
 """What only three tools with many settings may take; the others at most 900."""
-FRIEND, DESK, NUMBER = "+14155559999", "agt_frontdesk", "num_frontdesk"
+FRIEND, TALKATIVE, DESK, NUMBER = "+14155559999", "+14155550109", "agt_frontdesk", "num_frontdesk"
 URL, OTHER_URL = "https://example.com/hook", "https://example.org/hook"
 LIVE_CALL = object()
 """Stands for the id of the call that the step before has placed."""
@@ -40,7 +40,7 @@ CHANGES: list[tuple[str, dict[str, Any]]] = [
     ("buy_number", {}),
     ("buy_number", {"confirm": True}),
     ("place_call", {"agent_id": DESK, "to_number": FRIEND}),
-    ("place_call", {"agent_id": DESK, "to_number": "+14155550102", "confirm": True}),
+    ("place_call", {"agent_id": DESK, "to_number": TALKATIVE, "confirm": True}),
     ("end_call", {"call_id": LIVE_CALL}),
     ("create_web_call", {"agent_id": DESK}),
     ("create_web_call", {"agent_id": DESK, "confirm": True}),
