@@ -94,9 +94,9 @@ def _httpx_errors() -> Generator[None]:
         yield
     except Exception as exc:
         for kind in type(exc).__mro__:
-            known = getattr(httpx, kind.__name__, None) if kind.__module__.startswith("httpcore2") else None
-            if isinstance(known, type) and issubclass(known, httpx.TransportError):
-                raise known(str(exc)) from exc
+            httpx_error = getattr(httpx, kind.__name__, None) if kind.__module__.startswith("httpcore2") else None
+            if isinstance(httpx_error, type) and issubclass(httpx_error, httpx.TransportError):
+                raise httpx_error(str(exc)) from exc
         raise
 
 

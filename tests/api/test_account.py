@@ -95,7 +95,7 @@ async def test_a_usage_with_gaps_is_read(read: Callable[..., Awaitable[Any]], an
     assert usage.plan.number_limit is None
 
 
-async def test_days_are_read_in_both_ages(read: Callable[..., Awaitable[Any]]) -> None:
+async def test_days_are_read_in_both_versions(read: Callable[..., Awaitable[Any]]) -> None:
     rows = [
         {"date": "2025-01-15", "messages": 4, "calls": 2, "voiceMinutes": 3.5},
         {"date": "2025-01-16", "messages": 0, "calls": 0, "webhooks": 7},

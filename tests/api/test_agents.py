@@ -164,7 +164,7 @@ async def test_a_page_is_read_however_it_is_wrapped(read: Read, payload: Any, to
     assert ([agent.id for agent in page.data], page.total, page.has_more) == (["agent_abc123"], total, has_more)
 
 
-async def test_a_deleted_agent_is_read_in_both_ages(read: Read) -> None:
+async def test_a_deleted_agent_is_read_in_both_versions(read: Read) -> None:
     seeds = {"success": True, "message": "Agent deleted", "unassignedNumbers": ["pn_xyz789"]}
     older = await read(seeds, lambda api: api.agents.delete("agent_1"))
     assert (older.success, older.unassigned_numbers, older.name) == (True, ["pn_xyz789"], None)
@@ -178,7 +178,7 @@ async def test_an_attached_number_is_read(read: Read) -> None:
     assert (attachment.agent_id, attachment.number.phone_number) == ("agent_1", "+14155551234")
 
 
-async def test_voices_are_read_in_both_ages(read: Read) -> None:
+async def test_voices_are_read_in_both_versions(read: Read) -> None:
     payload = {
         "data": [
             {"voiceId": "11labs-Brian", "name": "Brian", "provider": "elevenlabs", "gender": "male"},

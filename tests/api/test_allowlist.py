@@ -98,9 +98,9 @@ async def test_the_key_is_on_no_error_of_the_network() -> None:
 
     client, _ = driven(broken)
     async with client:
-        with pytest.raises(httpx.ReadError) as lost:
+        with pytest.raises(httpx.ReadError) as raised:
             await client.get("https://api.agentphone.to/v1/agents")
-    assert_clean(lost.value)
+    assert_clean(raised.value)
 
 
 async def test_another_authorization_is_replaced_by_the_key() -> None:

@@ -42,7 +42,7 @@ SHAPES = {
         "Wrong; name: is required",
         "VALIDATION_ERROR",
     ),
-    "both-ages": (
+    "both-versions": (
         {"detail": "Not yours", "error": {"message": "Not yours", "code": "PHONE_NUMBER_NOT_FOUND"}},
         "Not yours",
         "PHONE_NUMBER_NOT_FOUND",
@@ -176,10 +176,10 @@ def test_the_tree_in_the_docstring_is_the_tree() -> None:
     drawn: dict[str, str] = {}
     above: list[str] = []
     for line in (errors.__doc__ or "").splitlines():
-        if found := re.match(r"^    ([│├└─ ]*)([A-Z]\w+)", line):
-            depth = len(found[1]) // 4
-            above[depth:] = [found[2]]
-            drawn[found[2]] = above[depth - 1] if depth else "Exception"
+        if match := re.match(r"^    ([│├└─ ]*)([A-Z]\w+)", line):
+            depth = len(match[1]) // 4
+            above[depth:] = [match[2]]
+            drawn[match[2]] = above[depth - 1] if depth else "Exception"
     real = {
         name: kind.__base__.__name__
         for name, kind in vars(errors).items()

@@ -72,11 +72,11 @@ LOST = {
 
 
 @pytest.mark.parametrize("ask", writes())
-@pytest.mark.parametrize("lost", [pytest.param(how, id=name) for name, how in LOST.items()])
+@pytest.mark.parametrize("lose", [pytest.param(how, id=name) for name, how in LOST.items()])
 async def test_a_lost_answer_to_a_write_is_reported_as_unknown(
-    answering: Callable[..., Any], api_over: Callable[..., ApiClient], lost: Any, ask: Any
+    answering: Callable[..., Any], api_over: Callable[..., ApiClient], lose: Any, ask: Any
 ) -> None:
-    network = answering(lost)
+    network = answering(lose)
     async with api_over(network) as api:
         with pytest.raises(OutcomeUnknown):
             await ask(api)
@@ -134,7 +134,7 @@ async def test_an_answer_without_a_body_is_a_success(read: Read, ask: Any) -> No
 
 
 @pytest.mark.parametrize(
-    "odd",
+    "malformed",
     [
         pytest.param(answer(200, content=b'{"data": [{"id": "ag'), id="truncated"),
         pytest.param(answer(200, html="<h1>Welcome</h1>"), id="web-page"),
@@ -147,9 +147,9 @@ async def test_an_answer_without_a_body_is_a_success(read: Read, ask: Any) -> No
         pytest.param(answer(200, json={"message": "Come back later"}), id="no-rows-at-all"),
     ],
 )
-async def test_a_read_that_cannot_be_read_is_no_empty_list(read: Read, odd: Any) -> None:
+async def test_a_read_that_cannot_be_read_is_no_empty_list(read: Read, malformed: Any) -> None:
     with pytest.raises(UnreadableAnswer) as unreadable:
-        await read(odd, lambda api: api.agents.list())
+        await read(malformed, lambda api: api.agents.list())
     assert unreadable.value.status == 200
 
 

@@ -61,10 +61,10 @@ async def test_what_is_no_id_is_not_sent(
         with pytest.raises(BadPathValue) as refused:
             await api.agents.get(bad)
     assert not network.requests
-    said = str(refused.value)
-    assert said.startswith("BadPathValue: GET /v1/agents/")
-    assert said.endswith(": agent_id is no id")
-    assert len(said) < 60
+    message = str(refused.value)
+    assert message.startswith("BadPathValue: GET /v1/agents/")
+    assert message.endswith(": agent_id is no id")
+    assert len(message) < 60
 
 
 @pytest.mark.parametrize("method", [pytest.param(method, id=name) for name, method in METHODS.items()])

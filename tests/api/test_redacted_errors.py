@@ -97,24 +97,24 @@ async def test_a_redirect_that_spells_the_key_does_not_show_it(read: Callable[..
 
 
 @pytest.mark.parametrize(
-    "lost",
+    "exc",
     [
         pytest.param(httpx.ConnectError(f"cannot connect with {LIVE_KEY}"), id="no-connection"),
         pytest.param(httpx.ReadTimeout("timed out"), id="time-out"),
     ],
 )
 async def test_a_lost_connection_does_not_show_the_key(
-    answering: Callable[..., Any], api_over: Callable[..., ApiClient], lost: httpx.HTTPError
+    answering: Callable[..., Any], api_over: Callable[..., ApiClient], exc: httpx.HTTPError
 ) -> None:
     def broken(request: httpx.Request) -> httpx.Response:
-        lost.request = request
-        raise lost
+        exc.request = request
+        raise exc
 
     async with api_over(answering(broken)) as api:
         with pytest.raises(ApiError) as refused:
             await api.calls.end("call_1")
     assert LIVE_KEY not in f"{refused.value} {refused.value!r}"
-    assert "authorization" not in lost.request.headers
+    assert "authorization" not in exc.request.headers
 
 
 def test_nothing_that_holds_the_key_shows_it() -> None:
@@ -158,11 +158,11 @@ def test_the_formatter_redacts_the_key_in_every_part_of_a_line(capsys: pytest.Ca
         raise RuntimeError(LIVE_KEY)
     except RuntimeError:
         logger.exception("broken", stack_info=True)
-    out, said = capsys.readouterr()
+    out, stderr = capsys.readouterr()
     assert not out
-    assert LIVE_KEY not in said
-    assert said.count("[key removed]") == 3
-    assert "RuntimeError" in said
+    assert LIVE_KEY not in stderr
+    assert stderr.count("[key removed]") == 3
+    assert "RuntimeError" in stderr
 
 
 @pytest.mark.usefixtures("own_logging")
@@ -174,9 +174,9 @@ def test_a_log_line_shows_no_secret_that_was_learned_since(capsys: pytest.Captur
     url = f"/v1/hooks?secret=whsec%5Fa%2fb%2Bc%3d1234&key={LIVE_KEY.replace('_', '%5f')}"
     logging.getLogger("requests").info("GET %s", url)
     logging.getLogger("answers").info("%r", '{"secret": "whsec_a\\/b\\u002bc=1234"}')
-    said = capsys.readouterr().err
-    assert "GET /v1/hooks?secret=[secret removed]&key=[key removed]" in said
-    assert '{"secret": "[secret removed]"}' in said
+    stderr = capsys.readouterr().err
+    assert "GET /v1/hooks?secret=[secret removed]&key=[key removed]" in stderr
+    assert '{"secret": "[secret removed]"}' in stderr
 
 
 @pytest.mark.usefixtures("own_logging")
@@ -184,6 +184,6 @@ def test_logging_keeps_what_is_no_key(capsys: pytest.CaptureFixture[str]) -> Non
     log_to_stderr("WARNING", lambda text: text)
     logging.getLogger("quiet").info("not shown")
     logging.getLogger("loud").warning("shown")
-    said = capsys.readouterr().err
-    assert said.endswith("WARNING loud: shown\n")
-    assert "not shown" not in said
+    stderr = capsys.readouterr().err
+    assert stderr.endswith("WARNING loud: shown\n")
+    assert "not shown" not in stderr

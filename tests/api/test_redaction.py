@@ -21,14 +21,14 @@ from tests.support import LIVE_KEY
 SECRET = 'whsec_a/b+c=12"34'
 
 ONE_CHARACTER = {
-    "plain": lambda one: one,
-    "percent": lambda one: f"%{ord(one):02x}",
-    "percent-in-capitals": lambda one: f"%{ord(one):02X}",
-    "percent-twice": lambda one: f"%25{ord(one):02x}",
-    "json": lambda one: f"\\u{ord(one):04x}",
-    "json-twice": lambda one: f"\\\\u{ord(one):04X}",
-    "json-in-a-url": lambda one: f"%5Cu{ord(one):04x}",
-    "url-in-json": lambda one: f"\\u0025{ord(one):02x}",
+    "plain": lambda char: char,
+    "percent": lambda char: f"%{ord(char):02x}",
+    "percent-in-capitals": lambda char: f"%{ord(char):02X}",
+    "percent-twice": lambda char: f"%25{ord(char):02x}",
+    "json": lambda char: f"\\u{ord(char):04x}",
+    "json-twice": lambda char: f"\\\\u{ord(char):04X}",
+    "json-in-a-url": lambda char: f"%5Cu{ord(char):04x}",
+    "url-in-json": lambda char: f"\\u0025{ord(char):02x}",
 }
 WHOLE = {
     "plain": SECRET,
@@ -45,9 +45,9 @@ WHOLE = {
 @pytest.fixture
 def secrets() -> Secrets:
     """Make `Secrets` that know a key and a secret."""
-    known = Secrets(ApiKey(LIVE_KEY))
-    known.learn(SECRET)
-    return known
+    secrets = Secrets(ApiKey(LIVE_KEY))
+    secrets.learn(SECRET)
+    return secrets
 
 
 @pytest.mark.parametrize("text", WHOLE.values(), ids=WHOLE.keys())
@@ -61,10 +61,10 @@ def test_a_secret_is_redacted_however_it_is_escaped(secrets: Secrets, text: str)
 
 @given(st.lists(st.sampled_from(list(ONE_CHARACTER.values())), min_size=len(SECRET), max_size=len(SECRET)))
 def test_a_secret_is_redacted_in_any_mixture_of_escapes(spelled: list[Any]) -> None:
-    known = Secrets()
-    known.learn(SECRET)
-    text = "".join(spell(one) for spell, one in zip(spelled, SECRET, strict=True))
-    assert known.redact(f"a {text} b {text}") == f"a {SECRET_REMOVED} b {SECRET_REMOVED}"
+    secrets = Secrets()
+    secrets.learn(SECRET)
+    text = "".join(spell(char) for spell, char in zip(spelled, SECRET, strict=True))
+    assert secrets.redact(f"a {text} b {text}") == f"a {SECRET_REMOVED} b {SECRET_REMOVED}"
 
 
 @pytest.mark.parametrize(
@@ -85,18 +85,18 @@ def test_the_key_is_named_where_it_was(secrets: Secrets) -> None:
 
 
 def test_secrets_that_overlap_are_redacted_whole() -> None:
-    known = Secrets()
-    known.learn("token-1234")
-    known.learn("token-1234-and-more")
-    assert known.redact("token-1234-and-more token-1234") == f"{SECRET_REMOVED} {SECRET_REMOVED}"
-    assert known.redact("token%2d1234%2dand-more") == SECRET_REMOVED
+    secrets = Secrets()
+    secrets.learn("token-1234")
+    secrets.learn("token-1234-and-more")
+    assert secrets.redact("token-1234-and-more token-1234") == f"{SECRET_REMOVED} {SECRET_REMOVED}"
+    assert secrets.redact("token%2d1234%2dand-more") == SECRET_REMOVED
 
 
 def test_short_values_are_no_secrets() -> None:
-    known = Secrets()
+    secrets = Secrets()
     for value in ("", "secret", "1234567"):
-        known.learn(value)
-    assert known.redact("The secret is 1234567.") == "The secret is 1234567."
+        secrets.learn(value)
+    assert secrets.redact("The secret is 1234567.") == "The secret is 1234567."
 
 
 def test_the_latest_thousand_are_known_and_the_key_for_good(secrets: Secrets) -> None:
@@ -110,10 +110,10 @@ def test_the_latest_thousand_are_known_and_the_key_for_good(secrets: Secrets) ->
 
 
 def test_threads_may_learn_at_once() -> None:
-    known = Secrets()
+    secrets = Secrets()
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda number: known.learn(f"secret-{number:04}"), range(500)))
-    assert known.redact(" ".join(f"secret-{number:04}" for number in range(500))) == " ".join([SECRET_REMOVED] * 500)
+        list(pool.map(lambda number: secrets.learn(f"secret-{number:04}"), range(500)))
+    assert secrets.redact(" ".join(f"secret-{number:04}" for number in range(500))) == " ".join([SECRET_REMOVED] * 500)
 
 
 @pytest.mark.parametrize(
@@ -132,8 +132,8 @@ async def test_the_client_learns_the_secrets_in_answers(answering: Any, api_over
     answers = [(200, answer), (400, {"detail": f"bad: {quote(SECRET, safe='')}" + "x" * 2_000})]
     payload = answering(lambda _: httpx.Response(answers[0][0], json=answers.pop(0)[1]))
     async with api_over(payload) as api:
-        found = await ask(api)
-        assert SECRET in (getattr(found, "secret", None), getattr(found, "access_token", None))
+        result = await ask(api)
+        assert SECRET in (getattr(result, "secret", None), getattr(result, "access_token", None))
         assert api.secrets.redact(SECRET) == SECRET_REMOVED
         with pytest.raises(BadRequest) as refused:
             await api.agents.list()

@@ -93,13 +93,13 @@ async def test_neither_the_new_key_nor_the_email_is_shown(
     async with SignUpClient(DEFAULT_BASE_URL, inner=recorder.transport) as client:
         opened = await client.finish("ver_1", "123456")
     assert opened.api_key == NEW_KEY
-    odd = answering(OPENED | {"phone_number": {"is": NEW_KEY}})
-    async with SignUpClient(DEFAULT_BASE_URL, inner=odd.transport) as client:
+    malformed = answering(OPENED | {"phone_number": {"is": NEW_KEY}})
+    async with SignUpClient(DEFAULT_BASE_URL, inner=malformed.transport) as client:
         with pytest.raises(OutcomeUnknown) as unknown:
             await client.finish("ver_1", "123456")
-    said = f"{caplog.text} {opened!r} {unknown.value} {unknown.value.__cause__}"
-    assert NEW_KEY not in said
-    assert EMAIL not in said
+    shown = f"{caplog.text} {opened!r} {unknown.value} {unknown.value.__cause__}"
+    assert NEW_KEY not in shown
+    assert EMAIL not in shown
 
 
 async def test_what_is_not_said_of_an_account_loses_no_key(answering: Callable[..., Any]) -> None:
