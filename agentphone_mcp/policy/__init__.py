@@ -1,1 +1,1 @@
-"""What stands between a model and somebody's money."""
+"""Decide what a tool may do, and write down what was done: gate, limits, destinations, untrusted text, ledger."""

@@ -7,13 +7,15 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from mcp.client import Client
 
+from agentphone_mcp.policy.ledger.ledger import Ledger
+from agentphone_mcp.policy.ledger.records import Entry
 from agentphone_mcp.sandbox import Fault, Sandbox
 from tests.support import COMMAND, PATIENCE, ROOT
 
@@ -46,11 +48,10 @@ def environment(sandbox: Sandbox) -> dict[str, str]:
     }
 
 
-def ledger(environment: dict[str, str]) -> list[dict[str, Any]]:
-    """Read the ledger by the command."""
-    command = [*COMMAND, "ledger", "--json"]
-    output = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=PATIENCE)
-    return json.loads(output.stdout)
+def entries(environment: dict[str, str]) -> list[Entry]:
+    """List what the ledger holds."""
+    with closing(Ledger(environment["AGENTPHONE_STATE"])) as ledger:
+        return ledger.entries()
 
 
 def writes(sandbox: Sandbox) -> list[str]:
@@ -67,7 +68,7 @@ async def call(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
 
 def kill_at(point: str, environment: dict[str, str]) -> None:
     """Let a server die at a point of its purchase."""
-    ended = subprocess.run([sys.executable, str(DYING), point], env=environment, check=False, timeout=PATIENCE)
+    ended = subprocess.run([sys.executable, str(DYING), point], env=environment, check=False, timeout=4 * PATIENCE)
     assert ended.returncode == -signal.SIGKILL
 
 
@@ -77,21 +78,21 @@ async def test_an_action_that_happened_is_found_by_the_next_server(
     eventually: Any, connect: Connect, sandbox: Sandbox, environment: dict[str, str], point: str
 ) -> None:
     kill_at(point, environment)
-    (lost,) = ledger(environment)
-    assert (lost["outcome"], lost["ids"]) == ("unknown", None)
-    assert "ended before the answer came" in lost["reason"]
+    (lost,) = entries(environment)
+    assert (lost.outcome, lost.ids) == ("unknown", None)
+    assert "ended before the answer came" in (lost.reason or "")
     assert writes(sandbox) == ["POST /v1/numbers"]
     bought = list(sandbox.context.account.numbers)[-1]
     async with connect() as client:
-        await eventually(lambda: ledger(environment)[0]["outcome"] == "done")
-        assert ledger(environment)[0]["ids"] == {"id": bought}
+        await eventually(lambda: entries(environment)[0].outcome == "done")
+        assert entries(environment)[0].ids == {"id": bought}
         again = await call(client, "buy_number", **BUY)
         assert (again["status"], again["replayed"], again["result"]["id"]) == ("done", True, bought)
         reworded = await client.call_tool("buy_number", {"confirm": True})
         assert reworded.is_error
         assert bought in reworded.content[0].text
     assert writes(sandbox) == ["POST /v1/numbers"]
-    assert [entry["outcome"] for entry in ledger(environment)] == ["done", "refused"]
+    assert [entry.outcome for entry in entries(environment)] == ["done", "refused"]
 
 
 @POSIX
@@ -100,7 +101,7 @@ async def test_an_action_that_cannot_be_found_stays_unknown_until_a_person_decid
 ) -> None:
     """That the look-up does not find it proves nothing; the sentence names the look-up and how to repeat the action."""
     kill_at("before-the-request", environment)
-    assert [entry["outcome"] for entry in ledger(environment)] == ["unknown"]
+    assert [entry.outcome for entry in entries(environment)] == ["unknown"]
     sandbox.requests.clear()
     async with connect() as client:
         await eventually(lambda: any(request.path == "/v1/numbers" for request in sandbox.requests))
@@ -109,11 +110,11 @@ async def test_an_action_that_cannot_be_found_stays_unknown_until_a_person_decid
             assert (blocked["status"], blocked["replayed"]) == ("unknown", True)
             assert "look with list_numbers" in blocked["next_step"]
             assert "add repeat=true" in blocked["next_step"]
-        assert [entry["outcome"] for entry in ledger(environment)] == ["unknown"]
+        assert [entry.outcome for entry in entries(environment)] == ["unknown"]
         assert writes(sandbox) == []
         assert (await call(client, "buy_number", **BUY, repeat=True))["status"] == "done"
     assert writes(sandbox) == ["POST /v1/numbers"]
-    assert [entry["outcome"] for entry in ledger(environment)] == ["unknown", "done"]
+    assert [entry.outcome for entry in entries(environment)] == ["unknown", "done"]
 
 
 @POSIX
@@ -126,7 +127,7 @@ async def test_a_server_that_is_killed_while_it_waits_for_the_api_leaves_an_unkn
         *COMMAND, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(4 * PATIENCE):
             process.stdin.write(json.dumps(HANDSHAKE).encode() + b"\n")
             await process.stdout.readline()
             process.stdin.write(b'{"jsonrpc": "2.0", "method": "notifications/initialized"}\n')
@@ -135,6 +136,6 @@ async def test_a_server_that_is_killed_while_it_waits_for_the_api_leaves_an_unkn
     finally:
         process.kill()
         await process.communicate()
-    (lost,) = ledger(environment)
-    assert (lost["tool"], lost["outcome"], lost["approved_by"]) == ("buy_number", "unknown", "test 1")
-    assert sandbox.key not in json.dumps(lost)
+    (lost,) = entries(environment)
+    assert (lost.tool, lost.outcome, lost.approved_by) == ("buy_number", "unknown", "test 1")
+    assert sandbox.key not in repr(lost)
