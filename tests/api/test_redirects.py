@@ -107,14 +107,6 @@ async def test_not_modified_is_an_error_and_no_redirect(answering: Network, api_
             await api.agents.list()
 
 
-async def test_a_write_follows_no_redirect(answering: Network, api_over: Api) -> None:
-    network = answering(redirecting("/v1/agents", 307))
-    async with api_over(network) as api:
-        with pytest.raises(ApiError):
-            await api.calls.end("call_1")
-    assert len(network.requests) == 1
-
-
 async def test_a_stream_follows_no_redirect(answering: Network, api_over: Api) -> None:
     network = answering(redirecting("https://evil.example/v1/x"))
     async with api_over(network) as api:
