@@ -1,4 +1,4 @@
-"""`agentphone-mcp sandbox` and its subcommands, as a person types them."""
+"""Check `agentphone-mcp sandbox` and its subcommands."""
 
 import json
 import os
@@ -26,7 +26,7 @@ ADA, DESK = "+14155550142", "+14155550100"
 
 @pytest.fixture
 def typed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
-    """Run the command in this process, without the settings of whoever runs the tests."""
+    """Run the command in this process, without AGENTPHONE_ variables of the environment."""
     for name in [name for name in os.environ if name.startswith("AGENTPHONE_")]:
         monkeypatch.delenv(name)
 
@@ -38,7 +38,7 @@ def typed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
 
 @pytest.fixture
 def start() -> Iterator[Callable[..., tuple[subprocess.Popen[str], str]]]:
-    """Start a sandbox in a process of its own, and say where it is."""
+    """Start a sandbox in its own process, and return its URL."""
     started: list[subprocess.Popen[str]] = []
 
     def start(*arguments: str, **environment: str) -> tuple[subprocess.Popen[str], str]:
@@ -62,9 +62,9 @@ def start() -> Iterator[Callable[..., tuple[subprocess.Popen[str], str]]]:
 
 
 def test_every_option_can_be_a_variable(typed: Callable[..., Result]) -> None:
-    told = typed("--help").output
-    assert all(f"AGENTPHONE_SANDBOX_{name}" in told for name in OPTIONS)
-    assert all(word in told for word in ("call", "text", "--fault", "--allow-remote-webhooks"))
+    output = typed("--help").output
+    assert all(f"AGENTPHONE_SANDBOX_{name}" in output for name in OPTIONS)
+    assert all(word in output for word in ("call", "text", "--fault", "--allow-remote-webhooks"))
 
 
 def test_flags_set_it_up(start: Callable[..., tuple[subprocess.Popen[str], str]], tmp_path: Path) -> None:
@@ -77,8 +77,8 @@ def test_flags_set_it_up(start: Callable[..., tuple[subprocess.Popen[str], str]]
         assert [fault["path"] for fault in client.get("/__sandbox/faults").json()["data"]] == ["/v1/contacts"]
         assert client.post("/v1/agents", json={"name": "Kept"}).status_code == 201
     process.terminate()
-    _, wrong = process.communicate(timeout=60)
-    assert (process.returncode, wrong) == (0, "")
+    _, stderr = process.communicate(timeout=60)
+    assert (process.returncode, stderr) == (0, "")
     assert "Kept" in file.read_text()
 
 
@@ -95,7 +95,7 @@ def test_variables_set_it_up(start: Callable[..., tuple[subprocess.Popen[str], s
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         pytest.param(["--fault", "GET /v1/agents explode"], "'explode' is no effect", id="fault"),
         pytest.param(["--wire", "telegraph"], "telegraph", id="wire"),
@@ -104,10 +104,12 @@ def test_variables_set_it_up(start: Callable[..., tuple[subprocess.Popen[str], s
         pytest.param(["--state", "/nowhere/at/all.json"], "/nowhere/at/all.json cannot be written", id="state"),
     ],
 )
-def test_a_wrong_setting_is_told_in_a_sentence(typed: Callable[..., Result], arguments: list[str], told: str) -> None:
+def test_a_wrong_setting_is_told_in_a_sentence(
+    typed: Callable[..., Result], arguments: list[str], message: str
+) -> None:
     ended = typed("--port", "0", *arguments)
     assert ended.exit_code in (1, 2)
-    assert told in ended.stderr
+    assert message in ended.stderr
     assert len(ended.stderr.splitlines()) == 1
     assert ended.stdout == ""
 
@@ -123,7 +125,7 @@ def test_a_broken_state_file_is_told_and_kept(typed: Callable[..., Result], tmp_
 
 @pytest.fixture
 def heard(served: Sandbox) -> list[Any]:
-    """What the sandbox was asked to let happen; it agrees to everything but texts of nothing."""
+    """Collect the bodies that the sandbox gets; it accepts all but empty texts."""
     asked: list[Any] = []
 
     async def agree(request: Request) -> Response:
@@ -157,7 +159,7 @@ def test_somebody_can_be_made_to_text(typed: Callable[..., Result], served: Sand
 
 
 @pytest.mark.parametrize(
-    ("url", "key", "told"),
+    ("url", "key", "message"),
     [
         pytest.param("https://api.agentphone.to", "sk_live_x", "is not on this machine", id="the-vendor"),
         pytest.param("http://127.0.0.1:9", "sk_live_x", "That is a live key", id="live-key"),
@@ -165,11 +167,11 @@ def test_somebody_can_be_made_to_text(typed: Callable[..., Result], served: Sand
         pytest.param("http://[", KEY, "is not on this machine", id="no-url"),
     ],
 )
-def test_only_a_sandbox_is_asked(typed: Callable[..., Result], url: str, key: str, told: str) -> None:
+def test_only_a_sandbox_is_asked(typed: Callable[..., Result], url: str, key: str, message: str) -> None:
     environment = {"AGENTPHONE_BASE_URL": url, "AGENTPHONE_API_KEY": key}
     ended = typed("call", "--from", ADA, "--to", DESK, **environment)
     assert ended.exit_code in (1, 2)
-    assert told in ended.stderr
+    assert message in ended.stderr
     assert "sk_live_x" not in ended.stderr
 
 
@@ -179,8 +181,8 @@ def test_without_the_key_it_is_said_where_it_is(
     typed: Callable[..., Result], command: list[str], environment: dict[str, str]
 ) -> None:
     ended = typed(*command, "--from", ADA, "--to", DESK, **environment)
-    told = "set --key, or AGENTPHONE_API_KEY, to the key that the sandbox printed when it started"
-    assert (ended.exit_code, ended.stderr) == (2, f"Error: {told}\n")
+    message = "set --key, or AGENTPHONE_API_KEY, to the key that the sandbox printed when it started"
+    assert (ended.exit_code, ended.stderr) == (2, f"Error: {message}\n")
     assert "The key that the sandbox printed" in " ".join(typed(command[0], "--help").stdout.split())
 
 

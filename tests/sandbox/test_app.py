@@ -1,4 +1,4 @@
-"""The key, the log of requests, and answers to requests that fit nothing."""
+"""Check the key, the log of requests, and answers to unknown paths."""
 
 import httpx
 import pytest

@@ -1,4 +1,4 @@
-"""Hurried time."""
+"""Check the sandbox's clock."""
 
 import asyncio
 import time

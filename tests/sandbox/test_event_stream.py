@@ -1,4 +1,4 @@
-"""What happens, published to those who watch; and the lines that a terminal shows of it."""
+"""Check the published events, and the lines that a terminal shows of them."""
 
 import asyncio
 import io
@@ -18,7 +18,7 @@ CallUntilEnded = Callable[..., Awaitable[dict[str, Any]]]
 
 
 def kinds(events: list[SandboxEvent]) -> list[str]:
-    """What kinds of things happened."""
+    """Return the kinds of the events."""
     return [event.kind for event in events]
 
 

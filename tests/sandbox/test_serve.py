@@ -1,4 +1,4 @@
-"""The server in its thread."""
+"""Check the server in its thread."""
 
 import socket
 import threading

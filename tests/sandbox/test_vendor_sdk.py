@@ -1,4 +1,4 @@
-"""The vendor's own SDK, which nobody here wrote, against the sandbox: each method for an endpoint of API.md."""
+"""Check the sandbox with the vendor's own SDK: each method for an endpoint of API.md."""
 
 import asyncio
 import inspect
@@ -201,13 +201,13 @@ USES = {
 
 @pytest.fixture(scope="module")
 def speed() -> float:
-    """Real time: nothing ends before it is looked at."""
+    """Use real time, so that nothing ends too early."""
     return 1
 
 
 @pytest.fixture
 def served(closing: Callable[[Callable[[], object]], None], speed: float) -> Iterator[Sandbox]:
-    """A sandbox behind a real HTTP server, which stops beside the next tests."""
+    """Give a sandbox behind a real HTTP server, which stops while the next tests run."""
     box = ExitStack()
     yield box.enter_context(running(speed=speed))
     closing(box.close)
@@ -215,7 +215,7 @@ def served(closing: Callable[[Callable[[], object]], None], speed: float) -> Ite
 
 @pytest.fixture(params=["sync", "async"])
 async def sdk(request: pytest.FixtureRequest, served: Sandbox, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Call]:
-    """Calls a method of the vendor's client by its dotted name; a stream is read to its end."""
+    """Give a function that calls a method of the vendor's client by its dotted name, and reads a stream to its end."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     if request.param == "sync":
         with agentphone.AgentPhone(served.key, base_url=served.url, timeout=60) as client:
@@ -235,7 +235,7 @@ async def _call(method: Callable[..., Any], given: dict[str, Any]) -> Any:
 
 
 def at(found: Any, path: str) -> Any:
-    """What stands at a dotted path of attributes, keys and positions."""
+    """Return the value at a dotted path of attributes, keys and positions."""
     for step in path.split("."):
         if isinstance(found, list):
             found = found[int(step)]
@@ -263,7 +263,7 @@ async def test_a_method_returns_its_model(method: str, sdk: Call, hook: Any) -> 
 
 
 def methods_of(client: object) -> dict[str, Callable[..., Any]]:
-    """The public methods of a client's resources, by their dotted names."""
+    """Return the public methods of a client's resources, by their dotted names."""
     return {
         f"{resource}.{name}": method
         for resource, methods in vars(client).items()

@@ -1,4 +1,4 @@
-"""The events that the sandbox sends, read by the vendor's own `construct_event` and by its Flask example's check."""
+"""Check the sandbox's events with the vendor's own `construct_event` and its Flask example's check."""
 
 import hashlib
 import hmac
@@ -23,7 +23,7 @@ FIVE_MINUTES = 300
 
 
 def read(received: Any, secret: str, **changed: Any) -> agentphone.WebhookEvent:
-    """What the SDK makes of a request to the webhook, given the raw body and two headers as its docstring says."""
+    """Parse a request to the webhook with the SDK, by the raw body and the two headers it documents."""
     headers = received.headers
     return agentphone.construct_event(
         changed.get("body", received.body),
@@ -34,7 +34,7 @@ def read(received: Any, secret: str, **changed: Any) -> agentphone.WebhookEvent:
 
 
 def accepted_by_flask(body: bytes, headers: dict[str, str], secret: str) -> bool:
-    """The check of the vendor's Flask example, in our words: a fresh timestamp, and the HMAC of "timestamp.body"."""
+    """Check as the vendor's Flask example does: a fresh timestamp, and the HMAC of "timestamp.body"."""
     sent_at = headers["x-webhook-timestamp"]
     is_fresh = abs(time.time() - int(sent_at)) <= FIVE_MINUTES
     digest = hmac.digest(secret.encode(), sent_at.encode() + b"." + body, hashlib.sha256).hex()
@@ -43,7 +43,7 @@ def accepted_by_flask(body: bytes, headers: dict[str, str], secret: str) -> bool
 
 @pytest.fixture
 async def text(api: httpx.AsyncClient, hook: Any, set_hook: SetHook) -> Any:
-    """One text that came in, as the webhook received it."""
+    """Give an incoming text as the webhook received it."""
     await set_hook()
     await api.post("/__sandbox/messages", json={"from": ADA, "to": DESK, "body": "Are you open?"})
     await hook.until("agent.message")
@@ -138,7 +138,7 @@ async def test_the_sdk_refuses_what_is_too_old(text: Any, hook: Any) -> None:
 
 
 def resigned(received: Any, secret: str, seconds_ago: int) -> dict[str, str]:
-    """The two values that the sandbox would have sent with this body back then."""
+    """Return the signature and timestamp that the sandbox would have sent with this body then."""
     headers = signature_headers(received.body, secret, int(time.time()) - seconds_ago)
     return {"signature": headers["X-Webhook-Signature"], "timestamp": headers["X-Webhook-Timestamp"]}
 
@@ -153,7 +153,7 @@ async def test_the_flask_examples_check_takes_what_is_sent_and_nothing_else(text
 
 @pytest.fixture
 async def sdk(served: Sandbox, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[agentphone.AsyncAgentPhone]:
-    """The vendor's client of the served sandbox."""
+    """Give the vendor's client of the served sandbox."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     async with agentphone.AsyncAgentPhone(served.key, base_url=served.url, timeout=60) as client:
         yield client

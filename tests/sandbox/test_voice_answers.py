@@ -1,4 +1,4 @@
-"""What is done with a webhook's answer: keys pressed, transfers, ends, and what cannot be followed."""
+"""Check how a webhook's answer is carried out: keys pressed, transfers, hang-ups, and ignored parts."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Calls that a webhook holds."""
+"""Check calls in which a webhook speaks for the agent."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -17,7 +17,7 @@ FRIEND, ADA = "+14155559999", "+14155550142"
 
 
 async def voice_deliveries(api: httpx.AsyncClient) -> list[dict[str, Any]]:
-    """The records of the turns, the first turn first."""
+    """Return the deliveries of the turns, oldest first."""
     rows = (await api.get("/v1/agents/agt_orderline/webhook/deliveries", params={"limit": 100})).json()
     return [row for row in reversed(rows) if row["eventType"] == "agent.message"]
 

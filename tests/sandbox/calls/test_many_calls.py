@@ -1,4 +1,4 @@
-"""Many calls at once; `tests/benchmarks/sandbox_calls.py` measures more of them."""
+"""Check many calls at once; `tests/benchmarks/sandbox_calls.py` measures more of them."""
 
 import asyncio
 from decimal import Decimal

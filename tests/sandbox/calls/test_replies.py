@@ -1,4 +1,4 @@
-"""What the built-in AI says."""
+"""Check what the built-in AI says."""
 
 import pytest
 

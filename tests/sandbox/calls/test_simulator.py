@@ -1,4 +1,4 @@
-"""The course of a call, on a clock that does not wait."""
+"""Check the course of a call, on a clock that does not wait."""
 
 import asyncio
 import itertools
@@ -18,24 +18,24 @@ FRIEND = "+14155559999"
 
 
 class SkippingClock(Clock):
-    """Skips what others sleep through, so that every duration is exact."""
+    """Skip every sleep, so that durations are exact."""
 
     def __init__(self) -> None:
         super().__init__()
         self._now = self.started_at
 
     def now(self) -> datetime:
-        """The time reached by skipping."""
+        """Return the time reached by skipping."""
         return self._now
 
     async def sleep(self, seconds: float) -> None:
-        """Skip."""
+        """Skip the sleep."""
         self._now += timedelta(seconds=seconds)
         await asyncio.sleep(0)
 
 
 class Desk:
-    """An simulator with an account and no HTTP around it."""
+    """Hold a simulator with an account, without HTTP."""
 
     def __init__(self) -> None:
         self.account = Account()

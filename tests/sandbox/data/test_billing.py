@@ -1,4 +1,4 @@
-"""Rates, segments, and what happens when the money is gone."""
+"""Check prices, segments, and an empty balance."""
 
 from decimal import Decimal
 

@@ -1,4 +1,4 @@
-"""Callees that do more than say their lines: a menu, and one who interrupts."""
+"""Check the callees that react: the menu (IVR), and the one who interrupts."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Ids."""
+"""Check the ids."""
 
 from agentphone_mcp.sandbox.data.ids import Ids
 

@@ -1,4 +1,4 @@
-"""State that outlives its process: restarts, kill -9, and files that are no state."""
+"""Check that the state survives restarts and kill -9, and that invalid files are refused."""
 
 import asyncio
 import json
@@ -26,17 +26,17 @@ KEY = "sk_sandbox_persistent"
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    """Where the state is kept; not there yet."""
+    """Name a state file that does not exist yet."""
     return tmp_path / "state.json"
 
 
 def on_disk(file: Path) -> dict[str, Any]:
-    """What a sandbox that started now would find."""
+    """Read the state file."""
     return json.loads(file.read_bytes())
 
 
 def copied(file: Path) -> Path:
-    """The file as a kill at this moment would leave it."""
+    """Copy the file as a kill at this moment would leave it."""
     copy = file.with_name("at-the-kill.json")
     copy.write_bytes(file.read_bytes())
     return copy
@@ -44,7 +44,7 @@ def copied(file: Path) -> Path:
 
 @asynccontextmanager
 async def living(file: Path, **settings: Any) -> AsyncIterator[tuple[Sandbox, httpx.AsyncClient]]:
-    """A sandbox in this process with that state, and a client."""
+    """Run a sandbox in this process with that state, and a client."""
     sandbox = Sandbox(**{"speed": 400, "state": file} | settings)
     headers = {"Authorization": f"Bearer {sandbox.key}"}
     transport = httpx.ASGITransport(app=sandbox.app)
@@ -54,7 +54,7 @@ async def living(file: Path, **settings: Any) -> AsyncIterator[tuple[Sandbox, ht
 
 
 async def everything(api: httpx.AsyncClient) -> dict[str, Any]:
-    """All that the account tells of itself."""
+    """Read everything that the API shows of the account."""
     paths = ("agents", "numbers", "calls", "calls/call_past01", "conversations", "conversations/conv_past01")
     more = ("contacts", "webhooks", "webhooks/deliveries", "usage/by-number", "agents/agt_orderline/webhook")
     return {path: (await api.get(f"/v1/{path}")).json() for path in (*paths, *more)}
@@ -182,7 +182,7 @@ def test_a_place_that_cannot_be_written_is_told_at_the_start(tmp_path: Path) -> 
 
 
 class Child:
-    """A sandbox in a process of its own."""
+    """Run a sandbox in its own process."""
 
     def __init__(self, file: Path) -> None:
         arguments = ["sandbox", "--port", "0", "--key", KEY, "--speed", "100", "--state", str(file)]
@@ -200,7 +200,7 @@ class Child:
         )
 
     def kill(self) -> None:
-        """As the system does it, without a word."""
+        """Kill the process with SIGKILL."""
         self.process.send_signal(signal.SIGKILL)
         self.process.wait(10)
         assert self.process.stdout
@@ -208,7 +208,7 @@ class Child:
 
 
 def load(child: Child, started: threading.Event, ask: Callable[[int], httpx.Response], done: list[Any]) -> None:
-    """Write until the connection breaks, and remember what was answered 2xx."""
+    """Write until the connection breaks, and collect what was answered 2xx."""
     number = 0
     while True:
         number += 1

@@ -1,4 +1,4 @@
-"""Both ages of the API, each alone, and our own client against all three wires."""
+"""Check the fields, envelopes and errors of each API version."""
 
 from collections.abc import AsyncIterator
 from typing import Any, get_args
@@ -14,13 +14,13 @@ GROUPS = {"groupId", "groupName", "groupIconUrl", "participants"}
 
 @pytest.fixture
 def api_version() -> ApiVersion:
-    """The union, unless a test says otherwise."""
+    """Use the union, unless a test overrides it."""
     return "union"
 
 
 @pytest.fixture
 async def sandbox(api_version: ApiVersion) -> AsyncIterator[Sandbox]:
-    """A sandbox of that age, in this process."""
+    """Give a sandbox of that API version, in this process."""
     sandbox = Sandbox(speed=400, api_version=api_version)
     yield sandbox
     await sandbox.aclose()
@@ -88,7 +88,7 @@ async def test_each_age_has_its_fields(api: httpx.AsyncClient, path: str, keys: 
 
 
 def keys_of(shape: str, version: int) -> set[str]:
-    """The keys that an age has of a shape."""
+    """Return the keys of a shape in one version."""
     return {key.partition(":")[0] for key in SHAPES[shape][version].split()}
 
 

@@ -1,4 +1,4 @@
-"""Our own client against a sandbox of each API version."""
+"""Check our own client against a sandbox of each API version."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -20,7 +20,7 @@ EACH_API_VERSION = pytest.mark.parametrize("api_version", API_VERSIONS)
 
 @pytest.fixture
 async def client(api_version: ApiVersion, closing: Callable[[Callable[[], object]], None]) -> AsyncIterator[ApiClient]:
-    """Our own client of a sandbox of that age, over HTTP."""
+    """Give our own client of a sandbox of that API version, over HTTP."""
     box = ExitStack()
     served = box.enter_context(running(speed=100, api_version=api_version))
     async with ApiClient(Transport(served.url, ApiKey(served.key))) as client, asyncio.timeout(60):

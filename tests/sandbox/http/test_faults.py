@@ -1,4 +1,4 @@
-"""Faults on demand: answers that break as networks and servers do."""
+"""Check the injected faults: answers that break as networks and servers do."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""Bodies that are no proper JSON."""
+"""Check that invalid bodies and queries are refused."""
 
 import httpx
 import pytest

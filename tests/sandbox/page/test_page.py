@@ -1,4 +1,4 @@
-"""The web page's files, its snapshot and its events: what they show, and to whom."""
+"""Check the web page's files, its snapshot and its events, and who may see them."""
 
 import asyncio
 import json
@@ -18,7 +18,7 @@ HOSTILE = "<img src=x onerror=alert(1)>"
 
 @pytest.fixture
 async def browser(sandbox: Sandbox) -> AsyncIterator[httpx.AsyncClient]:
-    """Somebody at this machine who has no key."""
+    """Give a client on this machine without a key."""
     transport = httpx.ASGITransport(app=sandbox.app)
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8787") as client:
         yield client

@@ -1,4 +1,4 @@
-"""The web page as a headless Chromium shows it, driven over its debugging pipe: no driver and no WebSocket needed."""
+"""Check the web page in a headless Chromium, driven over its debugging pipe: no driver and no WebSocket needed."""
 
 import base64
 import itertools
@@ -27,7 +27,7 @@ PATIENCE = 10
 
 
 class Tab:
-    """One page, what it wrote to its console, and what went wrong in it."""
+    """Drive one page, and collect its console messages and errors."""
 
     def __init__(self, to_browser: int, from_browser: int) -> None:
         self._to_browser = to_browser
@@ -42,7 +42,7 @@ class Tab:
             self.ask(f"{domain}.enable")
 
     def ask(self, method: str, **params: Any) -> dict[str, Any]:
-        """One command of the DevTools protocol, and its result."""
+        """Send one command of the DevTools protocol and return its result."""
         number = next(self._ids)
         command: dict[str, Any] = {"id": number, "method": method, "params": params}
         if self._session:
@@ -57,13 +57,13 @@ class Tab:
             self._note(message)
 
     def look(self, expression: str) -> Any:
-        """The value of a JavaScript expression in the page."""
+        """Evaluate a JavaScript expression in the page."""
         answer = self.ask("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
     def wait_for(self, expression: str) -> Any:
-        """The expression's value, as soon as it is a true one."""
+        """Wait until the expression is true, and return its value."""
         deadline = time.monotonic() + PATIENCE
         while not (value := self.look(expression)):
             assert time.monotonic() < deadline, f"never true: {expression}"
@@ -71,18 +71,18 @@ class Tab:
         return value
 
     def open(self, url: str) -> None:
-        """Go there and wait until the sandbox's page shows its snapshot."""
+        """Open a URL and wait until the sandbox's page shows its snapshot."""
         self.ask("Page.navigate", url=url)
         self.wait_for("document.querySelector('#state')?.textContent === 'live'")
 
     def resize(self, width: int, height: int) -> None:
-        """Look through a window of that many pixels."""
+        """Set the size of the window in pixels."""
         self.ask(
             "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 500
         )
 
     def prefer(self, scheme: str) -> None:
-        """Prefer a `light` or a `dark` page."""
+        """Set the preferred colour scheme, `light` or `dark`."""
         self.ask("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
 
     def press(self, key: str, code: int) -> None:
@@ -92,7 +92,7 @@ class Tab:
         self.ask("Input.dispatchKeyEvent", type="keyUp", key=key, code=key, windowsVirtualKeyCode=code)
 
     def picture(self, path: Path) -> None:
-        """Save what is to be seen as PNG."""
+        """Save a screenshot as PNG."""
         path.write_bytes(base64.b64decode(self.ask("Page.captureScreenshot")["data"]))
 
     def _read(self, deadline: float) -> dict[str, Any]:
@@ -117,7 +117,7 @@ class Tab:
 
 @contextmanager
 def browsing(program: str, profile: Path) -> Iterator[Tab]:
-    """A browser with one tab, until the block is left."""
+    """Run a browser with one tab until the block is left."""
     theirs_in, to_browser = os.pipe()
     from_browser, theirs_out = os.pipe()
     # Expected at descriptors 3 and 4, where only a shell can put them; high ones, so that none is overwritten.
@@ -144,7 +144,7 @@ def browsing(program: str, profile: Path) -> Iterator[Tab]:
     try:
         yield Tab(to_browser, from_browser)
     finally:
-        # A closed pipe is how this browser tells this browser to leave.
+        # A closed pipe ends this browser.
         os.close(to_browser)
         try:
             process.wait(PATIENCE)
@@ -161,14 +161,14 @@ RUNNING = "document.querySelectorAll('#calls-list details')[0].innerText"
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tab]:
-    """One browser for all: it takes a second to start."""
+    """Share one browser, which takes a second to start."""
     with browsing(str(PROGRAM), tmp_path_factory.mktemp("profile")) as tab:
         yield tab
 
 
 @pytest.fixture
 def tab(browser: Tab, served: Sandbox) -> Iterator[Tab]:
-    """A tab that shows the sandbox, and has nothing to complain of at the end."""
+    """Give a tab that shows the sandbox, and check that it had no errors."""
     browser.resize(1400, 900)
     browser.open(served.url)
     yield browser

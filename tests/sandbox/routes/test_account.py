@@ -1,4 +1,4 @@
-"""Usage, counted from what happened."""
+"""Check the usage counts."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any

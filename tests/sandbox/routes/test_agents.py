@@ -1,4 +1,4 @@
-"""Agents and the numbers attached to them."""
+"""Check agents and the numbers attached to them."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Calls: what is refused, how each callee behaves, and what it costs."""
+"""Check which calls are refused, how each callee behaves, and what calls cost."""
 
 import asyncio
 import re

@@ -1,4 +1,4 @@
-"""The address book."""
+"""Check the address book."""
 
 from typing import Any
 

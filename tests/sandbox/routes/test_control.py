@@ -1,4 +1,4 @@
-"""The controls: reset, balance, registration and the log of requests."""
+"""Check the controls: reset, balance, registration and the log of requests."""
 
 from datetime import timedelta
 from decimal import Decimal

@@ -1,4 +1,4 @@
-"""People who call and text the account's numbers, on request."""
+"""Check simulated calls and texts to the account's numbers, and the clock."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -17,7 +17,7 @@ ADA, DESK, STRANGER = "+14155550142", "+14155550100", "+14155559999"
 
 @pytest.fixture
 def ring(api: httpx.AsyncClient) -> Callable[..., Awaitable[dict[str, Any]]]:
-    """Lets somebody call, and answers with the call once it has ended."""
+    """Let a person call, and return the call once it has ended."""
 
     async def call_in(**wanted: Any) -> dict[str, Any]:
         answer = await api.post("/__sandbox/calls", json={"from": STRANGER, "to": DESK, **wanted})

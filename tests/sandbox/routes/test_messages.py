@@ -1,4 +1,4 @@
-"""Texts and conversations."""
+"""Check texts and conversations."""
 
 from decimal import Decimal
 from typing import Any

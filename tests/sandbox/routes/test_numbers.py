@@ -1,4 +1,4 @@
-"""Phone numbers and what they cost."""
+"""Check phone numbers and what they cost."""
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal

@@ -1,4 +1,4 @@
-"""Self sign-up: a mailed code for an agent, a number and the key; no key is needed for it."""
+"""Check the sign-up without a key: a mailed code gives an agent, a number and the key."""
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -21,13 +21,13 @@ NEW = "grace@example.com"
 
 @pytest.fixture
 def speed() -> float:
-    """Life's own, so that no code is too old on a slow machine."""
+    """Use real time, so that no code expires on a slow machine."""
     return 1
 
 
 @pytest.fixture
 async def stranger(sandbox: Sandbox) -> AsyncIterator[httpx.AsyncClient]:
-    """Somebody without a key."""
+    """Give a client without a key."""
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(app=sandbox.app), base_url="http://sandbox.test"
     ) as client:
@@ -42,7 +42,7 @@ async def signed_up(stranger: httpx.AsyncClient, email: str = NEW, **more: str) 
 
 
 async def mailed(api: httpx.AsyncClient) -> dict[str, Any]:
-    """The latest mail, as whoever is at the controls reads it."""
+    """Return the latest mail."""
     return (await api.get("/__sandbox/mails")).json()["data"][0]
 
 
@@ -53,7 +53,7 @@ async def verified(stranger: httpx.AsyncClient, mail: dict[str, Any], code: str 
 
 
 def wrong(mail: dict[str, Any]) -> str:
-    """A code that was not mailed."""
+    """Return a code that was not mailed."""
     return f"{(int(mail['code']) + 1) % 1_000_000:06}"
 
 

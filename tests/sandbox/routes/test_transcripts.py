@@ -1,4 +1,4 @@
-"""The live stream of a call, and its recording."""
+"""Check the live stream of a call, and its recording."""
 
 import asyncio
 import io
@@ -19,7 +19,7 @@ async def place(http: httpx.AsyncClient, number: str = "+14155559999", **more: A
 
 
 async def listen(http: httpx.AsyncClient, call_id: str) -> list[tuple[str, dict[str, Any]]]:
-    """All events of a call's stream, until the server closes it."""
+    """Return all events of a call's stream, until the server closes it."""
     async with (
         asyncio.timeout(60),
         httpx_sse.aconnect_sse(http, "GET", f"/v1/calls/{call_id}/transcript/stream") as stream,

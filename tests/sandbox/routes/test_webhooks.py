@@ -1,4 +1,4 @@
-"""Webhooks of the project and of agents."""
+"""Check the webhooks of the project and of agents."""
 
 import asyncio
 import json
@@ -16,7 +16,7 @@ PATHS = pytest.mark.parametrize(
 
 
 class Receiver:
-    """A webhook on this machine that answers as told and keeps what it got."""
+    """Answer with a settable status, and record the requests."""
 
     def __init__(self) -> None:
         self.status = 200
@@ -24,7 +24,7 @@ class Receiver:
         self.url = ""
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One request, one answer."""
+        """Answer one request."""
         head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
         length = int(head.split("content-length:")[1].split("\r\n")[0])
         self.events.append(json.loads(await reader.readexactly(length)))
@@ -35,7 +35,7 @@ class Receiver:
 
 @pytest.fixture
 async def receiver() -> AsyncIterator[Receiver]:
-    """A listening webhook."""
+    """Start a webhook."""
     receiver = Receiver()
     server = await asyncio.start_server(receiver.handle, "127.0.0.1", 0)
     receiver.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/hook"

@@ -1,4 +1,4 @@
-"""Events that are delivered in the background: to whom, how often, and what the records say."""
+"""Check background deliveries: the endpoint, the retries and the records."""
 
 import asyncio
 import itertools
@@ -22,13 +22,13 @@ DAY = 86_400
 
 @pytest.fixture
 def speed() -> float:
-    """Real time, so that only the request that moves the clock lets hours pass."""
+    """Use real time, so that only the request that moves the clock lets hours pass."""
     return 1
 
 
 @pytest.fixture
 def text_out(api: httpx.AsyncClient) -> Callable[[], Awaitable[None]]:
-    """Sends a text, which is told to the webhook as one message.sent."""
+    """Send a text, for which the webhook gets one message.sent."""
 
     async def send() -> None:
         wanted = {"agent_id": "agt_frontdesk", "to_number": ADA, "body": "Hi"}
@@ -43,7 +43,7 @@ async def pass_time(api: httpx.AsyncClient, seconds: float) -> None:
 
 
 async def records(api: httpx.AsyncClient) -> list[dict[str, Any]]:
-    """All records of deliveries, newest first."""
+    """Return all records of deliveries, newest first."""
     return (await api.get("/v1/webhooks/deliveries")).json()["items"]
 
 

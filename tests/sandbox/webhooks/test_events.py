@@ -1,4 +1,4 @@
-"""How events are worded for webhooks."""
+"""Check how events for webhooks are built."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""Where webhooks may lead, and how a request to one is written."""
+"""Check where webhooks may lead, and how a request to one is written."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
