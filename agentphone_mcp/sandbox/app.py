@@ -47,6 +47,8 @@ from agentphone_mcp.sandbox.webhooks.deliveries import WebhookDispatcher
 from agentphone_mcp.sandbox.webhooks.events import WebhookEvents
 from agentphone_mcp.sandbox.webhooks.sender import WebhookSender
 
+_ROUTES = (account, webhooks, agents, numbers, calls, transcripts, messages, contacts, inbound, sign_up, control, view)
+
 
 class Sandbox:
     """Serve a simulated AgentPhone account.
@@ -102,23 +104,7 @@ class Sandbox:
             event_stream=event_stream,
         )
         self.app = Starlette(
-            routes=routes_of_version(
-                [
-                    *account.routes,
-                    *webhooks.routes,
-                    *agents.routes,
-                    *numbers.routes,
-                    *calls.routes,
-                    *transcripts.routes,
-                    *messages.routes,
-                    *contacts.routes,
-                    *inbound.routes,
-                    *sign_up.routes,
-                    *control.routes,
-                    *view.routes,
-                ],
-                api_version,
-            ),
+            routes=routes_of_version([route for module in _ROUTES for route in module.routes], api_version),
             middleware=[
                 *([Middleware(VersionFilter, api_version=api_version)] if api_version != "union" else []),
                 Middleware(
