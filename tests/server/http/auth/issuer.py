@@ -79,7 +79,7 @@ class Issuer:
         """Return what is published at a path; None for nothing."""
         if path == "/jwks":
             return {"keys": self.keys}
-        if path == "/.well-defaults/oauth-authorization-server":
+        if path == "/.well-known/oauth-authorization-server":
             return {"issuer": self.url, "jwks_uri": f"{self.url}/jwks"}
         return None
 
