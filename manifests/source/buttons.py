@@ -5,7 +5,7 @@ from base64 import b64encode
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from agentphone_mcp.commands.install.entries import Setup, entry, inputs
+from agentphone_mcp.commands.install.entries import Setup, build_entry, build_inputs
 from agentphone_mcp.commands.install.hosts import HOSTS, SERVER_KEY
 
 _AFTER_LOGIN = Setup(key="none")
@@ -17,8 +17,8 @@ _VSCODE = "https://insiders.vscode.dev/redirect/mcp/install"
 def links() -> dict[str, str]:
     """The link of each host that has such links, by its key."""
     cursor, vscode = HOSTS["cursor"], HOSTS["vscode"]
-    encoded = b64encode(_compact(entry(cursor, _AFTER_LOGIN)).encode()).decode()
-    asked, started = inputs(vscode, Setup()), entry(vscode, Setup())
+    encoded = b64encode(_compact(build_entry(cursor, _AFTER_LOGIN)).encode()).decode()
+    asked, started = build_inputs(vscode, Setup()), build_entry(vscode, Setup())
     return {
         cursor.key: _link(_CURSOR, config=encoded),
         vscode.key: _link(_VSCODE, inputs=_compact(asked), config=_compact(started)),

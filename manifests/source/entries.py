@@ -6,7 +6,7 @@ from typing import Any
 import tomlkit
 import yaml
 
-from agentphone_mcp.commands.install.entries import Setup, document
+from agentphone_mcp.commands.install.entries import Setup, build_document
 from agentphone_mcp.commands.install.hosts import HOSTS, Host
 
 LOCAL = Setup()
@@ -40,5 +40,5 @@ def entries() -> dict[str, str]:
     files = {}
     for host in HOSTS.values():
         setups = {local_name(host): LOCAL, remote_name(host): REMOTE}
-        files |= {name: _WRITE[host.format](document(host, setup)) for name, setup in setups.items() if name}
+        files |= {name: _WRITE[host.format](build_document(host, setup)) for name, setup in setups.items() if name}
     return files

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from agentphone_mcp.commands.install.hosts import HOSTS, Host
-from agentphone_mcp.commands.install.locations import Place
+from agentphone_mcp.commands.install.locations import Machine
 from agentphone_mcp.config.environment import WITHOUT_OPTION
 from manifests.source.buttons import links
 from manifests.source.entries import local_name, remote_name
@@ -61,7 +61,7 @@ def _entries(host: Host, folder: str) -> str:
 
 def _files(host: Host, platform: str, home: Path) -> str:
     """The files of one system as people there write them, most likely first."""
-    paths = [file.relative_to(home).as_posix() for file in host.user_files(Place(platform, home, {}))]
+    paths = [file.relative_to(home).as_posix() for file in host.user_files(Machine(platform, home, {}))]
     return ", else ".join(f"`{_on_windows(path) if platform == 'win32' else f'~/{path}'}`" for path in paths)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from agentphone_mcp.api.allowlist import DEFAULT_BASE_URL
 from agentphone_mcp.api.api_key import ApiKey
-from agentphone_mcp.commands.install.locations import read_place
+from agentphone_mcp.commands.install.locations import read_machine
 from agentphone_mcp.config.config import Config, read_cache, read_state, read_toolsets
 from agentphone_mcp.config.environment import read_key, read_span_exporter
 from agentphone_mcp.config.settings import ConfigError
@@ -284,4 +284,4 @@ def test_who_has_no_home_folder_is_told_so_only_where_one_is_needed(monkeypatch:
         read_state("")
     assert read_state("/var/ledger") == "/var/ledger"
     assert read_cache() == Path(os.devnull)
-    assert read_place({}).home == Path("/")
+    assert read_machine({}).home == Path("/")

@@ -45,8 +45,8 @@ def packed(build: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> P
         pytest.skip("no Node is installed here")
     try:
         build["packer"]("--version")
-    except build["CannotPack"] as reason:
-        pytest.skip(f"the packer cannot be had here: {reason}")
+    except build["CannotPack"] as exc:
+        pytest.skip(f"the packer cannot be had here: {exc}")
     file = tmp_path_factory.mktemp("bundle") / "agentphone.mcpb"
     build["build"](file)
     return file

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from agentphone_mcp.commands.install.entries import Setup, document, entry
+from agentphone_mcp.commands.install.entries import Setup, build_document, build_entry
 from agentphone_mcp.commands.install.hosts import HOSTS
 from tests.support import ROOT
 
@@ -25,13 +25,13 @@ def test_a_click_adds_to_cursor_what_install_would_after_login() -> None:
     asked = asked_of("Cursor")
     assert asked.keys() == {"name", "config"}
     assert asked["name"] == "agentphone"
-    assert json.loads(b64decode(asked["config"], validate=True)) == entry(HOSTS["cursor"], Setup(key="none"))
+    assert json.loads(b64decode(asked["config"], validate=True)) == build_entry(HOSTS["cursor"], Setup(key="none"))
 
 
 def test_a_click_adds_to_vs_code_what_install_would() -> None:
     """It asks for the key itself."""
     asked = asked_of("VS Code")
-    written = document(HOSTS["vscode"], Setup())
+    written = build_document(HOSTS["vscode"], Setup())
     assert json.loads(asked["inputs"]) == written["inputs"]
     assert {asked["name"]: json.loads(asked["config"])} == written["servers"]
 

@@ -14,7 +14,7 @@ from agentphone_mcp.api.transport import Transport
 from agentphone_mcp.commands.doctor.finding import Finding, failure, ok, skipped, warning
 from agentphone_mcp.commands.doctor.key import FoundKey
 from agentphone_mcp.commands.doctor.network_errors import cause_of
-from agentphone_mcp.commands.doctor.probe import Watched
+from agentphone_mcp.commands.doctor.probe import RecordingTransport
 from agentphone_mcp.commands.doctor.webhooks import check_webhooks
 
 _SAMPLES = 3
@@ -26,74 +26,76 @@ _NEEDS_AN_ANSWER = ("account", "limits", "webhooks")
 _NO_API = "Sign in to the network if it asks for that in a browser, and check the proxy and AGENTPHONE_BASE_URL"
 
 
-async def check_account(allowlist: Allowlist, found: FoundKey, sub_account: str | None, within: float) -> list[Finding]:
+async def check_account(allowlist: Allowlist, key: FoundKey, sub_account: str | None, within: float) -> list[Finding]:
     """Ask the API a few questions that change nothing, each once.
 
     Args:
         allowlist: where the API is.
-        found: the key, and where it comes from for whoever has to correct it.
+        key: the key, and where it comes from for whoever has to correct it.
         sub_account: the child account that requests are scoped to.
         within: seconds that one answer may take.
     """
-    watched = Watched(PooledTransport(proxy_for(allowlist)))
+    recorder = RecordingTransport(PooledTransport(proxy_for(allowlist)))
     api = ApiClient(
         Transport(
-            allowlist.base, found.key, sub_account=sub_account, timeout=min(within, _PATIENCE), inner=watched, tries=1
+            allowlist.base, key.key, sub_account=sub_account, timeout=min(within, _PATIENCE), inner=recorder, tries=1
         )
     )
     async with api:
         try:
             usage = [await api.account.usage() for _ in range(_SAMPLES)][-1]
-        except errors.ApiError as error:
-            said = _refused(error, watched, found, is_local=allowlist.is_local)
-            named = {finding.check for finding in said}
+        except errors.ApiError as exc:
+            message = _explain_error(exc, recorder, key, is_local=allowlist.is_local)
+            named = {finding.check for finding in message}
             rest = [skipped(check, "the API has to answer first") for check in _NEEDS_AN_ANSWER if check not in named]
-            return [*said, *rest, *_clock(watched)]
-        told = [_answers(watched), ok("account", f"the key is accepted{_plan(usage)}"), *_limits(usage)]
-        return [*told, *_clock(watched), *await check_webhooks(api)]
+            return [*message, *rest, *_clock(recorder)]
+        findings = [_api_finding(recorder), ok("account", f"the key is accepted{_plan(usage)}"), *_limits(usage)]
+        return [*findings, *_clock(recorder), *await check_webhooks(api)]
 
 
-def _answers(watched: Watched) -> Finding:
-    ms = round(median(watched.seconds) * 1000)
-    return ok("API", f"answers in {ms} ms, the median of {len(watched.seconds)}", ms=ms)
+def _api_finding(recorder: RecordingTransport) -> Finding:
+    ms = round(median(recorder.seconds) * 1000)
+    return ok("API", f"answers in {ms} ms, the median of {len(recorder.seconds)}", ms=ms)
 
 
-def _refused(error: errors.ApiError, watched: Watched, found: FoundKey, *, is_local: bool) -> list[Finding]:
+def _explain_error(
+    error: errors.ApiError, recorder: RecordingTransport, key: FoundKey, *, is_local: bool
+) -> list[Finding]:
     """Tell an API that says no from one that is not there, and from something else in its place."""
-    if watched.lost is not None or error.status is None:
-        cause = cause_of(watched.lost or error, is_local=is_local)
+    if recorder.error is not None or error.status is None:
+        cause = cause_of(recorder.error or error, is_local=is_local)
         return [failure("API", f"the API {cause.said}", cause.remedy)]
     status = error.status
     if isinstance(error, errors.DestinationRefused):
         return [failure("API", f"something answers in its place: {error.detail}", _NO_API, http_status=status)]
-    if "json" not in watched.kind:
-        kind = mask_keys(watched.kind.partition(";")[0]) or "nothing"
-        said = f"something answers in its place: status {status} with {kind} and no JSON"
-        return [failure("API", said, _NO_API, http_status=status)]
+    if "json" not in recorder.content_type:
+        kind = mask_keys(recorder.content_type.partition(";")[0]) or "nothing"
+        message = f"something answers in its place: status {status} with {kind} and no JSON"
+        return [failure("API", message, _NO_API, http_status=status)]
     detail = f": {mask_keys(error.detail)}" if error.detail else ""
     if isinstance(error, errors.UnreadableAnswer):
-        said = f"it answered {status}, but the JSON is not what AgentPhone documents"
+        message = f"it answered {status}, but the JSON is not what AgentPhone documents"
         return [
-            failure("API", said, "Check AGENTPHONE_BASE_URL, and look for a newer agentphone-mcp", http_status=status)
+            failure(
+                "API", message, "Check AGENTPHONE_BASE_URL, and look for a newer agentphone-mcp", http_status=status
+            )
         ]
-    if remedy := _of_the_account(error, found):
-        said = f"the API answers {status}{detail}"
-        return [_answers(watched), failure("account", said, remedy, http_status=status)]
-    said = f"it answered {status}{detail}"
+    if remedy := _account_remedy(error, key):
+        message = f"the API answers {status}{detail}"
+        return [_api_finding(recorder), failure("account", message, remedy, http_status=status)]
+    message = f"it answered {status}{detail}"
     when = "Try again in a moment, and ask AgentPhone's support if it goes on"
     if isinstance(error, errors.RateLimited):
         wait = f"{error.retry_after:.0f} seconds" if error.retry_after else "a minute"
         when = f"Wait {wait} and try again: too much was asked with this key"
-    return [failure("API", said, when, http_status=status)]
+    return [failure("API", message, when, http_status=status)]
 
 
-def _of_the_account(error: errors.ApiError, found: FoundKey) -> str | None:
+def _account_remedy(error: errors.ApiError, key: FoundKey) -> str | None:
     match error:
         case errors.Unauthorized():
-            ends = f" (it ends in {found.key.last_four})" if found.key.last_four else ""
-            return (
-                f"The key from {found.source}{ends} is wrong or revoked: put the one from AgentPhone's dashboard there"
-            )
+            ends = f" (it ends in {key.key.last_four})" if key.key.last_four else ""
+            return f"The key from {key.source}{ends} is wrong or revoked: put the one from AgentPhone's dashboard there"
         case errors.PaymentRequired():
             return "Top up the balance or add a payment method in AgentPhone's dashboard"
         case errors.Forbidden():
@@ -113,7 +115,7 @@ def _limits(usage: Usage) -> list[Finding]:
     spent = list(_used_up(usage))
     if spent:
         remedy = "Release a number that nobody needs, or ask AgentPhone for a larger plan, before you want more"
-        return [warning("limits", said, remedy) for said in spent]
+        return [warning("limits", message, remedy) for message in spent]
     numbers = usage.numbers
     if numbers is None or numbers.used is None:
         return [ok("limits", "the API names none")]
@@ -128,9 +130,9 @@ def _used_up(usage: Usage) -> Iterable[str]:
     if plan and stats:
         used.append((stats.messages_30d, plan.messages_per_month, "messages of 30 days"))
         used.append((stats.minutes_30d, plan.voice_minutes_per_month, "voice minutes of 30 days"))
-    for count, limit, what in used:
+    for count, limit, unit in used:
         if count is not None and limit is not None and count >= limit:
-            yield f"{count:g} of {limit} {what} are used"
+            yield f"{count:g} of {limit} {unit} are used"
 
 
 def _number_limit(usage: Usage) -> int | None:
@@ -139,18 +141,18 @@ def _number_limit(usage: Usage) -> int | None:
     return usage.plan.number_limit if usage.plan else None
 
 
-def _clock(watched: Watched) -> list[Finding]:
+def _clock(recorder: RecordingTransport) -> list[Finding]:
     """Compare the clocks by the answer that took least: half of that is how wrong this can be."""
-    if not watched.ahead:
+    if not recorder.clock_offsets:
         return [skipped("clock", "no answer told the time")]
-    ahead = min(zip(watched.seconds, watched.ahead, strict=False))[1]
-    said = f"this machine's is {_duration(abs(ahead))} {'ahead of' if ahead > 0 else 'behind'} the API's"
+    offset = min(zip(recorder.seconds, recorder.clock_offsets, strict=False))[1]
+    message = f"this machine's is {_duration(abs(offset))} {'ahead of' if offset > 0 else 'behind'} the API's"
     remedy = "Let the system set its clock by the network: webhook signatures and tokens are good for minutes only"
-    if abs(ahead) > _FIVE_MINUTES:
-        return [failure("clock", said, remedy, ahead_seconds=round(ahead, 1))]
-    if abs(ahead) > _A_MINUTE:
-        return [warning("clock", said, remedy, ahead_seconds=round(ahead, 1))]
-    return [ok("clock", "agrees with the API's", ahead_seconds=round(ahead, 1))]
+    if abs(offset) > _FIVE_MINUTES:
+        return [failure("clock", message, remedy, ahead_seconds=round(offset, 1))]
+    if abs(offset) > _A_MINUTE:
+        return [warning("clock", message, remedy, ahead_seconds=round(offset, 1))]
+    return [ok("clock", "agrees with the API's", ahead_seconds=round(offset, 1))]
 
 
 def _duration(seconds: float) -> str:

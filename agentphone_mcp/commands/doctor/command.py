@@ -14,13 +14,13 @@ import click
 from rich.console import Console
 
 from agentphone_mcp import __version__
-from agentphone_mcp.commands.doctor.finding import is_well
-from agentphone_mcp.commands.doctor.hosts import Look, check_hosts, host_keys
+from agentphone_mcp.commands.doctor.finding import all_ok
+from agentphone_mcp.commands.doctor.hosts import HostSearch, check_hosts, host_keys
 from agentphone_mcp.commands.doctor.report import as_json, show
-from agentphone_mcp.commands.doctor.run import Patient, examine
+from agentphone_mcp.commands.doctor.run import Environment, run_checks
 from agentphone_mcp.commands.doctor.settings import check_settings
 from agentphone_mcp.commands.install.hosts import HOSTS
-from agentphone_mcp.commands.install.locations import read_place
+from agentphone_mcp.commands.install.locations import read_machine
 from agentphone_mcp.commands.option_types import Amount
 from agentphone_mcp.config.config import read_state
 from agentphone_mcp.config.environment import complete_session_bus
@@ -65,27 +65,27 @@ def doctor(
     complete_session_bus(os.environ)
     try:
         read_state("")
-    except ConfigError as wrong:
-        raise click.ClickException(str(wrong)) from None
+    except ConfigError as exc:
+        raise click.ClickException(str(exc)) from None
     # What hosts start gets what they have, and nothing of our own options.
-    place = read_place(os.environ)
-    look = Look(place, _project(place.home), start_within)
-    hosts = partial(check_hosts, look, host) if with_hosts or host else None
-    environ = dict(place.environ) | {name: value for name, value in given.items() if value}
-    patient = Patient(environ, place, host_keys(look) if hosts else {})
+    machine = read_machine(os.environ)
+    search = HostSearch(machine, _project(machine.home), start_within)
+    hosts = partial(check_hosts, search, host) if with_hosts or host else None
+    environ = dict(machine.environ) | {name: value for name, value in given.items() if value}
+    environment = Environment(environ, machine, host_keys(search) if hosts else {})
     with ExitStack() as stack:
-        if check_settings(patient.environ)[0].is_sandbox:
+        if check_settings(environment.environ)[0].is_sandbox:
             from agentphone_mcp.sandbox import running
 
             box = stack.enter_context(running())
-            patient = replace(patient, sandbox=(box.url, box.key))
+            environment = replace(environment, sandbox=(box.url, box.key))
         with _stopped_like_ctrl_c():
-            found = anyio.run(examine, patient, hosts)
+            findings = anyio.run(run_checks, environment, hosts)
     if is_json:
-        click.echo(as_json(found, __version__))
+        click.echo(as_json(findings, __version__))
     else:
-        show(found, Console())
-    if not is_well(found):
+        show(findings, Console())
+    if not all_ok(findings):
         click.get_current_context().exit(1)
 
 

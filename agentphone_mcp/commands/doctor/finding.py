@@ -26,19 +26,19 @@ class Finding:
     facts: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
-def ok(check: str, said: str, **facts: Any) -> Finding:
+def ok(check: str, message: str, **facts: Any) -> Finding:
     """It is as it should be."""
-    return Finding(check, "ok", said, facts=facts)
+    return Finding(check, "ok", message, facts=facts)
 
 
-def warning(check: str, said: str, remedy: str, **facts: Any) -> Finding:
+def warning(check: str, message: str, remedy: str, **facts: Any) -> Finding:
     """It works, and yet somebody should know."""
-    return Finding(check, "warning", said, remedy, facts)
+    return Finding(check, "warning", message, remedy, facts)
 
 
-def failure(check: str, said: str, remedy: str, **facts: Any) -> Finding:
+def failure(check: str, message: str, remedy: str, **facts: Any) -> Finding:
     """It does not work."""
-    return Finding(check, "failure", said, remedy, facts)
+    return Finding(check, "failure", message, remedy, facts)
 
 
 def skipped(check: str, reason: str) -> Finding:
@@ -46,6 +46,6 @@ def skipped(check: str, reason: str) -> Finding:
     return Finding(check, "skipped", reason)
 
 
-def is_well(findings: Iterable[Finding]) -> bool:
+def all_ok(findings: Iterable[Finding]) -> bool:
     """Whether nothing failed."""
     return all(finding.status != "failure" for finding in findings)

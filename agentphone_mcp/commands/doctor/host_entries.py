@@ -43,7 +43,7 @@ _DESKTOP_PATH = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 """What a desktop program has that knows nothing of a shell."""
 
 
-class NoEntry(ValueError):
+class InvalidEntry(ValueError):
     """An entry that starts nothing; the message is a few words."""
 
 
@@ -103,8 +103,8 @@ class _Expansion:
             self.unset[name] = None
         return {name: self._environ[name]} if name in self._environ else {}
 
-    def _value(self, found: re.Match[str]) -> str:
-        parts = found.groupdict()
+    def _value(self, match: re.Match[str]) -> str:
+        parts = match.groupdict()
         name, default = str(parts["name"] or parts.get("bare")), parts.get("default")
         if not self._environ.get(name) and default is not None:
             return default
@@ -121,7 +121,7 @@ def read_entry(host: str, entry: Mapping[str, Any], environ: Variables, platform
         platform: as in `sys.platform`.
 
     Raises:
-        NoEntry: if there is neither a command nor an address in it.
+        InvalidEntry: if there is neither a command nor an address in it.
     """
     expand = _Expansion(host, environ)
     url = next((entry[name] for name in ("url", "serverUrl", "httpUrl", "uri") if _is_text(entry.get(name))), None)
@@ -131,19 +131,19 @@ def read_entry(host: str, entry: Mapping[str, Any], environ: Variables, platform
         token = entry.get("bearer_token_env_var")
         if isinstance(token, str) and (held := expand.named(token)):
             headers["Authorization"] = f"Bearer {held[token]}"
-        if odd := [name for name, value in headers.items() if not _IN_HEADER.fullmatch(value)]:
-            raise NoEntry(f"its header {odd[0]} has a character that no header may have")
+        if invalid := [name for name, value in headers.items() if not _IN_HEADER.fullmatch(value)]:
+            raise InvalidEntry(f"its header {invalid[0]} has a character that no header may have")
         return Address(expand(url), headers, tuple(expand.unset), len(headers) < len(listed))
     command = entry.get("command", entry.get("cmd"))
     if not _is_text(command):
-        raise NoEntry("it names no command and no URL")
+        raise InvalidEntry("it names no command and no URL")
     args = entry.get("args", [])
-    arguments = [expand(str(one)) for one in cast("list[object]", args)] if isinstance(args, list) else []
+    arguments = [expand(str(argument)) for argument in cast("list[object]", args)] if isinstance(args, list) else []
     variables = _inherited(_INHERITS.get(host, "all"), environ)
     for name in _names(entry.get("env_vars")):
         variables |= expand.named(name)
     # Goose looks for these in the environment, and else in its own keychain.
-    kept = [name for name in _names(entry.get("env_keys")) if name not in environ]
+    kept_by_host = [name for name in _names(entry.get("env_keys")) if name not in environ]
     given = _texts(entry.get("env")) | _texts(entry.get("envs"))
     variables |= {name: expand(value) for name, value in given.items()}
     # A placeholder for what is asked for or not set is no value.
@@ -151,7 +151,7 @@ def read_entry(host: str, entry: Mapping[str, Any], environ: Variables, platform
     has_shell = host != "claude-desktop" or platform == "win32"
     if not has_shell and "PATH" not in given:
         variables["PATH"] = _DESKTOP_PATH
-    asks = bool(kept) or any(_ASKED_FOR.search(text) for text in given.values())
+    asks = bool(kept_by_host) or any(_ASKED_FOR.search(text) for text in given.values())
     return Launch(expand(command), tuple(arguments), variables, variables.get("PATH", ""), tuple(expand.unset), asks)
 
 

@@ -12,7 +12,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 from agentphone_mcp.commands.doctor.finding import Finding, failure, ok, skipped, warning
-from agentphone_mcp.commands.install.locations import Place
+from agentphone_mcp.commands.install.locations import Machine
 from agentphone_mcp.commands.install.programs import PACKAGE, find_uvx, how_to_get_uv
 
 _SHOWN = (PACKAGE, "mcp", "httpx", "pydantic", "anyio")
@@ -63,26 +63,26 @@ def check_time_zones(zone: Callable[[str], object] = ZoneInfo) -> Finding:
     return ok("time zones", "known")
 
 
-async def check_uvx(place: Place) -> Finding:
+async def check_uvx(machine: Machine) -> Finding:
     """Look where `uvx` is and whether it runs; one that is off the PATH is found as well."""
-    get_uvx = f"Get uv, which brings uvx, with `{how_to_get_uv(place.platform)}`"
-    uvx = find_uvx(place)
+    get_uvx = f"Get uv, which brings uvx, with `{how_to_get_uv(machine.platform)}`"
+    uvx = find_uvx(machine)
     if uvx is None:
         return warning("uvx", "not found, and hosts start the server with it", get_uvx)
     found = str(uvx)
     try:
         with anyio.fail_after(_LONGEST_LOOK):
             ran = await anyio.run_process([found, "--version"], check=False)
-    except (OSError, TimeoutError) as broken:
-        why = "it does not answer" if isinstance(broken, TimeoutError) else broken.strerror
+    except (OSError, TimeoutError) as exc:
+        why = "it does not answer" if isinstance(exc, TimeoutError) else exc.strerror
         return warning("uvx", f"{found} does not run: {why}", get_uvx, path=found)
-    said = ran.stdout.decode(errors="replace").strip() or "no version"
+    message = ran.stdout.decode(errors="replace").strip() or "no version"
     if ran.returncode:
         return warning("uvx", f"{found} does not run: it ended with {ran.returncode}", get_uvx, path=found)
-    if not shutil.which("uvx", path=place.environ.get("PATH", "")):
+    if not shutil.which("uvx", path=machine.environ.get("PATH", "")):
         remedy = f"Let the entries of hosts name it whole, as `{PACKAGE} install` does, or run `uv tool update-shell`"
-        return warning("uvx", f"{said} at {found}, which is not on the PATH", remedy, path=found)
-    return ok("uvx", f"{said} at {found}", path=found)
+        return warning("uvx", f"{message} at {found}, which is not on the PATH", remedy, path=found)
+    return ok("uvx", f"{message} at {found}", path=found)
 
 
 def required_python() -> str | None:

@@ -50,36 +50,36 @@ def check_key(
     source = KEY_FILE_VARIABLE if environ.get(KEY_FILE_VARIABLE, "").strip() else KEY_VARIABLE
     try:
         key = read_key(environ)
-    except ConfigError as wrong:
-        odd = _oddity(_text(environ))
-        said = f"{source}: {odd}" if odd else str(wrong)
-        return None, failure("key", said, _how_to_mend(source, said))
+    except ConfigError as exc:
+        oddity = _oddity(_text(environ))
+        message = f"{source}: {oddity}" if oddity else str(exc)
+        return None, failure("key", message, _how_to_mend(source, message))
     why = ""
     if key is None and keychain and allowlist:
         source = KEYCHAIN
         try:
             key = keychain(allowlist.base)
-        except NoKeychain as cannot:
-            why = f", and the system's keychain cannot be asked: {cannot}"
+        except NoKeychain as exc:
+            why = f", and the system's keychain cannot be asked: {exc}"
     if key is None:
-        return _of_a_host(hosts or {}, allowlist, _why_not_set(environ) + why)
-    return _judged(FoundKey(key, source), allowlist)
+        return _from_host(hosts or {}, allowlist, _why_not_set(environ) + why)
+    return _check_allowed(FoundKey(key, source), allowlist)
 
 
-def _of_a_host(
+def _from_host(
     hosts: Mapping[str, str | None], allowlist: Allowlist | None, why: str
 ) -> tuple[FoundKey | None, Finding]:
     """Where this shell has none: a host's entry may have brought its own, which then is the one to look at."""
     for title, text in hosts.items():
         try:
             if text:
-                return _judged(FoundKey(ApiKey(text), f"the entry of {title}"), allowlist)
-        except KeyRuleBroken as broken:
+                return _check_allowed(FoundKey(ApiKey(text), f"the entry of {title}"), allowlist)
+        except KeyRuleBroken as exc:
             remedy = f"Correct it in the file of {title}, or run `agentphone-mcp login` and take it out of there"
-            return None, failure("key", f"the entry of {title}: {_oddity(text or '') or broken}", remedy)
+            return None, failure("key", f"the entry of {title}: {_oddity(text or '') or exc}", remedy)
     if hosts:
-        said = f"there is none in this shell; {', '.join(hosts)} keeps one by itself, which is not looked at"
-        return None, warning("key", said, f"Set {KEY_VARIABLE} here and run this again to have it looked at")
+        message = f"there is none in this shell; {', '.join(hosts)} keeps one by itself, which is not looked at"
+        return None, warning("key", message, f"Set {KEY_VARIABLE} here and run this again to have it looked at")
     return None, failure("key", f"there is none: {why}", _GET_ONE)
 
 
@@ -91,25 +91,27 @@ def _why_not_set(environ: Mapping[str, str]) -> str:
     return f"{KEY_VARIABLE} and {KEY_FILE_VARIABLE} are not set"
 
 
-def _judged(found: FoundKey, allowlist: Allowlist | None) -> tuple[FoundKey | None, Finding]:
-    judged = _told(found, allowlist)
+def _check_allowed(found: FoundKey, allowlist: Allowlist | None) -> tuple[FoundKey | None, Finding]:
+    judged = _finding_for(found, allowlist)
     return None if judged.status == "failure" else found, judged
 
 
-def _told(found: FoundKey, allowlist: Allowlist | None) -> Finding:
+def _finding_for(found: FoundKey, allowlist: Allowlist | None) -> Finding:
     facts = {"source": found.source, "last_four": found.key.last_four}
-    said = f"from {found.source}, ends in {found.key.last_four or 'too few characters to show'}"
+    message = f"from {found.source}, ends in {found.key.last_four or 'too few characters to show'}"
     if allowlist is None:
-        return ok("key", said, **facts)
+        return ok("key", message, **facts)
     try:
         Allowlist.for_base(allowlist.base, found.key)
-    except KeyRuleBroken as broken:
+    except KeyRuleBroken as exc:
         remedy = "Unset AGENTPHONE_BASE_URL to use this key, or take the sandbox's own key"
-        return failure("key", f"{said}, but {broken}", remedy, **facts)
+        return failure("key", f"{message}, but {exc}", remedy, **facts)
     if not allowlist.is_local and found.key.reveal().startswith(_NOT_OF_THE_VENDOR):
         remedy = "Take the sk_live_ key from AgentPhone's dashboard, or practise with --sandbox, which needs none"
-        return warning("key", f"{said}, but it is a sandbox's or a test key and the real API is asked", remedy, **facts)
-    return ok("key", said, **facts)
+        return warning(
+            "key", f"{message}, but it is a sandbox's or a test key and the real API is asked", remedy, **facts
+        )
+    return ok("key", message, **facts)
 
 
 def _oddity(text: str) -> str | None:
@@ -135,10 +137,10 @@ def _text(environ: Mapping[str, str]) -> str:
     return text.strip()
 
 
-def _how_to_mend(source: str, said: str) -> str:
-    if "both set" in said:
+def _how_to_mend(source: str, message: str) -> str:
+    if "both set" in message:
         return f"Unset {KEY_FILE_VARIABLE}, or {KEY_VARIABLE}"
-    if "cannot be read" in said or "is empty" in said:
+    if "cannot be read" in message or "is empty" in message:
         return f"Write the key into that file and let it be read by you alone, or unset {KEY_FILE_VARIABLE}"
     where = "that file" if source == KEY_FILE_VARIABLE else KEY_VARIABLE
     return f"Copy the key from AgentPhone's dashboard into {where} as it is, without quotes, spaces or Bearer"

@@ -14,7 +14,7 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
 
 from agentphone_mcp.commands.doctor.host_entries import Address, Launch
-from agentphone_mcp.commands.doctor.redaction import without_secrets_of
+from agentphone_mcp.commands.doctor.redaction import redact_secrets_of
 
 _LONGEST_LINE = 300
 
@@ -60,8 +60,8 @@ async def start(launch: Launch, command: str, within: float) -> Answer:
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as errors:
         try:
             return await _ask(Client(stdio_client(server, errlog=errors), mode="legacy"), within)
-        except (OSError, ValueError, MCPError, ExceptionGroup) as broken:
-            raise NoAnswer(_last_line(errors, launch), broken) from broken
+        except (OSError, ValueError, MCPError, ExceptionGroup) as exc:
+            raise NoAnswer(_last_line(errors, launch), exc) from exc
 
 
 async def ask(address: Address, within: float) -> Answer:
@@ -80,8 +80,8 @@ async def ask(address: Address, within: float) -> Answer:
     try:
         async with httpx2.AsyncClient(headers=headers, timeout=within, event_hooks=hooks) as client:
             return await _ask(Client(streamable_http_client(address.url, http_client=client), mode="legacy"), within)
-    except (OSError, ValueError, MCPError, ExceptionGroup) as broken:
-        raise NoAnswer("", broken, refusals[0] if refusals else None) from broken
+    except (OSError, ValueError, MCPError, ExceptionGroup) as exc:
+        raise NoAnswer("", exc, refusals[0] if refusals else None) from exc
 
 
 async def _ask(client: Client, within: float) -> Answer:
@@ -102,4 +102,4 @@ def _last_line(errors: IO[str], launch: Launch) -> str:
     lines = [line.strip() for line in errors.read().splitlines() if line.strip()]
     # uv ends with what might help, after what is wrong.
     lines = [line for line in lines if not line.startswith("hint:")] or lines
-    return without_secrets_of(launch, lines[-1])[:_LONGEST_LINE] if lines else ""
+    return redact_secrets_of(launch, lines[-1])[:_LONGEST_LINE] if lines else ""

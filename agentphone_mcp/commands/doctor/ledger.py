@@ -33,17 +33,17 @@ async def check_ledger(state: str, least_free: int = _LEAST_FREE) -> list[Findin
     except TimeoutError:
         remedy = "Check that the database is reached from here, and that no other process holds it"
         return [failure("ledger", f"it does not answer within {_PATIENCE:.0f} seconds", remedy)]
-    except LedgerUnavailable as broken:
-        return [failure("ledger", f"{broken.location}: {broken.reason}", _remedy(broken, state))]
+    except LedgerUnavailable as exc:
+        return [failure("ledger", f"{exc.place}: {exc.reason}", _remedy(exc, state))]
 
 
 def _look(state: str, least_free: int) -> list[Finding]:
     handle = LedgerHandle(state)
     try:
         folder = None if is_url(state) else _nearest(Path(state).expanduser())
-        full = [] if folder is None else _free(folder, least_free)
+        disk = [] if folder is None else _free(folder, least_free)
         if not handle.may_exist:
-            return _beside(full, _not_there_yet(state, folder))
+            return _with_disk(disk, _not_there_yet(state, folder))
         ledger = handle.open()
         ledger.check_writable()
         entries = ledger.entries()
@@ -51,17 +51,17 @@ def _look(state: str, least_free: int) -> list[Finding]:
         handle.close()
     doubtful = sum(entry.outcome == "unknown" for entry in entries)
     if doubtful:
-        said = f"opens and can be written, but of {doubtful} of {len(entries)} actions nobody knows the outcome"
+        message = f"opens and can be written, but of {doubtful} of {len(entries)} actions nobody knows the outcome"
         remedy = "Look at them with `agentphone-mcp ledger`; the assistant settles them when it looks again"
-        return _beside(full, warning("ledger", said, remedy, actions=len(entries), unknown=doubtful))
-    return _beside(
-        full, ok("ledger", f"opens and can be written, {len(entries)} rows", actions=len(entries), unknown=0)
+        return _with_disk(disk, warning("ledger", message, remedy, actions=len(entries), unknown=doubtful))
+    return _with_disk(
+        disk, ok("ledger", f"opens and can be written, {len(entries)} rows", actions=len(entries), unknown=0)
     )
 
 
-def _beside(full: list[Finding], told: Finding) -> list[Finding]:
+def _with_disk(disk: list[Finding], finding: Finding) -> list[Finding]:
     """Say nothing to be well on a disk that is full: the two lines would contradict each other."""
-    return full if full and told.status == "ok" else [told, *full]
+    return disk if disk and finding.status == "ok" else [finding, *disk]
 
 
 def _not_there_yet(state: str, folder: Path | None) -> Finding:
@@ -87,10 +87,10 @@ def _nearest(folder: Path) -> Path:
     return folder if folder.exists() or folder.parent == folder else _nearest(folder.parent)
 
 
-def _remedy(broken: LedgerUnavailable, state: str) -> str:
-    if "not a database" in broken.reason or "malformed" in broken.reason:
+def _remedy(error: LedgerUnavailable, state: str) -> str:
+    if "not a database" in error.reason or "malformed" in error.reason:
         return "Move that file away, which loses what it knows, and the next action makes a new one"
-    if "not installed" in broken.reason:
+    if "not installed" in error.reason:
         return "Install it, or let AGENTPHONE_STATE name a folder"
     if is_url(state):
         return "Check AGENTPHONE_STATE and whether the database runs and is reached from here"

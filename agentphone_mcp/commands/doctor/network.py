@@ -16,9 +16,9 @@ async def check_network(allowlist: Allowlist) -> Finding:
     """Look whether a connection can be made as the server makes it: to the API, or to the proxy that leads there."""
     base, proxy = httpx.URL(allowlist.base), proxy_for(allowlist)
     if proxy:
-        found = await reach(httpx.URL(proxy), is_proxy=True)
-        if found.status != "ok":
-            return found
+        finding = await reach(httpx.URL(proxy), is_proxy=True)
+        if finding.status != "ok":
+            return finding
         return ok("network", f"{_shown(base)} by way of the proxy {_shown(httpx.URL(proxy))}")
     return await reach(base, is_local=allowlist.is_local)
 
@@ -46,8 +46,8 @@ async def reach(
             else:
                 stream = await connect_tcp(host, port)
             await stream.aclose()
-    except OSError as lost:
-        cause = cause_of(lost, is_local=is_local)
+    except OSError as exc:
+        cause = cause_of(exc, is_local=is_local)
         which = f"the proxy {_shown(url)}" if is_proxy else _shown(url)
         remedy = (
             f"{cause.remedy}; the proxy is named by HTTPS_PROXY or the system's settings" if is_proxy else cause.remedy

@@ -13,7 +13,7 @@ _HALF_A_SECOND = 0.5
 
 
 @dataclass
-class Watched(httpx.AsyncBaseTransport):
+class RecordingTransport(httpx.AsyncBaseTransport):
     """Passes requests on and notes what came of them.
 
     Attributes:
@@ -28,9 +28,9 @@ class Watched(httpx.AsyncBaseTransport):
     inner: httpx.AsyncBaseTransport
     clock: Callable[[], float] = time
     seconds: list[float] = field(default_factory=list[float])
-    ahead: list[float] = field(default_factory=list[float])
-    lost: httpx.HTTPError | None = None
-    kind: str = ""
+    clock_offsets: list[float] = field(default_factory=list[float])
+    error: httpx.HTTPError | None = None
+    content_type: str = ""
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request.
@@ -41,15 +41,15 @@ class Watched(httpx.AsyncBaseTransport):
         sent, started = self.clock(), perf_counter()
         try:
             response = await self.inner.handle_async_request(request)
-        except httpx.HTTPError as lost:
-            self.lost = lost
+        except httpx.HTTPError as exc:
+            self.error = exc
             raise
         took = perf_counter() - started
-        self.lost, self.kind = None, response.headers.get("Content-Type", "")
+        self.error, self.content_type = None, response.headers.get("Content-Type", "")
         self.seconds.append(took)
-        told = _moment(response.headers.get("Date", ""))
-        if told:
-            self.ahead.append(sent + took / 2 - (told.timestamp() + _HALF_A_SECOND))
+        date = _moment(response.headers.get("Date", ""))
+        if date:
+            self.clock_offsets.append(sent + took / 2 - (date.timestamp() + _HALF_A_SECOND))
         return response
 
     async def aclose(self) -> None:

@@ -17,24 +17,24 @@ _SECRET_OPTION = re.compile(_OPTION, re.IGNORECASE)
 _SECRET_IN_OPTION = re.compile(rf"({_OPTION})=.+", re.IGNORECASE | re.DOTALL)
 
 
-def discreet(text: str) -> str:
+def redact(text: str) -> str:
     """A text without what looks like a key, a login in a URL, or credentials of a header."""
     return mask_keys(_CREDENTIALS.sub(rf"\1 {_REMOVED}", _LOGIN_IN_URL.sub("", text)))
 
 
-def without_secrets_of(launch: Launch, text: str) -> str:
+def redact_secrets_of(launch: Launch, text: str) -> str:
     """A text without the values of the launch's variables that sound secret, either, the longest first."""
     held = {value for name, value in launch.environ.items() if SECRET_NAME.search(name) and len(value) >= _SHORTEST}
     for value in sorted(held, key=len, reverse=True):
         text = text.replace(value, _REMOVED)
-    return discreet(text)
+    return redact(text)
 
 
 def command_line(launch: Launch, platform: str) -> str:
     """The command as a person would type it, on a system as in `sys.platform`, without its secrets."""
     given = (launch.command, *launch.arguments)
     words = [
-        _REMOVED if _SECRET_OPTION.fullmatch(before) else without_secrets_of(launch, _without_value(word))
+        _REMOVED if _SECRET_OPTION.fullmatch(before) else redact_secrets_of(launch, _without_value(word))
         for before, word in zip(("", *given), given, strict=False)
     ]
     return subprocess.list2cmdline(words) if platform == "win32" else shlex.join(words)

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from agentphone_mcp.commands.doctor.finding import Finding, Status, is_well
+from agentphone_mcp.commands.doctor.finding import Finding, Status, all_ok
 from agentphone_mcp.policy.untrusted import clean
 
 _STYLES: dict[Status, str] = {"ok": "green", "warning": "yellow", "failure": "bold red", "skipped": "dim"}
@@ -16,8 +16,8 @@ _STYLES: dict[Status, str] = {"ok": "green", "warning": "yellow", "failure": "bo
 
 def as_json(findings: Sequence[Finding], version: str) -> str:
     """One object: `version`, `ok`, and `findings` with `check`, `status`, `said`, `remedy` and `facts`."""
-    told = {"version": version, "ok": is_well(findings), "findings": [asdict(finding) for finding in findings]}
-    return json.dumps(told, indent=2)
+    report = {"version": version, "ok": all_ok(findings), "findings": [asdict(finding) for finding in findings]}
+    return json.dumps(report, indent=2)
 
 
 def show(findings: Sequence[Finding], console: Console) -> None:
@@ -27,10 +27,10 @@ def show(findings: Sequence[Finding], console: Console) -> None:
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold", ratio=1)
     for finding in findings:
-        said = Text(_writable(finding.said, console))
+        message = Text(_writable(finding.said, console))
         if finding.remedy:
-            said.append(f"\n-> {_writable(finding.remedy, console)}", style="bold")
-        table.add_row(Text(finding.status, _STYLES[finding.status]), Text(_writable(finding.check, console)), said)
+            message.append(f"\n-> {_writable(finding.remedy, console)}", style="bold")
+        table.add_row(Text(finding.status, _STYLES[finding.status]), Text(_writable(finding.check, console)), message)
     console.print(table)
     console.print()
     console.print(Text(_conclusion(findings)))
@@ -43,8 +43,8 @@ def _conclusion(findings: Sequence[Finding]) -> str:
     return f"It does not work: {_counted(failures, 'failure')}{also}." if failures else f"It works{also}."
 
 
-def _counted(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def _writable(words: str, console: Console) -> str:

@@ -24,7 +24,7 @@ from agentphone_mcp.commands.doctor.key import KEYCHAIN, FoundKey, check_key
 from agentphone_mcp.commands.doctor.ledger import check_ledger
 from agentphone_mcp.commands.doctor.network import check_network
 from agentphone_mcp.commands.doctor.settings import Settings, check_settings
-from agentphone_mcp.commands.install.locations import Place
+from agentphone_mcp.commands.install.locations import Machine
 from agentphone_mcp.config.keychain import find
 
 Check = Callable[[], Awaitable[Sequence[Finding]]]
@@ -33,13 +33,13 @@ Check = Callable[[], Awaitable[Sequence[Finding]]]
 class HostsCheck(Protocol):
     """Looks at the hosts."""
 
-    def __call__(self, *, key_is_kept: bool) -> Awaitable[Sequence[Finding]]:
+    def __call__(self, *, is_key_in_keychain: bool) -> Awaitable[Sequence[Finding]]:
         """Look, knowing whether the key is in the system's keychain."""
         ...
 
 
 @dataclass(frozen=True)
-class Patient:
+class Environment:
     """What is to be examined.
 
     Attributes:
@@ -50,44 +50,46 @@ class Patient:
     """
 
     environ: Mapping[str, str]
-    place: Place
+    machine: Machine
     host_keys: Mapping[str, str | None] = field(default_factory=dict[str, str | None])
     sandbox: tuple[str, str] | None = None
 
 
-async def examine(patient: Patient, hosts: HostsCheck | None = None) -> list[Finding]:
+async def run_checks(environment: Environment, hosts: HostsCheck | None = None) -> list[Finding]:
     """Look at everything and change nothing; takes as long as the slowest of it.
 
     Args:
         patient: what is to be examined.
         hosts: looks at the hosts as well.
     """
-    settings, said = check_settings(patient.environ)
-    if patient.sandbox is not None:
-        url, value = patient.sandbox
+    settings, said = check_settings(environment.environ)
+    if environment.sandbox is not None:
+        url, value = environment.sandbox
         settings = replace(settings, allowlist=Allowlist.for_base(url, None))
         key, told = FoundKey(ApiKey(value), "the sandbox"), skipped("key", "a sandbox has its own")
     elif settings.uses_caller_keys:
         key, told = None, skipped("key", "each caller brings their own")
     else:
         keychain = find if settings.has_keychain else None
-        look = partial(check_key, patient.environ, settings.allowlist, keychain=keychain, hosts=patient.host_keys)
+        search = partial(
+            check_key, environment.environ, settings.allowlist, keychain=keychain, hosts=environment.host_keys
+        )
         # A keychain may have to wait for its user.
-        key, told = await run_sync(look)
+        key, told = await run_sync(search)
     checks: dict[str, Check] = {
-        "installed": lambda: _installed(patient),
+        "installed": lambda: _installed(environment),
         "API": lambda: _api(settings, key),
         "ledger": lambda: check_ledger(settings.state),
     }
     if hosts:
-        checks["hosts"] = partial(hosts, key_is_kept=key is not None and key.source == KEYCHAIN)
+        checks["hosts"] = partial(hosts, is_key_in_keychain=key is not None and key.source == KEYCHAIN)
     found: dict[str, Sequence[Finding]] = {}
 
     async def run(name: str, check: Check) -> None:
         try:
             found[name] = await check()
-        except Exception as broken:  # noqa: BLE001 - whatever it is, what the others find is worth having
-            said = f"this check broke down: {type(broken).__name__}: {mask_keys(str(broken))}"
+        except Exception as exc:  # noqa: BLE001 - whatever it is, what the others find is worth having
+            said = f"this check broke down: {type(exc).__name__}: {mask_keys(str(exc))}"
             found[name] = [failure(name, said, "It is a mistake of ours: please report it with this line")]
 
     async with anyio.create_task_group() as beside:
@@ -97,8 +99,8 @@ async def examine(patient: Patient, hosts: HostsCheck | None = None) -> list[Fin
     return [*local, *said, told, *(finding for name in checks if name in found for finding in found[name])]
 
 
-async def _installed(patient: Patient) -> list[Finding]:
-    uvx = await check_uvx(patient.place)
+async def _installed(environment: Environment) -> list[Finding]:
+    uvx = await check_uvx(environment.machine)
     return [check_python(required_python()), check_packages(requirements()), check_time_zones(), uvx]
 
 

@@ -57,20 +57,20 @@ class Settings:
 def check_settings(environ: Mapping[str, str]) -> tuple[Settings, list[Finding]]:
     """Read the settings as serving does, and find all that are wrong."""
     defaults = _defaults()
-    given, wrong = _given(environ)
-    values = defaults | given
+    values_given, errors = _given(environ)
+    values = defaults | values_given
 
     def read(*names: str) -> Config:
         return read_config(defaults | {name: values[name] for name in names}, {})
 
     address: list[str] = []
     # One by one, with all others at their defaults.
-    configs = {name: _try(partial(read, name), address if name == "base_url" else wrong) for name in values}
-    _try(lambda: read_request_state_keys(environ), wrong)
+    configs = {name: _try(partial(read, name), address if name == "base_url" else errors) for name in values}
+    _try(lambda: read_request_state_keys(environ), errors)
     account = configs["sub_account"]
-    http = _try(lambda: read_http_settings(values), wrong)
+    http = _try(lambda: read_http_settings(values), errors)
     if http and http.auth == "relay":
-        _try(lambda: check_key(Config(read_key(environ), sub_account=account and account.sub_account), http), wrong)
+        _try(lambda: check_key(Config(read_key(environ), sub_account=account and account.sub_account), http), errors)
     settings = Settings(
         allowlist=Allowlist.for_base(values["base_url"], None) if configs["base_url"] else None,
         sub_account=account and account.sub_account,
@@ -81,9 +81,9 @@ def check_settings(environ: Mapping[str, str]) -> tuple[Settings, list[Finding]]
         uses_caller_keys=http is not None and http.auth == "relay",
     )
     remedy = "Correct it where it is set, or unset it: then the default holds"
-    found = [failure("settings", said, remedy) for said in wrong] + _strangers(environ)
-    told = _address(values["base_url"], address, is_sandbox=settings.is_sandbox)
-    return settings, [*(found or [ok("settings", _said(environ))]), told]
+    findings = [failure("settings", message, remedy) for message in errors] + _unknown_variables(environ)
+    base_url = _base_url(values["base_url"], address, is_sandbox=settings.is_sandbox)
+    return settings, [*(findings or [ok("settings", _summary(environ))]), base_url]
 
 
 def _defaults() -> dict[str, Any]:
@@ -97,7 +97,7 @@ def _defaults() -> dict[str, Any]:
 def _given(environ: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
     """The value of each option of serving whose variable has one, and what click says of those that it cannot read."""
     values: dict[str, Any] = {}
-    wrong: list[str] = []
+    errors: list[str] = []
     with click.Context(_SERVING) as context:
         for option in _SERVING.params:
             variable = str(option.envvar)
@@ -106,42 +106,42 @@ def _given(environ: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
                 continue
             try:
                 values[option.name or ""] = option.type_cast_value(context, text)
-            except click.BadParameter as bad:
-                wrong.append(f"{variable}: {mask_keys(bad.message).rstrip('.')}")
-    return values, wrong
+            except click.BadParameter as exc:
+                errors.append(f"{variable}: {mask_keys(exc.message).rstrip('.')}")
+    return values, errors
 
 
-def _try(reading: Callable[[], Read], wrong: list[str]) -> Read | None:
+def _try(reading: Callable[[], Read], errors: list[str]) -> Read | None:
     try:
         return reading()
-    except ConfigError as broken:
-        wrong.append(mask_keys(str(broken)))
+    except ConfigError as exc:
+        errors.append(mask_keys(str(exc)))
         return None
 
 
-def _strangers(environ: Mapping[str, str]) -> list[Finding]:
+def _unknown_variables(environ: Mapping[str, str]) -> list[Finding]:
     """Variables that look like ours and are none: a slip of the pen is otherwise not noticed at all."""
     known = {str(option.envvar) for option in _SERVING.params} | set(_WITHOUT_OPTION)
-    found: list[Finding] = []
+    findings: list[Finding] = []
     for name in sorted(environ):
         if name.startswith(_PREFIX) and name not in known and not name.startswith(_OF_OTHERS):
             near = get_close_matches(name, known, n=1)
             remedy = f"Did you mean {near[0]}?" if near else "Unset it, or look for the right name in the README"
-            found.append(warning("settings", f"{name} is no setting, so nobody reads it", remedy))
-    return found
+            findings.append(warning("settings", f"{name} is no setting, so nobody reads it", remedy))
+    return findings
 
 
-def _address(url: str, wrong: list[str], *, is_sandbox: bool) -> Finding:
+def _base_url(url: str, errors: list[str], *, is_sandbox: bool) -> Finding:
     if is_sandbox:
         return ok("base URL", "that of a sandbox on this machine")
-    if wrong:
-        return failure("base URL", wrong[0], _DEFAULT_IS_RIGHT)
+    if errors:
+        return failure("base URL", errors[0], _DEFAULT_IS_RIGHT)
     if url == DEFAULT_BASE_URL:
         return ok("base URL", url, base_url=url)
     return ok("base URL", f"{url}, as AGENTPHONE_BASE_URL has it", base_url=url)
 
 
-def _said(environ: Mapping[str, str]) -> str:
+def _summary(environ: Mapping[str, str]) -> str:
     ours = sorted(name for name in environ if name.startswith(_PREFIX))
     return f"all can be read: {', '.join(ours)}" if ours else "all at their defaults"
 

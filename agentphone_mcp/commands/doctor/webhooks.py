@@ -18,8 +18,8 @@ async def check_webhooks(api: ApiClient) -> list[Finding]:
         if webhook:
             return [_health(await api.webhooks.stats())]
         return [await _agents(api)]
-    except ApiError as error:
-        return [skipped("webhooks", f"the API did not tell: {error.detail or error.status}")]
+    except ApiError as exc:
+        return [skipped("webhooks", f"the API did not tell: {exc.detail or exc.status}")]
 
 
 def _health(stats: DeliveryStats) -> Finding:

@@ -14,12 +14,18 @@ import click
 from agentphone_mcp.api.allowlist import DEFAULT_BASE_URL, is_loopback
 from agentphone_mcp.api.api_key import mask_keys
 from agentphone_mcp.commands.install import editing, files
-from agentphone_mcp.commands.install.entries import CannotEnter, entry, inputs
-from agentphone_mcp.commands.install.files import CannotChange, Change
+from agentphone_mcp.commands.install.entries import UnsupportedSetup, build_entry, build_inputs
+from agentphone_mcp.commands.install.files import Change, HostFileError
 from agentphone_mcp.commands.install.hosts import HOSTS, Host
-from agentphone_mcp.commands.install.locations import Place, read_place
-from agentphone_mcp.commands.install.programs import ANYWHERE, NoProgram, Program, find_program, shared_program
-from agentphone_mcp.commands.install.setup import Wishes, set_up
+from agentphone_mcp.commands.install.locations import Machine, read_machine
+from agentphone_mcp.commands.install.programs import (
+    PORTABLE_PROGRAM,
+    Program,
+    ProgramNotFound,
+    find_program,
+    shared_program,
+)
+from agentphone_mcp.commands.install.setup import InstallOptions, choose_setup
 from agentphone_mcp.commands.options import setting_option
 from agentphone_mcp.config.config import read_state, read_toolsets
 from agentphone_mcp.config.environment import complete_session_bus
@@ -35,7 +41,7 @@ class _Target:
 
     host: Host
     file: Path
-    place: Place
+    machine: Machine
 
 
 @click.command(epilog=f"Hosts: {', '.join(HOSTS)}.")
@@ -76,29 +82,31 @@ def install(
 
     Everything else in the host's file stays as it is, and a copy of the file is kept beside it.
     """
-    wishes = Wishes(read_only, _toolsets(toolsets), sandbox, remote, key_file, plain_key, is_shared=project is not None)
-    _check(wishes, uninstall=uninstall, only_print=only_print, file=file, project=project)
-    place = read_place(os.environ)
+    options = InstallOptions(
+        read_only, _toolsets(toolsets), sandbox, remote, key_file, plain_key, is_shared=project is not None
+    )
+    _check(options, uninstall=uninstall, only_print=only_print, file=file, project=project)
+    machine = read_machine(os.environ)
     complete_session_bus(os.environ)
-    is_kept = _is_kept if keychain == "on" else lambda: False
-    chosen = _chosen(host, place, uninstall=uninstall)
+    is_in_keychain = _is_in_keychain if keychain == "on" else lambda: False
+    chosen = _choose_hosts(host, machine, uninstall=uninstall)
     if file and len(chosen) > 1:
         raise click.UsageError("--file is one host's: name that host")
     failed = False
-    for one in chosen:
+    for each in chosen:
         try:
-            targets = _targets(one, place, project, file, uninstall=uninstall)
+            targets = _targets(each, machine, project, file, uninstall=uninstall)
             for target in targets:
                 if uninstall:
                     _uninstall(target)
                 elif only_print:
-                    _print(target, wishes, is_kept)
+                    _print(target, options, is_in_keychain)
                 else:
-                    _install(target, wishes, is_kept)
-        except (CannotChange, CannotEnter, ConfigError, NoProgram) as cannot:
+                    _install(target, options, is_in_keychain)
+        except (HostFileError, UnsupportedSetup, ConfigError, ProgramNotFound) as exc:
             if len(chosen) == 1:
-                raise click.ClickException(str(cannot)) from None
-            click.echo(f"{one.title}: {cannot}.", err=True)
+                raise click.ClickException(str(exc)) from None
+            click.echo(f"{each.title}: {exc}.", err=True)
             failed = True
     if failed:
         sys.exit(1)
@@ -107,34 +115,36 @@ def install(
 def _toolsets(text: str) -> tuple[str, ...]:
     try:
         chosen = read_toolsets(text)
-    except ConfigError as wrong:
-        raise click.BadParameter(str(wrong).partition(": ")[2], param_hint="'--toolsets'") from None
+    except ConfigError as exc:
+        raise click.BadParameter(str(exc).partition(": ")[2], param_hint="'--toolsets'") from None
     return () if chosen == TOOLSETS else chosen
 
 
-def _check(wishes: Wishes, *, uninstall: bool, only_print: bool, file: Path | None, project: Path | None) -> None:
+def _check(
+    options: InstallOptions, *, uninstall: bool, only_print: bool, file: Path | None, project: Path | None
+) -> None:
     """Refuse what does not go together.
 
     Raises:
         click.UsageError: with one sentence on it.
     """
-    if uninstall and (only_print or wishes != Wishes(is_shared=wishes.is_shared)):
+    if uninstall and (only_print or options != InstallOptions(is_shared=options.is_shared)):
         raise click.UsageError("--uninstall takes HOST, --project and --file alone")
     if file and project:
         raise click.UsageError("--file and --project are two places: keep one")
-    if wishes.is_shared and (wishes.plain_key or wishes.key_file):
+    if options.is_shared and (options.plain_key or options.key_file):
         raise click.UsageError("a project's file is shared, so no key and no path of yours belongs in it")
-    if only_print and wishes.plain_key:
+    if only_print and options.plain_key:
         raise click.UsageError("--print shows no key: leave --plain-key out")
-    if wishes.plain_key and wishes.key_file:
+    if options.plain_key and options.key_file:
         raise click.UsageError("--plain-key and --key-file are two ways: keep one")
-    if wishes.sandbox and (wishes.plain_key or wishes.key_file or wishes.remote):
+    if options.sandbox and (options.plain_key or options.key_file or options.remote):
         raise click.UsageError("--sandbox needs neither a key nor a server elsewhere")
-    if wishes.remote is None:
+    if options.remote is None:
         return
-    if wishes.read_only or wishes.toolsets or wishes.key_file:
+    if options.read_only or options.toolsets or options.key_file:
         raise click.UsageError("a server that runs elsewhere is set up there: --remote takes --plain-key alone")
-    _check_remote(wishes.remote)
+    _check_remote(options.remote)
 
 
 def _check_remote(remote: str) -> None:
@@ -159,54 +169,56 @@ def _is_address(remote: str) -> bool:
     return url.scheme in ("http", "https") and is_whole and not has_blanks and not (url.username or url.password)
 
 
-def _chosen(named: str | None, place: Place, *, uninstall: bool) -> list[Host]:
-    found = [host for host in HOSTS.values() if host.is_installed(place)]
+def _choose_hosts(named: str | None, machine: Machine, *, uninstall: bool) -> list[Host]:
+    installed = [host for host in HOSTS.values() if host.is_installed(machine)]
     if named == _ALL:
-        if not found:
+        if not installed:
             raise click.ClickException(f"no host was found here: name one of {', '.join(HOSTS)}")
-        return found
+        return installed
     if named:
         return [HOSTS[named]]
     if not sys.stdin.isatty():
-        here = f"; found here: {', '.join(host.key for host in found)}" if found else ""
+        here = f"; found here: {', '.join(host.key for host in installed)}" if installed else ""
         raise click.UsageError(f"name a host: one of {', '.join(HOSTS)}, or {_ALL}{here}")
-    return _asked(found, uninstall=uninstall)
+    return _prompt_for_hosts(installed, uninstall=uninstall)
 
 
-def _asked(found: list[Host], *, uninstall: bool) -> list[Host]:
-    listed = found + [host for host in HOSTS.values() if host not in found]
+def _prompt_for_hosts(installed: list[Host], *, uninstall: bool) -> list[Host]:
+    listed = installed + [host for host in HOSTS.values() if host not in installed]
     click.echo("From which host should AgentPhone be removed?" if uninstall else "Which host should have AgentPhone?")
     wide = max(len(host.title) for host in listed)
     for number, host in enumerate(listed, start=1):
-        click.echo(f"  {number}  {host.title:<{wide}}  {'found here' if host in found else ''}".rstrip())
+        click.echo(f"  {number}  {host.title:<{wide}}  {'found here' if host in installed else ''}".rstrip())
     numbers = [str(number) for number in range(1, len(listed) + 1)]
-    if len(found) > 1:
-        click.echo(f"  a  all {len(found)} that were found here")
+    if len(installed) > 1:
+        click.echo(f"  a  all {len(installed)} that were found here")
         numbers.append("a")
     picked = click.prompt("Number", type=click.Choice(numbers), show_choices=False)
-    return found if picked == "a" else [listed[int(picked) - 1]]
+    return installed if picked == "a" else [listed[int(picked) - 1]]
 
 
-def _targets(host: Host, place: Place, project: Path | None, file: Path | None, *, uninstall: bool) -> list[_Target]:
+def _targets(
+    host: Host, machine: Machine, project: Path | None, file: Path | None, *, uninstall: bool
+) -> list[_Target]:
     if file:
-        return [_Target(host, Path(os.path.expanduser(file)), place)]
+        return [_Target(host, Path(os.path.expanduser(file)), machine)]
     if project:
         if host.project_file is None:
-            raise CannotEnter(f"{host.title} has no files of projects: leave --project out")
-        return [_Target(host, project / host.project_file, place)]
-    there = [each for each in host.user_files(place) if os.path.isfile(each)] if uninstall else []
-    return [_Target(host, each, place) for each in there or [host.user_file(place)]]
+            raise UnsupportedSetup(f"{host.title} has no files of projects: leave --project out")
+        return [_Target(host, project / host.project_file, machine)]
+    there = [each for each in host.user_files(machine) if os.path.isfile(each)] if uninstall else []
+    return [_Target(host, each, machine) for each in there or [host.user_file(machine)]]
 
 
-def _program(target: _Target, wishes: Wishes) -> Program:
-    if wishes.remote:
-        return ANYWHERE
-    if wishes.is_shared:
-        return shared_program(target.place)
-    return find_program(target.place, sys.argv[0])
+def _program(target: _Target, options: InstallOptions) -> Program:
+    if options.remote:
+        return PORTABLE_PROGRAM
+    if options.is_shared:
+        return shared_program(target.machine)
+    return find_program(target.machine, sys.argv[0])
 
 
-def _is_kept() -> bool:
+def _is_in_keychain() -> bool:
     from agentphone_mcp.config.keychain import NoKeychain, find
 
     try:
@@ -215,56 +227,58 @@ def _is_kept() -> bool:
         return False
 
 
-def _print(target: _Target, wishes: Wishes, is_kept: Callable[[], bool]) -> None:
-    program = _program(target, wishes)
-    setup, said = set_up(target.host, wishes, target.place, program, is_kept)
-    written = entry(target.host, setup, target.file)
-    text = editing.install(target.host, "", written, inputs(target.host, setup))
+def _print(target: _Target, options: InstallOptions, is_in_keychain: Callable[[], bool]) -> None:
+    program = _program(target, options)
+    setup, key_note = choose_setup(target.host, options, target.machine, program, is_in_keychain)
+    entry = build_entry(target.host, setup, target.file)
+    text = editing.install(target.host, "", entry, build_inputs(target.host, setup))
     # Hosts read UTF-8, whatever the code page of a pipe; a terminal is written to in its own.
     click.echo(text if sys.stdout.isatty() else text.encode(), nl=False)
-    for sentence in filter(None, (f"This belongs in {target.file}.", program.remark, said)):
+    for sentence in filter(None, (f"This belongs in {target.file}.", program.remark, key_note)):
         click.echo(sentence, err=True)
 
 
-def _install(target: _Target, wishes: Wishes, is_kept: Callable[[], bool]) -> None:
-    host, program = target.host, _program(target, wishes)
-    setup, said = set_up(host, wishes, target.place, program, is_kept)
-    written, asked = entry(host, setup, target.file), inputs(host, setup)
-    done = _change(target, lambda text: editing.install(host, text or "", written, asked), is_shared=wishes.is_shared)
-    if not done.changed:
-        click.echo(f"{host.title}: already there, unchanged: {done.file}")
+def _install(target: _Target, options: InstallOptions, is_in_keychain: Callable[[], bool]) -> None:
+    host, program = target.host, _program(target, options)
+    setup, key_note = choose_setup(host, options, target.machine, program, is_in_keychain)
+    entry, asked = build_entry(host, setup, target.file), build_inputs(host, setup)
+    change = _edit_file(
+        target, lambda text: editing.install(host, text or "", entry, asked), is_shared=options.is_shared
+    )
+    if not change.changed:
+        click.echo(f"{host.title}: already there, unchanged: {change.file}")
     else:
-        click.echo(f"{host.title}: installed in {done.file}")
-    _tell_of_backup(host, done)
-    others = [file for file in host.user_files(target.place) if os.path.isdir(file.parent) and file != target.file]
-    is_own = target.file in host.user_files(target.place)
+        click.echo(f"{host.title}: installed in {change.file}")
+    _report_backup(host, change)
+    others = [file for file in host.user_files(target.machine) if os.path.isdir(file.parent) and file != target.file]
+    is_own = target.file in host.user_files(target.machine)
     remarks = [f"There is also {file}, which is left alone: --file installs there." for file in others if is_own]
-    for sentence in filter(None, (*remarks, program.remark, said)):
+    for sentence in filter(None, (*remarks, program.remark, key_note)):
         click.echo(f"  {sentence}")
     click.echo(f"  Next: restart {host.title}; `agentphone-mcp doctor` says whether it works.")
 
 
 def _uninstall(target: _Target) -> None:
     host = target.host
-    before = files.former(target.file, lambda text: editing.find(host, text) is None)
-    done = _change(target, lambda text: None if text is None else editing.uninstall(host, text, before))
-    if not done.changed:
-        click.echo(f"{host.title}: it was not there: {done.file}")
+    before = files.previous_text(target.file, lambda text: editing.find(host, text) is None)
+    change = _edit_file(target, lambda text: None if text is None else editing.uninstall(host, text, before))
+    if not change.changed:
+        click.echo(f"{host.title}: it was not there: {change.file}")
         return
-    click.echo(f"{host.title}: removed from {done.file}")
-    _tell_of_backup(host, done)
+    click.echo(f"{host.title}: removed from {change.file}")
+    _report_backup(host, change)
     click.echo(f"  Next: restart {host.title}.")
 
 
-def _tell_of_backup(host: Host, done: Change) -> None:
-    if done.backup is None:
+def _report_backup(host: Host, change: Change) -> None:
+    if change.backup is None:
         return
-    click.echo(f"  What it held before is kept in {done.backup.name}, beside it.")
-    ours = json.dumps(editing.find(host, files.read(done.backup) or ""), default=str)
+    click.echo(f"  What it held before is kept in {change.backup.name}, beside it.")
+    ours = json.dumps(editing.find(host, files.read(change.backup) or ""), default=str)
     if mask_keys(ours) != ours:
         click.echo("  It has your key in plain text: delete it when you need it no more.")
 
 
-def _change(target: _Target, edit: files.Edit, *, is_shared: bool = False) -> Change:
+def _edit_file(target: _Target, edit: files.Edit, *, is_shared: bool = False) -> Change:
     lock = Path(read_state("")) / "install.lock"
     return files.change(target.file, edit, lock, datetime.now(), is_shared=is_shared)

@@ -4,68 +4,68 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
-from agentphone_mcp.commands.install.entries import Entry
+from agentphone_mcp.commands.install.entries import HostEntry
 
 Document = dict[str, Any]
 BY_HAND = "it is written in a way that has to be changed by hand: --print shows what belongs there"
 
 
-class Broken(ValueError):
+class InvalidFile(ValueError):
     """A host's file cannot be understood; the message is a few words, with line and column where they are known."""
 
     @classmethod
-    def at(cls, line: int, column: int, why: str) -> "Broken":
+    def at(cls, line: int, column: int, why: str) -> "InvalidFile":
         """Say where; both count from 1."""
         return cls(f"line {line}, column {column}: {why}")
 
 
-def same(one: Any, other: Any) -> bool:
+def same(first: Any, second: Any) -> bool:
     """Whether two documents say the same; unlike with `==`, true is not 1, and what is no number equals itself."""
-    if type(one) is not type(other):
+    if type(first) is not type(second):
         return False
-    if isinstance(one, dict):
-        left, right = cast("Document", one), cast("Document", other)
+    if isinstance(first, dict):
+        left, right = cast("Document", first), cast("Document", second)
         return left.keys() == right.keys() and all(same(value, right[name]) for name, value in left.items())
-    if isinstance(one, list):
-        items, others = cast("list[Any]", one), cast("list[Any]", other)
+    if isinstance(first, list):
+        items, others = cast("list[Any]", first), cast("list[Any]", second)
         return len(items) == len(others) and all(map(same, items, others))
-    if isinstance(one, float) and math.isnan(one):
-        return math.isnan(other)
-    return one == other
+    if isinstance(first, float) and math.isnan(first):
+        return math.isnan(second)
+    return first == second
 
 
 def checked(text: str, wanted: Document, parse: Callable[[str], Document]) -> str:
     """The text, if it says what is wanted and nothing else.
 
     Raises:
-        Broken: otherwise; then nothing may be written.
+        InvalidFile: otherwise; then nothing may be written.
     """
     try:
         if same(parse(text), wanted):
             return text
-    except Broken:
+    except InvalidFile:
         pass
-    raise Broken(BY_HAND)
+    raise InvalidFile(BY_HAND)
 
 
 def table_in(document: Mapping[str, Any], path: tuple[str, ...]) -> Document | None:
     """The table at a path; None if there is none yet.
 
     Raises:
-        Broken: if something else is in its place.
+        InvalidFile: if something else is in its place.
     """
-    found: Any = document
+    table: Any = document
     for name in path:
-        inner = cast("Document", found).get(name)
-        if inner is None:
+        child = cast("Document", table).get(name)
+        if child is None:
             return None
-        if not isinstance(inner, dict):
-            raise Broken(f"{name} is no table of names: mend it first")
-        found = cast("Document", inner)
-    return found
+        if not isinstance(child, dict):
+            raise InvalidFile(f"{name} is no table of names: mend it first")
+        table = cast("Document", child)
+    return table
 
 
-def with_entry(document: Document, path: tuple[str, ...], key: str, entry: Entry) -> Document:
+def with_entry(document: Document, path: tuple[str, ...], key: str, entry: HostEntry) -> Document:
     """The document with an entry in the table at a path, which is made if it is not there."""
     if not path:
         return document | {key: entry}
@@ -76,10 +76,10 @@ def without_entry(document: Document, path: tuple[str, ...], key: str, *, drop_e
     """The document without an entry; and without the tables that this leaves empty, if they are to be dropped."""
     if not path:
         return {name: value for name, value in document.items() if name != key}
-    inner = without_entry(document[path[0]], path[1:], key, drop_empty=drop_empty)
-    if not inner and drop_empty:
+    child = without_entry(document[path[0]], path[1:], key, drop_empty=drop_empty)
+    if not child and drop_empty:
         return {name: value for name, value in document.items() if name != path[0]}
-    return document | {path[0]: inner}
+    return document | {path[0]: child}
 
 
 def newline_of(text: str) -> str:

@@ -3,10 +3,10 @@
 from types import ModuleType
 
 from agentphone_mcp.commands.install import json_editor, toml_editor, yaml_editor
-from agentphone_mcp.commands.install.documents import Broken, Document, table_in
-from agentphone_mcp.commands.install.entries import Entry, input_ids
+from agentphone_mcp.commands.install.documents import Document, InvalidFile, table_in
+from agentphone_mcp.commands.install.entries import HostEntry, input_ids
 from agentphone_mcp.commands.install.hosts import SERVER_KEY, Host
-from agentphone_mcp.commands.install.merging import with_what_was_added
+from agentphone_mcp.commands.install.merging import merge_user_settings
 
 _EDITORS: dict[str, ModuleType] = {"json": json_editor, "toml": toml_editor, "yaml": yaml_editor}
 
@@ -15,29 +15,29 @@ def parse(host: Host, text: str) -> Document:
     """Read a host's file.
 
     Raises:
-        Broken: if it cannot be understood, with line and column where they are known.
+        InvalidFile: if it cannot be understood, with line and column where they are known.
     """
     return _EDITORS[host.format].parse(text)
 
 
-def find(host: Host, text: str) -> Entry | None:
+def find(host: Host, text: str) -> HostEntry | None:
     """The entry of our server in a host's file; None if it is not there.
 
     Raises:
-        Broken: if the file cannot be understood.
+        InvalidFile: if the file cannot be understood.
     """
     return (table_in(parse(host, text), host.table) or {}).get(SERVER_KEY)
 
 
-def install(host: Host, text: str, entry: Entry, inputs: list[Entry]) -> str:
+def install(host: Host, text: str, entry: HostEntry, inputs: list[HostEntry]) -> str:
     """The text with our entry, and with what VS Code is to ask for; nothing else is changed.
 
     What people added to an entry of ours that is there already stays in it.
 
     Raises:
-        Broken: if the file cannot be understood, or nothing safe can be done with it.
+        InvalidFile: if the file cannot be understood, or nothing safe can be done with it.
     """
-    written = with_what_was_added(entry, find(host, text))
+    written = merge_user_settings(entry, find(host, text))
     text = _EDITORS[host.format].put(text, host.table, SERVER_KEY, written)
     for asked in inputs:
         text = json_editor.put_input(text, asked)
@@ -45,7 +45,7 @@ def install(host: Host, text: str, entry: Entry, inputs: list[Entry]) -> str:
     return _without_inputs(host, text, [name for name in input_ids() if name not in wanted], drop_empty=True)
 
 
-def uninstall(host: Host, text: str, former: str | None) -> str | None:
+def uninstall(host: Host, text: str, previous_text: str | None) -> str | None:
     """The text without our entry, as it was before; None if the whole file was made for it.
 
     Args:
@@ -54,35 +54,35 @@ def uninstall(host: Host, text: str, former: str | None) -> str | None:
         former: what it held before our entry came; None if that is not known.
 
     Raises:
-        Broken: if the file cannot be understood, or nothing safe can be done with it.
+        InvalidFile: if the file cannot be understood, or nothing safe can be done with it.
     """
     entry = find(host, text)
     if entry is None:
         return text
     asked = _inputs(host, parse(host, text))
-    if _gives(host, former or "", entry, asked, text):
-        return former
-    before = _parsed(host, former)
+    if _gives(host, previous_text or "", entry, asked, text):
+        return previous_text
+    before = _parsed(host, previous_text)
     drop_empty = table_in(before, host.table) is None
     text = _EDITORS[host.format].remove(text, host.table, SERVER_KEY, drop_empty=drop_empty)
     return _without_inputs(host, text, list(input_ids()), drop_empty="inputs" not in before)
 
 
-def _gives(host: Host, former: str, entry: Entry, asked: list[Entry], text: str) -> bool:
+def _gives(host: Host, previous_text: str, entry: HostEntry, asked: list[HostEntry], text: str) -> bool:
     try:
-        return install(host, former, entry, asked) == text
-    except Broken:
+        return install(host, previous_text, entry, asked) == text
+    except InvalidFile:
         return False
 
 
-def _parsed(host: Host, former: str | None) -> Document:
+def _parsed(host: Host, previous_text: str | None) -> Document:
     try:
-        return parse(host, former or "")
-    except Broken:
+        return parse(host, previous_text or "")
+    except InvalidFile:
         return {}
 
 
-def _inputs(host: Host, document: Document) -> list[Entry]:
+def _inputs(host: Host, document: Document) -> list[HostEntry]:
     if host.reference != "prompt":
         return []
     return [each for each in json_editor.inputs_in(document) or [] if each.get("id") in input_ids()]

@@ -13,10 +13,10 @@ _TITLES = {KEY_VARIABLE: "AgentPhone API key", TOKEN_VARIABLE: "Bearer token of 
 _GOOSE_TIMEOUT = 300
 """Seconds that Goose waits for an answer; what it writes itself."""
 
-Entry = dict[str, Any]
+HostEntry = dict[str, Any]
 
 
-class CannotEnter(ValueError):
+class UnsupportedSetup(ValueError):
     """A host cannot have this set-up; the message is one sentence that says what to do instead."""
 
 
@@ -34,7 +34,7 @@ class PlainText:
     value: str = field(repr=False)
 
 
-KeyWay = Literal["reference", "none"] | KeyFile | PlainText
+KeySource = Literal["reference", "none"] | KeyFile | PlainText
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Setup:
     toolsets: tuple[str, ...] = ()
     sandbox: bool = False
     remote: str | None = None
-    key: KeyWay = "reference"
+    key: KeySource = "reference"
 
     @property
     def variable(self) -> str:
@@ -73,11 +73,11 @@ class Setup:
         return [*self.program_arguments, *options, *(["--sandbox"] if self.sandbox else [])]
 
 
-def entry(host: Host, setup: Setup, file: Path | None = None) -> Entry:
+def build_entry(host: Host, setup: Setup, file: Path | None = None) -> HostEntry:
     """Write the entry of our server as the host wants it; in which of its files matters to Windsurf alone.
 
     Raises:
-        CannotEnter: if the host has no way to do this.
+        UnsupportedSetup: if the host has no way to do this.
     """
     if setup.remote:
         return _remote(host, setup, setup.remote, file)
@@ -87,7 +87,7 @@ def entry(host: Host, setup: Setup, file: Path | None = None) -> Entry:
     return typed | {"command": setup.command, "args": setup.all_arguments} | _environment(host, setup)
 
 
-def inputs(host: Host, setup: Setup) -> list[Entry]:
+def build_inputs(host: Host, setup: Setup) -> list[HostEntry]:
     """What VS Code is to ask its user for, once; it then keeps it in the keychain. Nothing for other hosts."""
     if host.reference != "prompt" or not _refers(setup):
         return []
@@ -100,16 +100,16 @@ def input_ids() -> tuple[str, ...]:
     return tuple(variable.lower() for variable in _TITLES)
 
 
-def document(host: Host, setup: Setup, file: Path | None = None) -> Entry:
+def build_document(host: Host, setup: Setup, file: Path | None = None) -> HostEntry:
     """A whole document with our entry alone, as it would stand in the host's file.
 
     Raises:
-        CannotEnter: if the host has no way to do this.
+        UnsupportedSetup: if the host has no way to do this.
     """
-    written: Entry = {SERVER_KEY: entry(host, setup, file)}
+    written: HostEntry = {SERVER_KEY: build_entry(host, setup, file)}
     for name in reversed(host.table):
         written = {name: written}
-    asked = inputs(host, setup)
+    asked = build_inputs(host, setup)
     return {"inputs": asked} | written if asked else written
 
 
@@ -126,7 +126,7 @@ def _reference(host: Host, variable: str) -> str | None:
     return host.reference.format(variable)
 
 
-def _environment(host: Host, setup: Setup) -> Entry:
+def _environment(host: Host, setup: Setup) -> HostEntry:
     if setup.sandbox or setup.key == "none":
         return {}
     if isinstance(setup.key, KeyFile):
@@ -142,11 +142,11 @@ def _environment(host: Host, setup: Setup) -> Entry:
     return {"env": {KEY_VARIABLE: reference}} if reference else {}
 
 
-def _remote(host: Host, setup: Setup, url: str, file: Path | None) -> Entry:
+def _remote(host: Host, setup: Setup, url: str, file: Path | None) -> HostEntry:
     if host.no_remote:
-        raise CannotEnter(host.no_remote)
+        raise UnsupportedSetup(host.no_remote)
     if isinstance(setup.key, KeyFile):
-        raise CannotEnter("a server that runs elsewhere has a key of its own: leave the key file out")
+        raise UnsupportedSetup("a server that runs elsewhere has a key of its own: leave the key file out")
     if host.key == "codex":
         return {"url": url} | _codex_token(setup)
     if host.key == "goose":
@@ -163,22 +163,22 @@ def _remote(host: Host, setup: Setup, url: str, file: Path | None) -> Entry:
     return address.get(host.key, {"url": url}) | _headers(setup, _reference(host, TOKEN_VARIABLE))
 
 
-def _headers(setup: Setup, reference: str | None) -> Entry:
+def _headers(setup: Setup, reference: str | None) -> HostEntry:
     token = setup.key.value if isinstance(setup.key, PlainText) else reference if _refers(setup) else None
     return {"headers": {"Authorization": f"Bearer {token}"}} if token else {}
 
 
-def _codex_token(setup: Setup) -> Entry:
+def _codex_token(setup: Setup) -> HostEntry:
     if isinstance(setup.key, PlainText):
         return {"http_headers": {"Authorization": f"Bearer {setup.key.value}"}}
     return {"bearer_token_env_var": TOKEN_VARIABLE} if _refers(setup) else {}
 
 
-def _for_goose(server: Entry, secret: Entry) -> Entry:
+def _for_goose(server: HostEntry, secret: HostEntry) -> HostEntry:
     return {"enabled": True, "name": "AgentPhone"} | server | secret | {"timeout": _GOOSE_TIMEOUT}
 
 
-def _goose_secret(setup: Setup) -> Entry:
+def _goose_secret(setup: Setup) -> HostEntry:
     if isinstance(setup.key, KeyFile):
         return {"envs": {KEY_FILE_VARIABLE: setup.key.path}}
     if isinstance(setup.key, PlainText) and not setup.sandbox:

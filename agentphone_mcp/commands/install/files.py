@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from agentphone_mcp.commands.install.documents import Broken
+from agentphone_mcp.commands.install.documents import InvalidFile
 from agentphone_mcp.system.atomic_files import give, replace
 
 _MARK = "\ufeff"
@@ -23,7 +23,7 @@ Edit = Callable[[str | None], str | None]
 """Makes the new text of the old; None is no file."""
 
 
-class CannotChange(Exception):
+class HostFileError(Exception):
     """A host's file stays as it was; the message is one sentence with its path."""
 
 
@@ -48,14 +48,14 @@ def read(file: Path) -> str | None:
     """Read a host's file as it is, line ends included; None if there is none.
 
     Raises:
-        CannotChange: if it cannot be read.
+        HostFileError: if it cannot be read.
     """
     try:
         return _text(_bytes(file))
-    except Broken as wrong:
-        raise CannotChange(f"{file} cannot be read: {wrong}") from None
-    except OSError as wrong:
-        raise _refused(file, wrong, "read") from None
+    except InvalidFile as exc:
+        raise HostFileError(f"{file} cannot be read: {exc}") from None
+    except OSError as exc:
+        raise _file_error(file, exc, "read") from None
 
 
 def change(file: Path, edit: Edit, lock: Path, now: datetime, *, is_shared: bool = False) -> Change:
@@ -66,13 +66,13 @@ def change(file: Path, edit: Edit, lock: Path, now: datetime, *, is_shared: bool
 
     Args:
         file: which; it may not be there yet, nor its folder, and a link to it stays a link.
-        edit: makes the new text of the old, and raises `Broken` where it cannot.
+        edit: makes the new text of the old, and raises `InvalidFile` where it cannot.
         lock: the file by which installs wait for each other.
         now: the local time, for the name of the backup.
         is_shared: a new file is for all who work on a project, and so gets the usual mode instead of its owner's alone.
 
     Raises:
-        CannotChange: if it is not to be understood, read or written; it stays as it was.
+        HostFileError: if it is not to be understood, read or written; it stays as it was.
     """
     from filelock import FileLock, Timeout
 
@@ -80,20 +80,20 @@ def change(file: Path, edit: Edit, lock: Path, now: datetime, *, is_shared: bool
         lock.parent.mkdir(parents=True, exist_ok=True)
         held = FileLock(lock, timeout=_PATIENCE).acquire()
     except Timeout:
-        raise CannotChange(f"{file} stays as it is: another install has been at work for too long") from None
-    except OSError as wrong:
-        raise _refused(lock, wrong, "written") from None
+        raise HostFileError(f"{file} stays as it is: another install has been at work for too long") from None
+    except OSError as exc:
+        raise _file_error(lock, exc, "written") from None
     try:
         with held:
-            done = _changed(Path(os.path.realpath(file)), edit, now)
-            if is_shared and done.is_new and os.name == "posix":
-                done.file.chmod(0o666 & ~_umask())
-            return done
-    except (OSError, Broken) as wrong:
-        raise _refused(file, wrong, "changed") from None
+            result = _apply(Path(os.path.realpath(file)), edit, now)
+            if is_shared and result.is_new and os.name == "posix":
+                result.file.chmod(0o666 & ~_umask())
+            return result
+    except (OSError, InvalidFile) as exc:
+        raise _file_error(file, exc, "changed") from None
 
 
-def former(file: Path, is_without: Callable[[str], bool]) -> str | None:
+def previous_text(file: Path, is_without: Callable[[str], bool]) -> str | None:
     """What a file held before our entry came, from the newest backup without it; None if there is none."""
     file = Path(os.path.realpath(file))
     try:
@@ -101,14 +101,14 @@ def former(file: Path, is_without: Callable[[str], bool]) -> str | None:
     except OSError:
         return None
     for backup in backups:
-        with contextlib.suppress(OSError, Broken):
+        with contextlib.suppress(OSError, InvalidFile):
             text = _text(backup.read_bytes())
             if text is not None and is_without(text):
                 return text
     return None
 
 
-def _changed(file: Path, edit: Edit, now: datetime) -> Change:
+def _apply(file: Path, edit: Edit, now: datetime) -> Change:
     for _ in range(_TRIES):
         before = _bytes(file)
         text = _text(before)
@@ -116,7 +116,7 @@ def _changed(file: Path, edit: Edit, now: datetime) -> Change:
         if wanted == text:
             return Change(file, changed=False)
         if before is not None:
-            _check_that_it_is_ours(file)
+            _check_writable(file)
         if wanted is None:
             # It was made for our entry alone, and nothing else would be in a backup.
             if _bytes(file) != before:
@@ -127,20 +127,20 @@ def _changed(file: Path, edit: Edit, now: datetime) -> Change:
         mark = _MARK if before and before.startswith(_MARK.encode()) else ""
         backup = None if before is None else _backup(file, before, now)
         try:
-            if _put_in_place(file, before, f"{mark}{wanted}".encode()):
+            if _replace(file, before, f"{mark}{wanted}".encode()):
                 return Change(file, changed=True, backup=backup, is_new=before is None)
         except BaseException:
             _discard(backup)
             raise
         _discard(backup)
-    raise Broken("its program keeps writing it, so quit that first")
+    raise InvalidFile("its program keeps writing it, so quit that first")
 
 
-def _check_that_it_is_ours(file: Path) -> None:
+def _check_writable(file: Path) -> None:
     if os.name == "posix" and os.geteuid() not in (0, file.stat().st_uid):
-        raise Broken("it belongs to another user, who alone can change it")
+        raise InvalidFile("it belongs to another user, who alone can change it")
     if not os.access(file, os.W_OK):
-        raise Broken("it is read-only")
+        raise InvalidFile("it is read-only")
 
 
 def _discard(backup: Path | None) -> None:
@@ -151,7 +151,7 @@ def _discard(backup: Path | None) -> None:
 def _bytes(file: Path) -> bytes | None:
     # A pipe would be waited for without an end, and a device replaced for the whole system.
     if os.path.exists(file) and not os.path.isfile(file) and not os.path.isdir(file):
-        raise Broken("it is a device or a pipe")
+        raise InvalidFile("it is a device or a pipe")
     try:
         return file.read_bytes()
     except FileNotFoundError:
@@ -163,9 +163,9 @@ def _text(content: bytes | None) -> str | None:
         return None
     try:
         return content.decode("utf-8").removeprefix(_MARK)
-    except UnicodeDecodeError as wrong:
-        line = content.count(b"\n", 0, wrong.start) + 1
-        raise Broken(f"line {line}: it is not in UTF-8: save it so first") from None
+    except UnicodeDecodeError as exc:
+        line = content.count(b"\n", 0, exc.start) + 1
+        raise InvalidFile(f"line {line}: it is not in UTF-8: save it so first") from None
 
 
 def _backup(file: Path, content: bytes, now: datetime) -> Path:
@@ -191,12 +191,12 @@ def _umask() -> int:
     return mask
 
 
-def _put_in_place(file: Path, before: bytes | None, content: bytes) -> bool:
+def _replace(file: Path, before: bytes | None, content: bytes) -> bool:
     owned = None if before is None else file.stat()
     return replace(file, content, owned, is_wanted=lambda: _bytes(file) == before)
 
 
-def _refused(file: Path, wrong: OSError | Broken, verb: str) -> CannotChange:
-    if isinstance(wrong, Broken):
-        return CannotChange(f"{file} stays as it is: {wrong}")
-    return CannotChange(f"{file} cannot be {verb}: {(wrong.strerror or 'the system refuses it').lower()}")
+def _file_error(file: Path, wrong: OSError | InvalidFile, verb: str) -> HostFileError:
+    if isinstance(wrong, InvalidFile):
+        return HostFileError(f"{file} stays as it is: {wrong}")
+    return HostFileError(f"{file} cannot be {verb}: {(wrong.strerror or 'the system refuses it').lower()}")

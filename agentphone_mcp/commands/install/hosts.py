@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from agentphone_mcp.commands.install import locations as places
-from agentphone_mcp.commands.install.locations import Place
+from agentphone_mcp.commands.install import locations
+from agentphone_mcp.commands.install.locations import Machine
 
 SERVER_KEY = "agentphone"
 """What hosts know our server by; they put it before the names of the tools, and Gemini allows no underscore in it."""
@@ -34,26 +34,26 @@ class Host:
     title: str
     format: Literal["json", "toml", "yaml"]
     table: tuple[str, ...]
-    user_files: Callable[[Place], tuple[Path, ...]]
+    user_files: Callable[[Machine], tuple[Path, ...]]
     project_file: str | None = None
     reference: str | None = None
     no_remote: str | None = None
     signs: tuple[str, ...] = ()
 
-    def user_file(self, place: Place) -> Path:
+    def user_file(self, machine: Machine) -> Path:
         """The file to write: the first that is there, or else the first whose folder is, or else the likeliest."""
-        files = self.user_files(place)
+        files = self.user_files(machine)
         # The functions of os.path say no, and raise nothing, where a folder cannot be looked into.
         there = [file for file in files if os.path.isfile(file)] or [
             file for file in files if os.path.isdir(file.parent)
         ]
         return (there or files)[0]
 
-    def is_installed(self, place: Place) -> bool:
+    def is_installed(self, machine: Machine) -> bool:
         """Whether somebody uses it here: one of its files is there, or a folder that nobody else makes."""
-        marks = [place.home / sign for sign in self.signs]
-        for file in self.user_files(place):
-            marks += [file] if file.parent == place.home else [file, file.parent]
+        marks = [machine.home / sign for sign in self.signs]
+        for file in self.user_files(machine):
+            marks += [file] if file.parent == machine.home else [file, file.parent]
         return any(os.path.exists(mark) for mark in marks)
 
 
@@ -63,7 +63,7 @@ _HOSTS = (
         title="Claude Desktop",
         format="json",
         table=("mcpServers",),
-        user_files=places.claude_desktop,
+        user_files=locations.claude_desktop,
         no_remote=(
             "Claude Desktop takes no URL in its file: add the server in its settings under Connectors as a custom "
             "connector, or bridge it with the third-party `npx mcp-remote URL`"
@@ -74,7 +74,7 @@ _HOSTS = (
         title="Claude Code",
         format="json",
         table=("mcpServers",),
-        user_files=places.claude_code,
+        user_files=locations.claude_code,
         project_file=".mcp.json",
         reference="${{{}}}",
         signs=(".claude",),
@@ -84,7 +84,7 @@ _HOSTS = (
         title="Cursor",
         format="json",
         table=("mcpServers",),
-        user_files=places.cursor,
+        user_files=locations.cursor,
         project_file=".cursor/mcp.json",
         reference="${{env:{}}}",
     ),
@@ -93,7 +93,7 @@ _HOSTS = (
         title="Windsurf",
         format="json",
         table=("mcpServers",),
-        user_files=places.windsurf,
+        user_files=locations.windsurf,
         project_file=".devin/mcp_config.json",
         reference="${{env:{}}}",
     ),
@@ -102,7 +102,7 @@ _HOSTS = (
         title="VS Code",
         format="json",
         table=("servers",),
-        user_files=places.vscode,
+        user_files=locations.vscode,
         project_file=".vscode/mcp.json",
         reference="prompt",
     ),
@@ -111,7 +111,7 @@ _HOSTS = (
         title="Zed",
         format="json",
         table=("context_servers",),
-        user_files=places.zed,
+        user_files=locations.zed,
         project_file=".zed/settings.json",
     ),
     Host(
@@ -119,7 +119,7 @@ _HOSTS = (
         title="Codex CLI",
         format="toml",
         table=("mcp_servers",),
-        user_files=places.codex,
+        user_files=locations.codex,
         project_file=".codex/config.toml",
         reference="names",
     ),
@@ -128,7 +128,7 @@ _HOSTS = (
         title="Gemini CLI",
         format="json",
         table=("mcpServers",),
-        user_files=places.gemini,
+        user_files=locations.gemini,
         project_file=".gemini/settings.json",
         reference="${}",
     ),
@@ -137,7 +137,7 @@ _HOSTS = (
         title="Goose",
         format="yaml",
         table=("extensions",),
-        user_files=places.goose,
+        user_files=locations.goose,
         reference="names",
     ),
 )

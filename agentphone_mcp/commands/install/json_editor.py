@@ -4,8 +4,8 @@ from typing import Any, cast
 
 from agentphone_mcp.commands.install import json_text
 from agentphone_mcp.commands.install.documents import (
-    Broken,
     Document,
+    InvalidFile,
     checked,
     newline_of,
     same,
@@ -13,7 +13,7 @@ from agentphone_mcp.commands.install.documents import (
     with_entry,
     without_entry,
 )
-from agentphone_mcp.commands.install.entries import Entry
+from agentphone_mcp.commands.install.entries import HostEntry
 
 _INPUTS = "inputs"
 
@@ -22,7 +22,7 @@ def parse(text: str) -> Document:
     """Read a document.
 
     Raises:
-        Broken: if it is none.
+        InvalidFile: if it is none.
     """
     return json_text.parse(text)
 
@@ -31,7 +31,7 @@ def put(text: str, table: tuple[str, ...], key: str, entry: Any) -> str:
     """Put an entry into the table at a path, or another in its place.
 
     Raises:
-        Broken: if the text is no such document, or nothing safe can be done with it.
+        InvalidFile: if the text is no such document, or nothing safe can be done with it.
     """
     before = parse(text)
     if same((table_in(before, table) or {}).get(key), entry):
@@ -45,17 +45,17 @@ def _put(text: str, table: tuple[str, ...], key: str, entry: Any) -> str:
         text = f"{text}{{}}" if not text or text.endswith("\n") else f"{text}{newline}{{}}"
         return _put(text, table, key, entry) + newline
     for depth in range(len(table), -1, -1):
-        within = json_text.container_at(text, table[:depth])
-        if within is None:
+        container = json_text.container_at(text, table[:depth])
+        if container is None:
             continue
         name, *missing = (*table, key)[depth:]
         value = entry
-        for each in reversed(missing):
-            value = {each: value}
-        there = [item for item in within.items if item.name == name]
-        if there:
-            return json_text.replace(text, there[-1], value)
-        return json_text.insert(text, within, name, value)
+        for item in reversed(missing):
+            value = {item: value}
+        matches = [item for item in container.items if item.name == name]
+        if matches:
+            return json_text.replace(text, matches[-1], value)
+        return json_text.insert(text, container, name, value)
     return text
 
 
@@ -63,7 +63,7 @@ def remove(text: str, table: tuple[str, ...], key: str, *, drop_empty: bool) -> 
     """Take an entry out of the table at a path, and the table too if it is then empty and is to be dropped.
 
     Raises:
-        Broken: if the text is no such document, or nothing safe can be done with it.
+        InvalidFile: if the text is no such document, or nothing safe can be done with it.
     """
     before = parse(text)
     wanted = without_entry(before, table, key, drop_empty=drop_empty)
@@ -74,60 +74,60 @@ def remove(text: str, table: tuple[str, ...], key: str, *, drop_empty: bool) -> 
 
 
 def _without(text: str, path: tuple[str, ...]) -> str:
-    within = json_text.container_at(text, path[:-1])
-    there = [item for item in within.items if item.name == path[-1]] if within else []
-    if not within or not there:
-        raise Broken(f"{path[-1]} is not where it should be")
-    return json_text.remove(text, within, there[-1])
+    container = json_text.container_at(text, path[:-1])
+    matches = [item for item in container.items if item.name == path[-1]] if container else []
+    if not container or not matches:
+        raise InvalidFile(f"{path[-1]} is not where it should be")
+    return json_text.remove(text, container, matches[-1])
 
 
 def inputs_in(document: Document) -> list[Document] | None:
     """What VS Code asks its user for; None if its list is not there.
 
     Raises:
-        Broken: if something else is in its place.
+        InvalidFile: if something else is in its place.
     """
-    known: Any = document.get(_INPUTS)
-    if known is None:
+    existing: Any = document.get(_INPUTS)
+    if existing is None:
         return None
-    if not isinstance(known, list) or not all(isinstance(each, dict) for each in cast("list[Any]", known)):
-        raise Broken(f"{_INPUTS} is no list of objects: mend it first")
-    return cast("list[Document]", known)
+    if not isinstance(existing, list) or not all(isinstance(item, dict) for item in cast("list[Any]", existing)):
+        raise InvalidFile(f"{_INPUTS} is no list of objects: mend it first")
+    return cast("list[Document]", existing)
 
 
-def put_input(text: str, asked: Entry) -> str:
+def put_input(text: str, asked: HostEntry) -> str:
     """Have the user asked for something, unless they are asked for it already.
 
     Raises:
-        Broken: if the text is no such document, or nothing safe can be done with it.
+        InvalidFile: if the text is no such document, or nothing safe can be done with it.
     """
     before = parse(text)
-    known = inputs_in(before)
-    if known is None:
+    existing = inputs_in(before)
+    if existing is None:
         return put(text, (), _INPUTS, [asked])
-    if any(each.get("id") == asked["id"] for each in known):
+    if any(item.get("id") == asked["id"] for item in existing):
         return text
-    within = json_text.container_at(text, (_INPUTS,))
-    written = json_text.insert(text, within, None, asked) if within else text
-    return checked(written, before | {_INPUTS: [asked, *known]}, parse)
+    container = json_text.container_at(text, (_INPUTS,))
+    written = json_text.insert(text, container, None, asked) if container else text
+    return checked(written, before | {_INPUTS: [asked, *existing]}, parse)
 
 
 def remove_input(text: str, name: str, *, drop_empty: bool) -> str:
     """Have the user no longer asked for something, unless an entry still wants it.
 
     Raises:
-        Broken: if the text is no such document, or nothing safe can be done with it.
+        InvalidFile: if the text is no such document, or nothing safe can be done with it.
     """
     before = parse(text)
-    known = inputs_in(before) or []
-    ids = [each.get("id") for each in known]
+    existing = inputs_in(before) or []
+    ids = [item.get("id") for item in existing]
     if name not in ids or f"${{input:{name}}}" in text:
         return text
     at = ids.index(name)
-    rest = known[:at] + known[at + 1 :]
+    rest = existing[:at] + existing[at + 1 :]
     if not rest and drop_empty:
-        wanted = {each: value for each, value in before.items() if each != _INPUTS}
+        wanted = {item: value for item, value in before.items() if item != _INPUTS}
         return checked(_without(text, (_INPUTS,)), wanted, parse)
-    within = json_text.container_at(text, (_INPUTS,))
-    written = json_text.remove(text, within, within.items[at]) if within else text
+    container = json_text.container_at(text, (_INPUTS,))
+    written = json_text.remove(text, container, container.items[at]) if container else text
     return checked(written, before | {_INPUTS: rest}, parse)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, cast
 
-from agentphone_mcp.commands.install.documents import BY_HAND, Broken, Document, newline_of
+from agentphone_mcp.commands.install.documents import BY_HAND, Document, InvalidFile, newline_of
 
 _STRING = r'"[^"\\]*(?:\\.[^"\\]*)*"'
 _COMMENT = r"//[^\r\n]*|/\*.*?\*/"
@@ -52,36 +52,36 @@ def _without_comments(text: str) -> str:
     return _STRINGS_AND_COMMENTS.sub(_blanked, text)
 
 
-def _blanked(found: re.Match[str]) -> str:
-    return found[1] or re.sub(r"[^\r\n]", " ", found[0])
+def _blanked(match: re.Match[str]) -> str:
+    return match[1] or re.sub(r"[^\r\n]", " ", match[0])
 
 
 def parse(text: str) -> Document:
     """Read a document; an empty one is no mistake.
 
     Raises:
-        Broken: with line and column, if it is no JSON with comments, or no object.
+        InvalidFile: with line and column, if it is no JSON with comments, or no object.
     """
-    bare = plain(text)
-    if not bare.strip():
+    plain_text = plain(text)
+    if not plain_text.strip():
         return {}
     try:
-        document = json.loads(bare, strict=False)
+        document = json.loads(plain_text, strict=False)
         # Read a second time by somebody else, unless it is plain JSON and nobody's view differs.
-        agreed = bare == text or _read_by_another(text) == document
-    except json.JSONDecodeError as wrong:
-        raise Broken.at(wrong.lineno, wrong.colno, wrong.msg[:1].lower() + wrong.msg[1:]) from None
+        agreed = plain_text == text or _parse_with_json5(text) == document
+    except json.JSONDecodeError as exc:
+        raise InvalidFile.at(exc.lineno, exc.colno, exc.msg[:1].lower() + exc.msg[1:]) from None
     except RecursionError:
-        raise Broken("it is nested too deep") from None
+        raise InvalidFile("it is nested too deep") from None
     if not isinstance(document, dict):
-        raise Broken.at(1, 1, "it is not an object in braces")
+        raise InvalidFile.at(1, 1, "it is not an object in braces")
     if not agreed:
-        raise Broken(BY_HAND)
+        raise InvalidFile(BY_HAND)
     return cast("Document", document)
 
 
 @lru_cache(maxsize=4)
-def _read_by_another(text: str) -> Any:
+def _parse_with_json5(text: str) -> Any:
     """Read by the library json5, which takes a second for fifty kilobytes; so the same text is not read twice."""
     import json5
 
@@ -96,58 +96,60 @@ def container_at(text: str, path: tuple[str, ...]) -> Container | None:
 
     Of a name that stands there twice the last one counts, as it does for those who read the file.
     """
-    bare = plain(text)
-    start = _BLANK.match(bare, 0).end()  # pyright: ignore[reportOptionalMemberAccess] - it fits everywhere
+    plain_text = plain(text)
+    start = _BLANK.match(plain_text, 0).end()  # pyright: ignore[reportOptionalMemberAccess] - it fits everywhere
     for name in path:
-        named = [item for item in _items(bare, start) if item.name == name]
-        if not named or bare[named[-1].value_start] not in "{[":
+        named = [item for item in _items(plain_text, start) if item.name == name]
+        if not named or plain_text[named[-1].value_start] not in "{[":
             return None
         start = named[-1].value_start
-    if start == len(bare):
+    if start == len(plain_text):
         return None
-    return Container(start, _DECODER.raw_decode(bare, start)[1], list(_items(bare, start)))
+    return Container(start, _DECODER.raw_decode(plain_text, start)[1], list(_items(plain_text, start)))
 
 
-def _items(bare: str, start: int) -> Iterator[Item]:
-    is_object = bare[start] == "{"
-    at = _after_blanks(bare, start + 1)
-    while bare[at] not in "}]":
-        first, name = at, None
+def _items(plain_text: str, start: int) -> Iterator[Item]:
+    is_object = plain_text[start] == "{"
+    at = _after_blanks(plain_text, start + 1)
+    while plain_text[at] not in "}]":
+        first_item, name = at, None
         if is_object:
-            name, at = _DECODER.raw_decode(bare, at)
-            at = _after_blanks(bare, _after_blanks(bare, at) + 1)
-        _, end = _DECODER.raw_decode(bare, at)
-        yield Item(name, first, at, end)
-        at = _after_blanks(bare, end)
-        if bare[at] == ",":
-            at = _after_blanks(bare, at + 1)
+            name, at = _DECODER.raw_decode(plain_text, at)
+            at = _after_blanks(plain_text, _after_blanks(plain_text, at) + 1)
+        _, end = _DECODER.raw_decode(plain_text, at)
+        yield Item(name, first_item, at, end)
+        at = _after_blanks(plain_text, end)
+        if plain_text[at] == ",":
+            at = _after_blanks(plain_text, at + 1)
 
 
-def _after_blanks(bare: str, at: int) -> int:
-    found = _BLANK.match(bare, at)
-    return found.end() if found else at
+def _after_blanks(plain_text: str, at: int) -> int:
+    match = _BLANK.match(plain_text, at)
+    return match.end() if match else at
 
 
-def insert(text: str, within: Container, name: str | None, value: Any) -> str:
+def insert(text: str, container: Container, name: str | None, value: Any) -> str:
     """Put a member, or an item if it has no name, in front of all others, written as they are."""
     label = "" if name is None else f"{json.dumps(name)}: "
-    inside, outer = within.start + 1, _indent_at(text, within.start)
-    first = within.items[0].start if within.items else None
-    line_end = _line_end(text, inside)
+    after_bracket, outer = container.start + 1, _indent_at(text, container.start)
+    first_item = container.items[0].start if container.items else None
+    line_end = _line_end(text, after_bracket)
     if line_end is not None:
-        own = outer + _unit(text) if first is None else _indent_at(text, first)
-        piece = f"{newline_of(text)}{own}{label}{_in_lines(text, value, own)}"
-        return _spliced(text, line_end, line_end, piece if first is None else f"{piece},")
-    if first is not None:
-        return _spliced(text, first, first, f"{label}{_in_one_line(value)}, ")
-    last = within.end - 1
-    if text[inside:last].strip():
+        indent = outer + _unit(text) if first_item is None else _indent_at(text, first_item)
+        piece = f"{newline_of(text)}{indent}{label}{_in_lines(text, value, indent)}"
+        return _spliced(text, line_end, line_end, piece if first_item is None else f"{piece},")
+    if first_item is not None:
+        return _spliced(text, first_item, first_item, f"{label}{_in_one_line(value)}, ")
+    last = container.end - 1
+    if text[after_bracket:last].strip():
         # A remark is all there is.
-        return _spliced(text, inside, inside, f"{label}{_in_one_line(value)}")
-    if within.start != _after_blanks(text, 0) and "\n" not in text.strip():
-        return _spliced(text, inside, last, f"{label}{_in_one_line(value)}")
-    newline, own = newline_of(text), outer + _unit(text)
-    return _spliced(text, inside, last, f"{newline}{own}{label}{_in_lines(text, value, own)}{newline}{outer}")
+        return _spliced(text, after_bracket, after_bracket, f"{label}{_in_one_line(value)}")
+    if container.start != _after_blanks(text, 0) and "\n" not in text.strip():
+        return _spliced(text, after_bracket, last, f"{label}{_in_one_line(value)}")
+    newline, indent = newline_of(text), outer + _unit(text)
+    return _spliced(
+        text, after_bracket, last, f"{newline}{indent}{label}{_in_lines(text, value, indent)}{newline}{outer}"
+    )
 
 
 def replace(text: str, item: Item, value: Any) -> str:
@@ -157,28 +159,28 @@ def replace(text: str, item: Item, value: Any) -> str:
     return _spliced(text, item.value_start, item.end, written)
 
 
-def remove(text: str, within: Container, item: Item) -> str:
+def remove(text: str, container: Container, item: Item) -> str:
     """Take out a member or an item, with its line and a comma; what others said beside it stays."""
-    bare = _without_comments(text)
-    index = within.items.index(item)
+    plain_text = _without_comments(text)
+    index = container.items.index(item)
     line = len(text[: item.start].rstrip(" \t"))
     has_line = text[line - 1] == "\n"
     start, end = line if has_line else item.start, item.end
     if has_line:
         start -= 2 if text[line - 2] == "\r" else 1
-    comma = _after_blanks(bare, item.end)
-    if bare[comma] == ",":
+    comma = _after_blanks(plain_text, item.end)
+    if plain_text[comma] == ",":
         kept = text[item.end : comma]
         end = comma + 1 if has_line else _after_blanks(text, comma + 1)
         text = _spliced(text, start, end, kept.rstrip() if kept.strip() else "")
     elif index:
-        comma = _after_blanks(bare, within.items[index - 1].end)
+        comma = _after_blanks(plain_text, container.items[index - 1].end)
         text = _spliced(text, start if has_line else line, end, "")
         text = _spliced(text, comma, comma + 1, "")
     else:
         text = _spliced(text, start, end, "")
-    end = _after_blanks(text, within.start + 1)
-    return _spliced(text, within.start + 1, end, "") if text[end] in "}]" else text
+    end = _after_blanks(text, container.start + 1)
+    return _spliced(text, container.start + 1, end, "") if text[end] in "}]" else text
 
 
 def _spliced(text: str, start: int, end: int, piece: str) -> str:
@@ -195,8 +197,8 @@ def _in_lines(text: str, value: Any, indent: str) -> str:
 
 def _line_end(text: str, at: int) -> int | None:
     """Where the line ends, if nothing but comments follows on it."""
-    found = _REST_OF_LINE.match(text, at)
-    end = found.end() if found else at
+    match = _REST_OF_LINE.match(text, at)
+    end = match.end() if match else at
     return end if text[end : end + 1] in ("\r", "\n") else None
 
 
@@ -209,7 +211,7 @@ def _indent_at(text: str, at: int) -> str:
 def _unit(text: str) -> str:
     """By how much the lines of a document are indented: as its first member is."""
     root = container_at(text, ())
-    first = (
+    first_item = (
         _indent_at(text, root.items[0].start).removeprefix(_indent_at(text, root.start)) if root and root.items else ""
     )
-    return "\t" if first.startswith("\t") else first or "  "
+    return "\t" if first_item.startswith("\t") else first_item or "  "

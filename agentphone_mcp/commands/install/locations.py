@@ -1,4 +1,4 @@
-"""Where hosts keep their files, on each system; only `read_place` looks which one this is."""
+"""Where hosts keep their files, on each system; only `read_machine` looks which one this is."""
 
 import os
 import sys
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 @dataclass(frozen=True)
-class Place:
+class Machine:
     """One person's home on one machine.
 
     Attributes:
@@ -58,66 +58,66 @@ def as_text(path: str | Path) -> str:
     return os.fsencode(path).decode()
 
 
-def read_place(environ: Mapping[str, str]) -> Place:
+def read_machine(environ: Mapping[str, str]) -> Machine:
     """Say on what system we are, and whose home this is; of a user who has none, `/`, as containers have it."""
     try:
         home = Path.home()
     except RuntimeError:
         home = Path("/")
-    return Place(sys.platform, home, environ)
+    return Machine(sys.platform, home, environ)
 
 
-def claude_desktop(place: Place) -> tuple[Path, ...]:
+def claude_desktop(machine: Machine) -> tuple[Path, ...]:
     """Claude Desktop: an install from the Store (MSIX) reads a copy of its own and ignores the usual file."""
-    usual = place.application_support / "Claude" / "claude_desktop_config.json"
-    if place.platform != "win32":
+    usual = machine.application_support / "Claude" / "claude_desktop_config.json"
+    if machine.platform != "win32":
         return (usual,)
-    from_store = sorted((place.local / "Packages").glob("Claude_*"))
+    from_store = sorted((machine.local / "Packages").glob("Claude_*"))
     return (*(each / "LocalCache" / "Roaming" / "Claude" / usual.name for each in from_store), usual)
 
 
-def claude_code(place: Place) -> tuple[Path, ...]:
+def claude_code(machine: Machine) -> tuple[Path, ...]:
     """Claude Code: beside its folder, or in the one that its variable names."""
-    return ((place.folder_in("CLAUDE_CONFIG_DIR") or place.home) / ".claude.json",)
+    return ((machine.folder_in("CLAUDE_CONFIG_DIR") or machine.home) / ".claude.json",)
 
 
-def cursor(place: Place) -> tuple[Path, ...]:
+def cursor(machine: Machine) -> tuple[Path, ...]:
     """Cursor: the same on all systems."""
-    return (place.home / ".cursor" / "mcp.json",)
+    return (machine.home / ".cursor" / "mcp.json",)
 
 
-def windsurf(place: Place) -> tuple[Path, ...]:
+def windsurf(machine: Machine) -> tuple[Path, ...]:
     """Windsurf: it became Devin Desktop, whose folder comes first, and the old one may still be in use."""
-    base = place.roaming if place.platform == "win32" else place.home / ".config"
-    return (base / "devin" / "mcp_config.json", place.home / ".codeium" / "windsurf" / "mcp_config.json")
+    base = machine.roaming if machine.platform == "win32" else machine.home / ".config"
+    return (base / "devin" / "mcp_config.json", machine.home / ".codeium" / "windsurf" / "mcp_config.json")
 
 
-def vscode(place: Place) -> tuple[Path, ...]:
+def vscode(machine: Machine) -> tuple[Path, ...]:
     """VS Code, and its Insiders edition where that is alone."""
     editions = ("Code", "Code - Insiders")
-    return tuple(place.application_support / edition / "User" / "mcp.json" for edition in editions)
+    return tuple(machine.application_support / edition / "User" / "mcp.json" for edition in editions)
 
 
-def zed(place: Place) -> tuple[Path, ...]:
+def zed(machine: Machine) -> tuple[Path, ...]:
     """Zed: its settings hold everything else too."""
-    if place.platform == "win32":
-        return (place.roaming / "Zed" / "settings.json",)
-    base = place.home / ".config" if place.platform == "darwin" else place.config
+    if machine.platform == "win32":
+        return (machine.roaming / "Zed" / "settings.json",)
+    base = machine.home / ".config" if machine.platform == "darwin" else machine.config
     return (base / "zed" / "settings.json",)
 
 
-def codex(place: Place) -> tuple[Path, ...]:
+def codex(machine: Machine) -> tuple[Path, ...]:
     """Codex CLI: also what its app and its extension read."""
-    return ((place.folder_in("CODEX_HOME") or place.home / ".codex") / "config.toml",)
+    return ((machine.folder_in("CODEX_HOME") or machine.home / ".codex") / "config.toml",)
 
 
-def gemini(place: Place) -> tuple[Path, ...]:
+def gemini(machine: Machine) -> tuple[Path, ...]:
     """Gemini CLI: the same on all systems."""
-    return (place.home / ".gemini" / "settings.json",)
+    return (machine.home / ".gemini" / "settings.json",)
 
 
-def goose(place: Place) -> tuple[Path, ...]:
+def goose(machine: Machine) -> tuple[Path, ...]:
     """Goose: as on Linux, but on Windows."""
-    if place.platform == "win32":
-        return (place.roaming / "Block" / "goose" / "config" / "config.yaml",)
-    return (place.config / "goose" / "config.yaml",)
+    if machine.platform == "win32":
+        return (machine.roaming / "Block" / "goose" / "config" / "config.yaml",)
+    return (machine.config / "goose" / "config.yaml",)

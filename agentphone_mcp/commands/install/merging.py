@@ -3,7 +3,7 @@
 import re
 from typing import Any, cast
 
-from agentphone_mcp.commands.install.entries import Entry
+from agentphone_mcp.commands.install.entries import HostEntry
 from agentphone_mcp.commands.install.programs import PACKAGE
 from agentphone_mcp.variables import KEY_FILE_VARIABLE, KEY_VARIABLE
 
@@ -22,7 +22,7 @@ _FLAGS = {"--read-only", "--sandbox"}
 _WITH_VALUE = "--toolsets"
 
 
-def with_what_was_added(entry: Entry, old: Any) -> Entry:
+def merge_user_settings(entry: HostEntry, old: Any) -> HostEntry:
     """A new entry for a server on this machine, with what its user had added to the old one.
 
     What `install` itself writes, above all about the key, is as it says now. Nothing is taken over from or to a server
@@ -30,34 +30,34 @@ def with_what_was_added(entry: Entry, old: Any) -> Entry:
     """
     if not isinstance(old, dict) or not (_COMMANDS & entry.keys() and _COMMANDS & old.keys()):
         return entry
-    known = cast("Entry", old)
-    kept = entry | {name: value for name, value in known.items() if name not in _WRITTEN_ANEW}
-    for name in _VARIABLES & known.keys():
-        more = {variable: value for variable, value in _table(known[name]).items() if variable not in _KEYS}
-        kept |= {name: more | _table(entry.get(name))} if more else {}
-    for name in _LISTS & known.keys():
-        more = [variable for variable in _list(known[name]) if variable not in _KEYS]
-        kept |= {name: [*_list(entry.get(name)), *more]} if more else {}
-    return kept | {"args": [*entry["args"], *_added_arguments(known)]}
+    old_entry = cast("HostEntry", old)
+    kept = entry | {name: value for name, value in old_entry.items() if name not in _WRITTEN_ANEW}
+    for name in _VARIABLES & old_entry.keys():
+        added = {variable: value for variable, value in _table(old_entry[name]).items() if variable not in _KEYS}
+        kept |= {name: added | _table(entry.get(name))} if added else {}
+    for name in _LISTS & old_entry.keys():
+        added = [variable for variable in _list(old_entry[name]) if variable not in _KEYS]
+        kept |= {name: [*_list(entry.get(name)), *added]} if added else {}
+    return kept | {"args": [*entry["args"], *_added_arguments(old_entry)]}
 
 
-def _added_arguments(old: Entry) -> list[Any]:
+def _added_arguments(old: HostEntry) -> list[Any]:
     """What follows our name in the old command, without the options that `install` writes."""
     words = [re.split(r"[/\\]", str(old.get(name)))[-1].removesuffix(".exe") for name in _COMMANDS & old.keys()]
     words += _list(old.get("args"))
     if PACKAGE not in words:
         return []
-    rest, added = iter(words[words.index(PACKAGE) + 1 :]), list[Any]()
+    rest, arguments = iter(words[words.index(PACKAGE) + 1 :]), list[Any]()
     for argument in rest:
         if argument == _WITH_VALUE:
             next(rest, None)
         elif argument not in _FLAGS and not str(argument).startswith(f"{_WITH_VALUE}="):
-            added.append(argument)
-    return added
+            arguments.append(argument)
+    return arguments
 
 
-def _table(value: Any) -> Entry:
-    return cast("Entry", value) if isinstance(value, dict) else {}
+def _table(value: Any) -> HostEntry:
+    return cast("HostEntry", value) if isinstance(value, dict) else {}
 
 
 def _list(value: Any) -> list[Any]:

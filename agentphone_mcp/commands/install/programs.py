@@ -5,7 +5,7 @@ import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from agentphone_mcp.commands.install.locations import Place, as_text
+from agentphone_mcp.commands.install.locations import Machine, as_text
 
 PACKAGE = "agentphone-mcp"
 HOW_TO_GET_UV = {
@@ -16,7 +16,7 @@ HOMEBREW = (Path("/opt/homebrew/bin"), Path("/usr/local/bin"), Path("/home/linux
 _HOW_ELSEWHERE = "curl -LsSf https://astral.sh/uv/install.sh | sh"
 
 
-class NoProgram(Exception):
+class ProgramNotFound(Exception):
     """There is nothing that a host could start; the message is one sentence that says how to get it."""
 
 
@@ -35,11 +35,11 @@ class Program:
     remark: str = ""
 
 
-ANYWHERE = Program("uvx", (PACKAGE,))
+PORTABLE_PROGRAM = Program("uvx", (PACKAGE,))
 """For files that are shared with others, whose paths are not ours."""
 
 
-def find_program(place: Place, running: str, homebrew: tuple[Path, ...] = HOMEBREW) -> Program:
+def find_program(machine: Machine, running: str, homebrew: tuple[Path, ...] = HOMEBREW) -> Program:
     """Find `uvx`, or else the installed program that is running.
 
     A link is left unresolved: package managers change what theirs lead to with each version.
@@ -50,35 +50,39 @@ def find_program(place: Place, running: str, homebrew: tuple[Path, ...] = HOMEBR
         homebrew: where Homebrew puts programs, for everybody on the machine.
 
     Raises:
-        NoProgram: if there is neither.
+        ProgramNotFound: if there is neither.
     """
-    uvx = find_uvx(place, homebrew)
+    uvx = find_uvx(machine, homebrew)
     if uvx:
         return Program(_written(uvx), (PACKAGE,))
     itself = Path(os.path.abspath(running))
-    if itself.stem == PACKAGE and _can_start(itself):
+    if itself.stem == PACKAGE and _is_executable(itself):
         remark = f"There is no uvx here, so {itself} is started: if you move or remove it, install again."
         return Program(_written(itself), (), remark)
-    how = how_to_get_uv(place.platform)
-    raise NoProgram(f"hosts start the server by uvx, which is not found here: get uv with `{how}`, and install again")
+    command = how_to_get_uv(machine.platform)
+    raise ProgramNotFound(
+        f"hosts start the server by uvx, which is not found here: get uv with `{command}`, and install again"
+    )
 
 
-def shared_program(place: Place, homebrew: tuple[Path, ...] = HOMEBREW) -> Program:
+def shared_program(machine: Machine, homebrew: tuple[Path, ...] = HOMEBREW) -> Program:
     """What everybody finds for themselves; whoever has no `uvx` on their machine is told how to get it."""
-    if find_uvx(place, homebrew):
-        return ANYWHERE
-    how = how_to_get_uv(place.platform)
-    return replace(ANYWHERE, remark=f"There is no uvx here, by which the server is started: get uv with `{how}`.")
+    if find_uvx(machine, homebrew):
+        return PORTABLE_PROGRAM
+    command = how_to_get_uv(machine.platform)
+    return replace(
+        PORTABLE_PROGRAM, remark=f"There is no uvx here, by which the server is started: get uv with `{command}`."
+    )
 
 
-def find_uvx(place: Place, homebrew: tuple[Path, ...] = HOMEBREW) -> Path | None:
+def find_uvx(machine: Machine, homebrew: tuple[Path, ...] = HOMEBREW) -> Path | None:
     """Find `uvx` by its whole path, on the PATH first, and else where its installers put it."""
-    name = "uvx.exe" if place.platform == "win32" else "uvx"
-    on_path = shutil.which("uvx", path=place.environ.get("PATH", ""))
-    known = [Path(on_path)] if on_path else []
-    known += [folder / name for folder in (*_folders(place), *homebrew)]
-    found = next(filter(_can_start, known), None)
-    return Path(os.path.abspath(found)) if found else None
+    name = "uvx.exe" if machine.platform == "win32" else "uvx"
+    on_path = shutil.which("uvx", path=machine.environ.get("PATH", ""))
+    candidates = [Path(on_path)] if on_path else []
+    candidates += [folder / name for folder in (*_folders(machine), *homebrew)]
+    path = next(filter(_is_executable, candidates), None)
+    return Path(os.path.abspath(path)) if path else None
 
 
 def how_to_get_uv(platform: str) -> str:
@@ -90,16 +94,16 @@ def _written(program: Path) -> str:
     try:
         return as_text(program)
     except UnicodeDecodeError:
-        raise NoProgram(f"the path of {program.name} is not in UTF-8, so no host could be told it") from None
+        raise ProgramNotFound(f"the path of {program.name} is not in UTF-8, so no host could be told it") from None
 
 
-def _folders(place: Place) -> list[Path]:
+def _folders(machine: Machine) -> list[Path]:
     """Where installers put `uvx` for one user, on the PATH or not."""
-    folders = [place.home / ".local" / "bin", place.home / ".cargo" / "bin"]
-    if place.platform == "win32":
-        return [*folders, place.local / "Microsoft" / "WinGet" / "Links", place.home / "scoop" / "shims"]
+    folders = [machine.home / ".local" / "bin", machine.home / ".cargo" / "bin"]
+    if machine.platform == "win32":
+        return [*folders, machine.local / "Microsoft" / "WinGet" / "Links", machine.home / "scoop" / "shims"]
     return folders
 
 
-def _can_start(program: Path) -> bool:
+def _is_executable(program: Path) -> bool:
     return os.path.isfile(program) and os.access(program, os.X_OK)

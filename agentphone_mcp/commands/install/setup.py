@@ -6,16 +6,23 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from agentphone_mcp.api.allowlist import is_loopback
-from agentphone_mcp.commands.install.entries import TOKEN_VARIABLE, CannotEnter, KeyFile, KeyWay, PlainText, Setup
+from agentphone_mcp.commands.install.entries import (
+    TOKEN_VARIABLE,
+    KeyFile,
+    KeySource,
+    PlainText,
+    Setup,
+    UnsupportedSetup,
+)
 from agentphone_mcp.commands.install.hosts import Host
-from agentphone_mcp.commands.install.locations import Place, as_text
+from agentphone_mcp.commands.install.locations import Machine, as_text
 from agentphone_mcp.commands.install.programs import Program
 from agentphone_mcp.config.environment import read_key
 from agentphone_mcp.variables import KEY_FILE_VARIABLE, KEY_VARIABLE
 
 
 @dataclass(frozen=True)
-class Wishes:
+class InstallOptions:
     """What the user asked for.
 
     Attributes:
@@ -37,8 +44,8 @@ class Wishes:
     is_shared: bool = False
 
 
-def set_up(
-    host: Host, wishes: Wishes, place: Place, program: Program, is_kept: Callable[[], bool]
+def choose_setup(
+    host: Host, options: InstallOptions, machine: Machine, program: Program, is_in_keychain: Callable[[], bool]
 ) -> tuple[Setup, str]:
     """Choose how our server is to run in a host; gives a sentence on the key too, which may be empty.
 
@@ -50,57 +57,59 @@ def set_up(
         is_kept: whether the keychain has the key; it is asked only where that matters, as it may ask its user.
 
     Raises:
-        CannotEnter: if the host cannot have this.
+        UnsupportedSetup: if the host cannot have this.
         ConfigError: if the key, or the file that holds it, is none.
     """
-    if wishes.remote and host.no_remote:
-        raise CannotEnter(host.no_remote)
-    key, said = _token(host, wishes, place) if wishes.remote else _key(host, wishes, place, is_kept)
+    if options.remote and host.no_remote:
+        raise UnsupportedSetup(host.no_remote)
+    key, note = _token(host, options, machine) if options.remote else _key(host, options, machine, is_in_keychain)
     setup = Setup(
         command=program.command,
         program_arguments=program.arguments,
-        read_only=wishes.read_only,
-        toolsets=wishes.toolsets,
-        sandbox=wishes.sandbox,
-        remote=wishes.remote,
+        read_only=options.read_only,
+        toolsets=options.toolsets,
+        sandbox=options.sandbox,
+        remote=options.remote,
         key=key,
     )
-    return setup, said
+    return setup, note
 
 
-def _key(host: Host, wishes: Wishes, place: Place, is_kept: Callable[[], bool]) -> tuple[KeyWay, str]:
-    if wishes.sandbox:
+def _key(
+    host: Host, options: InstallOptions, machine: Machine, is_in_keychain: Callable[[], bool]
+) -> tuple[KeySource, str]:
+    if options.sandbox:
         return "none", ""
-    if wishes.plain_key:
-        key = read_key(place.environ)
+    if options.plain_key:
+        key = read_key(machine.environ)
         if key is None:
-            raise CannotEnter(f"there is no key to write: set {KEY_VARIABLE} first, or leave --plain-key out")
+            raise UnsupportedSetup(f"there is no key to write: set {KEY_VARIABLE} first, or leave --plain-key out")
         shown = f", which ends in {key.last_four}," if key.last_four else ""
         warning = f"The key{shown} stands in the file in plain text: whoever can read the file has it."
         return PlainText(key.reveal()), warning
-    file = wishes.key_file or _key_file(wishes, place)
+    file = options.key_file or _key_file(options, machine)
     if file:
         path = os.path.abspath(os.path.expanduser(file))
         read_key({KEY_FILE_VARIABLE: path})
         try:
             return KeyFile(as_text(path)), f"The key comes from {path}."
         except UnicodeDecodeError:
-            raise CannotEnter("the path of the key file is not in UTF-8, so no host could be told it") from None
-    if wishes.is_shared:
+            raise UnsupportedSetup("the path of the key file is not in UTF-8, so no host could be told it") from None
+    if options.is_shared:
         return "reference", _for_all(host)
-    if is_kept():
+    if is_in_keychain():
         return "none", "The key comes from the system's keychain."
-    return _reference(host, place)
+    return _reference(host, machine)
 
 
-def _reference(host: Host, place: Place) -> tuple[KeyWay, str]:
+def _reference(host: Host, machine: Machine) -> tuple[KeySource, str]:
     if host.reference == "prompt":
         return "reference", f"{host.title} asks for the key when it starts the server."
     if not host.reference:
         return "none", (
             f"{host.title} has no place for secrets: run `agentphone-mcp login`, or install again with --key-file PATH."
         )
-    if place.environ.get(KEY_VARIABLE, "").strip():
+    if machine.environ.get(KEY_VARIABLE, "").strip():
         return "reference", f"The key comes from {KEY_VARIABLE}, which must be set wherever {host.title} is started."
     return "reference", (
         "There is no key yet: run `agentphone-mcp login` and install again, both with --key-file PATH where there is "
@@ -108,8 +117,8 @@ def _reference(host: Host, place: Place) -> tuple[KeyWay, str]:
     )
 
 
-def _key_file(wishes: Wishes, place: Place) -> str:
-    return "" if wishes.is_shared else place.environ.get(KEY_FILE_VARIABLE, "").strip()
+def _key_file(options: InstallOptions, machine: Machine) -> str:
+    return "" if options.is_shared else machine.environ.get(KEY_FILE_VARIABLE, "").strip()
 
 
 def _for_all(host: Host) -> str:
@@ -119,13 +128,13 @@ def _for_all(host: Host) -> str:
     return f"The file holds no key: everyone who uses it has to {way}."
 
 
-def _token(host: Host, wishes: Wishes, place: Place) -> tuple[KeyWay, str]:
-    token = place.environ.get(TOKEN_VARIABLE, "").strip()
-    if wishes.plain_key:
+def _token(host: Host, options: InstallOptions, machine: Machine) -> tuple[KeySource, str]:
+    token = machine.environ.get(TOKEN_VARIABLE, "").strip()
+    if options.plain_key:
         if not token:
-            raise CannotEnter(f"there is no token to write: set {TOKEN_VARIABLE} first, or leave --plain-key out")
+            raise UnsupportedSetup(f"there is no token to write: set {TOKEN_VARIABLE} first, or leave --plain-key out")
         return PlainText(token), "The token stands in the file in plain text: whoever can read the file has it."
-    if not token and is_loopback(urlsplit(wishes.remote or "").hostname or ""):
+    if not token and is_loopback(urlsplit(options.remote or "").hostname or ""):
         return (
             "none",
             f"No token is sent to this machine; if its server wants one, set {TOKEN_VARIABLE} and install again.",

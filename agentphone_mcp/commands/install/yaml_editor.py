@@ -10,8 +10,8 @@ import re
 from agentphone_mcp.commands.install import yaml_nodes
 from agentphone_mcp.commands.install.documents import (
     BY_HAND,
-    Broken,
     Document,
+    InvalidFile,
     checked,
     newline_of,
     same,
@@ -19,7 +19,7 @@ from agentphone_mcp.commands.install.documents import (
     with_entry,
     without_entry,
 )
-from agentphone_mcp.commands.install.entries import Entry
+from agentphone_mcp.commands.install.entries import HostEntry
 from agentphone_mcp.commands.install.yaml_nodes import Name, Node
 
 _INDENT = "  "
@@ -30,45 +30,45 @@ def parse(text: str) -> Document:
     """Read a document; an empty one is no mistake.
 
     Raises:
-        Broken: with line and column, if it is none.
+        InvalidFile: with line and column, if it is none.
     """
     return yaml_nodes.load(text)
 
 
-def put(text: str, table: tuple[str, ...], key: str, entry: Entry) -> str:
+def put(text: str, table: tuple[str, ...], key: str, entry: HostEntry) -> str:
     """Put an entry into the table at a path of one name, or another in its place.
 
     Raises:
-        Broken: if the text is no such document, or nothing safe can be done with it.
+        InvalidFile: if the text is no such document, or nothing safe can be done with it.
     """
     before = parse(text)
-    there = table_in(before, table) or {}
-    if same(there.get(key), entry):
+    existing = table_in(before, table) or {}
+    if same(existing.get(key), entry):
         return text
     return checked(_put(text, table[0], key, entry), with_entry(before, table, key, entry), parse)
 
 
-def _put(text: str, table: str, key: str, entry: Entry) -> str:
+def _put(text: str, table: str, key: str, entry: HostEntry) -> str:
     root = yaml_nodes.root_of(text)
     found = _member(root, table)
     left = " " * (root.column if root else 0)
     if root is None or found is None:
         if root and root.is_flow:
-            raise Broken(BY_HAND)
+            raise InvalidFile(BY_HAND)
         return _after_line(text, len(text), _lines({table: {key: entry}}, left, text))
     name, value = found
     if not value.members:
         # Empty: `{}`, `null`, or nothing at all.
         text = text[: value.start].rstrip(" ") + text[value.end :] if value.end > value.start else text
         return _after_line(text, name.end, _lines({key: entry}, left + _INDENT, text))
-    there = _member(value, key)
+    existing = _member(value, key)
     if value.is_flow:
-        if there:
-            return f"{text[: there[1].start]}{json.dumps(entry)}{text[there[1].end :]}"
+        if existing:
+            return f"{text[: existing[1].start]}{json.dumps(entry)}{text[existing[1].end :]}"
         return f"{text[: value.start + 1]}{json.dumps(key)}: {json.dumps(entry)}, {text[value.start + 1 :]}"
     lines = _lines({key: entry}, " " * value.column, text)
-    if there:
-        start, end = _place(text, *there)
+    if existing:
+        start, end = _place(text, *existing)
         ended = lines if text[start:end].endswith("\n") else lines.removesuffix(newline_of(text))
         return text[:start] + ended + text[end:]
     return _after_line(text, name.end, lines)
@@ -78,24 +78,24 @@ def remove(text: str, table: tuple[str, ...], key: str, *, drop_empty: bool) -> 
     """Take an entry out of the table at a path of one name, and the table too if it is then empty and to be dropped.
 
     Raises:
-        Broken: if the text is no such document, or nothing safe can be done with it.
+        InvalidFile: if the text is no such document, or nothing safe can be done with it.
     """
     wanted = without_entry(parse(text), table, key, drop_empty=drop_empty)
     found = _member(yaml_nodes.root_of(text), table[0])
-    ours = _member(found[1], key) if found else None
-    if found is None or ours is None:
-        raise Broken(BY_HAND)
-    return checked(_without(text, found, ours, drop_empty=drop_empty), wanted, parse)
+    entry_node = _member(found[1], key) if found else None
+    if found is None or entry_node is None:
+        raise InvalidFile(BY_HAND)
+    return checked(_without(text, found, entry_node, drop_empty=drop_empty), wanted, parse)
 
 
-def _without(text: str, table: tuple[Name, Node], ours: tuple[Name, Node], *, drop_empty: bool) -> str:
+def _without(text: str, table: tuple[Name, Node], entry_node: tuple[Name, Node], *, drop_empty: bool) -> str:
     name, value = table
     is_alone = len(value.members or []) == 1
     if is_alone and drop_empty:
         return _cut(text, *_place(text, name, value))
     if value.is_flow:
-        return _cut_from_flow(text, value, ours)
-    start, end = _place(text, *ours)
+        return _cut_from_flow(text, value, entry_node)
+    start, end = _place(text, *entry_node)
     if not is_alone:
         return _cut(text, start, end)
     colon = text.index(":", name.end) + 1
@@ -120,13 +120,13 @@ def _cut(text: str, start: int, end: int) -> str:
     return before + text[end:]
 
 
-def _cut_from_flow(text: str, mapping: Node, ours: tuple[Name, Node]) -> str:
+def _cut_from_flow(text: str, mapping: Node, entry_node: tuple[Name, Node]) -> str:
     members = mapping.members or []
-    at = members.index(ours)
+    at = members.index(entry_node)
     if at + 1 < len(members):
-        return text[: ours[0].start] + text[members[at + 1][0].start :]
-    start = members[at - 1][1].end if at else ours[0].start
-    return text[:start] + text[ours[1].end :]
+        return text[: entry_node[0].start] + text[members[at + 1][0].start :]
+    start = members[at - 1][1].end if at else entry_node[0].start
+    return text[:start] + text[entry_node[1].end :]
 
 
 def _after_line(text: str, at: int, lines: str) -> str:
@@ -139,5 +139,5 @@ def _after_line(text: str, at: int, lines: str) -> str:
     return text[:end] + lines + text[end:]
 
 
-def _lines(value: Entry, indent: str, text: str) -> str:
+def _lines(value: HostEntry, indent: str, text: str) -> str:
     return re.sub(r"^(?=.)", indent, yaml_nodes.dump(value), flags=re.MULTILINE).replace("\n", newline_of(text))

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 
-from agentphone_mcp.commands.install.documents import Broken, Document
-from agentphone_mcp.commands.install.entries import Entry
+from agentphone_mcp.commands.install.documents import Document, InvalidFile
+from agentphone_mcp.commands.install.entries import HostEntry
 
 _NEVER_FOLDED = 1_000_000
 
@@ -43,23 +43,23 @@ def load(text: str) -> Document:
     """Read a document; an empty one is no mistake.
 
     Raises:
-        Broken: with line and column, if it is none.
+        InvalidFile: with line and column, if it is none.
     """
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
     try:
         document: object = _yaml().load(text)
-    except MarkedYAMLError as marked:
-        wrong: Any = marked
+    except MarkedYAMLError as exc:
+        wrong: Any = exc
         why = str(wrong.problem or "it is not YAML").splitlines()[0]
         mark = wrong.problem_mark
-        raise (Broken.at(mark.line + 1, mark.column + 1, why) if mark else Broken(why)) from None
+        raise (InvalidFile.at(mark.line + 1, mark.column + 1, why) if mark else InvalidFile(why)) from None
     except (YAMLError, ValueError, RecursionError):
-        raise Broken("it is not YAML") from None
+        raise InvalidFile("it is not YAML") from None
     if document is None:
         return {}
     if not isinstance(document, dict):
-        raise Broken.at(1, 1, "it is not a mapping of names")
+        raise InvalidFile.at(1, 1, "it is not a mapping of names")
     return cast("Document", document)
 
 
@@ -69,7 +69,7 @@ def root_of(text: str) -> Node | None:
     return _node(found) if found is not None else None
 
 
-def dump(value: Entry) -> str:
+def dump(value: HostEntry) -> str:
     """Write a value in lines, as Goose does."""
     yaml = _yaml()
     yaml.default_flow_style = False

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from agentphone_mcp.commands.doctor.host_entries import Address, Launch, NoEntry, read_entry
+from agentphone_mcp.commands.doctor.host_entries import Address, InvalidEntry, Launch, read_entry
 from agentphone_mcp.commands.doctor.redaction import command_line
 
 SHELL = {"PATH": "/shell/bin", "HOME": "/home/me", "AGENTPHONE_API_KEY": "sk_live_mine", "COLOUR": "blue"}
@@ -118,7 +118,7 @@ def test_a_server_elsewhere_gets_its_token(host: str, entry: dict[str, Any]) -> 
 @pytest.mark.parametrize("entry", [{}, {"command": ""}, {"command": {"path": "uvx"}}, {"url": 7}])
 def test_an_entry_without_a_command(entry: dict[str, Any]) -> None:
     """It starts nothing."""
-    with pytest.raises(NoEntry):
+    with pytest.raises(InvalidEntry):
         read_entry("cursor", entry, SHELL, "linux")
 
 
@@ -141,7 +141,7 @@ def test_a_token_that_the_host_asks_for_is_not_sent_as_nothing() -> None:
 
 def test_a_header_that_cannot_be_sent_is_named() -> None:
     """As of a token that a text program made pretty."""
-    with pytest.raises(NoEntry, match="header Authorization has a character"):
+    with pytest.raises(InvalidEntry, match="header Authorization has a character"):
         read_entry("cursor", {"url": "u", "headers": {"Authorization": "Bearer ab–cd"}}, SHELL, "linux")
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import anyio
 import pytest
 
-from agentphone_mcp.commands.doctor.hosts import Look, check_hosts
-from agentphone_mcp.commands.install.locations import Place
+from agentphone_mcp.commands.doctor.hosts import HostSearch, check_hosts
+from agentphone_mcp.commands.install.locations import Machine
 from tests.commands.doctor.conftest import KEY, SERVER
 
 Write = Callable[..., Path]
@@ -199,10 +199,10 @@ def test_a_variable_is_not_set(doctor: Any, api: Any, cursor: Write) -> None:
 
 async def test_a_key_in_the_keychain_need_not_be_set(home: Path, cursor: Write) -> None:
     """The server finds it there, so its variable may be empty; others may not."""
-    look = Look(Place("linux", home, dict(os.environ)), home, within=200)
+    search = HostSearch(Machine("linux", home, dict(os.environ)), home, within=200)
     for name, status in (("AGENTPHONE_API_KEY", "ok"), ("MY_PHONE_KEY", "warning")):
         cursor(SERVER | {"env": SERVER["env"] | {"AGENTPHONE_API_KEY": f"${{env:{name}}}"}})
-        (found,) = await check_hosts(look, key_is_kept=True)
+        (found,) = await check_hosts(search, is_key_in_keychain=True)
         assert found.status == status
 
 

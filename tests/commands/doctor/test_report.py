@@ -14,8 +14,8 @@ import pytest
 
 from agentphone_mcp.commands.doctor.finding import Finding
 from agentphone_mcp.commands.doctor.installation import check_packages, check_python, check_time_zones
-from agentphone_mcp.commands.doctor.run import Patient, examine
-from agentphone_mcp.commands.install.locations import Place
+from agentphone_mcp.commands.doctor.run import Environment, run_checks
+from agentphone_mcp.commands.install.locations import Machine
 from tests.support import ROOT
 
 PATIENCE = 120
@@ -150,10 +150,12 @@ def test_there_are_no_time_zones() -> None:
 async def test_a_check_that_breaks_down_hides_no_other(home: Path) -> None:
     """It is a mistake of ours, and told as one."""
 
-    async def broken(*, key_is_kept: bool) -> list[Finding]:
+    async def broken(*, is_key_in_keychain: bool) -> list[Finding]:
         raise RuntimeError("at sk_live_not_a_real_key_0042")
 
-    found = await examine(Patient({"AGENTPHONE_BASE_URL": "http://127.0.0.1:9"}, Place("linux", home, {})), broken)
+    found = await run_checks(
+        Environment({"AGENTPHONE_BASE_URL": "http://127.0.0.1:9"}, Machine("linux", home, {})), broken
+    )
     assert found[-1].check == "hosts"
     assert found[-1].said == "this check broke down: RuntimeError: at [key removed]"
     assert len(found) > 5

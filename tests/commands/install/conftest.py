@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 from keyring.backends.null import Keyring
 
 from agentphone_mcp.commands.install.command import install
-from agentphone_mcp.commands.install.locations import Place
+from agentphone_mcp.commands.install.locations import Machine
 
 Install = Callable[..., Result]
 
@@ -24,13 +24,13 @@ def home(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def place(home: Path) -> Callable[..., Place]:
+def machine(home: Path) -> Callable[..., Machine]:
     """That home on a machine with a system and variables, none of them this machine's."""
 
-    def place(platform: str = "linux", **environ: str) -> Place:
-        return Place(platform, home, environ)
+    def machine(platform: str = "linux", **environ: str) -> Machine:
+        return Machine(platform, home, environ)
 
-    return place
+    return machine
 
 
 @pytest.fixture

@@ -5,9 +5,9 @@ import re
 
 import pytest
 
-from agentphone_mcp.commands.install.documents import BY_HAND, Broken
+from agentphone_mcp.commands.install.documents import BY_HAND, InvalidFile
 from agentphone_mcp.commands.install.editing import find, install, parse, uninstall
-from agentphone_mcp.commands.install.entries import Entry, PlainText, Setup, entry, inputs
+from agentphone_mcp.commands.install.entries import HostEntry, PlainText, Setup, build_entry, build_inputs
 from agentphone_mcp.commands.install.hosts import HOSTS
 
 JSON = """\
@@ -73,7 +73,7 @@ ENDS = pytest.mark.parametrize("end", ["\n", "\r\n"], ids=["unix", "windows"])
 def put(key: str, text: str, setup: Setup | None = None) -> str:
     """Put the entry into a text."""
     setup = setup or Setup()
-    return install(HOSTS[key], text, entry(HOSTS[key], setup), inputs(HOSTS[key], setup))
+    return install(HOSTS[key], text, build_entry(HOSTS[key], setup), build_inputs(HOSTS[key], setup))
 
 
 @EVERY
@@ -82,7 +82,7 @@ def test_what_people_wrote_stays_to_the_byte(key: str, end: str) -> None:
     """The lines of ours are added, none of others is touched; and without ours it is as it was."""
     text = WRITTEN[key].replace("\n", end)
     written = put(key, text)
-    assert find(HOSTS[key], written) == entry(HOSTS[key], Setup())
+    assert find(HOSTS[key], written) == build_entry(HOSTS[key], Setup())
     assert without_some_lines(written, text)
     assert written.replace("\r\n", "\n").count("\n") == written.count(end)
     assert uninstall(HOSTS[key], written, None) == text
@@ -113,7 +113,7 @@ def test_a_table_that_was_made_for_us_goes_with_us(key: str, text: str) -> None:
     }
     text = samples[host.format].get(text, text)
     written = put(key, text)
-    assert find(host, written) == entry(host, Setup())
+    assert find(host, written) == build_entry(host, Setup())
     assert uninstall(host, written, text) == text
 
 
@@ -136,7 +136,7 @@ def test_another_set_up_replaces_ours_where_it_stands(key: str) -> None:
     """With what others wrote around it left alone, and nothing of the old one left."""
     host, other = HOSTS[key], Setup(command="/opt/uvx", read_only=True, key="none")
     written = put(key, put(key, WRITTEN[key]), other)
-    assert find(host, written) == entry(host, other)
+    assert find(host, written) == build_entry(host, other)
     assert without_some_lines(written, WRITTEN[key])
     assert "AGENTPHONE_API_KEY" not in written
     assert "agentphone_api_key" not in written
@@ -149,13 +149,13 @@ def test_what_people_added_to_our_entry_stays_in_it(key: str) -> None:
     host = HOSTS[key]
     variables = "envs" if key == "goose" else "env"
     mine = {"AGENTPHONE_APPROVAL": "human"}
-    old = entry(host, Setup(read_only=True, toolsets=("calls",), key=PlainText("sk_live_old")))
+    old = build_entry(host, Setup(read_only=True, toolsets=("calls",), key=PlainText("sk_live_old")))
     old |= {
         variables: old[variables] | mine,
         "args": [*old["args"], "--limits", "calls=1/day"],
         "mine": {"a": {"b": 1}},
     }
-    anew = entry(host, Setup(key="none"))
+    anew = build_entry(host, Setup(key="none"))
     added = {variables: mine, "args": ["agentphone-mcp", "--limits", "calls=1/day"], "mine": {"a": {"b": 1}}}
     written = put(key, install(host, WRITTEN[key], old, []), Setup(key="none"))
     assert find(host, written) == anew | added
@@ -176,7 +176,7 @@ def test_options_that_people_added_stay_without_uvx_too(command: str) -> None:
 def test_variables_that_people_listed_stay_listed(key: str, name: str) -> None:
     """Beside the key's, or without it."""
     host = HOSTS[key]
-    text = install(host, "", entry(host, Setup()) | {name: ["AGENTPHONE_API_KEY", "AGENTPHONE_LIMITS"]}, [])
+    text = install(host, "", build_entry(host, Setup()) | {name: ["AGENTPHONE_API_KEY", "AGENTPHONE_LIMITS"]}, [])
     assert find(host, put(key, text))[name] == ["AGENTPHONE_API_KEY", "AGENTPHONE_LIMITS"]
     assert find(host, put(key, text, Setup(key="none")))[name] == ["AGENTPHONE_LIMITS"]
 
@@ -187,14 +187,14 @@ def test_nothing_of_a_server_elsewhere_is_sent_to_another(url: str | None) -> No
     cursor = HOSTS["cursor"]
     old = {"url": "https://old.example.com/mcp", "headers": {"CF-Access-Client-Secret": "old"}, "mine": 1}
     setup = Setup(remote=url, key="none")
-    assert find(cursor, put("cursor", install(cursor, "", old, []), setup)) == entry(cursor, setup)
+    assert find(cursor, put("cursor", install(cursor, "", old, []), setup)) == build_entry(cursor, setup)
 
 
 @pytest.mark.parametrize("old", [None, 1, {"command": "x", "args": "y", "env": [1]}], ids=["null", "number", "odd"])
 def test_an_entry_that_is_none_is_replaced(old: object) -> None:
     """Nothing in it can be kept."""
     text = json.dumps({"mcpServers": {"agentphone": old}})
-    assert find(HOSTS["cursor"], put("cursor", text)) == entry(HOSTS["cursor"], Setup())
+    assert find(HOSTS["cursor"], put("cursor", text)) == build_entry(HOSTS["cursor"], Setup())
 
 
 @pytest.mark.parametrize(
@@ -220,7 +220,7 @@ def test_it_comes_out_of_whatever_it_went_into(key: str, text: str) -> None:
     """To the byte, whether or not what was there before is known."""
     host = HOSTS[key]
     written = put(key, text)
-    assert find(host, written) == entry(host, Setup())
+    assert find(host, written) == build_entry(host, Setup())
     assert uninstall(host, put(key, written, Setup(command="/opt/uvx", read_only=True, key="none")), text) == text
     table = host.table[0]
     others = {name: value for name, value in parse(host, written)[table].items() if name != "agentphone"}
@@ -239,7 +239,7 @@ def test_it_comes_out_of_whatever_it_went_into(key: str, text: str) -> None:
 )
 def test_what_cannot_be_changed_safely_is_not_changed(key: str, text: str) -> None:
     """It is said that it has to be done by hand."""
-    with pytest.raises(Broken, match=f"{re.escape(BY_HAND)}|is no table of names"):
+    with pytest.raises(InvalidFile, match=f"{re.escape(BY_HAND)}|is no table of names"):
         uninstall(HOSTS[key], text, None) if "agentphone" in text else put(key, text)
 
 
@@ -256,7 +256,7 @@ def test_what_cannot_be_changed_safely_is_not_changed(key: str, text: str) -> No
 )
 def test_a_broken_file_is_named_by_its_line(key: str, text: str, said: str) -> None:
     """So that it can be mended."""
-    with pytest.raises(Broken, match=said):
+    with pytest.raises(InvalidFile, match=said):
         put(key, text)
 
 
@@ -270,11 +270,11 @@ OTHERS = [{"id": "mine", "type": "promptString"}]
         pytest.param('{\n  "inputs": []\n}', [], id="none-yet"),
     ],
 )
-def test_what_vscode_asks_for_is_put_beside_what_others_ask(text: str, asked: list[Entry]) -> None:
+def test_what_vscode_asks_for_is_put_beside_what_others_ask(text: str, asked: list[HostEntry]) -> None:
     """And taken out again, with the list left as it was."""
     vscode = HOSTS["vscode"]
     written = put("vscode", text)
-    assert parse(vscode, written)["inputs"] == [*inputs(vscode, Setup()), *asked]
+    assert parse(vscode, written)["inputs"] == [*build_inputs(vscode, Setup()), *asked]
     assert uninstall(vscode, written, text) == text
     assert parse(vscode, uninstall(vscode, f"{written}\n", text) or "") == {"inputs": asked}
 

@@ -4,7 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from agentphone_mcp.commands.install.entries import CannotEnter, Entry, KeyFile, PlainText, Setup, document, entry
+from agentphone_mcp.commands.install.entries import (
+    build_document,
+    build_entry,
+    HostEntry,
+    KeyFile,
+    PlainText,
+    Setup,
+    UnsupportedSetup,
+)
 from agentphone_mcp.commands.install.hosts import HOSTS
 
 URL = "https://phone.example.com/mcp"
@@ -13,7 +21,7 @@ GOOSE = {"enabled": True, "name": "AgentPhone", "timeout": 300}
 PROMPT = {"type": "promptString", "password": True}
 
 
-def by_reference(key: str) -> Entry:
+def by_reference(key: str) -> HostEntry:
     """A header that refers to the variable of the bearer token."""
     return {"headers": {"Authorization": f"Bearer {key}"}}
 
@@ -64,23 +72,23 @@ REMOTE = {
 @pytest.mark.parametrize("key", HOSTS)
 def test_each_host_has_the_command_in_its_own_words(key: str) -> None:
     """With the key by the host's own means, and by none where it has none."""
-    assert document(HOSTS[key], Setup()) == LOCAL[key]
+    assert build_document(HOSTS[key], Setup()) == LOCAL[key]
 
 
 @pytest.mark.parametrize("key", HOSTS)
 def test_each_host_has_a_remote_server_in_its_own_words(key: str) -> None:
     """Or it is said what to do instead."""
     if key in REMOTE:
-        assert entry(HOSTS[key], Setup(remote=URL)) == REMOTE[key]
+        assert build_entry(HOSTS[key], Setup(remote=URL)) == REMOTE[key]
         return
-    with pytest.raises(CannotEnter, match="under Connectors as a custom connector"):
-        entry(HOSTS[key], Setup(remote=URL))
+    with pytest.raises(UnsupportedSetup, match="under Connectors as a custom connector"):
+        build_entry(HOSTS[key], Setup(remote=URL))
 
 
 @pytest.mark.parametrize("file", ["/home/me/.config/devin/mcp_config.json", "project/.devin/mcp_config.json"], ids=str)
 def test_devin_calls_the_url_otherwise_than_windsurf(file: str) -> None:
     """It is the same host, but another file."""
-    written = entry(HOSTS["windsurf"], Setup(remote=URL), Path(file))
+    written = build_entry(HOSTS["windsurf"], Setup(remote=URL), Path(file))
     assert written["url"] == URL
     assert "serverUrl" not in written
 
@@ -89,7 +97,7 @@ def test_devin_calls_the_url_otherwise_than_windsurf(file: str) -> None:
 @pytest.mark.parametrize("setup", [Setup(key="none"), Setup(sandbox=True)], ids=["keychain", "sandbox"])
 def test_nothing_is_said_of_a_key_that_is_not_needed(key: str, setup: Setup) -> None:
     """What refers to a variable that is not set would hide the key in the keychain."""
-    written = document(HOSTS[key], setup)
+    written = build_document(HOSTS[key], setup)
     assert "AGENTPHONE_API_KEY" not in str(written)
     assert "inputs" not in written
 
@@ -97,7 +105,7 @@ def test_nothing_is_said_of_a_key_that_is_not_needed(key: str, setup: Setup) -> 
 @pytest.mark.parametrize("key", HOSTS)
 def test_options_follow_the_package(key: str) -> None:
     """In one order, so that nothing changes when it is installed again."""
-    written = entry(HOSTS[key], Setup(read_only=True, toolsets=("calls", "agents"), sandbox=True))
+    written = build_entry(HOSTS[key], Setup(read_only=True, toolsets=("calls", "agents"), sandbox=True))
     assert written["args"] == ["agentphone-mcp", "--read-only", "--toolsets", "calls,agents", "--sandbox"]
 
 
@@ -113,7 +121,7 @@ def test_a_key_file_or_a_plain_key_is_a_variable_of_the_server(
     key: str, way: KeyFile | PlainText, variable: str, value: str
 ) -> None:
     """In every host, as each can set variables."""
-    written = entry(HOSTS[key], Setup(key=way))
+    written = build_entry(HOSTS[key], Setup(key=way))
     assert written["envs" if key == "goose" else "env"] == {variable: value}
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from agentphone_mcp.commands.install.files import CannotChange, Change, change, former, read
+from agentphone_mcp.commands.install.files import Change, HostFileError, change, previous_text, read
 from tests.support import ROOT
 
 NOW = datetime(2026, 11, 21, 15, 30)
@@ -54,9 +54,9 @@ def test_what_it_held_is_kept_beside_it(path: Path, edit: Callable[..., Change])
     again = edit(path, lambda text: f"{text}er")
     assert again.backup.name == "mcp.json.2026-11-21T153000_2.bak"
     assert again.backup.read_bytes() == b"old\r\nnew"
-    assert former(path, lambda _: True) == "old\r\nnew"
-    assert former(path, lambda text: "new" not in text) == "old\r\n"
-    assert former(path, lambda text: "never" in text) is None
+    assert previous_text(path, lambda _: True) == "old\r\nnew"
+    assert previous_text(path, lambda text: "new" not in text) == "old\r\n"
+    assert previous_text(path, lambda text: "never" in text) is None
 
 
 def test_nothing_is_left_where_nothing_changes(path: Path, edit: Callable[..., Change]) -> None:
@@ -150,7 +150,7 @@ def test_a_host_that_keeps_writing_wins(path: Path, edit: Callable[..., Change])
         path.write_text(f"{text}.")
         return "us"
 
-    with pytest.raises(CannotChange, match="its program keeps writing it, so quit that first"):
+    with pytest.raises(HostFileError, match="its program keeps writing it, so quit that first"):
         edit(path, hopeless)
     assert list(path.parent.iterdir()) == [path]
 
@@ -188,14 +188,14 @@ def test_what_is_no_utf_8_is_left_alone(path: Path, edit: Callable[..., Change],
     """PowerShell and old editors write so; a copy in another encoding would be another file."""
     path.write_bytes(content)
     for attempt in (lambda: edit(path, str), lambda: read(path)):
-        with pytest.raises(CannotChange, match=r"line \d: it is not in UTF-8: save it so first"):
+        with pytest.raises(HostFileError, match=r"line \d: it is not in UTF-8: save it so first"):
             attempt()
     assert path.read_bytes() == content
 
 
 def test_a_place_that_can_hold_no_file_is_named(path: Path, edit: Callable[..., Change]) -> None:
     """In one sentence, without a traceback."""
-    with pytest.raises(CannotChange, match=r"mcp\.json.* cannot be changed: .+"):
+    with pytest.raises(HostFileError, match=r"mcp\.json.* cannot be changed: .+"):
         edit(path / "below.json", lambda _: "new")
     assert path.read_bytes() == b"old\r\n"
 
@@ -206,7 +206,7 @@ def test_a_pipe_is_neither_waited_for_nor_replaced(tmp_path: Path, edit: Callabl
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     for attempt in (lambda: edit(pipe, lambda _: "new"), lambda: read(pipe)):
-        with pytest.raises(CannotChange, match="it is a device or a pipe"):
+        with pytest.raises(HostFileError, match="it is a device or a pipe"):
             attempt()
     assert stat.S_ISFIFO(pipe.stat().st_mode)
 
@@ -216,13 +216,13 @@ def test_a_pipe_is_neither_waited_for_nor_replaced(tmp_path: Path, edit: Callabl
 @pytest.mark.parametrize("is_folder", [False, True], ids=["file", "folder"])
 def test_what_is_read_only_is_left_alone(path: Path, edit: Callable[..., Change], is_folder: bool) -> None:
     """Whoever made it so meant it."""
-    place, mode = (path.parent, 0o700) if is_folder else (path, 0o600)
-    place.chmod(mode & 0o555)
+    target, mode = (path.parent, 0o700) if is_folder else (path, 0o600)
+    target.chmod(mode & 0o555)
     try:
-        with pytest.raises(CannotChange, match=r"read-only|permission denied"):
+        with pytest.raises(HostFileError, match=r"read-only|permission denied"):
             edit(path, lambda _: "new")
     finally:
-        place.chmod(mode)
+        target.chmod(mode)
     assert path.read_bytes() == b"old\r\n"
     assert list(path.parent.iterdir()) == [path]
 
@@ -233,7 +233,7 @@ def test_another_users_file_is_not_taken_over(
 ) -> None:
     """Who may write the folder could replace it, and its owner would have lost it."""
     monkeypatch.setattr(os, "geteuid", lambda: 12_345)
-    with pytest.raises(CannotChange, match="it belongs to another user, who alone can change it"):
+    with pytest.raises(HostFileError, match="it belongs to another user, who alone can change it"):
         edit(path, lambda _: "new")
     assert list(path.parent.iterdir()) == [path]
 

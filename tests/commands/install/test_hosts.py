@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from agentphone_mcp.commands.install.hosts import HOSTS
-from agentphone_mcp.commands.install.locations import Place
+from agentphone_mcp.commands.install.locations import Machine
 
 MAC = "Library/Application Support"
 WHERE = {
@@ -41,18 +41,18 @@ WHERE = {
     ("system", "platform"), list(enumerate(("darwin", "win32", "linux"))), ids=("mac", "win", "linux")
 )
 def test_each_host_has_its_file_on_each_system(
-    key: str, system: int, platform: str, place: Callable[..., Place]
+    key: str, system: int, platform: str, machine: Callable[..., Machine]
 ) -> None:
     """Where its own documentation says."""
-    somewhere = place(platform)
+    somewhere = machine(platform)
     assert HOSTS[key].user_file(somewhere) == somewhere.home / WHERE[key][system]
 
 
 @pytest.mark.parametrize("key", HOSTS)
 @pytest.mark.parametrize("platform", ["darwin", "win32", "linux"])
-def test_a_host_is_found_by_its_file_or_its_folder(key: str, platform: str, place: Callable[..., Place]) -> None:
+def test_a_host_is_found_by_its_file_or_its_folder(key: str, platform: str, machine: Callable[..., Machine]) -> None:
     """And not before; the home folder itself is no sign of anything."""
-    somewhere = place(platform)
+    somewhere = machine(platform)
     host = HOSTS[key]
     assert not host.is_installed(somewhere)
     file = host.user_file(somewhere)
@@ -71,16 +71,16 @@ def test_a_host_is_found_by_its_file_or_its_folder(key: str, platform: str, plac
     ],
 )
 def test_a_variable_moves_the_file(
-    key: str, variable: str, file: str, place: Callable[..., Place], tmp_path: Path
+    key: str, variable: str, file: str, machine: Callable[..., Machine], tmp_path: Path
 ) -> None:
     """As it does for the host; one that names no whole path is passed over."""
-    assert HOSTS[key].user_file(place(**{variable: str(tmp_path)})) == tmp_path / file
-    assert HOSTS[key].user_file(place(**{variable: "here"})) == HOSTS[key].user_file(place())
+    assert HOSTS[key].user_file(machine(**{variable: str(tmp_path)})) == tmp_path / file
+    assert HOSTS[key].user_file(machine(**{variable: "here"})) == HOSTS[key].user_file(machine())
 
 
-def test_claude_desktop_from_the_store_has_a_file_of_its_own(place: Callable[..., Place]) -> None:
+def test_claude_desktop_from_the_store_has_a_file_of_its_own(machine: Callable[..., Machine]) -> None:
     """It ignores the usual one, which may be left from an earlier install."""
-    windows = place("win32")
+    windows = machine("win32")
     usual = windows.home / "AppData" / "Roaming" / "Claude" / "claude_desktop_config.json"
     usual.parent.mkdir(parents=True)
     assert HOSTS["claude-desktop"].user_file(windows) == usual
@@ -89,9 +89,9 @@ def test_claude_desktop_from_the_store_has_a_file_of_its_own(place: Callable[...
     assert HOSTS["claude-desktop"].user_file(windows) == own / usual.name
 
 
-def test_windsurf_keeps_its_old_file_until_it_is_devin(place: Callable[..., Place]) -> None:
+def test_windsurf_keeps_its_old_file_until_it_is_devin(machine: Callable[..., Machine]) -> None:
     """The newest folder that is there is in use."""
-    somewhere = place()
+    somewhere = machine()
     old, new = somewhere.home / ".codeium" / "windsurf", somewhere.home / ".config" / "devin"
     old.mkdir(parents=True)
     assert HOSTS["windsurf"].user_file(somewhere).parent == old
@@ -102,13 +102,13 @@ def test_windsurf_keeps_its_old_file_until_it_is_devin(place: Callable[..., Plac
 @pytest.mark.skipif(os.name != "posix", reason="modes are those of POSIX")
 @pytest.mark.parametrize("is_closed", [True, False], ids=["closed", "too-long"])
 def test_a_folder_that_cannot_be_looked_into_is_passed_over(
-    is_closed: bool, place: Callable[..., Place], tmp_path: Path
+    is_closed: bool, machine: Callable[..., Machine], tmp_path: Path
 ) -> None:
     """What one host has there does not keep the server from the others; and root can be refused by a name alone."""
     folder = tmp_path / ("closed" if is_closed else "a" * 300)
     if is_closed:
         folder.mkdir(mode=0)
-    somewhere = place(CODEX_HOME=str(folder / "codex"))
+    somewhere = machine(CODEX_HOME=str(folder / "codex"))
     try:
         assert not HOSTS["codex"].is_installed(somewhere)
         assert HOSTS["codex"].user_file(somewhere) == folder / "codex" / "config.toml"

@@ -18,7 +18,7 @@ from keyring.backends.null import Keyring
 
 from agentphone_mcp.commands.install.editing import find
 from agentphone_mcp.commands.install.hosts import HOSTS
-from agentphone_mcp.commands.install.locations import Place, read_place
+from agentphone_mcp.commands.install.locations import Machine, read_machine
 from agentphone_mcp.commands.install.programs import HOMEBREW
 from agentphone_mcp.commands.main import main
 from tests.support import ROOT
@@ -45,7 +45,7 @@ class WithKey(Keyring):
 @pytest.fixture
 def file_of(home: Path) -> Callable[[str], Path]:
     """Where the file of a host is in that home, on the system that runs the tests."""
-    return lambda key: HOSTS[key].user_file(Place(sys.platform, home, {}))
+    return lambda key: HOSTS[key].user_file(Machine(sys.platform, home, {}))
 
 
 def refusal(told: Result) -> str:
@@ -111,7 +111,7 @@ def test_a_project_has_what_all_can_use(key: str, run: Install, tmp_path: Path, 
     assert (entry["command"], entry["args"]) == ("uvx", ["agentphone-mcp"])
     assert KEY not in text + told.output
     assert str(home) not in text
-    assert not HOSTS[key].user_file(Place(sys.platform, home, {})).exists()
+    assert not HOSTS[key].user_file(Machine(sys.platform, home, {})).exists()
 
 
 @EVERY
@@ -195,7 +195,7 @@ def test_another_file_can_be_named(run: Install, tmp_path: Path, file_of: Callab
 
 def test_a_second_file_of_the_same_host_is_named(run: Install, home: Path) -> None:
     """It may be the one that counts; and uninstall looks into both."""
-    old, new = HOSTS["windsurf"].user_files(Place(sys.platform, home, {}))[::-1]
+    old, new = HOSTS["windsurf"].user_files(Machine(sys.platform, home, {}))[::-1]
     for file in (old, new):
         file.parent.mkdir(parents=True)
     told = run("windsurf")
@@ -354,4 +354,4 @@ def test_the_place_is_this_machine(home: Path, monkeypatch: pytest.MonkeyPatch) 
     """As its variables say."""
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("USERPROFILE", str(home))
-    assert read_place({"A": "b"}) == Place(sys.platform, home, {"A": "b"})
+    assert read_machine({"A": "b"}) == Machine(sys.platform, home, {"A": "b"})

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agentphone_mcp.commands.install import json_editor
-from agentphone_mcp.commands.install.documents import Broken
+from agentphone_mcp.commands.install.documents import InvalidFile
 
 TABLE, KEY = ("mcpServers",), "agentphone"
 ENTRY = {"command": "uvx", "args": ["agentphone-mcp"]}
@@ -106,5 +106,5 @@ def is_one_piece_more(longer: str, shorter: str) -> bool:
 )
 def test_a_broken_text_is_named_by_its_line(text: str, said: str) -> None:
     """Remarks before it do not move the line."""
-    with pytest.raises(Broken, match=said):
+    with pytest.raises(InvalidFile, match=said):
         json_editor.put(text, TABLE, KEY, ENTRY)

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from agentphone_mcp.commands.install.entries import CannotEnter, KeyFile, PlainText
+from agentphone_mcp.commands.install.entries import KeyFile, PlainText, UnsupportedSetup
 from agentphone_mcp.commands.install.hosts import HOSTS
-from agentphone_mcp.commands.install.locations import Place
-from agentphone_mcp.commands.install.programs import ANYWHERE, NoProgram, Program, find_program
-from agentphone_mcp.commands.install.setup import Wishes, set_up
+from agentphone_mcp.commands.install.locations import Machine
+from agentphone_mcp.commands.install.programs import PORTABLE_PROGRAM, Program, ProgramNotFound, find_program
+from agentphone_mcp.commands.install.setup import InstallOptions, choose_setup
 from agentphone_mcp.config.settings import ConfigError
 
 KEY = "sk_live_not_a_real_key_0042"
@@ -36,50 +36,58 @@ def never() -> bool:
     ],
 )
 def test_the_key_comes_from_where_it_is(
-    host: str, environ: dict[str, str], is_kept: bool, key: str, said: str, place: Callable[..., Place]
+    host: str, environ: dict[str, str], is_in_keychain: bool, key: str, said: str, machine: Callable[..., Machine]
 ) -> None:
     """The keychain first, as nothing has to be written then; and the user is told what is missing."""
-    setup, sentence = set_up(HOSTS[host], Wishes(), place(**environ), ANYWHERE, lambda: is_kept)
+    setup, sentence = choose_setup(
+        HOSTS[host], InstallOptions(), machine(**environ), PORTABLE_PROGRAM, lambda: is_in_keychain
+    )
     assert setup.key == key
     assert said in sentence
     assert KEY not in sentence
 
 
 @pytest.mark.parametrize("by", ["option", "variable"])
-def test_a_key_file_is_named_by_its_whole_path(by: str, place: Callable[..., Place], tmp_path: Path) -> None:
+def test_a_key_file_is_named_by_its_whole_path(by: str, machine: Callable[..., Machine], tmp_path: Path) -> None:
     """A host starts the server in whichever folder."""
     file = tmp_path / "key"
     file.write_text(KEY)
-    wishes = Wishes(key_file=str(file)) if by == "option" else Wishes()
+    options = InstallOptions(key_file=str(file)) if by == "option" else InstallOptions()
     environ = {} if by == "option" else {"AGENTPHONE_API_KEY_FILE": str(file)}
-    setup, _ = set_up(HOSTS["claude-desktop"], wishes, place(**environ), ANYWHERE, never)
+    setup, _ = choose_setup(HOSTS["claude-desktop"], options, machine(**environ), PORTABLE_PROGRAM, never)
     assert setup.key == KeyFile(str(file))
 
 
-def test_a_key_file_without_a_key_is_refused(place: Callable[..., Place], tmp_path: Path) -> None:
+def test_a_key_file_without_a_key_is_refused(machine: Callable[..., Machine], tmp_path: Path) -> None:
     """Now, and not when the host starts the server where nobody sees it."""
     with pytest.raises(ConfigError, match="cannot be read"):
-        set_up(HOSTS["cursor"], Wishes(key_file=str(tmp_path / "none")), place(), ANYWHERE, never)
+        choose_setup(
+            HOSTS["cursor"], InstallOptions(key_file=str(tmp_path / "none")), machine(), PORTABLE_PROGRAM, never
+        )
 
 
-def test_a_plain_key_is_written_with_a_warning(place: Callable[..., Place]) -> None:
+def test_a_plain_key_is_written_with_a_warning(machine: Callable[..., Machine]) -> None:
     """It is told by its last four characters; without a key there is nothing to write."""
-    setup, said = set_up(HOSTS["zed"], Wishes(plain_key=True), place(**WITH_KEY), ANYWHERE, never)
+    setup, said = choose_setup(
+        HOSTS["zed"], InstallOptions(plain_key=True), machine(**WITH_KEY), PORTABLE_PROGRAM, never
+    )
     assert setup.key == PlainText(KEY)
     assert "ends in 0042" in said
     assert KEY not in said
-    with pytest.raises(CannotEnter, match="set AGENTPHONE_API_KEY first"):
-        set_up(HOSTS["zed"], Wishes(plain_key=True), place(), ANYWHERE, never)
+    with pytest.raises(UnsupportedSetup, match="set AGENTPHONE_API_KEY first"):
+        choose_setup(HOSTS["zed"], InstallOptions(plain_key=True), machine(), PORTABLE_PROGRAM, never)
 
 
 @pytest.mark.parametrize(
     ("host", "said"),
     [("cursor", "set AGENTPHONE_API_KEY"), ("zed", "run `agentphone-mcp login`"), ("vscode", "a key of their own")],
 )
-def test_a_shared_file_refers_to_everyones_own_key(host: str, said: str, place: Callable[..., Place]) -> None:
+def test_a_shared_file_refers_to_everyones_own_key(host: str, said: str, machine: Callable[..., Machine]) -> None:
     """Whatever there is on this machine."""
     environ = {"AGENTPHONE_API_KEY_FILE": "/home/me/key"} | WITH_KEY
-    setup, sentence = set_up(HOSTS[host], Wishes(is_shared=True), place(**environ), ANYWHERE, never)
+    setup, sentence = choose_setup(
+        HOSTS[host], InstallOptions(is_shared=True), machine(**environ), PORTABLE_PROGRAM, never
+    )
     assert setup.key == "reference"
     assert said in sentence
 
@@ -98,39 +106,41 @@ def test_a_shared_file_refers_to_everyones_own_key(host: str, said: str, place: 
     ],
 )
 def test_a_remote_server_has_a_token(
-    host: str, url: str, environ: dict[str, str], plain: bool, key: object, said: str, place: Callable[..., Place]
+    host: str, url: str, environ: dict[str, str], plain: bool, key: object, said: str, machine: Callable[..., Machine]
 ) -> None:
     """Which is no key of AgentPhone, so nobody looks for one."""
-    wishes = Wishes(remote=url, plain_key=plain)
-    setup, sentence = set_up(HOSTS[host], wishes, place(**environ), ANYWHERE, never)
+    options = InstallOptions(remote=url, plain_key=plain)
+    setup, sentence = choose_setup(HOSTS[host], options, machine(**environ), PORTABLE_PROGRAM, never)
     assert (setup.key, setup.remote) == (key, url)
     assert said in sentence
 
 
 @pytest.mark.parametrize("platform", ["darwin", "linux"])
 @pytest.mark.parametrize("folder", [".local/bin", ".cargo/bin"])
-def test_uvx_is_found_where_no_path_leads(platform: str, folder: str, place: Callable[..., Place], home: Path) -> None:
+def test_uvx_is_found_where_no_path_leads(
+    platform: str, folder: str, machine: Callable[..., Machine], home: Path
+) -> None:
     """Desktop programs start with hardly any PATH, so its whole path is written."""
     program = home / folder / "uvx"
     program.parent.mkdir(parents=True)
     program.touch(mode=0o755)
-    assert find_program(place(platform), "pytest") == Program(str(program), ("agentphone-mcp",))
+    assert find_program(machine(platform), "pytest") == Program(str(program), ("agentphone-mcp",))
 
 
-def test_uvx_is_found_on_windows(place: Callable[..., Place], home: Path) -> None:
+def test_uvx_is_found_on_windows(machine: Callable[..., Machine], home: Path) -> None:
     """Where its installer and WinGet put it."""
     program = home / "AppData" / "Local" / "Microsoft" / "WinGet" / "Links" / "uvx.exe"
     program.parent.mkdir(parents=True)
     program.touch(mode=0o755)
-    assert find_program(place("win32"), "pytest").command == str(program)
+    assert find_program(machine("win32"), "pytest").command == str(program)
 
 
-def test_without_uvx_the_installed_program_is_started(place: Callable[..., Place], tmp_path: Path) -> None:
+def test_without_uvx_the_installed_program_is_started(machine: Callable[..., Machine], tmp_path: Path) -> None:
     """And the user is told, as it must not be moved then."""
     itself = tmp_path / "bin" / "agentphone-mcp"
     itself.parent.mkdir()
     itself.touch(mode=0o755)
-    program = find_program(place(), str(itself), homebrew=())
+    program = find_program(machine(), str(itself), homebrew=())
     assert (program.command, program.arguments) == (str(itself), ())
     assert "install again" in program.remark
 
@@ -139,18 +149,20 @@ def test_without_uvx_the_installed_program_is_started(place: Callable[..., Place
     ("platform", "how"), [("win32", "install.ps1"), ("darwin", "brew install uv"), ("linux", "install.sh")]
 )
 def test_without_anything_to_start_it_is_said_how_to_get_uv(
-    platform: str, how: str, place: Callable[..., Place]
+    platform: str, how: str, machine: Callable[..., Machine]
 ) -> None:
     """As it is done on that system."""
-    with pytest.raises(NoProgram, match=how):
-        find_program(place(platform), "/usr/bin/python3", homebrew=())
+    with pytest.raises(ProgramNotFound, match=how):
+        find_program(machine(platform), "/usr/bin/python3", homebrew=())
 
 
 @pytest.mark.skipif(os.name != "posix", reason="only POSIX limits the length of a name here")
-def test_a_folder_that_cannot_be_looked_into_does_not_end_the_search(place: Callable[..., Place], uvx: Path) -> None:
+def test_a_folder_that_cannot_be_looked_into_does_not_end_the_search(
+    machine: Callable[..., Machine], uvx: Path
+) -> None:
     """As where another user has Homebrew."""
-    somewhere = place(PATH="/" + "a" * 300)
+    somewhere = machine(PATH="/" + "a" * 300)
     assert find_program(somewhere, "pytest", (Path("/" + "a" * 300),)).command == str(uvx)
     uvx.unlink()
-    with pytest.raises(NoProgram):
+    with pytest.raises(ProgramNotFound):
         find_program(somewhere, "pytest", (Path("/" + "a" * 300),))
