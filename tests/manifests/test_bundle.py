@@ -82,7 +82,6 @@ def installed(unpacked: Path) -> Path:
 
 
 def test_the_form_asks_for_nothing_that_must_be_filled_in(manifest: Manifest) -> None:
-    """The sandbox needs no key; and a field without a default would reach the server as its own name."""
     form = manifest("mcpb/manifest.json")["user_config"]
     assert not any(field.get("required") for field in form.values())
     assert all("default" in field for field in form.values())
@@ -90,7 +89,6 @@ def test_the_form_asks_for_nothing_that_must_be_filled_in(manifest: Manifest) ->
 
 
 def test_every_field_of_the_form_reaches_the_server_and_means_something_there(manifest: Manifest) -> None:
-    """A field that nothing reads would be a promise that nothing keeps."""
     described = manifest("mcpb/manifest.json")
     told = described["server"]["mcp_config"]["env"]
     options = {option.envvar for option in main.params if isinstance(option, click.Option)}
@@ -99,7 +97,6 @@ def test_every_field_of_the_form_reaches_the_server_and_means_something_there(ma
 
 
 def test_the_bundle_lists_every_tool_in_order(manifest: Manifest) -> None:
-    """Claude Desktop shows them before it starts anything."""
     golden = manifest("../tests/golden/tools.json")
     listed = manifest("mcpb/manifest.json")["tools"]
     assert [(tool["name"], tool["description"]) for tool in listed] == [
@@ -108,14 +105,12 @@ def test_the_bundle_lists_every_tool_in_order(manifest: Manifest) -> None:
 
 
 def test_the_icon_is_as_large_as_claude_desktop_shows_it() -> None:
-    """A PNG says so in its first bytes."""
     head = (FOLDER / "icon.png").read_bytes()[:24]
     assert head[:8] == b"\x89PNG\r\n\x1a\n"
     assert struct.unpack(">II", head[16:24]) == (512, 512)
 
 
 def test_the_bundle_holds_the_package_and_nothing_else(packed: Path) -> None:
-    """Neither tests nor caches, nor anything that lies about in a checkout."""
     with zipfile.ZipFile(packed) as archive:
         names = set(archive.namelist())
     tops = {name.partition("/")[0] for name in names}
@@ -126,7 +121,6 @@ def test_the_bundle_holds_the_package_and_nothing_else(packed: Path) -> None:
 
 
 async def test_what_is_unpacked_answers_as_claude_desktop_starts_it(installed: Path) -> None:
-    """With a form that nobody filled in."""
     described = json.loads((installed / "manifest.json").read_text(encoding="utf-8"))
     known = {"__dirname": str(installed)}
     for name, field in described["user_config"].items():
@@ -158,7 +152,6 @@ async def test_what_is_unpacked_answers_as_claude_desktop_starts_it(installed: P
 def test_a_manifest_that_is_wrong_is_not_packed(
     packed: Path, build: dict[str, Any], manifest: Manifest, tmp_path: Path, broken: dict[str, Any], said: str
 ) -> None:
-    """The packer's own words say what is."""
     assert packed.exists()
     (tmp_path / "manifest.json").write_text(json.dumps(manifest("mcpb/manifest.json") | broken))
     with pytest.raises(build["CannotPack"], match=said):
@@ -166,7 +159,6 @@ def test_a_manifest_that_is_wrong_is_not_packed(
 
 
 def test_without_node_the_script_says_what_to_install(tmp_path: Path) -> None:
-    """In one line, and leaves nothing behind."""
     file = tmp_path / "none.mcpb"
     ended = subprocess.run(
         [sys.executable, FOLDER / "build.py", file],
@@ -182,7 +174,6 @@ def test_without_node_the_script_says_what_to_install(tmp_path: Path) -> None:
 
 
 def test_where_no_folder_can_be_made_the_script_says_so(tmp_path: Path, build: dict[str, Any]) -> None:
-    """Before it starts the packer, which would try for ever."""
     (tmp_path / "taken").write_text("")
     with pytest.raises(OSError, match="taken"):
         build["build"](tmp_path / "taken" / "agentphone.mcpb")

@@ -21,7 +21,6 @@ def asked_of(host: str) -> dict[str, str]:
 
 
 def test_a_click_adds_to_cursor_what_install_would_after_login() -> None:
-    """Nothing about the key, which is in the keychain."""
     asked = asked_of("Cursor")
     assert asked.keys() == {"name", "config"}
     assert asked["name"] == "agentphone"
@@ -29,7 +28,6 @@ def test_a_click_adds_to_cursor_what_install_would_after_login() -> None:
 
 
 def test_a_click_adds_to_vs_code_what_install_would() -> None:
-    """It asks for the key itself."""
     asked = asked_of("VS Code")
     written = build_document(HOSTS["vscode"], Setup())
     assert json.loads(asked["inputs"]) == written["inputs"]
@@ -42,5 +40,4 @@ def test_a_click_adds_to_vs_code_what_install_would() -> None:
     ids=["cursor", "vscode"],
 )
 def test_a_link_leads_to_the_host_itself(host: str, origin: str) -> None:
-    """And to nobody who counts clicks."""
     assert f"[add to {host}]({origin}?name=agentphone&" in README.read_text(encoding="utf-8")

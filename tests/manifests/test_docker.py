@@ -36,7 +36,6 @@ def last_stage() -> list[tuple[str, str]]:
 
 
 def test_two_replicas_are_the_same_and_nothing_in_them_can_be_written(compose: dict[str, Any]) -> None:
-    """Whatever breaks in finds no root, no capability and no file to change."""
     first, second = (compose["services"][name] for name in REPLICAS)
     assert first == second
     assert (first["read_only"], first["cap_drop"], first["tmpfs"]) == (True, ["ALL"], ["/tmp"])
@@ -46,12 +45,10 @@ def test_two_replicas_are_the_same_and_nothing_in_them_can_be_written(compose: d
 
 
 def test_a_replica_has_time_to_finish(compose: dict[str, Any]) -> None:
-    """It takes 34 seconds at most; after that Docker kills it."""
     assert all(compose["services"][name]["stop_grace_period"] == "35s" for name in REPLICAS)
 
 
 def test_only_the_balancer_is_reached_and_only_from_this_machine(compose: dict[str, Any]) -> None:
-    """And the database from nowhere but the replicas."""
     services = compose["services"]
     published = {name: service["ports"] for name, service in services.items() if "ports" in service}
     assert published == {"balancer": ["127.0.0.1:8080:8080"]}
@@ -61,7 +58,6 @@ def test_only_the_balancer_is_reached_and_only_from_this_machine(compose: dict[s
 
 
 def test_every_secret_is_a_file_that_is_not_kept_here(compose: dict[str, Any]) -> None:
-    """Neither in the file nor in an environment; git ignores where they lie."""
     secrets = {name: Path(secret["file"]) for name, secret in compose["secrets"].items()}
     assert {path.parent for path in secrets.values()} == {Path("secrets")}
     used = {name for service in compose["services"].values() for name in service.get("secrets", ())}
@@ -75,7 +71,6 @@ def test_every_secret_is_a_file_that_is_not_kept_here(compose: dict[str, Any]) -
 
 
 def test_every_variable_is_one_the_command_reads(compose: dict[str, Any], last_stage: list[tuple[str, str]]) -> None:
-    """A variable that nothing reads would be a promise that nothing keeps."""
     shown = CliRunner().invoke(main, ["--help"]).output
     told = {name for service in compose["services"].values() for name in service.get("environment", {})}
     told |= set(re.findall(r"(AGENTPHONE_\w+)=", " ".join(text for name, text in last_stage if name == "ENV")))
@@ -84,14 +79,12 @@ def test_every_variable_is_one_the_command_reads(compose: dict[str, Any], last_s
 
 
 def test_the_balancer_knows_the_replicas_by_the_names_they_have(compose: dict[str, Any]) -> None:
-    """Otherwise it would wait for somebody who never comes."""
     configuration = (FOLDER / "haproxy.cfg").read_text(encoding="utf-8")
     assert set(re.findall(r"-(phone-\d+):8000}", configuration)) == set(REPLICAS)
     assert set(compose["services"]["balancer"]["depends_on"]) == set(REPLICAS)
 
 
 def test_the_image_runs_as_somebody_who_is_not_root(last_stage: list[tuple[str, str]]) -> None:
-    """By number, as an orchestrator cannot look names up; and nothing after that is done as root."""
     told = dict(last_stage)
     assert re.fullmatch(r"[1-9]\d+:[1-9]\d+", told["USER"])
     names = [name for name, _ in last_stage]
@@ -100,7 +93,6 @@ def test_the_image_runs_as_somebody_who_is_not_root(last_stage: list[tuple[str, 
 
 
 def test_the_server_and_its_probe_are_started_without_a_shell(last_stage: list[tuple[str, str]]) -> None:
-    """A shell would swallow SIGTERM, and read the quotes in the probe as it likes."""
     told = dict(last_stage)
     assert yaml.safe_load(told["ENTRYPOINT"]) == ["agentphone-mcp"]
     command = json.loads(told["HEALTHCHECK"].partition("CMD ")[2])
@@ -110,7 +102,6 @@ def test_the_server_and_its_probe_are_started_without_a_shell(last_stage: list[t
 
 
 def test_nothing_but_the_package_is_sent_to_the_builder() -> None:
-    """Secrets and tokens lie beside the Dockerfile."""
     lines = (FOLDER / "Dockerfile.dockerignore").read_text(encoding="utf-8").split()
     assert lines[0] == "*"
     assert {line for line in lines if line.startswith("!")} == {

@@ -23,20 +23,17 @@ Manifest = Callable[[str], dict[str, Any]]
 
 
 def test_every_manifest_is_what_its_source_says(generated: dict[Path, str]) -> None:
-    """Names, versions, variables and descriptions cannot drift."""
     stale = [path for path, text in generated.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
     assert stale == [], "run `python manifests/regenerate.py`"
 
 
 def test_there_is_no_entry_of_a_host_that_is_no_more(generated: dict[Path, str]) -> None:
-    """Nor one that somebody wrote by hand."""
     there = set((MANIFESTS / "hosts").iterdir())
     assert there == {path for path in generated if path.parent == MANIFESTS / "hosts"}
     assert len(there) == 2 * len(HOSTS) - 1, "Claude Desktop takes no remote server in its file"
 
 
 def test_the_registry_entry_is_valid_against_its_schema(manifest: Manifest) -> None:
-    """server.json passes the registry's own schema, formats included."""
     schema = manifest("../tests/manifests/server.schema.2025-12-11.json")
     Draft7Validator.check_schema(schema)
     problems = Draft7Validator(schema, format_checker=FormatChecker()).iter_errors(manifest("server.json"))
@@ -44,20 +41,17 @@ def test_the_registry_entry_is_valid_against_its_schema(manifest: Manifest) -> N
 
 
 def test_every_manifest_names_the_version_of_the_package(manifest: Manifest) -> None:
-    """Nobody installs another version than the one that is described."""
     registry, bundle = manifest("server.json"), manifest("mcpb/manifest.json")
     described = {registry["version"], bundle["version"], *(package["version"] for package in registry["packages"])}
     assert described == {__version__}
 
 
 def test_the_readme_proves_who_owns_the_registry_entry(manifest: Manifest) -> None:
-    """The registry looks for this line in the published README."""
     lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
     assert f"<!-- mcp-name: {manifest('server.json')['name']} -->" in lines
 
 
 def test_the_registry_entry_names_every_variable_that_is_read(manifest: Manifest) -> None:
-    """Those of options, and those that stand in the configuration alone; and none that nothing reads."""
     options = {option.envvar for option in main.params if isinstance(option, click.Option) and option.envvar}
     configuration = (ROOT / "agentphone_mcp" / "config.py").read_text(encoding="utf-8")
     over_stdio, over_http = (
@@ -73,7 +67,6 @@ def test_the_registry_entry_names_every_variable_that_is_read(manifest: Manifest
 
 
 def test_what_is_secret_is_marked_so(manifest: Manifest) -> None:
-    """Clients hide it, and ask for nothing as a must, since the sandbox needs none of it."""
     for package in manifest("server.json")["packages"]:
         told = package["environmentVariables"]
         assert not any(variable.get("isRequired") for variable in told)
@@ -83,7 +76,6 @@ def test_what_is_secret_is_marked_so(manifest: Manifest) -> None:
 
 
 def test_the_address_over_http_is_the_one_that_is_served(manifest: Manifest) -> None:
-    """The port in it is the variable's own."""
     package = manifest("server.json")["packages"][1]
     defaults = {told["name"]: told.get("default", told.get("value")) for told in package["environmentVariables"]}
     assert package["transport"]["url"].format(**defaults) == "http://127.0.0.1:8000/mcp"
@@ -92,7 +84,6 @@ def test_the_address_over_http_is_the_one_that_is_served(manifest: Manifest) -> 
 
 @HOST
 def test_a_host_entry_starts_the_published_command_and_holds_no_key(host: Any) -> None:
-    """A file that people copy is a file that people publish."""
     read = {"json": yaml.safe_load, "yaml": yaml.safe_load, "toml": tomllib.loads}[host.format]
     text = (MANIFESTS / "hosts" / f"{host.key}.{host.format}").read_text(encoding="utf-8")
     table = read(text)
@@ -106,7 +97,6 @@ def test_a_host_entry_starts_the_published_command_and_holds_no_key(host: Any) -
 
 @HOST
 def test_the_readme_links_every_entry(host: Any) -> None:
-    """And the links lead somewhere."""
     for page in (ROOT / "README.md", MANIFESTS / "README.md"):
         links = re.findall(rf"\(([\w/]*hosts/{host.key}\.[\w.]+)\)", page.read_text(encoding="utf-8"))
         assert len(links) == (1 if host.no_remote else 2)

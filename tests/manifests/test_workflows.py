@@ -22,7 +22,6 @@ def read(path: Path) -> dict[str, Any]:
 
 @EACH
 def test_a_workflow_may_only_read_unless_a_job_says_more(path: Path) -> None:
-    """And keeps no credentials beside the code that it runs, nor any secret at all."""
     workflow = read(path)
     assert workflow["permissions"] == {"contents": "read"}
     assert "secrets." not in path.read_text(encoding="utf-8")
@@ -36,7 +35,6 @@ def test_a_workflow_may_only_read_unless_a_job_says_more(path: Path) -> None:
 
 
 def test_the_tests_run_on_every_system_and_python_that_is_promised() -> None:
-    """The oldest is the one that the package asks for."""
     matrix = read(ROOT / ".github/workflows/ci.yml")["jobs"]["test"]["strategy"]["matrix"]
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert matrix["os"] == ["ubuntu-latest", "macos-latest", "windows-latest"]
@@ -45,7 +43,6 @@ def test_the_tests_run_on_every_system_and_python_that_is_promised() -> None:
 
 
 def test_only_what_was_built_and_tried_is_published_and_by_no_token() -> None:
-    """Whoever can publish runs nothing of ours; whoever runs it cannot publish."""
     workflow = read(ROOT / ".github/workflows/publish.yml")
     build, publish = workflow["jobs"]["build"], workflow["jobs"]["publish"]
     assert workflow["on"] == {"release": {"types": ["published"]}}
@@ -56,7 +53,6 @@ def test_only_what_was_built_and_tried_is_published_and_by_no_token() -> None:
 
 
 def test_nothing_of_ours_runs_where_something_can_be_published() -> None:
-    """The bundle and the registry's entry come from the build, each by a job that has one right and no checkout."""
     jobs = read(ROOT / ".github/workflows/publish.yml")["jobs"]
     assert {name: job["permissions"] for name, job in jobs.items() if name != "build"} == {
         "publish": {"id-token": "write"},

@@ -29,7 +29,6 @@ def certificates(authority: trustme.CA) -> ssl.SSLContext:
 
 
 def test_all_is_well(doctor: Any, api: Any) -> None:
-    """Then it says so, in figures where there are any, and has changed nothing."""
     report = doctor("--no-hosts")
     assert (report.exit_code, report.checks("failure"), report.checks("warning")) == (0, [], [])
     assert report.of("API")["facts"]["ms"] >= 0
@@ -38,7 +37,6 @@ def test_all_is_well(doctor: Any, api: Any) -> None:
 
 
 def test_the_sandbox_is_well(doctor: Any) -> None:
-    """What `--sandbox` serves with can be looked at as well; its key is nobody's."""
     report = doctor("--no-hosts", "--sandbox")
     assert (report.exit_code, report.of("key")["status"]) == (0, "skipped")
     assert report.of("account")["said"] == "the key is accepted, the plan is free"
@@ -53,7 +51,6 @@ def test_the_sandbox_is_well(doctor: Any) -> None:
     ],
 )
 def test_the_account_is_refused(doctor: Any, api: Any, status: int, cause: str, remedy: str) -> None:
-    """The API answers, and what it says is about the key."""
     api.answers["/v1/usage"] = (status, {"detail": "no"})
     report = doctor("--no-hosts")
     found = report.fails_in("account")
@@ -76,7 +73,6 @@ def test_the_account_is_refused(doctor: Any, api: Any, status: int, cause: str, 
 def test_the_api_does_not_answer_as_it_should(
     doctor: Any, api: Any, answer: tuple[int, Any], cause: str, remedy: str
 ) -> None:
-    """It is asked once: a diagnosis need not wait for better times."""
     api.answers["/v1/usage"] = answer
     found = doctor("--no-hosts").fails_in("API")
     assert cause in found["said"]
@@ -85,7 +81,6 @@ def test_the_api_does_not_answer_as_it_should(
 
 
 def test_nothing_listens(doctor: Any, nobody: str) -> None:
-    """A sandbox has to be started by somebody."""
     report = doctor("--no-hosts")
     found = report.fails_in("network")
     assert f"{nobody.removeprefix('http://')} refuses the connection" in found["said"]
@@ -94,7 +89,6 @@ def test_nothing_listens(doctor: Any, nobody: str) -> None:
 
 
 def test_a_proxy_that_nobody_knows(doctor: Any) -> None:
-    """It is the proxy's name that does not resolve, and not the vendor's; its password is not shown."""
     proxy = "http://user:hunter2@proxy.invalid:3128"
     report = doctor("--no-hosts", HTTPS_PROXY=proxy, AGENTPHONE_API_KEY="sk_live_not_a_real_key_0042")
     found = report.fails_in("network")
@@ -104,7 +98,6 @@ def test_a_proxy_that_nobody_knows(doctor: Any) -> None:
 
 
 async def test_a_name_that_does_not_resolve() -> None:
-    """No DNS, no network, or a slip of the pen."""
     found = await reach(httpx.URL("https://api.invalid"))
     assert (found.status, found.said) == ("failure", "api.invalid is a name that does not resolve")
     assert found.remedy
@@ -112,7 +105,6 @@ async def test_a_name_that_does_not_resolve() -> None:
 
 
 def test_a_certificate_that_is_not_trusted(doctor: Any, tls_api: Any) -> None:
-    """As where a company opens TLS."""
     found = doctor("--no-hosts").fails_in("network")
     assert "certificate that is not trusted" in found["said"]
     assert "SSL_CERT_FILE" in found["remedy"]
@@ -122,14 +114,12 @@ def test_a_certificate_that_is_not_trusted(doctor: Any, tls_api: Any) -> None:
 async def test_the_remedy_for_a_certificate_helps(
     tls_api: Any, authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """SSL_CERT_FILE is what is read."""
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
     assert (await reach(httpx.URL(tls_api.url))).status == "ok"
 
 
 async def test_what_speaks_no_tls(api: Any) -> None:
-    """It is told from a certificate that is not trusted."""
     found = await reach(httpx.URL(api.url).copy_with(scheme="https"))
     assert "does not speak TLS" in found.said
 
@@ -138,7 +128,6 @@ async def test_what_speaks_no_tls(api: Any) -> None:
     ("off", "said"), [pytest.param(HOUR, "60 minutes behind", id="late"), pytest.param(-HOUR, "ahead of", id="early")]
 )
 def test_the_clock_is_off_by_an_hour(doctor: Any, api: Any, off: int, said: str) -> None:
-    """Everything else works, and yet no signature of a webhook would be good."""
     api.clock_off = off
     found = doctor("--no-hosts").fails_in("clock")
     assert said in found["said"]
@@ -147,20 +136,17 @@ def test_the_clock_is_off_by_an_hour(doctor: Any, api: Any, off: int, said: str)
 
 
 def test_the_clock_is_off_by_two_minutes(doctor: Any, api: Any) -> None:
-    """That works still."""
     api.clock_off = 150
     assert "behind" in doctor("--no-hosts").warns_in("clock")["said"]
 
 
 def test_the_clock_is_told_of_a_key_that_is_wrong_too(doctor: Any, api: Any) -> None:
-    """An answer that says no has a date as well."""
     api.answers["/v1/usage"] = (401, {"detail": "no"})
     api.clock_off = HOUR
     assert doctor("--no-hosts").checks("failure") == ["account", "clock"]
 
 
 def test_the_numbers_are_used_up(doctor: Any, api: Any) -> None:
-    """The next purchase would fail."""
     usage = {"plan": {"name": "free"}, "numbers": {"used": 10, "limit": 10}}
     api.answers["/v1/usage"] = (200, usage)
     found = doctor("--no-hosts").warns_in("limits")
@@ -169,7 +155,6 @@ def test_the_numbers_are_used_up(doctor: Any, api: Any) -> None:
 
 
 def test_the_webhook_fails(doctor: Any, api: Any) -> None:
-    """What happens on the telephone does not arrive."""
     api.answers["/v1/webhooks"] = (200, {"id": "wh_1", "url": "https://example.com/hook"})
     api.answers["/v1/webhooks/deliveries/stats"] = (200, {"total": 9, "success": 6, "failed": 3, "pending": 0})
     found = doctor("--no-hosts").warns_in("webhooks")
@@ -178,7 +163,6 @@ def test_the_webhook_fails(doctor: Any, api: Any) -> None:
 
 
 def test_an_agent_has_no_webhook_and_needs_one(doctor: Any, api: Any) -> None:
-    """It would be silent in calls; the others are of no concern."""
     agents = [
         {"id": f"agt_{n}", "name": f"Agent {n}", "voiceMode": mode} for n, mode in enumerate(("webhook", "hosted"))
     ]
@@ -189,7 +173,6 @@ def test_an_agent_has_no_webhook_and_needs_one(doctor: Any, api: Any) -> None:
 
 
 def test_an_answer_that_takes_too_long(doctor: Any, sandbox: Any, home: Path) -> None:
-    """The setting of the server holds here too."""
     sandbox.faults.rules.append(_slow())
     report = doctor(
         "--no-hosts", AGENTPHONE_API_KEY=sandbox.key, AGENTPHONE_BASE_URL=sandbox.url, AGENTPHONE_TIMEOUT="1"

@@ -36,24 +36,20 @@ def launch(host: str, platform: str = "linux", **entry: Any) -> Launch:
     ],
 )
 def test_the_key_gets_there(host: str, entry: dict[str, Any]) -> None:
-    """By each host's own means."""
     read = launch(host, **entry)
     assert (read.environ.get(KEY), read.unset) == ("sk_live_mine", ())
 
 
 @pytest.mark.parametrize("host", ["claude-desktop", "codex", "gemini"])
 def test_the_key_does_not_get_there_by_itself(host: str) -> None:
-    """These pass on no secret that the entry does not name."""
     assert KEY not in launch(host).environ
 
 
 def test_gemini_passes_on_what_is_no_secret() -> None:
-    """It goes by the names."""
     assert launch("gemini").environ["COLOUR"] == "blue"
 
 
 def test_codex_passes_on_only_what_every_program_needs() -> None:
-    """And not the rest of the shell."""
     assert launch("codex").environ == {"PATH": "/shell/bin", "HOME": "/home/me"}
 
 
@@ -67,7 +63,6 @@ def test_codex_passes_on_only_what_every_program_needs() -> None:
     ],
 )
 def test_what_is_not_set_is_named(host: str, entry: dict[str, Any]) -> None:
-    """And passed on as nothing, so that it does not look like a value."""
     read = launch(host, **entry)
     assert read.unset == ("NOBODY",)
     assert "A" not in read.environ
@@ -81,14 +76,12 @@ def test_what_is_not_set_is_named(host: str, entry: dict[str, Any]) -> None:
     ],
 )
 def test_what_the_host_keeps_is_not_missing(host: str, entry: dict[str, Any]) -> None:
-    """It asked its user for it, and nobody else knows."""
     read = launch(host, **entry)
     assert (read.asks, read.unset) == (True, ())
     assert "A" not in read.environ
 
 
 def test_text_of_another_host_is_left_as_it_is() -> None:
-    """Zed fills in nothing."""
     assert launch("zed", env={"A": "${env:COLOUR}"}).environ["A"] == "${env:COLOUR}"
 
 
@@ -96,7 +89,6 @@ def test_text_of_another_host_is_left_as_it_is() -> None:
     ("platform", "path"), [("darwin", "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"), ("win32", "/shell/bin")]
 )
 def test_claude_desktop_looks_where_a_desktop_program_looks(platform: str, path: str) -> None:
-    """Not in the PATH of a shell, but on Windows, which has but one."""
     assert launch("claude-desktop", platform).search_path == path
 
 
@@ -111,36 +103,30 @@ def test_claude_desktop_looks_where_a_desktop_program_looks(platform: str, path:
     ],
 )
 def test_a_server_elsewhere_gets_its_token(host: str, entry: dict[str, Any]) -> None:
-    """In the header, whatever the host calls the address."""
     assert read_entry(host, entry, SHELL, "linux") == Address("u", {"Authorization": "Bearer blue"}, ())
 
 
 @pytest.mark.parametrize("entry", [{}, {"command": ""}, {"command": {"path": "uvx"}}, {"url": 7}])
 def test_an_entry_without_a_command(entry: dict[str, Any]) -> None:
-    """It starts nothing."""
     with pytest.raises(InvalidEntry):
         read_entry("cursor", entry, SHELL, "linux")
 
 
 @pytest.mark.parametrize("host", ["cursor", "codex", "claude-desktop"])
 def test_a_path_of_the_entrys_own_is_passed_on(host: str) -> None:
-    """It wins over every other."""
     assert launch(host, env={"PATH": "/own/bin"}).environ["PATH"] == "/own/bin"
 
 
 def test_claude_desktop_passes_its_own_path_on() -> None:
-    """What the command looks for in turn is not where a shell has it, either."""
     assert launch("claude-desktop").environ["PATH"] == "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 
 
 def test_a_token_that_the_host_asks_for_is_not_sent_as_nothing() -> None:
-    """VS Code keeps it where nobody else looks."""
     entry = {"url": "u", "headers": {"Authorization": "Bearer ${input:agentphone_mcp_token}", "X-A": "b"}}
     assert read_entry("vscode", entry, SHELL, "linux") == Address("u", {"X-A": "b"}, (), asks=True)
 
 
 def test_a_header_that_cannot_be_sent_is_named() -> None:
-    """As of a token that a text program made pretty."""
     with pytest.raises(InvalidEntry, match="header Authorization has a character"):
         read_entry("cursor", {"url": "u", "headers": {"Authorization": "Bearer ab–cd"}}, SHELL, "linux")
 
@@ -153,7 +139,6 @@ def test_a_header_that_cannot_be_sent_is_named() -> None:
     ],
 )
 def test_a_command_is_shown_as_it_is_typed_and_without_its_secrets(platform: str, command: str) -> None:
-    """It may be pasted into a terminal, and into a report."""
     options = ["--api-key", "a1", "--token=a2", "--keychain", "off"]
     arguments = [*options, "Bearer a3456789", "db://me:a4@h/d", "a5a5 a5a5b"]
     env = {"A_TOKEN": "a5a5", "B_TOKEN": "a5a5b", "AUTH": "1"}

@@ -40,12 +40,10 @@ def python(code: str, **entry: Any) -> dict[str, Any]:
 
 
 def test_no_host_is_installed(doctor: Any, api: Any) -> None:
-    """Then there is nothing to look at."""
     assert doctor().of("hosts")["status"] == "skipped"
 
 
 def test_all_is_well(doctor: Any, api: Any, cursor: Write) -> None:
-    """The server starts, is the one that is installed here, and has its tools."""
     cursor(SERVER)
     report = doctor("--start-within", "200")
     assert (report.exit_code, report.checks("failure"), report.checks("warning")) == (0, [], [])
@@ -55,7 +53,6 @@ def test_all_is_well(doctor: Any, api: Any, cursor: Write) -> None:
 
 
 def test_no_host_has_an_entry(doctor: Any, api: Any, cursor: Write) -> None:
-    """Then it works nowhere."""
     cursor()
     found = doctor().fails_in("hosts")
     assert "none of those installed has an entry of agentphone: Cursor" in found["said"]
@@ -63,7 +60,6 @@ def test_no_host_has_an_entry(doctor: Any, api: Any, cursor: Write) -> None:
 
 
 def test_one_of_two_hosts_has_an_entry(doctor: Any, api: Any, cursor: Write, home: Path) -> None:
-    """The other is nobody's trouble, but said."""
     cursor(SERVER)
     (home / ".gemini").mkdir()
     report = doctor("--start-within", "200")
@@ -72,7 +68,6 @@ def test_one_of_two_hosts_has_an_entry(doctor: Any, api: Any, cursor: Write, hom
 
 
 def test_the_host_that_is_meant_has_no_entry(doctor: Any, api: Any, cursor: Write) -> None:
-    """Who names it wants it to work there."""
     file = cursor()
     found = doctor("--host", "cursor").fails_in("Cursor")
     assert f"has no entry of agentphone in {file}" in found["said"]
@@ -80,7 +75,6 @@ def test_the_host_that_is_meant_has_no_entry(doctor: Any, api: Any, cursor: Writ
 
 
 def test_an_entry_of_the_project(doctor: Any, api: Any, cursor: Write) -> None:
-    """It is found from the folder one is in."""
     cursor()
     file = Path.cwd() / ".cursor/mcp.json"
     file.parent.mkdir()
@@ -97,7 +91,6 @@ def test_an_entry_of_the_project(doctor: Any, api: Any, cursor: Write) -> None:
     ],
 )
 def test_the_file_is_broken(doctor: Any, api: Any, home: Path, file: str, title: str, text: str, line: int) -> None:
-    """The line is named, and nobody mends it but its owner."""
     (home / file).parent.mkdir()
     (home / file).write_text(text)
     found = doctor().fails_in(title)
@@ -116,7 +109,6 @@ def test_the_file_is_broken(doctor: Any, api: Any, home: Path, file: str, title:
     ],
 )
 def test_the_file_is_no_text(doctor: Any, api: Any, home: Path, make: Callable[[Path], Any], why: str) -> None:
-    """Nobody waits for a pipe to which nobody writes."""
     file = home / ".cursor/mcp.json"
     file.parent.mkdir()
     make(file)
@@ -127,7 +119,6 @@ def test_the_file_is_no_text(doctor: Any, api: Any, home: Path, make: Callable[[
 
 
 def test_the_command_is_missing(doctor: Any, api: Any, cursor: Write) -> None:
-    """The commonest failure of all hosts; install is the remedy."""
     cursor({"command": "no-such-uvx", "args": ["agentphone-mcp"]})
     found = doctor().fails_in("Cursor")
     assert "its command no-such-uvx is not there (spawn ENOENT)" in found["said"]
@@ -136,7 +127,6 @@ def test_the_command_is_missing(doctor: Any, api: Any, cursor: Write) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="desktop programs of Windows have the PATH of their user")
 def test_the_command_is_only_on_the_path_of_a_shell(doctor: Any, api: Any, home: Path, uvx: Path) -> None:
-    """Claude Desktop starts without it, so that a bare `uvx` works in a terminal and not there."""
     base = "Library/Application Support" if sys.platform == "darwin" else ".config"
     file = home / base / "Claude/claude_desktop_config.json"
     file.parent.mkdir(parents=True)
@@ -148,13 +138,11 @@ def test_the_command_is_only_on_the_path_of_a_shell(doctor: Any, api: Any, home:
 
 
 def test_the_command_ends_with_a_hint(doctor: Any, api: Any, cursor: Write) -> None:
-    """What is wrong is shown, and not what might help where something else is wrong."""
     cursor(python("import sys; sys.exit('error: no such package\\nhint: another certificate')"))
     assert "it said: error: no such package" in doctor().fails_in("Cursor")["said"]
 
 
 def test_the_command_crashes(doctor: Any, api: Any, cursor: Write) -> None:
-    """Its last words are shown, without secrets, and how to hear more."""
     code = f"import sys; sys.exit('no good: {SECRET} ' + __import__('os').environ['MY_TOKEN'])"
     cursor(python(code, env={"MY_TOKEN": "of-nobodys-business"}))
     report = doctor()
@@ -166,7 +154,6 @@ def test_the_command_crashes(doctor: Any, api: Any, cursor: Write) -> None:
 
 
 def test_the_command_hangs(doctor: Any, api: Any, cursor: Write, home: Path, eventually: Any) -> None:
-    """It is given up, and ended with what it started."""
     left = home / "left"
     child = f"import time, pathlib; p = pathlib.Path({str(left)!r})\nwhile True: p.write_text(''); time.sleep(0.05)"
     cursor(python(f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {child!r}]); {FOREVER}"))
@@ -183,13 +170,11 @@ def test_the_command_hangs(doctor: Any, api: Any, cursor: Write, home: Path, eve
 
 
 def test_the_command_writes_something_else(doctor: Any, api: Any, cursor: Write) -> None:
-    """It may start well and yet be no MCP server."""
     cursor(python("print('hello')"))
     assert "ends before it answers" in doctor().fails_in("Cursor")["said"]
 
 
 def test_a_variable_is_not_set(doctor: Any, api: Any, cursor: Write) -> None:
-    """The host passes on nothing then; where it is set, all is well."""
     cursor(SERVER | {"env": SERVER["env"] | {"AGENTPHONE_API_KEY": "${env:MY_PHONE_KEY}"}})
     found = doctor("--start-within", "200").warns_in("Cursor")
     assert "refers to MY_PHONE_KEY, which is not set here" in found["said"]
@@ -198,7 +183,6 @@ def test_a_variable_is_not_set(doctor: Any, api: Any, cursor: Write) -> None:
 
 
 async def test_a_key_in_the_keychain_need_not_be_set(home: Path, cursor: Write) -> None:
-    """The server finds it there, so its variable may be empty; others may not."""
     search = HostSearch(Machine("linux", home, dict(os.environ)), home, within=200)
     for name, status in (("AGENTPHONE_API_KEY", "ok"), ("MY_PHONE_KEY", "warning")):
         cursor(SERVER | {"env": SERVER["env"] | {"AGENTPHONE_API_KEY": f"${{env:{name}}}"}})
@@ -207,13 +191,11 @@ async def test_a_key_in_the_keychain_need_not_be_set(home: Path, cursor: Write) 
 
 
 def test_an_entry_that_is_switched_off(doctor: Any, api: Any, cursor: Write) -> None:
-    """Its tools do not appear, and nothing else says why."""
     cursor(SERVER | {"disabled": True})
     assert "switched off" in doctor().warns_in("Cursor")["said"]
 
 
 def test_an_entry_that_starts_nothing(doctor: Any, api: Any, cursor: Write) -> None:
-    """Neither a command nor a URL."""
     cursor({"comand": "uvx"})
     assert "names no command and no URL" in doctor().fails_in("Cursor")["said"]
 
@@ -226,7 +208,6 @@ def test_an_entry_that_starts_nothing(doctor: Any, api: Any, cursor: Write) -> N
     ],
 )
 def test_a_server_elsewhere_says_no(doctor: Any, api: Any, cursor: Write, status: int, cause: str, remedy: str) -> None:
-    """A wrong token is told from a wrong address."""
     api.answers["/mcp"] = (status, {"error": "no"})
     cursor({"url": f"{api.url}/mcp", "headers": {"Authorization": "Bearer of-nobodys-business"}})
     report = doctor()
@@ -238,7 +219,6 @@ def test_a_server_elsewhere_says_no(doctor: Any, api: Any, cursor: Write, status
 
 
 def test_a_token_that_the_host_keeps_is_no_failure(doctor: Any, api: Any, home: Path) -> None:
-    """VS Code asks its user for it, as `install --remote` has it."""
     base = {"darwin": "Library/Application Support", "win32": "roaming"}.get(sys.platform, ".config")
     file = home / base / "Code/User/mcp.json"
     file.parent.mkdir(parents=True)
@@ -251,7 +231,6 @@ def test_a_token_that_the_host_keeps_is_no_failure(doctor: Any, api: Any, home: 
 
 
 def test_the_password_in_an_address_is_not_shown(doctor: Any, api: Any, cursor: Write, nobody: str) -> None:
-    """Nor what stands behind its question mark."""
     cursor({"url": f"{nobody.replace('//', '//me:hunter2@')}/mcp?token=of-nobodys-business"})
     report = doctor("--base-url", api.url)
     assert f"{nobody}/mcp refuses the connection" in report.fails_in("Cursor")["said"]
@@ -260,7 +239,6 @@ def test_the_password_in_an_address_is_not_shown(doctor: Any, api: Any, cursor: 
 
 
 def test_a_server_elsewhere_is_not_there(doctor: Any, api: Any, cursor: Write, nobody: str) -> None:
-    """The address is named."""
     cursor({"url": f"{nobody}/mcp"})
     report = doctor("--base-url", api.url)
     assert f"{nobody}/mcp refuses the connection" in report.fails_in("Cursor")["said"]

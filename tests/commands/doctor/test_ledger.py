@@ -42,14 +42,12 @@ def rows(file: Path) -> list[tuple[Any, ...]]:
 
 
 def test_none_is_made(doctor: Any, api: Any, state: Path) -> None:
-    """Where there is none yet, there is none afterwards."""
     found = doctor("--no-hosts").of("ledger")
     assert (found["status"], found["said"]) == ("ok", f"none yet; the first action makes it in {state}")
     assert not state.exists()
 
 
 def test_action_in_doubt_are_counted(doctor: Any, api: Any, kept: Path) -> None:
-    """The command that shows them is named, and the rows stay as they are."""
     before = rows(kept)
     found = doctor("--no-hosts").warns_in("ledger")
     assert "of 1 of 2 actions nobody knows the outcome" in found["said"]
@@ -59,7 +57,6 @@ def test_action_in_doubt_are_counted(doctor: Any, api: Any, kept: Path) -> None:
 
 
 def test_a_file_in_place_of_the_folder(doctor: Any, api: Any, state: Path) -> None:
-    """No right of anybody helps there."""
     state.write_text("")
     found = doctor("--no-hosts").fails_in("ledger")
     assert str(state) in found["said"]
@@ -67,7 +64,6 @@ def test_a_file_in_place_of_the_folder(doctor: Any, api: Any, state: Path) -> No
 
 
 def test_a_file_on_the_way_to_the_folder(doctor: Any, api: Any, tmp_path: Path) -> None:
-    """It is named, as it may be far above."""
     (tmp_path / "file").write_text("")
     found = doctor("--no-hosts", "--state", str(tmp_path / "file/a/b")).fails_in("ledger")
     assert "file" in found["said"]
@@ -75,7 +71,6 @@ def test_a_file_on_the_way_to_the_folder(doctor: Any, api: Any, tmp_path: Path) 
 
 
 def test_a_ledger_that_is_read_only(doctor: Any, api: Any, kept: Path) -> None:
-    """By SQLite's own mark, which binds root as well."""
     content = bytearray(kept.read_bytes())
     content[WRITE_VERSION] = 3
     kept.write_bytes(content)
@@ -88,7 +83,6 @@ def test_a_ledger_that_is_read_only(doctor: Any, api: Any, kept: Path) -> None:
     os.name != "posix" or os.geteuid() == 0, reason="root may write everywhere, and Windows has no modes"
 )
 def test_a_folder_that_is_read_only(doctor: Any, api: Any, tmp_path: Path) -> None:
-    """Nothing can be made in it."""
     folder = tmp_path / "closed"
     folder.mkdir(mode=0o500)
     found = doctor("--no-hosts", "--state", str(folder / "state")).fails_in("ledger")
@@ -96,7 +90,6 @@ def test_a_folder_that_is_read_only(doctor: Any, api: Any, tmp_path: Path) -> No
 
 
 def test_a_broken_ledger(doctor: Any, api: Any, state: Path) -> None:
-    """It is left as it is."""
     state.mkdir()
     (state / LEDGER_FILE).write_bytes(b"This was a ledger once. " * 100)
     found = doctor("--no-hosts").fails_in("ledger")
@@ -106,7 +99,6 @@ def test_a_broken_ledger(doctor: Any, api: Any, state: Path) -> None:
 
 
 async def test_a_full_disk(state: Path) -> None:
-    """It is told before it is full to the last byte, and nothing is said to be well there."""
     [full] = await check_ledger(str(state), least_free=2**62)
     assert (full.status, "is full" in full.said) == ("failure", True)
     assert full.remedy
@@ -114,19 +106,16 @@ async def test_a_full_disk(state: Path) -> None:
 
 
 async def test_a_full_disk_hides_no_doubts(kept: Path) -> None:
-    """The actions in doubt are another trouble."""
     doubts, full = await check_ledger(str(kept.parent), least_free=2**62)
     assert (doubts.status, full.status) == ("warning", "failure")
 
 
 async def test_a_full_disk_of_a_ledger_that_is_there(state: Path) -> None:
-    """It opens and can be written, which is no comfort."""
     Ledger(str(state)).close()
     assert [found.status for found in await check_ledger(str(state), least_free=2**62)] == ["failure"]
 
 
 def test_a_database_that_is_not_there(doctor: Any, api: Any) -> None:
-    """PostgreSQL for several machines; its password is not shown."""
     pytest.importorskip("psycopg")
     url = "postgresql://me:hunter2@127.0.0.1:9/ledger?connect_timeout=5"
     report = doctor("--no-hosts", "--state", url)
@@ -135,6 +124,5 @@ def test_a_database_that_is_not_there(doctor: Any, api: Any) -> None:
 
 
 def test_a_database_that_is_there(doctor: Any, api: Any, postgresql: Any) -> None:
-    """It is opened and read."""
     found = doctor("--no-hosts", "--state", postgresql()).of("ledger")
     assert (found["status"], found["facts"]) == ("ok", {"actions": 0, "unknown": 0})

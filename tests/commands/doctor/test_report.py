@@ -35,7 +35,6 @@ def run(*options: str, **environ: str) -> subprocess.CompletedProcess[bytes]:
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "cp932", "utf-8"])
 def test_the_table_fits_every_terminal(api: Any, encoding: str) -> None:
-    """In 80 columns, in each encoding, and without colour where nobody would see it."""
     told = run(
         "--no-hosts", "--state", "/日本語/👋/" + "long/" * 30, PYTHONIOENCODING=encoding, COLUMNS="80", PYTHONUTF8="0"
     )
@@ -47,7 +46,6 @@ def test_the_table_fits_every_terminal(api: Any, encoding: str) -> None:
 
 
 def test_the_table_says_what_to_do(api: Any) -> None:
-    """Below what is wrong."""
     api.answers["/v1/usage"] = (401, {"detail": "no"})
     told = run("--no-hosts", COLUMNS="200").stdout.decode()
     assert "-> The key from AGENTPHONE_API_KEY (it ends in 0042) is wrong or revoked" in told
@@ -56,7 +54,6 @@ def test_the_table_says_what_to_do(api: Any) -> None:
 
 @pytest.mark.skipif(os.name != "posix", reason="a folder that one is in cannot go on Windows")
 def test_it_runs_in_a_folder_that_is_gone(doctor: Any, api: Any) -> None:
-    """A shell stands there still."""
     Path.cwd().rmdir()
     assert doctor().exit_code == 0
 
@@ -68,7 +65,6 @@ def test_it_runs_in_a_folder_that_is_gone(doctor: Any, api: Any) -> None:
     ids=["ctrl-c", "told-to", "terminal-closed", "told-to-in-the-background"],
 )
 def test_it_can_be_interrupted(api: Any, home: Path, kind: str, ctrl_c: str) -> None:
-    """At once, without a traceback, and without leaving what it started."""
     marker = home / "started"
     (home / ".cursor").mkdir()
     code = f"import os, pathlib, time; pathlib.Path({str(marker)!r}).write_text(str(os.getpid())); time.sleep(600)"
@@ -119,7 +115,6 @@ print(file.read_text())
     ],
 )
 def test_the_packages_do_not_fit(versions: Mapping[str, str], said: str) -> None:
-    """What is asked for and what is there are both named; what only an extra asks for may be missing."""
 
     def version(name: str) -> str:
         if name not in versions:
@@ -132,13 +127,11 @@ def test_the_packages_do_not_fit(versions: Mapping[str, str], said: str) -> None
 
 
 def test_python_is_too_old() -> None:
-    """Whoever forced the installation learns why it breaks."""
     found = check_python(">=3.11", "3.10.4")
     assert (found.status, "needs >=3.11" in found.said) == ("failure", True)
 
 
 def test_there_are_no_time_zones() -> None:
-    """Windows has none of its own."""
 
     def none(name: str) -> object:
         raise ZoneInfoNotFoundError(name)
@@ -148,7 +141,6 @@ def test_there_are_no_time_zones() -> None:
 
 
 async def test_a_check_that_breaks_down_hides_no_other(home: Path) -> None:
-    """It is a mistake of ours, and told as one."""
 
     async def broken(*, is_key_in_keychain: bool) -> list[Finding]:
         raise RuntimeError("at sk_live_not_a_real_key_0042")
@@ -162,7 +154,6 @@ async def test_a_check_that_breaks_down_hides_no_other(home: Path) -> None:
 
 
 def test_serving_does_not_wait_for_it() -> None:
-    """A host's user waits for the server alone."""
     code = "import sys, agentphone_mcp.commands.main; print([m for m in sys.modules if 'doctor' in m or m == 'mcp'])"
     told = subprocess.run(
         [sys.executable, "-c", code],

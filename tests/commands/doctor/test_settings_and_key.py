@@ -19,7 +19,6 @@ KEY = "sk_live_not_a_real_key_0042"
 
 
 def test_no_key(doctor: Any, api: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The commonest of all; the API is not asked without one."""
     monkeypatch.delenv("AGENTPHONE_API_KEY")
     report = doctor("--no-hosts")
     found = report.fails_in("key")
@@ -42,7 +41,6 @@ def test_no_key(doctor: Any, api: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_a_key_that_is_none(doctor: Any, api: Any, text: str, cause: str) -> None:
-    """What is odd about it is said, and no part of it."""
     report = doctor("--no-hosts", AGENTPHONE_API_KEY=text)
     found = report.fails_in("key")
     assert cause in found["said"]
@@ -51,7 +49,6 @@ def test_a_key_that_is_none(doctor: Any, api: Any, text: str, cause: str) -> Non
 
 
 def test_a_quoted_key_in_a_file(doctor: Any, api: Any, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The file is named, not the variable that is not set."""
     monkeypatch.delenv("AGENTPHONE_API_KEY")
     (home / "key").write_text(f"'{KEY}'\n")
     found = doctor("--no-hosts", AGENTPHONE_API_KEY_FILE=str(home / "key")).fails_in("key")
@@ -65,7 +62,6 @@ def test_a_quoted_key_in_a_file(doctor: Any, api: Any, home: Path, monkeypatch: 
 def test_a_key_file_without_a_key(
     doctor: Any, api: Any, home: Path, monkeypatch: pytest.MonkeyPatch, content: str | None, cause: str
 ) -> None:
-    """It is named, and what is wrong with it."""
     monkeypatch.delenv("AGENTPHONE_API_KEY")
     file = home / "key"
     if content is not None:
@@ -76,14 +72,12 @@ def test_a_key_file_without_a_key(
 
 
 def test_two_keys(doctor: Any, api: Any, home: Path) -> None:
-    """A variable and a file: which is meant, nobody knows."""
     found = doctor("--no-hosts", AGENTPHONE_API_KEY_FILE=str(home / "key")).fails_in("key")
     assert "both set" in found["said"]
     assert "Unset" in found["remedy"]
 
 
 def test_a_live_key_for_a_sandbox(doctor: Any, api: Any) -> None:
-    """It does not leave for loopback, and its last four characters tell which it is."""
     report = doctor("--no-hosts", AGENTPHONE_API_KEY=KEY)
     found = report.fails_in("key")
     assert "ends in 0042" in found["said"]
@@ -93,7 +87,6 @@ def test_a_live_key_for_a_sandbox(doctor: Any, api: Any) -> None:
 
 
 def test_a_sandbox_key_for_the_vendor() -> None:
-    """It opens nothing there."""
     _, found = check_key({KEY_VARIABLE: "sk_sandbox_0123456789abcdef"}, VENDOR)
     assert found.status == "warning"
     assert found.remedy
@@ -101,7 +94,6 @@ def test_a_sandbox_key_for_the_vendor() -> None:
 
 
 def test_a_key_says_where_it_comes_from(tmp_path: Path) -> None:
-    """By the variable, with four characters and no more."""
     (tmp_path / "key").write_text(KEY)
     for variable, value in ((KEY_VARIABLE, KEY), (KEY_FILE_VARIABLE, str(tmp_path / "key"))):
         _, found = check_key({variable: value}, VENDOR)
@@ -109,7 +101,6 @@ def test_a_key_says_where_it_comes_from(tmp_path: Path) -> None:
 
 
 def test_a_wrong_host(doctor: Any, api: Any) -> None:
-    """The allowlist is named, and nothing is asked anywhere."""
     report = doctor("--no-hosts", AGENTPHONE_BASE_URL="https://api.example.com")
     found = report.fails_in("base URL")
     assert "api.agentphone.to" in found["said"]
@@ -118,7 +109,6 @@ def test_a_wrong_host(doctor: Any, api: Any) -> None:
 
 
 def test_every_wrong_setting_is_named(doctor: Any, api: Any) -> None:
-    """Not only the first, as at the start of the server."""
     wrong = {
         "AGENTPHONE_TIMEOUT": "soon",
         "AGENTPHONE_QUIET_HOURS": "night",
@@ -135,7 +125,6 @@ def test_every_wrong_setting_is_named(doctor: Any, api: Any) -> None:
 
 @pytest.mark.parametrize("blank", ["", " ", "${user_config.timeout}"], ids=["empty", "blank", "unfilled-field"])
 def test_a_variable_without_a_value(doctor: Any, api: Any, blank: str) -> None:
-    """It is as good as not set, as it is to the server."""
     report = doctor("--no-hosts", AGENTPHONE_TIMEOUT=blank, AGENTPHONE_READ_ONLY=blank, AGENTPHONE_SUB_ACCOUNT=blank)
     assert report.of("settings")["status"] == "ok", report.text
 
@@ -152,7 +141,6 @@ HTTP = {"AGENTPHONE_TRANSPORT": "streamable-http"}
     ],
 )
 def test_a_server_that_would_not_serve_over_http(doctor: Any, api: Any, wrong: dict[str, str], said: str) -> None:
-    """It would end at its start, with the same sentence; over stdio nobody reads these settings."""
     report = doctor("--no-hosts", **HTTP, **wrong)
     found = report.fails_in("settings")
     assert said in found["said"]
@@ -160,13 +148,11 @@ def test_a_server_that_would_not_serve_over_http(doctor: Any, api: Any, wrong: d
 
 
 def test_a_sandbox_has_nothing_to_relay(doctor: Any, home: Path) -> None:
-    """It has one key."""
     found = doctor("--no-hosts", "--sandbox", **HTTP, AGENTPHONE_HTTP_AUTH="relay").fails_in("settings")
     assert "nothing to relay" in found["said"]
 
 
 def test_a_relaying_server_needs_no_key(doctor: Any, api: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its callers have theirs, so that none is looked for."""
     monkeypatch.delenv("AGENTPHONE_API_KEY")
     report = doctor("--no-hosts", **HTTP, AGENTPHONE_HTTP_AUTH="relay")
     assert report.checks("failure") == []
@@ -174,20 +160,17 @@ def test_a_relaying_server_needs_no_key(doctor: Any, api: Any, monkeypatch: pyte
 
 
 def test_a_misspelt_variable(doctor: Any, api: Any) -> None:
-    """It would otherwise have no effect, and nobody would know why."""
     found = doctor("--no-hosts", AGENTPHONE_QUIET_HOUR="21:00-08:00").warns_in("settings")
     assert "AGENTPHONE_QUIET_HOUR is no setting" in found["said"]
     assert found["remedy"] == "Did you mean AGENTPHONE_QUIET_HOURS?"
 
 
 def test_the_token_of_a_server_elsewhere_is_no_slip(doctor: Any, api: Any) -> None:
-    """`install --remote` has users set it, and hosts read it."""
     assert doctor("--no-hosts", AGENTPHONE_MCP_TOKEN="apmcp_example").of("settings")["status"] == "ok"
 
 
 @pytest.mark.skipif(any((folder / "uvx").exists() for folder in HOMEBREW), reason="this machine has one for everybody")
 def test_uvx_is_missing(doctor: Any, api: Any, uvx: Path) -> None:
-    """What is running runs without, so it is a warning."""
     uvx.unlink()
     found = doctor("--no-hosts").of("uvx")
     assert (found["status"], "not found" in found["said"]) == ("warning", True)
@@ -195,7 +178,6 @@ def test_uvx_is_missing(doctor: Any, api: Any, uvx: Path) -> None:
 
 
 def test_uvx_is_off_the_path(doctor: Any, api: Any, home: Path, uvx: Path) -> None:
-    """Its installer puts it where a shell looks after a restart only."""
     (home / ".local").mkdir()
     uvx.parent.rename(home / ".local/bin")
     found = doctor("--no-hosts").warns_in("uvx")
@@ -204,7 +186,6 @@ def test_uvx_is_off_the_path(doctor: Any, api: Any, home: Path, uvx: Path) -> No
 
 
 def test_uvx_is_broken(doctor: Any, api: Any, uvx: Path) -> None:
-    """It is there, and ends with an error."""
     uvx.write_text("@exit 3\n" if uvx.suffix else "#!/bin/sh\nexit 3\n")
     found = doctor("--no-hosts").warns_in("uvx")
     assert "ended with 3" in found["said"]
@@ -221,7 +202,6 @@ def locked(_: str) -> ApiKey:
 
 
 def test_a_key_of_the_keychain() -> None:
-    """Where `login` kept it; a variable wins over it."""
     for environ, source in (({}, "the system's keychain"), ({KEY_VARIABLE: KEY}, KEY_VARIABLE)):
         found, said = check_key(environ, VENDOR, keychain=kept)
         assert found
@@ -229,14 +209,12 @@ def test_a_key_of_the_keychain() -> None:
 
 
 def test_a_locked_keychain() -> None:
-    """It is said, as the key may be in it."""
     found, said = check_key({}, VENDOR, keychain=locked)
     assert (found, said.status) == (None, "failure")
     assert said.said.endswith("the system's keychain cannot be asked: it is locked")
 
 
 def test_a_key_of_a_host(doctor: Any, api: Any, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The shell has none, and the entry of a host brings its own: that is the one to be looked at."""
     monkeypatch.delenv("AGENTPHONE_API_KEY")
     (home / ".cursor").mkdir()
     entry = {"command": "uvx", "disabled": True, "env": {"AGENTPHONE_API_KEY": TEST_KEY}}
@@ -247,7 +225,6 @@ def test_a_key_of_a_host(doctor: Any, api: Any, home: Path, monkeypatch: pytest.
 
 
 def test_a_key_that_a_host_asks_for() -> None:
-    """VS Code keeps it where nobody else looks, so that nothing is known of it."""
     found, said = check_key({}, VENDOR, hosts={"VS Code": None})
     assert (found, said.status) == (None, "warning")
     assert "VS Code keeps one by itself" in said.said

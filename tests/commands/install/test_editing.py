@@ -79,7 +79,6 @@ def put(key: str, text: str, setup: Setup | None = None) -> str:
 @EVERY
 @ENDS
 def test_what_people_wrote_stays_to_the_byte(key: str, end: str) -> None:
-    """The lines of ours are added, none of others is touched; and without ours it is as it was."""
     text = WRITTEN[key].replace("\n", end)
     written = put(key, text)
     assert find(HOSTS[key], written) == build_entry(HOSTS[key], Setup())
@@ -96,7 +95,6 @@ def without_some_lines(longer: str, shorter: str) -> bool:
 
 @EVERY
 def test_what_people_changed_afterwards_stays_too(key: str) -> None:
-    """Then the copy of what was there before is of no use any more."""
     changed = put(key, WRITTEN[key]).replace("Zoë", "Ann").replace("the end", "over")
     assert uninstall(HOSTS[key], changed, WRITTEN[key]) == WRITTEN[key].replace("Zoë", "Ann").replace("the end", "over")
 
@@ -104,7 +102,6 @@ def test_what_people_changed_afterwards_stays_too(key: str) -> None:
 @EVERY
 @pytest.mark.parametrize("text", ["", "\n", "empty", "no-table"], ids=["nothing", "blank", "empty", "others"])
 def test_a_table_that_was_made_for_us_goes_with_us(key: str, text: str) -> None:
-    """To the byte, as what was there before is known."""
     host = HOSTS[key]
     samples = {
         "json": {"empty": "{}", "no-table": '{\n\t"a": 1\n}'},
@@ -119,13 +116,11 @@ def test_a_table_that_was_made_for_us_goes_with_us(key: str, text: str) -> None:
 
 @EVERY
 def test_a_file_that_was_made_for_us_is_not_kept(key: str) -> None:
-    """Nobody else has written into it."""
     assert uninstall(HOSTS[key], put(key, ""), None) is None
 
 
 @EVERY
 def test_nothing_is_done_twice(key: str) -> None:
-    """Nor is anything taken out that is not there."""
     written = put(key, WRITTEN[key])
     assert put(key, written) == written
     assert uninstall(HOSTS[key], WRITTEN[key], None) == WRITTEN[key]
@@ -133,7 +128,6 @@ def test_nothing_is_done_twice(key: str) -> None:
 
 @EVERY
 def test_another_set_up_replaces_ours_where_it_stands(key: str) -> None:
-    """With what others wrote around it left alone, and nothing of the old one left."""
     host, other = HOSTS[key], Setup(command="/opt/uvx", read_only=True, key="none")
     written = put(key, put(key, WRITTEN[key]), other)
     assert find(host, written) == build_entry(host, other)
@@ -145,7 +139,6 @@ def test_another_set_up_replaces_ours_where_it_stands(key: str) -> None:
 
 @EVERY
 def test_what_people_added_to_our_entry_stays_in_it(key: str) -> None:
-    """Who wants to be asked before each call is still asked when the entry is written anew; and the key goes."""
     host = HOSTS[key]
     variables = "envs" if key == "goose" else "env"
     mine = {"AGENTPHONE_APPROVAL": "human"}
@@ -166,7 +159,6 @@ def test_what_people_added_to_our_entry_stays_in_it(key: str) -> None:
 
 @pytest.mark.parametrize("command", ["/opt/bin/agentphone-mcp", "C:\\bin\\agentphone-mcp.exe"], ids=["unix", "windows"])
 def test_options_that_people_added_stay_without_uvx_too(command: str) -> None:
-    """Then nothing stands before them in the arguments."""
     old = {"command": command, "args": ["--toolsets", "calls", "--limits", "calls=1/day"]}
     written = put("cursor", install(HOSTS["cursor"], "", old, []))
     assert find(HOSTS["cursor"], written)["args"] == ["agentphone-mcp", "--limits", "calls=1/day"]
@@ -174,7 +166,6 @@ def test_options_that_people_added_stay_without_uvx_too(command: str) -> None:
 
 @pytest.mark.parametrize(("key", "name"), [("codex", "env_vars"), ("goose", "env_keys")])
 def test_variables_that_people_listed_stay_listed(key: str, name: str) -> None:
-    """Beside the key's, or without it."""
     host = HOSTS[key]
     text = install(host, "", build_entry(host, Setup()) | {name: ["AGENTPHONE_API_KEY", "AGENTPHONE_LIMITS"]}, [])
     assert find(host, put(key, text))[name] == ["AGENTPHONE_API_KEY", "AGENTPHONE_LIMITS"]
@@ -183,7 +174,6 @@ def test_variables_that_people_listed_stay_listed(key: str, name: str) -> None:
 
 @pytest.mark.parametrize("url", ["https://other.example.com/mcp", None], ids=["another", "local"])
 def test_nothing_of_a_server_elsewhere_is_sent_to_another(url: str | None) -> None:
-    """A header may hold a secret of the old one."""
     cursor = HOSTS["cursor"]
     old = {"url": "https://old.example.com/mcp", "headers": {"CF-Access-Client-Secret": "old"}, "mine": 1}
     setup = Setup(remote=url, key="none")
@@ -192,7 +182,6 @@ def test_nothing_of_a_server_elsewhere_is_sent_to_another(url: str | None) -> No
 
 @pytest.mark.parametrize("old", [None, 1, {"command": "x", "args": "y", "env": [1]}], ids=["null", "number", "odd"])
 def test_an_entry_that_is_none_is_replaced(old: object) -> None:
-    """Nothing in it can be kept."""
     text = json.dumps({"mcpServers": {"agentphone": old}})
     assert find(HOSTS["cursor"], put("cursor", text)) == build_entry(HOSTS["cursor"], Setup())
 
@@ -217,7 +206,6 @@ def test_an_entry_that_is_none_is_replaced(old: object) -> None:
     ],
 )
 def test_it_comes_out_of_whatever_it_went_into(key: str, text: str) -> None:
-    """To the byte, whether or not what was there before is known."""
     host = HOSTS[key]
     written = put(key, text)
     assert find(host, written) == build_entry(host, Setup())
@@ -238,7 +226,6 @@ def test_it_comes_out_of_whatever_it_went_into(key: str, text: str) -> None:
     ],
 )
 def test_what_cannot_be_changed_safely_is_not_changed(key: str, text: str) -> None:
-    """It is said that it has to be done by hand."""
     with pytest.raises(InvalidFile, match=f"{re.escape(BY_HAND)}|is no table of names"):
         uninstall(HOSTS[key], text, None) if "agentphone" in text else put(key, text)
 
@@ -255,7 +242,6 @@ def test_what_cannot_be_changed_safely_is_not_changed(key: str, text: str) -> No
     ids=["toml", "toml-end", "yaml", "yaml-list", "yaml-twice"],
 )
 def test_a_broken_file_is_named_by_its_line(key: str, text: str, said: str) -> None:
-    """So that it can be mended."""
     with pytest.raises(InvalidFile, match=said):
         put(key, text)
 
@@ -271,7 +257,6 @@ OTHERS = [{"id": "mine", "type": "promptString"}]
     ],
 )
 def test_what_vscode_asks_for_is_put_beside_what_others_ask(text: str, asked: list[HostEntry]) -> None:
-    """And taken out again, with the list left as it was."""
     vscode = HOSTS["vscode"]
     written = put("vscode", text)
     assert parse(vscode, written)["inputs"] == [*build_inputs(vscode, Setup()), *asked]
@@ -280,14 +265,12 @@ def test_what_vscode_asks_for_is_put_beside_what_others_ask(text: str, asked: li
 
 
 def test_vscode_is_asked_on_if_another_server_wants_the_same() -> None:
-    """Somebody may have copied our entry."""
     written = put("vscode", '{"servers": {"copy": {"env": {"K": "${input:agentphone_api_key}"}}}}')
     left = parse(HOSTS["vscode"], uninstall(HOSTS["vscode"], written, None) or "")
     assert [each["id"] for each in left["inputs"]] == ["agentphone_api_key"]
 
 
 def test_json_is_written_as_its_neighbours_are() -> None:
-    """With their indentation; this is what a person sees in the file."""
     own = '"command": "uvx",\n            "args": [\n                "agentphone-mcp"\n            ]'
     expected = JSON.replace("TABLE", "context_servers").replace(
         JSON_IN.replace("TABLE", "context_servers").partition('        "agentphone"')[0],
@@ -297,7 +280,6 @@ def test_json_is_written_as_its_neighbours_are() -> None:
 
 
 def test_toml_is_a_section_at_the_end() -> None:
-    """This is what a person sees in the file."""
     assert put("codex", TOML) == (
         f'{TOML}\n[mcp_servers.agentphone]\ncommand = "uvx"\nargs = ["agentphone-mcp"]\n'
         'env_vars = ["AGENTPHONE_API_KEY"]\n'
@@ -305,7 +287,6 @@ def test_toml_is_a_section_at_the_end() -> None:
 
 
 def test_yaml_is_indented_as_its_neighbours_are() -> None:
-    """This is what a person sees in the file."""
     own = """\
     agentphone:
       enabled: true

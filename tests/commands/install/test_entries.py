@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 
 from agentphone_mcp.commands.install.entries import (
-    build_document,
-    build_entry,
     HostEntry,
     KeyFile,
     PlainText,
     Setup,
     UnsupportedSetup,
+    build_document,
+    build_entry,
 )
 from agentphone_mcp.commands.install.hosts import HOSTS
 
@@ -71,13 +71,11 @@ REMOTE = {
 
 @pytest.mark.parametrize("key", HOSTS)
 def test_each_host_has_the_command_in_its_own_words(key: str) -> None:
-    """With the key by the host's own means, and by none where it has none."""
     assert build_document(HOSTS[key], Setup()) == LOCAL[key]
 
 
 @pytest.mark.parametrize("key", HOSTS)
 def test_each_host_has_a_remote_server_in_its_own_words(key: str) -> None:
-    """Or it is said what to do instead."""
     if key in REMOTE:
         assert build_entry(HOSTS[key], Setup(remote=URL)) == REMOTE[key]
         return
@@ -87,7 +85,6 @@ def test_each_host_has_a_remote_server_in_its_own_words(key: str) -> None:
 
 @pytest.mark.parametrize("file", ["/home/me/.config/devin/mcp_config.json", "project/.devin/mcp_config.json"], ids=str)
 def test_devin_calls_the_url_otherwise_than_windsurf(file: str) -> None:
-    """It is the same host, but another file."""
     written = build_entry(HOSTS["windsurf"], Setup(remote=URL), Path(file))
     assert written["url"] == URL
     assert "serverUrl" not in written
@@ -96,7 +93,6 @@ def test_devin_calls_the_url_otherwise_than_windsurf(file: str) -> None:
 @pytest.mark.parametrize("key", HOSTS)
 @pytest.mark.parametrize("setup", [Setup(key="none"), Setup(sandbox=True)], ids=["keychain", "sandbox"])
 def test_nothing_is_said_of_a_key_that_is_not_needed(key: str, setup: Setup) -> None:
-    """What refers to a variable that is not set would hide the key in the keychain."""
     written = build_document(HOSTS[key], setup)
     assert "AGENTPHONE_API_KEY" not in str(written)
     assert "inputs" not in written
@@ -104,7 +100,6 @@ def test_nothing_is_said_of_a_key_that_is_not_needed(key: str, setup: Setup) -> 
 
 @pytest.mark.parametrize("key", HOSTS)
 def test_options_follow_the_package(key: str) -> None:
-    """In one order, so that nothing changes when it is installed again."""
     written = build_entry(HOSTS[key], Setup(read_only=True, toolsets=("calls", "agents"), sandbox=True))
     assert written["args"] == ["agentphone-mcp", "--read-only", "--toolsets", "calls,agents", "--sandbox"]
 
@@ -120,11 +115,9 @@ def test_options_follow_the_package(key: str) -> None:
 def test_a_key_file_or_a_plain_key_is_a_variable_of_the_server(
     key: str, way: KeyFile | PlainText, variable: str, value: str
 ) -> None:
-    """In every host, as each can set variables."""
     written = build_entry(HOSTS[key], Setup(key=way))
     assert written["envs" if key == "goose" else "env"] == {variable: value}
 
 
 def test_a_plain_key_is_not_shown_by_accident() -> None:
-    """As in the text of an error."""
     assert "sk_live" not in repr(Setup(key=PlainText("sk_live_example")))

@@ -47,7 +47,6 @@ def edit(tmp_path: Path) -> Callable[..., Change]:
 
 
 def test_what_it_held_is_kept_beside_it(path: Path, edit: Callable[..., Change]) -> None:
-    """Under the time of the change, and once more if there were two in one second."""
     done = edit(path, lambda text: f"{text}new")
     assert done == Change(path.resolve(), changed=True, backup=path.with_name("mcp.json.2026-11-21T153000.bak"))
     assert (path.read_bytes(), done.backup.read_bytes()) == (b"old\r\nnew", b"old\r\n")
@@ -60,7 +59,6 @@ def test_what_it_held_is_kept_beside_it(path: Path, edit: Callable[..., Change])
 
 
 def test_nothing_is_left_where_nothing_changes(path: Path, edit: Callable[..., Change]) -> None:
-    """No copy, and not even another time on the file."""
     before = path.stat().st_mtime_ns
     assert edit(path, lambda text: text) == Change(path.resolve(), changed=False)
     assert path.stat().st_mtime_ns == before
@@ -68,7 +66,6 @@ def test_nothing_is_left_where_nothing_changes(path: Path, edit: Callable[..., C
 
 
 def test_a_file_is_made_with_its_folders(tmp_path: Path, edit: Callable[..., Change]) -> None:
-    """There is nothing to keep a copy of; and it goes again if nothing is to be left of it."""
     file = tmp_path / "a" / "b" / "mcp.json"
     assert edit(file, lambda text: f"{text}!") == Change(file.resolve(), changed=True, is_new=True)
     assert file.read_text() == "None!"
@@ -79,7 +76,6 @@ def test_a_file_is_made_with_its_folders(tmp_path: Path, edit: Callable[..., Cha
 @POSIX
 @pytest.mark.parametrize("mode", [0o600, 0o640, 0o664], ids=oct)
 def test_a_file_keeps_its_mode_and_its_copy_has_it_too(path: Path, edit: Callable[..., Change], mode: int) -> None:
-    """Whoever could not read it cannot read the copy."""
     path.chmod(mode)
     done = edit(path, lambda _: "new")
     assert [stat.S_IMODE(file.stat().st_mode) for file in (path, done.backup)] == [mode, mode]
@@ -88,7 +84,6 @@ def test_a_file_keeps_its_mode_and_its_copy_has_it_too(path: Path, edit: Callabl
 @POSIX
 @pytest.mark.parametrize("umask", [0o022, 0o002, 0o077], ids=oct)
 def test_a_new_file_of_a_project_is_for_all_who_work_on_it(tmp_path: Path, umask: int) -> None:
-    """As an editor would make it; one that is there keeps its mode."""
     file, lock = tmp_path / ".mcp.json", tmp_path / "lock"
     before = os.umask(umask)
     try:
@@ -103,14 +98,12 @@ def test_a_new_file_of_a_project_is_for_all_who_work_on_it(tmp_path: Path, umask
 
 @POSIX
 def test_a_new_file_is_for_its_owner_alone(tmp_path: Path, edit: Callable[..., Change]) -> None:
-    """Some hold secrets of other servers later."""
     edit(tmp_path / "new.json", lambda _: "new")
     assert stat.S_IMODE((tmp_path / "new.json").stat().st_mode) == 0o600
 
 
 @POSIX
 def test_a_link_stays_a_link(path: Path, tmp_path: Path, edit: Callable[..., Change]) -> None:
-    """Many keep their settings elsewhere, under version control; there the file is changed."""
     link = tmp_path / "link.json"
     link.symlink_to(path)
     done = edit(link, lambda _: "new")
@@ -120,14 +113,12 @@ def test_a_link_stays_a_link(path: Path, tmp_path: Path, edit: Callable[..., Cha
 
 
 def test_the_mark_of_notepad_stays(path: Path, edit: Callable[..., Change]) -> None:
-    """It is no part of the text, and comes before it."""
     path.write_bytes(b"\xef\xbb\xbf{}")
     edit(path, lambda text: f"<{text}>")
     assert path.read_bytes() == b"\xef\xbb\xbf<{}>"
 
 
 def test_what_a_host_writes_meanwhile_is_not_lost(path: Path, edit: Callable[..., Change]) -> None:
-    """It is edited instead, and it is what the copy holds."""
     seen: list[str] = []
 
     def slow(text: str) -> str:
@@ -144,7 +135,6 @@ def test_what_a_host_writes_meanwhile_is_not_lost(path: Path, edit: Callable[...
 
 
 def test_a_host_that_keeps_writing_wins(path: Path, edit: Callable[..., Change]) -> None:
-    """There is an end to trying, and nothing is left behind."""
 
     def hopeless(text: str) -> str:
         path.write_text(f"{text}.")
@@ -156,7 +146,6 @@ def test_a_host_that_keeps_writing_wins(path: Path, edit: Callable[..., Change])
 
 
 def test_two_at_once_lose_nothing(tmp_path: Path) -> None:
-    """Each waits for the other, in processes of their own."""
     file, lock = tmp_path / "mcp.json", tmp_path / "lock"
     environ = os.environ | {"PYTHONPATH": str(ROOT)}
     processes = [
@@ -185,7 +174,6 @@ def test_two_at_once_lose_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", [b"\xff\xfe{\x00}\x00", b"{}\n\xe9"], ids=["utf-16", "latin-1"])
 def test_what_is_no_utf_8_is_left_alone(path: Path, edit: Callable[..., Change], content: bytes) -> None:
-    """PowerShell and old editors write so; a copy in another encoding would be another file."""
     path.write_bytes(content)
     for attempt in (lambda: edit(path, str), lambda: read(path)):
         with pytest.raises(HostFileError, match=r"line \d: it is not in UTF-8: save it so first"):
@@ -194,7 +182,6 @@ def test_what_is_no_utf_8_is_left_alone(path: Path, edit: Callable[..., Change],
 
 
 def test_a_place_that_can_hold_no_file_is_named(path: Path, edit: Callable[..., Change]) -> None:
-    """In one sentence, without a traceback."""
     with pytest.raises(HostFileError, match=r"mcp\.json.* cannot be changed: .+"):
         edit(path / "below.json", lambda _: "new")
     assert path.read_bytes() == b"old\r\n"
@@ -202,7 +189,6 @@ def test_a_place_that_can_hold_no_file_is_named(path: Path, edit: Callable[..., 
 
 @POSIX
 def test_a_pipe_is_neither_waited_for_nor_replaced(tmp_path: Path, edit: Callable[..., Change]) -> None:
-    """Nor is a device, which the whole system may use."""
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     for attempt in (lambda: edit(pipe, lambda _: "new"), lambda: read(pipe)):
@@ -215,7 +201,6 @@ def test_a_pipe_is_neither_waited_for_nor_replaced(tmp_path: Path, edit: Callabl
 @NO_ROOT
 @pytest.mark.parametrize("is_folder", [False, True], ids=["file", "folder"])
 def test_what_is_read_only_is_left_alone(path: Path, edit: Callable[..., Change], is_folder: bool) -> None:
-    """Whoever made it so meant it."""
     target, mode = (path.parent, 0o700) if is_folder else (path, 0o600)
     target.chmod(mode & 0o555)
     try:
@@ -231,7 +216,6 @@ def test_what_is_read_only_is_left_alone(path: Path, edit: Callable[..., Change]
 def test_another_users_file_is_not_taken_over(
     path: Path, edit: Callable[..., Change], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who may write the folder could replace it, and its owner would have lost it."""
     monkeypatch.setattr(os, "geteuid", lambda: 12_345)
     with pytest.raises(HostFileError, match="it belongs to another user, who alone can change it"):
         edit(path, lambda _: "new")
@@ -240,14 +224,12 @@ def test_another_users_file_is_not_taken_over(
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="root alone gives files away")
 def test_a_file_keeps_its_owner(path: Path, edit: Callable[..., Change]) -> None:
-    """The host could not read what root has written for it."""
     os.chown(path, 12_345, 54_321)
     done = edit(path, lambda _: "new")
     assert [(file.stat().st_uid, file.stat().st_gid) for file in (path, done.backup)] == [(12_345, 54_321)] * 2
 
 
 def test_an_edit_that_fails_leaves_nothing(path: Path, edit: Callable[..., Change]) -> None:
-    """As when somebody presses Ctrl-C in it."""
 
     def interrupted(_: str) -> str:
         raise KeyboardInterrupt

@@ -43,7 +43,6 @@ WHERE = {
 def test_each_host_has_its_file_on_each_system(
     key: str, system: int, platform: str, machine: Callable[..., Machine]
 ) -> None:
-    """Where its own documentation says."""
     somewhere = machine(platform)
     assert HOSTS[key].user_file(somewhere) == somewhere.home / WHERE[key][system]
 
@@ -51,7 +50,6 @@ def test_each_host_has_its_file_on_each_system(
 @pytest.mark.parametrize("key", HOSTS)
 @pytest.mark.parametrize("platform", ["darwin", "win32", "linux"])
 def test_a_host_is_found_by_its_file_or_its_folder(key: str, platform: str, machine: Callable[..., Machine]) -> None:
-    """And not before; the home folder itself is no sign of anything."""
     somewhere = machine(platform)
     host = HOSTS[key]
     assert not host.is_installed(somewhere)
@@ -73,13 +71,11 @@ def test_a_host_is_found_by_its_file_or_its_folder(key: str, platform: str, mach
 def test_a_variable_moves_the_file(
     key: str, variable: str, file: str, machine: Callable[..., Machine], tmp_path: Path
 ) -> None:
-    """As it does for the host; one that names no whole path is passed over."""
     assert HOSTS[key].user_file(machine(**{variable: str(tmp_path)})) == tmp_path / file
     assert HOSTS[key].user_file(machine(**{variable: "here"})) == HOSTS[key].user_file(machine())
 
 
 def test_claude_desktop_from_the_store_has_a_file_of_its_own(machine: Callable[..., Machine]) -> None:
-    """It ignores the usual one, which may be left from an earlier install."""
     windows = machine("win32")
     usual = windows.home / "AppData" / "Roaming" / "Claude" / "claude_desktop_config.json"
     usual.parent.mkdir(parents=True)
@@ -90,7 +86,6 @@ def test_claude_desktop_from_the_store_has_a_file_of_its_own(machine: Callable[.
 
 
 def test_windsurf_keeps_its_old_file_until_it_is_devin(machine: Callable[..., Machine]) -> None:
-    """The newest folder that is there is in use."""
     somewhere = machine()
     old, new = somewhere.home / ".codeium" / "windsurf", somewhere.home / ".config" / "devin"
     old.mkdir(parents=True)
@@ -104,7 +99,6 @@ def test_windsurf_keeps_its_old_file_until_it_is_devin(machine: Callable[..., Ma
 def test_a_folder_that_cannot_be_looked_into_is_passed_over(
     is_closed: bool, machine: Callable[..., Machine], tmp_path: Path
 ) -> None:
-    """What one host has there does not keep the server from the others; and root can be refused by a name alone."""
     folder = tmp_path / ("closed" if is_closed else "a" * 300)
     if is_closed:
         folder.mkdir(mode=0)

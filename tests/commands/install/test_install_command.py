@@ -59,7 +59,6 @@ def refusal(told: Result) -> str:
 def test_a_host_has_the_server_with_one_command(
     key: str, run: Install, file_of: Callable[[str], Path], uvx: Path
 ) -> None:
-    """In an empty home; with the whole path of uvx, and what to do next."""
     told = run(key)
     assert told.exit_code == 0, told.output
     file = file_of(key)
@@ -74,7 +73,6 @@ def test_a_host_has_the_server_with_one_command(
 
 @EVERY
 def test_a_home_with_other_things_has_them_afterwards(key: str, run: Install, file_of: Callable[[str], Path]) -> None:
-    """Twice is as once, and without ours it is to the byte what it was."""
     file, text = file_of(key), OTHERS[HOSTS[key].format]
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(text, encoding="utf-8", newline="")
@@ -94,7 +92,6 @@ def test_a_home_with_other_things_has_them_afterwards(key: str, run: Install, fi
 
 @EVERY
 def test_a_file_that_was_made_goes_again(key: str, run: Install, file_of: Callable[[str], Path]) -> None:
-    """Nothing is left of an install into an empty home but folders."""
     run(key)
     run(key, "--uninstall")
     assert not file_of(key).exists()
@@ -103,7 +100,6 @@ def test_a_file_that_was_made_goes_again(key: str, run: Install, file_of: Callab
 
 @pytest.mark.parametrize("key", [key for key, host in HOSTS.items() if host.project_file])
 def test_a_project_has_what_all_can_use(key: str, run: Install, tmp_path: Path, home: Path) -> None:
-    """No path of this machine and no key; the home stays as it was."""
     told = run(key, "--project", str(tmp_path), AGENTPHONE_API_KEY=KEY)
     assert told.exit_code == 0, told.output
     text = (tmp_path / HOSTS[key].project_file).read_text(encoding="utf-8")
@@ -116,7 +112,6 @@ def test_a_project_has_what_all_can_use(key: str, run: Install, tmp_path: Path, 
 
 @EVERY
 def test_what_is_printed_is_what_would_be_written(key: str, run: Install, file_of: Callable[[str], Path]) -> None:
-    """On stdout alone, for a pipe; nothing is changed."""
     told = run(key, "--print", "--read-only")
     assert told.stderr.startswith(f"This belongs in {file_of(key)}.\n")
     assert not file_of(key).exists()
@@ -126,7 +121,6 @@ def test_what_is_printed_is_what_would_be_written(key: str, run: Install, file_o
 
 @EVERY
 def test_no_key_is_written_unless_asked_for(key: str, run: Install, file_of: Callable[[str], Path]) -> None:
-    """And shown not even then; the user is told who can read it."""
     told = run(key, AGENTPHONE_API_KEY=KEY)
     assert KEY not in told.output + file_of(key).read_text(encoding="utf-8")
     told = run(key, "--plain-key", AGENTPHONE_API_KEY=KEY)
@@ -137,7 +131,6 @@ def test_no_key_is_written_unless_asked_for(key: str, run: Install, file_of: Cal
 
 @pytest.mark.parametrize("arguments", [[], ["--uninstall"]], ids=["again", "uninstall"])
 def test_a_copy_that_has_the_key_is_named(arguments: list[str], run: Install, file_of: Callable[[str], Path]) -> None:
-    """Whoever takes the key out of the file should know where it still is; of others' keys nothing is said."""
     file_of("cursor").parent.mkdir()
     file_of("cursor").write_text(json.dumps({"mcpServers": {"other": {"env": {"K": KEY}}}}), encoding="utf-8")
     warned = "It has your key in plain text: delete it when you need it no more."
@@ -149,7 +142,6 @@ def test_a_copy_that_has_the_key_is_named(arguments: list[str], run: Install, fi
 
 @pytest.mark.parametrize("switch", ["on", "off"])
 def test_the_keychain_is_asked_unless_it_is_off(switch: str, run: Install, file_of: Callable[[str], Path]) -> None:
-    """What it keeps is not in the file, and neither is a variable that could hide it."""
     keyring.set_keyring(WithKey())
     told = run("cursor", "--keychain", switch)
     asked = switch == "on"
@@ -158,14 +150,12 @@ def test_the_keychain_is_asked_unless_it_is_off(switch: str, run: Install, file_
 
 
 def test_options_reach_the_server(run: Install, file_of: Callable[[str], Path]) -> None:
-    """Checked as the server itself would."""
     run("codex", "--toolsets", "calls, Agents", "--read-only", "--sandbox")
     entry = tomllib.loads(file_of("codex").read_text(encoding="utf-8"))["mcp_servers"]["agentphone"]
     assert entry["args"] == ["agentphone-mcp", "--read-only", "--toolsets", "agents,calls", "--sandbox"]
 
 
 def test_all_that_are_found_have_it(run: Install, file_of: Callable[[str], Path]) -> None:
-    """And one that cannot does not keep the others from it, but from success."""
     for key in ("cursor", "gemini"):
         file_of(key).parent.mkdir()
     file_of("cursor").write_text('{\n  "mcpServers": {,\n', encoding="utf-8")
@@ -179,7 +169,6 @@ def test_all_that_are_found_have_it(run: Install, file_of: Callable[[str], Path]
 @pytest.mark.skipif(os.name != "posix", reason="only POSIX limits the length of a name here")
 @pytest.mark.parametrize("removes", [[], ["--uninstall"]], ids=["install", "uninstall"])
 def test_a_folder_that_cannot_be_looked_into_is_named(removes: list[str], run: Install) -> None:
-    """In a sentence, whatever is to be done there."""
     folder = "/" + "a" * 300
     assert refusal(run("codex", *removes, CODEX_HOME=folder)) == (
         f"{folder}/config.toml cannot be changed: {os.strerror(errno.ENAMETOOLONG).lower()}"
@@ -187,14 +176,12 @@ def test_a_folder_that_cannot_be_looked_into_is_named(removes: list[str], run: I
 
 
 def test_another_file_can_be_named(run: Install, tmp_path: Path, file_of: Callable[[str], Path]) -> None:
-    """Whatever the host may be started with."""
     run("zed", "--file", str(tmp_path / "mine.json"))
     assert "context_servers" in json.loads((tmp_path / "mine.json").read_text(encoding="utf-8"))
     assert not file_of("zed").exists()
 
 
 def test_a_second_file_of_the_same_host_is_named(run: Install, home: Path) -> None:
-    """It may be the one that counts; and uninstall looks into both."""
     old, new = HOSTS["windsurf"].user_files(Machine(sys.platform, home, {}))[::-1]
     for file in (old, new):
         file.parent.mkdir(parents=True)
@@ -239,7 +226,6 @@ def test_a_second_file_of_the_same_host_is_named(run: Install, home: Path) -> No
     ],
 )
 def test_what_cannot_be_done_is_told_in_a_sentence(arguments: list[str], said: str, run: Install, home: Path) -> None:
-    """And nothing is written."""
     assert said in refusal(run(*arguments))
     assert [file for file in home.rglob("*") if file.is_file() and file.stem != "uvx"] == []
 
@@ -248,14 +234,12 @@ def test_what_cannot_be_done_is_told_in_a_sentence(arguments: list[str], said: s
 def test_a_token_may_go_over_plain_http_within_this_machine(
     url: str, run: Install, file_of: Callable[[str], Path]
 ) -> None:
-    """Where nobody is on the way."""
     assert run("cursor", "--remote", url).exit_code == 0
     assert url in file_of("cursor").read_text(encoding="utf-8")
 
 
 @pytest.mark.skipif(any((folder / "uvx").exists() for folder in HOMEBREW), reason="everybody here has uvx")
 def test_without_uvx_it_is_said_how_to_get_it(run: Install, uvx: Path) -> None:
-    """A project needs none here, as others have their own; but who works on it here is told."""
     uvx.unlink()
     assert "hosts start the server by uvx, which is not found here: get uv with" in refusal(run("cursor"))
     shared = run("cursor", "--project", "--print")
@@ -265,7 +249,6 @@ def test_without_uvx_it_is_said_how_to_get_it(run: Install, uvx: Path) -> None:
 
 @pytest.mark.skipif(os.name != "posix", reason="modes are those of POSIX")
 def test_the_file_of_a_project_can_be_read_by_others(run: Install, tmp_path: Path) -> None:
-    """It holds no secret; the file in one's own home is one's own."""
     before = os.umask(0o022)
     try:
         run("cursor", "--project", str(tmp_path))
@@ -275,7 +258,6 @@ def test_the_file_of_a_project_can_be_read_by_others(run: Install, tmp_path: Pat
 
 
 def test_with_uvx_nothing_is_said_of_it_in_a_project(run: Install, tmp_path: Path) -> None:
-    """There is nothing to do."""
     assert "There is no uvx" not in run("cursor", "--project", str(tmp_path)).stdout
 
 
@@ -284,7 +266,6 @@ def test_with_uvx_nothing_is_said_of_it_in_a_project(run: Install, tmp_path: Pat
 def test_without_a_host_there_is_a_menu(
     answer: str, keys: list[str], home: Path, uvx: Path, file_of: Callable[[str], Path]
 ) -> None:
-    """At a terminal; those that are found here come first."""
     for key in ("gemini", "cursor"):
         file_of(key).parent.mkdir()
     ours, theirs = os.openpty()
@@ -314,7 +295,6 @@ def test_without_a_host_there_is_a_menu(
 def test_a_name_that_the_system_cannot_write_reaches_the_host_unharmed(
     encoding: str, tmp_path: Path, uvx: Path
 ) -> None:
-    """Hosts read UTF-8, whatever a terminal or a pipe is set to; twice is as once, there and in another encoding."""
     home = tmp_path / "Zoë 日本"
     shutil.copytree(uvx.parents[2], home)
     key = home / "clé"
@@ -337,21 +317,18 @@ def test_a_name_that_the_system_cannot_write_reaches_the_host_unharmed(
 
 @pytest.mark.skipif(sys.platform in ("darwin", "win32"), reason="names of files are always text there")
 def test_a_path_that_is_no_text_is_refused(run: Install, tmp_path: Path) -> None:
-    """No host could be told it, and every other one would be somebody else's."""
     key = tmp_path / os.fsdecode(b"cl\xe9")
     key.write_text(KEY)
     assert refusal(run("cursor", "--key-file", str(key))).startswith("the path of the key file is not in UTF-8")
 
 
 def test_the_command_is_one_of_ours() -> None:
-    """It is listed, and its help names the hosts."""
     assert "install" in CliRunner().invoke(main, ["--help"]).stdout
     told = " ".join(CliRunner().invoke(main, ["install", "--help"]).stdout.split())
     assert f"Hosts: {', '.join(HOSTS)}." in told
 
 
 def test_the_place_is_this_machine(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As its variables say."""
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("USERPROFILE", str(home))
     assert read_machine({"A": "b"}) == Machine(sys.platform, home, {"A": "b"})

@@ -53,7 +53,6 @@ DOCUMENTS = st.dictionaries(
 def test_what_was_put_in_comes_out_and_leaves_every_byte(
     data: st.DataObject, before: dict[str, Any], servers: dict[str, Any]
 ) -> None:
-    """One piece of text goes into a table with servers, and the same piece is taken out."""
     document = before | {TABLE[0]: servers}
     text = data.draw(written(document))
     put = json_editor.put(text, TABLE, KEY, ENTRY)
@@ -65,7 +64,6 @@ def test_what_was_put_in_comes_out_and_leaves_every_byte(
 @FEWER
 @given(data=st.data(), before=DOCUMENTS)
 def test_a_table_that_is_not_there_is_made(data: st.DataObject, before: dict[str, Any]) -> None:
-    """And goes with the entry, if it is to; a document with anything in it is then as it was."""
     text = data.draw(written(before))
     put = json_editor.put(text, TABLE, KEY, ENTRY)
     assert json_editor.parse(put) == before | {TABLE[0]: {KEY: ENTRY}}
@@ -77,7 +75,6 @@ def test_a_table_that_is_not_there_is_made(data: st.DataObject, before: dict[str
 @FEWER
 @given(data=st.data(), before=DOCUMENTS, old=LEAVES)
 def test_an_entry_is_replaced_where_it_stands(data: st.DataObject, before: dict[str, Any], old: Any) -> None:
-    """All that others wrote before and behind it stays."""
     text = data.draw(written({TABLE[0]: {KEY: old} | before}))
     put = json_editor.put(text, TABLE, KEY, ENTRY)
     assert json_editor.parse(put) == {TABLE[0]: {KEY: ENTRY} | before}
@@ -105,6 +102,5 @@ def is_one_piece_more(longer: str, shorter: str) -> bool:
     ],
 )
 def test_a_broken_text_is_named_by_its_line(text: str, said: str) -> None:
-    """Remarks before it do not move the line."""
     with pytest.raises(InvalidFile, match=said):
         json_editor.put(text, TABLE, KEY, ENTRY)

@@ -68,7 +68,6 @@ def program(name: str) -> str:
 def test_a_host_says_that_it_is_connected(
     run: Callable[..., Result], in_home: Callable[..., subprocess.Popen[str]], key: str, name: str
 ) -> None:
-    """It read the entry, started the command, and was answered."""
     host = program(name)
     assert run(key, "--sandbox").exit_code == 0
     said, wrong = in_home(host, "mcp", "list").communicate(timeout=PATIENCE)
@@ -77,7 +76,6 @@ def test_a_host_says_that_it_is_connected(
 
 
 def test_codex_lists_the_tools(run: Callable[..., Result], in_home: Callable[..., subprocess.Popen[str]]) -> None:
-    """Over the protocol by which its own editors ask it."""
     host = program("codex")
     assert run("codex", "--sandbox").exit_code == 0
     with in_home(host, "app-server") as codex:

@@ -38,7 +38,6 @@ def never() -> bool:
 def test_the_key_comes_from_where_it_is(
     host: str, environ: dict[str, str], is_in_keychain: bool, key: str, said: str, machine: Callable[..., Machine]
 ) -> None:
-    """The keychain first, as nothing has to be written then; and the user is told what is missing."""
     setup, sentence = choose_setup(
         HOSTS[host], InstallOptions(), machine(**environ), PORTABLE_PROGRAM, lambda: is_in_keychain
     )
@@ -49,7 +48,6 @@ def test_the_key_comes_from_where_it_is(
 
 @pytest.mark.parametrize("by", ["option", "variable"])
 def test_a_key_file_is_named_by_its_whole_path(by: str, machine: Callable[..., Machine], tmp_path: Path) -> None:
-    """A host starts the server in whichever folder."""
     file = tmp_path / "key"
     file.write_text(KEY)
     options = InstallOptions(key_file=str(file)) if by == "option" else InstallOptions()
@@ -59,7 +57,6 @@ def test_a_key_file_is_named_by_its_whole_path(by: str, machine: Callable[..., M
 
 
 def test_a_key_file_without_a_key_is_refused(machine: Callable[..., Machine], tmp_path: Path) -> None:
-    """Now, and not when the host starts the server where nobody sees it."""
     with pytest.raises(ConfigError, match="cannot be read"):
         choose_setup(
             HOSTS["cursor"], InstallOptions(key_file=str(tmp_path / "none")), machine(), PORTABLE_PROGRAM, never
@@ -67,7 +64,6 @@ def test_a_key_file_without_a_key_is_refused(machine: Callable[..., Machine], tm
 
 
 def test_a_plain_key_is_written_with_a_warning(machine: Callable[..., Machine]) -> None:
-    """It is told by its last four characters; without a key there is nothing to write."""
     setup, said = choose_setup(
         HOSTS["zed"], InstallOptions(plain_key=True), machine(**WITH_KEY), PORTABLE_PROGRAM, never
     )
@@ -83,7 +79,6 @@ def test_a_plain_key_is_written_with_a_warning(machine: Callable[..., Machine]) 
     [("cursor", "set AGENTPHONE_API_KEY"), ("zed", "run `agentphone-mcp login`"), ("vscode", "a key of their own")],
 )
 def test_a_shared_file_refers_to_everyones_own_key(host: str, said: str, machine: Callable[..., Machine]) -> None:
-    """Whatever there is on this machine."""
     environ = {"AGENTPHONE_API_KEY_FILE": "/home/me/key"} | WITH_KEY
     setup, sentence = choose_setup(
         HOSTS[host], InstallOptions(is_shared=True), machine(**environ), PORTABLE_PROGRAM, never
@@ -108,7 +103,6 @@ def test_a_shared_file_refers_to_everyones_own_key(host: str, said: str, machine
 def test_a_remote_server_has_a_token(
     host: str, url: str, environ: dict[str, str], plain: bool, key: object, said: str, machine: Callable[..., Machine]
 ) -> None:
-    """Which is no key of AgentPhone, so nobody looks for one."""
     options = InstallOptions(remote=url, plain_key=plain)
     setup, sentence = choose_setup(HOSTS[host], options, machine(**environ), PORTABLE_PROGRAM, never)
     assert (setup.key, setup.remote) == (key, url)
@@ -120,7 +114,6 @@ def test_a_remote_server_has_a_token(
 def test_uvx_is_found_where_no_path_leads(
     platform: str, folder: str, machine: Callable[..., Machine], home: Path
 ) -> None:
-    """Desktop programs start with hardly any PATH, so its whole path is written."""
     program = home / folder / "uvx"
     program.parent.mkdir(parents=True)
     program.touch(mode=0o755)
@@ -128,7 +121,6 @@ def test_uvx_is_found_where_no_path_leads(
 
 
 def test_uvx_is_found_on_windows(machine: Callable[..., Machine], home: Path) -> None:
-    """Where its installer and WinGet put it."""
     program = home / "AppData" / "Local" / "Microsoft" / "WinGet" / "Links" / "uvx.exe"
     program.parent.mkdir(parents=True)
     program.touch(mode=0o755)
@@ -136,7 +128,6 @@ def test_uvx_is_found_on_windows(machine: Callable[..., Machine], home: Path) ->
 
 
 def test_without_uvx_the_installed_program_is_started(machine: Callable[..., Machine], tmp_path: Path) -> None:
-    """And the user is told, as it must not be moved then."""
     itself = tmp_path / "bin" / "agentphone-mcp"
     itself.parent.mkdir()
     itself.touch(mode=0o755)
@@ -151,7 +142,6 @@ def test_without_uvx_the_installed_program_is_started(machine: Callable[..., Mac
 def test_without_anything_to_start_it_is_said_how_to_get_uv(
     platform: str, how: str, machine: Callable[..., Machine]
 ) -> None:
-    """As it is done on that system."""
     with pytest.raises(ProgramNotFound, match=how):
         find_program(machine(platform), "/usr/bin/python3", homebrew=())
 
@@ -160,7 +150,6 @@ def test_without_anything_to_start_it_is_said_how_to_get_uv(
 def test_a_folder_that_cannot_be_looked_into_does_not_end_the_search(
     machine: Callable[..., Machine], uvx: Path
 ) -> None:
-    """As where another user has Homebrew."""
     somewhere = machine(PATH="/" + "a" * 300)
     assert find_program(somewhere, "pytest", (Path("/" + "a" * 300),)).command == str(uvx)
     uvx.unlink()
