@@ -52,7 +52,7 @@ HANDED_THE_ENVIRONMENT = {
     "complete_session_bus",
     "read_config",
     "read_key_variable",
-    "read_place",
+    "read_machine",
     "read_span_exporter",
 }
 LONGEST = 300

@@ -1,4 +1,4 @@
-"""manifest.json of the bundle: what Claude Desktop shows before it is installed, asks for, and starts."""
+"""Generate manifest.json of the bundle: what Claude Desktop shows, asks for, and starts."""
 
 import json
 from typing import Any
@@ -64,7 +64,7 @@ _FORM: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 def bundle() -> dict[str, Any]:
-    """The whole manifest, as `mcpb validate` takes it."""
+    """Generate the whole manifest, as `mcpb validate` accepts it."""
     tools = json.loads((ROOT / "tests" / "golden" / "tools.json").read_text(encoding="utf-8"))
     return {
         "manifest_version": "0.4",

@@ -1,4 +1,4 @@
-"""Links that add the server to a host at a click."""
+"""Generate links that add the server to a host at a click."""
 
 import json
 from base64 import b64encode
@@ -9,13 +9,13 @@ from agentphone_mcp.commands.install.entries import Setup, build_entry, build_in
 from agentphone_mcp.commands.install.hosts import HOSTS, SERVER_KEY
 
 _AFTER_LOGIN = Setup(key="none")
-"""Cursor hands on a reference to a variable that is not set as it stands, which would hide the keychain."""
+"""Without a key, because Cursor passes on a reference to an unset variable as it is, which would hide the keychain."""
 _CURSOR = "https://cursor.com/en/install-mcp"
 _VSCODE = "https://insiders.vscode.dev/redirect/mcp/install"
 
 
 def links() -> dict[str, str]:
-    """The link of each host that has such links, by its key."""
+    """Return the link of each host that supports such links, by the host's key."""
     cursor, vscode = HOSTS["cursor"], HOSTS["vscode"]
     encoded = b64encode(_compact(build_entry(cursor, _AFTER_LOGIN)).encode()).decode()
     asked, started = build_inputs(vscode, Setup()), build_entry(vscode, Setup())

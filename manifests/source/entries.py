@@ -1,4 +1,4 @@
-"""A file for each host with our entry alone, local and, where the host can, for a server that runs elsewhere."""
+"""Generate a file for each host with our entry alone, for a local and, where supported, a remote server."""
 
 import json
 from typing import Any
@@ -14,7 +14,7 @@ REMOTE = Setup(remote="https://phone.example.com/mcp")
 
 
 def as_json(value: Any) -> str:
-    """JSON as people indent it."""
+    """Serialize to JSON with an indentation of two spaces."""
     return json.dumps(value, ensure_ascii=False, indent=2) + "\n"
 
 
@@ -26,17 +26,17 @@ _WRITE = {
 
 
 def local_name(host: Host) -> str:
-    """What the file with the local entry is called."""
+    """Return the name of the file with the local entry."""
     return f"{host.key}.{host.format}"
 
 
 def remote_name(host: Host) -> str | None:
-    """What the file with the remote entry is called; None if the host's file takes no such entry."""
+    """Return the name of the file with the remote entry; None if the host takes none in its file."""
     return None if host.no_remote else f"{host.key}.remote.{host.format}"
 
 
 def entries() -> dict[str, str]:
-    """The text of every file by its name."""
+    """Return the text of every file by its name."""
     files = {}
     for host in HOSTS.values():
         setups = {local_name(host): LOCAL, remote_name(host): REMOTE}

@@ -1,4 +1,4 @@
-"""What pyproject.toml and the package say of themselves."""
+"""Read the project's metadata from pyproject.toml and the package."""
 
 import tomllib
 from pathlib import Path
@@ -11,4 +11,4 @@ README = ROOT / "README.md"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 NAME, TITLE, VERSION = PROJECT["name"], "AgentPhone", __version__
 DESCRIPTION = PROJECT["description"]
-"""At most 100 characters, as the registry asks."""
+"""At most 100 characters long, as the registry requires."""

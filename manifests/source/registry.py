@@ -1,4 +1,4 @@
-"""server.json: what the MCP registry says of the server, for clients that install it from there."""
+"""Generate server.json, the server's entry in the MCP registry."""
 
 from typing import Any
 
@@ -7,11 +7,11 @@ from manifests.source.variables import TRANSPORT, is_over_http, variables
 
 SCHEMA = "https://static.modelcontextprotocol.io/schemas/2025-12-11/server.schema.json"
 REGISTRY_NAME = "io.github.agentphone-mcp/agentphone-mcp"
-"""The README has it too, by which the registry knows that the package agrees."""
+"""Stands in the README too, by which the registry verifies who owns the package."""
 
 
 def server() -> dict[str, Any]:
-    """The whole entry: the package over stdio, and the same as a server of one's own over HTTP."""
+    """Generate the whole entry: the package over stdio, and over HTTP for a self-hosted server."""
     over_stdio = [variable for variable in variables() if not is_over_http(variable["name"])]
     return {
         "$schema": SCHEMA,

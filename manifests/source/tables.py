@@ -19,7 +19,7 @@ _STORE_APP = Path("AppData", "Local", "Packages", "Claude_…")
 
 
 def short_table() -> Iterator[str]:
-    """The hosts by the name that `install` takes, with links that add the server, and their ready entries."""
+    """Generate the table of hosts with their names for `install`, links, and ready entries."""
     at_a_click = {"claude-desktop": _BUNDLE} | {
         key: f"[add to {HOSTS[key].title}]({url})" for key, url in links().items()
     }
@@ -30,7 +30,7 @@ def short_table() -> Iterator[str]:
 
 
 def file_table() -> Iterator[str]:
-    """The hosts with the files that they read."""
+    """Generate the table of hosts with the files that they read."""
     yield f"| Host | {' | '.join(_SYSTEMS)} | In a project | Entry |"
     yield "|---|---|---|---|---|---|"
     with tempfile.TemporaryDirectory() as folder:
@@ -60,7 +60,7 @@ def _entries(host: Host, folder: str) -> str:
 
 
 def _files(host: Host, platform: str, home: Path) -> str:
-    """The files of one system as people there write them, most likely first."""
+    """Return the files of one system in its notation, most likely first."""
     paths = [file.relative_to(home).as_posix() for file in host.user_files(Machine(platform, home, {}))]
     return ", else ".join(f"`{_on_windows(path) if platform == 'win32' else f'~/{path}'}`" for path in paths)
 

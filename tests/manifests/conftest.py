@@ -1,4 +1,4 @@
-"""What the manifests should be, and what this machine has to try them with."""
+"""Provide the manifests as generated, and as they are in the repository."""
 
 import json
 import runpy
@@ -15,7 +15,7 @@ MANIFESTS = ROOT / "manifests"
 
 @pytest.fixture(scope="session")
 def generated() -> dict[Path, str]:
-    """Every file that is written from another source, with the text that it should have."""
+    """Return every generated file with the text that it should have."""
     return runpy.run_path(str(MANIFESTS / "regenerate.py"))["everything"]()
 
 

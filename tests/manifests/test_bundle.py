@@ -1,4 +1,4 @@
-"""The bundle for Claude Desktop: what it says and asks, and that what is packed is a server."""
+"""The bundle for Claude Desktop describes the server, and what is packed runs."""
 
 import json
 import os
@@ -25,22 +25,22 @@ from tests.support import ROOT
 
 FOLDER = ROOT / "manifests" / "mcpb"
 PATIENCE = 300
-"""Seconds for what fetches packages first, on whichever machine."""
+"""Seconds for steps that download packages first."""
 UV = {"UV_PYTHON": sys.executable, "UV_PYTHON_DOWNLOADS": "never", "UV_NO_PROGRESS": "1"}
-"""With the Python that is here; hosts have one fetched."""
+"""Settings that make uv use this Python; hosts let it download one."""
 
 Manifest = Callable[[str], dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
 def build() -> dict[str, Any]:
-    """The script that packs it."""
+    """Load the script that packs the bundle."""
     return runpy.run_path(str(FOLDER / "build.py"))
 
 
 @pytest.fixture(scope="module")
 def packed(build: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The bundle, checked and packed by the vendor's own tool."""
+    """Pack the bundle with the vendor's own tool."""
     if shutil.which("npx") is None:
         pytest.skip("no Node is installed here")
     try:
@@ -54,7 +54,7 @@ def packed(build: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> P
 
 @pytest.fixture(scope="module")
 def unpacked(packed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder that Claude Desktop makes of it."""
+    """Unpack the bundle as Claude Desktop does."""
     folder = tmp_path_factory.mktemp("unpacked")
     with zipfile.ZipFile(packed) as archive:
         archive.extractall(folder)
@@ -63,7 +63,7 @@ def unpacked(packed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def installed(unpacked: Path) -> Path:
-    """That folder when `uv` has fetched what the server stands on."""
+    """Install the server's dependencies into that folder with `uv`."""
     uv = shutil.which("uv")
     if uv is None:
         pytest.skip("no uv is installed here")
@@ -90,10 +90,10 @@ def test_the_form_asks_for_nothing_that_must_be_filled_in(manifest: Manifest) ->
 
 def test_every_field_of_the_form_reaches_the_server_and_means_something_there(manifest: Manifest) -> None:
     described = manifest("mcpb/manifest.json")
-    told = described["server"]["mcp_config"]["env"]
+    variables = described["server"]["mcp_config"]["env"]
     options = {option.envvar for option in main.params if isinstance(option, click.Option)}
-    assert set(told) - options == {"AGENTPHONE_API_KEY"}
-    assert sorted(told.values()) == sorted(f"${{user_config.{field}}}" for field in described["user_config"])
+    assert set(variables) - options == {"AGENTPHONE_API_KEY"}
+    assert sorted(variables.values()) == sorted(f"${{user_config.{field}}}" for field in described["user_config"])
 
 
 def test_the_bundle_lists_every_tool_in_order(manifest: Manifest) -> None:
@@ -122,20 +122,20 @@ def test_the_bundle_holds_the_package_and_nothing_else(packed: Path) -> None:
 
 async def test_what_is_unpacked_answers_as_claude_desktop_starts_it(installed: Path) -> None:
     described = json.loads((installed / "manifest.json").read_text(encoding="utf-8"))
-    known = {"__dirname": str(installed)}
+    values = {"__dirname": str(installed)}
     for name, field in described["user_config"].items():
-        known[f"user_config.{name}"] = str(field["default"]).lower()
+        values[f"user_config.{name}"] = str(field["default"]).lower()
 
     def filled_in(text: str) -> str:
-        return re.sub(r"\$\{([\w.]+)\}", lambda reference: known[reference[1]], text)
+        return re.sub(r"\$\{([\w.]+)\}", lambda reference: values[reference[1]], text)
 
     started = described["server"]["mcp_config"]
-    told = {name: filled_in(value) for name, value in started["env"].items()}
+    variables = {name: filled_in(value) for name, value in started["env"].items()}
     theirs = {name: value for name, value in os.environ.items() if name.startswith(("UV_", "SSL_", "HTTP"))}
     parameters = StdioServerParameters(
         command=shutil.which(started["command"]) or "",
         args=[filled_in(argument) for argument in started["args"]],
-        env=theirs | UV | told | {"AGENTPHONE_KEYCHAIN": "off"},
+        env=theirs | UV | variables | {"AGENTPHONE_KEYCHAIN": "off"},
     )
     with anyio.fail_after(PATIENCE):
         async with Client(parameters) as client:
@@ -145,16 +145,16 @@ async def test_what_is_unpacked_answers_as_claude_desktop_starts_it(installed: P
 
 
 @pytest.mark.parametrize(
-    ("broken", "said"),
+    ("broken", "message"),
     [({"version": 1}, "version"), ({"surplus": True}, "surplus"), ({"icon": "no.png"}, "no.png")],
     ids=["wrong-type", "unknown-key", "no-icon"],
 )
 def test_a_manifest_that_is_wrong_is_not_packed(
-    packed: Path, build: dict[str, Any], manifest: Manifest, tmp_path: Path, broken: dict[str, Any], said: str
+    packed: Path, build: dict[str, Any], manifest: Manifest, tmp_path: Path, broken: dict[str, Any], message: str
 ) -> None:
     assert packed.exists()
     (tmp_path / "manifest.json").write_text(json.dumps(manifest("mcpb/manifest.json") | broken))
-    with pytest.raises(build["CannotPack"], match=said):
+    with pytest.raises(build["CannotPack"], match=message):
         build["packer"]("validate", tmp_path / "manifest.json")
 
 

@@ -1,4 +1,4 @@
-"""The links in the README that add the server at a click."""
+"""The links in the README add the server to a host at a click."""
 
 import json
 import re
@@ -15,7 +15,7 @@ README = ROOT / "README.md"
 
 
 def asked_of(host: str) -> dict[str, str]:
-    """What the link of a host asks it to add."""
+    """Return the parameters of a host's link."""
     (link,) = re.findall(rf"\[add to {host}\]\((https://[^)]+)\)", README.read_text(encoding="utf-8"))
     return {name: value for name, (value,) in parse_qs(urlsplit(link).query, strict_parsing=True).items()}
 

@@ -1,4 +1,4 @@
-"""What is said of containers: they are not root, write nowhere, hold no secret, and only the balancer is reached."""
+"""Containers run without root, write nowhere, hold no secret, and only the balancer is reachable."""
 
 import json
 import re
@@ -16,18 +16,18 @@ from tests.support import ROOT
 FOLDER = ROOT / "manifests" / "docker"
 REPLICAS = ("phone-1", "phone-2")
 NOT_OPTIONS = {"AGENTPHONE_API_KEY_FILE", "AGENTPHONE_HTTP_STATE_KEY_FILE"}
-"""Variables that no option has: secrets are not for command lines."""
+"""Variables without an option, because command lines are no place for secrets."""
 
 
 @pytest.fixture
 def compose() -> dict[str, Any]:
-    """The compose file, with its anchors resolved."""
+    """Load the compose file, with its anchors resolved."""
     return yaml.safe_load((FOLDER / "compose.yaml").read_text(encoding="utf-8"))
 
 
 @pytest.fixture
 def last_stage() -> list[tuple[str, str]]:
-    """The instructions that make the image, each with what it is told."""
+    """Return the instructions of the last stage of the Dockerfile, with their arguments."""
     text = (FOLDER / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", " ")
     lines = [line for line in text.splitlines() if line and not line.startswith("#")]
     instructions = [(name, told.strip()) for name, _, told in (line.partition(" ") for line in lines)]

@@ -1,4 +1,4 @@
-"""The entries that hosts and the registry read: all from one source, and right."""
+"""The manifests for hosts and the registry are generated from one source and are valid."""
 
 import re
 import tomllib

@@ -1,4 +1,4 @@
-"""What runs when a change or a release is pushed: on all that is promised, and with no more rights than needed."""
+"""The workflows test every promised system and have no more rights than they need."""
 
 import re
 import tomllib
@@ -15,7 +15,7 @@ EACH = pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
 
 
 def read(path: Path) -> dict[str, Any]:
-    """A workflow; YAML takes its `on` for a truth."""
+    """Load a workflow; YAML reads its key `on` as true."""
     workflow = yaml.safe_load(path.read_text(encoding="utf-8"))
     return {"on" if name is True else name: value for name, value in workflow.items()}
 
@@ -61,8 +61,8 @@ def test_nothing_of_ours_runs_where_something_can_be_published() -> None:
     }
     for job in (jobs["attach"], jobs["register"]):
         assert [step["uses"] for step in job["steps"] if "uses" in step] == ["actions/download-artifact@v4"]
-        said = " ".join(step.get("run", "") for step in job["steps"])
-        assert "python" not in said
-        assert "${{" not in said, "what others named is read from variables and not by the shell"
+        script = " ".join(step.get("run", "") for step in job["steps"])
+        assert "python" not in script
+        assert "${{" not in script, "what others named is read from variables and not by the shell"
     assert jobs["register"]["needs"] == "publish", "the registry looks at the published package"
     assert "environment" not in jobs["register"], "it must not be able to publish the package"

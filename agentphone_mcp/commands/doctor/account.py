@@ -1,4 +1,4 @@
-"""What the API says to this key: whether it answers, how fast, by which clock, and what the plan has left."""
+"""Check the API with this key: that it answers, how fast, its clock, and what the plan has left."""
 
 from collections.abc import Iterable
 from statistics import median
@@ -27,13 +27,13 @@ _NO_API = "Sign in to the network if it asks for that in a browser, and check th
 
 
 async def check_account(allowlist: Allowlist, key: FoundKey, sub_account: str | None, within: float) -> list[Finding]:
-    """Ask the API a few questions that change nothing, each once.
+    """Ask the API a few read-only questions, each once.
 
     Args:
         allowlist: where the API is.
-        key: the key, and where it comes from for whoever has to correct it.
+        key: the key and its source, which remedies name.
         sub_account: the child account that requests are scoped to.
-        within: seconds that one answer may take.
+        within: the time limit of one answer, in seconds.
     """
     recorder = RecordingTransport(PooledTransport(proxy_for(allowlist)))
     api = ApiClient(
@@ -45,10 +45,10 @@ async def check_account(allowlist: Allowlist, key: FoundKey, sub_account: str | 
         try:
             usage = [await api.account.usage() for _ in range(_SAMPLES)][-1]
         except errors.ApiError as exc:
-            message = _explain_error(exc, recorder, key, is_local=allowlist.is_local)
-            named = {finding.check for finding in message}
+            explained = _explain_error(exc, recorder, key, is_local=allowlist.is_local)
+            named = {finding.check for finding in explained}
             rest = [skipped(check, "the API has to answer first") for check in _NEEDS_AN_ANSWER if check not in named]
-            return [*message, *rest, *_clock(recorder)]
+            return [*explained, *rest, *_clock(recorder)]
         findings = [_api_finding(recorder), ok("account", f"the key is accepted{_plan(usage)}"), *_limits(usage)]
         return [*findings, *_clock(recorder), *await check_webhooks(api)]
 
@@ -61,7 +61,7 @@ def _api_finding(recorder: RecordingTransport) -> Finding:
 def _explain_error(
     error: errors.ApiError, recorder: RecordingTransport, key: FoundKey, *, is_local: bool
 ) -> list[Finding]:
-    """Tell an API that says no from one that is not there, and from something else in its place."""
+    """Explain a failed request: the API refused it, cannot be reached, or something else answered."""
     if recorder.error is not None or error.status is None:
         cause = cause_of(recorder.error or error, is_local=is_local)
         return [failure("API", f"the API {cause.said}", cause.remedy)]
@@ -111,7 +111,7 @@ def _plan(usage: Usage) -> str:
 
 
 def _limits(usage: Usage) -> list[Finding]:
-    """What is used up, and otherwise how many numbers are."""
+    """Report the limits that are used up or, if none is, how many numbers are in use."""
     spent = list(_used_up(usage))
     if spent:
         remedy = "Release a number that nobody needs, or ask AgentPhone for a larger plan, before you want more"
@@ -142,7 +142,7 @@ def _number_limit(usage: Usage) -> int | None:
 
 
 def _clock(recorder: RecordingTransport) -> list[Finding]:
-    """Compare the clocks by the answer that took least: half of that is how wrong this can be."""
+    """Compare the clocks by the fastest answer, whose duration halved bounds the error."""
     if not recorder.clock_offsets:
         return [skipped("clock", "no answer told the time")]
     offset = min(zip(recorder.seconds, recorder.clock_offsets, strict=False))[1]

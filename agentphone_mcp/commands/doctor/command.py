@@ -1,4 +1,4 @@
-"""`agentphone-mcp doctor`: what is wrong when it is not working, for the person who wants it to."""
+"""Run `agentphone-mcp doctor`: find out why the server does not work, and what to do."""
 
 import logging
 import os
@@ -59,7 +59,7 @@ def doctor(
     It takes the settings of the server from the environment, asks the API only questions that change nothing, and ends
     with status 1 when something failed.
     """
-    # What the SDK says of a server that writes anything but the protocol is said in the report.
+    # The report says itself when a server writes anything but the protocol.
     logging.getLogger("mcp").addHandler(logging.NullHandler())
     given = {"AGENTPHONE_BASE_URL": base_url, "AGENTPHONE_STATE": state, "AGENTPHONE_SANDBOX": "1" if sandbox else None}
     complete_session_bus(os.environ)
@@ -67,7 +67,7 @@ def doctor(
         read_state("")
     except ConfigError as exc:
         raise click.ClickException(str(exc)) from None
-    # What hosts start gets what they have, and nothing of our own options.
+    # The hosts' servers get the hosts' environment, without the options given here.
     machine = read_machine(os.environ)
     search = HostSearch(machine, _project(machine.home), start_within)
     hosts = partial(check_hosts, search, host) if with_hosts or host else None
@@ -90,7 +90,7 @@ def doctor(
 
 
 def _project(home: Path) -> Path:
-    """The folder one is in; a shell may stand in one that is gone."""
+    """Return the current folder, or the home folder if the current one was deleted."""
     try:
         return Path.cwd()
     except FileNotFoundError:
@@ -99,13 +99,13 @@ def _project(home: Path) -> Path:
 
 @contextmanager
 def _stopped_like_ctrl_c() -> Generator[None]:
-    """Let whoever ends us, or closes the terminal, end with us what we started: that is in sessions of its own."""
+    """Handle termination signals like Ctrl-C, so that the servers started here, in sessions of their own, end too."""
     kinds = [getattr(signal, name) for name in _STOPPING if hasattr(signal, name)]
-    # Whoever started us with `nohup` wants it to go on.
+    # A signal that `nohup` ignores stays ignored.
     kinds = [kind for kind in kinds if signal.getsignal(kind) is not signal.SIG_IGN]
     before = [(kind, signal.signal(kind, _interrupt)) for kind in kinds]
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        # As in what a script has started in the background: asyncio ends in order by this signal alone.
+        # Scripts start background jobs so, and asyncio shuts down in order by this signal alone.
         before.append((signal.SIGINT, signal.signal(signal.SIGINT, signal.default_int_handler)))
     try:
         yield

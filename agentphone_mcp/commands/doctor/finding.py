@@ -1,4 +1,4 @@
-"""What a check found: how it stands, in one sentence, and what to do about it."""
+"""Define the result of a check: a status, a sentence, and a remedy."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -9,14 +9,14 @@ Status = Literal["ok", "warning", "failure", "skipped"]
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the report.
+    """Holds one line of the report.
 
     Attributes:
-        check: what was looked at, in a word or two.
-        status: `failure` for what does not work, `warning` for what will not go on working or only looks wrong.
-        said: what was found, in a sentence without a full stop.
-        remedy: what to do next, in one sentence; None where there is nothing to do.
-        facts: the same for programs, such as `ms`; plain JSON values.
+        check: the subject of the check, in a word or two.
+        status: `failure` if something does not work, `warning` if it soon may not or only looks wrong.
+        said: the result, in a sentence without a full stop.
+        remedy: what to do next, in one sentence; None if nothing.
+        facts: the result for programs, such as `ms`, as plain JSON values.
     """
 
     check: str
@@ -27,25 +27,25 @@ class Finding:
 
 
 def ok(check: str, message: str, **facts: Any) -> Finding:
-    """It is as it should be."""
+    """Report that a check passed."""
     return Finding(check, "ok", message, facts=facts)
 
 
 def warning(check: str, message: str, remedy: str, **facts: Any) -> Finding:
-    """It works, and yet somebody should know."""
+    """Report something that works but needs attention."""
     return Finding(check, "warning", message, remedy, facts)
 
 
 def failure(check: str, message: str, remedy: str, **facts: Any) -> Finding:
-    """It does not work."""
+    """Report something that does not work."""
     return Finding(check, "failure", message, remedy, facts)
 
 
 def skipped(check: str, reason: str) -> Finding:
-    """It was not looked at, and why."""
+    """Report why a check was not made."""
     return Finding(check, "skipped", reason)
 
 
 def all_ok(findings: Iterable[Finding]) -> bool:
-    """Whether nothing failed."""
+    """Tell whether no finding is a failure."""
     return all(finding.status != "failure" for finding in findings)

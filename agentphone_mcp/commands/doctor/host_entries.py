@@ -1,4 +1,4 @@
-"""What a host makes of our entry: the command or the address, and the variables that it passes on."""
+"""Read our entry as its host does: the command or the URL, and the variables that it passes on."""
 
 import re
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ Variables = Mapping[str, str]
 Inherits = Literal["all", "basics", "all but secrets"]
 
 SECRET_NAME = re.compile("KEY|TOKEN|AUTH|SECRET|PASSWORD|CREDENTIAL", re.IGNORECASE)
-"""How variables are called that hold secrets."""
+"""Matches names of variables that hold secrets."""
 _IN_BRACES = re.compile(r"\$\{(?P<name>\w+)(?::-(?P<default>[^}]*))?\}")
 _OF_ENV = re.compile(r"\$\{env:(?P<name>\w+)\}")
 _OF_SHELL = re.compile(r"\$(?:\{(?P<name>\w+)\}|(?P<bare>\w+))")
@@ -23,9 +23,9 @@ _REFERENCES = {
     "gemini": _OF_SHELL,
     "goose": _IN_BRACES,
 }
-"""How an entry refers to a variable, by host; the others take every text as it stands."""
+"""Matches references to variables in an entry, by host; other hosts have none."""
 _INHERITS: dict[str, Inherits] = {"claude-desktop": "basics", "codex": "basics", "gemini": "all but secrets"}
-"""What a server gets of its host's own variables, where that is not all of them."""
+"""Which of its own variables a host passes on, if not all."""
 _BASICS = (
     "PATH",
     "HOME",
@@ -40,24 +40,24 @@ _BASICS = (
     "LOCALAPPDATA",
 )
 _DESKTOP_PATH = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
-"""What a desktop program has that knows nothing of a shell."""
+"""The PATH of a desktop program that was not started from a shell."""
 
 
 class InvalidEntry(ValueError):
-    """An entry that starts nothing; the message is a few words."""
+    """Reports an entry that starts nothing, in a few words."""
 
 
 @dataclass(frozen=True)
 class Launch:
-    """A command as a host would start it.
+    """Describes a command as a host would start it.
 
     Attributes:
-        command: a name or a path.
-        arguments: what follows it.
-        environ: every variable that it gets.
-        search_path: where the host looks for a command that is no path.
-        unset: the variables that the entry refers to and nobody has set.
-        asks: whether the host asks its user for a value, and keeps it where nobody else looks.
+        command: its name or path.
+        arguments: its arguments.
+        environ: all its environment variables.
+        search_path: where the host looks for a command given by name.
+        unset: the variables that the entry refers to and that are not set.
+        asks: whether the host asks its user for a value and stores it itself.
     """
 
     command: str
@@ -70,13 +70,13 @@ class Launch:
 
 @dataclass(frozen=True)
 class Address:
-    """A server that runs elsewhere.
+    """Describes a remote server.
 
     Attributes:
-        url: where.
-        headers: what it is asked with, without those that only the host knows.
-        unset: the variables that the entry refers to and nobody has set.
-        asks: whether the host asks its user for a header, and keeps it where nobody else looks.
+        url: its URL.
+        headers: the headers of requests, without those that only the host knows.
+        unset: the variables that the entry refers to and that are not set.
+        asks: whether the host asks its user for a header and stores it itself.
     """
 
     url: str
@@ -86,7 +86,7 @@ class Address:
 
 
 class _Expansion:
-    """Fills in references to variables and remembers those that are not set."""
+    """Replaces references to variables and collects the names of those not set."""
 
     def __init__(self, host: str, environ: Variables) -> None:
         self._pattern = _REFERENCES.get(host)
@@ -98,7 +98,7 @@ class _Expansion:
         return self._pattern.sub(self._value, text) if self._pattern else text
 
     def named(self, name: str) -> dict[str, str]:
-        """The variable itself, where an entry lists it by its name."""
+        """Return a variable that an entry lists by name, or nothing if it is not set."""
         if name not in self._environ:
             self.unset[name] = None
         return {name: self._environ[name]} if name in self._environ else {}
@@ -116,12 +116,12 @@ def read_entry(host: str, entry: Mapping[str, Any], environ: Variables, platform
 
     Args:
         host: its key in the catalogue.
-        entry: what stands in its file.
-        environ: the variables of whoever uses the host.
+        entry: the entry in its file.
+        environ: the environment variables of the host's user.
         platform: as in `sys.platform`.
 
     Raises:
-        InvalidEntry: if there is neither a command nor an address in it.
+        InvalidEntry: if it has neither a command nor a URL, or a header cannot be sent.
     """
     expand = _Expansion(host, environ)
     url = next((entry[name] for name in ("url", "serverUrl", "httpUrl", "uri") if _is_text(entry.get(name))), None)
@@ -142,11 +142,11 @@ def read_entry(host: str, entry: Mapping[str, Any], environ: Variables, platform
     variables = _inherited(_INHERITS.get(host, "all"), environ)
     for name in _names(entry.get("env_vars")):
         variables |= expand.named(name)
-    # Goose looks for these in the environment, and else in its own keychain.
+    # Goose reads these from the environment, or else from its own keychain.
     kept_by_host = [name for name in _names(entry.get("env_keys")) if name not in environ]
     given = _texts(entry.get("env")) | _texts(entry.get("envs"))
     variables |= {name: expand(value) for name, value in given.items()}
-    # A placeholder for what is asked for or not set is no value.
+    # A placeholder that became empty counts as no value.
     variables = {name: value for name, value in variables.items() if value or name not in given}
     has_shell = host != "claude-desktop" or platform == "win32"
     if not has_shell and "PATH" not in given:
@@ -156,7 +156,7 @@ def read_entry(host: str, entry: Mapping[str, Any], environ: Variables, platform
 
 
 def is_switched_off(entry: Mapping[str, Any]) -> bool:
-    """Whether the entry is there and its user turned it off."""
+    """Tell whether the user switched the entry off."""
     return entry.get("disabled") is True or entry.get("enabled") is False
 
 

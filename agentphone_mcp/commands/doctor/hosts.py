@@ -1,4 +1,4 @@
-"""The hosts that are installed here: is our entry there, can it be read, and does what it names start and answer."""
+"""Check the hosts installed here: that our entry exists, is valid, and starts a server that answers."""
 
 import errno
 import shutil
@@ -23,18 +23,18 @@ from agentphone_mcp.commands.install.locations import Machine
 from agentphone_mcp.variables import KEY_VARIABLE
 
 _AT_ONCE = 2
-"""Each that starts takes a processor for a second."""
+"""How many hosts are checked at once, as each server takes a processor for a second."""
 
 
 @dataclass(frozen=True)
 class HostSearch:
-    """Where to look, and how long to wait.
+    """Says where to look for hosts, and how long to wait for their servers.
 
     Attributes:
-        place: the person and the machine.
-        project: the folder in which hosts look for entries of a project.
-        within: seconds in which a server has to start and answer.
-        key_is_kept: whether the key is in the system's keychain, so that no variable has to hold it.
+        machine: the user's home and machine.
+        project: the folder whose project files hosts read.
+        within: the time in which a server has to start and answer, in seconds.
+        is_key_in_keychain: whether the key is in the system's keychain, so that no variable has to hold it.
     """
 
     machine: Machine
@@ -44,7 +44,7 @@ class HostSearch:
 
 
 class _Unreadable(Exception):
-    """A file of a host cannot be read; the message is what is wrong with it, the argument `remedy` what to do."""
+    """Reports that a host's file cannot be read, and the remedy."""
 
     def __init__(self, message: str, remedy: str) -> None:
         super().__init__(message)
@@ -54,12 +54,12 @@ class _Unreadable(Exception):
 async def check_hosts(
     search: HostSearch, only: str | None = None, *, is_key_in_keychain: bool = False
 ) -> list[Finding]:
-    """Look at each host that somebody uses here, two at a time.
+    """Check each host in use here, two at a time.
 
     Args:
-        look: where to look.
-        only: the key of the one host that is meant, which then must have an entry.
-        key_is_kept: whether the key is in the system's keychain.
+        search: where to look for hosts.
+        only: the key of a single host to check, which then must have an entry.
+        is_key_in_keychain: whether the key is in the system's keychain.
     """
     search = replace(search, is_key_in_keychain=is_key_in_keychain)
     hosts = [
@@ -67,50 +67,50 @@ async def check_hosts(
     ]
     if not hosts:
         return [skipped("hosts", f"none of the {len(HOSTS)} known ones is installed for this user")]
-    found: dict[str, Finding] = {}
-    two = anyio.Semaphore(_AT_ONCE)
+    by_host: dict[str, Finding] = {}
+    limiter = anyio.Semaphore(_AT_ONCE)
 
     async def check_one(host: Host) -> None:
-        async with two:
-            found[host.key] = await _check(host, search, must_be=only is not None)
+        async with limiter:
+            by_host[host.key] = await _check(host, search, must_be=only is not None)
 
-    async with anyio.create_task_group() as beside:
+    async with anyio.create_task_group() as group:
         for host in hosts:
-            beside.start_soon(check_one, host)
-    message = [found[host.key] for host in hosts]
-    if all(finding.facts.get("entry") is False for finding in message):
+            group.start_soon(check_one, host)
+    findings = [by_host[host.key] for host in hosts]
+    if all(finding.facts.get("entry") is False for finding in findings):
         remedy = "Run `agentphone-mcp install`, and restart the host"
         names = ", ".join(host.title for host in hosts)
         return [failure("hosts", f"none of those installed has an entry of agentphone: {names}", remedy)]
-    return message
+    return findings
 
 
 def host_keys(search: HostSearch) -> dict[str, str | None]:
-    """The keys that entries bring along, by the titles of their hosts; None where the host keeps the key by itself."""
-    found: dict[str, str | None] = {}
+    """Return the API key in each host's entry, by the host's title; None if the host stores the key itself."""
+    keys: dict[str, str | None] = {}
     for host in HOSTS.values():
         try:
             entry = _find_entry(host, search) if host.is_installed(search.machine) else None
             read = read_entry(host.key, entry[1], search.machine.environ, search.machine.platform) if entry else None
         except (_Unreadable, InvalidEntry):
-            continue  # it is said where the host is looked at
+            continue  # the check of that host reports it
         if isinstance(read, Launch):
             text = read.environ.get(KEY_VARIABLE)
             if text or read.asks:
-                found[host.title] = text
-    return found
+                keys[host.title] = text
+    return keys
 
 
 async def _check(host: Host, search: HostSearch, *, must_be: bool) -> Finding:
     install = f"Run `agentphone-mcp install {host.key}`, and restart {host.title}"
     try:
-        found = _find_entry(host, search)
+        located = _find_entry(host, search)
     except _Unreadable as exc:
         return failure(host.title, mask_keys(str(exc)), exc.remedy)
-    if found is None:
+    if located is None:
         message = f"has no entry of {SERVER_KEY} in {host.user_file(search.machine)}"
         return failure(host.title, message, install) if must_be else _no_entry(host, message)
-    file, entry = found
+    file, entry = located
     if is_switched_off(entry):
         return warning(host.title, f"its entry in {file} is switched off", f"Switch it on in {host.title}")
     try:
@@ -130,7 +130,7 @@ def _no_entry(host: Host, message: str) -> Finding:
 
 
 def _find_entry(host: Host, search: HostSearch) -> tuple[Path, Mapping[str, Any]] | None:
-    """The entry and the file that it is in: the user's, or else that of the project one is in."""
+    """Find the entry and its file: the user's, or else that of the current project."""
     for file, tables in _sources(host, search):
         document = _parsed(host, file)
         for table in tables:
@@ -145,7 +145,7 @@ def _find_entry(host: Host, search: HostSearch) -> tuple[Path, Mapping[str, Any]
 
 
 def _sources(host: Host, search: HostSearch) -> Iterator[tuple[Path, list[tuple[str, ...]]]]:
-    # `claude mcp add` without a scope writes for one user and one project, into the user's file.
+    # `claude mcp add` without a scope writes an entry for one project into the user's file.
     of_project = [("projects", str(search.project), *host.table)] if host.key == "claude-code" else []
     yield host.user_file(search.machine), [host.table, *of_project]
     if host.project_file:

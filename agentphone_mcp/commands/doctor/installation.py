@@ -1,4 +1,4 @@
-"""What the server stands on: Python, the packages, time zones, and the `uvx` that hosts start it with."""
+"""Check what the server needs: Python, its packages, time zones, and `uvx`."""
 
 import platform
 import shutil
@@ -21,7 +21,7 @@ _ANY_ZONE = "America/New_York"
 
 
 def check_python(required: str | None, running: str = platform.python_version()) -> Finding:
-    """Look whether this Python is new enough for what our metadata asks."""
+    """Check this Python against the version that our metadata requires."""
     where = f"Python {running} on {platform.system()} {platform.machine()}"
     facts = {"python": running, "platform": sys.platform, "executable": sys.executable}
     if required and not SpecifierSet(required).contains(running, prereleases=True):
@@ -30,32 +30,32 @@ def check_python(required: str | None, running: str = platform.python_version())
 
 
 def check_packages(requirements: Iterable[str] | None, version: Callable[[str], str] = metadata.version) -> Finding:
-    """Look whether the packages that are installed are those that our metadata asks for.
+    """Check the installed packages against the requirements in our metadata.
 
     Args:
-        requirements: as the metadata has them; None where the package is not installed at all.
-        version: the version of a package that is installed; raises PackageNotFoundError.
+        requirements: the requirements; None if our package is not installed.
+        version: returns the version of an installed package, or raises PackageNotFoundError.
     """
     if requirements is None:
         return skipped("packages", f"{PACKAGE} runs from its sources and is not installed")
-    wrong: list[str] = []
+    problems: list[str] = []
     for requirement in map(Requirement, requirements):
         if requirement.marker and not requirement.marker.evaluate({"extra": ""}):
             continue
-        found = _version(requirement.name, version)
-        if found is None:
-            wrong.append(f"{requirement.name} is missing")
-        elif not requirement.specifier.contains(found, prereleases=True):
-            wrong.append(f"{requirement.name} {found} is not {requirement.specifier}")
-    versions = {name: found for name in _SHOWN if (found := _version(name, version))}
-    if wrong:
+        installed = _version(requirement.name, version)
+        if installed is None:
+            problems.append(f"{requirement.name} is missing")
+        elif not requirement.specifier.contains(installed, prereleases=True):
+            problems.append(f"{requirement.name} {installed} is not {requirement.specifier}")
+    versions = {name: installed for name in _SHOWN if (installed := _version(name, version))}
+    if problems:
         remedy = f"Install it anew: uvx --refresh {PACKAGE}, or pip install --upgrade {PACKAGE}"
-        return failure("packages", "; ".join(wrong), remedy, versions=versions)
-    return ok("packages", ", ".join(f"{name} {found}" for name, found in versions.items()), versions=versions)
+        return failure("packages", "; ".join(problems), remedy, versions=versions)
+    return ok("packages", ", ".join(f"{name} {installed}" for name, installed in versions.items()), versions=versions)
 
 
 def check_time_zones(zone: Callable[[str], object] = ZoneInfo) -> Finding:
-    """Look whether quiet hours and the local times of whom one calls can be told."""
+    """Check that time zones are known, which quiet hours and callees' local times need."""
     try:
         zone(_ANY_ZONE)
     except ZoneInfoNotFoundError:
@@ -64,29 +64,29 @@ def check_time_zones(zone: Callable[[str], object] = ZoneInfo) -> Finding:
 
 
 async def check_uvx(machine: Machine) -> Finding:
-    """Look where `uvx` is and whether it runs; one that is off the PATH is found as well."""
+    """Check where `uvx` is, on the PATH or not, and that it runs."""
     get_uvx = f"Get uv, which brings uvx, with `{how_to_get_uv(machine.platform)}`"
     uvx = find_uvx(machine)
     if uvx is None:
         return warning("uvx", "not found, and hosts start the server with it", get_uvx)
-    found = str(uvx)
+    path = str(uvx)
     try:
         with anyio.fail_after(_LONGEST_LOOK):
-            ran = await anyio.run_process([found, "--version"], check=False)
+            process = await anyio.run_process([path, "--version"], check=False)
     except (OSError, TimeoutError) as exc:
         why = "it does not answer" if isinstance(exc, TimeoutError) else exc.strerror
-        return warning("uvx", f"{found} does not run: {why}", get_uvx, path=found)
-    message = ran.stdout.decode(errors="replace").strip() or "no version"
-    if ran.returncode:
-        return warning("uvx", f"{found} does not run: it ended with {ran.returncode}", get_uvx, path=found)
+        return warning("uvx", f"{path} does not run: {why}", get_uvx, path=path)
+    message = process.stdout.decode(errors="replace").strip() or "no version"
+    if process.returncode:
+        return warning("uvx", f"{path} does not run: it ended with {process.returncode}", get_uvx, path=path)
     if not shutil.which("uvx", path=machine.environ.get("PATH", "")):
         remedy = f"Let the entries of hosts name it whole, as `{PACKAGE} install` does, or run `uv tool update-shell`"
-        return warning("uvx", f"{message} at {found}, which is not on the PATH", remedy, path=found)
-    return ok("uvx", f"{message} at {found}", path=found)
+        return warning("uvx", f"{message} at {path}, which is not on the PATH", remedy, path=path)
+    return ok("uvx", f"{message} at {path}", path=path)
 
 
 def required_python() -> str | None:
-    """Which Python our metadata asks for; None where we are not installed."""
+    """Return the Python version that our metadata requires; None if our package is not installed."""
     try:
         return metadata.metadata(PACKAGE)["Requires-Python"]
     except metadata.PackageNotFoundError:
@@ -94,7 +94,7 @@ def required_python() -> str | None:
 
 
 def requirements() -> list[str] | None:
-    """Which packages our metadata asks for; None where we are not installed."""
+    """Return the packages that our metadata requires; None if our package is not installed."""
     try:
         return metadata.requires(PACKAGE) or []
     except metadata.PackageNotFoundError:

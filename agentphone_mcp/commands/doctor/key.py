@@ -1,4 +1,4 @@
-"""The key that the server would use here: where it comes from, and what is odd about it; never the key itself."""
+"""Check the key that the server would use here: its source and its form, without showing it."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ _QUOTES = "\"'`“”‘’„«»"
 
 @dataclass(frozen=True)
 class FoundKey:
-    """A key and the place where it was found, such as `AGENTPHONE_API_KEY`."""
+    """Holds a key and its source, such as `AGENTPHONE_API_KEY`."""
 
     key: ApiKey
     source: str
@@ -36,16 +36,16 @@ def check_key(
     keychain: Keychain | None = None,
     hosts: Mapping[str, str | None] | None = None,
 ) -> tuple[FoundKey | None, Finding]:
-    """Find the key as serving does, and say where it comes from with its last four characters.
+    """Find the key as the server does, and report its source and its last four characters.
 
     Args:
-        environ: the variables.
-        allowlist: where the key would go; None where the base URL is refused.
-        keychain: finds the key that `login` kept for a base URL; None where it is to be left alone.
-        hosts: the key that stands in the entry of a host, by its title; None where the host keeps it by itself.
+        environ: the environment variables.
+        allowlist: the host that the key is sent to; None if the base URL is refused.
+        keychain: finds the key that `login` stored for a base URL; None to leave the keychain out.
+        hosts: the key in each host's entry, by the host's title; None if the host stores the key itself.
 
     Returns:
-        the key, if it may be used, and what is said of it.
+        the key, if it may be used, and the finding about it.
     """
     source = KEY_FILE_VARIABLE if environ.get(KEY_FILE_VARIABLE, "").strip() else KEY_VARIABLE
     try:
@@ -69,7 +69,7 @@ def check_key(
 def _from_host(
     hosts: Mapping[str, str | None], allowlist: Allowlist | None, why: str
 ) -> tuple[FoundKey | None, Finding]:
-    """Where this shell has none: a host's entry may have brought its own, which then is the one to look at."""
+    """Take the key from a host's entry if the environment has none."""
     for title, text in hosts.items():
         try:
             if text:
@@ -84,7 +84,7 @@ def _from_host(
 
 
 def _why_not_set(environ: Mapping[str, str]) -> str:
-    """What the server takes for no key: nothing, or what a host or a shell left of a reference."""
+    """Explain why there is no key: no variable is set, or one holds an unresolved reference."""
     for name in (KEY_VARIABLE, KEY_FILE_VARIABLE):
         if environ.get(name, "").strip():
             return f"{name} holds a placeholder that was not filled in"
@@ -92,8 +92,8 @@ def _why_not_set(environ: Mapping[str, str]) -> str:
 
 
 def _check_allowed(found: FoundKey, allowlist: Allowlist | None) -> tuple[FoundKey | None, Finding]:
-    judged = _finding_for(found, allowlist)
-    return None if judged.status == "failure" else found, judged
+    finding = _finding_for(found, allowlist)
+    return None if finding.status == "failure" else found, finding
 
 
 def _finding_for(found: FoundKey, allowlist: Allowlist | None) -> Finding:
@@ -115,7 +115,7 @@ def _finding_for(found: FoundKey, allowlist: Allowlist | None) -> Finding:
 
 
 def _oddity(text: str) -> str | None:
-    """What is wrong with a text that is no key, more closely than the rule that it breaks."""
+    """Describe a common mistake in a key, more precisely than the rule that it breaks."""
     if not text:
         return None
     if text[0] in _QUOTES or text[-1] in _QUOTES:
@@ -128,7 +128,7 @@ def _oddity(text: str) -> str | None:
 
 
 def _text(environ: Mapping[str, str]) -> str:
-    """What stands where the key should be; read_key has said already why it cannot be read, if so."""
+    """Return the text in place of the key; empty if it cannot be read, which read_key reports."""
     file = environ.get(KEY_FILE_VARIABLE, "").strip()
     try:
         text = Path(file).expanduser().read_text(encoding="utf-8-sig") if file else environ.get(KEY_VARIABLE, "")

@@ -1,4 +1,4 @@
-"""Starts what an entry names as its host would, asks it for its tools, and ends it with all that it started."""
+"""Start the server of an entry as its host would, list its tools, and end it with its child processes."""
 
 import math
 import tempfile
@@ -21,7 +21,7 @@ _LONGEST_LINE = 300
 
 @dataclass(frozen=True)
 class Answer:
-    """What a server said: after how many milliseconds, how many tools, and which version it is."""
+    """Holds what a server answered, and after how many milliseconds."""
 
     ms: int
     tools: int
@@ -30,12 +30,12 @@ class Answer:
 
 
 class NoAnswer(Exception):
-    """The server did not start or did not answer.
+    """Reports that a server did not start or did not answer.
 
     Attributes:
-        said: the last line that it wrote to stderr, without secrets; empty if there is none.
-        why: the error that it came to; a TimeoutError where it took too long.
-        status: with which HTTP status a server elsewhere said no, if it did.
+        said: its last line on stderr, without secrets; empty if there is none.
+        why: the error; a TimeoutError if it took too long.
+        status: the HTTP status with which a remote server refused, if it did.
     """
 
     def __init__(self, said: str, why: Exception, status: int | None = None) -> None:
@@ -46,15 +46,15 @@ class NoAnswer(Exception):
 
 
 async def start(launch: Launch, command: str, within: float) -> Answer:
-    """Start a command and go as far as the answer of tools/list; however that goes, it is ended.
+    """Start a command and list its tools; the process is ended in any case.
 
     Args:
-        launch: what the host would start.
-        command: where its command was found.
-        within: seconds until the answer.
+        launch: the command as the host would start it.
+        command: the path of the command.
+        within: the time limit for the answer, in seconds.
 
     Raises:
-        NoAnswer: if there is none.
+        NoAnswer: if no answer comes in time.
     """
     server = StdioServerParameters(command=command, args=list(launch.arguments), env=dict(launch.environ))
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as errors:
@@ -65,10 +65,10 @@ async def start(launch: Launch, command: str, within: float) -> Answer:
 
 
 async def ask(address: Address, within: float) -> Answer:
-    """Ask a server that runs elsewhere for its tools.
+    """List the tools of a remote server.
 
     Raises:
-        NoAnswer: if there is no answer within so many seconds, or it says no.
+        NoAnswer: if no answer comes within so many seconds, or the server refuses.
     """
     refusals: list[int] = []
 
@@ -90,7 +90,7 @@ async def _ask(client: Client, within: float) -> Answer:
         async with client:
             tools = (await client.list_tools()).tools
             took = perf_counter() - started
-            # The end has bounds of its own.
+            # Closing the client has a time limit of its own.
             bounded.deadline = math.inf
             server = client.server_info
             name, version = (server.name, server.version) if server else ("one without a name", "unknown")
@@ -100,6 +100,6 @@ async def _ask(client: Client, within: float) -> Answer:
 def _last_line(errors: IO[str], launch: Launch) -> str:
     errors.seek(0)
     lines = [line.strip() for line in errors.read().splitlines() if line.strip()]
-    # uv ends with what might help, after what is wrong.
+    # uv prints hints after the error itself.
     lines = [line for line in lines if not line.startswith("hint:")] or lines
     return redact_secrets_of(launch, lines[-1])[:_LONGEST_LINE] if lines else ""

@@ -1,4 +1,4 @@
-"""Whether the ledger can be written: without it no call is placed and no text is sent."""
+"""Check that the ledger can be written; without it no call is placed and no text is sent."""
 
 import os
 import shutil
@@ -14,7 +14,7 @@ from agentphone_mcp.policy.ledger.location import IN_MEMORY, LedgerUnavailable, 
 
 _PATIENCE = 30.0
 _LEAST_FREE = 10 * 2**20
-"""Bytes on its disk below which the ledger is about to fail."""
+"""The least free space on the ledger's disk, in bytes."""
 _ELSEWHERE = "Let AGENTPHONE_STATE name a folder in which you may write"
 
 
@@ -23,7 +23,7 @@ async def check_ledger(state: str, least_free: int = _LEAST_FREE) -> list[Findin
 
     Args:
         state: a folder, a SQLAlchemy URL, or `IN_MEMORY`.
-        least_free: bytes that its disk must have free.
+        least_free: the least free space on its disk, in bytes.
     """
     if state == IN_MEMORY:
         return [ok("ledger", "in memory only, as with every sandbox")]
@@ -60,7 +60,7 @@ def _look(state: str, least_free: int) -> list[Finding]:
 
 
 def _with_disk(disk: list[Finding], finding: Finding) -> list[Finding]:
-    """Say nothing to be well on a disk that is full: the two lines would contradict each other."""
+    """Add the finding about a full disk, in place of one that says all is well."""
     return disk if disk and finding.status == "ok" else [finding, *disk]
 
 
@@ -83,7 +83,7 @@ def _free(folder: Path, least_free: int) -> list[Finding]:
 
 
 def _nearest(folder: Path) -> Path:
-    """The folder, or what is there of the way to it."""
+    """Return the folder, or its nearest parent that exists."""
     return folder if folder.exists() or folder.parent == folder else _nearest(folder.parent)
 
 

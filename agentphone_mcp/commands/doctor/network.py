@@ -1,4 +1,4 @@
-"""Whether the API can be reached: the name, the connection, TLS and the proxy, each by itself."""
+"""Check that the API can be reached: the name, the connection, TLS and the proxy."""
 
 import httpx
 from anyio import connect_tcp, fail_after
@@ -13,7 +13,7 @@ _PATIENCE = 10.0
 
 
 async def check_network(allowlist: Allowlist) -> Finding:
-    """Look whether a connection can be made as the server makes it: to the API, or to the proxy that leads there."""
+    """Connect as the server does: to the API, or to the proxy in front of it."""
     base, proxy = httpx.URL(allowlist.base), proxy_for(allowlist)
     if proxy:
         finding = await reach(httpx.URL(proxy), is_proxy=True)
@@ -26,19 +26,19 @@ async def check_network(allowlist: Allowlist) -> Finding:
 async def reach(
     url: httpx.URL, *, is_proxy: bool = False, is_local: bool = False, patience: float = _PATIENCE
 ) -> Finding:
-    """Connect to a place and, for https, agree on TLS; nothing is sent.
+    """Connect to a URL with a TLS handshake for https, and send nothing.
 
     Args:
-        url: its scheme, host and port.
-        is_proxy: whether it leads to the API and is not the API itself.
-        is_local: whether it is a sandbox.
-        patience: seconds for all of it.
+        url: the scheme, host and port.
+        is_proxy: whether it is the proxy in front of the API.
+        is_local: whether it is a sandbox on this machine.
+        patience: the time limit, in seconds.
     """
     host, port = url.raw_host.decode("ascii"), url.port or _PORTS[url.scheme]
     is_secret = url.scheme == "https"
     try:
         with fail_after(patience):
-            # Two calls, as without TLS there is another kind of stream.
+            # Two calls, because the type of the stream depends on TLS.
             if is_secret:
                 stream = await connect_tcp(
                     host, port, tls=True, ssl_context=httpx.create_ssl_context(), tls_standard_compatible=False
@@ -57,6 +57,6 @@ async def reach(
 
 
 def _shown(url: httpx.URL) -> str:
-    """A host and its port; the name and the password of a proxy are nobody's business."""
+    """Return the host and port of a URL, without the user name and password of a proxy."""
     host = url.raw_host.decode("ascii")
     return host if url.port is None else f"{host}:{url.port}"

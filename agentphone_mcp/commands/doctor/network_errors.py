@@ -1,4 +1,4 @@
-"""Why a connection could not be made, told from what the operating system, TLS and the proxy said."""
+"""Explain why a connection failed, from the errors of the operating system, TLS and the proxy."""
 
 import errno
 import socket
@@ -20,18 +20,18 @@ _TRUST = (
 
 @dataclass(frozen=True)
 class Cause:
-    """Why it failed, in words that follow the name of a host, and what to do."""
+    """Holds why a connection failed, in words that follow a host's name, and the remedy."""
 
     said: str
     remedy: str
 
 
 def cause_of(error: BaseException, *, is_local: bool = False) -> Cause:
-    """Tell why a connection failed, from the first of the errors below it that says so.
+    """Explain a failed connection by the innermost error in its chain that is known.
 
     Args:
-        error: of httpx, anyio, ssl or the operating system.
-        is_local: whether a sandbox was asked, which somebody has to start.
+        error: an error of httpx, anyio, ssl or the operating system.
+        is_local: whether the request went to a sandbox, which has to be started first.
     """
     for one in _below(error):
         if cause := _known(one, is_local=is_local):
@@ -82,7 +82,7 @@ def _untrusted(error: ssl.SSLCertVerificationError) -> Cause:
 
 
 def _below(error: BaseException) -> Iterator[BaseException]:
-    """The error and all that led to it, the deepest first: the outer ones only repeat that it failed."""
+    """Yield the error and all its causes, innermost first, as the outer ones only repeat that it failed."""
     inner: list[BaseException | None] = [error.__cause__ or error.__context__]
     if isinstance(error, BaseExceptionGroup):
         inner += cast("BaseExceptionGroup[BaseException]", error).exceptions

@@ -1,4 +1,4 @@
-"""Watches the requests of an API client: how long each took, what clock the answer had, and why none came."""
+"""Record the requests of an API client: their duration, the server's clock, and their errors."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -9,20 +9,20 @@ from time import perf_counter, time
 import httpx
 
 _HALF_A_SECOND = 0.5
-"""A Date header is cut to the second, so that on average it is that much behind."""
+"""The average by which a Date header is late, as it has no fractions of a second."""
 
 
 @dataclass
 class RecordingTransport(httpx.AsyncBaseTransport):
-    """Passes requests on and notes what came of them.
+    """Passes requests on and records their results.
 
     Attributes:
-        inner: what really sends.
-        clock: seconds since the epoch, as this machine has them.
-        seconds: how long each answer took.
-        ahead: how many seconds this machine's clock is ahead of the answer's, as each answer has it.
-        lost: why the last request got no answer.
-        kind: the content type of the last answer.
+        inner: the transport that sends them.
+        clock: returns this machine's time, in seconds since the epoch.
+        seconds: the duration of each request.
+        clock_offsets: the seconds by which this machine's clock is ahead of the server's, by answer.
+        error: why the last request got no answer.
+        content_type: the content type of the last answer.
     """
 
     inner: httpx.AsyncBaseTransport
@@ -36,7 +36,7 @@ class RecordingTransport(httpx.AsyncBaseTransport):
         """Send a request.
 
         Raises:
-            httpx.TransportError: as the inner one does.
+            httpx.TransportError: as the inner transport does.
         """
         sent, started = self.clock(), perf_counter()
         try:
@@ -53,7 +53,7 @@ class RecordingTransport(httpx.AsyncBaseTransport):
         return response
 
     async def aclose(self) -> None:
-        """Close the connections below."""
+        """Close the inner transport."""
         await self.inner.aclose()
 
 

@@ -1,4 +1,4 @@
-"""Cuts secrets out of what a report repeats of an entry and of its server: people paste reports where others read."""
+"""Redact secrets of entries and servers in a report, which people may post in public."""
 
 import re
 import shlex
@@ -9,7 +9,7 @@ from agentphone_mcp.commands.doctor.host_entries import SECRET_NAME, Launch
 
 _REMOVED = "[removed]"
 _SHORTEST = 4
-"""Characters of a secret; what is shorter is a switch such as `AUTH=1`, and stands in every text."""
+"""The least length of a secret; a shorter value is a switch such as `AUTH=1`, and occurs in any text."""
 _LOGIN_IN_URL = re.compile(r"(?<=://)[^/\s@]+@")
 _CREDENTIALS = re.compile(r"\b(Bearer|Basic)\s+\S{8,}", re.IGNORECASE)
 _OPTION = r"--?[\w-]*(?:key|token|secret|password)"
@@ -18,12 +18,12 @@ _SECRET_IN_OPTION = re.compile(rf"({_OPTION})=.+", re.IGNORECASE | re.DOTALL)
 
 
 def redact(text: str) -> str:
-    """A text without what looks like a key, a login in a URL, or credentials of a header."""
+    """Redact keys, logins in URLs and credentials of headers in a text."""
     return mask_keys(_CREDENTIALS.sub(rf"\1 {_REMOVED}", _LOGIN_IN_URL.sub("", text)))
 
 
 def redact_secrets_of(launch: Launch, text: str) -> str:
-    """A text without the values of the launch's variables that sound secret, either, the longest first."""
+    """Redact also the values of the launch's variables with names of secrets, longest first."""
     held = {value for name, value in launch.environ.items() if SECRET_NAME.search(name) and len(value) >= _SHORTEST}
     for value in sorted(held, key=len, reverse=True):
         text = text.replace(value, _REMOVED)
@@ -31,7 +31,7 @@ def redact_secrets_of(launch: Launch, text: str) -> str:
 
 
 def command_line(launch: Launch, platform: str) -> str:
-    """The command as a person would type it, on a system as in `sys.platform`, without its secrets."""
+    """Quote the command for the shell of a system, named as in `sys.platform`, without its secrets."""
     given = (launch.command, *launch.arguments)
     words = [
         _REMOVED if _SECRET_OPTION.fullmatch(before) else redact_secrets_of(launch, _without_value(word))

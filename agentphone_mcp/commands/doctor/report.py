@@ -1,4 +1,4 @@
-"""The findings for people, as a table that fits 80 columns, and for programs, as JSON."""
+"""Print the findings as a table that fits 80 columns, or as JSON."""
 
 import json
 from collections.abc import Sequence
@@ -15,13 +15,13 @@ _STYLES: dict[Status, str] = {"ok": "green", "warning": "yellow", "failure": "bo
 
 
 def as_json(findings: Sequence[Finding], version: str) -> str:
-    """One object: `version`, `ok`, and `findings` with `check`, `status`, `said`, `remedy` and `facts`."""
+    """Serialize to an object: `version`, `ok`, `findings` of `check`, `status`, `said`, `remedy` and `facts`."""
     report = {"version": version, "ok": all_ok(findings), "findings": [asdict(finding) for finding in findings]}
     return json.dumps(report, indent=2)
 
 
 def show(findings: Sequence[Finding], console: Console) -> None:
-    """Print a row for each finding with its remedy below, and in the end what it comes to."""
+    """Print a row for each finding with its remedy below it, and a conclusion."""
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(no_wrap=True)
     table.add_column(no_wrap=True)
@@ -48,6 +48,6 @@ def _counted(count: int, noun: str) -> str:
 
 
 def _writable(words: str, console: Console) -> str:
-    """Words in one line, without what would move the cursor or what the stream cannot write."""
+    """Put a text on one line, without control characters or characters that the stream cannot encode."""
     line = " ".join(clean(words).split())
     return line.encode(console.encoding, "replace").decode(console.encoding)

@@ -1,4 +1,4 @@
-"""All the checks in the order in which they are shown; those that wait for nothing of each other run at once."""
+"""Run all checks, independent ones concurrently, and return their findings in a fixed order."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -31,22 +31,22 @@ Check = Callable[[], Awaitable[Sequence[Finding]]]
 
 
 class HostsCheck(Protocol):
-    """Looks at the hosts."""
+    """Checks the hosts."""
 
     def __call__(self, *, is_key_in_keychain: bool) -> Awaitable[Sequence[Finding]]:
-        """Look, knowing whether the key is in the system's keychain."""
+        """Check the hosts, given whether the key is in the system's keychain."""
         ...
 
 
 @dataclass(frozen=True)
 class Environment:
-    """What is to be examined.
+    """Holds what the checks read.
 
     Attributes:
-        environ: the variables, those that options override among them.
-        place: the person and the machine.
-        host_keys: the key that stands in the entry of a host, by its title; None where the host keeps it by itself.
-        sandbox: the address and the key of a sandbox of this process's own, where that is to be asked.
+        environ: the environment variables, with the command's options applied.
+        machine: the user's home and machine.
+        host_keys: the key in each host's entry, by the host's title; None if the host stores the key itself.
+        sandbox: the URL and the key of this process's sandbox, if it is checked instead of the API.
     """
 
     environ: Mapping[str, str]
@@ -56,55 +56,60 @@ class Environment:
 
 
 async def run_checks(environment: Environment, hosts: HostsCheck | None = None) -> list[Finding]:
-    """Look at everything and change nothing; takes as long as the slowest of it.
+    """Run all checks, which change nothing, in the time of the slowest.
 
     Args:
-        patient: what is to be examined.
-        hosts: looks at the hosts as well.
+        environment: what the checks read.
+        hosts: checks the hosts too; None to leave them out.
     """
-    settings, said = check_settings(environment.environ)
+    settings, about_settings = check_settings(environment.environ)
     if environment.sandbox is not None:
         url, value = environment.sandbox
         settings = replace(settings, allowlist=Allowlist.for_base(url, None))
-        key, told = FoundKey(ApiKey(value), "the sandbox"), skipped("key", "a sandbox has its own")
+        key, about_key = FoundKey(ApiKey(value), "the sandbox"), skipped("key", "a sandbox has its own")
     elif settings.uses_caller_keys:
-        key, told = None, skipped("key", "each caller brings their own")
+        key, about_key = None, skipped("key", "each caller brings their own")
     else:
         keychain = find if settings.has_keychain else None
-        search = partial(
+        look_up = partial(
             check_key, environment.environ, settings.allowlist, keychain=keychain, hosts=environment.host_keys
         )
-        # A keychain may have to wait for its user.
-        key, told = await run_sync(search)
+        # A keychain may prompt its user.
+        key, about_key = await run_sync(look_up)
     checks: dict[str, Check] = {
-        "installed": lambda: _installed(environment),
-        "API": lambda: _api(settings, key),
+        "installed": lambda: _check_installation(environment),
+        "API": lambda: _check_api(settings, key),
         "ledger": lambda: check_ledger(settings.state),
     }
     if hosts:
         checks["hosts"] = partial(hosts, is_key_in_keychain=key is not None and key.source == KEYCHAIN)
-    found: dict[str, Sequence[Finding]] = {}
+    results: dict[str, Sequence[Finding]] = {}
 
     async def run(name: str, check: Check) -> None:
         try:
-            found[name] = await check()
-        except Exception as exc:  # noqa: BLE001 - whatever it is, what the others find is worth having
-            said = f"this check broke down: {type(exc).__name__}: {mask_keys(str(exc))}"
-            found[name] = [failure(name, said, "It is a mistake of ours: please report it with this line")]
+            results[name] = await check()
+        except Exception as exc:  # noqa: BLE001 - one broken check must not hide the findings of the others
+            message = f"this check broke down: {type(exc).__name__}: {mask_keys(str(exc))}"
+            results[name] = [failure(name, message, "It is a mistake of ours: please report it with this line")]
 
-    async with anyio.create_task_group() as beside:
+    async with anyio.create_task_group() as group:
         for name, check in checks.items():
-            beside.start_soon(run, name, check)
-    local = found.pop("installed")
-    return [*local, *said, told, *(finding for name in checks if name in found for finding in found[name])]
+            group.start_soon(run, name, check)
+    local = results.pop("installed")
+    return [
+        *local,
+        *about_settings,
+        about_key,
+        *(finding for name in checks if name in results for finding in results[name]),
+    ]
 
 
-async def _installed(environment: Environment) -> list[Finding]:
+async def _check_installation(environment: Environment) -> list[Finding]:
     uvx = await check_uvx(environment.machine)
     return [check_python(required_python()), check_packages(requirements()), check_time_zones(), uvx]
 
 
-async def _api(settings: Settings, key: FoundKey | None) -> list[Finding]:
+async def _check_api(settings: Settings, key: FoundKey | None) -> list[Finding]:
     if settings.allowlist is None:
         return [skipped(check, "the base URL is refused") for check in ("network", "API", *NEEDS_THE_API)]
     network = await check_network(settings.allowlist)

@@ -1,4 +1,4 @@
-"""The settings that a server would start with here, each looked at by itself: one that is wrong hides no other."""
+"""Check the server's settings in this environment one by one, so that every wrong one is reported."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -21,11 +21,11 @@ from agentphone_mcp.config.settings import ConfigError
 
 Read = TypeVar("Read")
 _PREFIX = "AGENTPHONE_"
-# The options of `agentphone-mcp sandbox` have variables of their own, and these no option.
+# Variables of `agentphone-mcp sandbox`, and variables without an option.
 _OF_OTHERS = ("AGENTPHONE_SANDBOX_",)
 _WITHOUT_OPTION = (
-    *WITHOUT_OPTION,
-    # Hosts read it, for the entry of a server elsewhere.
+    *(KEY_VARIABLE, KEY_FILE_VARIABLE, "AGENTPHONE_HTTP_STATE_KEY", "AGENTPHONE_HTTP_STATE_KEY_FILE"),
+    # Hosts read it for the entry of a remote server.
     TOKEN_VARIABLE,
 )
 _DEFAULT_IS_RIGHT = "Unset AGENTPHONE_BASE_URL: without it the vendor's host is asked"
@@ -33,16 +33,16 @@ _DEFAULT_IS_RIGHT = "Unset AGENTPHONE_BASE_URL: without it the vendor's host is 
 
 @dataclass(frozen=True)
 class Settings:
-    """What the checks need to know; a setting that is wrong stands at its default.
+    """Holds the settings that other checks need; a wrong setting has its default here.
 
     Attributes:
-        allowlist: where the API is; None where the base URL is refused.
+        allowlist: the host of the API; None if the base URL is refused.
         sub_account: the child account that requests are scoped to.
-        timeout: seconds that one answer of the API may take.
+        timeout: the time limit of one answer of the API, in seconds.
         state: where the ledger is kept: a folder, a SQLAlchemy URL, or `IN_MEMORY`.
         has_keychain: whether the system's keychain may be asked for the key.
-        is_sandbox: whether the API is to be a sandbox of this process's own.
-        uses_caller_keys: whether each caller brings a key of their own.
+        is_sandbox: whether a sandbox of this process takes the place of the API.
+        uses_caller_keys: whether each caller sends their own key.
     """
 
     allowlist: Allowlist | None
@@ -55,7 +55,7 @@ class Settings:
 
 
 def check_settings(environ: Mapping[str, str]) -> tuple[Settings, list[Finding]]:
-    """Read the settings as serving does, and find all that are wrong."""
+    """Read the settings as the server does, and report all that are wrong."""
     defaults = _defaults()
     values_given, errors = _given(environ)
     values = defaults | values_given
@@ -64,7 +64,7 @@ def check_settings(environ: Mapping[str, str]) -> tuple[Settings, list[Finding]]
         return read_config(defaults | {name: values[name] for name in names}, {})
 
     address: list[str] = []
-    # One by one, with all others at their defaults.
+    # Each is read with all others at their defaults.
     configs = {name: _try(partial(read, name), address if name == "base_url" else errors) for name in values}
     _try(lambda: read_request_state_keys(environ), errors)
     account = configs["sub_account"]
@@ -87,15 +87,15 @@ def check_settings(environ: Mapping[str, str]) -> tuple[Settings, list[Finding]]
 
 
 def _defaults() -> dict[str, Any]:
-    """What each option of serving is without a variable."""
+    """Return the default of each of the server's options."""
     with click.Context(_SERVING) as context:
         defaults = {option.name or "": option.get_default(context) for option in _SERVING.params}
-    # What has no default has a marker of click's own.
+    # click has a marker for an option without a default.
     return {name: value if isinstance(value, str | int | float) else None for name, value in defaults.items()}
 
 
 def _given(environ: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
-    """The value of each option of serving whose variable has one, and what click says of those that it cannot read."""
+    """Return the values of the options whose variables are set, and click's messages about invalid ones."""
     values: dict[str, Any] = {}
     errors: list[str] = []
     with click.Context(_SERVING) as context:
@@ -120,7 +120,7 @@ def _try(reading: Callable[[], Read], errors: list[str]) -> Read | None:
 
 
 def _unknown_variables(environ: Mapping[str, str]) -> list[Finding]:
-    """Variables that look like ours and are none: a slip of the pen is otherwise not noticed at all."""
+    """Report variables with our prefix that are no setting, such as a misspelt one."""
     known = {str(option.envvar) for option in _SERVING.params} | set(_WITHOUT_OPTION)
     findings: list[Finding] = []
     for name in sorted(environ):
@@ -147,7 +147,7 @@ def _summary(environ: Mapping[str, str]) -> str:
 
 
 def _nothing(**_: object) -> None:
-    """Stands in for serving: only its options are read."""
+    """Does nothing: only the options of this command are used."""
 
 
 _SERVING = click.command()(serving_options(_nothing))

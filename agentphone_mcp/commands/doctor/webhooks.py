@@ -1,4 +1,4 @@
-"""Whether what happens on the telephone reaches the webhook, where there is one."""
+"""Check that events of calls and texts reach the webhook, if there is one."""
 
 from agentphone_mcp.api.agents import Agent
 from agentphone_mcp.api.client import ApiClient
@@ -12,7 +12,7 @@ _LOOK = "Ask the assistant for list_webhook_deliveries, mend the server at that 
 
 
 async def check_webhooks(api: ApiClient) -> list[Finding]:
-    """Look at the project's webhook and its deliveries of a day; without one, whether an agent needs one."""
+    """Check the project's webhook and its deliveries of a day; without one, whether an agent needs one."""
     try:
         webhook = await api.webhooks.get()
         if webhook:

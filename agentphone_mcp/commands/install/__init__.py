@@ -1,1 +1,1 @@
-"""The programs that an assistant lives in: where each keeps its MCP servers, and how ours is entered there."""
+"""Install the server in the hosts of this machine: their files, the entry in each format, and the command."""

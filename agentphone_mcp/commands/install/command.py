@@ -1,4 +1,4 @@
-"""`agentphone-mcp install`: our server in the hosts of this machine, for the person who uses them."""
+"""Run `agentphone-mcp install`: add the server to the hosts on this machine, or remove it."""
 
 import json
 import os
@@ -37,7 +37,7 @@ _ALL = "all"
 
 @dataclass(frozen=True)
 class _Target:
-    """In which file of which host, and on whose machine."""
+    """Name the host, its file and the machine that are changed."""
 
     host: Host
     file: Path
@@ -123,10 +123,10 @@ def _toolsets(text: str) -> tuple[str, ...]:
 def _check(
     options: InstallOptions, *, uninstall: bool, only_print: bool, file: Path | None, project: Path | None
 ) -> None:
-    """Refuse what does not go together.
+    """Refuse options that do not go together.
 
     Raises:
-        click.UsageError: with one sentence on it.
+        click.UsageError: with one sentence that names them.
     """
     if uninstall and (only_print or options != InstallOptions(is_shared=options.is_shared)):
         raise click.UsageError("--uninstall takes HOST, --project and --file alone")

@@ -1,4 +1,4 @@
-"""What the editors of all formats share: how a file can be broken, and when two documents are the same."""
+"""Share what the editors of all formats need: the error for an invalid file, and the comparison of documents."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -11,16 +11,16 @@ BY_HAND = "it is written in a way that has to be changed by hand: --print shows 
 
 
 class InvalidFile(ValueError):
-    """A host's file cannot be understood; the message is a few words, with line and column where they are known."""
+    """Reports that a host's file cannot be read or changed, in a few words, with line and column where known."""
 
     @classmethod
     def at(cls, line: int, column: int, why: str) -> "InvalidFile":
-        """Say where; both count from 1."""
+        """Build the error with its place in the file; both numbers count from 1."""
         return cls(f"line {line}, column {column}: {why}")
 
 
 def same(first: Any, second: Any) -> bool:
-    """Whether two documents say the same; unlike with `==`, true is not 1, and what is no number equals itself."""
+    """Compare two documents strictly: unlike with `==`, `True` is not 1, and NaN equals NaN."""
     if type(first) is not type(second):
         return False
     if isinstance(first, dict):
@@ -35,10 +35,10 @@ def same(first: Any, second: Any) -> bool:
 
 
 def checked(text: str, wanted: Document, parse: Callable[[str], Document]) -> str:
-    """The text, if it says what is wanted and nothing else.
+    """Return the text if it parses to the wanted document.
 
     Raises:
-        InvalidFile: otherwise; then nothing may be written.
+        InvalidFile: otherwise, so that nothing is written.
     """
     try:
         if same(parse(text), wanted):
@@ -49,10 +49,10 @@ def checked(text: str, wanted: Document, parse: Callable[[str], Document]) -> st
 
 
 def table_in(document: Mapping[str, Any], path: tuple[str, ...]) -> Document | None:
-    """The table at a path; None if there is none yet.
+    """Return the table at a path, or None if it does not exist yet.
 
     Raises:
-        InvalidFile: if something else is in its place.
+        InvalidFile: if the value at that path is not a table.
     """
     table: Any = document
     for name in path:
@@ -66,14 +66,14 @@ def table_in(document: Mapping[str, Any], path: tuple[str, ...]) -> Document | N
 
 
 def with_entry(document: Document, path: tuple[str, ...], key: str, entry: HostEntry) -> Document:
-    """The document with an entry in the table at a path, which is made if it is not there."""
+    """Return the document with an entry added to the table at a path, which is created if missing."""
     if not path:
         return document | {key: entry}
     return document | {path[0]: with_entry(document.get(path[0]) or {}, path[1:], key, entry)}
 
 
 def without_entry(document: Document, path: tuple[str, ...], key: str, *, drop_empty: bool) -> Document:
-    """The document without an entry; and without the tables that this leaves empty, if they are to be dropped."""
+    """Return the document without an entry, and without the tables left empty if `drop_empty` is set."""
     if not path:
         return {name: value for name, value in document.items() if name != key}
     child = without_entry(document[path[0]], path[1:], key, drop_empty=drop_empty)
@@ -83,6 +83,6 @@ def without_entry(document: Document, path: tuple[str, ...], key: str, *, drop_e
 
 
 def newline_of(text: str) -> str:
-    """How the lines of a text end: as its first does."""
+    """Return the line end that the first line of a text has."""
     first = text.find("\n")
     return "\r\n" if first > 0 and text[first - 1] == "\r" else "\n"

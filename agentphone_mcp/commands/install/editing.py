@@ -1,4 +1,4 @@
-"""Our entry in the text of a host's file, whatever its format: put in, found, taken out."""
+"""Add, find and remove our entry in the text of a host's file, whatever its format."""
 
 from types import ModuleType
 
@@ -15,27 +15,27 @@ def parse(host: Host, text: str) -> Document:
     """Read a host's file.
 
     Raises:
-        InvalidFile: if it cannot be understood, with line and column where they are known.
+        InvalidFile: if it cannot be parsed, with line and column where they are known.
     """
     return _EDITORS[host.format].parse(text)
 
 
 def find(host: Host, text: str) -> HostEntry | None:
-    """The entry of our server in a host's file; None if it is not there.
+    """Return the entry of our server in a host's file, or None if there is none.
 
     Raises:
-        InvalidFile: if the file cannot be understood.
+        InvalidFile: if the file cannot be parsed.
     """
     return (table_in(parse(host, text), host.table) or {}).get(SERVER_KEY)
 
 
 def install(host: Host, text: str, entry: HostEntry, inputs: list[HostEntry]) -> str:
-    """The text with our entry, and with what VS Code is to ask for; nothing else is changed.
+    """Return the text with our entry and, for VS Code, its input prompts; nothing else is changed.
 
-    What people added to an entry of ours that is there already stays in it.
+    Settings that the user added to an existing entry of ours are kept.
 
     Raises:
-        InvalidFile: if the file cannot be understood, or nothing safe can be done with it.
+        InvalidFile: if the file cannot be parsed, or cannot be changed safely.
     """
     written = merge_user_settings(entry, find(host, text))
     text = _EDITORS[host.format].put(text, host.table, SERVER_KEY, written)
@@ -46,15 +46,15 @@ def install(host: Host, text: str, entry: HostEntry, inputs: list[HostEntry]) ->
 
 
 def uninstall(host: Host, text: str, previous_text: str | None) -> str | None:
-    """The text without our entry, as it was before; None if the whole file was made for it.
+    """Return the text without our entry, as it was before; None if the file was created for the entry.
 
     Args:
         host: whose file it is.
         text: what it holds.
-        former: what it held before our entry came; None if that is not known.
+        previous_text: what it held before the entry was added; None if unknown.
 
     Raises:
-        InvalidFile: if the file cannot be understood, or nothing safe can be done with it.
+        InvalidFile: if the file cannot be parsed, or cannot be changed safely.
     """
     entry = find(host, text)
     if entry is None:

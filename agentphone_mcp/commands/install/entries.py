@@ -1,4 +1,4 @@
-"""What stands in a host's file for our server: the same set-up, written as each host wants it."""
+"""Build the entry of our server for a host's file, in the shape that each host expects."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,28 +8,28 @@ from agentphone_mcp.commands.install.hosts import SERVER_KEY, Host
 from agentphone_mcp.variables import KEY_FILE_VARIABLE, KEY_VARIABLE
 
 TOKEN_VARIABLE = "AGENTPHONE_MCP_TOKEN"  # noqa: S105 - the name of a variable
-"""Holds the bearer token with which a host connects to a server that runs elsewhere."""
+"""Names the variable with the bearer token for a remote server."""
 _TITLES = {KEY_VARIABLE: "AgentPhone API key", TOKEN_VARIABLE: "Bearer token of the AgentPhone MCP server"}
 _GOOSE_TIMEOUT = 300
-"""Seconds that Goose waits for an answer; what it writes itself."""
+"""Seconds that Goose waits for an answer, as in the entries that it writes itself."""
 
 HostEntry = dict[str, Any]
 
 
 class UnsupportedSetup(ValueError):
-    """A host cannot have this set-up; the message is one sentence that says what to do instead."""
+    """Reports that a host does not support this setup, in one sentence that says what to do instead."""
 
 
 @dataclass(frozen=True)
 class KeyFile:
-    """The key is in a file of its own, which the entry names."""
+    """Reads the key from a file that the entry names."""
 
     path: str
 
 
 @dataclass(frozen=True)
 class PlainText:
-    """The key, or the bearer token of a remote server, stands in the host's file for all to see who can read it."""
+    """Writes the key, or the bearer token of a remote server, into the host's file in plain text."""
 
     value: str = field(repr=False)
 
@@ -39,17 +39,17 @@ KeySource = Literal["reference", "none"] | KeyFile | PlainText
 
 @dataclass(frozen=True)
 class Setup:
-    """How our server is to run.
+    """Describes how a host runs our server.
 
     Attributes:
-        command: what the host starts: `uvx`, best with its absolute path, as desktop programs know no PATH of a shell.
-        program_arguments: what makes the command our server; our own options follow them.
+        command: the program to start: `uvx`, as an absolute path because desktop programs lack the shell's PATH.
+        program_arguments: arguments that select our server; its own options follow them.
         read_only: leave only the tools that change nothing.
         toolsets: which groups of tools exist; empty for all.
-        sandbox: serve an AgentPhone of its own, which needs no key.
+        sandbox: serve a sandbox, which needs no key.
         remote: the URL of a server that runs elsewhere, instead of a command.
-        key: how the key, or the token of a remote server, gets there. `reference` is the host's own means; `none`
-            says nothing, as the server finds the key in the keychain, or needs none.
+        key: where the key, or the token of a remote server, comes from. `reference` uses the host's own reference to a
+            variable; `none` writes nothing, because the server finds the key in the keychain or needs none.
     """
 
     command: str = "uvx"
@@ -62,19 +62,19 @@ class Setup:
 
     @property
     def variable(self) -> str:
-        """The variable that holds what is secret."""
+        """Return the name of the variable that holds the key or the token."""
         return TOKEN_VARIABLE if self.remote else KEY_VARIABLE
 
     @property
     def all_arguments(self) -> list[str]:
-        """Everything after the command."""
+        """Return all arguments after the command."""
         options = ["--read-only"] if self.read_only else []
         options += ["--toolsets", ",".join(self.toolsets)] if self.toolsets else []
         return [*self.program_arguments, *options, *(["--sandbox"] if self.sandbox else [])]
 
 
 def build_entry(host: Host, setup: Setup, file: Path | None = None) -> HostEntry:
-    """Write the entry of our server as the host wants it; in which of its files matters to Windsurf alone.
+    """Build the entry of our server for a host; `file` matters to Windsurf alone.
 
     Raises:
         UnsupportedSetup: if the host has no way to do this.
@@ -88,7 +88,7 @@ def build_entry(host: Host, setup: Setup, file: Path | None = None) -> HostEntry
 
 
 def build_inputs(host: Host, setup: Setup) -> list[HostEntry]:
-    """What VS Code is to ask its user for, once; it then keeps it in the keychain. Nothing for other hosts."""
+    """Build the input prompts by which VS Code asks for the secret once; empty for other hosts."""
     if host.reference != "prompt" or not _refers(setup):
         return []
     title = _TITLES[setup.variable]
@@ -96,12 +96,12 @@ def build_inputs(host: Host, setup: Setup) -> list[HostEntry]:
 
 
 def input_ids() -> tuple[str, ...]:
-    """The ids of every input that may be ours."""
+    """Return the ids of all input prompts that may be ours."""
     return tuple(variable.lower() for variable in _TITLES)
 
 
 def build_document(host: Host, setup: Setup, file: Path | None = None) -> HostEntry:
-    """A whole document with our entry alone, as it would stand in the host's file.
+    """Build a whole document that holds only our entry, as in the host's file.
 
     Raises:
         UnsupportedSetup: if the host has no way to do this.
@@ -118,7 +118,7 @@ def _refers(setup: Setup) -> bool:
 
 
 def _reference(host: Host, variable: str) -> str | None:
-    """How the host's file names a variable of its user in a text; None if it has no such way."""
+    """Return how the host's file refers to an environment variable; None if it cannot."""
     if host.reference == "prompt":
         return f"${{input:{variable.lower()}}}"
     if host.reference in (None, "names"):
@@ -137,7 +137,7 @@ def _environment(host: Host, setup: Setup) -> HostEntry:
         return {"env_vars": [KEY_VARIABLE]}
     reference = _reference(host, KEY_VARIABLE)
     if host.key == "claude-code":
-        # A variable that is not set becomes empty, and empty is as good as not set: the keychain is still asked.
+        # An unset variable becomes empty, which counts as unset, so that the keychain is still asked.
         reference = f"${{{KEY_VARIABLE}:-}}"
     return {"env": {KEY_VARIABLE: reference}} if reference else {}
 
@@ -157,7 +157,7 @@ def _remote(host: Host, setup: Setup, url: str, file: Path | None) -> HostEntry:
         "claude-code": {"type": "http", "url": url},
         "vscode": {"type": "http", "url": url},
         "gemini": {"httpUrl": url},
-        # Devin Desktop, which Windsurf became, reads another file and calls it like the others.
+        # Devin Desktop, the successor of Windsurf, reads another file, where the field is `url`.
         "windsurf": {"url": url} if file and "devin" in file.parent.name else {"serverUrl": url},
     }
     return address.get(host.key, {"url": url}) | _headers(setup, _reference(host, TOKEN_VARIABLE))

@@ -1,4 +1,4 @@
-"""Changing a host's file: with a backup, at once, and never over what somebody else has just written there."""
+"""Change a host's file atomically, with a backup, and never over a concurrent change."""
 
 import contextlib
 import glob
@@ -13,29 +13,29 @@ from agentphone_mcp.commands.install.documents import InvalidFile
 from agentphone_mcp.system.atomic_files import give, replace
 
 _MARK = "\ufeff"
-"""With which Notepad begins a text file; it is no part of the text, and stays."""
+"""The byte order mark that Notepad writes; it is kept, and is not part of the text."""
 _TRIES = 5
 _PATIENCE = 10.0
 """Seconds to wait for another `install`; a change takes a few milliseconds."""
 _BACKUP_TIME = "%Y-%m-%dT%H%M%S"
 
 Edit = Callable[[str | None], str | None]
-"""Makes the new text of the old; None is no file."""
+"""Maps the old text to the new one; None stands for no file."""
 
 
 class HostFileError(Exception):
-    """A host's file stays as it was; the message is one sentence with its path."""
+    """Reports that a host's file was left unchanged, in one sentence with its path."""
 
 
 @dataclass(frozen=True)
 class Change:
-    """What was done to a file.
+    """Describes what was done to a file.
 
     Attributes:
-        file: the file itself, where a link leads.
-        changed: whether it was not as wanted already.
-        backup: a copy of what it held before; None if there was nothing, or nothing was changed.
-        is_new: whether it was not there.
+        file: the file itself, with links resolved.
+        changed: whether its content changed.
+        backup: a copy of the previous content; None if there was none, or nothing changed.
+        is_new: whether the file was created.
     """
 
     file: Path
@@ -45,7 +45,7 @@ class Change:
 
 
 def read(file: Path) -> str | None:
-    """Read a host's file as it is, line ends included; None if there is none.
+    """Read a host's file with its line ends unchanged; None if there is none.
 
     Raises:
         HostFileError: if it cannot be read.
@@ -59,20 +59,20 @@ def read(file: Path) -> str | None:
 
 
 def change(file: Path, edit: Edit, lock: Path, now: datetime, *, is_shared: bool = False) -> Change:
-    """Change a host's file; while another `install` does, wait for it.
+    """Change a host's file, after waiting for any other `install` that runs.
 
-    A host that runs may write its file at any time. So the file is looked at again right before it is replaced, and
-    whatever has come meanwhile is edited instead.
+    A running host may write its file at any time. So the file is read again right before it is replaced, and the edit
+    is repeated on what it holds then.
 
     Args:
-        file: which; it may not be there yet, nor its folder, and a link to it stays a link.
-        edit: makes the new text of the old, and raises `InvalidFile` where it cannot.
-        lock: the file by which installs wait for each other.
+        file: its path; the file and its folder may not exist yet, and a link stays a link.
+        edit: maps the old text to the new one, or raises `InvalidFile`.
+        lock: the file that only one install at a time may lock.
         now: the local time, for the name of the backup.
-        is_shared: a new file is for all who work on a project, and so gets the usual mode instead of its owner's alone.
+        is_shared: create a new file with the usual mode, as a project's other users read it too, instead of 0600.
 
     Raises:
-        HostFileError: if it is not to be understood, read or written; it stays as it was.
+        HostFileError: if it cannot be parsed, read or written; it is left unchanged.
     """
     from filelock import FileLock, Timeout
 
@@ -94,7 +94,7 @@ def change(file: Path, edit: Edit, lock: Path, now: datetime, *, is_shared: bool
 
 
 def previous_text(file: Path, is_without: Callable[[str], bool]) -> str | None:
-    """What a file held before our entry came, from the newest backup without it; None if there is none."""
+    """Return the content of the newest backup without our entry, or None if there is none."""
     file = Path(os.path.realpath(file))
     try:
         backups = sorted(file.parent.glob(f"{glob.escape(file.name)}.*.bak"), reverse=True)
@@ -118,7 +118,7 @@ def _apply(file: Path, edit: Edit, now: datetime) -> Change:
         if before is not None:
             _check_writable(file)
         if wanted is None:
-            # It was made for our entry alone, and nothing else would be in a backup.
+            # The file was created for our entry alone, so that a backup would hold nothing else.
             if _bytes(file) != before:
                 continue
             file.unlink()
@@ -149,7 +149,7 @@ def _discard(backup: Path | None) -> None:
 
 
 def _bytes(file: Path) -> bytes | None:
-    # A pipe would be waited for without an end, and a device replaced for the whole system.
+    # Reading a pipe could block for ever, and replacing a device would affect the whole system.
     if os.path.exists(file) and not os.path.isfile(file) and not os.path.isdir(file):
         raise InvalidFile("it is a device or a pipe")
     try:
@@ -185,7 +185,7 @@ def _for_its_owner(path: str, flags: int) -> int:
 
 
 def _umask() -> int:
-    # It can be looked at only by setting it.
+    # The umask can be read only by setting it.
     mask = os.umask(0o077)
     os.umask(mask)
     return mask

@@ -1,4 +1,4 @@
-"""The hosts that our server is installed in: what each calls its things, and what it cannot do."""
+"""List the supported hosts: their files, formats, names for things, and limitations."""
 
 import os
 from collections.abc import Callable
@@ -10,24 +10,24 @@ from agentphone_mcp.commands.install import locations
 from agentphone_mcp.commands.install.locations import Machine
 
 SERVER_KEY = "agentphone"
-"""What hosts know our server by; they put it before the names of the tools, and Gemini allows no underscore in it."""
+"""Names our server in hosts, which prefix tool names with it; Gemini allows no underscore in it."""
 
 
 @dataclass(frozen=True)
 class Host:
-    """A program that starts MCP servers.
+    """Describes a program that starts MCP servers.
 
     Attributes:
-        key: what it is called on our command line.
-        title: what people call it.
-        format: how its file is written; `json` may have comments and trailing commas.
-        table: where in the document its servers are, from the outside in.
-        user_files: the files that it may read for one user, most likely first.
-        project_file: the file within a project that it reads, with slashes; None if there is none.
-        reference: how its entries refer to a variable of its user, so that no key has to stand in its file: `prompt`
-            asks for it, `names` lists the variable by its name, None has no way; else a pattern for `str.format`.
-        no_remote: what to do instead where its file takes no server that runs elsewhere; None where it does.
-        signs: what lies in the home folder of those who use it, besides the folders of `user_files`.
+        key: its name on our command line.
+        title: its name for people.
+        format: the format of its file; `json` may have comments and trailing commas.
+        table: the path of the table of servers in the document, outermost name first.
+        user_files: the files that it may read for a user, most likely first.
+        project_file: the file within a project that it reads, with slashes; None if it reads none.
+        reference: how its entries refer to an environment variable, so that its file needs no key: `prompt` asks the
+            user, `names` lists the variable by name, None cannot; else a pattern for `str.format`.
+        no_remote: what to do instead if its file takes no remote server; None if it does.
+        signs: names in the home folder that show it is in use, besides the folders of `user_files`.
     """
 
     key: str
@@ -41,16 +41,16 @@ class Host:
     signs: tuple[str, ...] = ()
 
     def user_file(self, machine: Machine) -> Path:
-        """The file to write: the first that is there, or else the first whose folder is, or else the likeliest."""
+        """Choose the file to write: the first that exists, else the first whose folder does, else the first of all."""
         files = self.user_files(machine)
-        # The functions of os.path say no, and raise nothing, where a folder cannot be looked into.
+        # os.path answers False instead of raising where a folder cannot be read.
         there = [file for file in files if os.path.isfile(file)] or [
             file for file in files if os.path.isdir(file.parent)
         ]
         return (there or files)[0]
 
     def is_installed(self, machine: Machine) -> bool:
-        """Whether somebody uses it here: one of its files is there, or a folder that nobody else makes."""
+        """Tell whether the host is in use here: one of its files exists, or a folder that only it creates."""
         marks = [machine.home / sign for sign in self.signs]
         for file in self.user_files(machine):
             marks += [file] if file.parent == machine.home else [file, file.parent]
@@ -142,4 +142,4 @@ _HOSTS = (
     ),
 )
 HOSTS: dict[str, Host] = {host.key: host for host in _HOSTS}
-"""Every host by its key, in the order in which they are shown."""
+"""Maps the key of each host to it, in the order in which they are shown."""

@@ -1,4 +1,4 @@
-"""Our entry in files of JSON with comments; and for VS Code, what it asks its user for."""
+"""Edit our entry in JSON files with comments and, for VS Code, its input prompts."""
 
 from typing import Any, cast
 
@@ -22,16 +22,16 @@ def parse(text: str) -> Document:
     """Read a document.
 
     Raises:
-        InvalidFile: if it is none.
+        InvalidFile: if it is not JSON with comments, or not an object.
     """
     return json_text.parse(text)
 
 
 def put(text: str, table: tuple[str, ...], key: str, entry: Any) -> str:
-    """Put an entry into the table at a path, or another in its place.
+    """Put an entry into the table at a path, or replace the one that is there.
 
     Raises:
-        InvalidFile: if the text is no such document, or nothing safe can be done with it.
+        InvalidFile: if the text cannot be parsed, or cannot be changed safely.
     """
     before = parse(text)
     if same((table_in(before, table) or {}).get(key), entry):
@@ -60,10 +60,10 @@ def _put(text: str, table: tuple[str, ...], key: str, entry: Any) -> str:
 
 
 def remove(text: str, table: tuple[str, ...], key: str, *, drop_empty: bool) -> str:
-    """Take an entry out of the table at a path, and the table too if it is then empty and is to be dropped.
+    """Take an entry out of the table at a path, and the table too if it is then empty and `drop_empty` is set.
 
     Raises:
-        InvalidFile: if the text is no such document, or nothing safe can be done with it.
+        InvalidFile: if the text cannot be parsed, or cannot be changed safely.
     """
     before = parse(text)
     wanted = without_entry(before, table, key, drop_empty=drop_empty)
@@ -82,10 +82,10 @@ def _without(text: str, path: tuple[str, ...]) -> str:
 
 
 def inputs_in(document: Document) -> list[Document] | None:
-    """What VS Code asks its user for; None if its list is not there.
+    """Return the input prompts of VS Code, or None if their list does not exist.
 
     Raises:
-        InvalidFile: if something else is in its place.
+        InvalidFile: if it is not a list of objects.
     """
     existing: Any = document.get(_INPUTS)
     if existing is None:
@@ -96,10 +96,10 @@ def inputs_in(document: Document) -> list[Document] | None:
 
 
 def put_input(text: str, asked: HostEntry) -> str:
-    """Have the user asked for something, unless they are asked for it already.
+    """Add an input prompt unless one with its id exists.
 
     Raises:
-        InvalidFile: if the text is no such document, or nothing safe can be done with it.
+        InvalidFile: if the text cannot be parsed, or cannot be changed safely.
     """
     before = parse(text)
     existing = inputs_in(before)
@@ -113,10 +113,10 @@ def put_input(text: str, asked: HostEntry) -> str:
 
 
 def remove_input(text: str, name: str, *, drop_empty: bool) -> str:
-    """Have the user no longer asked for something, unless an entry still wants it.
+    """Remove an input prompt unless an entry still refers to it.
 
     Raises:
-        InvalidFile: if the text is no such document, or nothing safe can be done with it.
+        InvalidFile: if the text cannot be parsed, or cannot be changed safely.
     """
     before = parse(text)
     existing = inputs_in(before) or []

@@ -1,9 +1,8 @@
-"""JSON with comments and trailing commas, changed as text: what is not ours keeps every byte.
+"""Edit JSON with comments and trailing commas as text, so that every other byte stays.
 
-There is no well-kept library for this in Python, so only this much is our own: comments and trailing commas are blanked
-out, which leaves plain JSON whose every character stands where it stood. The standard library reads that and says where
-each value ends. Something new goes in front of its neighbours, in one piece, so that no comma of others is touched and
-the same piece can be taken out again.
+Python has no maintained library for this. Comments and trailing commas are replaced by blanks, which leaves plain JSON
+with every character at its offset; the standard library parses that and says where each value ends. A new member goes
+in front of its siblings in one piece, so that no other comma changes and the piece can be removed again.
 """
 
 import json
@@ -26,7 +25,7 @@ _DECODER = json.JSONDecoder(strict=False)
 
 @dataclass(frozen=True)
 class Item:
-    """A member of an object or an item of an array, by its places in the text; an item has no name."""
+    """Locates a member of an object or an item of an array in the text; an item has no name."""
 
     name: str | None
     start: int
@@ -36,7 +35,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Container:
-    """An object or an array: where its first and its last bracket are, and what is between them."""
+    """Locates an object or an array in the text, by its brackets and its items."""
 
     start: int
     end: int
@@ -44,7 +43,7 @@ class Container:
 
 
 def plain(text: str) -> str:
-    """The text with blanks instead of comments and trailing commas; every other character stays in its place."""
+    """Replace comments and trailing commas by blanks, so that every other character keeps its offset."""
     return _STRINGS_AND_LAST_COMMAS.sub(_blanked, _without_comments(text))
 
 
@@ -57,17 +56,17 @@ def _blanked(match: re.Match[str]) -> str:
 
 
 def parse(text: str) -> Document:
-    """Read a document; an empty one is no mistake.
+    """Read a document; an empty text is an empty document.
 
     Raises:
-        InvalidFile: with line and column, if it is no JSON with comments, or no object.
+        InvalidFile: with line and column, if it is not JSON with comments, or not an object.
     """
     plain_text = plain(text)
     if not plain_text.strip():
         return {}
     try:
         document = json.loads(plain_text, strict=False)
-        # Read a second time by somebody else, unless it is plain JSON and nobody's view differs.
+        # A second parser has to agree, unless the text is plain JSON.
         agreed = plain_text == text or _parse_with_json5(text) == document
     except json.JSONDecodeError as exc:
         raise InvalidFile.at(exc.lineno, exc.colno, exc.msg[:1].lower() + exc.msg[1:]) from None
@@ -82,7 +81,7 @@ def parse(text: str) -> Document:
 
 @lru_cache(maxsize=4)
 def _parse_with_json5(text: str) -> Any:
-    """Read by the library json5, which takes a second for fifty kilobytes; so the same text is not read twice."""
+    """Parse with json5, and cache it: fifty kilobytes take a second."""
     import json5
 
     try:
@@ -94,10 +93,10 @@ def _parse_with_json5(text: str) -> Any:
 def container_at(text: str, path: tuple[str, ...]) -> Container | None:
     """Find the object or array at a path of names in a text that `parse` accepts; None if there is none.
 
-    Of a name that stands there twice the last one counts, as it does for those who read the file.
+    If a name occurs twice the last one counts, as for all JSON parsers.
     """
     plain_text = plain(text)
-    start = _BLANK.match(plain_text, 0).end()  # pyright: ignore[reportOptionalMemberAccess] - it fits everywhere
+    start = _BLANK.match(plain_text, 0).end()  # pyright: ignore[reportOptionalMemberAccess] - it matches everywhere
     for name in path:
         named = [item for item in _items(plain_text, start) if item.name == name]
         if not named or plain_text[named[-1].value_start] not in "{[":
@@ -129,7 +128,7 @@ def _after_blanks(plain_text: str, at: int) -> int:
 
 
 def insert(text: str, container: Container, name: str | None, value: Any) -> str:
-    """Put a member, or an item if it has no name, in front of all others, written as they are."""
+    """Insert a member, or an item if it has no name, before all others, in their layout."""
     label = "" if name is None else f"{json.dumps(name)}: "
     after_bracket, outer = container.start + 1, _indent_at(text, container.start)
     first_item = container.items[0].start if container.items else None
@@ -142,7 +141,7 @@ def insert(text: str, container: Container, name: str | None, value: Any) -> str
         return _spliced(text, first_item, first_item, f"{label}{_in_one_line(value)}, ")
     last = container.end - 1
     if text[after_bracket:last].strip():
-        # A remark is all there is.
+        # The container holds a comment alone.
         return _spliced(text, after_bracket, after_bracket, f"{label}{_in_one_line(value)}")
     if container.start != _after_blanks(text, 0) and "\n" not in text.strip():
         return _spliced(text, after_bracket, last, f"{label}{_in_one_line(value)}")
@@ -153,14 +152,14 @@ def insert(text: str, container: Container, name: str | None, value: Any) -> str
 
 
 def replace(text: str, item: Item, value: Any) -> str:
-    """Write another value for a member, where it stands."""
+    """Replace the value of a member in its place."""
     is_one_line = "\n" not in text.strip()
     written = _in_one_line(value) if is_one_line else _in_lines(text, value, _indent_at(text, item.start))
     return _spliced(text, item.value_start, item.end, written)
 
 
 def remove(text: str, container: Container, item: Item) -> str:
-    """Take out a member or an item, with its line and a comma; what others said beside it stays."""
+    """Remove a member or an item with its line and comma; comments beside it stay."""
     plain_text = _without_comments(text)
     index = container.items.index(item)
     line = len(text[: item.start].rstrip(" \t"))
@@ -196,20 +195,20 @@ def _in_lines(text: str, value: Any, indent: str) -> str:
 
 
 def _line_end(text: str, at: int) -> int | None:
-    """Where the line ends, if nothing but comments follows on it."""
+    """Return where the line ends if only comments follow on it, else None."""
     match = _REST_OF_LINE.match(text, at)
     end = match.end() if match else at
     return end if text[end : end + 1] in ("\r", "\n") else None
 
 
 def _indent_at(text: str, at: int) -> str:
-    """The blanks at the beginning of the line in which a place is."""
+    """Return the indentation of the line that contains an offset."""
     line = text[text.rfind("\n", 0, at) + 1 : at]
     return line[: len(line) - len(line.lstrip(" \t"))]
 
 
 def _unit(text: str) -> str:
-    """By how much the lines of a document are indented: as its first member is."""
+    """Return the unit of indentation of a document, from its first member."""
     root = container_at(text, ())
     first_item = (
         _indent_at(text, root.items[0].start).removeprefix(_indent_at(text, root.start)) if root and root.items else ""

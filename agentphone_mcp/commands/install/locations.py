@@ -1,4 +1,4 @@
-"""Where hosts keep their files, on each system; only `read_machine` looks which one this is."""
+"""Locate the files of hosts on each system; only `read_machine` looks at this one."""
 
 import os
 import sys
@@ -9,12 +9,12 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Machine:
-    """One person's home on one machine.
+    """Describes the home of a user on a machine.
 
     Attributes:
-        platform: as in `sys.platform`: `darwin` and `win32` have ways of their own, all others are like Linux.
+        platform: as in `sys.platform`; all but `darwin` and `win32` are treated as Linux.
         home: the home folder.
-        environ: the variables that hosts go by to find their folders.
+        environ: the environment variables by which hosts find their folders.
     """
 
     platform: str
@@ -23,43 +23,43 @@ class Machine:
 
     @property
     def roaming(self) -> Path:
-        """Where Windows keeps the settings of programs."""
+        """Return the folder for program settings on Windows."""
         return self.folder_in("APPDATA") or self.home / "AppData" / "Roaming"
 
     @property
     def local(self) -> Path:
-        """Where Windows keeps what stays on one machine, the folders of Store apps among it."""
+        """Return the folder for data local to a Windows machine, such as Store apps."""
         return self.folder_in("LOCALAPPDATA") or self.home / "AppData" / "Local"
 
     @property
     def config(self) -> Path:
-        """Where Linux keeps the settings of programs, and where some programs keep theirs on macOS too."""
+        """Return the folder for program settings on Linux, which some programs use on macOS too."""
         return self.folder_in("XDG_CONFIG_HOME") or self.home / ".config"
 
     @property
     def application_support(self) -> Path:
-        """Where a desktop program keeps its settings: `Application Support`, `%APPDATA%` or `~/.config`."""
+        """Return the settings folder of desktop programs: `Application Support`, `%APPDATA%` or `~/.config`."""
         if self.platform == "darwin":
             return self.home / "Library" / "Application Support"
         return self.roaming if self.platform == "win32" else self.config
 
     def folder_in(self, variable: str) -> Path | None:
-        """The folder that a variable names; None if it is not set, or to a path that is relative to who knows what."""
+        """Return the folder that a variable names; None if it is unset or not an absolute path."""
         named = Path(self.environ.get(variable, ""))
         return named if named.is_absolute() else None
 
 
 def as_text(path: str | Path) -> str:
-    """A path as it can stand in a file; where Python takes names for ASCII, their bytes are mostly UTF-8 all the same.
+    """Decode a path as UTF-8, even where Python's file system encoding is ASCII.
 
     Raises:
-        UnicodeDecodeError: if they are not.
+        UnicodeDecodeError: if it is not UTF-8.
     """
     return os.fsencode(path).decode()
 
 
 def read_machine(environ: Mapping[str, str]) -> Machine:
-    """Say on what system we are, and whose home this is; of a user who has none, `/`, as containers have it."""
+    """Describe this machine and the user's home, which is `/` for a user without one, as in containers."""
     try:
         home = Path.home()
     except RuntimeError:
@@ -68,7 +68,7 @@ def read_machine(environ: Mapping[str, str]) -> Machine:
 
 
 def claude_desktop(machine: Machine) -> tuple[Path, ...]:
-    """Claude Desktop: an install from the Store (MSIX) reads a copy of its own and ignores the usual file."""
+    """List the files of Claude Desktop; an install from the Store (MSIX) ignores the usual one."""
     usual = machine.application_support / "Claude" / "claude_desktop_config.json"
     if machine.platform != "win32":
         return (usual,)
@@ -77,29 +77,29 @@ def claude_desktop(machine: Machine) -> tuple[Path, ...]:
 
 
 def claude_code(machine: Machine) -> tuple[Path, ...]:
-    """Claude Code: beside its folder, or in the one that its variable names."""
+    """List the file of Claude Code: in the home folder, or in CLAUDE_CONFIG_DIR."""
     return ((machine.folder_in("CLAUDE_CONFIG_DIR") or machine.home) / ".claude.json",)
 
 
 def cursor(machine: Machine) -> tuple[Path, ...]:
-    """Cursor: the same on all systems."""
+    """List the file of Cursor, the same on all systems."""
     return (machine.home / ".cursor" / "mcp.json",)
 
 
 def windsurf(machine: Machine) -> tuple[Path, ...]:
-    """Windsurf: it became Devin Desktop, whose folder comes first, and the old one may still be in use."""
+    """List the files of Devin Desktop and of Windsurf, its predecessor, in this order."""
     base = machine.roaming if machine.platform == "win32" else machine.home / ".config"
     return (base / "devin" / "mcp_config.json", machine.home / ".codeium" / "windsurf" / "mcp_config.json")
 
 
 def vscode(machine: Machine) -> tuple[Path, ...]:
-    """VS Code, and its Insiders edition where that is alone."""
+    """List the files of VS Code and of its Insiders edition, in this order."""
     editions = ("Code", "Code - Insiders")
     return tuple(machine.application_support / edition / "User" / "mcp.json" for edition in editions)
 
 
 def zed(machine: Machine) -> tuple[Path, ...]:
-    """Zed: its settings hold everything else too."""
+    """List the file of Zed, which holds all its other settings too."""
     if machine.platform == "win32":
         return (machine.roaming / "Zed" / "settings.json",)
     base = machine.home / ".config" if machine.platform == "darwin" else machine.config
@@ -107,17 +107,17 @@ def zed(machine: Machine) -> tuple[Path, ...]:
 
 
 def codex(machine: Machine) -> tuple[Path, ...]:
-    """Codex CLI: also what its app and its extension read."""
+    """List the file of Codex CLI, which its app and its extension read too."""
     return ((machine.folder_in("CODEX_HOME") or machine.home / ".codex") / "config.toml",)
 
 
 def gemini(machine: Machine) -> tuple[Path, ...]:
-    """Gemini CLI: the same on all systems."""
+    """List the file of Gemini CLI, the same on all systems."""
     return (machine.home / ".gemini" / "settings.json",)
 
 
 def goose(machine: Machine) -> tuple[Path, ...]:
-    """Goose: as on Linux, but on Windows."""
+    """List the file of Goose; macOS is treated as Linux."""
     if machine.platform == "win32":
         return (machine.roaming / "Block" / "goose" / "config" / "config.yaml",)
     return (machine.config / "goose" / "config.yaml",)

@@ -1,4 +1,4 @@
-"""What people added to our entry by hand, which stays when it is written anew: caps, approval, time-outs."""
+"""Keep what users added to our entry by hand, such as limits or time-outs, when it is written again."""
 
 import re
 from typing import Any, cast
@@ -23,10 +23,10 @@ _WITH_VALUE = "--toolsets"
 
 
 def merge_user_settings(entry: HostEntry, old: Any) -> HostEntry:
-    """A new entry for a server on this machine, with what its user had added to the old one.
+    """Merge the user's additions to the old entry into a new entry for a local server.
 
-    What `install` itself writes, above all about the key, is as it says now. Nothing is taken over from or to a server
-    that runs elsewhere: a header that is meant for one server must not be sent to another.
+    Everything that `install` itself writes, such as the key, comes from the new entry. Nothing is merged if either
+    entry is of a remote server: a header meant for one server must not be sent to another.
     """
     if not isinstance(old, dict) or not (_COMMANDS & entry.keys() and _COMMANDS & old.keys()):
         return entry
@@ -42,7 +42,7 @@ def merge_user_settings(entry: HostEntry, old: Any) -> HostEntry:
 
 
 def _added_arguments(old: HostEntry) -> list[Any]:
-    """What follows our name in the old command, without the options that `install` writes."""
+    """Return the arguments after the package's name in the old command, without the options that `install` writes."""
     words = [re.split(r"[/\\]", str(old.get(name)))[-1].removesuffix(".exe") for name in _COMMANDS & old.keys()]
     words += _list(old.get("args"))
     if PACKAGE not in words:

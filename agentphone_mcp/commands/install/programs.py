@@ -1,4 +1,4 @@
-"""What hosts start: `uvx` with its whole path, as most of them know nothing of the PATH of a shell."""
+"""Find the program that hosts start: `uvx` by its absolute path, as desktop programs lack the shell's PATH."""
 
 import os
 import shutil
@@ -17,17 +17,17 @@ _HOW_ELSEWHERE = "curl -LsSf https://astral.sh/uv/install.sh | sh"
 
 
 class ProgramNotFound(Exception):
-    """There is nothing that a host could start; the message is one sentence that says how to get it."""
+    """Reports that there is no program to start, in one sentence that says how to get it."""
 
 
 @dataclass(frozen=True)
 class Program:
-    """What a host starts.
+    """Describes the program that a host starts.
 
     Attributes:
-        command: the program, with its whole path unless others are to find their own.
-        arguments: what makes it our server.
-        remark: a sentence on it for the user; mostly there is none.
+        command: the program, by its absolute path unless the entry is shared with other machines.
+        arguments: arguments that select our server.
+        remark: a sentence about it for the user, or empty.
     """
 
     command: str
@@ -36,18 +36,18 @@ class Program:
 
 
 PORTABLE_PROGRAM = Program("uvx", (PACKAGE,))
-"""For files that are shared with others, whose paths are not ours."""
+"""The program for files that are shared with other machines, where paths differ."""
 
 
 def find_program(machine: Machine, running: str, homebrew: tuple[Path, ...] = HOMEBREW) -> Program:
     """Find `uvx`, or else the installed program that is running.
 
-    A link is left unresolved: package managers change what theirs lead to with each version.
+    Links are not resolved, because package managers change their targets with each version.
 
     Args:
-        place: on which machine to look.
-        running: how the running program was started, as in `sys.argv[0]`.
-        homebrew: where Homebrew puts programs, for everybody on the machine.
+        machine: where to look.
+        running: the path of the running program, as in `sys.argv[0]`.
+        homebrew: the folders of Homebrew for all users.
 
     Raises:
         ProgramNotFound: if there is neither.
@@ -66,7 +66,7 @@ def find_program(machine: Machine, running: str, homebrew: tuple[Path, ...] = HO
 
 
 def shared_program(machine: Machine, homebrew: tuple[Path, ...] = HOMEBREW) -> Program:
-    """What everybody finds for themselves; whoever has no `uvx` on their machine is told how to get it."""
+    """Return the program for shared files, with a remark on how to get `uvx` if it is missing here."""
     if find_uvx(machine, homebrew):
         return PORTABLE_PROGRAM
     command = how_to_get_uv(machine.platform)
@@ -76,7 +76,7 @@ def shared_program(machine: Machine, homebrew: tuple[Path, ...] = HOMEBREW) -> P
 
 
 def find_uvx(machine: Machine, homebrew: tuple[Path, ...] = HOMEBREW) -> Path | None:
-    """Find `uvx` by its whole path, on the PATH first, and else where its installers put it."""
+    """Find the absolute path of `uvx`, on the PATH or else where its installers put it."""
     name = "uvx.exe" if machine.platform == "win32" else "uvx"
     on_path = shutil.which("uvx", path=machine.environ.get("PATH", ""))
     candidates = [Path(on_path)] if on_path else []
@@ -86,7 +86,7 @@ def find_uvx(machine: Machine, homebrew: tuple[Path, ...] = HOMEBREW) -> Path | 
 
 
 def how_to_get_uv(platform: str) -> str:
-    """The command that installs uv on a system, as in `sys.platform`."""
+    """Return the command that installs uv on a system, named as in `sys.platform`."""
     return HOW_TO_GET_UV.get(platform, _HOW_ELSEWHERE)
 
 
@@ -98,7 +98,7 @@ def _written(program: Path) -> str:
 
 
 def _folders(machine: Machine) -> list[Path]:
-    """Where installers put `uvx` for one user, on the PATH or not."""
+    """List the folders where installers put `uvx` for one user."""
     folders = [machine.home / ".local" / "bin", machine.home / ".cargo" / "bin"]
     if machine.platform == "win32":
         return [*folders, machine.local / "Microsoft" / "WinGet" / "Links", machine.home / "scoop" / "shims"]

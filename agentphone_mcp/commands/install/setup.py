@@ -1,4 +1,4 @@
-"""How our server is set up in a host, from what its user wants and from what is there; above all, where its key is."""
+"""Choose how a host runs our server, and where its key comes from, from the options and the environment."""
 
 import os
 from collections.abc import Callable
@@ -23,16 +23,16 @@ from agentphone_mcp.variables import KEY_FILE_VARIABLE, KEY_VARIABLE
 
 @dataclass(frozen=True)
 class InstallOptions:
-    """What the user asked for.
+    """Holds the options of the command.
 
     Attributes:
         read_only: leave only the tools that change nothing.
         toolsets: which groups of tools exist; empty for all.
-        sandbox: serve an AgentPhone of its own.
-        remote: the URL of a server that runs elsewhere.
+        sandbox: serve a sandbox.
+        remote: the URL of a remote server.
         key_file: the path of a file that holds the key.
         plain_key: write the key itself.
-        is_shared: the file is a project's, which others have too.
+        is_shared: the file is part of a project, and other people use it too.
     """
 
     read_only: bool = False
@@ -47,18 +47,18 @@ class InstallOptions:
 def choose_setup(
     host: Host, options: InstallOptions, machine: Machine, program: Program, is_in_keychain: Callable[[], bool]
 ) -> tuple[Setup, str]:
-    """Choose how our server is to run in a host; gives a sentence on the key too, which may be empty.
+    """Choose how a host runs our server; returns it with a sentence about the key, which may be empty.
 
     Args:
-        host: where.
-        wishes: what the user asked for.
-        place: whose variables are looked at.
-        program: what the host is to start.
-        is_kept: whether the keychain has the key; it is asked only where that matters, as it may ask its user.
+        host: the host.
+        options: what the user asked for.
+        machine: the machine whose variables are read.
+        program: the program that the host starts.
+        is_in_keychain: tells whether the keychain has the key; called only when needed, as it may prompt the user.
 
     Raises:
-        UnsupportedSetup: if the host cannot have this.
-        ConfigError: if the key, or the file that holds it, is none.
+        UnsupportedSetup: if the host does not support this.
+        ConfigError: if the key or its file is invalid.
     """
     if options.remote and host.no_remote:
         raise UnsupportedSetup(host.no_remote)

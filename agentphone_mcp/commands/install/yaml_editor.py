@@ -1,7 +1,7 @@
-"""Our entry in a YAML file, in lines of its own: those of all others stay as they are.
+"""Edit our entry in a YAML file, in lines of its own, so that all other lines stay.
 
 A round trip through a parser would rewrite quotes, indentation and long lines of the whole file. So ruamel.yaml only
-says where things are, and reads what came of it.
+locates nodes in the text, and parses the result to check it.
 """
 
 import json
@@ -27,19 +27,19 @@ _EMPTY = " {}"
 
 
 def parse(text: str) -> Document:
-    """Read a document; an empty one is no mistake.
+    """Read a document; an empty text is an empty document.
 
     Raises:
-        InvalidFile: with line and column, if it is none.
+        InvalidFile: with line and column, if it is not YAML, or not a mapping.
     """
     return yaml_nodes.load(text)
 
 
 def put(text: str, table: tuple[str, ...], key: str, entry: HostEntry) -> str:
-    """Put an entry into the table at a path of one name, or another in its place.
+    """Put an entry into the table at a path of one name, or replace the one that is there.
 
     Raises:
-        InvalidFile: if the text is no such document, or nothing safe can be done with it.
+        InvalidFile: if the text cannot be parsed, or cannot be changed safely.
     """
     before = parse(text)
     existing = table_in(before, table) or {}
@@ -50,13 +50,13 @@ def put(text: str, table: tuple[str, ...], key: str, entry: HostEntry) -> str:
 
 def _put(text: str, table: str, key: str, entry: HostEntry) -> str:
     root = yaml_nodes.root_of(text)
-    found = _member(root, table)
+    member = _member(root, table)
     left = " " * (root.column if root else 0)
-    if root is None or found is None:
+    if root is None or member is None:
         if root and root.is_flow:
             raise InvalidFile(BY_HAND)
         return _after_line(text, len(text), _lines({table: {key: entry}}, left, text))
-    name, value = found
+    name, value = member
     if not value.members:
         # Empty: `{}`, `null`, or nothing at all.
         text = text[: value.start].rstrip(" ") + text[value.end :] if value.end > value.start else text
@@ -75,17 +75,17 @@ def _put(text: str, table: str, key: str, entry: HostEntry) -> str:
 
 
 def remove(text: str, table: tuple[str, ...], key: str, *, drop_empty: bool) -> str:
-    """Take an entry out of the table at a path of one name, and the table too if it is then empty and to be dropped.
+    """Take an entry out of the table at a path of one name; an empty table goes too if `drop_empty` is set.
 
     Raises:
-        InvalidFile: if the text is no such document, or nothing safe can be done with it.
+        InvalidFile: if the text cannot be parsed, or cannot be changed safely.
     """
     wanted = without_entry(parse(text), table, key, drop_empty=drop_empty)
-    found = _member(yaml_nodes.root_of(text), table[0])
-    entry_node = _member(found[1], key) if found else None
-    if found is None or entry_node is None:
+    member = _member(yaml_nodes.root_of(text), table[0])
+    entry_node = _member(member[1], key) if member else None
+    if member is None or entry_node is None:
         raise InvalidFile(BY_HAND)
-    return checked(_without(text, found, entry_node, drop_empty=drop_empty), wanted, parse)
+    return checked(_without(text, member, entry_node, drop_empty=drop_empty), wanted, parse)
 
 
 def _without(text: str, table: tuple[Name, Node], entry_node: tuple[Name, Node], *, drop_empty: bool) -> str:
@@ -108,7 +108,7 @@ def _member(mapping: Node | None, name: str) -> tuple[Name, Node] | None:
 
 
 def _place(text: str, name: Name, value: Node) -> tuple[int, int]:
-    """Where the lines of a member begin and end."""
+    """Return the offsets at which the lines of a member begin and end."""
     line_end = text.find("\n", max(name.end, value.end))
     return text.rfind("\n", 0, name.start) + 1, line_end + 1 if line_end >= 0 else len(text)
 
@@ -130,7 +130,7 @@ def _cut_from_flow(text: str, mapping: Node, entry_node: tuple[Name, Node]) -> s
 
 
 def _after_line(text: str, at: int, lines: str) -> str:
-    """Put lines behind the one in which a place is; if that is the last and has no end, the new last has none."""
+    """Insert lines after the line that contains an offset; a missing line end at the end of the text stays missing."""
     end = text.find("\n", at) + 1
     if text and not end and not text.endswith("\n"):
         newline = newline_of(text)

@@ -1,4 +1,4 @@
-"""Where things are in a YAML text: what ruamel.yaml knows of it, without its types, which it does not declare."""
+"""Locate nodes in a YAML text by ruamel.yaml, whose types are not declared."""
 
 import io
 from collections.abc import Iterator
@@ -13,14 +13,14 @@ _NEVER_FOLDED = 1_000_000
 
 @dataclass(frozen=True)
 class Node:
-    """A value by its places in the text.
+    """Locates a value in the text.
 
     Attributes:
-        start: where it begins.
-        end: where its last word ends; the parser itself would say where the next node begins.
-        column: how far its names are from the left, if it is a mapping.
-        members: its names and values; None if it is no mapping.
-        is_flow: whether it is in brackets or braces.
+        start: the offset of its first character.
+        end: the offset behind its last scalar; the parser's own end is where the next node begins.
+        column: the indentation of its names, if it is a mapping.
+        members: its names and values; None if it is not a mapping.
+        is_flow: whether it is written in brackets or braces.
     """
 
     start: int
@@ -32,7 +32,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Name:
-    """What a member is called, and where."""
+    """Locates the name of a member in the text."""
 
     text: str
     start: int
@@ -43,7 +43,7 @@ def load(text: str) -> Document:
     """Read a document; an empty one is no mistake.
 
     Raises:
-        InvalidFile: with line and column, if it is none.
+        InvalidFile: with line and column, if it is not YAML, or not a mapping.
     """
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
@@ -64,13 +64,13 @@ def load(text: str) -> Document:
 
 
 def root_of(text: str) -> Node | None:
-    """The whole of a text that `load` accepts; None if it is empty."""
-    found = _yaml().compose(text)
-    return _node(found) if found is not None else None
+    """Return the root node of a text that `load` accepts; None if it is empty."""
+    node = _yaml().compose(text)
+    return _node(node) if node is not None else None
 
 
 def dump(value: HostEntry) -> str:
-    """Write a value in lines, as Goose does."""
+    """Write a value in block style, as Goose does."""
     yaml = _yaml()
     yaml.default_flow_style = False
     yaml.sort_base_mapping_type_on_output = False
@@ -87,25 +87,27 @@ def _yaml() -> Any:
     return YAML(typ="safe", pure=True)
 
 
-def _node(found: Any) -> Node:
+def _node(node: Any) -> Node:
     from ruamel.yaml.nodes import MappingNode
 
-    is_flow = bool(getattr(found, "flow_style", False))
-    end = max(_ends(found), default=found.start_mark.index)
-    if not isinstance(found, MappingNode):
-        return Node(found.start_mark.index, end, 0, None, is_flow)
-    pairs: list[tuple[Any, Any]] = cast("Any", found).value
-    members = [(Name(str(k.value), k.start_mark.index, k.end_mark.index), _node(value)) for k, value in pairs]
+    is_flow = bool(getattr(node, "flow_style", False))
+    end = max(_ends(node), default=node.start_mark.index)
+    if not isinstance(node, MappingNode):
+        return Node(node.start_mark.index, end, 0, None, is_flow)
+    pairs: list[tuple[Any, Any]] = cast("Any", node).value
+    members = [
+        (Name(str(name.value), name.start_mark.index, name.end_mark.index), _node(value)) for name, value in pairs
+    ]
     column = pairs[0][0].start_mark.column if pairs else 0
-    return Node(cast("Any", found).start_mark.index, end, column, members, is_flow)
+    return Node(cast("Any", node).start_mark.index, end, column, members, is_flow)
 
 
-def _ends(found: Any) -> Iterator[int]:
+def _ends(node: Any) -> Iterator[int]:
     from ruamel.yaml.nodes import ScalarNode
 
-    if isinstance(found, ScalarNode) or found.flow_style:
-        yield cast("Any", found).end_mark.index
+    if isinstance(node, ScalarNode) or node.flow_style:
+        yield cast("Any", node).end_mark.index
         return
-    for child in found.value:
+    for child in node.value:
         for each in cast("tuple[Any, ...]", child if isinstance(child, tuple) else (child,)):
             yield from _ends(each)

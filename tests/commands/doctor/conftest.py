@@ -1,4 +1,4 @@
-"""What the tests of the doctor share: a home of their own, the command, and an API that is ill in the way they want."""
+"""Provide an empty home, the command run in it, and an API whose answers each test sets."""
 
 import json
 import os
@@ -26,28 +26,28 @@ USAGE = {
     "stats": {"messagesLast30d": 3, "minutesLast30d": 4},
 }
 SERVER = {"command": sys.executable, "args": ["-m", "agentphone_mcp"], "env": {"PYTHONPATH": str(ROOT)}}
-"""Our entry, as it starts the server under test."""
+"""An entry that starts the server under test."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """What the command said: its exit status, and the findings as JSON has them."""
+    """Holds the exit status and the findings of the command, as in its JSON."""
 
     exit_code: int
     findings: list[dict[str, Any]]
     text: str
 
     def of(self, check: str) -> dict[str, Any]:
-        """The one finding of a check."""
+        """Return the only finding of a check."""
         (found,) = (finding for finding in self.findings if finding["check"] == check)
         return found
 
     def checks(self, status: str) -> list[str]:
-        """What stands so, in order."""
+        """Return the checks with a status, in order."""
         return [finding["check"] for finding in self.findings if finding["status"] == status]
 
     def fails_in(self, check: str) -> dict[str, Any]:
-        """The one failure there is, which is of this check, has a remedy, and makes the exit status 1."""
+        """Return the finding of this check after asserting that it alone failed, with a remedy and status 1."""
         assert self.checks("failure") == [check], self.text
         assert self.exit_code == 1
         found = self.of(check)
@@ -55,7 +55,7 @@ class Report:
         return found
 
     def warns_in(self, check: str) -> dict[str, Any]:
-        """The one warning there is; nothing fails."""
+        """Return the finding of this check after asserting that it is the only warning and nothing fails."""
         assert (self.checks("failure"), self.checks("warning")) == ([], [check]), self.text
         assert self.exit_code == 0
         found = self.of(check)
@@ -68,7 +68,7 @@ Doctor = Callable[..., Report]
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A home folder with nothing in it, a project in which one is, and no variable of ours or of a proxy."""
+    """Create an empty home and enter an empty project, without variables of ours or of a proxy."""
     home, project = tmp_path / "home", tmp_path / "project"
     for folder in (home, project):
         folder.mkdir()
@@ -85,7 +85,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def uvx(home: Path) -> Path:
-    """A `uvx` in a folder of its own, which is the PATH of the command."""
+    """Create a `uvx` in a folder that is the command's PATH."""
     folder = home / "bin"
     folder.mkdir()
     program = folder / ("uvx.bat" if os.name == "nt" else "uvx")
@@ -96,26 +96,26 @@ def uvx(home: Path) -> Path:
 
 @pytest.fixture
 def doctor(uvx: Path) -> Doctor:
-    """Run the command with these options and variables, as a person would."""
+    """Run the command with options and environment variables."""
 
     def doctor(*options: str, **environ: str) -> Report:
-        told = CliRunner(env={"PATH": str(uvx.parent)} | environ).invoke(
+        result = CliRunner(env={"PATH": str(uvx.parent)} | environ).invoke(
             main, ["doctor", "--json", *options], catch_exceptions=False
         )
-        found = json.loads(told.stdout)
-        assert found["ok"] == (told.exit_code == 0)
-        assert told.stderr == ""
-        return Report(told.exit_code, found["findings"], told.stdout)
+        found = json.loads(result.stdout)
+        assert found["ok"] == (result.exit_code == 0)
+        assert result.stderr == ""
+        return Report(result.exit_code, found["findings"], result.stdout)
 
     return doctor
 
 
 @dataclass
 class Pretender:
-    """An API whose every answer is set by the test.
+    """Holds the answers of a fake API, set by the test.
 
     Attributes:
-        url: where it is.
+        url: its base URL.
         answers: the status and the JSON of a path, or the text of a page.
         clock_off: seconds that its Date header is off.
         asked: the requests so far, as `METHOD path`.
@@ -129,17 +129,17 @@ class Pretender:
 
 def _handler(api: Pretender) -> type[BaseHTTPRequestHandler]:
     class Answering(BaseHTTPRequestHandler):
-        """Answers a request as the test said."""
+        """Answers requests as the test has set."""
 
         def do_GET(self) -> None:
-            """Answer."""
+            """Send the answer set for the path."""
             path = self.path.partition("?")[0]
             api.asked.append(f"{self.command} {path}")
             self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            status, said = api.answers.get(path, (404, {"detail": "not found"}))
-            body = said.encode() if isinstance(said, str) else json.dumps(said).encode()
+            status, message = api.answers.get(path, (404, {"detail": "not found"}))
+            body = message.encode() if isinstance(message, str) else json.dumps(message).encode()
             self.send_response(status)
-            self.send_header("Content-Type", "text/html" if isinstance(said, str) else "application/json")
+            self.send_header("Content-Type", "text/html" if isinstance(message, str) else "application/json")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
@@ -147,24 +147,24 @@ def _handler(api: Pretender) -> type[BaseHTTPRequestHandler]:
         do_POST = do_GET  # noqa: N815 - the library's name
 
         def date_time_string(self, timestamp: float | None = None) -> str:
-            """Tell the time."""
+            """Return the time, off by `clock_off` seconds."""
             return formatdate((timestamp or time()) + api.clock_off, usegmt=True)
 
         def log_message(self, format: str, *args: Any) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     return Answering
 
 
 @pytest.fixture
 def api(home: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[Pretender]:
-    """An API that is well until a test makes it ill, with a key that goes there."""
+    """Serve an API that works until the test changes an answer, with a key for it."""
     yield from _served(None, monkeypatch)
 
 
 @pytest.fixture
 def tls_api(home: Path, monkeypatch: pytest.MonkeyPatch, certificates: ssl.SSLContext) -> Generator[Pretender]:
-    """The same over TLS, with a certificate by an authority that nobody knows."""
+    """Serve that API over TLS, with a certificate of an unknown authority."""
     yield from _served(certificates, monkeypatch)
 
 
@@ -185,7 +185,7 @@ def _served(tls: ssl.SSLContext | None, monkeypatch: pytest.MonkeyPatch) -> Gene
 
 @pytest.fixture
 def nobody(home: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The address of a port on which nothing listens, and to which the API's requests go."""
+    """Return the URL of a port on which nothing listens, as the API's base URL."""
     with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
         url = f"http://127.0.0.1:{server.server_port}"
     monkeypatch.setenv("AGENTPHONE_BASE_URL", url)

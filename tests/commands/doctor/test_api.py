@@ -1,4 +1,4 @@
-"""`doctor` tells apart why the API does not answer, or not as it should."""
+"""`doctor` explains why the API does not answer, or not as it should."""
 
 import ssl
 from pathlib import Path
@@ -16,13 +16,13 @@ HOUR = 3_600
 
 @pytest.fixture
 def authority() -> trustme.CA:
-    """Whoever signs the certificates of this test."""
+    """Create a certificate authority."""
     return trustme.CA()
 
 
 @pytest.fixture
 def certificates(authority: trustme.CA) -> ssl.SSLContext:
-    """The certificate of a server on this machine."""
+    """Create the certificate of a server on this machine."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
     return context
@@ -125,12 +125,13 @@ async def test_what_speaks_no_tls(api: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("off", "said"), [pytest.param(HOUR, "60 minutes behind", id="late"), pytest.param(-HOUR, "ahead of", id="early")]
+    ("off", "message"),
+    [pytest.param(HOUR, "60 minutes behind", id="late"), pytest.param(-HOUR, "ahead of", id="early")],
 )
-def test_the_clock_is_off_by_an_hour(doctor: Any, api: Any, off: int, said: str) -> None:
+def test_the_clock_is_off_by_an_hour(doctor: Any, api: Any, off: int, message: str) -> None:
     api.clock_off = off
     found = doctor("--no-hosts").fails_in("clock")
-    assert said in found["said"]
+    assert message in found["said"]
     assert "set its clock" in found["remedy"]
     assert abs(found["facts"]["ahead_seconds"] + off) < HOUR / 2
 

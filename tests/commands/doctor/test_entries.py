@@ -1,4 +1,4 @@
-"""An entry is read as its host reads it: what it passes on, what it fills in, and what it leaves out."""
+"""An entry is read as its host does: the variables it passes on, fills in and leaves out."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ KEY = "AGENTPHONE_API_KEY"
 
 
 def launch(host: str, platform: str = "linux", **entry: Any) -> Launch:
-    """An entry with a command, as the host would start it."""
+    """Read an entry with a command as the host would start it."""
     read = read_entry(host, {"command": "uvx", "args": ["agentphone-mcp"]} | entry, SHELL, platform)
     assert isinstance(read, Launch)
     return read
@@ -142,9 +142,9 @@ def test_a_command_is_shown_as_it_is_typed_and_without_its_secrets(platform: str
     options = ["--api-key", "a1", "--token=a2", "--keychain", "off"]
     arguments = [*options, "Bearer a3456789", "db://me:a4@h/d", "a5a5 a5a5b"]
     env = {"A_TOKEN": "a5a5", "B_TOKEN": "a5a5b", "AUTH": "1"}
-    told = command_line(launch("cursor", command="/my programs/uvx", args=arguments, env=env), platform)
-    assert told.startswith(command)
-    assert "--keychain off" in told
-    assert told.count("[removed]") == 5
-    assert "db://h/d" in told
-    assert not any(secret in told for secret in ("a1", "a2", "a3", "a4", "a5"))
+    result = command_line(launch("cursor", command="/my programs/uvx", args=arguments, env=env), platform)
+    assert result.startswith(command)
+    assert "--keychain off" in result
+    assert result.count("[removed]") == 5
+    assert "db://h/d" in result
+    assert not any(secret in result for secret in ("a1", "a2", "a3", "a4", "a5"))

@@ -1,4 +1,4 @@
-"""`doctor` starts what each host would start, and names what is wrong with its file, its entry or its command."""
+"""`doctor` starts the server of each host, and reports what is wrong with its file, entry or command."""
 
 import json
 import os
@@ -22,7 +22,7 @@ SECRET = "sk_live_not_a_real_key_0042"
 
 @pytest.fixture
 def cursor(home: Path) -> Write:
-    """Write the file of Cursor, with this entry of ours, or with none."""
+    """Write the file of Cursor, with or without an entry of ours."""
 
     def cursor(entry: dict[str, Any] | None = None) -> Path:
         file = home / ".cursor/mcp.json"
@@ -35,7 +35,7 @@ def cursor(home: Path) -> Write:
 
 
 def python(code: str, **entry: Any) -> dict[str, Any]:
-    """An entry that runs some Python."""
+    """Return an entry that runs Python code."""
     return {"command": sys.executable, "args": ["-c", code]} | entry
 
 

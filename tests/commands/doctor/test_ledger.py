@@ -1,4 +1,4 @@
-"""`doctor` opens the ledger as the server would, leaves nothing in it, and says what stands in its way."""
+"""`doctor` opens the ledger as the server would, and leaves it unchanged."""
 
 import os
 import sqlite3
@@ -14,12 +14,12 @@ from agentphone_mcp.policy.ledger.records import NewEntry
 from agentphone_mcp.policy.limits import Limits
 
 WRITE_VERSION = 18
-"""The byte of SQLite's header that says who may write; above 2 nobody may, not even root."""
+"""The offset of the write version in SQLite's header; above 2 the file is read-only, even for root."""
 
 
 @pytest.fixture
 def kept(state: Path) -> Path:
-    """The file of a ledger with an action that is done and one in doubt."""
+    """Create a ledger with an action that is done and one whose outcome is unknown."""
     ledger = Ledger(str(state))
     for outcome in ("done", "unknown"):
         intent = NewEntry("a1", "place_call", outcome, outcome, f"Call {outcome}")
@@ -34,7 +34,7 @@ def kept(state: Path) -> Path:
 
 
 def rows(file: Path) -> list[tuple[Any, ...]]:
-    """What is in a ledger, past all our own code."""
+    """Read the rows of a ledger by SQLite alone."""
     with sqlite3.connect(file) as connection:
         found = connection.execute("SELECT * FROM actions").fetchall()
     connection.close()

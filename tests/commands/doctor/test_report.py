@@ -35,11 +35,11 @@ def run(*options: str, **environ: str) -> subprocess.CompletedProcess[bytes]:
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "cp932", "utf-8"])
 def test_the_table_fits_every_terminal(api: Any, encoding: str) -> None:
-    told = run(
+    result = run(
         "--no-hosts", "--state", "/日本語/👋/" + "long/" * 30, PYTHONIOENCODING=encoding, COLUMNS="80", PYTHONUTF8="0"
     )
-    lines = told.stdout.decode(encoding).splitlines()
-    assert told.stderr == b""
+    lines = result.stdout.decode(encoding).splitlines()
+    assert result.stderr == b""
     assert max(map(len, lines)) <= 80
     assert "\x1b" not in "".join(lines)
     assert lines[-1].startswith("It works")
@@ -47,9 +47,9 @@ def test_the_table_fits_every_terminal(api: Any, encoding: str) -> None:
 
 def test_the_table_says_what_to_do(api: Any) -> None:
     api.answers["/v1/usage"] = (401, {"detail": "no"})
-    told = run("--no-hosts", COLUMNS="200").stdout.decode()
-    assert "-> The key from AGENTPHONE_API_KEY (it ends in 0042) is wrong or revoked" in told
-    assert "It does not work: 1 failure" in told
+    result = run("--no-hosts", COLUMNS="200").stdout.decode()
+    assert "-> The key from AGENTPHONE_API_KEY (it ends in 0042) is wrong or revoked" in result
+    assert "It does not work: 1 failure" in result
 
 
 @pytest.mark.skipif(os.name != "posix", reason="a folder that one is in cannot go on Windows")
@@ -108,13 +108,13 @@ print(file.read_text())
 
 
 @pytest.mark.parametrize(
-    ("versions", "said"),
+    ("versions", "message"),
     [
         pytest.param({"mcp": "1.30.0", "httpx": "0.28.1"}, "mcp 1.30.0 is not <3,>=2.3", id="too-old"),
         pytest.param({"mcp": "2.3.0"}, "httpx is missing", id="missing"),
     ],
 )
-def test_the_packages_do_not_fit(versions: Mapping[str, str], said: str) -> None:
+def test_the_packages_do_not_fit(versions: Mapping[str, str], message: str) -> None:
 
     def version(name: str) -> str:
         if name not in versions:
@@ -122,7 +122,7 @@ def test_the_packages_do_not_fit(versions: Mapping[str, str], said: str) -> None
         return versions[name]
 
     found = check_packages(["mcp>=2.3,<3", "httpx>=0.28", "nothing>=1; extra == 'more'"], version)
-    assert (found.status, found.said) == ("failure", said)
+    assert (found.status, found.said) == ("failure", message)
     assert found.remedy
 
 
@@ -155,11 +155,11 @@ async def test_a_check_that_breaks_down_hides_no_other(home: Path) -> None:
 
 def test_serving_does_not_wait_for_it() -> None:
     code = "import sys, agentphone_mcp.commands.main; print([m for m in sys.modules if 'doctor' in m or m == 'mcp'])"
-    told = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", code],
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         capture_output=True,
         timeout=PATIENCE,
         check=True,
     )
-    assert told.stdout.strip() == b"[]"
+    assert result.stdout.strip() == b"[]"

@@ -1,4 +1,4 @@
-"""`doctor` names the setting, the variable or the key that is wrong."""
+"""`doctor` reports which setting, variable or key is wrong."""
 
 import json
 from pathlib import Path
@@ -118,9 +118,9 @@ def test_every_wrong_setting_is_named(doctor: Any, api: Any) -> None:
     }
     report = doctor("--no-hosts", **wrong)
     assert report.exit_code == 1
-    said = [finding for finding in report.findings if finding["status"] == "failure"]
-    assert {finding["said"].partition(":")[0] for finding in said} == wrong.keys()
-    assert all(finding["remedy"] for finding in said)
+    message = [finding for finding in report.findings if finding["status"] == "failure"]
+    assert {finding["said"].partition(":")[0] for finding in message} == wrong.keys()
+    assert all(finding["remedy"] for finding in message)
 
 
 @pytest.mark.parametrize("blank", ["", " ", "${user_config.timeout}"], ids=["empty", "blank", "unfilled-field"])
@@ -133,17 +133,17 @@ HTTP = {"AGENTPHONE_TRANSPORT": "streamable-http"}
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"),
+    ("wrong", "message"),
     [
         pytest.param({"AGENTPHONE_HTTP_AUTH": "token"}, "AGENTPHONE_HTTP_TOKENS_FILE is not set", id="no-tokens"),
         pytest.param({"AGENTPHONE_HOST": "0.0.0.0"}, "AGENTPHONE_HTTP_AUTH: everybody", id="everybody"),
         pytest.param({"AGENTPHONE_HTTP_AUTH": "relay"}, "leave AGENTPHONE_API_KEY out", id="relay-with-a-key"),
     ],
 )
-def test_a_server_that_would_not_serve_over_http(doctor: Any, api: Any, wrong: dict[str, str], said: str) -> None:
+def test_a_server_that_would_not_serve_over_http(doctor: Any, api: Any, wrong: dict[str, str], message: str) -> None:
     report = doctor("--no-hosts", **HTTP, **wrong)
     found = report.fails_in("settings")
-    assert said in found["said"]
+    assert message in found["said"]
     assert doctor("--no-hosts", **wrong).of("settings")["status"] == "ok"
 
 
@@ -192,26 +192,26 @@ def test_uvx_is_broken(doctor: Any, api: Any, uvx: Path) -> None:
 
 
 def kept(_: str) -> ApiKey:
-    """A keychain with the key in it."""
+    """Stand for a keychain that holds the key."""
     return ApiKey(KEY)
 
 
 def locked(_: str) -> ApiKey:
-    """A keychain that is locked."""
+    """Stand for a locked keychain."""
     raise NoKeychain("it is locked")
 
 
 def test_a_key_of_the_keychain() -> None:
     for environ, source in (({}, "the system's keychain"), ({KEY_VARIABLE: KEY}, KEY_VARIABLE)):
-        found, said = check_key(environ, VENDOR, keychain=kept)
+        found, message = check_key(environ, VENDOR, keychain=kept)
         assert found
-        assert (found.source, said.said) == (source, f"from {source}, ends in 0042")
+        assert (found.source, message.said) == (source, f"from {source}, ends in 0042")
 
 
 def test_a_locked_keychain() -> None:
-    found, said = check_key({}, VENDOR, keychain=locked)
-    assert (found, said.status) == (None, "failure")
-    assert said.said.endswith("the system's keychain cannot be asked: it is locked")
+    found, message = check_key({}, VENDOR, keychain=locked)
+    assert (found, message.status) == (None, "failure")
+    assert message.said.endswith("the system's keychain cannot be asked: it is locked")
 
 
 def test_a_key_of_a_host(doctor: Any, api: Any, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -225,6 +225,6 @@ def test_a_key_of_a_host(doctor: Any, api: Any, home: Path, monkeypatch: pytest.
 
 
 def test_a_key_that_a_host_asks_for() -> None:
-    found, said = check_key({}, VENDOR, hosts={"VS Code": None})
-    assert (found, said.status) == (None, "warning")
-    assert "VS Code keeps one by itself" in said.said
+    found, message = check_key({}, VENDOR, hosts={"VS Code": None})
+    assert (found, message.status) == (None, "warning")
+    assert "VS Code keeps one by itself" in message.said

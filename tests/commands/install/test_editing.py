@@ -1,4 +1,4 @@
-"""Our entry goes into a file that people wrote and comes out of it again: every other byte stays."""
+"""Our entry is added to a file and removed from it again while every other byte stays."""
 
 import json
 import re
@@ -71,7 +71,7 @@ ENDS = pytest.mark.parametrize("end", ["\n", "\r\n"], ids=["unix", "windows"])
 
 
 def put(key: str, text: str, setup: Setup | None = None) -> str:
-    """Put the entry into a text."""
+    """Install the entry into a text."""
     setup = setup or Setup()
     return install(HOSTS[key], text, build_entry(HOSTS[key], setup), build_inputs(HOSTS[key], setup))
 
@@ -88,7 +88,7 @@ def test_what_people_wrote_stays_to_the_byte(key: str, end: str) -> None:
 
 
 def without_some_lines(longer: str, shorter: str) -> bool:
-    """Whether a text is another with lines added."""
+    """Tell whether the longer text is the shorter one with lines added."""
     lines = iter(longer.splitlines(keepends=True))
     return all(line in lines for line in shorter.splitlines(keepends=True))
 
@@ -231,7 +231,7 @@ def test_what_cannot_be_changed_safely_is_not_changed(key: str, text: str) -> No
 
 
 @pytest.mark.parametrize(
-    ("key", "text", "said"),
+    ("key", "text", "message"),
     [
         ("codex", "a = 1\nb = = 2\n", "line 2, column 5: invalid value"),
         ("codex", 'a = "', "line 1"),
@@ -241,8 +241,8 @@ def test_what_cannot_be_changed_safely_is_not_changed(key: str, text: str) -> No
     ],
     ids=["toml", "toml-end", "yaml", "yaml-list", "yaml-twice"],
 )
-def test_a_broken_file_is_named_by_its_line(key: str, text: str, said: str) -> None:
-    with pytest.raises(InvalidFile, match=said):
+def test_a_broken_file_is_named_by_its_line(key: str, text: str, message: str) -> None:
+    with pytest.raises(InvalidFile, match=message):
         put(key, text)
 
 

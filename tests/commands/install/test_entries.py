@@ -1,4 +1,4 @@
-"""What stands in a host's file: the same server, in each host's own words."""
+"""The entry in a host's file describes the same server in each host's format."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ PROMPT = {"type": "promptString", "password": True}
 
 
 def by_reference(key: str) -> HostEntry:
-    """A header that refers to the variable of the bearer token."""
+    """Return a header that refers to the variable of the bearer token."""
     return {"headers": {"Authorization": f"Bearer {key}"}}
 
 

@@ -1,4 +1,4 @@
-"""A host's file is replaced at once, with a copy of what it held, and never over what somebody else wrote."""
+"""A host's file is replaced atomically, with a backup, and never over a concurrent change."""
 
 import os
 import stat
@@ -11,12 +11,11 @@ from pathlib import Path
 import pytest
 
 from agentphone_mcp.commands.install.files import Change, HostFileError, change, previous_text, read
-from tests.support import ROOT
+from tests.support import PATIENCE, ROOT
 
 NOW = datetime(2026, 11, 21, 15, 30)
 POSIX = pytest.mark.skipif(os.name != "posix", reason="modes are those of POSIX")
 NO_ROOT = pytest.mark.skipif(os.name == "posix" and os.geteuid() == 0, reason="root may write everything")
-PATIENCE = 60
 ADDING = """
 import sys
 from datetime import datetime
@@ -28,12 +27,12 @@ for number in range(10):
     line = f"{sys.argv[1]}-{number}\\n"
     change(Path(sys.argv[2]), lambda text: (text or "") + line, Path(sys.argv[3]), datetime.now())
 """
-"""What each of several processes does at once."""
+"""The script that several processes run at once."""
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """A host's file, which is there."""
+    """Create a host's file."""
     file = tmp_path / "host" / "mcp.json"
     file.parent.mkdir()
     file.write_bytes(b"old\r\n")
@@ -42,7 +41,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def edit(tmp_path: Path) -> Callable[..., Change]:
-    """Change a file by a function."""
+    """Change a file by an edit function."""
     return lambda file, by: change(file, by, tmp_path / "lock", NOW)
 
 

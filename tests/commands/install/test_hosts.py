@@ -1,4 +1,4 @@
-"""The catalogue of hosts: where each keeps its servers on each system."""
+"""Each host's file is located on each system."""
 
 import os
 from collections.abc import Callable
@@ -43,20 +43,20 @@ WHERE = {
 def test_each_host_has_its_file_on_each_system(
     key: str, system: int, platform: str, machine: Callable[..., Machine]
 ) -> None:
-    somewhere = machine(platform)
-    assert HOSTS[key].user_file(somewhere) == somewhere.home / WHERE[key][system]
+    machine_here = machine(platform)
+    assert HOSTS[key].user_file(machine_here) == machine_here.home / WHERE[key][system]
 
 
 @pytest.mark.parametrize("key", HOSTS)
 @pytest.mark.parametrize("platform", ["darwin", "win32", "linux"])
 def test_a_host_is_found_by_its_file_or_its_folder(key: str, platform: str, machine: Callable[..., Machine]) -> None:
-    somewhere = machine(platform)
+    machine_here = machine(platform)
     host = HOSTS[key]
-    assert not host.is_installed(somewhere)
-    file = host.user_file(somewhere)
-    mark = file if file.parent == somewhere.home else file.parent
+    assert not host.is_installed(machine_here)
+    file = host.user_file(machine_here)
+    mark = file if file.parent == machine_here.home else file.parent
     mark.mkdir(parents=True)
-    assert host.is_installed(somewhere)
+    assert host.is_installed(machine_here)
 
 
 @pytest.mark.parametrize(
@@ -86,12 +86,12 @@ def test_claude_desktop_from_the_store_has_a_file_of_its_own(machine: Callable[.
 
 
 def test_windsurf_keeps_its_old_file_until_it_is_devin(machine: Callable[..., Machine]) -> None:
-    somewhere = machine()
-    old, new = somewhere.home / ".codeium" / "windsurf", somewhere.home / ".config" / "devin"
+    machine_here = machine()
+    old, new = machine_here.home / ".codeium" / "windsurf", machine_here.home / ".config" / "devin"
     old.mkdir(parents=True)
-    assert HOSTS["windsurf"].user_file(somewhere).parent == old
+    assert HOSTS["windsurf"].user_file(machine_here).parent == old
     new.mkdir(parents=True)
-    assert HOSTS["windsurf"].user_file(somewhere).parent == new
+    assert HOSTS["windsurf"].user_file(machine_here).parent == new
 
 
 @pytest.mark.skipif(os.name != "posix", reason="modes are those of POSIX")
@@ -102,10 +102,10 @@ def test_a_folder_that_cannot_be_looked_into_is_passed_over(
     folder = tmp_path / ("closed" if is_closed else "a" * 300)
     if is_closed:
         folder.mkdir(mode=0)
-    somewhere = machine(CODEX_HOME=str(folder / "codex"))
+    machine_here = machine(CODEX_HOME=str(folder / "codex"))
     try:
-        assert not HOSTS["codex"].is_installed(somewhere)
-        assert HOSTS["codex"].user_file(somewhere) == folder / "codex" / "config.toml"
+        assert not HOSTS["codex"].is_installed(machine_here)
+        assert HOSTS["codex"].user_file(machine_here) == folder / "codex" / "config.toml"
     finally:
         if is_closed:
             folder.chmod(0o700)

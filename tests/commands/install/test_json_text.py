@@ -1,4 +1,4 @@
-"""JSON with comments is changed as text: every byte of others stays, whatever they wrote."""
+"""JSON with comments is edited as text, and every other byte stays."""
 
 import json
 from typing import Any
@@ -18,12 +18,12 @@ BLANKS = ["", " ", "\n", "\t", "\r\n  ", ' // a remark, with { and "\n', "/* a\n
 
 
 FEWER = settings(max_examples=30)
-"""The second parser is a slow one."""
+"""Fewer examples than usual, because the parser json5 is slow."""
 
 
 @st.composite
 def written(draw: st.DrawFn, value: Any) -> str:
-    """A value as somebody may have written it: with blanks, remarks and trailing commas anywhere."""
+    """Write a value with blanks, comments and trailing commas anywhere."""
 
     def blank() -> str:
         return draw(st.sampled_from(BLANKS))
@@ -82,13 +82,13 @@ def test_an_entry_is_replaced_where_it_stands(data: st.DataObject, before: dict[
 
 
 def is_one_piece_more(longer: str, shorter: str) -> bool:
-    """Whether a text is another with one piece put in."""
+    """Tell whether the longer text is the shorter one with one piece inserted."""
     at = next((at for at, pair in enumerate(zip(longer, shorter, strict=False)) if pair[0] != pair[1]), len(shorter))
     return any(longer.startswith(shorter[:split]) and longer.endswith(shorter[split:]) for split in range(at, -1, -1))
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         pytest.param('{\n  "a": 1\n  "b": 2\n}', "line 3, column 3: expecting ',' delimiter", id="no-comma"),
         pytest.param('{ // "a": 1\n "b": }', "line 2, column 7: expecting value", id="no-value"),
@@ -101,6 +101,6 @@ def is_one_piece_more(longer: str, shorter: str) -> bool:
         pytest.param("[" * 100_000, "nested too deep", id="deep"),
     ],
 )
-def test_a_broken_text_is_named_by_its_line(text: str, said: str) -> None:
-    with pytest.raises(InvalidFile, match=said):
+def test_a_broken_text_is_named_by_its_line(text: str, message: str) -> None:
+    with pytest.raises(InvalidFile, match=message):
         json_editor.put(text, TABLE, KEY, ENTRY)

@@ -1,4 +1,4 @@
-"""Hosts that nobody here wrote read what `install` wrote, and reach the server; skipped where they are not installed.
+"""Real hosts read what `install` wrote and reach the server; skipped where they are not installed.
 
 npm install -g @anthropic-ai/claude-code @google/gemini-cli @openai/codex
 """
@@ -17,19 +17,22 @@ from click.testing import Result
 
 from tests.support import ROOT
 
-PATIENCE = 180
+PATIENCE_OF_HOSTS = 180
 SHIM = """#!/bin/sh
 # What `uvx agentphone-mcp …` would start, without a network.
 shift
 PYTHONPATH="{root}" exec "{python}" -m agentphone_mcp "$@"
 """
 
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="the program that stands in for uvx is a shell script")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(os.name == "nt", reason="the program that stands in for uvx is a shell script"),
+]
 
 
 @pytest.fixture
 def in_home(home: Path, uvx: Path, tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
-    """Start a host in a home and a project of its own, with nothing else of this machine's settings."""
+    """Start a host in its own home and project, without this machine's settings."""
     uvx.write_text(SHIM.format(root=ROOT, python=sys.executable), encoding="utf-8")
     project = tmp_path / "project"
     project.mkdir()
@@ -57,11 +60,11 @@ def in_home(home: Path, uvx: Path, tmp_path: Path) -> Callable[..., subprocess.P
 
 
 def program(name: str) -> str:
-    """Where a host's program is."""
-    found = shutil.which(name)
-    if found is None:
+    """Return the path of a host's program, or skip the test."""
+    path = shutil.which(name)
+    if path is None:
         pytest.skip(f"{name} is not installed")
-    return found
+    return path
 
 
 @pytest.mark.parametrize(("key", "name"), [("claude-code", "claude"), ("gemini", "gemini")], ids=["claude", "gemini"])
@@ -70,9 +73,9 @@ def test_a_host_says_that_it_is_connected(
 ) -> None:
     host = program(name)
     assert run(key, "--sandbox").exit_code == 0
-    said, wrong = in_home(host, "mcp", "list").communicate(timeout=PATIENCE)
-    told = [line for line in (said + wrong).splitlines() if "agentphone" in line]
-    assert any("Connected" in line for line in told), said + wrong
+    message, wrong = in_home(host, "mcp", "list").communicate(timeout=PATIENCE_OF_HOSTS)
+    result = [line for line in (message + wrong).splitlines() if "agentphone" in line]
+    assert any("Connected" in line for line in result), message + wrong
 
 
 def test_codex_lists_the_tools(run: Callable[..., Result], in_home: Callable[..., subprocess.Popen[str]]) -> None:
@@ -91,7 +94,7 @@ def test_codex_lists_the_tools(run: Callable[..., Result], in_home: Callable[...
 
 
 def ask(host: subprocess.Popen[str], number: int, method: str, params: dict[str, Any]) -> dict[str, Any]:
-    """Ask a host, and wait for its answer among what else it says."""
+    """Send a request to a host, and return its result, skipping other messages."""
     say(host, {"id": number, "method": method, "params": params})
     assert host.stdout
     messages = map(json.loads, host.stdout)
@@ -99,7 +102,7 @@ def ask(host: subprocess.Popen[str], number: int, method: str, params: dict[str,
 
 
 def say(host: subprocess.Popen[str], message: dict[str, Any]) -> None:
-    """Send a message."""
+    """Send a message to a host."""
     assert host.stdin
     host.stdin.write(json.dumps(message) + "\n")
     host.stdin.flush()

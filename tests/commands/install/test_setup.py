@@ -1,4 +1,4 @@
-"""How the server is set up: what hosts start, and where the key comes from."""
+"""The setup says which program a host starts, and where the key comes from."""
 
 import os
 from collections.abc import Callable
@@ -12,20 +12,20 @@ from agentphone_mcp.commands.install.locations import Machine
 from agentphone_mcp.commands.install.programs import PORTABLE_PROGRAM, Program, ProgramNotFound, find_program
 from agentphone_mcp.commands.install.setup import InstallOptions, choose_setup
 from agentphone_mcp.config.settings import ConfigError
+from tests.support import LIVE_KEY
 
-KEY = "sk_live_not_a_real_key_0042"
 URL = "https://phone.example.com/mcp"
-WITH_KEY = {"AGENTPHONE_API_KEY": KEY}
+WITH_KEY = {"AGENTPHONE_API_KEY": LIVE_KEY}
 WITH_TOKEN = {"AGENTPHONE_MCP_TOKEN": "apmcp_example"}
 
 
 def never() -> bool:
-    """A keychain that must not be asked."""
+    """Fail if the keychain is read."""
     raise AssertionError
 
 
 @pytest.mark.parametrize(
-    ("host", "environ", "is_kept", "key", "said"),
+    ("host", "environ", "is_in_keychain", "key", "message"),
     [
         pytest.param("cursor", WITH_KEY, True, "none", "from the system's keychain", id="kept"),
         pytest.param("cursor", WITH_KEY, False, "reference", "must be set wherever Cursor is started", id="variable"),
@@ -36,20 +36,20 @@ def never() -> bool:
     ],
 )
 def test_the_key_comes_from_where_it_is(
-    host: str, environ: dict[str, str], is_in_keychain: bool, key: str, said: str, machine: Callable[..., Machine]
+    host: str, environ: dict[str, str], is_in_keychain: bool, key: str, message: str, machine: Callable[..., Machine]
 ) -> None:
     setup, sentence = choose_setup(
         HOSTS[host], InstallOptions(), machine(**environ), PORTABLE_PROGRAM, lambda: is_in_keychain
     )
     assert setup.key == key
-    assert said in sentence
-    assert KEY not in sentence
+    assert message in sentence
+    assert LIVE_KEY not in sentence
 
 
 @pytest.mark.parametrize("by", ["option", "variable"])
 def test_a_key_file_is_named_by_its_whole_path(by: str, machine: Callable[..., Machine], tmp_path: Path) -> None:
     file = tmp_path / "key"
-    file.write_text(KEY)
+    file.write_text(LIVE_KEY)
     options = InstallOptions(key_file=str(file)) if by == "option" else InstallOptions()
     environ = {} if by == "option" else {"AGENTPHONE_API_KEY_FILE": str(file)}
     setup, _ = choose_setup(HOSTS["claude-desktop"], options, machine(**environ), PORTABLE_PROGRAM, never)
@@ -64,31 +64,31 @@ def test_a_key_file_without_a_key_is_refused(machine: Callable[..., Machine], tm
 
 
 def test_a_plain_key_is_written_with_a_warning(machine: Callable[..., Machine]) -> None:
-    setup, said = choose_setup(
+    setup, message = choose_setup(
         HOSTS["zed"], InstallOptions(plain_key=True), machine(**WITH_KEY), PORTABLE_PROGRAM, never
     )
-    assert setup.key == PlainText(KEY)
-    assert "ends in 0042" in said
-    assert KEY not in said
+    assert setup.key == PlainText(LIVE_KEY)
+    assert "ends in 0042" in message
+    assert LIVE_KEY not in message
     with pytest.raises(UnsupportedSetup, match="set AGENTPHONE_API_KEY first"):
         choose_setup(HOSTS["zed"], InstallOptions(plain_key=True), machine(), PORTABLE_PROGRAM, never)
 
 
 @pytest.mark.parametrize(
-    ("host", "said"),
+    ("host", "message"),
     [("cursor", "set AGENTPHONE_API_KEY"), ("zed", "run `agentphone-mcp login`"), ("vscode", "a key of their own")],
 )
-def test_a_shared_file_refers_to_everyones_own_key(host: str, said: str, machine: Callable[..., Machine]) -> None:
+def test_a_shared_file_refers_to_everyones_own_key(host: str, message: str, machine: Callable[..., Machine]) -> None:
     environ = {"AGENTPHONE_API_KEY_FILE": "/home/me/key"} | WITH_KEY
     setup, sentence = choose_setup(
         HOSTS[host], InstallOptions(is_shared=True), machine(**environ), PORTABLE_PROGRAM, never
     )
     assert setup.key == "reference"
-    assert said in sentence
+    assert message in sentence
 
 
 @pytest.mark.parametrize(
-    ("host", "url", "environ", "plain", "key", "said"),
+    ("host", "url", "environ", "plain", "key", "message"),
     [
         pytest.param("cursor", URL, {}, False, "reference", "AGENTPHONE_MCP_TOKEN, which must be set", id="variable"),
         pytest.param("vscode", URL, {}, False, "reference", "asks for the server's bearer token", id="asked"),
@@ -101,12 +101,18 @@ def test_a_shared_file_refers_to_everyones_own_key(host: str, said: str, machine
     ],
 )
 def test_a_remote_server_has_a_token(
-    host: str, url: str, environ: dict[str, str], plain: bool, key: object, said: str, machine: Callable[..., Machine]
+    host: str,
+    url: str,
+    environ: dict[str, str],
+    plain: bool,
+    key: object,
+    message: str,
+    machine: Callable[..., Machine],
 ) -> None:
     options = InstallOptions(remote=url, plain_key=plain)
     setup, sentence = choose_setup(HOSTS[host], options, machine(**environ), PORTABLE_PROGRAM, never)
     assert (setup.key, setup.remote) == (key, url)
-    assert said in sentence
+    assert message in sentence
 
 
 @pytest.mark.parametrize("platform", ["darwin", "linux"])
@@ -150,8 +156,8 @@ def test_without_anything_to_start_it_is_said_how_to_get_uv(
 def test_a_folder_that_cannot_be_looked_into_does_not_end_the_search(
     machine: Callable[..., Machine], uvx: Path
 ) -> None:
-    somewhere = machine(PATH="/" + "a" * 300)
-    assert find_program(somewhere, "pytest", (Path("/" + "a" * 300),)).command == str(uvx)
+    machine_here = machine(PATH="/" + "a" * 300)
+    assert find_program(machine_here, "pytest", (Path("/" + "a" * 300),)).command == str(uvx)
     uvx.unlink()
     with pytest.raises(ProgramNotFound):
-        find_program(somewhere, "pytest", (Path("/" + "a" * 300),))
+        find_program(machine_here, "pytest", (Path("/" + "a" * 300),))
