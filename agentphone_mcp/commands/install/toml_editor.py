@@ -68,7 +68,8 @@ def put(text: str, table: tuple[str, ...], key: str, entry: HostEntry) -> str:
             if not same(servers[key].get(name), value):
                 document[key][name] = _inline(value)
 
-    return checked(_round_trip(text, change), wanted, parse)
+    written = _round_trip(text, change)
+    return checked(written if text.endswith("\n") else written.removesuffix(newline_of(text)), wanted, parse)
 
 
 def remove(text: str, table: tuple[str, ...], key: str, *, drop_empty: bool) -> str:
