@@ -14,6 +14,7 @@ from jsonschema import Draft7Validator, FormatChecker
 from agentphone_mcp import __version__
 from agentphone_mcp.commands.install.hosts import HOSTS
 from agentphone_mcp.commands.main import main
+from agentphone_mcp.config.environment import WITHOUT_OPTION
 from tests.support import ROOT
 
 MANIFESTS = ROOT / "manifests"
@@ -53,12 +54,11 @@ def test_the_readme_proves_who_owns_the_registry_entry(manifest: Manifest) -> No
 
 def test_the_registry_entry_names_every_variable_that_is_read(manifest: Manifest) -> None:
     options = {option.envvar for option in main.params if isinstance(option, click.Option) and option.envvar}
-    configuration = (ROOT / "agentphone_mcp" / "config.py").read_text(encoding="utf-8")
     over_stdio, over_http = (
         {variable["name"] for variable in package["environmentVariables"]}
         for package in manifest("server.json")["packages"]
     )
-    assert over_http == options | set(re.findall(r'"(AGENTPHONE_[A-Z_]+)"', configuration))
+    assert over_http == options | WITHOUT_OPTION.keys()
     assert {name for name in over_http - over_stdio if "HTTP" not in name} == {
         "AGENTPHONE_TRANSPORT",
         "AGENTPHONE_HOST",

@@ -15,19 +15,16 @@ from agentphone_mcp.commands.install.entries import TOKEN_VARIABLE
 from agentphone_mcp.commands.options import serving_options
 from agentphone_mcp.config.config import Config
 from agentphone_mcp.config.environment import WITHOUT_OPTION, is_left_open, read_key, read_request_state_keys
-from agentphone_mcp.config.from_options import read_config, read_http_settings
+from agentphone_mcp.config.from_options import SETTINGS, read_config, read_http_settings
 from agentphone_mcp.config.http import check_key
 from agentphone_mcp.config.settings import ConfigError
 
 Read = TypeVar("Read")
 _PREFIX = "AGENTPHONE_"
-# Variables of `agentphone-mcp sandbox`, and variables without an option.
-_OF_OTHERS = ("AGENTPHONE_SANDBOX_",)
-_WITHOUT_OPTION = (
-    *(KEY_VARIABLE, KEY_FILE_VARIABLE, "AGENTPHONE_HTTP_STATE_KEY", "AGENTPHONE_HTTP_STATE_KEY_FILE"),
-    # Hosts read it for the entry of a remote server.
-    TOKEN_VARIABLE,
-)
+_OF_SANDBOX = "AGENTPHONE_SANDBOX_"
+"""Begins the variables of `agentphone-mcp sandbox`, which are not checked here."""
+_VARIABLES = {setting.variable for setting in SETTINGS} | WITHOUT_OPTION.keys() | {TOKEN_VARIABLE}
+"""All that the server reads, and the token that hosts read for a remote server."""
 _DEFAULT_IS_RIGHT = "Unset AGENTPHONE_BASE_URL: without it the vendor's host is asked"
 
 
@@ -56,7 +53,7 @@ class Settings:
 
 def check_settings(environ: Mapping[str, str]) -> tuple[Settings, list[Finding]]:
     """Read the settings as the server does, and report all that are wrong."""
-    defaults = _defaults()
+    defaults: dict[str, Any] = {setting.name: setting.default for setting in SETTINGS}
     values_given, errors = _given(environ)
     values = defaults | values_given
 
@@ -86,14 +83,6 @@ def check_settings(environ: Mapping[str, str]) -> tuple[Settings, list[Finding]]
     return settings, [*(findings or [ok("settings", _summary(environ))]), base_url]
 
 
-def _defaults() -> dict[str, Any]:
-    """Return the default of each of the server's options."""
-    with click.Context(_SERVING) as context:
-        defaults = {option.name or "": option.get_default(context) for option in _SERVING.params}
-    # click has a marker for an option without a default.
-    return {name: value if isinstance(value, str | int | float) else None for name, value in defaults.items()}
-
-
 def _given(environ: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
     """Return the values of the options whose variables are set, and click's messages about invalid ones."""
     values: dict[str, Any] = {}
@@ -121,11 +110,10 @@ def _try(reading: Callable[[], Read], errors: list[str]) -> Read | None:
 
 def _unknown_variables(environ: Mapping[str, str]) -> list[Finding]:
     """Report variables with our prefix that are no setting, such as a misspelt one."""
-    known = {str(option.envvar) for option in _SERVING.params} | set(_WITHOUT_OPTION)
     findings: list[Finding] = []
     for name in sorted(environ):
-        if name.startswith(_PREFIX) and name not in known and not name.startswith(_OF_OTHERS):
-            near = get_close_matches(name, known, n=1)
+        if name.startswith(_PREFIX) and name not in _VARIABLES and not name.startswith(_OF_SANDBOX):
+            near = get_close_matches(name, _VARIABLES, n=1)
             remedy = f"Did you mean {near[0]}?" if near else "Unset it, or look for the right name in the README"
             findings.append(warning("settings", f"{name} is no setting, so nobody reads it", remedy))
     return findings
