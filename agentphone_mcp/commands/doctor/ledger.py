@@ -34,7 +34,7 @@ async def check_ledger(state: str, least_free: int = _LEAST_FREE) -> list[Findin
         remedy = "Check that the database is reached from here, and that no other process holds it"
         return [failure("ledger", f"it does not answer within {_PATIENCE:.0f} seconds", remedy)]
     except LedgerUnavailable as exc:
-        return [failure("ledger", f"{exc.place}: {exc.reason}", _remedy(exc, state))]
+        return [failure("ledger", f"{exc.location}: {exc.reason}", _remedy(exc, state))]
 
 
 def _look(state: str, least_free: int) -> list[Finding]:
