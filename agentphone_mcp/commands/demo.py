@@ -38,8 +38,8 @@ def run_demo(*, server_options: Sequence[str] = ("--sandbox", "--sandbox-speed",
     console = Console(highlight=False)
     try:
         anyio.run(_show, console, server_options)
-    except (Exception, BaseExceptionGroup) as failure:  # noqa: BLE001 - whatever it is, the demo did not do what it says
-        cause = _first_cause(failure)
+    except (Exception, BaseExceptionGroup) as exc:  # noqa: BLE001 - whatever it is, the demo did not do what it says
+        cause = _first_cause(exc)
         if not isinstance(cause, Exception):
             raise cause from None  # Ctrl+C, or a reader such as `head` that has seen enough
         console.print(f"\n[bold red]The demo failed:[/] {escape(str(cause) or type(cause).__name__)}")

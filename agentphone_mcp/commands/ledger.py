@@ -54,14 +54,14 @@ def ledger(since: datetime | None, as_json: bool, state: str) -> None:
     """
     try:
         place = read_state(state)
-    except ConfigError as wrong:
-        raise click.ClickException(str(wrong)) from None
+    except ConfigError as exc:
+        raise click.ClickException(str(exc)) from None
     handle = LedgerHandle(place)
     is_there = handle.may_exist
     try:
         entries = handle.open().entries(since.timestamp() if since else 0) if is_there else []
-    except LedgerUnavailable as broken:
-        raise click.ClickException(f"the ledger cannot be read: {broken}") from None
+    except LedgerUnavailable as exc:
+        raise click.ClickException(f"the ledger cannot be read: {exc}") from None
     finally:
         handle.close()
     if not is_there:

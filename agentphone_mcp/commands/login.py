@@ -14,8 +14,9 @@ from agentphone_mcp.api.allowlist import Allowlist
 from agentphone_mcp.api.api_key import ApiKey, KeyRuleBroken
 from agentphone_mcp.api.client import ApiClient
 from agentphone_mcp.api.transport import Transport
+from agentphone_mcp.commands.option_types import absolute_path
 from agentphone_mcp.commands.options import setting_option
-from agentphone_mcp.commands.sign_up import open_account, said
+from agentphone_mcp.commands.sign_up import describe_error, open_account
 from agentphone_mcp.config.environment import complete_session_bus, read_key_variable
 from agentphone_mcp.config.keychain import INSTEAD, SERVICE, NoKeychain, account_for, forget, keep, try_out
 from agentphone_mcp.policy.untrusted import clean
@@ -25,11 +26,6 @@ _TIMEOUT = 15.0
 _LONGEST_LINE = 4_096
 
 
-def _at_home(_ctx: click.Context, _option: click.Parameter, path: Path | None) -> Path | None:
-    """Find `~`, which a shell leaves alone after `=`; a host needs the whole path, too."""
-    return path and Path(os.path.abspath(os.path.expanduser(path)))
-
-
 @click.command()
 @click.option("--sign-up", "email", metavar="EMAIL", help="Open an account for this email address, and keep its key.")
 @click.option("--agent-name", metavar="NAME", help="For --sign-up: what the account's first agent is called.")
@@ -37,7 +33,7 @@ def _at_home(_ctx: click.Context, _option: click.Parameter, path: Path | None) -
     "--key-file",
     metavar="PATH",
     type=click.Path(path_type=Path),
-    callback=_at_home,
+    callback=absolute_path,
     help="Keep the key in this new file, which only you can read, instead of the keychain.",
 )
 @click.option("--check/--no-check", default=True, help="Ask AgentPhone first whether the key is good.")
@@ -54,15 +50,15 @@ def login(
         raise click.UsageError("--agent-name is for --sign-up")
     _check_address(base_url)
     if key_file is None:
-        _look_at_keychain(keychain)
+        _check_keychain(keychain)
     try:
         if email:
             open_account(base_url, email, agent_name, key_file)
         else:
             with KeyFile(key_file) if key_file else nullcontext() as file:
                 _take_key(base_url, file, check)
-    except KeyFileError as cannot:
-        raise click.ClickException(str(cannot)) from None
+    except KeyFileError as exc:
+        raise click.ClickException(str(exc)) from None
     if key_file:
         click.echo(
             f'Next: run agentphone-mcp install HOST --key-file "{key_file}", or set AGENTPHONE_API_KEY_FILE to '
@@ -80,12 +76,12 @@ def login(
 def logout(base_url: str, keychain: str) -> None:
     """Remove your account's key from the system's keychain."""
     _check_address(base_url)
-    _look_at_switch(keychain)
+    _check_switch(keychain)
     complete_session_bus(os.environ)
     try:
         was_there = forget(base_url)
-    except NoKeychain as cannot:
-        raise click.ClickException(f"the keychain could not be asked: {cannot}") from None
+    except NoKeychain as exc:
+        raise click.ClickException(f"the keychain could not be asked: {exc}") from None
     if was_there:
         click.echo(
             "The key is no longer in the keychain; it stays valid until you revoke it in AgentPhone's dashboard."
@@ -99,25 +95,25 @@ def logout(base_url: str, keychain: str) -> None:
 def _check_address(base_url: str) -> None:
     try:
         Allowlist.for_base(base_url, None)
-    except KeyRuleBroken as broken:
-        raise click.UsageError(f"--base-url: {broken}") from None
+    except KeyRuleBroken as exc:
+        raise click.UsageError(f"--base-url: {exc}") from None
 
 
-def _look_at_switch(keychain: str) -> None:
+def _check_switch(keychain: str) -> None:
     if keychain == "off":
         raise click.ClickException(
             "AGENTPHONE_KEYCHAIN or --keychain is off: switch it on, or keep the key in a file with --key-file"
         )
 
 
-def _look_at_keychain(keychain: str) -> None:
-    """Say that there is none before anybody has pasted a key, or has got one that is shown only once."""
-    _look_at_switch(keychain)
+def _check_keychain(keychain: str) -> None:
+    """Refuse before a key is pasted, or shown only once, if there is no keychain to take it."""
+    _check_switch(keychain)
     complete_session_bus(os.environ)
     try:
         try_out()
-    except NoKeychain as cannot:
-        raise click.ClickException(f"the system's keychain cannot be used: {cannot}; {INSTEAD}") from None
+    except NoKeychain as exc:
+        raise click.ClickException(f"the system's keychain cannot be used: {exc}; {INSTEAD}") from None
 
 
 def _take_key(base_url: str, file: KeyFile | None, check: bool) -> None:
@@ -125,26 +121,26 @@ def _take_key(base_url: str, file: KeyFile | None, check: bool) -> None:
     try:
         key = ApiKey(_typed_or_piped())
         Allowlist.for_base(base_url, key)
-    except KeyRuleBroken as broken:
-        raise click.ClickException(f"nothing was kept: {broken}") from None
+    except KeyRuleBroken as exc:
+        raise click.ClickException(f"nothing was kept: {exc}") from None
     if check:
         click.echo(_described(key, _usage(base_url, key)))
     if file:
         try:
             file.write(key.reveal())
-        except OSError as cannot:
-            raise click.ClickException(f"the key could not be written: {cannot.strerror}") from None
+        except OSError as exc:
+            raise click.ClickException(f"the key could not be written: {exc.strerror}") from None
         click.echo(f"{_named(key)} is in {file.path}, which only you can read.")
         return
     try:
         keep(base_url, key)
-    except NoKeychain as cannot:
-        raise click.ClickException(f"the keychain did not take the key: {cannot}; {INSTEAD}") from None
+    except NoKeychain as exc:
+        raise click.ClickException(f"the keychain did not take the key: {exc}; {INSTEAD}") from None
     click.echo(f"{_named(key)} is in the system's keychain ({SERVICE}, {account_for(base_url)}).")
 
 
 def _typed_or_piped() -> str:
-    """The key as a person types it, or as it comes from a file; nothing shows it."""
+    """Read the key as a person types it, or as it comes from a file; nothing shows it."""
     if sys.stdin is None:
         raise click.ClickException("stdin is closed: the key is read from it")
     if sys.stdin.isatty():
@@ -167,11 +163,11 @@ def _usage(base_url: str, key: ApiKey) -> Usage:
         raise click.ClickException(
             "AgentPhone does not know this key, so nothing was kept: copy it again from AgentPhone's dashboard"
         ) from None
-    except (errors.Forbidden, errors.PaymentRequired, errors.NotFound) as refused:
-        raise click.ClickException(f"AgentPhone refused the key, so nothing was kept: {said(refused)}") from None
-    except errors.ApiError as failed:
+    except (errors.Forbidden, errors.PaymentRequired, errors.NotFound) as exc:
+        raise click.ClickException(f"AgentPhone refused the key, so nothing was kept: {describe_error(exc)}") from None
+    except errors.ApiError as exc:
         raise click.ClickException(
-            f"AgentPhone could not say whether the key is good, so nothing was kept: {said(failed)}; try again, or "
+            f"AgentPhone could not say whether the key is good, so nothing was kept: {describe_error(exc)}; try again, or "
             "keep it unchecked with --no-check"
         ) from None
 
@@ -181,7 +177,7 @@ def _named(key: ApiKey) -> str:
 
 
 def _described(key: ApiKey, usage: Usage) -> str:
-    """What the key opens, as far as the API says it."""
+    """Describe what the key opens, as far as the API says it."""
     parts: list[str] = []
     if usage.plan and usage.plan.name:
         parts.append(f"plan {' '.join(clean(usage.plan.name).split())}")

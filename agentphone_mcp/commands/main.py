@@ -9,7 +9,7 @@ import click
 from agentphone_mcp import __version__
 from agentphone_mcp.api.api_key import mask_keys
 from agentphone_mcp.commands.options import serving_options
-from agentphone_mcp.commands.serve import serve
+from agentphone_mcp.commands.serve import run_server
 
 _EPILOG = """\
 The key never comes from the command line: AGENTPHONE_API_KEY holds it, or AGENTPHONE_API_KEY_FILE names a file that
@@ -27,11 +27,11 @@ _LATER = {
     "sandbox": "commands.sandbox",
     "token": "commands.token",
 }
-"""The module of each command that is imported only when it is asked for: those who serve need not wait for it."""
+"""The modules of commands, imported only when they are used, so that serving starts sooner."""
 
 
-class _OneSentence(click.Group):
-    """Says what is wrong in one sentence on stderr: a host shows its user little more than the first line."""
+class _OneLineErrors(click.Group):
+    """Report errors in one sentence on stderr: a host shows its user little more than the first line."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted([*super().list_commands(ctx), *_LATER])
@@ -54,22 +54,22 @@ class _OneSentence(click.Group):
             reconfigure(errors="replace")
         try:
             sys.exit(super().main(*args, **extra | {"standalone_mode": False}) or 0)
-        except click.ClickException as wrong:
+        except click.ClickException as exc:
             # Some type the key where it does not belong; it must not end in a log.
-            said = " ".join(map(str.strip, mask_keys(wrong.format_message()).splitlines()))
-            click.echo(f"Error: {said}", err=True)
-            sys.exit(wrong.exit_code)
+            message = " ".join(map(str.strip, mask_keys(exc.format_message()).splitlines()))
+            click.echo(f"Error: {message}", err=True)
+            sys.exit(exc.exit_code)
         except click.Abort:
             sys.exit(130)
-        except OSError as failed:
+        except OSError as exc:
             # What was not written, on a full disk perhaps, is not tried again at the end.
             sys.stdout = None
-            click.echo(f"Error: {mask_keys(str(failed))}", err=True)
+            click.echo(f"Error: {mask_keys(str(exc))}", err=True)
             sys.exit(1)
 
 
 @click.group(
-    cls=_OneSentence,
+    cls=_OneLineErrors,
     invoke_without_command=True,
     epilog=_EPILOG,
     context_settings={"show_default": True, "max_content_width": 110, "help_option_names": ["-h", "--help"]},
@@ -91,7 +91,7 @@ def main(ctx: click.Context, **options: Any) -> None:
             # Whoever asks for credentials must not get a server that asks nobody.
             raise click.UsageError(f"{_flag(for_http[0])} needs --transport streamable-http or sse")
         # The streams are None where they are closed.
-        serve(options, sys.stdin, sys.stdout)
+        run_server(options, sys.stdin, sys.stdout)
     elif given:
         raise click.UsageError(f"{_flag(given[0])} is for serving: {ctx.invoked_subcommand} does not take it")
 

@@ -1,6 +1,8 @@
 """Define the numbers that options take, and options whose variables may be left without a value."""
 
 import math
+import os
+from pathlib import Path
 from typing import Any
 
 import click
@@ -38,3 +40,8 @@ class EnvOption(click.Option):
         """Read the variable; None if it says nothing."""
         value = super().resolve_envvar_value(ctx)
         return None if value is None or is_left_open(value) else value
+
+
+def absolute_path(_ctx: click.Context, _option: click.Parameter, path: Path | None) -> Path | None:
+    """Expand `~`, which a shell leaves alone after `=` and in variables, and make a path absolute, as hosts need it."""
+    return path and Path(os.path.abspath(os.path.expanduser(path)))

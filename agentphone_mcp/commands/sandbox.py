@@ -33,8 +33,8 @@ def _faults(_ctx: click.Context, _option: click.Parameter, rules: Sequence[str])
     """Read the rules, or say what is wrong with one."""
     try:
         return [parse(rule) for rule in rules if rule.strip()]
-    except BadFaultError as bad:
-        raise click.BadParameter(f"{bad}.") from None
+    except BadFaultError as exc:
+        raise click.BadParameter(f"{exc}.") from None
 
 
 def _printed(_ctx: click.Context, _option: click.Parameter, key: str | None) -> str:
@@ -123,8 +123,8 @@ def sandbox(
             allow_remote_webhooks=allow_remote_webhooks,
         ) as box:
             show(box, stop)
-    except (CannotListen, StateFileError) as refused:
-        raise click.ClickException(str(refused)) from None
+    except (CannotListen, StateFileError) as exc:
+        raise click.ClickException(str(exc)) from None
 
 
 _url = click.option(
@@ -180,8 +180,8 @@ def _post(url: str, path: str, key: str, wanted: dict[str, Any]) -> Any:
             raise click.UsageError("That is a live key; the sandbox printed one of its own when it started.")
         headers = {"Authorization": f"Bearer {key}"}
         answer = httpx.post(url.rstrip("/") + path, json=wanted, headers=headers, timeout=_PATIENCE, trust_env=False)
-    except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as wrong:
-        raise click.ClickException(f"No sandbox answered at {url}: {wrong or type(wrong).__name__}") from None
+    except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as exc:
+        raise click.ClickException(f"No sandbox answered at {url}: {exc or type(exc).__name__}") from None
     if answer.is_success:
         return answer.json()
     raise click.ClickException(f"The sandbox answered {answer.status_code}: {_why(answer)}")

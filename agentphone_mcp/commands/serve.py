@@ -27,13 +27,13 @@ if TYPE_CHECKING:
     from agentphone_mcp.server.stdio.precomputed import PrecomputedSurface
 
 
-def serve(options: dict[str, Any], stdin: TextIO | None, stdout: TextIO | None) -> None:
+def run_server(options: dict[str, Any], stdin: TextIO | None, stdout: TextIO | None) -> None:
     """Serve until the host goes away or the process is told to stop.
 
     Args:
         options: those of `agentphone_mcp.config.from_options.SETTINGS`, by name.
-        stdin: the process's.
-        stdout: the process's.
+        stdin: the process's own, or None if it is closed.
+        stdout: likewise.
 
     Raises:
         click.ClickException: with one sentence, if a setting is wrong or nobody can be served.
@@ -42,18 +42,18 @@ def serve(options: dict[str, Any], stdin: TextIO | None, stdout: TextIO | None) 
         # Until all is imported, whatever is made stays: looking for garbage among it takes a twentieth of a start.
         gc.disable()
         stack.callback(gc.enable)
-        unheard: list[str] = []
+        warnings: list[str] = []
         try:
             config, settings = read_config(options, os.environ), read_http_settings(options)
             surfaces = _Surfaces(config)
-            ahead = None if settings else _run_ahead(surfaces, stdin, stdout, stack)
-            config = _with_account(config, options, stack, unheard.append)
+            early_session = None if settings else _start_early_session(surfaces, stdin, stdout, stack)
+            config = _with_account(config, options, stack, warnings.append)
             if settings:
                 from agentphone_mcp.config.http import check_key
 
                 check_key(config, settings)
-        except ConfigError as wrong:
-            raise click.UsageError(str(wrong)) from None
+        except ConfigError as exc:
+            raise click.UsageError(str(exc)) from None
         # The SDK takes half a second to import: a wrong setting should not have to wait for it.
         import logging
 
@@ -62,18 +62,18 @@ def serve(options: dict[str, Any], stdin: TextIO | None, stdout: TextIO | None) 
 
         accounts = AccountPool(config)
         say = log_to_stderr(options["log_level"].upper(), accounts.redact, options["log_format"])
-        for warning in unheard:
+        for warning in warnings:
             logging.getLogger(__name__).warning(warning)
         if exporter := read_span_exporter(os.environ):
             stack.enter_context(_sending_spans(exporter, accounts.redact))
         if settings is None:
-            _serve_stdio(config, accounts, surfaces, ahead)
+            _serve_stdio(config, accounts, surfaces, early_session)
         else:
             _serve_http(config, settings, accounts, surfaces, say)
 
 
 class _Surfaces:
-    """What servers with these settings say of themselves, as far as that is known before they are made."""
+    """Load the precomputed surfaces of servers with these settings, one for each scope."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
@@ -81,29 +81,29 @@ class _Surfaces:
         self._loaded: dict[Scope, Surface | None] = {}
 
     def load(self, scope: Scope = OPERATOR.scope) -> Surface | None:
-        """What one for callers of a scope says; None where that is not known for sure."""
-        *_, most = included_scopes(scope, read_only=self._config.read_only)
+        """Load the surface for callers of a scope; None if it has to be made by the SDK."""
+        *_, widest = included_scopes(scope, read_only=self._config.read_only)
         # The first answers and the server must go by the same, so it is read once.
-        if most not in self._loaded:
-            self._loaded[most] = load(self._config.toolsets, most, cache=self._cache)
-        return self._loaded[most]
+        if widest not in self._loaded:
+            self._loaded[widest] = load(self._config.toolsets, widest, cache=self._cache)
+        return self._loaded[widest]
 
     def precomputed(self, scope: Scope = OPERATOR.scope) -> "PrecomputedSurface | None":
-        """The same for the server itself."""
+        """Load it as objects of the SDK, for the server itself."""
         from agentphone_mcp.server.stdio.precomputed import PrecomputedSurface
 
         surface = self.load(scope)
-        return surface and PrecomputedSurface(surface, self.differs)
+        return surface and PrecomputedSurface(surface, self.note_difference)
 
-    def differs(self, method: str) -> None:
-        """Have the next starts wait for the SDK, which answers otherwise."""
+    def note_difference(self, method: str) -> None:
+        """Have the next starts wait for the SDK, which answers differently."""
         note_difference(self._cache, method)
 
 
-def _run_ahead(
+def _start_early_session(
     surfaces: _Surfaces, stdin: TextIO | None, stdout: TextIO | None, stack: ExitStack
 ) -> EarlySession | None:
-    """Answer the host's first questions from now on; None where it has to wait for the SDK."""
+    """Answer the host's first messages from now on; None if they have to wait for the SDK."""
     if stdin is None or stdout is None:
         raise click.ClickException("stdin or stdout is closed: a host talks to this server over them")
     if stdin.isatty():
@@ -119,12 +119,14 @@ def _run_ahead(
     except OSError:
         return None
     stack.callback(channel.release)
-    ahead = EarlySession(channel, PrecomputedAnswers(surface), surfaces.differs)
-    ahead.start()
-    return ahead
+    early_session = EarlySession(channel, PrecomputedAnswers(surface), surfaces.note_difference)
+    early_session.start()
+    return early_session
 
 
-def _serve_stdio(config: Config, accounts: "AccountPool", surfaces: _Surfaces, ahead: EarlySession | None) -> None:
+def _serve_stdio(
+    config: Config, accounts: "AccountPool", surfaces: _Surfaces, early_session: EarlySession | None
+) -> None:
     # The first answers are given before the SDK and its event loop are imported.
     import anyio
 
@@ -133,9 +135,9 @@ def _serve_stdio(config: Config, accounts: "AccountPool", surfaces: _Surfaces, a
     server = create_server(config, accounts, precomputed=surfaces.precomputed())
     _collect_garbage()
     try:
-        anyio.run(server.run_over, ahead)
-    except BaseExceptionGroup as failed:
-        broken, others = failed.split(OSError)
+        anyio.run(server.run_over, early_session)
+    except BaseExceptionGroup as exc:
+        broken, others = exc.split(OSError)
         if broken is None or others:
             raise
         reason = getattr(broken.exceptions[0], "strerror", None) or "it was closed"
@@ -152,10 +154,10 @@ def _serve_http(
         server = web_server(config, settings, accounts, surfaces.precomputed)
         _collect_garbage()
         serve(server, settings, say)
-    except ConfigError as wrong:
-        raise click.UsageError(str(wrong)) from None
-    except CannotListen as cannot:
-        raise click.ClickException(str(cannot)) from None
+    except ConfigError as exc:
+        raise click.UsageError(str(exc)) from None
+    except CannotListen as exc:
+        raise click.ClickException(str(exc)) from None
 
 
 def _collect_garbage() -> None:
@@ -166,34 +168,34 @@ def _collect_garbage() -> None:
 def _sending_spans(exporter: str, redact: Callable[[str], str]) -> AbstractContextManager[None]:
     try:
         from agentphone_mcp.server.telemetry import sending_spans
-    except ImportError as missing:
+    except ImportError as exc:
         import logging
 
         # The variables may be meant for other programs of this user, so it is no mistake.
-        logging.getLogger(__name__).info("spans are not sent: %s; install agentphone-mcp[otel]", missing)
+        logging.getLogger(__name__).info("spans are not sent: %s; install agentphone-mcp[otel]", exc)
         return nullcontext()
     return sending_spans(exporter, redact)
 
 
 def _with_account(config: Config, options: dict[str, Any], stack: ExitStack, warn: Callable[[str], None]) -> Config:
-    """Add whose account it is, where the settings alone do not say so."""
+    """Add the key, and the sandbox's address, where the settings alone do not have them."""
     if options["sandbox"]:
         from agentphone_mcp.sandbox import running
 
         box = stack.enter_context(running(speed=options["sandbox_speed"]))
         return replace(config, api_key=ApiKey(box.key), base_url=box.url)
     if config.api_key is None and not config.uses_caller_keys and options["keychain"] == "on":
-        return replace(config, api_key=_kept_key(config.base_url, warn))
+        return replace(config, api_key=_keychain_key(config.base_url, warn))
     return config
 
 
-def _kept_key(base_url: str, warn: Callable[[str], None]) -> ApiKey | None:
-    """The key that `login` kept; a keychain that fails is no more than a warning, as a server starts without a key."""
+def _keychain_key(base_url: str, warn: Callable[[str], None]) -> ApiKey | None:
+    """Find the key that `login` kept; a failing keychain is a warning, as a server starts without a key."""
     from agentphone_mcp.config.keychain import INSTEAD, NoKeychain, find
 
     complete_session_bus(os.environ)
     try:
         return find(base_url)
-    except NoKeychain as cannot:
-        warn(f"no key was found in the keychain: {cannot}; run agentphone-mcp login and start again, or {INSTEAD}")
+    except NoKeychain as exc:
+        warn(f"no key was found in the keychain: {exc}; run agentphone-mcp login and start again, or {INSTEAD}")
         return None

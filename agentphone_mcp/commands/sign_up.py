@@ -21,9 +21,9 @@ from agentphone_mcp.config.settings import ConfigError
 from agentphone_mcp.policy.untrusted import clean
 from agentphone_mcp.system.secret_files import KeyFile, KeyFileError
 
-Told = TypeVar("Told")
+Result = TypeVar("Result")
 _TRIES = 3
-_STOPPING = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
+_STOP_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
 
 
 def open_account(base_url: str, email: str, agent_name: str | None, key_file: Path | None) -> None:
@@ -41,9 +41,9 @@ def open_account(base_url: str, email: str, agent_name: str | None, key_file: Pa
     if key_file is None:
         _refuse_to_replace(base_url)
     with KeyFile(key_file or _spare_place()) as file:
-        mailed = _begun(base_url, email, agent_name)
+        mailed = _begin(base_url, email, agent_name)
         click.echo(f"AgentPhone mails a six-digit code to {email}{_until(mailed.expires_at)}.")
-        opened = _opened(base_url, mailed, file)
+        opened = _finish(base_url, mailed, file)
         if key_file is None:
             where = _into_keychain(base_url, opened.api_key, file)
         elif file.is_written:
@@ -58,9 +58,9 @@ def open_account(base_url: str, email: str, agent_name: str | None, key_file: Pa
 def _refuse_to_replace(base_url: str) -> None:
     try:
         kept = find(base_url)
-    except NoKeychain as cannot:
+    except NoKeychain as exc:
         raise click.ClickException(
-            f"the keychain has something already: {cannot}; run agentphone-mcp logout first"
+            f"the keychain has something already: {exc}; run agentphone-mcp logout first"
         ) from None
     if kept:
         raise click.ClickException(
@@ -70,66 +70,66 @@ def _refuse_to_replace(base_url: str) -> None:
 
 
 def _spare_place() -> Path:
-    """Where the key of a new account is until the keychain has it, and stays if that fails."""
+    """Find a place where the key of a new account is until the keychain has it, and stays if that fails."""
     try:
         folder = Path(read_state(""))
-    except ConfigError as homeless:
-        raise KeyFileError(str(homeless)) from None
+    except ConfigError as exc:
+        raise KeyFileError(str(exc)) from None
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as cannot:
-        raise KeyFileError(f"{str(folder)!r} cannot be made: {cannot.strerror}") from None
+    except OSError as exc:
+        raise KeyFileError(f"{str(folder)!r} cannot be made: {exc.strerror}") from None
     return folder / f"new-key-{secrets.token_hex(4)}"
 
 
-def _begun(base_url: str, email: str, agent_name: str | None) -> MailedCode:
+def _begin(base_url: str, email: str, agent_name: str | None) -> MailedCode:
     try:
-        return _ask(base_url, lambda api: api.begin(email, agent_name))
+        return _run(base_url, lambda api: api.begin(email, agent_name))
     except errors.Conflict:
         raise click.ClickException(
             f"{email} has an AgentPhone account already: run agentphone-mcp login with its key"
         ) from None
-    except errors.ApiError as failed:
-        raise click.ClickException(f"nobody was signed up: {said(failed)}") from None
+    except errors.ApiError as exc:
+        raise click.ClickException(f"nobody was signed up: {describe_error(exc)}") from None
 
 
-def _opened(base_url: str, mailed: MailedCode, file: KeyFile) -> OpenedAccount:
+def _finish(base_url: str, mailed: MailedCode, file: KeyFile) -> OpenedAccount:
     """Take the code until it is right, and write down the key that comes of it before anything can stop us."""
     for tries_left in reversed(range(_TRIES)):
         code = _code()
         try:
             with _unstoppable():
-                opened = _ask(base_url, lambda api, code=code: api.finish(mailed.verification_id, code))
+                opened = _run(base_url, lambda api, code=code: api.finish(mailed.verification_id, code))
                 with suppress(OSError):  # the keychain may take it still
                     file.write(opened.api_key)
                 return opened
-        except (errors.BadRequest, errors.Unreachable, errors.RateLimited) as failed:
+        except (errors.BadRequest, errors.Unreachable, errors.RateLimited) as exc:
             if not tries_left:
-                raise click.ClickException(f"no account was opened: {said(failed)}; sign up again") from None
-            click.echo(f"That did not work: {said(failed)}.", err=True)
-        except errors.OutcomeUnknown as lost:
+                raise click.ClickException(f"no account was opened: {describe_error(exc)}; sign up again") from None
+            click.echo(f"That did not work: {describe_error(exc)}.", err=True)
+        except errors.OutcomeUnknown as exc:
             raise click.ClickException(
-                f"the account may be open, but its key did not arrive: {said(lost)}; make a new key in AgentPhone's "
+                f"the account may be open, but its key did not arrive: {describe_error(exc)}; make a new key in AgentPhone's "
                 "dashboard and run agentphone-mcp login with it"
             ) from None
-        except errors.ApiError as refused:
-            raise click.ClickException(f"no account was opened: {said(refused)}") from None
+        except errors.ApiError as exc:
+            raise click.ClickException(f"no account was opened: {describe_error(exc)}") from None
     raise AssertionError("unreachable: the last try returns or raises")
 
 
 def _code() -> str:
     while True:
-        code = re.sub(r"[\s-]", "", _typed("The code"))
+        code = re.sub(r"[\s-]", "", _prompt("The code"))
         if re.fullmatch("[0-9]{6}", code):
             return code
         click.echo("A code has six digits.", err=True)
 
 
-def _typed(asked: str) -> str:
+def _prompt(text: str) -> str:
     try:
-        return click.prompt(asked, err=True)
-    except click.Abort as stopped:
-        if not isinstance(stopped.__context__, EOFError):
+        return click.prompt(text, err=True)
+    except click.Abort as exc:
+        if not isinstance(exc.__context__, EOFError):
             raise
     # Else what is wrong would stand behind the question.
     click.echo(err=True)
@@ -143,8 +143,8 @@ def _into_keychain(base_url: str, key: str, file: KeyFile) -> str:
     """Move the key from the file into the keychain; if that fails, the file stays."""
     try:
         keep(base_url, ApiKey(key))
-    except (NoKeychain, KeyRuleBroken) as cannot:
-        raise click.ClickException(f"the keychain did not take the key: {cannot}; {_in_file(file)}") from None
+    except (NoKeychain, KeyRuleBroken) as exc:
+        raise click.ClickException(f"the keychain did not take the key: {exc}; {_in_file(file)}") from None
     except BaseException:
         click.echo(f"Stopped: {_in_file(file)}", err=True)
         raise
@@ -161,18 +161,18 @@ def _in_file(file: KeyFile) -> str:
     )
 
 
-def _ask(base_url: str, what: Callable[[SignUpClient], Awaitable[Told]]) -> Told:
-    async def ask() -> Told:
+def _run(base_url: str, operation: Callable[[SignUpClient], Awaitable[Result]]) -> Result:
+    async def run() -> Result:
         async with SignUpClient(base_url) as api:
-            return await what(api)
+            return await operation(api)
 
-    return anyio.run(ask)
+    return anyio.run(run)
 
 
 @contextmanager
 def _unstoppable() -> Generator[None]:
     """Let no Ctrl+C and no closing terminal come between the answer that has the key and its place on the disk."""
-    kinds = [getattr(signal, name) for name in _STOPPING if hasattr(signal, name)]
+    kinds = [getattr(signal, name) for name in _STOP_SIGNALS if hasattr(signal, name)]
     before = [(kind, signal.signal(kind, signal.SIG_IGN)) for kind in kinds]
     try:
         yield
@@ -188,8 +188,8 @@ def _until(expires_at: str | None) -> str:
         return ""
 
 
-def said(error: errors.ApiError) -> str:
-    """The API's words on one line, or its status, for a person."""
+def describe_error(error: errors.ApiError) -> str:
+    """Return the API's words on one line, or its status, for a person."""
     words = _plain(error.detail).rstrip(".")
     return f"{words} (status {error.status})" if error.status else words
 

@@ -133,8 +133,8 @@ def show(path: Path) -> None:
     """Show whose tokens there are, how far they go, and until when."""
     try:
         tokens = parse_tokens(read_text(path)).values()
-    except TokensUnusable as broken:
-        raise _cannot_use(path, broken) from None
+    except TokensUnusable as exc:
+        raise _cannot_use(path, exc) from None
     if not tokens:
         click.echo("There is no token yet.")
         return
@@ -147,8 +147,8 @@ def show(path: Path) -> None:
 def _change(path: Path, wanted: Callable[[Tokens], Tokens]) -> None:
     try:
         change_tokens(path, wanted)
-    except TokensUnusable as broken:
-        raise _cannot_use(path, broken) from None
+    except TokensUnusable as exc:
+        raise _cannot_use(path, exc) from None
 
 
 def _cannot_use(path: Path, broken: TokensUnusable) -> click.ClickException:

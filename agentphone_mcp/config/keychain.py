@@ -21,7 +21,7 @@ from agentphone_mcp.api.api_key import ApiKey, KeyRuleBroken, mask_keys
 if TYPE_CHECKING:
     from keyring.backend import KeyringBackend
 
-Told = TypeVar("Told")
+Result = TypeVar("Result")
 SERVICE = "agentphone-mcp"
 """The name under which all keys are kept; whose they are is said by `account_for`."""
 AT_START = 10.0
@@ -62,12 +62,12 @@ def find(base_url: str, patience: float = AT_START) -> ApiKey | None:
         KeyRuleBroken: if no key may go there.
     """
     account = account_for(base_url)
-    value = _ask(lambda keychain: keychain.get_password(SERVICE, account), patience)
+    value = _run(lambda keychain: keychain.get_password(SERVICE, account), patience)
     try:
         key = ApiKey(value) if value else None
         Allowlist.for_base(base_url, key)
-    except KeyRuleBroken as broken:
-        raise NoKeychain(f"what it keeps for {account} cannot be used: {broken}") from None
+    except KeyRuleBroken as exc:
+        raise NoKeychain(f"what it keeps for {account} cannot be used: {exc}") from None
     return key
 
 
@@ -85,7 +85,7 @@ def keep(base_url: str, key: ApiKey, patience: float = FOR_A_PERSON) -> None:
         keychain.set_password(SERVICE, account, value)  # pyright: ignore[reportUnknownMemberType] - untyped
         return keychain.get_password(SERVICE, account) == value
 
-    if not _ask(put, patience, key.redact_in):
+    if not _run(put, patience, key.redact_in):
         raise NoKeychain("it does not keep what it is given")
 
 
@@ -104,7 +104,7 @@ def forget(base_url: str, patience: float = FOR_A_PERSON) -> bool:
         keychain.delete_password(SERVICE, account)
         return True, keychain.get_password(SERVICE, account) is not None
 
-    was_there, is_there_still = _ask(remove, patience)
+    was_there, is_there_still = _run(remove, patience)
     if is_there_still:
         raise NoKeychain("it has a key still, as where two keychains are in use; run this again")
     return was_there
@@ -124,29 +124,31 @@ def try_out(patience: float = FOR_A_PERSON) -> None:
             keychain.delete_password(SERVICE, _TRIAL)
         return kept
 
-    if not _ask(keep_something, patience):
+    if not _run(keep_something, patience):
         raise NoKeychain("it does not keep what it is given")
 
 
-def _ask(what: "Callable[[KeyringBackend], Told]", patience: float, redact: Callable[[str], str] = str) -> Told:
-    """Ask the keychain, by a thread that ends with the process if it must; `redact` removes the key from a reason.
+def _run(
+    operation: "Callable[[KeyringBackend], Result]", patience: float, redact: Callable[[str], str] = str
+) -> Result:
+    """Run an operation of the keychain, on a thread that ends with the process if it must; `redact` removes the key from a reason.
 
     Raises:
         NoKeychain: when it fails, or does not answer in time.
     """
-    answer: Future[Told] = Future()
+    answer: Future[Result] = Future()
 
-    def ask() -> None:
+    def run() -> None:
         try:
             import keyring
 
-            answer.set_result(what(keyring.get_keyring()))
-        except BaseException as failed:  # noqa: BLE001 - keychains raise whatever their systems do
-            answer.set_exception(failed)
+            answer.set_result(operation(keyring.get_keyring()))
+        except BaseException as exc:  # noqa: BLE001 - keychains raise whatever their systems do
+            answer.set_exception(exc)
 
     try:
         with _our_streams_kept():
-            threading.Thread(target=ask, name="keychain", daemon=True).start()
+            threading.Thread(target=run, name="keychain", daemon=True).start()
             failed = answer.exception(patience)
     except TimeoutError:
         raise NoKeychain(f"it did not answer within {patience:g} seconds") from None
@@ -174,5 +176,5 @@ def _reason(failed: BaseException, redact: Callable[[str], str]) -> str:
     if name == "KeyringLocked":
         return "it is locked"
     # The whole key first: what only looks like one ends at a dot, and the rest of it would stand there.
-    said = " ".join(mask_keys(redact(str(failed))).split())[:_LONGEST_REASON]
-    return f"{name}: {said}" if said else name
+    message = " ".join(mask_keys(redact(str(failed))).split())[:_LONGEST_REASON]
+    return f"{name}: {message}" if message else name

@@ -34,7 +34,7 @@ class AccountConnection:
 
     @property
     def is_idle(self) -> bool:
-        """Whether nobody uses it, and nobody is told of a call on it."""
+        """Whether no request uses it, and no client follows a call on it."""
         return not self.users and self.context.live.is_idle
 
 
@@ -68,17 +68,19 @@ async def connected(
             send_traceparent=config.send_traceparent,
         )
     )
-    async with api, anyio.create_task_group() as beside:
-        settler = Reconciler(account, ledger, partial(look_up, api), partial(call_duration, api))
+    async with api, anyio.create_task_group() as tasks:
+        reconciler = Reconciler(account, ledger, partial(look_up, api), partial(call_duration, api))
         if key and not config.read_only:
-            # What an earlier run left in doubt, and what this one will; nobody waits for it.
-            beside.start_soon(settler.keep_reconciling)
-        live = LiveTranscripts(api, beside)
-        yield AccountConnection(ToolContext(api, Gate(_rules(config), settler), config.prices, Completer(api), live))
-        beside.cancel_scope.cancel()
+            # Entries that an earlier run left unresolved, and those of this one, in the background.
+            tasks.start_soon(reconciler.keep_reconciling)
+        live = LiveTranscripts(api, tasks)
+        yield AccountConnection(
+            ToolContext(api, Gate(_policy(config), reconciler), config.prices, Completer(api), live)
+        )
+        tasks.cancel_scope.cancel()
 
 
-def _rules(config: Config) -> Policy:
+def _policy(config: Config) -> Policy:
     return Policy(
         limits=config.limits,
         destinations=config.destinations,

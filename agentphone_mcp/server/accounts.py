@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from agentphone_mcp.server.account_connection import AccountConnection
 
 _CONNECTION_MODULE = "agentphone_mcp.server.account_connection"
-"""What takes a while to import, and is no part of a start: everything that talks to the API."""
+"""Imports everything that talks to the API, so it is imported at the first request and not at the start."""
 _IDLE_SECONDS = 300.0
 """How long the connections of an account are kept when nobody uses them."""
 _MOST_CONNECTIONS = 1_000
@@ -49,7 +49,7 @@ class AccountPool:
         self.ledger = LedgerHandle(config.ledger_location, self.redact)
         self._connections: dict[str, AccountConnection] = {}
         # Replaced and never changed, so that `redact` may be called from any thread.
-        self._known = (Secrets(config.api_key),)
+        self._secrets = (Secrets(config.api_key),)
         self._connecting = anyio.Lock()
         self._open = AsyncExitStack()
         self._tasks: TaskGroup
@@ -67,12 +67,12 @@ class AccountPool:
 
     def redact(self, text: str) -> str:
         """Remove the secrets of all accounts that are connected: for what only the operator reads."""
-        for secrets in self._known:
+        for secrets in self._secrets:
             text = secrets.redact(text)
         return text
 
     async def get_ready(self) -> None:
-        """Connect the operator, whose earlier run may have left something in doubt, before anybody calls."""
+        """Connect the operator, whose earlier run may have left unresolved entries, before the first call."""
         if not self._config.uses_caller_keys:
             await self._connection(self._config.api_key)
 
@@ -109,7 +109,7 @@ class AccountPool:
         from agentphone_mcp.server.account_connection import connected
 
         secrets, connection = Secrets(key), None
-        self._known = (*self._known, secrets)
+        self._secrets = (*self._secrets, secrets)
         try:
             async with connected(self._config, account, secrets, key, self.ledger, self._inner) as connection:
                 task_status.started(connection)
@@ -117,12 +117,12 @@ class AccountPool:
         except Exception:
             if connection is None:
                 raise
-            # What broke is one account's, and must not end the connections of all others; its next request opens a new one.
+            # An error of one account must not end the others' connections; its next request opens a new one.
             logger.exception("the connection to an account broke down")
         finally:
             if connection is not None and self._connections.get(account) is connection:
                 del self._connections[account]
-            self._known = tuple(other for other in self._known if other is not secrets)
+            self._secrets = tuple(other for other in self._secrets if other is not secrets)
 
     async def _close_idle(self) -> None:
         while True:

@@ -1,7 +1,6 @@
-"""What a server has inside, besides the protocol: tools, resources, prompts, and words for what fails.
+"""Collect what a server offers over the protocol: tools, resources, prompts, and error messages.
 
-It takes a third of a second to import, which those who only ask for the list of tools need not wait for: `server.py`
-imports it when somebody asks for more.
+It takes a third of a second to import, so `server.py` imports it only for more than the list of tools.
 """
 
 from collections.abc import Iterable
@@ -31,7 +30,7 @@ _LONGEST_NAME = 64
 
 
 class FeatureSet:
-    """The inside of a server of some toolsets for callers of some scope.
+    """Hold the features of a server with some toolsets, for callers of a scope.
 
     Args:
         toolsets: which groups of tools there are.
@@ -50,7 +49,7 @@ class FeatureSet:
 
     @property
     def instructions(self) -> str:
-        """The seeds' rules for the tools that are there: a line that names another one is left out."""
+        """The instructions for these tools: lines that name another tool are left out."""
         return without_lines_on(ALL_NAMES - self._declared.keys(), INSTRUCTIONS)
 
     @property
@@ -88,19 +87,19 @@ class FeatureSet:
         """Say why a tool failed: what was asked, what happened, what to do next."""
         match failure.__cause__:
             case ApiError() as cause:
-                said = explain(cause)
+                message = explain(cause)
             case Refused() as cause:
-                said = str(cause)
+                message = str(cause)
             case ValidationError() as cause if not isinstance(failure, UnexpectedToolError):
-                said = explain_arguments(name, cause)
+                message = explain_arguments(name, cause)
             case _ if isinstance(failure, UnexpectedToolError):
                 return UnexpectedToolError(
                     f"{name} failed inside agentphone-mcp; its log says why. If it changes something, look before you "
                     "repeat it."
                 )
             case _:
-                said = str(failure)
-        return ToolError(_shown(said))
+                message = str(failure)
+        return ToolError(_shown(message))
 
     def resource_error(self, failure: ResourceError) -> ResourceError:
         """Say why a resource cannot be read."""
@@ -120,7 +119,7 @@ def _shown(text: str) -> str:
 
 
 def _api_error_in(failure: BaseException) -> ApiError | None:
-    """Find what the API said below the SDK's wrappers."""
+    """Find what the API message below the SDK's wrappers."""
     cause: BaseException | None = failure
     while cause is not None and not isinstance(cause, ApiError):
         cause = cause.__cause__

@@ -1,4 +1,4 @@
-"""Logging to stderr (stdout is the protocol's), without the secrets."""
+"""Log to stderr, as stdout carries the protocol, without secrets."""
 
 import json
 import logging
@@ -19,7 +19,7 @@ _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 class _RedactingFormatter(logging.Formatter):
-    """Cuts secrets out of the finished line, so that messages, arguments and tracebacks are covered alike."""
+    """Redact the finished line, so that messages, arguments and tracebacks are covered alike."""
 
     def __init__(self, redact: Redactor) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
@@ -35,7 +35,7 @@ class _RedactingFormatter(logging.Formatter):
 
 
 class _JsonFormatter(logging.Formatter):
-    """Writes a record as one line of JSON in ASCII, which every encoding of stderr can carry."""
+    """Write a record as one line of JSON in ASCII, which every encoding of stderr can carry."""
 
     def __init__(self, redact: Redactor) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Whose a request is, and the context that its tools are given for as long as it is under way."""
+"""Find out who makes a request, and give its tools the context of that caller."""
 
 from dataclasses import replace
 from typing import Any
@@ -23,11 +23,11 @@ _OF_EVERY_ACCOUNT = frozenset(
         "notifications/initialized",
     }
 )
-"""What is answered alike whosever account it is, and before there is anything to connect by."""
+"""Methods whose answer is the same for every account, and needs no connection."""
 
 
 def caller_of(ctx: ServerRequestContext[Any, Any]) -> Caller:
-    """Find whose request it is: over HTTP whoever was authenticated with this very request, else the operator.
+    """Find whose request it is: over HTTP the caller that was authenticated with this request, else the operator.
 
     Raises:
         MCPError: if it came over HTTP and past the auth.
@@ -58,5 +58,5 @@ async def account_middleware(ctx: ServerRequestContext[Any, Any], call_next: Cal
 
             with use_redactor(context.api.secrets.redact):
                 return await call_next(replace(ctx, lifespan_context=context))
-    except Refused as refused:
-        raise MCPError(INTERNAL_ERROR, str(refused)) from refused
+    except Refused as exc:
+        raise MCPError(INTERNAL_ERROR, str(exc)) from exc

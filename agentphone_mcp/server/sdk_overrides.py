@@ -1,4 +1,4 @@
-"""Methods of the SDK that ours stand in for, though they are its own affair: a newer one may call them otherwise."""
+"""Mark methods that override private SDK methods; importing fails if the SDK no longer has them."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -7,9 +7,9 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 def overriding(base: type) -> Callable[[Method], Method]:
-    """Declare a method to stand in for that of a base, which is looked for when the class is made.
+    """Declare that a method overrides one of a base class; checked when the class is made.
 
-    Python would take it for a method of ours where the base has no such one any more, and nobody would call it.
+    Without the check, a method that the base no longer has would silently never be called.
 
     Raises:
         ImportError: if the base has none of that name.

@@ -1,13 +1,12 @@
-"""The MCP server of one configuration: what it says of itself, and its features, which is there when it is asked for.
+"""Serve MCP for one configuration; the features are made when they are first needed.
 
-The features take longer to import than all else that a start needs. Where the surface is known, a server that was just
-started lists its tools without it.
+Importing the features takes longer than the rest of a start. With a precomputed surface a new server lists its tools
+without them.
 """
 
-import secrets
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import anyio
 from anyio.to_thread import run_sync
@@ -16,7 +15,6 @@ from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel.helper_types import ReadResourceContents
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ResourceError, ToolError
-from mcp.server.request_state import RequestStateSecurity
 from mcp.server.stdio import stdio_server
 from mcp.shared.exceptions import MCPError
 from mcp_types import (
@@ -39,9 +37,10 @@ from agentphone_mcp import __version__
 from agentphone_mcp.config.config import Config
 from agentphone_mcp.policy.access import OPERATOR, Scope, included_scopes
 from agentphone_mcp.server.accounts import AccountPool
-from agentphone_mcp.server.middleware import account_middleware, caller_of
+from agentphone_mcp.server.middleware import account_middleware
+from agentphone_mcp.server.request_state import request_state_security
 from agentphone_mcp.server.sdk_overrides import overriding
-from agentphone_mcp.server.stdio.drain import DrainingStream
+from agentphone_mcp.server.stdio.drain import DrainingStream, HostStream
 from agentphone_mcp.server.stdio.precomputed import PrecomputedSurface
 
 if TYPE_CHECKING:
@@ -54,24 +53,6 @@ Answer = Callable[[ServerRequestContext[Any, Any], Any], Awaitable[Any]]
 # These lists change only with the server's own settings.
 _LISTS: tuple[CacheableMethod, ...] = ("tools/list", "prompts/list", "resources/list", "resources/templates/list")
 _LISTS_ARE_GOOD_MS = 3_600_000
-_ANSWERS_ARE_READ = 86_400.0
-"""Seconds for which a person's answer is at least understood, so that one that comes too late is told as such."""
-
-
-class Host(Protocol):
-    """Whoever is served over stdio."""
-
-    def __aiter__(self) -> AsyncIterator[str]:
-        """Give the lines that it says."""
-        ...
-
-    async def write(self, text: str, /) -> object:
-        """Tell it a message, in a line."""
-        ...
-
-    async def flush(self) -> None:
-        """Keep nothing back of what it is told."""
-        ...
 
 
 def create_server(
@@ -85,31 +66,21 @@ def create_server(
 
     Args:
         config: what it is told.
-        accounts: connects the operator to the account; one of its own unless somebody else, such as the log, uses it too.
-        precomputed: what it says of itself, so that its features may be imported later.
+        accounts: connects the operator to the account; a new one unless others, such as the log, use it too.
+        precomputed: its listings, so that its features may be imported later.
         inner: what really sends requests; tests inject theirs, below the key's rule.
     """
 
     @asynccontextmanager
     async def lifespan(_: MCPServer[Any]) -> AsyncGenerator[AccountPool]:
-        async with accounts or AccountPool(config, inner=inner) as opened, anyio.create_task_group() as beside:
-            beside.start_soon(opened.get_ready)
-            beside.start_soon(server.get_ready)
+        async with accounts or AccountPool(config, inner=inner) as opened, anyio.create_task_group() as tasks:
+            tasks.start_soon(opened.get_ready)
+            tasks.start_soon(server.get_ready)
             yield opened
-            beside.cancel_scope.cancel()
+            tasks.cancel_scope.cancel()
 
     server = AgentPhoneServer(config, OPERATOR.scope, lifespan, precomputed=precomputed)
     return server
-
-
-def _request_state_security(config: Config) -> RequestStateSecurity:
-    """How questions to a person are sealed on their way through the host, each for the caller it was asked."""
-
-    def principal(ctx: ServerRequestContext[Any, Any]) -> str:
-        return caller_of(ctx).name
-
-    keys = config.request_state_keys or (secrets.token_bytes(32),)
-    return RequestStateSecurity(keys=keys, ttl=_ANSWERS_ARE_READ, bind_principal=principal)
 
 
 class AgentPhoneServer(MCPServer[Any]):
@@ -117,10 +88,10 @@ class AgentPhoneServer(MCPServer[Any]):
 
     Args:
         config: what it is told.
-        scope: how far those may go who connect to it.
-        lifespan: gives the account pool that they are connected by.
-        precomputed: what it says of itself; without it, the features are made first.
-        is_for_all: whether everybody who connects has that scope, so that all are told the same.
+        scope: how far its callers may go.
+        lifespan: opens the account pool.
+        precomputed: its listings; without them, the features are made first.
+        is_for_all: whether all callers have that scope, so that lists may be cached for all.
     """
 
     def __init__(
@@ -148,7 +119,7 @@ class AgentPhoneServer(MCPServer[Any]):
             lifespan=lifespan,
             cache_hints=dict.fromkeys(_LISTS, CacheHint(_LISTS_ARE_GOOD_MS, "public" if is_for_all else "private")),
             middleware=[account_middleware],
-            request_state_security=_request_state_security(config),
+            request_state_security=request_state_security(config),
             log_level="WARNING",
             # Answered below, where there are calls to follow.
             subscriptions=False,
@@ -164,21 +135,21 @@ class AgentPhoneServer(MCPServer[Any]):
         if features:
             self._register(features)
 
-    async def run_over(self, host: Host | None = None) -> None:
-        """Serve one host until its lines end and what they asked for is answered.
+    async def run_over(self, host: HostStream | None = None) -> None:
+        """Serve one host until its lines end and its requests are answered.
 
         Args:
-            host: who that is; None for whoever is at the process's own stdin and stdout.
+            host: the streams to it; None for the process's own stdin and stdout.
         """
         # The SDK uses no more of a file. Without one it keeps others in the process away from stdin and stdout.
         file = cast("AsyncFile[str] | None", host)
-        async with stdio_server(file, file) as (said, told):
-            asked = DrainingStream(said, told, self.get_ready)
+        async with stdio_server(file, file) as (incoming, outgoing):
+            stream = DrainingStream(incoming, outgoing, self.get_ready)
             options = self._lowlevel_server.create_initialization_options()
-            await self._lowlevel_server.run(asked, asked.answers, options)
+            await self._lowlevel_server.run(stream, stream.answers, options)
 
     async def get_ready(self) -> "FeatureSet":
-        """Have the features made, once; whoever asks for more than the list of tools waits for it."""
+        """Make the features once; every request but the list of tools waits for it."""
         if self._features:
             return self._features
         async with self._getting_ready:
@@ -218,8 +189,8 @@ class AgentPhoneServer(MCPServer[Any]):
             self._precomputed.check(tool)
         try:
             return await tool.run(arguments, context or Context(mcp_server=self), convert_result=True)
-        except ToolError as failure:
-            raise features.tool_error(name, failure) from failure.__cause__
+        except ToolError as exc:
+            raise features.tool_error(name, exc) from exc.__cause__
 
     async def read_resource(
         self, uri: AnyUrl | str, context: Context[Any, Any] | None = None
@@ -233,8 +204,8 @@ class AgentPhoneServer(MCPServer[Any]):
         try:
             with features.reading(context):
                 contents = await super().read_resource(uri, context)
-        except ResourceError as failure:
-            raise features.resource_error(failure) from failure.__cause__
+        except ResourceError as exc:
+            raise features.resource_error(exc) from exc.__cause__
         return contents if isinstance(contents, InputRequiredResult) else [*map(features.sanitize_resource, contents)]
 
     async def get_prompt(
@@ -245,9 +216,9 @@ class AgentPhoneServer(MCPServer[Any]):
         Raises:
             MCPError: with a sentence for the person who picked it.
         """
-        known = [prompt.name for prompt in await self.list_prompts()]
-        if name not in known:
-            raise MCPError(INVALID_PARAMS, f"There is no such prompt here; there is {', '.join(known) or 'none'}.")
+        names = [prompt.name for prompt in await self.list_prompts()]
+        if name not in names:
+            raise MCPError(INVALID_PARAMS, f"There is no such prompt here; there is {', '.join(names) or 'none'}.")
         return await super().get_prompt(name, arguments, context)
 
     @overriding(MCPServer)

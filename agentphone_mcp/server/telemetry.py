@@ -1,4 +1,4 @@
-"""Sends the spans of this process where the user's OpenTelemetry variables say; needs the extra `otel`."""
+"""Send the spans of this process where the user's OpenTelemetry variables say; needs the extra `otel`."""
 
 import logging
 import sys
@@ -27,7 +27,7 @@ _EXPORTERS: dict[str, Callable[[], SpanExporter]] = {
 
 
 class RedactingExporter(SpanExporter):
-    """Cuts secrets out of finished spans: the MCP SDK's hold names that a model wrote, and tracebacks.
+    """Redact finished spans: those of the MCP SDK have names that a model wrote, and tracebacks.
 
     Args:
         inner: where they go then.
@@ -51,17 +51,20 @@ class RedactingExporter(SpanExporter):
         return self._inner.force_flush(timeout_millis)
 
     def _without_secrets(self, span: ReadableSpan) -> ReadableSpan:
-        said = span.status.description
+        description = span.status.description
         return ReadableSpan(
             self._redact(span.name),
             context=span.context,
             parent=span.parent,
             resource=span.resource,
             attributes=self._values(span.attributes),
-            events=[Event(self._redact(one.name), self._values(one.attributes), one.timestamp) for one in span.events],
+            events=[
+                Event(self._redact(event.name), self._values(event.attributes), event.timestamp)
+                for event in span.events
+            ],
             links=span.links,
             kind=span.kind,
-            status=Status(span.status.status_code, self._redact(said) if said else None),
+            status=Status(span.status.status_code, self._redact(description) if description else None),
             start_time=span.start_time,
             end_time=span.end_time,
             instrumentation_scope=span.instrumentation_scope,
@@ -73,7 +76,7 @@ class RedactingExporter(SpanExporter):
     def _value(self, value: Any) -> Any:
         if isinstance(value, str):
             return self._redact(value)
-        return [self._value(one) for one in cast(tuple[Any, ...], value)] if isinstance(value, tuple) else value
+        return [self._value(item) for item in cast(tuple[Any, ...], value)] if isinstance(value, tuple) else value
 
 
 @contextmanager

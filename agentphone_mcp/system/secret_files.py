@@ -33,14 +33,14 @@ class KeyFile:
             self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
         except FileExistsError:
             raise KeyFileError(f"{str(path)!r} exists already: name a new file") from None
-        except (OSError, ValueError) as cannot:
-            reason = getattr(cannot, "strerror", None) or "it is no path"
+        except (OSError, ValueError) as exc:
+            reason = getattr(exc, "strerror", None) or "it is no path"
             raise KeyFileError(f"{str(path)!r} cannot be written: {reason}") from None
         try:
             _write_all(self._file, _ROOM)
-        except OSError as full:
+        except OSError as exc:
             self.__exit__(None, None, None)
-            raise KeyFileError(f"{str(path)!r} cannot be written: {full.strerror}") from None
+            raise KeyFileError(f"{str(path)!r} cannot be written: {exc.strerror}") from None
 
     def write(self, key: str) -> None:
         """Write the key, and return when it is on the disk.

@@ -16,8 +16,8 @@ def listening(host: str, port: int) -> socket.socket:
     """
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    except OSError as unknown:
-        raise CannotListen(f"cannot listen on {host}: {unknown.strerror}") from unknown
+    except OSError as exc:
+        raise CannotListen(f"cannot listen on {host}: {exc.strerror}") from exc
     # asyncio switches Nagle's delay off only where the protocol is named; clients wait 40 ms for an answer otherwise.
     listener = socket.socket(family, proto=socket.IPPROTO_TCP)
     try:
@@ -27,7 +27,7 @@ def listening(host: str, port: int) -> socket.socket:
         listener.bind(address)
         # Whoever reads where it is served may connect at once, also before the web server is up.
         listener.listen()
-    except OSError as taken:
+    except OSError as exc:
         listener.close()
-        raise CannotListen(f"cannot listen on {host}:{port}: {taken.strerror}") from taken
+        raise CannotListen(f"cannot listen on {host}:{port}: {exc.strerror}") from exc
     return listener

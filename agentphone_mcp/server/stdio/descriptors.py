@@ -1,4 +1,4 @@
-"""Stdin and stdout of the process, kept for the protocol alone.
+"""Keep stdin and stdout of the process for the protocol alone.
 
 The SDK does the same when it serves, but not before, and not where it is given streams; its `mcp.server.stdio` says why
 each step is taken.
@@ -13,15 +13,15 @@ from threading import Lock
 from typing import TextIO
 
 _BUFFER_BYTES = 65_536
-_TAKEN_WHOLE: int = getattr(select, "PIPE_BUF", 0)
+_ATOMIC_BYTES: int = getattr(select, "PIPE_BUF", 0)
 """How many bytes a pipe that has room takes without waiting; Windows cannot say whether one has."""
 
 
 class StdioChannel:
-    """What a host writes and reads, on descriptors that nobody else knows of.
+    """Read from and write to the host on private copies of stdin and stdout.
 
-    Meanwhile stdin is empty and stdout is stderr, for everybody else in the process and for its children: what they
-    print does not end up among the messages, and what they read is not taken from them.
+    For the rest of the process and for its children stdin is empty and stdout is stderr meanwhile, so that they neither
+    print among the messages nor read them.
 
     Args:
         stdin: the process's.
@@ -45,7 +45,7 @@ class StdioChannel:
         # Never closed: a thread may wait on it until the process ends.
         source = os.fdopen(self._in, "rb", _BUFFER_BYTES, closefd=False)
         self.lines = TextIOWrapper(source, encoding="utf-8", errors="replace")
-        """What the host says, each line with its end; iterating waits for the next one."""
+        """The host's lines, each with its end; iterating waits for the next one."""
         writer = LineWriter(self._out)
         self.write, self.write_at_once = writer.write, writer.write_at_once
 
@@ -57,7 +57,7 @@ class StdioChannel:
         for fd, private in ((0, self._in), (1, self._out)):
             with suppress(OSError):
                 os.dup2(private, fd)
-                _tell_windows(fd)
+                _update_windows_handle(fd)
 
 
 class LineWriter:
@@ -72,7 +72,7 @@ class LineWriter:
         self._writing = Lock()
 
     def write(self, text: str) -> None:
-        """Say whole lines to the host; a thread that does so waits for another's, and for a host that does not read.
+        """Write whole lines; wait for other threads, and for a host that does not read.
 
         Raises:
             OSError: if the host has gone.
@@ -81,27 +81,27 @@ class LineWriter:
             self._write(text.encode())
 
     def write_at_once(self, text: str) -> bool:
-        """Say whole lines if that takes no waiting; else nothing is said.
+        """Write whole lines if that takes no waiting, else nothing.
 
         Returns:
-            Whether they were said.
+            Whether they were written.
 
         Raises:
             OSError: if the host has gone.
         """
-        told = text.encode()
-        if len(told) > _TAKEN_WHOLE or not self._writing.acquire(blocking=False):
+        data = text.encode()
+        if len(data) > _ATOMIC_BYTES or not self._writing.acquire(blocking=False):
             return False
         try:
             if not self._has_room():
                 return False
-            self._write(told)
+            self._write(data)
             return True
         finally:
             self._writing.release()
 
-    def _write(self, told: bytes) -> None:
-        rest = memoryview(told)
+    def _write(self, data: bytes) -> None:
+        rest = memoryview(data)
         while rest:
             rest = rest[os.write(self._fd, rest) :]
 
@@ -133,11 +133,11 @@ def _divert(fd: int, target: int) -> None:
     finally:
         os.close(target)
     with suppress(OSError):
-        _tell_windows(fd)
+        _update_windows_handle(fd)
 
 
-def _tell_windows(fd: int) -> None:
-    """Have the children of a Windows process inherit what a descriptor is now: it keeps a list of its own."""
+def _update_windows_handle(fd: int) -> None:
+    """Have the children of a Windows process inherit the descriptor as it is now: Windows keeps its own list."""
     if sys.platform == "win32":
         import ctypes
         import msvcrt

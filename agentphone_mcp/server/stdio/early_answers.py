@@ -1,6 +1,6 @@
-"""Which of a host's first messages are answered before the SDK is there; all others wait for it.
+"""Answer a host's first messages before the SDK is imported; all others wait for it.
 
-Only what is known exactly is answered. After the first message that could change what later ones mean, nothing is.
+Only exactly known answers are given, and none after a message that could change the meaning of later ones.
 """
 
 import json
@@ -25,7 +25,7 @@ RequestId = int | str
 
 @dataclass(frozen=True)
 class Early:
-    """An answer that is given before the SDK is there: to whom, and the result."""
+    """Hold an answer that is given before the SDK is imported."""
 
     id: RequestId
     method: str
@@ -33,10 +33,10 @@ class Early:
 
 
 class PrecomputedAnswers:
-    """Answers the messages of one session, in their order.
+    """Answer the messages of one session, in their order.
 
     Args:
-        surface: what there is to say.
+        surface: the precomputed results.
     """
 
     def __init__(self, surface: Surface) -> None:
@@ -64,7 +64,7 @@ class PrecomputedAnswers:
         return None if result is None else Early(request_id, method, result)
 
     def _may_change_all(self, message: dict[str, Any]) -> bool:
-        """Whether what follows may mean something else after a message that is left to the SDK."""
+        """Return whether a message that is left to the SDK may change what later ones mean."""
         return self._era == "undecided" or message["method"] == "initialize"
 
     def _result(self, method: str, params: dict[str, Any]) -> dict[str, Any] | None:
@@ -72,8 +72,8 @@ class PrecomputedAnswers:
         match self._era, method:
             case "undecided", "initialize" if _is_handshake(params):
                 self._era = "handshake"
-                asked = params["protocolVersion"]
-                agreed = asked if asked in surface.handshakes else surface.handshakes[-1]
+                requested = params["protocolVersion"]
+                agreed = requested if requested in surface.handshakes else surface.handshakes[-1]
                 return surface.initialize | {"protocolVersion": agreed}
             case "handshake", "tools/list" if params.keys() <= {"_meta"} and _is_plain_meta(params.get("_meta", {})):
                 return surface.tools

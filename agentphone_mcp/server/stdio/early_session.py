@@ -1,4 +1,4 @@
-"""One session over stdio, from its first line on: answered early where that can be, then the SDK's."""
+"""Run a session over stdio from its first line: answer early where possible, then hand it over to the SDK."""
 
 import json
 import sys
@@ -15,43 +15,43 @@ _SWITCH_SECONDS = 0.0005
 
 
 class LineChannel(Protocol):
-    """Where the lines come from and go to."""
+    """Exchange lines with a host."""
 
     @property
     def lines(self) -> Iterable[str]:
-        """What the host says, line by line."""
+        """The host's lines."""
         ...
 
     def write(self, text: str) -> None:
-        """Say whole lines to the host."""
+        """Write whole lines to the host."""
         ...
 
     def write_at_once(self, text: str) -> bool:
-        """Say them if that takes no waiting, and tell whether they were said."""
+        """Write them if that takes no waiting; return whether they were written."""
         ...
 
 
 class EarlySession:
-    """Reads what a host says on a thread that lasts as long as the process, and answers what it knows.
+    """Read the host's lines on a thread, and answer those whose answer is precomputed.
 
     To the SDK it is both of the streams that `stdio_server` takes: iterating gives every line from the first on, and
     what is written goes to the host, unless it answers what was answered before.
 
     Args:
         channel: where the host is.
-        answers: what is known.
-        differs: told of a method that the SDK answered otherwise.
+        answers: the precomputed answers.
+        on_difference: called with a method that the SDK answered differently.
     """
 
-    def __init__(self, channel: LineChannel, answers: PrecomputedAnswers, differs: Callable[[str], None]) -> None:
+    def __init__(self, channel: LineChannel, answers: PrecomputedAnswers, on_difference: Callable[[str], None]) -> None:
         self._channel = channel
         self._answers: PrecomputedAnswers | None = answers
-        self._differs = differs
+        self._on_difference = on_difference
         self._lines: deque[str | None] = deque()
         """What the SDK has not read yet; None is the end."""
         self._wake: Callable[[], object] = lambda: None
-        self._unsettled: dict[RequestId, Early] = {}
-        """What was answered, and the SDK is going to answer."""
+        self._awaiting_sdk: dict[RequestId, Early] = {}
+        """Requests that were answered here, and that the SDK is still going to answer."""
         self._used_again: set[RequestId] = set()
         self._has_ended = False
         self._switch_seconds = sys.getswitchinterval()
@@ -66,11 +66,11 @@ class EarlySession:
         try:
             with suppress(OSError):
                 for line in self._channel.lines:
-                    if not self._is_late(line):
+                    if not self._cancels_answered(line):
                         self._answer(line)
                         self._pass_on(line)
         finally:
-            # Whatever ends this thread ends the session: a host that is told nothing would wait forever.
+            # When this thread ends, so must the session: otherwise the host would wait forever.
             self._has_ended = True
             self._pass_on(None)
 
@@ -79,33 +79,33 @@ class EarlySession:
         early = answers.to(line) if answers else None
         if early is None:
             return
-        said = {"jsonrpc": "2.0", "id": early.id, "result": early.result}
+        response = {"jsonrpc": "2.0", "id": early.id, "result": early.result}
         try:
-            self._channel.write(json.dumps(said, ensure_ascii=False, separators=(",", ":")) + "\n")
+            self._channel.write(json.dumps(response, ensure_ascii=False, separators=(",", ":")) + "\n")
         except OSError:
-            # The SDK will meet it, and knows what to do.
+            # The SDK meets the same error, and handles it.
             self._answers = None
         else:
-            self._unsettled[early.id] = early
+            self._awaiting_sdk[early.id] = early
 
-    def _is_late(self, line: str) -> bool:
-        """Whether a line cancels what was answered: whoever answered would not heed it any more, but the SDK would."""
-        message = read_message(line) if self._unsettled else None
+    def _cancels_answered(self, line: str) -> bool:
+        """Return whether a line cancels a request that is answered already; the SDK would still act on it."""
+        message = read_message(line) if self._awaiting_sdk else None
         if message is None:
             return False
         if message["method"] == "notifications/cancelled":
-            asked = message.get("params", {}).get("requestId")
+            cancelled = message.get("params", {}).get("requestId")
             # The SDK takes "1" for 1 here.
-            return str(asked) in map(str, list(self._unsettled))
+            return str(cancelled) in map(str, list(self._awaiting_sdk))
         request_id = message.get("id")
-        # Any other is not in use; a list could not even be looked for.
-        if is_id(request_id) and request_id in self._unsettled:
+        # Anything else is no id; a list is not even hashable.
+        if is_id(request_id) and request_id in self._awaiting_sdk:
             self._used_again.add(request_id)
         return False
 
     def _pass_on(self, line: str | None) -> None:
         self._lines.append(line)
-        # The loop may have ended, and with it whoever wanted to know.
+        # The event loop may have ended already.
         with suppress(RuntimeError):
             self._wake()
 
@@ -131,28 +131,28 @@ class EarlySession:
             await arrived.wait()
 
     async def write(self, text: str) -> None:
-        """Send a message of the SDK's, unless the host has its like already."""
+        """Send a message of the SDK, unless it answers a request that was answered early."""
         from anyio.to_thread import run_sync
 
-        if self._unsettled and self._settles(json.loads(text)):
+        if self._awaiting_sdk and self._is_answered(json.loads(text)):
             return
-        # Another thread would take longer to wake up than most hosts take to make room.
+        # Waking another thread usually takes longer than the host takes to make room.
         if not self._channel.write_at_once(text):
             await run_sync(self._channel.write, text)
 
     async def flush(self) -> None:
         """Nothing is kept back."""
 
-    def _settles(self, message: dict[str, Any]) -> bool:
+    def _is_answered(self, message: dict[str, Any]) -> bool:
         request_id = message.get("id")
-        early = None if "method" in message or request_id is None else self._unsettled.get(request_id)
+        early = None if "method" in message or request_id is None else self._awaiting_sdk.get(request_id)
         if early is None:
             return False
         is_same = message.get("result") == early.result
         if not is_same and early.id in self._used_again:
             return False
-        del self._unsettled[early.id]
-        # At the end the SDK breaks off what it is about to answer.
+        del self._awaiting_sdk[early.id]
+        # At the end the SDK cancels requests, so that their answers differ.
         if not is_same and not self._has_ended:
-            self._differs(early.method)
+            self._on_difference(early.method)
         return True

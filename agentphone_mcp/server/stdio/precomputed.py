@@ -14,22 +14,22 @@ class PrecomputedSurface:
 
     Args:
         surface: what it says of itself.
-        differs: told of a method that turns out to be answered otherwise; once.
+        on_difference: called, once, with a method whose real answer turns out to differ.
     """
 
-    def __init__(self, surface: Surface, differs: Callable[[str], None]) -> None:
+    def __init__(self, surface: Surface, on_difference: Callable[[str], None]) -> None:
         self.instructions: str = surface.initialize["instructions"]
         self.tools = [ShownTool.model_validate(tool) for tool in surface.tools["tools"]]
         self._unchecked = {tool.name: tool for tool in self.tools}
-        self._differs = differs
+        self._on_difference = on_difference
 
     def arguments_of(self, tool: str) -> dict[str, Any] | None:
-        """The input schema of a tool; None if there is no such tool."""
-        return next((one.input_schema for one in self.tools if one.name == tool), None)
+        """Return the input schema of a tool; None if there is no such tool."""
+        return next((shown.input_schema for shown in self.tools if shown.name == tool), None)
 
     def check(self, tool: Tool) -> None:
-        """Compare what was said of a tool with the tool, when that is there."""
+        """Compare the precomputed schemas of a tool with those of the real one."""
         shown = self._unchecked.pop(tool.name, None)
         if shown and (shown.input_schema, shown.output_schema) != (tool.parameters, tool.output_schema):
             self._unchecked.clear()
-            self._differs("tools/list")
+            self._on_difference("tools/list")

@@ -1,4 +1,4 @@
-"""What the server says of itself, written down so that it can be said before the SDK is there."""
+"""Load the precomputed answers of the server, which are given before the SDK is imported."""
 
 import json
 from collections.abc import Collection
@@ -36,17 +36,17 @@ class Surface:
     modern_tools: dict[str, Any]
 
 
-def load(toolsets: Collection[str], scope: Scope, *, cache: Path, written: Path = SURFACE) -> Surface | None:
-    """Give what such a server says; None where that is not known for sure.
+def load(toolsets: Collection[str], scope: Scope, *, cache: Path, file: Path = SURFACE) -> Surface | None:
+    """Load the surface of such a server; None if it may differ from what the SDK would answer.
 
     Args:
         toolsets: the groups of tools that exist, in their order.
         scope: how far callers may go, and so which tools of them there are.
-        cache: the folder that remembers where the SDK once said otherwise; see `note_difference`.
-        written: the file that says it.
+        cache: the folder that remembers that the SDK answered differently; see `note_difference`.
+        file: holds the surface.
     """
     try:
-        golden = json.loads(written.read_text(encoding="utf-8"))
+        golden = json.loads(file.read_text(encoding="utf-8"))
         if not all(map(_is_installed, golden["made_with"].items())) or _memory(cache, golden).exists():
             return None
         return select(golden, toolsets, scope)
@@ -55,7 +55,7 @@ def load(toolsets: Collection[str], scope: Scope, *, cache: Path, written: Path 
 
 
 def select(golden: dict[str, Any], toolsets: Collection[str], scope: Scope) -> Surface:
-    """Choose from the whole surface what a server with some toolsets says to callers of some scope."""
+    """Select the part of the whole surface for a server with some toolsets and callers of a scope."""
     rows, scopes = golden["tools"], included_scopes(scope)
     shown = [row for row in rows if row["toolset"] in toolsets and row["scope"] in scopes]
     tools = [row["tool"] for row in shown]
@@ -76,7 +76,7 @@ def select(golden: dict[str, Any], toolsets: Collection[str], scope: Scope) -> S
 
 
 def note_difference(cache: Path, method: str) -> None:
-    """Say that the SDK answered a method otherwise, and have the next starts with these versions go the plain way."""
+    """Log that the SDK answered a method differently, and have the next starts with these versions wait for it."""
     import logging
 
     logger = logging.getLogger(__name__)
@@ -85,8 +85,8 @@ def note_difference(cache: Path, method: str) -> None:
         memory = _memory(cache, json.loads(SURFACE.read_text(encoding="utf-8")))
         cache.mkdir(parents=True, exist_ok=True)
         memory.write_text(f"The SDK answered {method} otherwise than surface.json.\n", encoding="utf-8")
-    except OSError as cannot:
-        logger.warning("that cannot be written down for the next start: %s", cannot)
+    except OSError as exc:
+        logger.warning("that cannot be written down for the next start: %s", exc)
 
 
 def _memory(cache: Path, golden: dict[str, Any]) -> Path:
@@ -95,9 +95,9 @@ def _memory(cache: Path, golden: dict[str, Any]) -> Path:
 
 
 def _is_installed(package_and_version: tuple[str, str]) -> bool:
-    """Whether a package of exactly this version is what would be imported; asking its metadata takes 20 ms and more."""
+    """Return whether a package of exactly this version would be imported; asking its metadata takes 20 ms and more."""
     package, version = package_and_version
-    found = PathFinder.find_spec(package)
-    if found is None or found.origin is None:
+    spec = PathFinder.find_spec(package)
+    if spec is None or spec.origin is None:
         return False
-    return (Path(found.origin).parents[1] / f"{package}-{version}.dist-info").is_dir()
+    return (Path(spec.origin).parents[1] / f"{package}-{version}.dist-info").is_dir()

@@ -31,7 +31,7 @@ GOLDEN = json.loads(SURFACE.read_text(encoding="utf-8"))
 KNOWN = select(GOLDEN, TOOLSETS, "spend")
 
 
-class Said:
+class FakeChannel:
     """A channel to a host in this process.
 
     Args:
@@ -47,10 +47,11 @@ class Said:
 
     def write(self, text: str) -> None:
         """Hear it."""
-        if self._fails:
-            self._fails -= 1
-            raise BrokenPipeError
         with self._more:
+            if self._fails:
+                self._fails -= 1
+                self._more.notify_all()
+                raise BrokenPipeError
             self._heard.append(json.loads(text))
             self._more.notify_all()
 
@@ -63,6 +64,11 @@ class Said:
         for message in messages:
             self._said.put(None if message is None else json.dumps(message) + "\n")
 
+    def wait_for_failures(self) -> None:
+        """Wait until every write that is to fail has failed."""
+        with self._more:
+            assert self._more.wait_for(lambda: not self._fails, PATIENCE)
+
     def heard(self, count: int) -> list[dict[str, Any]]:
         """What was heard, when it is so much."""
         with self._more:
@@ -70,10 +76,12 @@ class Said:
             return list(self._heard)
 
 
-async def to_the_end(channel: Said, ahead: EarlySession, *late: dict[str, Any], count: int) -> list[dict[str, Any]]:
+async def to_the_end(
+    channel: FakeChannel, session: EarlySession, *late: dict[str, Any], count: int
+) -> list[dict[str, Any]]:
     """Let the SDK come, say what is left, and leave when so much was heard: all that was."""
     async with asyncio.timeout(PATIENCE), asyncio.TaskGroup() as tasks:
-        tasks.create_task(create_server(Config()).run_over(ahead))
+        tasks.create_task(create_server(Config()).run_over(session))
         channel.say(*late)
         await asyncio.to_thread(channel.heard, count)
         channel.say(None)
@@ -90,7 +98,7 @@ def test_with_another_sdk_or_surface_a_start_goes_the_plain_way(tmp_path: Path) 
         "of-another-form": "{}",
     }.items():
         (tmp_path / name).write_text(written, encoding="utf-8")
-    found = {file.name: load(TOOLSETS, "spend", cache=tmp_path, written=file) for file in tmp_path.iterdir()}
+    found = {file.name: load(TOOLSETS, "spend", cache=tmp_path, file=file) for file in tmp_path.iterdir()}
     assert {name: surface is not None for name, surface in found.items()} == {
         "mine": True,
         "another": False,
@@ -98,7 +106,7 @@ def test_with_another_sdk_or_surface_a_start_goes_the_plain_way(tmp_path: Path) 
         "broken": False,
         "of-another-form": False,
     }
-    assert load(TOOLSETS, "spend", cache=tmp_path, written=tmp_path / "missing") is None
+    assert load(TOOLSETS, "spend", cache=tmp_path, file=tmp_path / "missing") is None
 
 
 def test_a_difference_is_remembered_for_these_versions(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -123,121 +131,124 @@ def test_a_difference_that_cannot_be_remembered_is_said(tmp_path: Path, caplog: 
 
 async def test_a_difference_is_told_by_its_method_and_the_host_hears_one_answer() -> None:
     """The SDK has other tools than were said."""
-    channel, differs = Said(), list[str]()
-    ahead = EarlySession(channel, PrecomputedAnswers(replace(KNOWN, tools={"tools": []})), differs.append)
+    channel, differs = FakeChannel(), list[str]()
+    session = EarlySession(channel, PrecomputedAnswers(replace(KNOWN, tools={"tools": []})), differs.append)
     channel.say(HELLO, LIST)
-    ahead.start()
+    session.start()
     assert channel.heard(2)[1]["result"] == {"tools": []}
-    heard = await to_the_end(channel, ahead, PING, count=3)
+    heard = await to_the_end(channel, session, PING, count=3)
     assert [message["id"] for message in heard] == [0, 1, 2]
     assert differs == ["tools/list"]
 
 
 async def test_the_sdk_hears_of_no_cancellation_that_came_too_late() -> None:
     """It would heed it, where whoever has answered does not; one of what waits it has to know of."""
-    channel = Said()
-    ahead = EarlySession(channel, PrecomputedAnswers(KNOWN), pytest.fail)
+    channel = FakeChannel()
+    session = EarlySession(channel, PrecomputedAnswers(KNOWN), pytest.fail)
     late, timely = (
         {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": number}} for number in ("1", 2)
     )
     channel.say(HELLO, LIST, PING, late, timely, None)
-    ahead.start()
+    session.start()
     channel.heard(2)
-    assert [json.loads(line) async for line in ahead] == [HELLO, LIST, PING, timely]
+    assert [json.loads(line) async for line in session] == [HELLO, LIST, PING, timely]
 
 
 async def test_an_id_that_is_used_again_is_answered_again() -> None:
     """An answer is dropped once, and not for good."""
-    channel = Said()
-    ahead = EarlySession(channel, PrecomputedAnswers(KNOWN), pytest.fail)
+    channel = FakeChannel()
+    session = EarlySession(channel, PrecomputedAnswers(KNOWN), pytest.fail)
     channel.say(HELLO, LIST)
-    ahead.start()
+    session.start()
     channel.heard(2)
-    heard = await to_the_end(channel, ahead, PING, LIST, {**LIST, "id": 3}, count=5)
+    heard = await to_the_end(channel, session, PING, LIST, {**LIST, "id": 3}, count=5)
     assert sorted(message["id"] for message in heard) == [0, 1, 1, 2, 3]
 
 
 @pytest.mark.parametrize("odd", [[1], {"1": 1}, True, None], ids=["list", "object", "truth", "null"])
 async def test_an_id_that_is_none_keeps_no_later_message_from_the_sdk(odd: Any) -> None:
     """The SDK takes it for a notification, or says what is wrong; the session goes on."""
-    channel = Said()
-    ahead = EarlySession(channel, PrecomputedAnswers(KNOWN), pytest.fail)
+    channel = FakeChannel()
+    session = EarlySession(channel, PrecomputedAnswers(KNOWN), pytest.fail)
     channel.say(HELLO, {"jsonrpc": "2.0", "id": odd, "method": "ping"})
-    ahead.start()
+    session.start()
     channel.heard(1)
-    heard = await to_the_end(channel, ahead, PING, count=2)
+    heard = await to_the_end(channel, session, PING, count=2)
     assert 2 in [message.get("id") for message in heard]
 
 
 async def test_of_two_answers_to_one_id_the_one_that_was_said_is_dropped() -> None:
     """In whichever order the SDK comes to them."""
-    channel = Said()
-    ahead = EarlySession(channel, PrecomputedAnswers(KNOWN), pytest.fail)
+    channel = FakeChannel()
+    session = EarlySession(channel, PrecomputedAnswers(KNOWN), pytest.fail)
     channel.say(HELLO, LIST, {**PING, "id": 1}, {**LIST, "id": 5})
-    ahead.start()
+    session.start()
     assert [message["id"] for message in channel.heard(3)] == [0, 1, 5]
     for result in ({}, KNOWN.tools):
-        await ahead.write(json.dumps({"jsonrpc": "2.0", "id": 1, "result": result}))
-    await ahead.write(json.dumps({"jsonrpc": "2.0", "id": 8, "result": {}}))
+        await session.write(json.dumps({"jsonrpc": "2.0", "id": 1, "result": result}))
+    await session.write(json.dumps({"jsonrpc": "2.0", "id": 8, "result": {}}))
     assert channel.heard(5)[3:] == [{"jsonrpc": "2.0", "id": number, "result": {}} for number in (1, 8)]
     channel.say(None)
 
 
 async def test_what_the_sdk_breaks_off_at_the_end_is_no_difference() -> None:
     """The host was answered, and has gone."""
-    channel = Said()
-    ahead = EarlySession(channel, PrecomputedAnswers(KNOWN), pytest.fail)
+    channel = FakeChannel()
+    session = EarlySession(channel, PrecomputedAnswers(KNOWN), pytest.fail)
     channel.say(HELLO, LIST, None)
-    ahead.start()
+    session.start()
     channel.heard(2)
-    assert [json.loads(line)["id"] async for line in ahead] == [0, 1]
+    assert [json.loads(line)["id"] async for line in session] == [0, 1]
     broken_off = {"jsonrpc": "2.0", "id": 1, "error": {"code": -32000, "message": "Connection closed"}}
-    await ahead.write(json.dumps(broken_off))
+    await session.write(json.dumps(broken_off))
     assert [message["id"] for message in channel.heard(2)] == [0, 1]
 
 
 async def test_the_sdk_has_a_moment_for_the_last_question_before_the_end() -> None:
     """As where it reads a pipe itself: it breaks off what it has not even begun to answer."""
-    channel, begun = Said(), list[str]()
-    ahead = EarlySession(channel, PrecomputedAnswers(KNOWN), pytest.fail)
+    channel, begun = FakeChannel(), list[str]()
+    session = EarlySession(channel, PrecomputedAnswers(KNOWN), pytest.fail)
     channel.say(PING, None)
-    ahead.start()
+    session.start()
     async with asyncio.timeout(PATIENCE):
-        async for line in ahead:
+        async for line in session:
             asyncio.get_running_loop().call_soon(begun.append, line)
     assert [json.loads(line) for line in begun] == [PING]
 
 
 async def test_a_request_of_the_servers_own_is_no_answer() -> None:
     """It may bear an id that the host has used as well."""
-    channel = Said()
-    ahead = EarlySession(channel, PrecomputedAnswers(KNOWN), pytest.fail)
+    channel = FakeChannel()
+    session = EarlySession(channel, PrecomputedAnswers(KNOWN), pytest.fail)
     channel.say(HELLO)
-    ahead.start()
+    session.start()
     channel.heard(1)
-    await ahead.write('{"jsonrpc":"2.0","id":0,"method":"ping"}\n')
+    await session.write('{"jsonrpc":"2.0","id":0,"method":"ping"}\n')
     assert channel.heard(2)[1]["method"] == "ping"
     channel.say(None)
 
 
 async def test_a_host_that_did_not_hear_the_first_answer_gets_the_sdks() -> None:
     """What could not be written was not said."""
-    channel = Said(fails=1)
-    ahead = EarlySession(channel, PrecomputedAnswers(KNOWN), pytest.fail)
-    ahead.start()
-    heard = await to_the_end(channel, ahead, HELLO, LIST, count=2)
+    channel = FakeChannel(fails=1)
+    session = EarlySession(channel, PrecomputedAnswers(KNOWN), pytest.fail)
+    channel.say(HELLO)
+    session.start()
+    # Otherwise the SDK's own write could meet the error.
+    channel.wait_for_failures()
+    heard = await to_the_end(channel, session, LIST, count=2)
     assert [message["id"] for message in heard] == [0, 1]
 
 
 async def test_nothing_is_answered_early_once_the_sdk_is_there() -> None:
     """It answers all, and in what it says nothing is dropped."""
-    channel = Said()
-    ahead = EarlySession(channel, PrecomputedAnswers(replace(KNOWN, tools={"tools": []})), pytest.fail)
+    channel = FakeChannel()
+    session = EarlySession(channel, PrecomputedAnswers(replace(KNOWN, tools={"tools": []})), pytest.fail)
     channel.say(HELLO)
-    ahead.start()
+    session.start()
     channel.heard(1)
     async with asyncio.timeout(PATIENCE), asyncio.TaskGroup() as tasks:
-        tasks.create_task(create_server(Config()).run_over(ahead))
+        tasks.create_task(create_server(Config()).run_over(session))
         channel.say(PING)
         await asyncio.to_thread(channel.heard, 2)
         channel.say(LIST)
