@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from agentphone_mcp.commands.main import main
-from agentphone_mcp.sandbox import Sandbox
+from agentphone_mcp.sandbox import Sandbox, running
 from tests.support import ROOT
 
 KEY = "sk_sandbox_of_the_command"
@@ -121,6 +121,13 @@ def test_a_broken_state_file_is_told_and_kept(typed: Callable[..., Result], tmp_
     assert (ended.exit_code, len(ended.stderr.splitlines())) == (1, 1)
     assert "it was left as it is" in ended.stderr
     assert file.read_text() == "not a state"
+
+
+@pytest.fixture
+def served() -> Iterator[Sandbox]:
+    """Give a sandbox behind a real HTTP server."""
+    with running() as sandbox:
+        yield sandbox
 
 
 @pytest.fixture
