@@ -20,7 +20,7 @@ SPENDING = {
     "create_web_call": (WEB, "POST", "/v1/calls/web", WEB | {"metadata": {"from": "the site"}}),
 }
 EACH = pytest.mark.parametrize("tool", SPENDING)
-# A web call's token is good for once, and is not told again.
+# A web call's token works once and is not replayed.
 EACH_REPLAYED = pytest.mark.parametrize("tool", ["buy_number", "place_call", "send_message"])
 
 

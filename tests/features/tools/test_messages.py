@@ -94,10 +94,10 @@ async def test_an_agent_without_a_number_is_told_before_it_texts(assistant, writ
 async def test_an_unconfirmed_delivery_is_reported_as_unknown(assistant, answering) -> None:
     """The API's own 409 says that it may have been sent."""
     number = {"id": "num_1", "phoneNumber": "+14155550100", "outboundSms": "enabled"}
-    doubt = {"error": {"code": "DELIVERY_UNCONFIRMED", "message": "It may have been sent."}}
+    unconfirmed = {"error": {"code": "DELIVERY_UNCONFIRMED", "message": "It may have been sent."}}
 
     def answer(request):
-        return httpx.Response(200, json=number) if request.method == "GET" else httpx.Response(409, json=doubt)
+        return httpx.Response(200, json=number) if request.method == "GET" else httpx.Response(409, json=unconfirmed)
 
     async with assistant(answering(answer)) as ai:
         result = await ai.ask("send_message", to_number=FRIEND, body="Hello", number_id="num_1", confirm=True)
