@@ -18,7 +18,7 @@ from agentphone_mcp.config.http import HttpSettings
 from agentphone_mcp.sandbox import Sandbox
 from agentphone_mcp.server.accounts import AccountPool
 from agentphone_mcp.server.http.serve import web_server
-from agentphone_mcp.system.sockets import listening
+from tests.server.http.serving import running
 from tests.support import COMMAND, PATIENCE, clean_environment
 
 Hosting = Callable[..., AbstractAsyncContextManager[str]]
@@ -31,27 +31,14 @@ CLIENT_SECONDS = 300
 TOKENS = {name: f"apmcp_{name}-{'x' * 36}" for name in ("ada", "ben")}
 
 
-@asynccontextmanager
-async def hosted(config: Config, settings: HttpSettings) -> AsyncGenerator[str]:
-    """Serve in this process, on a free port of loopback."""
-    with listening("127.0.0.1", 0) as listener:
-        server = web_server(config, settings, AccountPool(config))
-        # The signals of the process are the test runner's.
-        serving = asyncio.create_task(server.serve([listener]))
-        try:
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            await serving
-
-
 @pytest.fixture
 def hosting(sandbox: Sandbox, state: Path) -> Hosting:
     """Serve the sandbox; `http` are the settings of HTTP, all others those of `Config`."""
 
     def hosting(http: HttpSettings | None = None, **settings: Any) -> AbstractAsyncContextManager[str]:
         defaults = {"api_key": ApiKey(sandbox.key), "base_url": sandbox.url, "ledger_location": str(state)}
-        return hosted(Config(**defaults | settings), http or HttpSettings())
+        config = Config(**defaults | settings)
+        return running(web_server(config, http or HttpSettings(), AccountPool(config)))
 
     return hosting
 

@@ -2,14 +2,21 @@
 
 import json
 import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from functools import cache
 from typing import Any
 
 import httpx
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
 
 from tests.server.http.auth.bearer import RESOURCE
+from tests.server.http.serving import app_server, running
 
 CURVES = {"ES256": ec.SECP256R1(), "ES384": ec.SECP384R1(), "ES512": ec.SECP521R1()}
 
@@ -92,3 +99,17 @@ class Issuer:
             return answer
         document = self.document(request.url.path)
         return httpx.Response(404) if document is None else httpx.Response(200, json=document)
+
+
+@asynccontextmanager
+async def published(issuer: Issuer) -> AsyncGenerator[None]:
+    """Serve what the issuer publishes on loopback, at a URL that becomes its own."""
+
+    async def answer(request: Request) -> JSONResponse:
+        issuer.requests.append(request.url.path)
+        document = issuer.document(request.url.path)
+        return JSONResponse(document, 200 if document else 404)
+
+    async with running(app_server(Starlette(routes=[Route("/{path:path}", answer)]))) as url:
+        issuer.url = url
+        yield

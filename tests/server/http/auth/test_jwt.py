@@ -1,21 +1,13 @@
 """Authenticate callers by the claims of access tokens, and challenge everybody else."""
 
 import logging
-import socket
-import threading
 import time
-from collections.abc import Generator
-from contextlib import contextmanager
 from typing import Any
 
 import httpx
 import pytest
-import uvicorn
 from starlette.applications import Starlette
 from starlette.datastructures import Headers
-from starlette.requests import Request
-from starlette.responses import JSONResponse
-from starlette.routing import Route
 
 from agentphone_mcp.config.settings import ConfigError
 from agentphone_mcp.policy.access import Caller
@@ -23,6 +15,7 @@ from agentphone_mcp.server.http.auth.base import InsufficientScope
 from agentphone_mcp.server.http.auth.jwks import ALGORITHMS, KeySet
 from agentphone_mcp.server.http.auth.jwt import JwtAuth, JwtVerifier
 from tests.server.http.auth.bearer import RESOURCE, bearer_headers
+from tests.server.http.auth.issuer import published
 
 METADATA = "https://phone.example/.well-known/oauth-protected-resource/mcp"
 
@@ -229,32 +222,10 @@ def test_an_unsafe_resource_url_is_refused(url: str, verifier: JwtVerifier) -> N
         JwtAuth(verifier, url)
 
 
-@contextmanager
-def serving(issuer: Any) -> Generator[None]:
-    """Serve what the issuer publishes, on a loopback port that becomes its address."""
-
-    def answer(request: Request) -> JSONResponse:
-        issuer.requests.append(request.url.path)
-        document = issuer.document(request.url.path)
-        return JSONResponse(document, 200 if document else 404)
-
-    listener = socket.create_server(("127.0.0.1", 0))
-    issuer.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    server = uvicorn.Server(uvicorn.Config(Starlette(routes=[Route("/{path:path}", answer)]), log_config=None))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-    thread.start()
-    try:
-        yield
-    finally:
-        server.should_exit = True
-        thread.join()
-        listener.close()
-
-
 async def test_an_issuer_is_discovered_over_the_network(issuer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """The proxy of the environment is not used for loopback."""
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
-    with serving(issuer):
+    async with published(issuer):
         auth = JwtAuth(JwtVerifier(KeySet(issuer.url), RESOURCE), RESOURCE)
         assert await auth.unavailable_reason() is None
         assert (await auth.authenticate(bearer_headers(issuer.token()))).name == "desk:user-7"

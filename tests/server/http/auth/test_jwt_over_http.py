@@ -1,39 +1,22 @@
 """Call a hosted server with access tokens of an authorization server."""
 
-import asyncio
 from collections.abc import AsyncGenerator
 
 import httpx
 import pytest
-import uvicorn
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse
-from starlette.routing import Route
 
 from agentphone_mcp.config.http import HttpSettings
-from agentphone_mcp.system.sockets import listening
+from tests.server.http.auth.issuer import Issuer, published
 
 ACCEPT = {"Accept": "application/json, text/event-stream"}
 LIST = {"jsonrpc": "2.0", "id": 2, "method": "tools/list"}
 
 
 @pytest.fixture
-async def authority(another_issuer) -> AsyncGenerator:
+async def authority(issuer: Issuer) -> AsyncGenerator[Issuer]:
     """Serve an authorization server on loopback, with metadata and keys."""
-    with listening("127.0.0.1", 0) as listener:
-        issuer = another_issuer(f"http://127.0.0.1:{listener.getsockname()[1]}")
-
-        async def publish(request: Request) -> JSONResponse:
-            document = issuer.document(request.url.path)
-            return JSONResponse(document, 200 if document else 404)
-
-        app = Starlette(routes=[Route("/{path:path}", publish)])
-        server = uvicorn.Server(uvicorn.Config(app, log_config=None, ws="none", timeout_graceful_shutdown=1))
-        serving = asyncio.create_task(server.serve([listener]))
+    async with published(issuer):
         yield issuer
-        server.should_exit = True
-        await serving
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ from functools import partial
 from typing import Any
 
 import pytest
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
@@ -19,7 +18,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from agentphone_mcp.config.http import HttpSettings
 from agentphone_mcp.policy.ledger.ledger import Ledger
-from agentphone_mcp.system.sockets import listening
+from tests.server.http.serving import app_server, running
 
 RELAY = HttpSettings(auth="relay")
 CALLERS = 8
@@ -102,14 +101,8 @@ async def exchange() -> AsyncGenerator[tuple[Exchange, str]]:
     """Serve such an AgentPhone, and give its address."""
     accounts = Exchange()
     app = Starlette(routes=[Route("/{path:path}", accounts.answer, methods=["GET", "POST", "PATCH", "DELETE"])])
-    with listening("127.0.0.1", 0) as listener:
-        server = uvicorn.Server(
-            uvicorn.Config(app, http=TaggingProtocol, log_config=None, ws="none", timeout_graceful_shutdown=1)
-        )
-        serving = asyncio.create_task(server.serve([listener]))
-        yield accounts, f"http://127.0.0.1:{listener.getsockname()[1]}"
-        server.should_exit = True
-        await serving
+    async with running(app_server(app, http=TaggingProtocol)) as url:
+        yield accounts, url
 
 
 async def use_everything(client: Any, number: str) -> str:
