@@ -110,6 +110,7 @@ def test_the_icon_is_as_large_as_claude_desktop_shows_it() -> None:
     assert struct.unpack(">II", head[16:24]) == (512, 512)
 
 
+@pytest.mark.slow
 def test_the_bundle_holds_the_package_and_nothing_else(packed: Path) -> None:
     with zipfile.ZipFile(packed) as archive:
         names = set(archive.namelist())
@@ -120,6 +121,7 @@ def test_the_bundle_holds_the_package_and_nothing_else(packed: Path) -> None:
     assert not [name for name in names if "__pycache__" in name]
 
 
+@pytest.mark.slow
 async def test_what_is_unpacked_answers_as_claude_desktop_starts_it(installed: Path) -> None:
     described = json.loads((installed / "manifest.json").read_text(encoding="utf-8"))
     values = {"__dirname": str(installed)}
@@ -144,6 +146,7 @@ async def test_what_is_unpacked_answers_as_claude_desktop_starts_it(installed: P
     assert [tool.name for tool in tools] == [tool["name"] for tool in described["tools"]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("broken", "message"),
     [({"version": 1}, "version"), ({"surplus": True}, "surplus"), ({"icon": "no.png"}, "no.png")],

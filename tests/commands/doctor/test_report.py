@@ -1,4 +1,4 @@
-"""The report can be read in every terminal, and what runs beside it is found out too."""
+"""The report is readable in every terminal, and the command can be interrupted."""
 
 import os
 import signal
@@ -11,35 +11,28 @@ from typing import Any
 from zoneinfo import ZoneInfoNotFoundError
 
 import pytest
+from click.testing import CliRunner, Result
 
 from agentphone_mcp.commands.doctor.finding import Finding
 from agentphone_mcp.commands.doctor.installation import check_packages, check_python, check_time_zones
 from agentphone_mcp.commands.doctor.run import Environment, run_checks
 from agentphone_mcp.commands.install.locations import Machine
+from agentphone_mcp.commands.main import main
 from tests.support import ROOT
 
 PATIENCE = 120
 
 
-def run(*options: str, **environ: str) -> subprocess.CompletedProcess[bytes]:
-    """Run the command in a process of its own."""
-    return subprocess.run(
-        [sys.executable, "-m", "agentphone_mcp", "doctor", *options],
-        env=os.environ | {"PYTHONPATH": str(ROOT)} | environ,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        timeout=PATIENCE,
-        check=False,
-    )
+def run(*options: str, charset: str = "utf-8", **environ: str) -> Result:
+    """Run the command with a table as its output."""
+    return CliRunner(charset=charset, env=environ).invoke(main, ["doctor", *options], catch_exceptions=False)
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "cp932", "utf-8"])
 def test_the_table_fits_every_terminal(api: Any, encoding: str) -> None:
-    result = run(
-        "--no-hosts", "--state", "/日本語/👋/" + "long/" * 30, PYTHONIOENCODING=encoding, COLUMNS="80", PYTHONUTF8="0"
-    )
-    lines = result.stdout.decode(encoding).splitlines()
-    assert result.stderr == b""
+    result = run("--no-hosts", "--state", "/日本語/👋/" + "long/" * 30, charset=encoding, COLUMNS="80")
+    lines = result.stdout.splitlines()
+    assert result.stderr == ""
     assert max(map(len, lines)) <= 80
     assert "\x1b" not in "".join(lines)
     assert lines[-1].startswith("It works")
@@ -47,9 +40,9 @@ def test_the_table_fits_every_terminal(api: Any, encoding: str) -> None:
 
 def test_the_table_says_what_to_do(api: Any) -> None:
     api.answers["/v1/usage"] = (401, {"detail": "no"})
-    result = run("--no-hosts", COLUMNS="200").stdout.decode()
-    assert "-> The key from AGENTPHONE_API_KEY (it ends in 0042) is wrong or revoked" in result
-    assert "It does not work: 1 failure" in result
+    shown = run("--no-hosts", COLUMNS="200").stdout
+    assert "-> The key from AGENTPHONE_API_KEY (it ends in 0042) is wrong or revoked" in shown
+    assert "It does not work: 1 failure" in shown
 
 
 @pytest.mark.skipif(os.name != "posix", reason="a folder that one is in cannot go on Windows")
@@ -61,8 +54,12 @@ def test_it_runs_in_a_folder_that_is_gone(doctor: Any, api: Any) -> None:
 @pytest.mark.skipif(os.name != "posix", reason="the signal of a terminal is another on Windows")
 @pytest.mark.parametrize(
     ("kind", "ctrl_c"),
-    [("SIGINT", "on"), ("SIGTERM", "on"), ("SIGHUP", "on"), ("SIGTERM", "off")],
-    ids=["ctrl-c", "told-to", "terminal-closed", "told-to-in-the-background"],
+    [
+        pytest.param("SIGTERM", "on", id="terminated"),
+        pytest.param("SIGINT", "on", id="ctrl-c", marks=pytest.mark.slow),
+        pytest.param("SIGHUP", "on", id="terminal-closed", marks=pytest.mark.slow),
+        pytest.param("SIGTERM", "off", id="terminated-in-the-background", marks=pytest.mark.slow),
+    ],
 )
 def test_it_can_be_interrupted(api: Any, home: Path, kind: str, ctrl_c: str) -> None:
     marker = home / "started"
