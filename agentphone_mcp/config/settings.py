@@ -91,7 +91,12 @@ def read_fields(cls: type[Any], options: Mapping[str, Any], given: Mapping[str, 
         if each.metadata and each.name not in given:
             settings: tuple[Setting, ...] = each.metadata["settings"]
             arguments = [options[setting.name] for setting in settings]
-            values[each.name] = read(settings[0].variable, each.metadata["read"], *arguments)
+            try:
+                values[each.name] = each.metadata["read"](*arguments)
+            except ConfigError:
+                raise
+            except ValueError as exc:
+                raise ConfigError(f"{settings[0].variable}: {exc}") from None
     return values
 
 
@@ -99,11 +104,9 @@ def read(variable: str, parse: Callable[[*Arguments], Value], *values: *Argument
     """Read the value of a variable.
 
     Raises:
-        ConfigError: with the variable, unless the error says already what to change.
+        ConfigError: with the variable.
     """
     try:
         return parse(*values)
-    except ConfigError:
-        raise
     except ValueError as exc:
         raise ConfigError(f"{variable}: {exc}") from None

@@ -10,11 +10,12 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner, Result
 
 from agentphone_mcp import __version__
-from tests.support import ROOT
+from agentphone_mcp.commands.main import main
+from tests.support import COMMAND, LIVE_KEY, PATIENCE, ROOT, clean_environment
 
-LIVE_KEY = "sk_live_not_a_real_key_0042"
 FULL = "/dev/full"
 VARIABLES = (
     "AGENTPHONE_API_KEY",
@@ -47,17 +48,22 @@ VARIABLES = (
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the command to its end, with nothing on stdin and only the given settings in the environment."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("AGENTPHONE_")}
+    """Run the command to its end in a process, with nothing on stdin and only the given settings in the environment."""
     return subprocess.run(
-        [sys.executable, "-m", "agentphone_mcp", *arguments],
-        env=clean | {"PYTHONPATH": str(ROOT)} | environment,
+        [*COMMAND, *arguments],
+        env=clean_environment(**environment),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=2 * PATIENCE,
         check=False,
     )
+
+
+def invoke(*arguments: str, **environment: str) -> Result:
+    """Run the command in this process, with only the given settings in the environment."""
+    unset = {name: None for name in os.environ if name.startswith("AGENTPHONE_")}
+    return CliRunner().invoke(main, arguments, env=unset | environment)
 
 
 HTTP = ["--transport=streamable-http", "--port=0"]
@@ -139,20 +145,29 @@ WRONG: dict[str, tuple[list[str], dict[str, str], str]] = {
 }
 
 
-@pytest.mark.parametrize(("arguments", "environment", "said"), WRONG.values(), ids=WRONG.keys())
-def test_a_wrong_setting_is_told_in_one_line(arguments: list[str], environment: dict[str, str], said: str) -> None:
-    """On stderr, where hosts look; stdout belongs to the protocol, and the key is never repeated."""
-    ended = run(*arguments, **environment)
-    assert (ended.returncode, ended.stdout) == (2, ""), ended.stderr
+IN_A_PROCESS = ("missing-tokens", "unsafe-issuer", "tokens-of-nobody", "key-as-an-argument")
+"""Wrong settings that are met after logging is set up, which is the process's own; and one for the whole way."""
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_a_wrong_setting_is_told_in_one_line(case: str) -> None:
+    """The sentence is on stderr, where hosts look; stdout belongs to the protocol, and the key is never repeated."""
+    arguments, environment, sentence = WRONG[case]
+    if case in IN_A_PROCESS:
+        ended = run(*arguments, **environment)
+        status = ended.returncode
+    else:
+        ended = invoke(*arguments, **environment)
+        status = ended.exit_code
+    assert (status, ended.stdout) == (2, ""), ended.stderr
     assert len(ended.stderr.splitlines()) == 1, ended.stderr
-    assert said in ended.stderr
+    assert sentence in ended.stderr
     assert LIVE_KEY not in ended.stderr
 
 
 def test_the_help_shows_every_variable() -> None:
-    """And every command; nothing else is needed to set it up."""
-    ended = run("--help")
-    assert (ended.returncode, ended.stderr) == (0, "")
+    ended = invoke("--help")
+    assert (ended.exit_code, ended.stderr) == (0, "")
     for word in (
         *VARIABLES,
         "demo",
@@ -171,16 +186,14 @@ def test_the_help_shows_every_variable() -> None:
     ids=" ".join,
 )
 def test_a_short_h_is_help(command: list[str]) -> None:
-    """As everywhere."""
-    told = run(*command, "-h")
-    assert (told.returncode, told.stderr) == (0, "")
-    assert told.stdout.startswith("Usage: ")
+    ended = invoke(*command, "-h")
+    assert (ended.exit_code, ended.stderr) == (0, "")
+    assert ended.stdout.startswith("Usage: ")
 
 
 def test_the_version_is_the_packages() -> None:
-    """For reports of what went wrong."""
-    ended = run("--version")
-    assert (ended.returncode, ended.stdout) == (0, f"agentphone-mcp, version {__version__}\n")
+    ended = invoke("--version")
+    assert (ended.exit_code, ended.stdout) == (0, f"agentphone-mcp, version {__version__}\n")
 
 
 def test_without_a_host_it_ends_in_silence() -> None:
@@ -250,7 +263,7 @@ def test_a_taken_port_is_told_in_a_line(arguments: list[str]) -> None:
 def test_the_sandbox_alone_says_where_it_is_and_stops_when_told() -> None:
     """The two lines it prints are settings to copy."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "agentphone_mcp", "sandbox", "--port", "0", "--key", "sk_sandbox_mine"],
+        [*COMMAND, "sandbox", "--port", "0", "--key", "sk_sandbox_mine"],
         env=os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -271,8 +284,8 @@ def test_the_sandbox_alone_says_where_it_is_and_stops_when_told() -> None:
 @pytest.mark.parametrize("command", ["demo", "doctor", "install", "ledger", "login", "logout", "sandbox", "token"])
 def test_a_wrong_setting_of_serving_stops_no_other_command(command: str) -> None:
     """Who looks at the ledger listens at no port."""
-    told = run(command, "-h", AGENTPHONE_PORT="abc", AGENTPHONE_LOG_LEVEL="loud")
-    assert (told.returncode, told.stderr) == (0, "")
+    ended = invoke(command, "-h", AGENTPHONE_PORT="abc", AGENTPHONE_LOG_LEVEL="loud")
+    assert (ended.exit_code, ended.stderr) == (0, "")
 
 
 @pytest.mark.skipif(not os.path.exists(FULL), reason="no disk here is always full")
@@ -282,7 +295,7 @@ def test_what_cannot_be_written_is_said_in_one_sentence(command: list[str]) -> N
     asked = {"jsonrpc": "2.0", "id": 1, "method": "server/unknown"}
     with open(FULL, "w", encoding="utf-8") as full:
         told = subprocess.run(
-            [sys.executable, "-m", "agentphone_mcp", *command],
+            [*COMMAND, *command],
             env=os.environ | {"PYTHONPATH": str(ROOT)},
             input=json.dumps(asked) + "\n",
             stdout=full,
