@@ -90,7 +90,6 @@ def test_words_pass_stdio_as_utf_8_both_ways(spoken: Sandbox, state: Path, encod
 
 @EACH
 async def test_a_host_reads_and_writes_such_words(spoken: Sandbox, state: Path, encoding: str) -> None:
-    """With the SDK's own client."""
     command = StdioServerParameters(
         command=sys.executable, args=["-m", "agentphone_mcp"], env=server(spoken, encoding, state)
     )
@@ -149,7 +148,6 @@ def test_the_demo_is_shown() -> None:
 
 @EACH
 async def test_the_ledger_shows_what_it_can(spoken: Sandbox, connect, encoding: str) -> None:
-    """And question marks for the rest."""
     async with connect() as client:
         await client.call_tool("update_agent", {"agent_id": "agt_frontdesk", "name": WORDS})
         await client.call_tool(
@@ -160,7 +158,6 @@ async def test_the_ledger_shows_what_it_can(spoken: Sandbox, connect, encoding: 
 
 @EACH
 def test_login_shows_what_it_can(sandbox: Sandbox, tmp_path: Path, encoding: str) -> None:
-    """Here a folder's name."""
     folder = tmp_path / "田中👋"
     folder.mkdir()
     options = ("login", "--base-url", sandbox.url, "--key-file", str(folder / "key"))
@@ -170,7 +167,6 @@ def test_login_shows_what_it_can(sandbox: Sandbox, tmp_path: Path, encoding: str
 
 @EACH
 def test_tokens_are_listed(tmp_path: Path, encoding: str) -> None:
-    """Of a file whose comments and path no such encoding has."""
     file = tmp_path / "田中👋.toml"
     file.write_text(f"# {WORDS}\n", encoding="utf-8")
     run(encoding, "token", "add", "tanaka", "--scope", "read", "--file", str(file))

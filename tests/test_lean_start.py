@@ -26,7 +26,6 @@ LATER = {
 
 
 def test_checking_the_settings_imports_nothing_large() -> None:
-    """Here the last that is looked at is wrong, so that every other one has been read."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("AGENTPHONE_")}
     told = {"AGENTPHONE_API_KEY": "sk_live_not_a_real_key_0042", "AGENTPHONE_SUB_ACCOUNT": "a b"}
     ran = subprocess.run(

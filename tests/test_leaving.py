@@ -66,7 +66,6 @@ async def cancelled(client: Client, sandbox: Sandbox) -> None:
 
 @ERAS
 async def test_a_request_cancelled_over_stdio_closes_the_stream(sandbox: Sandbox, state: Path, mode: str) -> None:
-    """By notification."""
     command = [sys.executable, "-m", "agentphone_mcp"]
     server = StdioServerParameters(command=command[0], args=command[1:], env=settings(sandbox, state))
     async with Client(server, mode=mode) as client:
@@ -75,14 +74,12 @@ async def test_a_request_cancelled_over_stdio_closes_the_stream(sandbox: Sandbox
 
 @ERAS
 async def test_a_request_cancelled_over_http_closes_the_stream(sandbox: Sandbox, state: Path, mode: str) -> None:
-    """By disconnecting, or by notification."""
     async with served("streamable-http", settings(sandbox, state)) as url, Client(url, mode=mode) as client:
         await cancelled(client, sandbox)
 
 
 @ERAS
 async def test_a_client_that_leaves_over_http_closes_the_stream(sandbox: Sandbox, state: Path, mode: str) -> None:
-    """Whether or not it says so."""
     async with served("streamable-http", settings(sandbox, state)) as url:
         async with Client(url, mode=mode) as client:
             waiting, call_id = await following(client, sandbox)
@@ -91,7 +88,6 @@ async def test_a_client_that_leaves_over_http_closes_the_stream(sandbox: Sandbox
 
 
 async def test_an_old_client_that_leaves_over_sse_closes_the_stream(sandbox: Sandbox, state: Path) -> None:
-    """Its session ends with its connection."""
     async with served("sse", settings(sandbox, state)) as url:
         async with Client(sse_client(url), mode="legacy") as client:
             waiting, call_id = await following(client, sandbox)

@@ -72,7 +72,6 @@ async def test_a_secret_that_comes_back_in_a_result_is_redacted(leaky, tool, arg
 
 
 async def test_a_secret_that_comes_back_in_an_error_is_redacted(leaky) -> None:
-    """Of a tool, of a part of the overview, of a resource, and of a write whose outcome is not known."""
     async with leaky() as client:
         await learned(client)
         refused = await client.call_tool("get_agent", {"agent_id": "agt_2"})

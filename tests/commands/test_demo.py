@@ -28,7 +28,6 @@ def demo(*code: str, **environment: str) -> "subprocess.CompletedProcess[str]":
 
 
 def test_a_person_sees_what_an_assistant_can_do() -> None:
-    """In plain text where the output is no terminal, even where that could not write every character."""
     shown = demo(PYTHONIOENCODING="ascii")
     assert shown.returncode == 0, shown.stderr
     assert "\x1b" not in shown.stdout
@@ -49,7 +48,6 @@ def test_files_where_it_is_shown_are_taken_for_no_package(tmp_path: Path, monkey
 
 
 def test_a_demo_that_fails_says_so_with_its_exit_status() -> None:
-    """Here half of the tools are missing."""
     options = ["--sandbox", "--toolsets", "account"]
     shown = demo(
         f"import sys; from agentphone_mcp.commands.demo import run_demo; sys.exit(run_demo(server_options={options}))"

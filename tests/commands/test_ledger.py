@@ -147,7 +147,6 @@ def test_json_has_everything_that_a_person_may_ask() -> None:
     ],
 )
 def test_since_leaves_out_what_came_before(since: str, rows: int) -> None:
-    """A moment, or how long ago."""
     assert len(json.loads(shown("--json", "--since", since))) == rows
 
 
@@ -159,7 +158,6 @@ def test_nothing_since_then_is_said() -> None:
 
 @pytest.mark.parametrize("since", ["", "yesterday", "7y", "7D", "-1d", "2026-13-01", "٧d", "0001-01-01T00:00+14:00"])
 def test_what_is_no_moment_is_refused_with_examples(since: str) -> None:
-    """It is never taken for another one."""
     told = CliRunner().invoke(ledger_command, ["--since", since])
     assert told.exit_code == 2
     assert "write 90m, 12h, 7d, 2w or 2026-11-20T09:00" in told.output
@@ -167,7 +165,6 @@ def test_what_is_no_moment_is_refused_with_examples(since: str) -> None:
 
 @pytest.mark.parametrize("place", ["{}/new", "sqlite:///{}/new/ledger.db"], ids=["folder", "url"])
 def test_an_empty_ledger_says_so_and_is_not_made(tmp_path: Path, place: str) -> None:
-    """With the place, which may be mistyped; whoever looks leaves nothing behind."""
     place = place.format(tmp_path)
     said = f"There is no ledger at {place} yet; the first action makes it.\n"
     for wanted, out, err in (([], said, ""), (["--json"], "[]\n", said)):
@@ -184,7 +181,6 @@ def test_a_ledger_without_rows_is_no_missing_one(state: Path) -> None:
 
 @pytest.mark.usefixtures("kept")
 def test_a_ledger_elsewhere_is_named_by_its_url(state: Path) -> None:
-    """As the server takes it."""
     assert len(json.loads(shown("--json", "--state", f"sqlite:///{state}/ledger.sqlite3"))) == 5
 
 
@@ -194,7 +190,6 @@ def test_a_ledger_elsewhere_is_named_by_its_url(state: Path) -> None:
     ids=["nobody-listens", "another-engine", "garbage"],
 )
 def test_a_ledger_that_cannot_be_read_is_one_sentence_and_a_status(tmp_path: Path, place: str) -> None:
-    """On stderr, without a password."""
     (tmp_path / "garbage").mkdir()
     (tmp_path / "garbage" / "ledger.sqlite3").write_bytes(b"garbage" * 1_000)
     ended = run(AGENTPHONE_STATE=place.format(tmp_path))

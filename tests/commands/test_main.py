@@ -220,13 +220,11 @@ def test_ctrl_c_at_the_very_start_ends_it_in_silence() -> None:
 
 
 def test_a_flag_wins_over_the_environment() -> None:
-    """A person who types one means it."""
     assert run("--transport", "stdio", AGENTPHONE_TRANSPORT="stdio", AGENTPHONE_TOOLSETS="").returncode == 0
     assert run("--toolsets", "calls", AGENTPHONE_TOOLSETS="fax").returncode == 0
 
 
 def test_a_key_file_is_read(tmp_path: Path) -> None:
-    """With the newline that editors leave; an empty one is refused."""
     file = tmp_path / "key"
     file.write_text(f"{LIVE_KEY}\n")
     assert run(AGENTPHONE_API_KEY_FILE=str(file)).returncode == 0
@@ -248,7 +246,6 @@ def test_the_sandbox_needs_no_key_and_ignores_one() -> None:
     ids=["sandbox-alone", "serving"],
 )
 def test_a_taken_port_is_told_in_a_line(arguments: list[str]) -> None:
-    """With the port, and an exit code that says so."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -291,7 +288,6 @@ def test_a_wrong_setting_of_serving_stops_no_other_command(command: str) -> None
 @pytest.mark.skipif(not os.path.exists(FULL), reason="no disk here is always full")
 @pytest.mark.parametrize("command", [["--version"], ["-h"], ["ledger"], ["demo"], ["--sandbox"]], ids=" ".join)
 def test_what_cannot_be_written_is_said_in_one_sentence(command: list[str]) -> None:
-    """Here on a full disk."""
     asked = {"jsonrpc": "2.0", "id": 1, "method": "server/unknown"}
     with open(FULL, "w", encoding="utf-8") as full:
         told = subprocess.run(

@@ -65,7 +65,6 @@ async def use_the_tools(client: Client) -> None:
 
 @pytest.mark.parametrize("mode", ["auto", "legacy"], ids=["modern", "legacy"])
 async def test_a_client_over_stdio_buys_calls_and_reads(mode: str) -> None:
-    """As a host starts it."""
     parameters = StdioServerParameters(command=COMMAND[0], args=COMMAND[1:], env=SETTINGS)
     async with Client(parameters, mode=mode) as client:
         await use_the_tools(client)
@@ -147,7 +146,6 @@ async def test_a_call_under_way_does_not_keep_the_process_alive() -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="no such signal can be sent there")
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
 async def test_ctrl_c_ends_the_process_while_stdin_stays_open(name: str) -> None:
-    """As in a terminal, which never closes it."""
     process = await started()
     try:
         async with asyncio.timeout(30):
@@ -199,13 +197,11 @@ async def serving(transport: str, log: list[bytes] | None = None, **settings: st
 
 
 async def test_a_client_over_http_buys_calls_and_reads() -> None:
-    """On loopback, under /mcp."""
     async with serving("streamable-http") as port, Client(f"http://127.0.0.1:{port}/mcp") as client:
         await use_the_tools(client)
 
 
 async def test_an_old_client_over_sse_buys_calls_and_reads() -> None:
-    """On loopback, under /sse."""
     async with serving("sse") as port, Client(sse_client(f"http://127.0.0.1:{port}/sse"), mode="legacy") as client:
         await use_the_tools(client)
 
@@ -239,7 +235,6 @@ async def test_a_strangers_host_or_origin_is_refused(transport: str, path: str) 
     ],
 )
 async def test_every_address_is_told_on_which_it_serves(transport: str, told: str) -> None:
-    """With SSE too newer clients are served, and nobody would know."""
     log: list[bytes] = []
     async with serving(transport, log) as port:
         address = f"http://127.0.0.1:{port}"
@@ -247,7 +242,6 @@ async def test_every_address_is_told_on_which_it_serves(transport: str, told: st
 
 
 async def test_the_web_servers_log_goes_through_our_formatter() -> None:
-    """Which cuts the key out of every line; uvicorn's own begin with `ERROR:`, as after a refusal over SSE."""
     log: list[bytes] = []
     async with serving("sse", log) as port, httpx.AsyncClient(trust_env=False, timeout=60) as http:
         await http.get(f"http://127.0.0.1:{port}/sse", headers={"Host": "evil.example"})

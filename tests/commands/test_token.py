@@ -133,7 +133,6 @@ def test_a_token_is_shown_once_and_kept_as_a_hash(path: Path) -> None:
 
 @POSIX
 def test_a_new_file_is_for_its_owners_eyes(path: Path) -> None:
-    """It says who may connect."""
     made(path, "alice", "--scope", "read")
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
@@ -149,7 +148,6 @@ def test_a_file_keeps_its_mode(written: Path, mode: int) -> None:
 
 @ROOTS
 def test_a_file_keeps_its_owner(written: Path) -> None:
-    """Otherwise a token that root adds would lock everybody out; nor is the owner locked out of the next change."""
     os.chown(written, 12_345, 54_321)
     made(written, "alice", "--scope", "read")
     for file in written.parent.glob("*tokens.toml*"):
@@ -193,7 +191,6 @@ def test_a_link_stays_a_link(written: Path, tmp_path: Path) -> None:
 
 
 def test_nothing_is_left_beside_the_file(written: Path) -> None:
-    """But the lock, which may have to stay; also when a change is refused."""
     made(written, "alice", "--scope", "read")
     refusal(written, "add", "alice", "--scope", "read")
     assert {each.name for each in written.parent.glob("*tokens*")} - {".tokens.toml.lock"} == {"tokens.toml"}
@@ -201,7 +198,6 @@ def test_nothing_is_left_beside_the_file(written: Path) -> None:
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"], ids=["unix", "windows"])
 def test_what_people_wrote_is_kept_when_a_token_is_added(path: Path, end: str) -> None:
-    """Every comment, space and line end."""
     path.write_text(WRITTEN, encoding="utf-8", newline=end)
     made(path, "alice", "--scope", "read", "--expires", "2131-01-31T18:00:00+02:00")
     text = path.read_bytes().decode()
@@ -213,7 +209,6 @@ def test_what_people_wrote_is_kept_when_a_token_is_added(path: Path, end: str) -
 
 
 def test_a_token_is_removed_and_the_rest_is_kept(written: Path) -> None:
-    """With its own comments, and no others."""
     told = invoke(written, "remove", "old.one")
     assert (told.exit_code, told.stderr) == (0, "")
     text = written.read_text(encoding="utf-8")
@@ -274,7 +269,6 @@ def test_no_token_is_lost_however_the_file_is_written(path: Path, text: str) -> 
 
 
 def test_the_list_shows_names_scopes_and_ends(written: Path) -> None:
-    """And no hash, which nobody needs to see; what is over is marked."""
     with written.open("a", encoding="utf-8") as file:
         file.write(f'[tokens.over]\nsha256 = "{"c" * 64}"\nscope = "write"\nexpires = 2020-01-31T10:00:00Z\n')
     assert invoke(written, "list").stdout.splitlines() == [
@@ -307,7 +301,6 @@ def test_the_list_shows_names_scopes_and_ends(written: Path) -> None:
     ],
 )
 def test_what_cannot_be_done_is_told_in_a_sentence(written: Path, arguments: list[str], said: str) -> None:
-    """And nothing is changed, nor is a token shown that is not kept."""
     assert refusal(written, *arguments) == said
 
 
@@ -346,7 +339,6 @@ def test_what_is_no_end_is_refused(written: Path, expires: str, said: str) -> No
 
 @pytest.mark.parametrize("command", [["add", "alice", "--scope", "read"], ["remove", "trial"], ["list"]], ids=str)
 def test_a_broken_file_is_left_as_it_is(path: Path, command: list[str]) -> None:
-    """With the line that is to be mended, and without what stands in it."""
     path.write_text(WRITTEN.replace('"spend"', '"apmcp_pasted"'), encoding="utf-8")
     said = "line 11: scope is none of read, write, spend"
     assert refusal(path, *command) == f"the tokens file {str(path)!r} cannot be used: {said}"
@@ -424,7 +416,6 @@ def test_processes_that_add_at_the_same_time_lose_nothing(written: Path) -> None
 
 
 def test_the_command_alone_lists_what_it_can_do() -> None:
-    """On stderr, as nothing was done."""
     process = start("-m", "agentphone_mcp", "token")
     shown, said = process.communicate(timeout=60)
     assert (process.returncode, shown) == (2, "")
@@ -432,7 +423,6 @@ def test_the_command_alone_lists_what_it_can_do() -> None:
 
 
 def test_what_was_removed_is_said(written: Path) -> None:
-    """And that a server need not be started again."""
     told = invoke(written, "remove", "trial")
     assert told.stdout == "The token of trial is removed; a running server stops admitting it within a second.\n"
 
@@ -447,7 +437,6 @@ def test_what_was_removed_is_said(written: Path) -> None:
     ],
 )
 def test_the_command_says_in_one_line_what_is_wrong(arguments: list[str], status: int, said: str) -> None:
-    """As every other of ours does."""
     process = start("-m", "agentphone_mcp", "token", *arguments, AGENTPHONE_HTTP_TOKENS_FILE=NOWHERE)
     assert process.communicate(timeout=60) == ("", f"Error: {said}\n")
     assert process.returncode == status

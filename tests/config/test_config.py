@@ -28,7 +28,6 @@ KEY, FILE = "AGENTPHONE_API_KEY", "AGENTPHONE_API_KEY_FILE"
     ],
 )
 def test_a_key_is_read_from_the_environment(value: str) -> None:
-    """Space around it is no part of it."""
     key = read_key({KEY: value})
     assert key
     assert key.header() == f"Bearer {LIVE}"
@@ -99,7 +98,6 @@ def test_what_is_no_key_is_named_by_its_variable_and_not_repeated(
 
 
 def test_two_keys_are_one_too_many(tmp_path: Path) -> None:
-    """Nobody can say which was meant."""
     with pytest.raises(ConfigError, match="both set") as wrong:
         read_key({KEY: LIVE, FILE: str(tmp_path / "key")})
     assert LIVE not in str(wrong.value)
@@ -115,7 +113,6 @@ def test_two_keys_are_one_too_many(tmp_path: Path) -> None:
     ],
 )
 def test_a_key_file_that_cannot_be_read_is_named(tmp_path: Path, content: bytes | None, said: str) -> None:
-    """The sentence has the file and the reason."""
     file = tmp_path / "key"
     if content is not None:
         file.write_bytes(content)
@@ -136,7 +133,6 @@ def test_a_key_file_that_cannot_be_read_is_named(tmp_path: Path, content: bytes 
     ],
 )
 def test_a_path_that_is_no_file_is_a_setting_that_is_wrong(file: str) -> None:
-    """One sentence, and no traceback of another kind."""
     with pytest.raises(ConfigError, match=f"^{FILE}: "):
         read_key({FILE: file})
 
@@ -173,7 +169,6 @@ def test_a_wrong_base_url_is_one_sentence_without_the_key(base_url: str, key: st
 
 
 def test_a_live_key_and_loopback_do_not_go_together() -> None:
-    """The sentence says why, without the key."""
     with pytest.raises(ConfigError, match="sk_live_ goes to the vendor's hosts only") as wrong:
         Config(api_key=ApiKey(LIVE), base_url="http://127.0.0.1:8000")
     assert LIVE not in str(wrong.value)
@@ -190,7 +185,6 @@ def test_a_live_key_and_loopback_do_not_go_together() -> None:
     ],
 )
 def test_a_good_base_url_is_taken(base_url: str, key: str | None) -> None:
-    """The vendor's hosts, or loopback with another key."""
     assert Config(api_key=ApiKey(key) if key else None, base_url=base_url).base_url == base_url
 
 
@@ -237,7 +231,6 @@ def test_a_sub_account_that_is_no_header_value_is_refused(sub_account: str) -> N
     ],
 )
 def test_toolsets_are_chosen_by_name(text: str, chosen: tuple[str, ...]) -> None:
-    """In their own order, each once; nothing is everything."""
     assert read_toolsets(text) == chosen
 
 

@@ -26,7 +26,6 @@ def test_everybody_is_never_let_in_without_being_known(host: str) -> None:
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
 def test_this_machine_alone_needs_no_credentials(host: str) -> None:
-    """As a person tries it out, at the address that the server names to them."""
     settings = HttpSettings(host=host)
     assert settings.is_loopback
     assert settings.in_url in settings.known_hosts
@@ -78,7 +77,6 @@ def test_names_are_read_as_people_write_them() -> None:
 
 
 def test_relaying_has_no_key_of_the_operators() -> None:
-    """So that it can never be lent by mistake."""
     relay = HttpSettings(auth="relay")
     check_key(Config(uses_caller_keys=True), relay)
     with pytest.raises(ConfigError, match="leave AGENTPHONE_API_KEY out, and AGENTPHONE_API_KEY_FILE"):
@@ -104,7 +102,6 @@ def test_a_name_is_known_at_every_port() -> None:
 
 
 def test_the_keys_of_request_state_come_from_one_place(tmp_path) -> None:
-    """Each replica reads the same, the newest first."""
     old, new = "o" * 32, "n" * 32
     file = tmp_path / "keys"
     file.write_text(f"{new}\n\n{old}\n{new}\n", encoding="utf-8")

@@ -48,7 +48,6 @@ async def test_a_caller_is_given_the_same_connection_again_and_no_other_callers(
 
 
 async def test_the_operator_is_never_lent_where_callers_bring_their_own(answering) -> None:
-    """Nor is a line opened for them at all; a caller without a key has none."""
     recorder = answering({"data": [], "total": 0})
     async with AccountPool(RELAYS, inner=recorder.transport) as accounts, accounts.connected(OPERATOR) as context:
         with pytest.raises(KeyMissing):
@@ -57,7 +56,6 @@ async def test_the_operator_is_never_lent_where_callers_bring_their_own(answerin
 
 
 async def test_a_caller_of_the_operators_account_brings_no_key() -> None:
-    """What they send besides is not looked at."""
     config = Config(ApiKey("sk_live_not_a_real_key_0042"))
     async with (
         AccountPool(config) as accounts,
@@ -129,7 +127,6 @@ async def test_a_connection_that_breaks_is_only_its_own_accounts(eventually: Cal
 
 
 async def test_the_log_knows_the_secrets_of_all_who_are_connected(answering) -> None:
-    """And each caller's results only their own: what is redacted from one's tells nothing of another's."""
     async with (
         AccountPool(RELAYS) as accounts,
         accounts.connected(caller(1)) as one,

@@ -48,7 +48,6 @@ def lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[Lines]:
 
 
 def test_a_record_is_an_object_with_its_time_in_utc(lines: Lines) -> None:
-    """And nothing about a trace where there is none."""
     before = datetime.now(UTC)
     logging.getLogger("calls").warning("%d calls", 3)
     (line,) = lines.read()
@@ -60,7 +59,6 @@ def test_a_record_is_an_object_with_its_time_in_utc(lines: Lines) -> None:
 
 @pytest.mark.usefixtures("spans")
 def test_a_record_within_a_span_names_it(lines: Lines) -> None:
-    """In the form in which collectors look for it."""
     with get_tracer("test").start_as_current_span("a tool") as span:
         logging.getLogger("calls").info("rings")
     (line,) = lines.read()
@@ -69,7 +67,6 @@ def test_a_record_within_a_span_names_it(lines: Lines) -> None:
 
 
 def test_where_the_server_is_is_said_at_any_level(lines: Lines) -> None:
-    """In the form of the log, which a program reads to its end."""
     logging.getLogger().setLevel("ERROR")
     lines.say("Serving on http://127.0.0.1:8000/mcp")
     (line,) = lines.read()
@@ -77,7 +74,6 @@ def test_where_the_server_is_is_said_at_any_level(lines: Lines) -> None:
 
 
 def test_an_exception_is_a_field_of_its_record(lines: Lines) -> None:
-    """All lines of its traceback in one."""
     try:
         raise RuntimeError("two\nlines")
     except RuntimeError:
@@ -104,7 +100,6 @@ def test_any_text_is_one_line_of_json(lines: Lines, text: str, read: str) -> Non
 
 
 def test_no_secret_is_in_any_field(lines: Lines) -> None:
-    """Also one that JSON would escape."""
     try:
         raise RuntimeError(f"{LIVE} {HOOK}")
     except RuntimeError:
@@ -118,7 +113,6 @@ def test_no_secret_is_in_any_field(lines: Lines) -> None:
 
 @pytest.mark.usefixtures("lines")
 def test_what_a_stranger_sent_writes_no_line_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
-    """Nor does it colour or erase one on a terminal; a traceback keeps its lines."""
     log_to_stderr("DEBUG", str)
     try:
         raise ValueError("no id")
@@ -132,6 +126,5 @@ def test_what_a_stranger_sent_writes_no_line_of_its_own(capsys: pytest.CaptureFi
 @pytest.mark.usefixtures("lines")
 @pytest.mark.parametrize("log_format", ["text", "json"])
 def test_a_server_whose_stderr_is_closed_says_nothing(monkeypatch: pytest.MonkeyPatch, log_format: LogFormat) -> None:
-    """Nor does it stop for that."""
     monkeypatch.setattr(sys, "stderr", None)
     log_to_stderr("DEBUG", str, log_format)("Serving.")

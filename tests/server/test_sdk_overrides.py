@@ -7,7 +7,6 @@ from agentphone_mcp.server.sdk_overrides import overriding
 
 
 def test_a_hook_that_the_sdk_has_is_taken() -> None:
-    """As it is."""
 
     def list_tools(server: MCPServer) -> None:
         """Stand in for the SDK's."""
@@ -16,7 +15,6 @@ def test_a_hook_that_the_sdk_has_is_taken() -> None:
 
 
 def test_a_hook_that_the_sdk_has_no_more_is_named() -> None:
-    """With what to install: a cap on sessions that nobody asks would cap none."""
 
     def list_of_tools(server: MCPServer) -> None:
         """Stand in for nothing."""

@@ -51,7 +51,6 @@ async def test_the_instructions_name_only_tools_that_exist(connect) -> None:
 
 @ERAS
 async def test_the_server_names_itself(connect, mode) -> None:
-    """With the version of the package."""
     async with connect(mode) as client:
         assert (client.server_info.name, client.server_info.version) == ("agentphone", __version__)
         assert client.server_info.title == "AgentPhone"
@@ -77,7 +76,6 @@ async def test_old_and_new_clients_are_served_alike(connect, rows_of, mode) -> N
 
 
 async def test_nothing_is_asked_of_the_api_before_a_tool_asks(connect_to, answering) -> None:
-    """Starting and listing cost no request."""
     recorder = answering({})
     async with connect_to(recorder) as client:
         await client.list_tools()
@@ -136,7 +134,6 @@ async def test_a_crash_inside_a_tool_is_told_without_its_details(connect_to, ans
 
 
 async def test_an_unknown_tool_is_an_error_a_model_can_read(connect) -> None:
-    """By its name."""
     async with connect() as client:
         result = await client.call_tool("make_coffee", {})
     assert result.is_error
@@ -144,7 +141,6 @@ async def test_an_unknown_tool_is_an_error_a_model_can_read(connect) -> None:
 
 
 async def test_the_lists_may_be_cached_by_everybody(connect) -> None:
-    """They are the same for every key."""
     async with connect() as client:
         lists = [await client.list_tools(), await client.list_resources(), await client.list_resource_templates()]
     assert {(listed.ttl_ms, listed.cache_scope) for listed in lists} == {(3_600_000, "public")}

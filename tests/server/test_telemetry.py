@@ -154,7 +154,6 @@ def test_spans_are_sent_where_the_standard_variables_say() -> None:
 
 
 def test_spans_on_the_console_are_on_stderr() -> None:
-    """stdout is the protocol's."""
     ended = served(OTEL_TRACES_EXPORTER="console")
     assert [json.loads(line)["id"] for line in ended.stdout.splitlines()] == [1, 2]
     assert '"name": "GET /v1/agents"' in ended.stderr
@@ -182,7 +181,6 @@ def test_what_cannot_be_used_is_told_and_the_server_serves(environment: dict[str
 
 
 def test_without_the_sdk_the_server_serves(tmp_path: Path) -> None:
-    """As it is installed by default; who looks at the log learns what to install."""
     hidden = tmp_path / "opentelemetry-sdk-is-not-there"
     hidden.mkdir()
     hiding = "import sys; sys.modules['opentelemetry.sdk'] = None; sys.modules['opentelemetry.exporter'] = None"

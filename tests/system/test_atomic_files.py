@@ -14,7 +14,6 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="elsewhere no folder 
 
 
 def test_a_folder_that_may_not_be_read_holds_the_new_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As one of mode 0333; root may read it, so that the system's answer is pretended."""
     file, opens = tmp_path / "file", os.open
 
     def refusing(path: Any, flags: int, *more: Any, **options: Any) -> int:
@@ -30,7 +29,6 @@ def test_a_folder_that_may_not_be_read_holds_the_new_file(tmp_path: Path, monkey
 def test_a_file_system_that_writes_no_folder_through_holds_the_new_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And nothing is left open."""
     file, fsync, folders = tmp_path / "file", os.fsync, list[int]()
 
     def refusing(handle: int) -> None:

@@ -20,7 +20,6 @@ Kept = Callable[[], dict[str, str]]
 
 
 def test_the_vendors_two_hosts_share_a_key(kept: Kept) -> None:
-    """They are one account."""
     keep(VENDOR, LIVE)
     found = find(OTHER_HOST)
     assert found
@@ -29,7 +28,6 @@ def test_the_vendors_two_hosts_share_a_key(kept: Kept) -> None:
 
 
 def test_each_sandbox_has_its_own_key(kept: Kept) -> None:
-    """And none of them is the vendor's."""
     keep(SANDBOX, PRACTICE)
     assert find(VENDOR) is None
     assert find(OTHER_SANDBOX) is None
@@ -39,14 +37,12 @@ def test_each_sandbox_has_its_own_key(kept: Kept) -> None:
 
 @pytest.mark.parametrize("base_url", [SANDBOX, "https://api.evil.example", "http://api.agentphone.to"], ids=str)
 def test_a_live_key_is_kept_for_nobody_else(kept: Kept, base_url: str) -> None:
-    """The rule of keys holds here, too."""
     with pytest.raises(KeyRuleBroken):
         keep(base_url, LIVE)
     assert kept() == {}
 
 
 def test_a_later_key_takes_the_place_of_an_earlier_one(kept: Kept) -> None:
-    """And is forgotten when told so, once."""
     keep(SANDBOX, PRACTICE)
     keep(SANDBOX, ApiKey("sk_sandbox_another_key_0044"))
     assert kept() == {SANDBOX: "sk_sandbox_another_key_0044"}
@@ -57,7 +53,6 @@ def test_a_later_key_takes_the_place_of_an_earlier_one(kept: Kept) -> None:
 
 @pytest.mark.usefixtures("kept")
 def test_a_key_that_is_there_still_is_not_said_to_be_gone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As where two keychains are in use and each had one."""
     keep(SANDBOX, PRACTICE)
     monkeypatch.setenv("PRETEND_KEYCHAIN_MOOD", "clinging")
     with pytest.raises(NoKeychain, match="it has a key still"):
@@ -72,7 +67,6 @@ def test_a_live_key_in_the_place_of_a_sandboxs_is_not_used(kept: Kept, tmp_path:
 
 
 def test_a_trial_leaves_nothing_behind(kept: Kept) -> None:
-    """It is made before there is a key."""
     try_out()
     assert kept() == {}
 
@@ -87,7 +81,6 @@ def test_a_trial_leaves_nothing_behind(kept: Kept) -> None:
     ],
 )
 def test_a_keychain_that_fails_says_why(monkeypatch: pytest.MonkeyPatch, mood: str, reason: str) -> None:
-    """In a line, whichever way it is asked, and in bounded time."""
     monkeypatch.setenv("PRETEND_KEYCHAIN_MOOD", mood)
     asked: list[Callable[[], object]] = [
         lambda: find(VENDOR, 0.2),
@@ -116,7 +109,6 @@ def test_a_reason_does_not_quote_the_key(monkeypatch: pytest.MonkeyPatch, key: A
 
 @pytest.mark.usefixtures("kept")
 def test_a_keychain_that_cannot_be_written_still_gives_its_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server only reads."""
     keep(VENDOR, LIVE)
     monkeypatch.setenv("PRETEND_KEYCHAIN_MOOD", "read-only")
     assert find(VENDOR)
@@ -155,7 +147,6 @@ def test_a_keychain_that_keeps_nothing_is_none() -> None:
 
 
 def test_a_system_without_one_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As a Linux server without a desktop."""
     code = "from agentphone_mcp.config.keychain import find\nfind('https://api.agentphone.to')"
     monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.fail.Keyring")
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)

@@ -47,7 +47,6 @@ def test_a_key_is_checked_and_kept(sandbox: Sandbox, kept: Kept, run: Run) -> No
     ],
 )
 def test_a_key_that_is_not_good_is_not_kept(sandbox: Sandbox, kept: Kept, run: Run, told: str, said: str) -> None:
-    """Said in one line; an earlier one stays."""
     run("login", "--base-url", sandbox.url, told=sandbox.key)
     ended = run("login", "--base-url", sandbox.url, told=told)
     assert (ended.returncode, ended.stdout) == (1, "")
@@ -60,14 +59,12 @@ def test_a_key_that_is_not_good_is_not_kept(sandbox: Sandbox, kept: Kept, run: R
 
 @pytest.mark.parametrize("ending", ["\r\n", "\n\n# another line\n", ""], ids=["windows", "more-lines", "none"])
 def test_a_key_is_read_from_a_file_of_any_editor(sandbox: Sandbox, kept: Kept, run: Run, ending: str) -> None:
-    """Notepad's mark included."""
     ended = run("login", "--base-url", sandbox.url, told=f"\ufeff{sandbox.key}{ending}", PYTHONUTF8="1")
     assert ended.returncode == 0, ended.stderr
     assert kept() == {sandbox.url: sandbox.key}
 
 
 def test_an_api_that_is_not_reached_is_said_and_can_be_passed_over(kept: Kept, run: Run) -> None:
-    """Some are behind a proxy only now."""
     ended = run("login", "--base-url", NOBODY, told=OTHER_KEY)
     assert (ended.returncode, kept()) == (1, {})
     assert (
@@ -112,7 +109,6 @@ def test_a_key_can_be_kept_in_a_file(sandbox: Sandbox, kept: Kept, run: Run, tmp
 def test_without_a_keychain_login_says_what_to_do(
     sandbox: Sandbox, run: Run, settings: dict[str, str], said: str
 ) -> None:
-    """In one line, with the other way to keep a key."""
     ended = run("login", "--base-url", sandbox.url, told=sandbox.key, **settings)
     assert ended.returncode == 1
     assert len(ended.stderr.splitlines()) == 1
@@ -122,7 +118,6 @@ def test_without_a_keychain_login_says_what_to_do(
 
 
 def test_a_variable_that_wins_is_named(sandbox: Sandbox, kept: Kept, run: Run) -> None:
-    """Else one would wonder which key is used."""
     told = {"AGENTPHONE_API_KEY": sandbox.key, "AGENTPHONE_BASE_URL": sandbox.url}
     assert "AGENTPHONE_API_KEY is set here and wins" in run("login", told=sandbox.key, **told).stderr
     assert "AGENTPHONE_API_KEY still gives the server a key" in run("logout", **told).stderr
@@ -146,7 +141,6 @@ def test_logout_forgets_and_says_that_the_key_is_good_still(sandbox: Sandbox, ke
 @pytest.mark.parametrize("command", ["login", "logout"])
 @pytest.mark.parametrize("url", ["https://api.evil.example", "http://api.agentphone.to"], ids=["foreign", "plain"])
 def test_no_key_is_taken_for_another_place(kept: Kept, run: Run, command: str, url: str) -> None:
-    """Before anybody has typed it."""
     ended = run(command, "--base-url", url, told=LIVE_KEY)
     assert (ended.returncode, kept()) == (2, {})
     assert "api.agentphone.to" in ended.stderr
@@ -154,7 +148,6 @@ def test_no_key_is_taken_for_another_place(kept: Kept, run: Run, command: str, u
 
 @pytest.mark.skipif(os.name != "posix", reason="terminals are made otherwise there")
 def test_a_key_that_is_typed_is_not_shown(sandbox: Sandbox, kept: Kept) -> None:
-    """On a terminal, which would echo it."""
     import pty
 
     ours, theirs = pty.openpty()
@@ -210,7 +203,6 @@ async def test_a_server_finds_the_key_that_login_kept(sandbox: Sandbox, kept: Ke
 @pytest.mark.parametrize("log_format", ["text", "json"])
 @pytest.mark.parametrize("mood", ["locked", "broken"])
 def test_a_server_starts_without_its_keychain_and_says_why(run: Run, mood: str, log_format: str) -> None:
-    """A warning in the log, and no failure."""
     ended = run(PRETEND_KEYCHAIN_MOOD=mood, AGENTPHONE_LOG_FORMAT=log_format)
     assert (ended.returncode, ended.stdout) == (0, "")
     assert len(ended.stderr.splitlines()) == 1
@@ -228,7 +220,6 @@ def test_a_server_starts_without_its_keychain_and_says_why(run: Run, mood: str, 
 )
 @pytest.mark.usefixtures("kept")
 def test_a_keychain_that_is_not_needed_is_not_asked(run: Run, settings: dict[str, str]) -> None:
-    """It would have said that it is locked."""
     ended = run(PRETEND_KEYCHAIN_MOOD="locked", **settings)
     assert (ended.returncode, ended.stderr) == (0, "")
 

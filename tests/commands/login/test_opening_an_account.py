@@ -93,7 +93,6 @@ async def test_an_email_and_its_code_open_an_account(signing_up, sandbox: Sandbo
 
 
 async def test_a_code_may_be_wrong_twice(signing_up, sandbox: Sandbox, kept: Kept) -> None:
-    """What is no code does not count."""
     person = signing_up()
     code = await person.mailed()
     status, _, said = person.ends("12345", "letters", wrong(code), wrong(code), code)
@@ -103,7 +102,6 @@ async def test_a_code_may_be_wrong_twice(signing_up, sandbox: Sandbox, kept: Kep
 
 
 async def test_a_code_that_is_wrong_three_times_opens_nothing(signing_up, kept: Kept, state: Path) -> None:
-    """And leaves nothing behind."""
     person = signing_up()
     code = await person.mailed()
     status, _, said = person.ends(wrong(code), wrong(code), wrong(code))
@@ -112,7 +110,6 @@ async def test_a_code_that_is_wrong_three_times_opens_nothing(signing_up, kept: 
 
 
 def test_an_email_that_has_an_account_is_told_to_log_in(sandbox: Sandbox, kept: Kept, run: Run, state: Path) -> None:
-    """409."""
     ended = run("login", "--base-url", sandbox.url, "--sign-up", "owner@example.com")
     assert (ended.returncode, kept(), spare(state)) == (1, {}, [])
     assert "owner@example.com has an AgentPhone account already: run agentphone-mcp login" in ended.stderr
@@ -145,7 +142,6 @@ def test_nobody_is_signed_up_whose_key_would_have_no_place(
 
 
 def test_a_key_that_is_kept_is_not_replaced_by_a_new_accounts(sandbox: Sandbox, kept: Kept, run: Run) -> None:
-    """It would be gone."""
     run("login", "--base-url", sandbox.url, told=sandbox.key)
     sandbox.requests.clear()
     ended = run("login", "--base-url", sandbox.url, "--sign-up", EMAIL)
@@ -156,7 +152,6 @@ def test_a_key_that_is_kept_is_not_replaced_by_a_new_accounts(sandbox: Sandbox, 
 async def test_a_key_goes_into_a_file_where_one_is_named(
     signing_up, sandbox: Sandbox, kept: Kept, tmp_path: Path
 ) -> None:
-    """Which its owner alone can read, and no keychain is needed."""
     file = tmp_path / "key"
     person = signing_up(EMAIL, "--key-file", str(file), **NO_KEYCHAIN)
     status, said, wrong = person.ends(await person.mailed())
@@ -170,7 +165,6 @@ async def test_a_key_goes_into_a_file_where_one_is_named(
 async def test_a_key_that_the_keychain_does_not_take_stays_in_a_file(
     signing_up, sandbox: Sandbox, kept: Kept, state: Path
 ) -> None:
-    """Though it took the trial; it is said where the key is."""
     person = signing_up(PRETEND_KEYCHAIN_MOOD="full")
     status, _, said = person.ends(await person.mailed())
     (file,) = spare(state)
@@ -200,7 +194,6 @@ async def test_a_key_that_no_file_takes_is_not_said_to_be_in_it(
 
 
 async def test_an_answer_that_is_lost_is_said_to_be(signing_up, sandbox: Sandbox, kept: Kept, state: Path) -> None:
-    """The account may be open."""
     sandbox.faults.rules.append(parse("POST /v0/agent/verify drop-after"))
     person = signing_up()
     status, _, said = person.ends(await person.mailed())
@@ -220,7 +213,6 @@ async def test_an_api_that_is_busy_for_a_moment_costs_no_code(signing_up, sandbo
 
 @pytest.mark.skipif(os.name != "posix", reason="there is no such signal")
 async def test_who_gives_up_at_the_code_leaves_nothing(signing_up, kept: Kept, state: Path) -> None:
-    """Ctrl+C."""
     person = signing_up()
     await person.mailed()
     person.process.send_signal(signal.SIGINT)
@@ -272,7 +264,6 @@ def test_a_file_takes_its_room_before_the_key_comes(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.name != "posix", reason="links need a privilege there")
 def test_a_file_is_not_written_through_a_link(tmp_path: Path) -> None:
-    """Somebody else may have put it there."""
     (tmp_path / "key").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(KeyFileError, match="exists already"):
         KeyFile(tmp_path / "key")

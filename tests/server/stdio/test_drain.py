@@ -82,7 +82,6 @@ def test_what_was_piped_in_is_answered(tmp_path: Path, is_plain: bool) -> None:
 
 
 async def test_no_answer_is_broken_off_while_it_waits_for_those_before_it() -> None:
-    """A host reads slower than it asked."""
     asked = [{**CALL, "id": number} for number in range(1, 31)]
     host = SlowHost(HELLO, READY, *asked)
     async with asyncio.timeout(PATIENCE):

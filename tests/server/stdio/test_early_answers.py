@@ -38,14 +38,12 @@ def early(messages: list[Any], toolsets: tuple[str, ...] = TOOLSETS, *, read_onl
 
 
 def test_the_written_surface_is_the_sdks() -> None:
-    """As the installed one has it, of the tools that are there; that may be newer than the one it was made with."""
     written, wanted = (json.loads(text) for text in (SURFACE.read_text(encoding="utf-8"), GOLDEN["wire"]()))
     assert written | {"made_with": None} == wanted | {"made_with": None}, "run `python tests/golden/regenerate.py`"
 
 
 @MODES
 async def test_every_selection_of_toolsets_is_answered_as_the_sdk_answers(read_only: bool) -> None:
-    """In both eras, and with nothing left to wait."""
     old = [hello(), request(1, "tools/list")]
     new = [request(0, "server/discover", {"_meta": MODERN}), request(1, "tools/list", {"_meta": MODERN})]
     for toolsets in SELECTIONS:
@@ -71,7 +69,6 @@ async def test_every_protocol_version_is_agreed_on_as_the_sdk_does(version: str)
     ],
 )
 async def test_no_other_setting_changes_what_is_said(settings: dict[str, Any]) -> None:
-    """Only the choice of tools does."""
     messages = [hello(), request(1, "tools/list")]
     assert early(messages) == await answers_of_the_sdk(messages, **settings)
 
@@ -98,7 +95,6 @@ HELLOS = {
 
 @pytest.mark.parametrize("more", HELLOS.values(), ids=HELLOS.keys())
 async def test_what_hosts_say_of_themselves_is_understood(more: dict[str, Any]) -> None:
-    """They must not wait for it."""
     messages = [
         hello(**more),
         request(1, "tools/list", {"_meta": {"progressToken": "t"}}),

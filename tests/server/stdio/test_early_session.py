@@ -123,14 +123,12 @@ def test_a_difference_is_remembered_for_these_versions(tmp_path: Path, caplog: p
 
 
 def test_a_difference_that_cannot_be_remembered_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """A cache that is no folder ends nothing."""
     (tmp_path / "file").write_text("")
     note_difference(tmp_path / "file", "initialize")
     assert "cannot be written down" in caplog.text
 
 
 async def test_a_difference_is_told_by_its_method_and_the_host_hears_one_answer() -> None:
-    """The SDK has other tools than were said."""
     channel, differs = FakeChannel(), list[str]()
     session = EarlySession(channel, PrecomputedAnswers(replace(KNOWN, tools={"tools": []})), differs.append)
     channel.say(HELLO, LIST)
@@ -178,7 +176,6 @@ async def test_an_id_that_is_none_keeps_no_later_message_from_the_sdk(odd: Any) 
 
 
 async def test_of_two_answers_to_one_id_the_one_that_was_said_is_dropped() -> None:
-    """In whichever order the SDK comes to them."""
     channel = FakeChannel()
     session = EarlySession(channel, PrecomputedAnswers(KNOWN), pytest.fail)
     channel.say(HELLO, LIST, {**PING, "id": 1}, {**LIST, "id": 5})
@@ -192,7 +189,6 @@ async def test_of_two_answers_to_one_id_the_one_that_was_said_is_dropped() -> No
 
 
 async def test_what_the_sdk_breaks_off_at_the_end_is_no_difference() -> None:
-    """The host was answered, and has gone."""
     channel = FakeChannel()
     session = EarlySession(channel, PrecomputedAnswers(KNOWN), pytest.fail)
     channel.say(HELLO, LIST, None)
@@ -205,7 +201,6 @@ async def test_what_the_sdk_breaks_off_at_the_end_is_no_difference() -> None:
 
 
 async def test_the_sdk_has_a_moment_for_the_last_question_before_the_end() -> None:
-    """As where it reads a pipe itself: it breaks off what it has not even begun to answer."""
     channel, begun = FakeChannel(), list[str]()
     session = EarlySession(channel, PrecomputedAnswers(KNOWN), pytest.fail)
     channel.say(PING, None)
@@ -229,7 +224,6 @@ async def test_a_request_of_the_servers_own_is_no_answer() -> None:
 
 
 async def test_a_host_that_did_not_hear_the_first_answer_gets_the_sdks() -> None:
-    """What could not be written was not said."""
     channel = FakeChannel(fails=1)
     session = EarlySession(channel, PrecomputedAnswers(KNOWN), pytest.fail)
     channel.say(HELLO)

@@ -153,7 +153,6 @@ async def test_what_waits_is_answered_though_the_list_was_cancelled(started: Any
 
 
 async def test_only_the_chosen_tools_are_listed_early(started: Any) -> None:
-    """As the settings say, which are read before anything is answered."""
     async with started(AGENTPHONE_TOOLSETS="numbers", AGENTPHONE_READ_ONLY="1") as host:
         await host.say(*OLD)
         tools = (await host.hear(2))[1]["result"]["tools"]
@@ -174,7 +173,6 @@ async def test_a_wrong_setting_is_said_before_anything_is_answered(started: Any)
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such signal can be sent there")
 async def test_ctrl_c_ends_the_process_before_the_sdk_is_there(started: Any) -> None:
-    """At once, with the gate still closed."""
     async with started() as host:
         await host.say(HELLO)
         assert ids(await host.hear(1)) == [0]

@@ -37,7 +37,6 @@ def fill(fd: int) -> int:
 
 @ONLY_WHERE_PIPES_TELL
 def test_a_short_line_is_said_at_once(pipe) -> None:
-    """No thread has to wake up for it."""
     assert LineWriter(pipe[1]).write_at_once("straight – away\n")
     assert os.read(pipe[0], 100).decode() == "straight – away\n"
 

@@ -42,7 +42,6 @@ async def test_what_is_known_is_what_would_be_made(scope: Scope) -> None:
 
 @SCOPED
 async def test_every_tool_is_as_it_is_known(scope: Scope) -> None:
-    """Each is compared when it is first made."""
     known = PrecomputedSurface(surface(scope), never)
     server = AgentPhoneServer(Config(), scope, None, precomputed=known)
     inside = await server.get_ready()
