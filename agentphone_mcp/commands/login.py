@@ -164,10 +164,12 @@ def _usage(base_url: str, key: ApiKey) -> Usage:
             "AgentPhone does not know this key, so nothing was kept: copy it again from AgentPhone's dashboard"
         ) from None
     except (errors.Forbidden, errors.PaymentRequired, errors.NotFound) as exc:
-        raise click.ClickException(f"AgentPhone refused the key, so nothing was kept: {describe_error(exc)}") from None
+        reason = describe_error(exc)
+        raise click.ClickException(f"AgentPhone refused the key, so nothing was kept: {reason}") from None
     except errors.ApiError as exc:
         raise click.ClickException(
-            f"AgentPhone could not say whether the key is good, so nothing was kept: {describe_error(exc)}; try again, or "
+            f"AgentPhone could not say whether the key is good, so nothing was kept: {describe_error(exc)}; "
+            "try again, or "
             "keep it unchecked with --no-check"
         ) from None
 

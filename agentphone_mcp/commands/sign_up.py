@@ -109,8 +109,8 @@ def _finish(base_url: str, mailed: MailedCode, file: KeyFile) -> OpenedAccount:
             click.echo(f"That did not work: {describe_error(exc)}.", err=True)
         except errors.OutcomeUnknown as exc:
             raise click.ClickException(
-                f"the account may be open, but its key did not arrive: {describe_error(exc)}; make a new key in AgentPhone's "
-                "dashboard and run agentphone-mcp login with it"
+                f"the account may be open, but its key did not arrive: {describe_error(exc)}; "
+                "make a new key in AgentPhone's dashboard and run agentphone-mcp login with it"
             ) from None
         except errors.ApiError as exc:
             raise click.ClickException(f"no account was opened: {describe_error(exc)}") from None

@@ -131,7 +131,7 @@ def try_out(patience: float = FOR_A_PERSON) -> None:
 def _run(
     operation: "Callable[[KeyringBackend], Result]", patience: float, redact: Callable[[str], str] = str
 ) -> Result:
-    """Run an operation of the keychain, on a thread that ends with the process if it must; `redact` removes the key from a reason.
+    """Run an operation of the keychain on a thread of its own; `redact` removes the key from a reason.
 
     Raises:
         NoKeychain: when it fails, or does not answer in time.
