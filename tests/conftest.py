@@ -1,12 +1,5 @@
-"""What every test can ask for: a sandbox, a connected MCP client, an API that answers as told, and a PostgreSQL."""
+"""Fixtures for every test: a sandbox, connected MCP clients, an API with scripted answers, and a PostgreSQL."""
 
-import itertools
-import os
-import shutil
-import signal
-import subprocess
-import tempfile
-import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
@@ -33,10 +26,8 @@ from agentphone_mcp.policy.ledger.ledger import Ledger
 from agentphone_mcp.policy.ledger.records import Entry
 from agentphone_mcp.sandbox import Sandbox, running
 from agentphone_mcp.server.server import create_server
-
-PATIENCE = 30
-"""Seconds for what takes a moment, on whichever machine."""
-LIVE_KEY = "sk_live_not_a_real_key_0042"
+from tests.postgresql import PostgreSQL, binaries
+from tests.support import LIVE_KEY
 
 # The same examples on every machine; `pytest --hypothesis-profile=explore` looks for new ones.
 settings.register_profile("reproducible", derandomize=True, deadline=None)
@@ -50,7 +41,6 @@ Asks = Callable[..., Any] | None
 Hears = Callable[[Any], Awaitable[None]] | None
 """What a host does with the notifications of a server."""
 HOST = Implementation(name="Test Host", version="4.2")
-_numbers = itertools.count(1)
 LEFT_OUT = pytest.StashKey[set[str]]()
 """Which slow tests were left out."""
 
@@ -103,7 +93,7 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 
 
 class Recorder:
-    """Stands in for the network: answers each request as told and keeps what was sent, headers included."""
+    """Stand in for the network: answer each request as scripted and keep what was sent."""
 
     def __init__(self, answer: Answer) -> None:
         self.requests: list[httpx.Request] = []
@@ -112,12 +102,12 @@ class Recorder:
 
     @property
     def lines(self) -> list[str]:
-        """Each request as `METHOD url`."""
+        """List each request as `METHOD url`."""
         return [f"{request.method} {request.url}" for request in self.requests]
 
     @property
     def writes(self) -> list[str]:
-        """The requests that could have changed something."""
+        """List the requests that could have changed something."""
         return [line for line in self.lines if not line.startswith("GET ")]
 
     def _handle(self, request: httpx.Request) -> httpx.Response:
@@ -127,7 +117,7 @@ class Recorder:
 
 @pytest.fixture(scope="session")
 def closing() -> Generator[Callable[[Callable[[], object]], None]]:
-    """Closes what a test leaves beside the tests that follow: a web server takes its time to stop."""
+    """Close web servers in the background, as they take a while to stop."""
     with ThreadPoolExecutor(max_workers=4) as pool:
         closed = []
         yield lambda close: closed.append(pool.submit(close))
@@ -137,7 +127,7 @@ def closing() -> Generator[Callable[[Callable[[], object]], None]]:
 
 @pytest.fixture
 def sandbox(closing: Callable[[Callable[[], object]], None]) -> Generator[Sandbox]:
-    """A fresh AgentPhone on a loopback port, fifty times faster than life."""
+    """Run a fresh sandbox on a loopback port, fifty times faster than real time."""
     box = ExitStack()
     yield box.enter_context(running(speed=50))
     closing(box.close)
@@ -145,7 +135,7 @@ def sandbox(closing: Callable[[Callable[[], object]], None]) -> Generator[Sandbo
 
 @pytest.fixture
 def writes(sandbox: Sandbox) -> Callable[[], list[str]]:
-    """The requests that reached the sandbox and could have changed something, each as `METHOD path`."""
+    """List the sandbox's requests that could have changed something, each as `METHOD path`."""
 
     def writes() -> list[str]:
         return [f"{request.method} {request.path}" for request in sandbox.requests if request.method != "GET"]
@@ -155,7 +145,7 @@ def writes(sandbox: Sandbox) -> Callable[[], list[str]]:
 
 @pytest.fixture(autouse=True)
 def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A state folder of the test's own, also for the processes it starts; nobody's ledger or keychain is touched."""
+    """Give the test and its processes a state folder, so that no real ledger or keychain is touched."""
     folder = tmp_path / "state"
     monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.null.Keyring")
     monkeypatch.setenv("AGENTPHONE_STATE", str(folder))
@@ -165,7 +155,7 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="session")
 def tracer_provider() -> TracerProvider:
-    """OpenTelemetry set up in this process; it can be done but once."""
+    """Set up OpenTelemetry in this process, once."""
     provider = TracerProvider(shutdown_on_exit=False)
     set_tracer_provider(provider)
     return provider
@@ -173,7 +163,7 @@ def tracer_provider() -> TracerProvider:
 
 @pytest.fixture
 def spans(tracer_provider: TracerProvider) -> Generator[Callable[[], list[ReadableSpan]]]:
-    """The spans that ended during the test so far, in the order of their ends."""
+    """List the spans that ended during the test so far."""
     kept = InMemorySpanExporter()
     tracer_provider.add_span_processor(SimpleSpanProcessor(kept))
     yield lambda: [span for span in kept.get_finished_spans() if span.instrumentation_scope.name != "test"]
@@ -182,7 +172,7 @@ def spans(tracer_provider: TracerProvider) -> Generator[Callable[[], list[Readab
 
 @pytest.fixture
 def connect(sandbox: Sandbox, state: Path) -> Connect:
-    """Connect an MCP client, in memory, to our server on the sandbox; settings are those of `Config`.
+    """Connect an MCP client in memory to our server on the sandbox; settings are those of `Config`.
 
     `asks` is how the host asks its user; without it, it cannot. `hears` is told of what the server sends by itself.
     """
@@ -243,7 +233,7 @@ def answering() -> Callable[..., Recorder]:
 
 @pytest.fixture
 def rows_of() -> Callable[[dict[str, Any]], list[dict[str, Any]]]:
-    """The rows of a table by their columns, without what a row has not."""
+    """Return the rows of a table by column, without empty cells."""
 
     def rows_of(told: dict[str, Any]) -> list[dict[str, Any]]:
         rows = [dict(zip(told["columns"], row, strict=True)) for row in told["rows"]]
@@ -254,7 +244,7 @@ def rows_of() -> Callable[[dict[str, Any]], list[dict[str, Any]]]:
 
 @pytest.fixture
 def ledger(state: Path) -> Callable[[], list[Entry]]:
-    """What the ledger has, oldest first."""
+    """Read the ledger, oldest entry first."""
 
     def entries() -> list[Entry]:
         ledger = Ledger(str(state))
@@ -267,7 +257,7 @@ def ledger(state: Path) -> Callable[[], list[Entry]]:
 
 @pytest.fixture
 def eventually() -> Callable[..., Awaitable[None]]:
-    """Wait, but not for long, until something holds that another task or process brings about."""
+    """Wait a bounded time until a condition holds that another task or process brings about."""
 
     async def eventually(holds: Callable[[], bool | Awaitable[bool]]) -> None:
         async def is_so() -> bool:
@@ -281,86 +271,17 @@ def eventually() -> Callable[..., Awaitable[None]]:
     return eventually
 
 
-class PostgreSQL:
-    """A PostgreSQL of the tests' own, which can be stopped and started again; its files are in a folder of its user."""
-
-    def __init__(self, binaries: Path) -> None:
-        self._binaries = binaries
-        self.folder = Path(tempfile.mkdtemp(prefix="agentphone-"))
-        self._log = self.folder / "log"
-        self._as_its_user: list[str] = []
-        if os.geteuid() == 0:
-            # It does not run as root; and it ends with us, however we end.
-            shutil.chown(self.folder, "postgres", "postgres")
-            self._as_its_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", "--pdeathsig=INT"]
-        self._run("initdb", "-D", self.folder / "data", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C")
-        self.start()
-
-    def start(self) -> None:
-        """Start it, and wait until it answers; a bounded time."""
-        settings = ["listen_addresses=", f"unix_socket_directories={self.folder}", "fsync=off", "max_connections=100"]
-        command = [*self._as_its_user, self._binaries / "postgres", "-D", self.folder / "data"]
-        with self._log.open("ab") as output:
-            self._process = subprocess.Popen(
-                [*command, *(word for one in settings for word in ("-c", one))],
-                stdout=output,
-                stderr=output,
-                cwd=self.folder,
-            )
-        give_up_at = time.monotonic() + PATIENCE
-        asked = [self._binaries / "pg_isready", "-q", "-h", self.folder, "-U", "postgres"]
-        while subprocess.run(asked, check=False, timeout=PATIENCE).returncode:
-            assert self._process.poll() is None, self._log.read_text()
-            assert time.monotonic() < give_up_at, self._log.read_text()
-            time.sleep(0.05)
-
-    def stop(self) -> None:
-        """Stop it without waiting for whoever is still connected."""
-        self._process.send_signal(signal.SIGINT)
-        try:
-            self._process.wait(PATIENCE)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-
-    def remove(self) -> None:
-        """Stop it for good."""
-        self.stop()
-        shutil.rmtree(self.folder)
-
-    def database(self) -> str:
-        """Make a database, and give its SQLAlchemy URL."""
-        name = f"ledger_{next(_numbers)}"
-        self._run("createdb", "-h", self.folder, "-U", "postgres", name)
-        return f"postgresql://postgres:hunter2@/{name}?host={self.folder}"
-
-    def _run(self, program: str, *arguments: str | Path) -> None:
-        command = [*self._as_its_user, self._binaries / program, *arguments]
-        subprocess.run(command, check=True, capture_output=True, cwd=self.folder, timeout=PATIENCE)
-
-
-def _binaries() -> Path:
-    """Where this machine keeps PostgreSQL; Debian leaves it off the PATH."""
-    found = shutil.which("initdb")
-    folders = [Path(found).resolve().parent] if found else []
-    folders += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
-    known = [folder for folder in folders if (folder / "initdb").exists() and (folder / "postgres").exists()]
-    if not known or os.name != "posix":
-        pytest.skip("no PostgreSQL is installed here")
-    return known[0]
-
-
 @pytest.fixture(scope="session")
 def postgresql() -> Generator[Callable[[], str]]:
-    """Makes databases in a PostgreSQL of the tests' own; each call gives the SQLAlchemy URL of a new one."""
-    cluster = PostgreSQL(_binaries())
+    """Make databases in a PostgreSQL of the tests' own; each call returns a new SQLAlchemy URL."""
+    cluster = PostgreSQL(binaries())
     yield cluster.database
     cluster.remove()
 
 
 @pytest.fixture
 def cluster() -> Generator[PostgreSQL]:
-    """A PostgreSQL of one test's own."""
-    cluster = PostgreSQL(_binaries())
+    """Run a PostgreSQL for one test."""
+    cluster = PostgreSQL(binaries())
     yield cluster
     cluster.remove()

@@ -101,7 +101,7 @@ class Config:
     limits: Limits = setting(
         "limits",
         "",
-        "Caps that differ from the default ones, for example calls=50/hour,spend=25/day,numbers=off.",
+        "Limits that differ from the default ones, for example calls=50/hour,spend=25/day,numbers=off.",
         read=Limits.parse,
     )
     prices: PriceList = setting(

@@ -1,16 +1,16 @@
-"""How many connections the system lets this process have."""
+"""Raise the limit of open files, and tell how many callers fit into it."""
 
 import sys
 
 _MOST = 2_000
-_FOR_EACH = 2
-"""A caller's connection, and one to the API for what they ask."""
+_FOR_EACH = 3
+"""Sockets of a caller: their own, and one each to the API for reads and writes."""
 _FOR_THE_REST = 100
 """Files, the ledger, pipes."""
 
 
 def most_connections() -> int:
-    """Raise this process's limit of open files as far as it may be and is needed; say how many callers fit into it."""
+    """Raise this process's limit of open files as needed and allowed; return how many callers fit into it."""
     if sys.platform == "win32":
         return _MOST
     import resource

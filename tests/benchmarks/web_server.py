@@ -1,6 +1,6 @@
 """Measure what the extra `fast` gains and the timeouts cost: `python tests/benchmarks/web_server.py`.
 
-Each of uvicorn's protocols serves the smallest app there is, bare and punctual, each in a process of its own. Over 32
+Each of uvicorn's protocols serves the smallest app, bare and with timeouts, each in a process of its own. Over 32
 connections that are kept they are asked in turn, some rounds of a second each, in one run; the medians count. What a
 request takes of the server's processor says more than requests a second where the asking takes a processor too.
 """
@@ -29,14 +29,14 @@ ROUNDS = 7
 SECONDS = 1.0
 REQUEST = b"POST / HTTP/1.1\r\nHost: localhost\r\nAccept: application/json\r\nContent-Length: 2\r\n\r\n{}"
 BODY = b'{"jsonrpc":"2.0","id":1,"result":{}}'
-# What serves, the loop under it, and whether it is punctual.
+# What serves, the loop under it, and whether slow clients time out.
 SERVERS: dict[str, tuple[type[asyncio.Protocol], bool]] = {
     "h11 on asyncio": (H11Protocol, False),
-    "h11 on asyncio, punctual": (ClientTimeoutsH11, False),
+    "h11 on asyncio, timeouts": (ClientTimeoutsH11, False),
     "httptools on asyncio": (HttpToolsProtocol, False),
-    "httptools on asyncio, punctual": (ClientTimeoutsHttpTools, False),
+    "httptools on asyncio, timeouts": (ClientTimeoutsHttpTools, False),
     "httptools on uvloop": (HttpToolsProtocol, True),
-    "httptools on uvloop, punctual": (ClientTimeoutsHttpTools, True),
+    "httptools on uvloop, timeouts": (ClientTimeoutsHttpTools, True),
 }
 
 
@@ -125,7 +125,7 @@ def main() -> None:
     medians = {name: tuple(map(statistics.median, zip(*found, strict=True))) for name, found in rounds.items()}
     (_, slowest), *_ = medians.values()
     for name, (rate, each) in medians.items():
-        _, bare = medians[name.removesuffix(", punctual")]
+        _, bare = medians[name.removesuffix(", timeouts")]
         print(
             f"{name:31} {rate:7.0f} requests/s {each:6.1f} µs each, {slowest / each:4.2f} times as fast as h11", end=""
         )

@@ -208,7 +208,7 @@ async def test_an_old_client_over_sse_buys_calls_and_reads() -> None:
 
 @TRANSPORTS
 async def test_a_strangers_host_or_origin_is_refused(transport: str, path: str) -> None:
-    """A web page that rebinds a name to 127.0.0.1 gets no telephone."""
+    """A web page that rebinds a name to 127.0.0.1 gets no tools."""
     method, body = ("GET", None) if transport == "sse" else ("POST", HANDSHAKE)
     accept = {"Accept": "application/json, text/event-stream"}
     async with serving(transport) as port:

@@ -11,7 +11,7 @@ from agentphone_mcp.api.errors import KeyMissing
 from agentphone_mcp.config.config import Config
 from agentphone_mcp.policy.access import OPERATOR, Caller
 from agentphone_mcp.policy.errors import Refused
-from agentphone_mcp.server import accounts as switchboard
+from agentphone_mcp.server import accounts as accounts_module
 from agentphone_mcp.server.accounts import AccountPool
 
 RELAYS = Config(uses_caller_keys=True)
@@ -26,7 +26,7 @@ def caller(number: int) -> Caller:
 @pytest.fixture
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Idle lines are hung up at once."""
-    monkeypatch.setattr(switchboard, "_IDLE_SECONDS", 0.05)
+    monkeypatch.setattr(accounts_module, "_IDLE_SECONDS", 0.05)
 
 
 async def test_a_caller_is_given_the_same_connection_again_and_no_other_callers() -> None:
@@ -81,7 +81,7 @@ async def test_an_idle_connection_is_closed(hurried: None, eventually: Callable[
 
 async def test_there_are_so_many_connections_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     """The one that was idle the longest makes room; where all are in use the next caller is told to wait."""
-    monkeypatch.setattr(switchboard, "_MOST_LINES", 2)
+    monkeypatch.setattr(accounts_module, "_MOST_CONNECTIONS", 2)
     async with AccountPool(RELAYS) as accounts:
         async with accounts.connected(caller(1)) as first:
             pass

@@ -18,9 +18,9 @@ print(most_connections(), *resource.getrlimit(resource.RLIMIT_NOFILE))
 @pytest.mark.parametrize(
     ("soft", "hard", "printed"),
     [
-        pytest.param(256, 4200, "2000 4100 4200", id="can-be-raised"),
-        pytest.param(256, 300, "100 300 300", id="can-be-raised-a-little"),
-        pytest.param(4150, 4200, "2000 4150 4200", id="high-enough"),
+        pytest.param(256, 6200, "2000 6100 6200", id="can-be-raised"),
+        pytest.param(256, 300, "66 300 300", id="can-be-raised-a-little"),
+        pytest.param(6150, 6200, "2000 6150 6200", id="high-enough"),
         pytest.param(64, 64, "1 64 64", id="hardly-any"),
     ],
 )
