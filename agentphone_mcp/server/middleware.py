@@ -1,12 +1,15 @@
-"""Find out who makes a request, and give its tools the context of that caller."""
+"""Find out who makes a request, give its tools the context of that caller, and seal what only they may pass back."""
 
+import secrets
 from dataclasses import replace
 from typing import Any
 
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
+from mcp.server.request_state import RequestStateSecurity
 from mcp.shared.exceptions import MCPError
 from mcp_types import INTERNAL_ERROR, INVALID_REQUEST
 
+from agentphone_mcp.config.config import Config
 from agentphone_mcp.policy.access import CALLER, OPERATOR, Caller
 from agentphone_mcp.policy.errors import Refused
 from agentphone_mcp.server.accounts import AccountPool
@@ -24,6 +27,8 @@ _OF_EVERY_ACCOUNT = frozenset(
     }
 )
 """Methods whose answer is the same for every account, and needs no connection."""
+_TTL_SECONDS = 86_400.0
+"""How long an answer can be opened; one that comes too late for its question is then reported as late."""
 
 
 def caller_of(ctx: ServerRequestContext[Any, Any]) -> Caller:
@@ -60,3 +65,13 @@ async def account_middleware(ctx: ServerRequestContext[Any, Any], call_next: Cal
                 return await call_next(replace(ctx, lifespan_context=context))
     except Refused as exc:
         raise MCPError(INTERNAL_ERROR, str(exc)) from exc
+
+
+def request_state_security(config: Config) -> RequestStateSecurity:
+    """Seal what a host passes back with a person's answer, with the configured keys or a random one of this process."""
+
+    def principal(ctx: ServerRequestContext[Any, Any]) -> str:
+        return caller_of(ctx).name
+
+    keys = config.request_state_keys or (secrets.token_bytes(32),)
+    return RequestStateSecurity(keys=keys, ttl=_TTL_SECONDS, bind_principal=principal)

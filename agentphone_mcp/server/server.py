@@ -37,8 +37,7 @@ from agentphone_mcp import __version__
 from agentphone_mcp.config.config import Config
 from agentphone_mcp.policy.access import OPERATOR, Scope, included_scopes
 from agentphone_mcp.server.accounts import AccountPool
-from agentphone_mcp.server.middleware import account_middleware
-from agentphone_mcp.server.request_state import request_state_security
+from agentphone_mcp.server.middleware import account_middleware, request_state_security
 from agentphone_mcp.server.sdk_overrides import overriding
 from agentphone_mcp.server.stdio.drain import DrainingStream, HostStream
 from agentphone_mcp.server.stdio.precomputed import PrecomputedSurface

@@ -13,8 +13,8 @@ import pytest
 from mcp.client import Client
 from mcp_types import ElicitResult, ErrorData
 
+from agentphone_mcp.policy.destinations import QuietHours
 from agentphone_mcp.policy.ledger.location import LEDGER_FILE
-from agentphone_mcp.policy.quiet_hours import QuietHours
 from agentphone_mcp.sandbox import Sandbox
 
 

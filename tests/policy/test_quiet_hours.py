@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from agentphone_mcp.policy.quiet_hours import QuietHours
+from agentphone_mcp.policy.destinations import QuietHours
 
 ZONES = ["America/Los_Angeles", "America/New_York", "America/St_Johns", "Australia/Lord_Howe", "Asia/Kathmandu"]
 MINUTES = st.integers(0, 24 * 60 - 1)

@@ -22,12 +22,15 @@ from agentphone_mcp.policy.access import OPERATOR, SCOPES, Scope
 from agentphone_mcp.server.accounts import AccountPool
 from agentphone_mcp.server.http.auth.base import AuthBackend
 from agentphone_mcp.server.http.health import Health
-from agentphone_mcp.server.http.middleware.access_log import AccessLog
 from agentphone_mcp.server.http.middleware.admission import AdmissionMiddleware
-from agentphone_mcp.server.http.middleware.bodies import LARGEST_BODY, BodyLimitMiddleware
 from agentphone_mcp.server.http.middleware.concurrency import ConcurrencyLimiter, limits_of
 from agentphone_mcp.server.http.middleware.draining import DrainingMiddleware
-from agentphone_mcp.server.http.middleware.trusted_hosts import TrustedOriginMiddleware
+from agentphone_mcp.server.http.middleware.requests import (
+    LARGEST_BODY,
+    AccessLog,
+    BodyLimitMiddleware,
+    TrustedOriginMiddleware,
+)
 from agentphone_mcp.server.sdk_overrides import overriding
 from agentphone_mcp.server.server import AgentPhoneServer
 from agentphone_mcp.server.stdio.precomputed import PrecomputedSurface

@@ -21,8 +21,7 @@ from agentphone_mcp.config.http import HttpSettings
 from agentphone_mcp.config.settings import read
 from agentphone_mcp.server.accounts import AccountPool
 from agentphone_mcp.server.http.app import MCP_PATH, SSE_PATH, HostedApp, SurfaceOf, no_surface
-from agentphone_mcp.server.http.auth.base import AuthBackend
-from agentphone_mcp.server.http.auth.loopback import LoopbackAuth
+from agentphone_mcp.server.http.auth.base import AuthBackend, LoopbackAuth
 from agentphone_mcp.server.http.uvicorn_protocols.timeouts import ClientTimeouts
 from agentphone_mcp.system.open_file_limit import most_connections
 from agentphone_mcp.system.sockets import listening

@@ -9,7 +9,7 @@ from starlette.requests import Request
 
 from agentphone_mcp.policy.ledger.handle import LedgerHandle
 from agentphone_mcp.server.http import health
-from agentphone_mcp.server.http.auth.loopback import LoopbackAuth
+from agentphone_mcp.server.http.auth.base import LoopbackAuth
 from agentphone_mcp.server.http.health import Health
 
 PROBE = Request({"type": "http", "method": "GET", "path": "/readyz", "headers": []})

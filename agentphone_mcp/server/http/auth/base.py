@@ -1,10 +1,10 @@
-"""Define what every auth backend does, and the errors it raises."""
+"""Define what every auth backend does, the errors it raises, and the one that authenticates nobody."""
 
 from typing import Protocol
 
 from starlette.datastructures import Headers
 
-from agentphone_mcp.policy.access import Caller
+from agentphone_mcp.policy.access import OPERATOR, Caller
 
 
 class InsufficientScope(Exception):
@@ -50,6 +50,24 @@ class AuthBackend(Protocol):
     async def unavailable_reason(self) -> str | None:
         """Return why nobody can be authenticated right now, in a few words without secrets; None if all is well."""
         ...
+
+
+class LoopbackAuth:
+    """Treat every caller as the operator: on loopback every client is a process of this machine."""
+
+    challenge = "Bearer"
+    challenge_message = ""
+
+    async def authenticate(self, headers: Headers) -> Caller:
+        """Return the operator."""
+        return OPERATOR
+
+    def is_still_valid(self, caller: Caller) -> bool:
+        """Return True: there are no credentials that could expire."""
+        return True
+
+    async def unavailable_reason(self) -> None:
+        """Return None: nothing can be unavailable."""
 
 
 def bearer_of(headers: Headers) -> str | None:

@@ -10,7 +10,7 @@ import pytest
 
 from agentphone_mcp.config.http import HttpSettings
 from agentphone_mcp.policy.access import OPERATOR
-from agentphone_mcp.server.http.auth.loopback import LoopbackAuth
+from agentphone_mcp.server.http.auth.base import LoopbackAuth
 from agentphone_mcp.server.http.middleware.admission import AdmissionMiddleware
 from agentphone_mcp.server.http.middleware.concurrency import ConcurrencyLimiter
 from tests.server.http.middleware.requests import ALICE, BOB, HANDSHAKE, LIST, bearer_headers, open_session, web
