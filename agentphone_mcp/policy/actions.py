@@ -17,13 +17,7 @@ ApprovalAnswer = Literal["not asked", "yes", "declined", "cancelled", "timed out
 
 @dataclass(frozen=True)
 class Approval:
-    """Who approved an action, and how.
-
-    Attributes:
-        by: the host, as it names itself.
-        answer: what its user answered, where they were asked.
-        question: the row of the question in the ledger.
-    """
+    """Who approved an action: the host, as it names itself, its user's answer, and the question's row in the ledger."""
 
     by: str = "unknown host"
     answer: ApprovalAnswer = "not asked"
@@ -39,14 +33,11 @@ class Action:
         verify_with: the tool that shows whether it happened, if the answer is lost.
         confirmation: for what cannot be undone, the number, name or URL that `confirm` must repeat.
         next_step: what to do once it is done.
-        tool: the tool that does it.
         arguments: what makes two actions of one tool the same.
         to_number: the number that it reaches, in E.164.
         local_time: the time at that number, as it stands in `summary`.
-        cost: what it costs, or an estimate.
         match_on: what a look-up finds it by, if the answer is lost.
         is_free: it spends, reaches and destroys nothing, so it needs no approval.
-        approval: who approved it.
         resolved: values of the write that no argument gave, as looked up for the description.
         refresh: describes it again from the present state of the account.
     """

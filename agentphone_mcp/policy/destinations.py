@@ -89,8 +89,6 @@ class Destinations:
         countries: ISO 3166 codes; None allows all countries, and numbers of no country. The territories PR, GU, VI,
             AS and MP count as countries, as do all others that share +1.
         recipients: the only numbers, in E.164, that may be reached; None allows all.
-        quiet_hours: when nothing may ring, by the local time of the destination.
-        now: returns the present time, with a time zone.
     """
 
     countries: frozenset[str] | None = DEFAULT_COUNTRIES
@@ -101,9 +99,7 @@ class Destinations:
     def check(self, number: str, *, rings: bool = True) -> None:
         """Check that a number in E.164 may be reached.
 
-        Args:
-            number: the number to call, to text, or to transfer calls to.
-            rings: whether it is reached at once; quiet hours do not apply to a number that is only stored.
+        Quiet hours apply only to a number that `rings` at once, not to one that is only stored.
 
         Raises:
             Refused: with the rule that forbids it, and the variable that changes the rule.
@@ -120,8 +116,7 @@ class Destinations:
         A number shows where it was issued: several time zones give `between Fri 11:05 and Fri 14:05`, and none gives
         `not known`.
         """
-        zones = _zones(number)
-        now = self.now()
+        zones, now = _zones(number), self.now()
         clocks = sorted({now.astimezone(zone).replace(tzinfo=None) for zone in zones})
         if not clocks:
             return "not known"

@@ -50,12 +50,8 @@ class Opening:
 def with_disclosure(greeting: str | None, prompt: str | None, language: str | None = None) -> Opening:
     """Put the disclosure before the greeting of a call, and the rule to keep it around its prompt.
 
-    Both texts stay whole. Only a greeting that begins with exactly the disclosure gets no second one.
-
-    Args:
-        greeting: the greeting of the call.
-        prompt: the prompt of the call; without one none is added, as that would change the voice mode.
-        language: the language of the agent, as BCP-47; English if there is no disclosure in it.
+    Both texts stay whole. Only a greeting that begins with exactly the disclosure gets no second one. Without a prompt
+    none is added, as that would change the voice mode. The language is BCP-47, or else English.
     """
     disclosure = _GREETINGS.get(re.split("[-_]", language or "")[0].strip().lower(), _GREETINGS["en"])
     first_words = (greeting or "").strip()

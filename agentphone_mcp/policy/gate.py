@@ -36,13 +36,7 @@ class StoredResult(BaseModel):
 
 
 class Gate:
-    """Executes confirmed actions once, and previews the others.
-
-    Args:
-        policy: what is allowed.
-        reconciler: the account's ledger, and how unresolved actions are looked up.
-        clock: seconds since the epoch.
-    """
+    """Executes confirmed actions once, and previews the others; the clock gives seconds since the epoch."""
 
     def __init__(self, policy: Policy, reconciler: Reconciler, clock: Callable[[], float] = time.time) -> None:
         self.policy = policy
@@ -57,7 +51,6 @@ class Gate:
         """Execute an action if it is confirmed and nothing forbids it; otherwise preview it.
 
         Args:
-            action: the action.
             confirm: the tool's argument: exactly True, or the action's confirmation where it has one.
             do: the write; called at most once, and never before the confirmation.
             repeat: whether to do it although the same was done.
@@ -92,11 +85,7 @@ class Gate:
     ) -> Question | None:
         """Return the question to ask a person before a confirmed action; None if it would not be executed anyway.
 
-        Args:
-            action: the action.
-            confirm: the tool's argument.
-            repeat: whether to do it although the same was done.
-            is_answering: whether the host returns with an answer: then it is the question that was asked.
+        When the host returns with an answer, it is the question that was asked.
 
         Raises:
             Refused: if that question was answered before, or the action has changed since.

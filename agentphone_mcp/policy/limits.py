@@ -32,12 +32,9 @@ _OFF = ("off", "none", "unlimited")
 
 @dataclass(frozen=True)
 class Usage:
-    """What counts against one limit so far.
+    """The actions in a limit's window, their cost in millionths of a dollar, and how to read the time and cost of each.
 
-    Attributes:
-        actions: how many actions its window holds.
-        micros: what they cost, in millionths of a dollar.
-        read_actions: reads the time (seconds since the epoch) and cost of each, oldest first.
+    Times are in seconds since the epoch, oldest first.
     """
 
     actions: int
@@ -47,13 +44,7 @@ class Usage:
 
 @dataclass(frozen=True)
 class Limit:
-    """A maximum over a sliding window.
-
-    Attributes:
-        name: what is counted, as in `AGENTPHONE_LIMITS`.
-        maximum: how many actions; for `spend` how many millionths of a dollar.
-        per: minute, hour, day or week.
-    """
+    """A maximum over a sliding window: of actions, or for `spend` of millionths of a dollar."""
 
     name: str
     maximum: int
@@ -84,14 +75,9 @@ class Limit:
         return usage.micros + micros > self.maximum if self.is_money else usage.actions + 1 > self.maximum
 
     def frees_at(self, counted: Sequence[tuple[float, int]], micros: int) -> float:
-        """Compute when one more action fits, given that it does not fit now.
+        """Compute when one more action of this cost fits, given those in the window and that it does not fit now.
 
-        Args:
-            counted: the time (seconds since the epoch) and cost of each action in the window, oldest first.
-            micros: the cost of one more.
-
-        Returns:
-            seconds since the epoch, or infinity where one action alone exceeds the limit.
+        Times are in seconds since the epoch; infinity where one action alone exceeds the limit.
         """
         weights = [(at, cost if self.is_money else 1) for at, cost in counted]
         excess = sum(weight for _, weight in weights) + (micros if self.is_money else 1) - self.maximum
@@ -107,14 +93,7 @@ class Limit:
 
 @dataclass(frozen=True)
 class LimitExceeded:
-    """The limit that an action would exceed.
-
-    Attributes:
-        limit: the limit.
-        frees_at: when the action fits, in seconds since the epoch; infinity if it never does.
-        used_micros: what the actions in the window cost so far, in millionths of a dollar.
-        micros: what the action costs.
-    """
+    """The limit that an action would exceed, and when it fits: in seconds since the epoch, or never (infinity)."""
 
     limit: Limit
     frees_at: float
@@ -159,13 +138,7 @@ class Limits:
         return [limit for limit in self.limits if limit.tool == tool or (limit.is_money and micros)]
 
     def exceeded_by(self, tool: str, micros: int, count_usage: Callable[[Limit], Usage]) -> LimitExceeded | None:
-        """Find the first limit that one more action would exceed.
-
-        Args:
-            tool: the tool of the action.
-            micros: the cost of the action, in millionths of a dollar.
-            count_usage: counts what was used of a limit.
-        """
+        """Find the first limit that one more action would exceed, at a cost in millionths of a dollar."""
         for limit in self.applicable_to(tool, micros):
             usage = count_usage(limit)
             if limit.is_exceeded(usage, micros):

@@ -11,11 +11,7 @@ class Policy:
     """What the operator allows the tools of this server to do.
 
     Attributes:
-        limits: how much in how long.
-        destinations: who may be called and texted, and when.
         requires_human_approval: whether the host must ask its user, in addition to `confirm`.
-        ai_disclosure: whether every call begins by saying that an AI is speaking.
-        seconds_to_answer: how long that user has to answer.
         seconds_to_write: after how long an unsettled action counts as unknown: longer than any request takes.
         is_shared: whether callers other than the operator read the refusals.
     """

@@ -12,12 +12,7 @@ _MINUTES_ESTIMATED = 5
 
 @dataclass(frozen=True)
 class Cost:
-    """An amount in whole millionths of a dollar, so that sums are exact.
-
-    Attributes:
-        micros: the cost, or an estimate.
-        minute_micros: the price of a minute, for a call: its cost is an estimate until it has ended.
-    """
+    """An amount in whole millionths of a dollar, so that sums are exact; with a minute's price, a call's estimate."""
 
     micros: int
     minute_micros: int | None = None

@@ -32,14 +32,7 @@ logger = logging.getLogger(__name__)
 
 
 class Reconciler:
-    """Settles the open rows in the ledger of one account; it only reads from the API.
-
-    Args:
-        account: a hash of the key.
-        ledger: the ledger.
-        look_up: asks the API whether an action happened.
-        call_duration: asks the API how long a call lasted.
-    """
+    """Settles the open rows in the ledger of one account, a hash of its key; it only reads from the API."""
 
     def __init__(self, account: str, ledger: LedgerHandle, look_up: LookUp, call_duration: DurationOf) -> None:
         self.account = account

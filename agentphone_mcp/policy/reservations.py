@@ -27,13 +27,7 @@ _POLL_INTERVAL = 0.1
 
 
 class Reservations:
-    """Reserves actions in the ledger of one account; every method may raise `LedgerUnavailable`.
-
-    Args:
-        policy: what is allowed.
-        reconciler: the account's ledger, and how unresolved actions are looked up.
-        clock: seconds since the epoch.
-    """
+    """Reserves actions in the ledger of one account; every method may raise `LedgerUnavailable`."""
 
     def __init__(self, policy: Policy, reconciler: Reconciler, clock: Callable[[], float] = time.time) -> None:
         self._policy = policy
@@ -51,10 +45,7 @@ class Reservations:
             self._policy.destinations.check(action.to_number)
 
     async def reserve(self, action: Action, *, repeat: bool) -> int | Entry:
-        """Write down what is about to be done, or find the earlier action that it repeats.
-
-        Returns:
-            the row to settle, or the earlier action.
+        """Write down what is about to be done and return its row, or the earlier action that it repeats.
 
         Raises:
             Refused: if it may not be done; the refusal is written down too.

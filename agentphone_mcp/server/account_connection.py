@@ -47,16 +47,7 @@ async def connected(
     ledger: LedgerHandle,
     inner: httpx.AsyncBaseTransport | None,
 ) -> AsyncGenerator[AccountConnection]:
-    """Connect an account for as long as the block lasts.
-
-    Args:
-        config: what the server is told.
-        account: what tells it from other accounts.
-        secrets: learns what must not be shown.
-        key: the account's; without one every request says that it is missing.
-        ledger: where what is done is written down.
-        inner: what really sends requests; None for the network.
-    """
+    """Connect an account for as long as the block lasts, by `inner` or the network; without a key no request works."""
     api = ApiClient(
         Transport(
             config.base_url,

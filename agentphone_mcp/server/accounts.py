@@ -38,9 +38,8 @@ logger = logging.getLogger(__name__)
 class AccountPool:
     """Connects callers to accounts; entered once for as long as a process serves.
 
-    Args:
-        config: what the server is told. Its key is the operator's, and never used where callers bring their own.
-        inner: what really sends requests; tests inject theirs, below the key's rule.
+    The configured key is the operator's, and never used where callers bring their own. Tests inject `inner`, which
+    sends the requests, below the key's rule.
     """
 
     def __init__(self, config: Config, *, inner: "httpx.AsyncBaseTransport | None" = None) -> None:

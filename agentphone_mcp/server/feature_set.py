@@ -30,12 +30,7 @@ _LONGEST_NAME = 64
 
 
 class FeatureSet:
-    """Hold the features of a server with some toolsets, for callers of a scope.
-
-    Args:
-        toolsets: which groups of tools there are.
-        scope: how far callers may go.
-    """
+    """Hold the features of a server with some toolsets, for callers of a scope."""
 
     complete = staticmethod(complete)
     listen = staticmethod(listen)

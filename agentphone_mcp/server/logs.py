@@ -61,13 +61,7 @@ class _JsonFormatter(logging.Formatter):
 
 
 def log_to_stderr(level: str, redact: Redactor, log_format: LogFormat = "text") -> Say:
-    """Send all logging of the process to stderr, and give what says a sentence there whatever the level is.
-
-    Args:
-        level: the least severe level that is shown.
-        redact: removes what must not be shown.
-        log_format: lines for a person, or JSON for a program.
-    """
+    """Send all logging of the process to stderr, and give what says a sentence there whatever the level is."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_JsonFormatter(redact) if log_format == "json" else _RedactingFormatter(redact))
     logging.basicConfig(level=level, handlers=[handler], force=True)

@@ -64,7 +64,6 @@ def create_server(
     """Make a server that is ready to be served to its operator, who starts it.
 
     Args:
-        config: what it is told.
         accounts: connects the operator to the account; a new one unless others, such as the log, use it too.
         precomputed: its listings, so that its features may be imported later.
         inner: what really sends requests; tests inject theirs, below the key's rule.
@@ -86,8 +85,6 @@ class AgentPhoneServer(MCPServer[Any]):
     """The SDK's server, whose tools and resources fail in sentences and never show a secret.
 
     Args:
-        config: what it is told.
-        scope: how far its callers may go.
         lifespan: opens the account pool.
         precomputed: its listings; without them, the features are made first.
         is_for_all: whether all callers have that scope, so that lists may be cached for all.
@@ -135,11 +132,7 @@ class AgentPhoneServer(MCPServer[Any]):
             self._register(features)
 
     async def run_over(self, host: HostStream | None = None) -> None:
-        """Serve one host until its lines end and its requests are answered.
-
-        Args:
-            host: the streams to it; None for the process's own stdin and stdout.
-        """
+        """Serve one host, or the process's own stdin and stdout, until its lines end and its requests are answered."""
         # The SDK uses no more of a file. Without one it keeps others in the process away from stdin and stdout.
         file = cast("AsyncFile[str] | None", host)
         async with stdio_server(file, file) as (incoming, outgoing):

@@ -27,12 +27,7 @@ _EXPORTERS: dict[str, Callable[[], SpanExporter]] = {
 
 
 class RedactingExporter(SpanExporter):
-    """Redact finished spans: those of the MCP SDK have names that a model wrote, and tracebacks.
-
-    Args:
-        inner: where they go then.
-        redact: removes what must not be shown.
-    """
+    """Redact finished spans: those of the MCP SDK have names that a model wrote, and tracebacks."""
 
     def __init__(self, inner: SpanExporter, redact: Redactor) -> None:
         self._inner = inner
@@ -83,11 +78,8 @@ class RedactingExporter(SpanExporter):
 def sending_spans(exporter: str, redact: Redactor) -> Generator[None]:
     """Set OpenTelemetry up for a block, unless something else in this process did.
 
-    Endpoint, sampler and so on it reads itself.
-
-    Args:
-        exporter: `otlp` (over HTTP), or `console`, which is stderr, as stdout is the protocol's.
-        redact: removes what must not be shown.
+    Endpoint, sampler and so on it reads itself. The exporter is `otlp` (over HTTP), or `console`, which is stderr, as
+    stdout is the protocol's.
     """
     if exporter not in _EXPORTERS:
         logger.warning("spans are not sent by %s, only by otlp over http/protobuf, or to the console", exporter)

@@ -13,12 +13,7 @@ Value = TypeVar("Value")
 
 
 class LedgerHandle:
-    """A ledger that is opened when it is first needed, as the database library takes a while to import.
-
-    Args:
-        location: a folder, a SQLAlchemy URL, or `IN_MEMORY`.
-        redact: removes secrets before something is written.
-    """
+    """A ledger that is opened when it is first needed, as the database library takes a while to import."""
 
     def __init__(self, location: str, redact: Callable[[str], str] = str) -> None:
         self._location = location
@@ -55,7 +50,6 @@ class LedgerHandle:
         Raises:
             LedgerUnavailable: if it cannot be read, or an earlier probe is still waiting.
         """
-
         from anyio.to_thread import run_sync
 
         def read() -> None:
@@ -68,11 +62,7 @@ class LedgerHandle:
             await run_sync(read, abandon_on_cancel=True)
 
     def open(self) -> "Ledger":
-        """Return the ledger, opened at the first call.
-
-        Raises:
-            LedgerUnavailable: if it cannot be opened.
-        """
+        """Return the ledger, opened at the first call; that may raise `LedgerUnavailable`."""
         from agentphone_mcp.policy.ledger.ledger import Ledger
 
         with self._opening:

@@ -34,12 +34,8 @@ UNANSWERED = "a person was asked and has not answered"
 class Ledger:
     """The actions that were done, refused and left unresolved.
 
-    Every method is one transaction and raises `LedgerUnavailable` if it fails.
-
-    Args:
-        location: a folder, a SQLAlchemy URL, or `IN_MEMORY`.
-        clock: seconds since the epoch.
-        redact: removes secrets before something is written.
+    Every method is one transaction and raises `LedgerUnavailable` if it fails. The location is a folder, a SQLAlchemy
+    URL, or `IN_MEMORY`; the clock gives seconds since the epoch.
     """
 
     def __init__(
@@ -66,11 +62,7 @@ class Ledger:
     ) -> int | Entry | LimitExceeded:
         """Write down what is about to be done, or find what keeps it from being done.
 
-        Args:
-            new_entry: the action.
-            limits: the limits in force.
-            repeat: whether to do it although the same was done.
-            within: seconds after which it counts as unknown if it is not settled.
+        It counts as unknown if it is not settled `within` so many seconds.
 
         Returns:
             the row to settle, the earlier action that this one repeats, or the limit that it would exceed.
@@ -136,11 +128,7 @@ class Ledger:
                 revoke_match(ids, connection, {"account": account, "tool": tool, "row": row})
 
     def settle_unresolved(self, entry: Entry, found: LookupResult) -> bool:
-        """Write down what a look-up found, unless the action was settled in the meantime.
-
-        Returns:
-            False if what was found may belong to another action; nothing is written then.
-        """
+        """Write down what a look-up found, unless the action was settled; False if it may belong to another action."""
         settled = {"outcome": found.outcome, "settled_at": self._clock(), "was_unknown": True}
         settled |= {"ids": self._redacted(found.ids), "result": self._redacted(found.result), "reason": FOUND}
         is_unresolved = (actions.c.id == entry.id) & actions.c.outcome.in_(("pending", "unknown"))
@@ -199,10 +187,7 @@ class Ledger:
         return Question(row["id"], row["summary"], row["preview_hash"], row["at"], row["repeated"]) if row else None
 
     def unresolved(self, account: str) -> list[Entry]:
-        """List the actions of an account whose outcome is unknown, oldest first.
-
-        Pending ones whose process has ended become unknown here.
-        """
+        """List the actions whose outcome is unknown, oldest first; pending ones of ended processes become so here."""
         unsettled = sa.select(actions).where(
             actions.c.account == account, actions.c.outcome.in_(("pending", "unknown"))
         )

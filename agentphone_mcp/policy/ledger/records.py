@@ -13,19 +13,9 @@ MAY_HAVE_HAPPENED = ("pending", "done", "unknown")
 
 @dataclass(frozen=True)
 class NewEntry:
-    """An action as it is written to the ledger, before anything is done.
+    """An action as it is written to the ledger, before anything is done; `store.py` describes the columns.
 
     Attributes:
-        account: a hash of the key.
-        tool: the tool that does it.
-        fingerprint: a hash of the tool and its arguments; equal for the same action.
-        target: what stays blocked while the outcome is unknown.
-        summary: the action in a sentence.
-        cost: millionths of a dollar.
-        minute_cost: the price of a minute, where the cost is an estimate until the duration is known.
-        to_number: the number that it reaches, in E.164.
-        match_on: what a look-up finds it by.
-        preview_hash: a hash of what a person reads of it, without the local time.
         is_repeatable: False for destructive actions, which cannot be done twice.
         approved_by: the host that passed the confirmation on.
         approved_how: `confirm`, or `person` where the host asked its user.
@@ -50,14 +40,7 @@ class NewEntry:
 
 @dataclass(frozen=True)
 class LookupResult:
-    """What a look-up found out about an action whose answer was lost.
-
-    Attributes:
-        outcome: whether it happened.
-        ids: the ids of what it created.
-        result: what the API shows of that.
-        may_belong_to: whether it could have come from another action as well.
-    """
+    """What a look-up found out about an action whose answer was lost, and whether another action may have caused it."""
 
     outcome: Literal["done", "failed"]
     ids: Mapping[str, str] | None = None

@@ -75,9 +75,6 @@ actions = sa.Table(
 class Store:
     """Runs transactions, one at a time for each account, over all processes and machines.
 
-    Args:
-        location: a folder, a SQLAlchemy URL of SQLite or PostgreSQL, or `IN_MEMORY`.
-
     Raises:
         LedgerUnavailable: if it cannot be opened or created.
     """

@@ -86,10 +86,7 @@ class HostedApp:
     """Serve all callers of one process.
 
     Args:
-        config: the settings of the MCP server.
-        settings: the settings of HTTP.
-        accounts: connects callers to accounts; opened and closed with the application.
-        auth: finds out who is calling.
+        accounts: opened and closed with the application.
         routes: further routes, served without authentication.
         precomputed: returns the tools and instructions for callers of a scope, so that features are imported later.
     """

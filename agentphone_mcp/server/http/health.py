@@ -21,18 +21,11 @@ logger = logging.getLogger(__name__)
 
 
 class Health:
-    """Answer probes with a status and a short reason; details go to the log.
-
-    Args:
-        ledger: has to answer before anything may be spent.
-        auth: has to be able to authenticate callers.
-
-    Attributes:
-        is_leaving: whether this server will soon stop and requests should go elsewhere.
-    """
+    """Answer probes with a status and a short reason; details go to the log."""
 
     def __init__(self, ledger: LedgerHandle, auth: AuthBackend) -> None:
         self.is_leaving = False
+        """Whether this server will soon stop and requests should go elsewhere."""
         self._ledger = ledger
         self._auth = auth
         self._polls: deque[float] = deque(maxlen=2)

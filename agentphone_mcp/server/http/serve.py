@@ -66,12 +66,7 @@ class _Server(uvicorn.Server):
 
 
 def serve(server: uvicorn.Server, settings: HttpSettings, say: Callable[[str], None]) -> None:
-    """Serve until the process receives SIGTERM or SIGINT.
-
-    Args:
-        server: made by `web_server`.
-        settings: the settings of HTTP.
-        say: prints the address for the person who started the process.
+    """Serve until the process receives SIGTERM or SIGINT, and say the address to the person who started it.
 
     Raises:
         CannotListen: if the port is taken or the address does not belong to this machine.
@@ -89,12 +84,6 @@ def web_server(
     config: Config, settings: HttpSettings, accounts: AccountPool, precomputed: SurfaceOf = no_surface
 ) -> uvicorn.Server:
     """Make the web server, ready to be run on a socket.
-
-    Args:
-        config: the settings of the MCP server.
-        settings: the settings of HTTP.
-        accounts: connects callers to accounts.
-        precomputed: returns the tools and instructions for callers of a scope.
 
     Raises:
         ConfigError: if callers cannot be authenticated with these settings.

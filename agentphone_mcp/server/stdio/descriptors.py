@@ -23,10 +23,6 @@ class StdioChannel:
     For the rest of the process and for its children stdin is empty and stdout is stderr meanwhile, so that they neither
     print among the messages nor read them.
 
-    Args:
-        stdin: the process's.
-        stdout: the process's.
-
     Raises:
         OSError: if they are no descriptors 0 and 1, or cannot be moved; they are as they were then.
     """
@@ -61,11 +57,7 @@ class StdioChannel:
 
 
 class LineWriter:
-    """Write whole lines, one thread at a time.
-
-    Args:
-        fd: a descriptor whose writers wait while there is no room.
-    """
+    """Write whole lines, one thread at a time, to a descriptor whose writers wait while there is no room."""
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
@@ -81,10 +73,7 @@ class LineWriter:
             self._write(text.encode())
 
     def write_at_once(self, text: str) -> bool:
-        """Write whole lines if that takes no waiting, else nothing.
-
-        Returns:
-            Whether they were written.
+        """Write whole lines if that takes no waiting, else nothing; return whether they were written.
 
         Raises:
             OSError: if the host has gone.

@@ -26,27 +26,20 @@ class HostStream(Protocol):
 
     async def write(self, text: str, /) -> object:
         """Write one message, in a line."""
-        ...
 
     async def flush(self) -> None:
         """Send what was written."""
-        ...
 
 
 class ReceiveStream(Protocol):
     """Receive the messages of a host, or the errors of lines that are none."""
 
     async def receive(self) -> SessionMessage | Exception:
-        """Wait for the next message.
-
-        Raises:
-            anyio.EndOfStream: at the end.
-        """
+        """Wait for the next message; at the end that raises `anyio.EndOfStream`."""
         ...
 
     async def aclose(self) -> None:
         """Close the stream."""
-        ...
 
 
 class SendStream(Protocol):
@@ -54,11 +47,9 @@ class SendStream(Protocol):
 
     async def send(self, item: SessionMessage, /) -> None:
         """Wait until the message is accepted; it is written then in any case."""
-        ...
 
     async def aclose(self) -> None:
         """Close the stream."""
-        ...
 
 
 class _Unanswered:
@@ -99,10 +90,7 @@ class _Unanswered:
 class DrainingStream(ObjectReceiveStream[SessionMessage | Exception]):
     """Pass on the host's messages, and end only when every request that was read is answered.
 
-    Args:
-        incoming: the host's messages.
-        outgoing: the messages to the host.
-        get_ready: waits for what every request needs, however long that takes.
+    `get_ready` waits for what every request needs, however long that takes.
     """
 
     def __init__(
@@ -115,11 +103,7 @@ class DrainingStream(ObjectReceiveStream[SessionMessage | Exception]):
         """Takes the answers in the place of `outgoing`."""
 
     async def receive(self) -> SessionMessage | Exception:
-        """Give the next message, and end when all is answered.
-
-        Raises:
-            anyio.EndOfStream: when there is none.
-        """
+        """Give the next message, and end (`anyio.EndOfStream`) when there is none and all is answered."""
         try:
             message = await self._incoming.receive()
         except anyio.EndOfStream:

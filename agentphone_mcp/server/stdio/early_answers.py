@@ -33,11 +33,7 @@ class Early:
 
 
 class PrecomputedAnswers:
-    """Answer the messages of one session, in their order.
-
-    Args:
-        surface: the precomputed results.
-    """
+    """Answer the messages of one session, in their order."""
 
     def __init__(self, surface: Surface) -> None:
         self._surface = surface
@@ -51,7 +47,8 @@ class PrecomputedAnswers:
             return None
         message = read_message(line)
         early = self._to(message) if message else None
-        if early is None and (message is None or self._may_change_all(message)):
+        # A message that is left to the SDK may change what later ones mean.
+        if early is None and (message is None or self._era == "undecided" or message["method"] == "initialize"):
             self._era = "unknown"
         return early
 
@@ -62,10 +59,6 @@ class PrecomputedAnswers:
         result = self._result(method, params)
         self._used.add(request_id)
         return None if result is None else Early(request_id, method, result)
-
-    def _may_change_all(self, message: dict[str, Any]) -> bool:
-        """Return whether a message that is left to the SDK may change what later ones mean."""
-        return self._era == "undecided" or message["method"] == "initialize"
 
     def _result(self, method: str, params: dict[str, Any]) -> dict[str, Any] | None:
         surface = self._surface

@@ -24,7 +24,6 @@ class LineChannel(Protocol):
 
     def write(self, text: str) -> None:
         """Write whole lines to the host."""
-        ...
 
     def write_at_once(self, text: str) -> bool:
         """Write them if that takes no waiting; return whether they were written."""
@@ -35,12 +34,8 @@ class EarlySession:
     """Read the host's lines on a thread, and answer those whose answer is precomputed.
 
     To the SDK it is both of the streams that `stdio_server` takes: iterating gives every line from the first on, and
-    what is written goes to the host, unless it answers what was answered before.
-
-    Args:
-        channel: where the host is.
-        answers: the precomputed answers.
-        on_difference: called with a method that the SDK answered differently.
+    what is written goes to the host, unless it answers what was answered before. `on_difference` gets a method that the
+    SDK answered differently.
     """
 
     def __init__(self, channel: LineChannel, answers: PrecomputedAnswers, on_difference: Callable[[str], None]) -> None:

@@ -10,12 +10,7 @@ from agentphone_mcp.server.stdio.surface import Surface
 
 
 class PrecomputedSurface:
-    """Answer for a server before its features are imported.
-
-    Args:
-        surface: what it says of itself.
-        on_difference: called, once, with a method whose real answer turns out to differ.
-    """
+    """Answer for a server before its features are imported; a real answer that differs is reported once."""
 
     def __init__(self, surface: Surface, on_difference: Callable[[str], None]) -> None:
         self.instructions: str = surface.initialize["instructions"]

@@ -39,11 +39,7 @@ class Surface:
 def load(toolsets: Collection[str], scope: Scope, *, cache: Path, file: Path = SURFACE) -> Surface | None:
     """Load the surface of such a server; None if it may differ from what the SDK would answer.
 
-    Args:
-        toolsets: the groups of tools that exist, in their order.
-        scope: how far callers may go, and so which tools of them there are.
-        cache: the folder that remembers that the SDK answered differently; see `note_difference`.
-        file: holds the surface.
+    The cache is the folder that remembers that the SDK answered differently; see `note_difference`.
     """
     try:
         golden = json.loads(file.read_text(encoding="utf-8"))

@@ -8,11 +8,7 @@ from agentphone_mcp.policy.access import OPERATOR, Caller
 
 
 class InsufficientScope(Exception):
-    """The credentials are valid but grant no scope of this server; the message is one sentence.
-
-    Attributes:
-        challenge: the value of `WWW-Authenticate`.
-    """
+    """The credentials are valid but grant no scope of this server; `challenge` is the value of `WWW-Authenticate`."""
 
     def __init__(self, reason: str, challenge: str) -> None:
         super().__init__(reason)

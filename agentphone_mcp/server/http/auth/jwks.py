@@ -91,7 +91,6 @@ class KeySet:
 
     Args:
         issuer: the issuer's URL; its metadata names the JWKS URL unless `jwks_url` is given.
-        jwks_url: where the keys are published.
         transport: sends the requests; the network if None.
         clock: monotonic seconds.
 

@@ -51,12 +51,7 @@ class _Claims(BaseModel):
 
 
 class JwtVerifier:
-    """Verify access tokens as the SDK's `TokenVerifier`: issuer, audience, times and signature.
-
-    Args:
-        keys: the issuer's keys.
-        audience: the required `aud`: the URL of this server.
-    """
+    """Verify access tokens as the SDK's `TokenVerifier`: issuer, times, signature, and this server's URL as `aud`."""
 
     def __init__(self, keys: KeySet, audience: str) -> None:
         self.keys = keys
@@ -114,14 +109,8 @@ class JwtAuth:
     """Authenticate callers by an access token of the issuer, with the highest of its scopes.
 
     Args:
-        verifier: verifies the tokens.
         resource_url: the URL at which clients reach this server, path included.
         clock: seconds since the epoch.
-
-    Attributes:
-        challenge: the value of `WWW-Authenticate` in a 401 response; names the metadata.
-        challenge_for_scope: the value of `WWW-Authenticate` in a 403 response.
-        challenge_message: the message of a 401 response.
 
     Raises:
         ConfigError: if the URL is not safe.
@@ -136,9 +125,8 @@ class JwtAuth:
         self.challenge_for_scope = (
             f'Bearer realm="agentphone-mcp", error="insufficient_scope", scope="{" ".join(SCOPES)}", {metadata}'
         )
-        issuer = verifier.keys.issuer
         self.challenge_message = (
-            f"Send a valid access token of {issuer} for this server as Authorization: Bearer TOKEN."
+            f"Send a valid access token of {verifier.keys.issuer} for this server as Authorization: Bearer TOKEN."
         )
 
     async def authenticate(self, headers: Headers) -> Caller | None:

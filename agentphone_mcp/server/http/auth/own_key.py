@@ -26,12 +26,7 @@ _NOT_NOW = "AgentPhone cannot be asked about your key just now. Try again in a m
 
 
 class OwnKeyAuth:
-    """Authenticate callers whose key AgentPhone accepts.
-
-    Args:
-        base_url: the API that the keys are sent to.
-        timeout: seconds that AgentPhone may take to check a key.
-    """
+    """Authenticate callers whose key AgentPhone accepts, at `base_url` within `timeout` seconds."""
 
     challenge = 'Bearer realm="agentphone-mcp"'
     challenge_message = (
@@ -73,11 +68,7 @@ class OwnKeyAuth:
 
 
 class KeyChecks:
-    """Cache which keys AgentPhone accepts, by a digest of the key.
-
-    Args:
-        check: returns whether a key is valid; raises `AuthUnavailable`.
-    """
+    """Cache which keys AgentPhone accepts, by a digest of the key; a check may raise `AuthUnavailable`."""
 
     def __init__(self, check: Callable[[ApiKey], Awaitable[bool]]) -> None:
         self._check = check

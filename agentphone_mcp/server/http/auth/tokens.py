@@ -31,11 +31,7 @@ logger = logging.getLogger(__name__)
 class StaticTokenAuth:
     """Authenticate callers whose token's hash is in the file, with the name and scope given there.
 
-    While the file cannot be used, nobody is admitted.
-
-    Args:
-        path: the tokens file; `token_file` describes its format.
-        clock: seconds since the epoch.
+    While the file, whose format `token_file` describes, cannot be used, nobody is admitted.
 
     Raises:
         ConfigError: if the file cannot be used.

@@ -25,15 +25,7 @@ _PING = b":"
 
 
 class _ActiveRequest:
-    """An HTTP request under way.
-
-    Attributes:
-        caller: who sent it.
-        is_stream: whether the client only listens.
-        last_message: what was last sent to the client.
-        last_message_at: when something other than a ping was last sent.
-        is_over: whether this server has ended it.
-    """
+    """An HTTP request under way; `is_over` once this server has ended it. On a stream the client only listens."""
 
     def __init__(self, caller: Caller, *, is_stream: bool) -> None:
         self.caller = caller
@@ -79,14 +71,7 @@ class _ActiveRequest:
 
 
 class AdmissionMiddleware:
-    """Admit requests one by one.
-
-    Args:
-        auth: finds out who is calling.
-        apps: the app that serves callers of each scope.
-        limiter: counts the requests and streams of each caller.
-        idle_timeout: seconds without a message after which a stream is ended.
-    """
+    """Admit requests one by one; a stream is ended after `idle_timeout` seconds without a message."""
 
     def __init__(
         self,

@@ -25,11 +25,7 @@ def limits_of(settings: HttpSettings) -> Amounts:
 
 
 class ConcurrencyLimiter:
-    """Count the resources that callers use, by the name of the caller.
-
-    Args:
-        limits: how much of each resource one caller may use at once.
-    """
+    """Count the resources that callers use, by the name of the caller."""
 
     def __init__(self, limits: Amounts) -> None:
         self.limits = limits

@@ -31,11 +31,7 @@ logger = logging.getLogger(__name__)
 
 
 class DrainingMiddleware:
-    """Limit MCP requests as middleware of the SDK's server, and drain them at the end.
-
-    Args:
-        limiter: counts the requests of each caller and their bytes.
-    """
+    """Limit MCP requests as middleware of the SDK's server, and drain them at the end."""
 
     def __init__(self, limiter: ConcurrencyLimiter) -> None:
         self.is_stopping = False

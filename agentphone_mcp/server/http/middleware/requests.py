@@ -21,9 +21,7 @@ access = logging.getLogger("agentphone_mcp.access")
 class AccessLog:
     """Log a line for each request, without anything of its body, headers or query.
 
-    Args:
-        app: what answers.
-        paths: the paths that are logged as they are; others could hold secrets or line breaks.
+    Only these paths are logged as they are; others could hold secrets or line breaks.
     """
 
     def __init__(self, app: ASGIApp, paths: frozenset[str]) -> None:
@@ -56,7 +54,6 @@ class TrustedOriginMiddleware:
     """Refuse requests with an untrusted Host or Origin, whatever their path and method.
 
     Args:
-        app: what answers the others.
         hosts: trusted values of Host; `name:*` is the name at any port.
         origins: trusted values of Origin, likewise; a request without one comes from no web page.
         open_paths: paths without secrets, which probes request by IP address.
@@ -85,11 +82,7 @@ class TrustedOriginMiddleware:
 
 
 class BodyLimitMiddleware:
-    """Forward complete requests, answer 413 to long bodies, and drop requests whose client disconnects first.
-
-    Args:
-        app: what answers.
-    """
+    """Forward complete requests, answer 413 to long bodies, and drop requests whose client disconnects first."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
