@@ -117,10 +117,10 @@ def test_the_root_has_room_for_four_modules() -> None:
 
 
 def test_the_packages_stand_on_six_floors() -> None:
-    """A floor is one above the highest that it imports; the root's entry point is not counted."""
+    """A floor is one above the highest that it imports; the shared names at the root are the lowest."""
 
     def floor(package: str) -> int:
-        return 1 + max((floor(below) for below in MAY_IMPORT[package]), default=0)
+        return 1 + max((floor(below) for below in MAY_IMPORT[package]), default=1)
 
     assert max(floor(package) for package in MAY_IMPORT if package) <= 6
 
