@@ -8,7 +8,7 @@ Calls, with the keys that an agent presses at a menu (DTMF, IVR), are played out
 """
 
 from agentphone_mcp.sandbox.app import Sandbox
-from agentphone_mcp.sandbox.authentication import RecordedRequest
+from agentphone_mcp.sandbox.data.models import RecordedRequest
 from agentphone_mcp.sandbox.data.persistence import StateFileError
 from agentphone_mcp.sandbox.http.faults import BadFaultError, ConnectionDroppedError, Fault
 from agentphone_mcp.sandbox.serve import running

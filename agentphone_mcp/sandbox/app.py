@@ -12,10 +12,11 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 
-from agentphone_mcp.sandbox.authentication import AuthenticationMiddleware, RecordedRequest
+from agentphone_mcp.sandbox.authentication import AuthenticationMiddleware
 from agentphone_mcp.sandbox.calls.simulator import CallSimulator
 from agentphone_mcp.sandbox.clock import Clock
 from agentphone_mcp.sandbox.context import SandboxContext
+from agentphone_mcp.sandbox.data.models import RecordedRequest
 from agentphone_mcp.sandbox.data.persistence import DurabilityMiddleware, Persister, load
 from agentphone_mcp.sandbox.data.seed import seeded_account
 from agentphone_mcp.sandbox.event_stream import EventStream
@@ -35,7 +36,6 @@ from agentphone_mcp.sandbox.routes import (
     calls,
     contacts,
     control,
-    inbound,
     messages,
     numbers,
     sign_up,
@@ -47,7 +47,7 @@ from agentphone_mcp.sandbox.webhooks.deliveries import WebhookDispatcher
 from agentphone_mcp.sandbox.webhooks.events import WebhookEvents
 from agentphone_mcp.sandbox.webhooks.sender import WebhookSender
 
-_ROUTES = (account, webhooks, agents, numbers, calls, transcripts, messages, contacts, inbound, sign_up, control, view)
+_ROUTES = (account, webhooks, agents, numbers, calls, transcripts, messages, contacts, sign_up, control, view)
 
 
 class Sandbox:

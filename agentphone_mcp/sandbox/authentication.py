@@ -3,8 +3,6 @@
 import json
 import logging
 import secrets
-from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
 from starlette.datastructures import Headers, QueryParams
@@ -12,6 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from agentphone_mcp.sandbox import rows
 from agentphone_mcp.sandbox.clock import Clock
+from agentphone_mcp.sandbox.data.models import RecordedRequest
 from agentphone_mcp.sandbox.event_stream import EventStream
 from agentphone_mcp.sandbox.http.faults import ConnectionDroppedError
 from agentphone_mcp.sandbox.responses import failure
@@ -25,26 +24,6 @@ _BODY_LIMIT = 1_000_000
 _KEYED = ("/v1", "/__sandbox/")
 # The live view needs no key, as a browser has none; it checks where the request comes from instead.
 _OPEN = ("/__sandbox/events", "/__sandbox/view", "/__sandbox/page/")
-
-
-@dataclass
-class RecordedRequest:
-    """Record a request as it arrived. `at` is the sandbox's time, `size` the body's in bytes.
-
-    `status` is 0 until the answer, `is_dropped` if there was none; `request_id` is the answer's `X-Request-Id`.
-    """
-
-    method: str
-    path: str
-    query: dict[str, str]
-    body: Any
-    status: int
-    authorized: bool
-    at: datetime
-    sub_account: str | None = None
-    size: int = 0
-    is_dropped: bool = False
-    request_id: str = field(default_factory=lambda: f"req_{secrets.token_hex(8)}")
 
 
 class AuthenticationMiddleware:

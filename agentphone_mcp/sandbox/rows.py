@@ -1,26 +1,22 @@
 """The account's things as one flat row each, for the event stream, the terminal and the web page."""
 
 import json
-from datetime import datetime
 from decimal import Decimal
-from typing import Any, Protocol
 
-from agentphone_mcp.sandbox.data.models import Call, Conversation, Delivery, Message, SignUp, Turn, Webhook
+from agentphone_mcp.sandbox.data.models import (
+    Call,
+    Conversation,
+    Delivery,
+    Message,
+    RecordedRequest,
+    SignUp,
+    Turn,
+    Webhook,
+)
 from agentphone_mcp.sandbox.responses import Json, stamp, stamp_or_null
 
 _LONGEST = 4_000
 _OF_THE_PAGE = ("/__sandbox/view", "/__sandbox/events", "/__sandbox/page/")
-
-
-class LoggedRequest(Protocol):
-    """Describe a request of the log."""
-
-    method: str
-    path: str
-    query: dict[str, str]
-    body: Any
-    status: int
-    at: datetime
 
 
 def is_from_a_client(path: str) -> bool:
@@ -28,7 +24,7 @@ def is_from_a_client(path: str) -> bool:
     return path not in ("/", "/favicon.ico") and not path.startswith(_OF_THE_PAGE)
 
 
-def request(logged: LoggedRequest) -> Json:
+def request(logged: RecordedRequest) -> Json:
     """Show a request; one whose connection was dropped has no status."""
     query = "&".join(f"{name}={value}" for name, value in logged.query.items())
     body = logged.body if isinstance(logged.body, str) else json.dumps(logged.body, ensure_ascii=False, indent=1)

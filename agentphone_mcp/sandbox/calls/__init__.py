@@ -1,1 +1,1 @@
-"""Simulate calls turn by turn: `simulator` runs them, `replies` speaks, `menu` presses keys, `party` is the callee."""
+"""Simulate calls turn by turn: `simulator` runs them, `replies` speaks, `party` is the callee and its menu."""

@@ -1,11 +1,12 @@
 """Play the other party of a call: what it says next, when it interrupts, and how it takes pressed keys."""
 
 from collections import deque
+from collections.abc import Mapping
 
-from agentphone_mcp.sandbox.calls.menu import Menu
 from agentphone_mcp.sandbox.data.callees import Callee
 
 _WORDS_HEARD_OUT = 6
+_TIMES_ASKED = 3
 
 
 class Party:
@@ -42,3 +43,29 @@ class Party:
         if self._callee.is_impatient and self._coming and len(words) > _WORDS_HEARD_OUT:
             return " ".join(words[: len(words) // 2]) + " —"
         return None
+
+
+class Menu:
+    """Follow the keys (DTMF) pressed at a menu (IVR): `question` asks, a choice's lines follow its key."""
+
+    def __init__(self, question: tuple[str, ...], choices: Mapping[str, tuple[str, ...]]) -> None:
+        self._question = question
+        self._choices = choices
+        self._pressed = ""
+        self._times_asked = 1
+        self.is_open = bool(choices)
+
+    def press(self, keys: str) -> None:
+        """Add keys that the agent pressed."""
+        self._pressed += keys
+
+    def choose(self) -> tuple[str, ...]:
+        """Return the lines of the first valid key; without one ask again, at most three times in all."""
+        pressed, self._pressed = self._pressed, ""
+        chosen = next((self._choices[key] for key in pressed if key in self._choices), None)
+        if chosen is None and self._times_asked < _TIMES_ASKED:
+            self._times_asked += 1
+            sorry = "Sorry, that is not a choice. " if pressed else ""
+            return tuple(sorry + line for line in self._question)
+        self.is_open = False
+        return chosen or ("We have not received a choice. Goodbye.",)

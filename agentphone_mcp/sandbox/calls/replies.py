@@ -5,7 +5,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from agentphone_mcp.sandbox.calls.menu import first_key_offered
 from agentphone_mcp.sandbox.data.models import Call
 
 _MANNERS = re.compile(
@@ -13,6 +12,7 @@ _MANNERS = re.compile(
     r"|introduce|state|tell|open)\b",
     re.IGNORECASE,
 )
+_KEY_OFFERED = re.compile(r"\bpress ([0-9*#])", re.IGNORECASE)
 _WANTS_HUMAN = re.compile(r"\b(human|real person|somebody real)\b", re.IGNORECASE)
 _FAREWELL = re.compile(r"\b(goodbye|bye)\b", re.IGNORECASE)
 
@@ -58,9 +58,8 @@ class Script:
 
         A goodbye ends the call; a caller who asks for a human is transferred if the agent has a `transferNumber`.
         """
-        key = first_key_offered(heard)
-        if key:
-            return Reply(digits=key)
+        if offered := _KEY_OFFERED.search(heard):
+            return Reply(digits=offered[1])
         if _FAREWELL.search(heard):
             return Reply("Thank you for your time. Goodbye!", hangup=True)
         if _WANTS_HUMAN.search(heard):

@@ -1,16 +1,19 @@
-"""Model the account as plain data, without HTTP."""
+"""Model the account, and the log of its requests, as plain data."""
 
+import secrets
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
 from agentphone_mcp.sandbox.data.billing import Balance
-from agentphone_mcp.sandbox.data.ids import Ids
 
 CallStatus = Literal["ringing", "in-progress", "completed", "failed", "busy", "no-answer"]
 Direction = Literal["inbound", "outbound", "web"]
 Role = Literal["agent", "user"]
 DeliveryStatus = Literal["pending", "success", "failed"]
+
+_SPREAD = 0x9E3779B97F
+_SPACE = 1 << 40
 
 
 @dataclass
@@ -218,6 +221,19 @@ class SignUp:
 
 
 @dataclass
+class Ids:
+    """Generate ids such as `call_9e3779b97f`: they look random, never collide, and are the same in every run."""
+
+    issued: int = 0
+
+    def new(self, prefix: str) -> str:
+        """Return the next id, with the prefix and underscore of its kind, e.g. `agt`."""
+        self.issued += 1
+        # An odd factor permutes the numbers below a power of two, so no two ids are alike.
+        return f"{prefix}_{self.issued * _SPREAD % _SPACE:010x}"
+
+
+@dataclass
 class Account:
     """Hold everything that the key gives access to. Dicts are keyed by id, in order of creation.
 
@@ -240,3 +256,23 @@ class Account:
     def messages(self) -> list[Message]:
         """All texts of all conversations."""
         return [message for conversation in self.conversations.values() for message in conversation.messages]
+
+
+@dataclass
+class RecordedRequest:
+    """Record a request as it arrived. `at` is the sandbox's time, `size` the body's in bytes.
+
+    `status` is 0 until the answer, `is_dropped` if there was none; `request_id` is the answer's `X-Request-Id`.
+    """
+
+    method: str
+    path: str
+    query: dict[str, str]
+    body: Any
+    status: int
+    authorized: bool
+    at: datetime
+    sub_account: str | None = None
+    size: int = 0
+    is_dropped: bool = False
+    request_id: str = field(default_factory=lambda: f"req_{secrets.token_hex(8)}")

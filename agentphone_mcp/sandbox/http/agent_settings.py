@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from agentphone_mcp.sandbox.http.addresses import e164
-from agentphone_mcp.sandbox.http.validation import Field, boolean, integer, number, one_of, text
+from agentphone_mcp.sandbox.http.validation import Field, boolean, e164, integer, number, one_of, text
 from agentphone_mcp.sandbox.responses import InvalidError, Json, problem
 
 # fmt: off

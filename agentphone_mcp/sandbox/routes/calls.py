@@ -14,10 +14,19 @@ from agentphone_mcp.sandbox.calls.simulator import WEB_TOKEN_SECONDS
 from agentphone_mcp.sandbox.context import SandboxContext, context_of
 from agentphone_mcp.sandbox.data import billing as money
 from agentphone_mcp.sandbox.data.callees import callee_at
-from agentphone_mcp.sandbox.data.models import Agent, Call, Number
-from agentphone_mcp.sandbox.http.addresses import e164
+from agentphone_mcp.sandbox.data.models import Agent, Call, Direction, Number
 from agentphone_mcp.sandbox.http.api_versions import call_status, call_statuses
-from agentphone_mcp.sandbox.http.validation import Field, boolean, mapping, one_of, paging, read_body, read_query, text
+from agentphone_mcp.sandbox.http.validation import (
+    Field,
+    boolean,
+    e164,
+    mapping,
+    one_of,
+    paging,
+    read_body,
+    read_query,
+    text,
+)
 from agentphone_mcp.sandbox.responses import Json, RefusalError, created, ok, page, stamp, stamp_or_null
 from agentphone_mcp.sandbox.routes.transcripts import exchanges
 from agentphone_mcp.sandbox.voice_webhook import replies_for
@@ -91,10 +100,7 @@ async def place_call(request: Request) -> Response:
     context = context_of(request)
     body = await read_body(request, _CALL_FIELDS)
     agent = context.agent(body["agentId"])
-    caller_id = _caller_id(context, agent, body.get("fromNumberId"))
-    context.account.balance.require(money.LEAST_VOICE_CHARGE, "a call")
-    call = _new_call(context, agent, caller_id, body)
-    context.account.calls[call.id] = call
+    call = new_call(context, agent, "outbound", _caller_id(context, agent, body.get("fromNumberId")), body)
     context.simulator.dial(call, callee_at(call.to_number), replies_for(context, call))
     # The vendor answers so for an accepted call that still rings; the next GET says `ringing`.
     return created({**call_json(request, call), "status": "in-progress"})
@@ -112,27 +118,32 @@ def _caller_id(context: SandboxContext, agent: Agent, number_id: str | None) -> 
     return number
 
 
-def _new_call(context: SandboxContext, agent: Agent, caller_id: Number, body: Json) -> Call:
+def new_call(context: SandboxContext, agent: Agent, direction: Direction, number: Number | None, body: Json) -> Call:
+    """Add a call to the account by the agent's settings, or by what `body` says instead; answer 402 without money."""
+    context.account.balance.require(money.LEAST_VOICE_CHARGE, "a call")
     prompt = body.get("systemPrompt")
     variables: Json = body.get("variables") or {}
-    greeting = body.get("initialGreeting") or agent.settings["beginMessage"]
-    return Call(
+    phone_number = number.phone_number if number else None
+    call = Call(
         id=context.account.ids.new("call"),
         agent_id=agent.id,
-        number_id=caller_id.id,
-        phone_number=caller_id.phone_number,
-        from_number=caller_id.phone_number,
-        to_number=body["toNumber"],
-        direction="outbound",
+        number_id=number.id if number else None,
+        phone_number=phone_number,
+        from_number=body["from"] if direction == "inbound" else phone_number or "web",
+        to_number=body["toNumber"] if direction == "outbound" else phone_number or "web",
+        direction=direction,
         mode="hosted" if prompt else agent.settings["voiceMode"],
         is_denoised=agent.denoises,
         started_at=context.clock.now(),
-        greeting=_fill(greeting, variables),
+        greeting=_fill(body.get("initialGreeting") or agent.settings["beginMessage"], variables),
         prompt=_fill(prompt or agent.settings["systemPrompt"], variables) or "",
         voicemail_message=agent.settings["voicemailMessage"],
         transfer_number=agent.settings["transferNumber"],
+        metadata=body.get("metadata"),
         records=not body.get("disableRecording"),
     )
+    context.account.calls[call.id] = call
+    return call
 
 
 def _fill(template: str | None, variables: Mapping[str, Any]) -> str | None:
@@ -145,28 +156,9 @@ def _fill(template: str | None, variables: Mapping[str, Any]) -> str | None:
 async def create_web_call(request: Request) -> Response:
     """POST /v1/calls/web: a token for the browser SDK. No browser can join a sandbox, so it ends `no-answer`."""
     context = context_of(request)
-    fields = {
-        "agentId": Field(text(1), required=True),
-        "metadata": Field(mapping),
-        "variables": Field(mapping),
-    }
+    fields = {"agentId": Field(text(1), required=True), "metadata": Field(mapping), "variables": Field(mapping)}
     body = await read_body(request, fields)
-    agent = context.agent(body["agentId"])
-    context.account.balance.require(money.LEAST_VOICE_CHARGE, "a call")
-    call = Call(
-        id=context.account.ids.new("call"),
-        agent_id=agent.id,
-        number_id=None,
-        phone_number=None,
-        from_number="web",
-        to_number="web",
-        direction="web",
-        mode=agent.settings["voiceMode"],
-        is_denoised=agent.denoises,
-        started_at=context.clock.now(),
-        metadata=body.get("metadata"),
-    )
-    context.account.calls[call.id] = call
+    call = new_call(context, context.agent(body["agentId"]), "web", None, body)
     context.simulator.await_browser(call)
     token = {
         "accessToken": f"sandbox.{secrets.token_urlsafe(24)}",

@@ -6,8 +6,7 @@ from starlette.routing import Route
 
 from agentphone_mcp.sandbox.context import SandboxContext, context_of
 from agentphone_mcp.sandbox.data.models import Contact
-from agentphone_mcp.sandbox.http.addresses import e164
-from agentphone_mcp.sandbox.http.validation import Field, paging, read_body, read_query, text
+from agentphone_mcp.sandbox.http.validation import Field, e164, paging, read_body, read_query, text
 from agentphone_mcp.sandbox.responses import Json, RefusalError, ok, page, stamp
 
 _CONTACT_FIELDS = {

@@ -1,8 +1,12 @@
-"""Control the sandbox itself under `/__sandbox/…`, with its key: reset, balance, registration, faults, log."""
+"""Control the sandbox itself under `/__sandbox/…`, with its key.
+
+Reset it, set its balance, register a number, break answers, read the log, and simulate what comes from outside: a
+person calls or texts one of the account's numbers, or time passes.
+"""
 
 import json
 import re
-from dataclasses import fields
+from dataclasses import fields, replace
 from decimal import Decimal, InvalidOperation
 from typing import Any, cast
 
@@ -10,24 +14,34 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from agentphone_mcp.sandbox.authentication import LOG_LIMIT, RecordedRequest
+from agentphone_mcp.sandbox.authentication import LOG_LIMIT
 from agentphone_mcp.sandbox.context import context_of
+from agentphone_mcp.sandbox.data.callees import FRIENDLY, Callee, callee_at
+from agentphone_mcp.sandbox.data.models import RecordedRequest
 from agentphone_mcp.sandbox.data.seed import seeded_account
 from agentphone_mcp.sandbox.http.faults import BadFaultError, Fault, Faults, parse
 from agentphone_mcp.sandbox.http.validation import (
     BadValueError,
     Field,
     boolean,
+    e164,
     integer,
     number,
     one_of,
     read_body,
     read_query,
     text,
+    texts,
 )
-from agentphone_mcp.sandbox.responses import InvalidError, Json, created, ok, problem, stamp
+from agentphone_mcp.sandbox.responses import InvalidError, Json, RefusalError, created, ok, problem, stamp
+from agentphone_mcp.sandbox.routes.calls import call_json, new_call
+from agentphone_mcp.sandbox.routes.messages import message_json, record
+from agentphone_mcp.sandbox.voice_webhook import replies_for
 
 _MOST = Decimal(1_000_000)
+_ANSWERED_AFTER = 2.0
+_MOST_LINES = 200
+_LONGEST_JUMP = 366 * 24 * 3600
 # Any key of the vendor's form, as clients may put one into queries and bodies by mistake.
 _KEY = re.compile(r"\bsk_[a-z]+_[A-Za-z0-9_-]+")
 
@@ -47,6 +61,14 @@ def _times(value: Any) -> int | None:
     return None if value == "always" else cast(int, integer(1)(value))
 
 
+def _lines(value: Any) -> list[str]:
+    lines = [text(1, 2_000)(line) for line in texts(value)]
+    if not 1 <= len(lines) <= _MOST_LINES:
+        raise BadValueError(f"List should have 1 to {_MOST_LINES} items", "list_length")
+    return lines
+
+
+_PARTIES = {"from": Field(e164, required=True), "to": Field(e164, required=True)}
 _FAULT_FIELDS = {
     "rule": Field(text(1, 1_000)),
     "method": Field(text(1, 10)),
@@ -152,7 +174,46 @@ def request_json(recorded: RecordedRequest) -> Json:
     return json.loads(_KEY.sub("[key]", json.dumps(row)))
 
 
+async def receive_call(request: Request) -> Response:
+    """POST /__sandbox/calls: call in as the person at the `from` number, or speak the lines of `says`."""
+    context = context_of(request)
+    body = await read_body(request, _PARTIES | {"says": Field(_lines)})
+    called = context.number_at(body["to"])
+    if called.agent_id is None:
+        raise RefusalError(400, f"No agent answers at {called.phone_number}.", "VALIDATION_ERROR")
+    call = new_call(context, context.agent(called.agent_id), "inbound", called, body)
+    context.simulator.dial(call, _caller(call.from_number, body.get("says")), replies_for(context, call))
+    return created(call_json(request, call))
+
+
+def _caller(phone_number: str, says: list[str] | None) -> Callee:
+    """Return who calls. The agent answers after two seconds; a caller who is never answered hangs up before."""
+    caller = replace(FRIENDLY, lines=tuple(says)) if says else callee_at(phone_number)
+    return caller if caller.unanswered else replace(caller, rings=_ANSWERED_AFTER)
+
+
+async def receive_text(request: Request) -> Response:
+    """POST /__sandbox/messages: receive a text, at the usual price."""
+    context = context_of(request)
+    body = await read_body(request, _PARTIES | {"body": Field(text(1, 1_600), required=True)})
+    texted = context.number_at(body["to"])
+    conversation, message = record(context, texted, "inbound", body["from"], body["body"])
+    context.webhook_events.message_received(conversation, message)
+    return created(message_json(message))
+
+
+async def advance_clock(request: Request) -> Response:
+    """POST /__sandbox/clock: let `advance` seconds pass at once, with everything due in them, in order."""
+    context = context_of(request)
+    body = await read_body(request, {"advance": Field(number(0, _LONGEST_JUMP), required=True)})
+    await context.clock.advance(body["advance"])
+    return ok({"now": stamp(context.clock.now())})
+
+
 routes = [
+    Route("/__sandbox/calls", receive_call, methods=["POST"]),
+    Route("/__sandbox/messages", receive_text, methods=["POST"]),
+    Route("/__sandbox/clock", advance_clock, methods=["POST"]),
     Route("/__sandbox/reset", reset, methods=["POST"]),
     Route("/__sandbox/balance", set_balance, methods=["POST"]),
     Route("/__sandbox/registration", register_number, methods=["POST"]),

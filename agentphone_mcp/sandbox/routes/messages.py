@@ -1,6 +1,7 @@
 """Send texts, and show the conversations that they belong to."""
 
-from decimal import Decimal
+from collections.abc import Sequence
+from typing import Literal
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -10,8 +11,17 @@ from agentphone_mcp.sandbox import rows
 from agentphone_mcp.sandbox.context import SandboxContext, context_of
 from agentphone_mcp.sandbox.data import billing as money
 from agentphone_mcp.sandbox.data.models import Conversation, Message, Number
-from agentphone_mcp.sandbox.http.addresses import e164
-from agentphone_mcp.sandbox.http.validation import Field, integer, mapping, paging, read_body, read_query, text, texts
+from agentphone_mcp.sandbox.http.validation import (
+    Field,
+    e164,
+    integer,
+    mapping,
+    paging,
+    read_body,
+    read_query,
+    text,
+    texts,
+)
 from agentphone_mcp.sandbox.responses import InvalidError, Json, RefusalError, ok, page, problem, stamp
 
 _MESSAGE_FIELDS = {
@@ -100,24 +110,10 @@ async def send_message(request: Request) -> Response:
             f"{number.phone_number} cannot send texts before 10DLC registration (outboundSms: {number.outbound_sms}).",
             "SMS_REGISTRATION_REQUIRED",
         )
-    cost = money.text_charge(body.get("body") or "")
-    context.account.balance.require(cost, "a message")
-    conversation = conversation_of(context, number, body["to_number"])
     reply_to = body.get("reply_to_message_id")
-    message = Message(
-        id=context.account.ids.new("msg"),
-        conversation_id=conversation.id,
-        number_id=number.id,
-        from_number=number.phone_number,
-        to_number=conversation.participant,
-        body=body.get("body") or "",
-        direction="outbound",
-        status="sent",
-        at=context.clock.now(),
-        media_urls=media,
-        reply_to=reply_to,
+    conversation, message = record(
+        context, number, "outbound", body["to_number"], body.get("body") or "", media, reply_to
     )
-    record(context, conversation, message, cost)
     context.webhook_events.message_sent(conversation, message)
     return ok(
         {
@@ -135,11 +131,37 @@ async def send_message(request: Request) -> Response:
     )
 
 
-def record(context: SandboxContext, conversation: Conversation, message: Message, cost: Decimal) -> None:
-    """Add a text to its conversation, charge it, and publish it."""
+def record(
+    context: SandboxContext,
+    number: Number,
+    direction: Literal["inbound", "outbound"],
+    participant: str,
+    body: str,
+    media_urls: Sequence[str] = (),
+    reply_to: str | None = None,
+) -> tuple[Conversation, Message]:
+    """Charge a text, add it to its conversation, and publish it; answer 402 without money."""
+    cost = money.text_charge(body)
+    context.account.balance.require(cost, "a message")
+    conversation = _conversation_of(context, number, participant)
+    is_inbound = direction == "inbound"
+    message = Message(
+        id=context.account.ids.new("msg"),
+        conversation_id=conversation.id,
+        number_id=number.id,
+        from_number=participant if is_inbound else number.phone_number,
+        to_number=number.phone_number if is_inbound else participant,
+        body=body,
+        direction=direction,
+        status="received" if is_inbound else "sent",
+        at=context.clock.now(),
+        media_urls=[*media_urls],
+        reply_to=reply_to,
+    )
     conversation.messages.append(message)
     context.account.balance.charge(cost, f"message {message.id}", message.at)
     context.event_stream.publish("message", rows.message(message) | {"conversation": rows.conversation(conversation)})
+    return conversation, message
 
 
 def _sender(context: SandboxContext, body: Json) -> Number:
@@ -158,7 +180,7 @@ def _sender(context: SandboxContext, body: Json) -> Number:
     return numbers[0]
 
 
-def conversation_of(context: SandboxContext, number: Number, participant: str) -> Conversation:
+def _conversation_of(context: SandboxContext, number: Number, participant: str) -> Conversation:
     """Find the conversation of two numbers, or begin it."""
     for conversation in context.account.conversations.values():
         if (conversation.number_id, conversation.participant) == (number.id, participant):

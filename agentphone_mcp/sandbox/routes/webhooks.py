@@ -11,8 +11,7 @@ from starlette.routing import Route
 
 from agentphone_mcp.sandbox.context import SandboxContext, context_of
 from agentphone_mcp.sandbox.data.models import Account, Agent, Delivery, Webhook
-from agentphone_mcp.sandbox.http.addresses import webhook_url
-from agentphone_mcp.sandbox.http.validation import Field, integer, paging, read_body, read_query
+from agentphone_mcp.sandbox.http.validation import Field, integer, paging, read_body, read_query, webhook_url
 from agentphone_mcp.sandbox.responses import Json, RefusalError, ok, page, stamp, stamp_or_null
 
 _WEBHOOK_FIELDS = {

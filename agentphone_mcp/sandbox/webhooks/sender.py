@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 
-from agentphone_mcp.sandbox.http.addresses import is_loopback
+from agentphone_mcp.sandbox.http.validation import is_loopback
 
 _MOST_BYTES = 1 << 20
 

@@ -1,6 +1,6 @@
 """Check the ids."""
 
-from agentphone_mcp.sandbox.data.ids import Ids
+from agentphone_mcp.sandbox.data.models import Ids
 
 
 def test_ids_never_collide_and_are_the_same_in_every_run() -> None:
