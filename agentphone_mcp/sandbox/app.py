@@ -63,10 +63,9 @@ class Sandbox:
         api_version: which version of the API answers: `seeds` (the older one), `new`, or the `union` of both.
         faults: rules that break answers, as text or as `Fault`.
         state: the file that keeps the account across restarts; created if missing.
-        allow_remote_webhooks: deliver webhooks to addresses beyond this machine too.
 
     Raises:
-        StateFileError: if the state file is answer_invalid, or cannot be read or written.
+        StateFileError: if the state file is invalid, or cannot be read or written.
         BadFaultError: if the text of a rule is invalid.
     """
 

@@ -78,12 +78,7 @@ class Subscriber:
 
 
 class EventStream:
-    """Publish each event to all subscribers.
-
-    Args:
-        key: redacted from all events, as the webhooks' secrets are.
-        balance: read after each event; a change is published as an event of its own.
-    """
+    """Publish each event to all subscribers, without the key, and `balance`, read after each event, when it changed."""
 
     def __init__(self, *, key: str = "", balance: Callable[[], Decimal] | None = None) -> None:
         self.number = 0
@@ -97,11 +92,9 @@ class EventStream:
 
     @contextmanager
     def subscribe(self, wake: Callable[[], object], capacity: int = CAPACITY) -> Generator[Subscriber, None, None]:
-        """Subscribe to all events from now on.
+        """Subscribe to all events from now on; keep the last `capacity` of them until they are taken.
 
-        Args:
-            wake: called in the sandbox's thread when there are events to take, and when the sandbox closes.
-            capacity: how many events the queue holds.
+        `wake` is called in the sandbox's thread when there are events to take, and when the sandbox closes.
         """
         subscriber = Subscriber(wake, capacity)
         with self._lock:

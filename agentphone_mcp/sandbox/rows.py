@@ -3,16 +3,7 @@
 import json
 from decimal import Decimal
 
-from agentphone_mcp.sandbox.data.models import (
-    Call,
-    Conversation,
-    Delivery,
-    Message,
-    RecordedRequest,
-    SignUp,
-    Turn,
-    Webhook,
-)
+from agentphone_mcp.sandbox.data import models
 from agentphone_mcp.sandbox.responses import Json, stamp, stamp_or_null
 
 _LONGEST = 4_000
@@ -24,7 +15,7 @@ def is_from_a_client(path: str) -> bool:
     return path not in ("/", "/favicon.ico") and not path.startswith(_OF_THE_PAGE)
 
 
-def request(logged: RecordedRequest) -> Json:
+def request(logged: models.RecordedRequest) -> Json:
     """Show a request; one whose connection was dropped has no status."""
     query = "&".join(f"{name}={value}" for name, value in logged.query.items())
     body = logged.body if isinstance(logged.body, str) else json.dumps(logged.body, ensure_ascii=False, indent=1)
@@ -37,7 +28,7 @@ def request(logged: RecordedRequest) -> Json:
     }
 
 
-def call(item: Call) -> Json:
+def call(item: models.Call) -> Json:
     """Show a call without its turns."""
     return {
         "id": item.id,
@@ -55,12 +46,12 @@ def call(item: Call) -> Json:
     }
 
 
-def turn(item: Turn) -> Json:
+def turn(item: models.Turn) -> Json:
     """Show one turn of a call."""
     return {"id": item.id, "at": stamp(item.at), "role": item.role, "content": _truncate(item.content)}
 
 
-def message(item: Message) -> Json:
+def message(item: models.Message) -> Json:
     """Show a text message."""
     return {
         "id": item.id,
@@ -74,12 +65,12 @@ def message(item: Message) -> Json:
     }
 
 
-def conversation(item: Conversation) -> Json:
+def conversation(item: models.Conversation) -> Json:
     """Show a conversation without its texts."""
     return {"id": item.id, "agentId": item.agent_id, "number": item.phone_number, "participant": item.participant}
 
 
-def delivery(item: Delivery) -> Json:
+def delivery(item: models.Delivery) -> Json:
     """Show the delivery of one event to a webhook."""
     return {
         "id": item.id,
@@ -97,7 +88,7 @@ def delivery(item: Delivery) -> Json:
     }
 
 
-def mail(item: SignUp) -> Json:
+def mail(item: models.SignUp) -> Json:
     """Show the mail with the code for a sign-up."""
     return {
         "id": item.id,
@@ -107,7 +98,7 @@ def mail(item: SignUp) -> Json:
     }
 
 
-def webhook(item: Webhook | None) -> Json | None:
+def webhook(item: models.Webhook | None) -> Json | None:
     """Show a webhook's URL and the last four characters of its secret."""
     return item and {"url": _truncate(item.url), "secret": f"…{item.secret[-4:]}"}
 

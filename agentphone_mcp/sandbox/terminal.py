@@ -20,14 +20,9 @@ Cells = tuple[tuple[str, str], tuple[str, str], tuple[str, str]]
 
 
 def show(sandbox: Sandbox, stop: Event, console: Console | None = None) -> None:
-    """Print the sandbox's address and key, and then its events, until `stop` is set.
+    """Print the sandbox's address and key, and then its events, until `stop` is set (seen within 0.25 s).
 
     A new day gets a line with its date, as the sandbox's clock can be moved.
-
-    Args:
-        sandbox: a running sandbox.
-        stop: checked every quarter of a second.
-        console: stdout by default.
     """
     console = console or Console()
     wake = Event()
@@ -68,8 +63,8 @@ def _local(event: SandboxEvent) -> datetime | None:
 def _print_head(console: Console, sandbox: Sandbox) -> None:
     _print(console, Text(f"An AgentPhone of your own is on {sandbox.url}; nothing here costs money or rings a phone."))
     _print(console, Text())
-    for name, value in (("AGENTPHONE_BASE_URL", sandbox.url), ("AGENTPHONE_API_KEY", sandbox.key)):
-        _print(console, Text.assemble(f"  {name}=", (value, "bold")))
+    _print(console, Text.assemble("  AGENTPHONE_BASE_URL=", (sandbox.url, "bold")))
+    _print(console, Text.assemble("  AGENTPHONE_API_KEY=", (sandbox.key, "bold")))
     _print(console, Text())
     _print(console, Text(f"Watch it at {sandbox.url}/ in a browser, or here. Press Ctrl+C to stop."))
     _print(console, Text())
@@ -102,19 +97,8 @@ def _call(row: Json) -> Cells:
 
 
 def _turn(row: Json) -> Cells:
-    is_agent = row["role"] == "agent"
-    return (
-        (row["role"], "cyan" if is_agent else "magenta"),
-        ("", ""),
-        (
-            f"{_short(row['callId'])}  {row['content']}",
-            "",
-        ),
-    )
-
-
-def _message(row: Json) -> Cells:
-    return ("text", "blue"), (row["status"], "green"), (f"{row['from']} to {row['to']}: {row['body']}", "")
+    style = "cyan" if row["role"] == "agent" else "magenta"
+    return (row["role"], style), ("", ""), (f"{_short(row['callId'])}  {row['content']}", "")
 
 
 def _delivery(row: Json) -> Cells:
@@ -122,18 +106,6 @@ def _delivery(row: Json) -> Cells:
     again = f", tried {row['attempts']} times" if row["attempts"] > 1 else ""
     words = f"{row['event']}, {row['milliseconds']} ms{again}" + (f": {row['error']}" if row["error"] else "")
     return ("webhook", "blue"), (status, "green" if row["success"] else "red"), (words, "")
-
-
-def _mail(row: Json) -> Cells:
-    return ("mail", "blue"), ("", ""), (f"to {row['to']}: {row['body']}", "")
-
-
-def _balance(row: Json) -> Cells:
-    return ("balance", "dim"), (row["balance"], ""), ("", "")
-
-
-def _dropped(row: Json) -> Cells:
-    return ("", ""), ("...", "yellow"), (f"{row['count']} lines left out: too much happened at once", "yellow")
 
 
 def _short(call_id: str) -> str:
@@ -145,10 +117,18 @@ _CELLS: dict[str, Callable[[Json], Cells]] = {
     "request": _request,
     "call": _call,
     "turn": _turn,
-    "message": _message,
+    "message": lambda row: (
+        ("text", "blue"),
+        (row["status"], "green"),
+        (f"{row['from']} to {row['to']}: {row['body']}", ""),
+    ),
     "delivery": _delivery,
-    "mail": _mail,
-    "balance": _balance,
+    "mail": lambda row: (("mail", "blue"), ("", ""), (f"to {row['to']}: {row['body']}", "")),
+    "balance": lambda row: (("balance", "dim"), (row["balance"], ""), ("", "")),
     "reset": lambda _: (("reset", "yellow"), ("", ""), ("the account is the fresh one again", "")),
-    "dropped": _dropped,
+    "dropped": lambda row: (
+        ("", ""),
+        ("...", "yellow"),
+        (f"{row['count']} lines left out: too much happened at once", "yellow"),
+    ),
 }

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Coroutine, Generator
 from contextlib import contextmanager
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from agentphone_mcp.sandbox.calls.party import Party
 from agentphone_mcp.sandbox.calls.replies import Replies, Reply, VoicemailMessage
@@ -13,21 +13,12 @@ from agentphone_mcp.sandbox.data.billing import voice_charge
 from agentphone_mcp.sandbox.data.callees import Callee
 from agentphone_mcp.sandbox.data.models import Account, Call, CallStatus, Role, Turn
 from agentphone_mcp.sandbox.event_stream import EventStream
+from agentphone_mcp.sandbox.webhooks.events import WebhookEvents
 
 log = logging.getLogger(__name__)
 
 WEB_TOKEN_SECONDS = 30
 _SILENCES_TOLERATED = 2
-
-
-class CallObserver(Protocol):
-    """Learn that a call was answered and that it ended."""
-
-    def call_started(self, call: Call) -> None:
-        """Handle that the call was answered."""
-
-    def call_ended(self, call: Call) -> None:
-        """Handle that the call is over, answered or not."""
 
 
 class _OutOfMoneyError(Exception):
@@ -41,13 +32,13 @@ class CallSimulator:
         self,
         account: Account,
         clock: Clock,
-        observer: CallObserver | None = None,
+        events: WebhookEvents | None = None,
         event_stream: EventStream | None = None,
     ) -> None:
         self._account = account
         self._event_stream = event_stream or EventStream()
         self._clock = clock
-        self._observer = observer
+        self._events = events
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._listeners: dict[str, set[asyncio.Event]] = {}
         self.is_closed = False
@@ -62,8 +53,7 @@ class CallSimulator:
 
     def hang_up(self, call: Call) -> None:
         """End a live call now."""
-        task = self._tasks.get(call.id)
-        if task:
+        if task := self._tasks.get(call.id):
             task.cancel()
         self._finish(call, "no-answer" if call.answered_at is None else "completed")
 
@@ -107,8 +97,8 @@ class CallSimulator:
             call.answered_at = self._clock.now()
             call.status = "in-progress"
             self._wake(call.id)
-            if self._observer:
-                self._observer.call_started(call)
+            if self._events:
+                self._events.call_started(call)
             await self._converse(call, callee, VoicemailMessage() if callee.is_machine else replies)
             self._finish(call, "completed")
         except _OutOfMoneyError:
@@ -165,17 +155,10 @@ class CallSimulator:
         if left <= pause:
             raise _OutOfMoneyError
         confidence = 0.9 + len(content) % 10 / 100
-        turn = Turn(
-            self._account.ids.new("tr"),
-            role,
-            content,
-            self._clock.now(),
-            confidence,
-            is_interrupted=interrupted is not None,
-        )
-        call.turns.append(turn)
+        turn_id, is_interrupted = self._account.ids.new("tr"), interrupted is not None
+        call.turns.append(Turn(turn_id, role, content, self._clock.now(), confidence, is_interrupted))
         self._wake(call.id)
-        return turn.is_interrupted
+        return is_interrupted
 
     def _seconds_left(self, call: Call) -> float:
         """Compute how long the balance lasts if all current calls go on."""
@@ -193,8 +176,8 @@ class CallSimulator:
             amount = voice_charge(call.tariff, call.seconds or 0)
             self._account.balance.charge(amount, f"call {call.id}", call.ended_at)
         self._wake(call.id)
-        if self._observer:
-            self._observer.call_ended(call)
+        if self._events:
+            self._events.call_ended(call)
 
     def _wake(self, call_id: str) -> None:
         if call_id in self._account.calls:

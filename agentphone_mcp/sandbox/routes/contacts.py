@@ -15,10 +15,7 @@ _CONTACT_FIELDS = {
     "email": Field(text(most=320)),
     "notes": Field(text()),
 }
-_CHANGES = _CONTACT_FIELDS | {
-    "phoneNumber": Field(e164, nullable=False),
-    "name": Field(text(1, 200), nullable=False),
-}
+_CHANGES = _CONTACT_FIELDS | {"phoneNumber": Field(e164, nullable=False), "name": Field(text(1, 200), nullable=False)}
 
 
 def _contact_json(contact: Contact) -> Json:

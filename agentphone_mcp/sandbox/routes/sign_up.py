@@ -29,7 +29,7 @@ TRIES = 3
 VALID_FOR = timedelta(minutes=10)
 
 _EMAIL = matching(r"[^@\s]{1,64}@[^@\s.]+(\.[^@\s.]+)+", "value is not a valid email address")
-_DEFAULT_NAME = "My Agent"
+_CODE = Field(matching("[0-9]{6}", "otp_code must be 6 digits"), required=True)
 
 
 async def sign_up(request: Request) -> Response:
@@ -46,7 +46,7 @@ async def sign_up(request: Request) -> Response:
     created = SignUp(
         id=f"ver_{secrets.token_hex(8)}",
         email=email,
-        agent_name=body.get("agent_name") or _DEFAULT_NAME,
+        agent_name=body.get("agent_name") or "My Agent",
         code=f"{random.randrange(1_000_000):06}",
         created_at=now,
         expires_at=now + VALID_FOR,
@@ -61,13 +61,7 @@ async def sign_up(request: Request) -> Response:
 async def verify(request: Request) -> Response:
     """POST /v0/agent/verify: exchange the code, once, for an agent, its number and the key."""
     context = context_of(request)
-    body = await read_body(
-        request,
-        {
-            "verification_id": Field(text(1, 200), required=True),
-            "otp_code": Field(matching("[0-9]{6}", "otp_code must be 6 digits"), required=True),
-        },
-    )
+    body = await read_body(request, {"verification_id": Field(text(1, 200), required=True), "otp_code": _CODE})
     pending = _pending(context, body["verification_id"])
     if body["otp_code"] != pending.code:
         pending.tries_left -= 1
@@ -101,7 +95,7 @@ def _pending(context: SandboxContext, verification_id: str) -> SignUp:
     """Return the sign-up whose code may still be tried, or refuse with the reason."""
     sign_up = context.account.sign_ups.get(verification_id)
     if sign_up is None:
-        raise RefusalError(404, "Verification not sign_up.", "VERIFICATION_NOT_FOUND")
+        raise RefusalError(404, "Verification not found.", "VERIFICATION_NOT_FOUND")
     if sign_up.agent_id:
         raise RefusalError(409, "This verification was used already.", "VERIFICATION_ALREADY_USED")
     if not sign_up.tries_left:

@@ -12,16 +12,15 @@ from decimal import Decimal
 from importlib.resources import files
 from itertools import islice
 
-from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from agentphone_mcp.sandbox import rows
 from agentphone_mcp.sandbox.context import SandboxContext, context_of
-from agentphone_mcp.sandbox.data.models import Call, Conversation
 from agentphone_mcp.sandbox.event_stream import SandboxEvent
 from agentphone_mcp.sandbox.responses import Json, failure, stamp
+from agentphone_mcp.sandbox.routes.messages import newest_conversations
 from agentphone_mcp.sandbox.routes.numbers import NUMBER_LIMIT
 
 CALLS, CONVERSATIONS, DELIVERIES, MAILS, REQUESTS = 100, 50, 100, 20, 200
@@ -50,15 +49,12 @@ def _refuse_others(request: Request) -> Response | None:
         return failure(421, "This page answers at loopback addresses only.")
     if headers.get("origin", f"http://{host}") != f"http://{host}":
         return failure(403, "Pages of another origin may not look into the sandbox.")
-    if headers.get("sec-fetch-site") in ("cross-site", "same-site") and not _follows_a_link(request, headers):
+    # Whoever follows a link to the page shows nothing to the site that links.
+    navigation = (headers.get("sec-fetch-mode"), headers.get("sec-fetch-dest"))
+    follows_a_link = request.url.path == "/" and navigation == ("navigate", "document")
+    if headers.get("sec-fetch-site") in ("cross-site", "same-site") and not follows_a_link:
         return failure(403, "Pages of another site may not look into the sandbox.")
     return None
-
-
-def _follows_a_link(request: Request, headers: Headers) -> bool:
-    """Tell whether a person followed a link to the page, which shows nothing to the linking site."""
-    navigation = (headers.get("sec-fetch-mode"), headers.get("sec-fetch-dest"))
-    return request.url.path == "/" and navigation == ("navigate", "document")
 
 
 def _local_only(handler: Handler) -> Handler:
@@ -82,7 +78,6 @@ async def get_view(request: Request) -> Response:
     """GET /__sandbox/view: show everything on the page. Later events have a higher `number`."""
     context, requests = context_of(request), request.app.state.requests
     account = context.account
-    conversations = sorted(account.conversations.values(), key=lambda item: item.messages[-1].at, reverse=True)
     clients = (
         item for item in reversed(requests) if (item.status or item.is_dropped) and rows.is_from_a_client(item.path)
     )
@@ -91,8 +86,14 @@ async def get_view(request: Request) -> Response:
         "now": stamp(context.clock.now()),
         "speed": context.clock.speed,
         "account": _account(context),
-        "calls": [_call(item) for item in islice(reversed(account.calls.values()), CALLS)],
-        "conversations": [_conversation(item) for item in conversations[:CONVERSATIONS]],
+        "calls": [
+            rows.call(item) | {"turns": [rows.turn(turn) for turn in item.turns[-_TURNS:]]}
+            for item in islice(reversed(account.calls.values()), CALLS)
+        ],
+        "conversations": [
+            rows.conversation(item) | {"messages": [rows.message(message) for message in item.messages[-_MESSAGES:]]}
+            for item in newest_conversations(context)[:CONVERSATIONS]
+        ],
         "deliveries": [rows.delivery(item) for item in account.deliveries[: -DELIVERIES - 1 : -1]],
         "mails": [rows.mail(item) for item in islice(reversed(account.sign_ups.values()), MAILS)],
         "requests": [rows.request(item) for item in islice(clients, REQUESTS)],
@@ -125,15 +126,6 @@ def _account(context: SandboxContext) -> Json:
     }
 
 
-def _call(call: Call) -> Json:
-    return rows.call(call) | {"turns": [rows.turn(turn) for turn in call.turns[-_TURNS:]]}
-
-
-def _conversation(conversation: Conversation) -> Json:
-    messages = [rows.message(item) for item in conversation.messages[-_MESSAGES:]]
-    return rows.conversation(conversation) | {"messages": messages}
-
-
 async def get_events(request: Request) -> Response:
     """GET /__sandbox/events: stream events as server-sent events, named by their kind."""
     return StreamingResponse(_events(context_of(request)), media_type="text/event-stream")
@@ -148,7 +140,8 @@ async def _events(context: SandboxContext) -> AsyncIterator[str]:
             changed.clear()
             events = subscriber.take()
             if events:
-                yield "".join(_event(context, event) for event in events)
+                now = stamp(context.clock.now())
+                yield "".join(_event(event, now) for event in events)
             if _account(context) != account:
                 # Agents, numbers and webhooks change by requests only, which are events.
                 account = _account(context)
@@ -159,8 +152,8 @@ async def _events(context: SandboxContext) -> AsyncIterator[str]:
                 yield ": heartbeat\n\n"
 
 
-def _event(context: SandboxContext, event: SandboxEvent) -> str:
-    data = json.dumps({"number": event.number, "now": stamp(context.clock.now()), **event.row})
+def _event(event: SandboxEvent, now: str) -> str:
+    data = json.dumps({"number": event.number, "now": now, **event.row})
     return f"id: {event.number}\nevent: {event.kind}\ndata: {data}\n\n"
 
 

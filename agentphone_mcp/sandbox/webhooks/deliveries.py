@@ -17,7 +17,6 @@ from agentphone_mcp.sandbox.event_stream import EventStream
 from agentphone_mcp.sandbox.webhooks.sender import UndeliverableError, WebhookSender, read_response
 
 RestartTimeout = Callable[[], None]
-"""Restarts the time-out of a webhook."""
 ResponseReader = Callable[[Delivery, httpx.Response, RestartTimeout], Awaitable[None]]
 
 # After a failure: 5 min, 30 min, 2 h, 6 h, 12 h (API.md, "Webhooks that AgentPhone sends").
@@ -40,18 +39,12 @@ class WebhookDispatcher:
     `minimum_timeout` is in real seconds: a webhook never gets less, however fast the clock runs.
     """
 
-    def __init__(
-        self,
-        account: Account,
-        clock: Clock,
-        sender: WebhookSender | None = None,
-        event_stream: EventStream | None = None,
-    ) -> None:
+    def __init__(self, account: Account, clock: Clock, sender: WebhookSender, event_stream: EventStream) -> None:
         self.minimum_timeout = 1.0
         self._account = account
-        self._event_stream = event_stream or EventStream()
+        self._event_stream = event_stream
         self._clock = clock
-        self._sender = sender or WebhookSender()
+        self._sender = sender
         self._background_tasks: set[asyncio.Task[None]] = set()
 
     def endpoint(self, agent_id: str | None) -> Endpoint | None:
@@ -99,8 +92,8 @@ class WebhookDispatcher:
         self._account.deliveries.append(delivery)
         return delivery
 
-    async def attempt(self, delivery: Delivery, webhook: Webhook, read: ResponseReader, seconds: float) -> bool:
-        """Make one attempt, let `read` read the answer as it arrives, and tell whether the webhook accepted the event.
+    async def attempt(self, delivery: Delivery, webhook: Webhook, read: ResponseReader, seconds: float) -> None:
+        """Make one attempt, and let `read` read the answer as it arrives.
 
         The webhook has `seconds` of the sandbox's time, but at least the minimum timeout, and again as much
         whenever `read` restarts the time-out.
@@ -137,7 +130,6 @@ class WebhookDispatcher:
             # Payloads with their histories add up, so drop what will not be sent again.
             delivery.payload = {}
         self._event_stream.publish("delivery", rows.delivery(delivery))
-        return is_accepted
 
     @asynccontextmanager
     async def _time_limit(self, seconds: float) -> AsyncGenerator[RestartTimeout, None]:
@@ -189,10 +181,8 @@ class WebhookDispatcher:
             if webhook is None:
                 _mark_failed(delivery, "The webhook was deleted.")
                 return
-            if (
-                not await self.attempt(delivery, webhook, _record_body, webhook.timeout)
-                and delivery.status == "pending"
-            ):
+            await self.attempt(delivery, webhook, _record_body, webhook.timeout)
+            if delivery.status == "pending":
                 pause = timedelta(seconds=RETRIES_AFTER[delivery.attempts - 1])
                 delivery.next_retry_at = self._clock.now() + pause
 

@@ -18,9 +18,7 @@ class WebhookEvents:
     `call.started` is sent when an inbound call is answered, `call.ended` and `agent.call_ended` even if it was not.
     """
 
-    def __init__(
-        self, account: Account, clock: Clock, dispatcher: WebhookDispatcher, api_version: ApiVersion = "union"
-    ) -> None:
+    def __init__(self, account: Account, clock: Clock, dispatcher: WebhookDispatcher, api_version: ApiVersion) -> None:
         self._api_version: ApiVersion = api_version
         self._account = account
         self._clock = clock
@@ -48,20 +46,15 @@ class WebhookEvents:
         earlier = [*call.turns]
         if earlier and earlier[-1].content == heard:
             earlier.pop()
-        history = [
+        turns = [
             _past(turn.content, "inbound" if turn.role == "user" else "outbound", "voice", stamp(turn.at))
             for turn in earlier
         ]
         conversation = self._conversation(call)
         texts = [message for message in conversation.messages if message.at <= call.started_at] if conversation else []
-        return self._event(
-            "agent.message",
-            "voice",
-            agent_id=call.agent_id,
-            data={**_call_data(call, self._api_version), "transcript": heard},
-            history=_last([*map(_past_text, texts), *history], context_limit),
-            conversation=conversation,
-        )
+        data = {**_call_data(call, self._api_version), "transcript": heard}
+        history = _last([*map(_past_text, texts), *turns], context_limit)
+        return self._event("agent.message", "voice", call.agent_id, data, conversation, history)
 
     def message_received(self, conversation: Conversation, message: Message) -> None:
         """Send that a text came in and, if the number has an agent, ask the agent for an answer."""
@@ -93,15 +86,8 @@ class WebhookEvents:
             "receivedAt": stamp(message.at),
         }
         before = conversation.messages[: conversation.messages.index(message)]
-        payload = self._event(
-            event,
-            "sms",
-            agent_id=agent_id,
-            data=data,
-            history=_last([_past_text(earlier) for earlier in before], endpoint.webhook.context_limit),
-            conversation=conversation,
-        )
-        self._dispatcher.send(payload, message.id)
+        history = _last([_past_text(earlier) for earlier in before], endpoint.webhook.context_limit)
+        self._dispatcher.send(self._event(event, "sms", agent_id, data, conversation, history), message.id)
 
     def _agent_id(self, message: Message) -> str | None:
         """Return the agent that has the number now; a conversation may have begun under another."""
@@ -109,20 +95,16 @@ class WebhookEvents:
         return number.agent_id if number else None
 
     def _send(self, call: Call, event: str, data: Json) -> None:
-        conversation = self._conversation(call)
-        self._dispatcher.send(
-            self._event(event, "voice", agent_id=call.agent_id, data=data, history=[], conversation=conversation)
-        )
+        self._dispatcher.send(self._event(event, "voice", call.agent_id, data, self._conversation(call), []))
 
     def _event(
         self,
         event: str,
         channel: str,
-        *,
         agent_id: str | None,
         data: Json,
-        history: list[Json],
         conversation: Conversation | None,
+        history: list[Json],
     ) -> Json:
         return {
             "event": event,
