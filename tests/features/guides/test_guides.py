@@ -21,8 +21,8 @@ from mcp.client.stdio import StdioServerParameters
 
 from agentphone_mcp.commands.main import main
 from agentphone_mcp.sandbox import Sandbox
-from agentphone_mcp.sandbox.voice_webhook import understand
-from agentphone_mcp.sandbox.webhooks.sender import signed
+from agentphone_mcp.sandbox.voice_webhook import parse_answer
+from agentphone_mcp.sandbox.webhooks.sender import signature_headers
 from tests.features.guides.blocks import BLOCKS, TESTED, TOOLS, Block, each
 from tests.support import LIVE_KEY, ROOT
 
@@ -81,7 +81,7 @@ def check_answer(phone: Any, hook: Any, answer: str, content_type: str) -> None:
     """Check that all of an answer is spoken or pressed, and that the sandbox finds no fault with it."""
     phone.api.patch("/v1/agents/agt_orderline", json={"transferNumber": "+14155550177"})
     parts = [json.loads(part) for part in answer.splitlines()]
-    assert not any(understand(part, "+14155550177").unfollowed for part in parts)
+    assert not any(parse_answer(part, "+14155550177").ignored for part in parts)
     wanted = [part.get("text") or f"[pressed {part['digits']}]" for part in parts]
     assert heard(phone, hook, answer, content_type)[: len(wanted)] == wanted
     rows = phone.turns_delivered()
@@ -198,13 +198,13 @@ def test_the_signed_server_takes_what_is_genuine_once(
         (body, genuine | {"X-Webhook-Timestamp": str(int(genuine["X-Webhook-Timestamp"]) + 1)}),
         (body, genuine | {"X-Webhook-Timestamp": "soon"}),
         (body, genuine | {"X-Webhook-Signature": "sha256="}),
-        (body, genuine | signed(body, "whsec_of_another", now)),
-        (body, genuine | signed(body, SECRET, now - 6 * 60)),
-        (body, genuine | signed(body, SECRET, now + 6 * 60)),
+        (body, genuine | signature_headers(body, "whsec_of_another", now)),
+        (body, genuine | signature_headers(body, SECRET, now - 6 * 60)),
+        (body, genuine | signature_headers(body, SECRET, now + 6 * 60)),
         (body, {}),
     ]
     assert [status(*request) for request in forged] == [401] * len(forged)
-    again = genuine | signed(body, SECRET, now - 60)
+    again = genuine | signature_headers(body, SECRET, now - 60)
     assert [status(body, genuine), status(body, genuine), status(body, again)] == [200] * 3
     phone.set_webhook(url)
     assert ("agent", "You said: Where is my order?") in phone.call(*ASKS)
