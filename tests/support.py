@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[1]
 COMMAND = [sys.executable, "-m", "agentphone_mcp"]
 """The command, as a process of this Python."""
 
-PATIENCE = 30
+PATIENCE = 60
 """Seconds for what takes a moment, on whichever machine."""
 
 LIVE_KEY = "sk_live_not_a_real_key_0042"

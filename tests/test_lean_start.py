@@ -1,6 +1,5 @@
 """What every start imports before it says anything: reading and checking the settings needs none of the large parts."""
 
-import os
 import subprocess
 import sys
 from itertools import takewhile
@@ -10,7 +9,7 @@ import pytest
 
 from agentphone_mcp.server.stdio.surface import load
 from agentphone_mcp.variables import TOOLSETS
-from tests.support import ROOT
+from tests.support import LIVE_KEY, clean_environment
 
 HEAVY = {
     "anyio", "asyncio", "http.client", "httpx", "hashlib", "keyring", "logging", "mcp", "mcp_types", "opentelemetry",
@@ -26,11 +25,9 @@ LATER = {
 
 
 def test_checking_the_settings_imports_nothing_large() -> None:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("AGENTPHONE_")}
-    told = {"AGENTPHONE_API_KEY": "sk_live_not_a_real_key_0042", "AGENTPHONE_SUB_ACCOUNT": "a b"}
     ran = subprocess.run(
         [sys.executable, "-X", "importtime", "-m", "agentphone_mcp"],
-        env=clean | told | {"PYTHONPATH": str(ROOT)},
+        env=clean_environment(AGENTPHONE_API_KEY=LIVE_KEY, AGENTPHONE_SUB_ACCOUNT="a b"),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -49,11 +46,9 @@ def test_a_server_that_can_be_reached_has_imported_nothing_that_only_calls_need(
     """Whoever waits for it asks for the list of tools first."""
     if load(TOOLSETS, "spend", cache=tmp_path) is None:
         pytest.skip("with another SDK than surface.json was made with, every start makes its tools first")
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("AGENTPHONE_")}
-    told = {"AGENTPHONE_KEYCHAIN": "off", "XDG_CACHE_HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
     with subprocess.Popen(
         [sys.executable, "-X", "importtime", "-m", "agentphone_mcp", "--transport", transport, "--port", "0"],
-        env=clean | told,
+        env=clean_environment(AGENTPHONE_KEYCHAIN="off", XDG_CACHE_HOME=str(tmp_path)),
         stdin=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,

@@ -14,39 +14,39 @@ from agentphone_mcp.config.config import Config, read_cache, read_state, read_to
 from agentphone_mcp.config.environment import read_key, read_span_exporter
 from agentphone_mcp.config.settings import ConfigError
 from agentphone_mcp.variables import TOOLSETS
+from tests.support import LIVE_KEY
 
-LIVE = "sk_live_not_a_real_key_0042"
 KEY, FILE = "AGENTPHONE_API_KEY", "AGENTPHONE_API_KEY_FILE"
 
 
 @pytest.mark.parametrize(
     "value",
     [
-        pytest.param(LIVE, id="bare"),
-        pytest.param(f"  {LIVE}\n", id="surrounded-by-space"),
-        pytest.param(f"\t{LIVE}\r\n", id="windows-newline"),
+        pytest.param(LIVE_KEY, id="bare"),
+        pytest.param(f"  {LIVE_KEY}\n", id="surrounded-by-space"),
+        pytest.param(f"\t{LIVE_KEY}\r\n", id="windows-newline"),
     ],
 )
 def test_a_key_is_read_from_the_environment(value: str) -> None:
     key = read_key({KEY: value})
     assert key
-    assert key.header() == f"Bearer {LIVE}"
+    assert key.header() == f"Bearer {LIVE_KEY}"
 
 
-@pytest.mark.parametrize("text", [pytest.param(LIVE, id="bare"), pytest.param(f"{LIVE}\r\n", id="newline")])
+@pytest.mark.parametrize("text", [pytest.param(LIVE_KEY, id="bare"), pytest.param(f"{LIVE_KEY}\r\n", id="newline")])
 def test_a_key_is_read_from_a_file(tmp_path: Path, text: str) -> None:
     """A file ends in a newline, and the key does not."""
     file = tmp_path / "key"
     file.write_text(text, encoding="utf-8", newline="")
     key = read_key({FILE: f" {file} "})
     assert key
-    assert key.header() == f"Bearer {LIVE}"
+    assert key.header() == f"Bearer {LIVE_KEY}"
 
 
 def test_a_key_file_may_lie_in_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`~` is that of the person who runs the server."""
     monkeypatch.setenv("HOME", str(tmp_path))
-    (tmp_path / "key").write_text(LIVE, encoding="utf-8")
+    (tmp_path / "key").write_text(LIVE_KEY, encoding="utf-8")
     key = read_key({FILE: "~/key"})
     assert key
     assert key.last_four == "0042"
@@ -58,7 +58,7 @@ def test_a_key_file_may_lie_in_the_home_folder(tmp_path: Path, monkeypatch: pyte
         pytest.param({}, id="nothing-set"),
         pytest.param({KEY: ""}, id="empty"),
         pytest.param({KEY: "  ", FILE: " "}, id="blank"),
-        pytest.param({"agentphone_api_key": LIVE}, id="another-name"),
+        pytest.param({"agentphone_api_key": LIVE_KEY}, id="another-name"),
         pytest.param({KEY: "$AGENTPHONE_API_KEY"}, id="reference-to-what-is-unset"),
         pytest.param({KEY: "${AGENTPHONE_API_KEY}"}, id="braced-reference"),
         pytest.param({KEY: "${env:AGENTPHONE_API_KEY}"}, id="named-reference"),
@@ -99,8 +99,8 @@ def test_what_is_no_key_is_named_by_its_variable_and_not_repeated(
 
 def test_two_keys_are_one_too_many(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="both set") as wrong:
-        read_key({KEY: LIVE, FILE: str(tmp_path / "key")})
-    assert LIVE not in str(wrong.value)
+        read_key({KEY: LIVE_KEY, FILE: str(tmp_path / "key")})
+    assert LIVE_KEY not in str(wrong.value)
 
 
 @pytest.mark.parametrize(
@@ -140,8 +140,8 @@ def test_a_path_that_is_no_file_is_a_setting_that_is_wrong(file: str) -> None:
 def test_a_key_that_was_set_as_its_own_file_is_not_shown() -> None:
     """Somebody took the wrong variable; the refusal does not print the key into a log."""
     with pytest.raises(ConfigError, match=f"^{FILE}: ") as wrong:
-        read_key({FILE: LIVE})
-    assert LIVE not in "".join(traceback.format_exception(wrong.value))
+        read_key({FILE: LIVE_KEY})
+    assert LIVE_KEY not in "".join(traceback.format_exception(wrong.value))
 
 
 @pytest.mark.parametrize(
@@ -151,35 +151,35 @@ def test_a_key_that_was_set_as_its_own_file_is_not_shown() -> None:
         pytest.param("http://api.agentphone.to", id="plain-http"),
         pytest.param("https://api.agentphone.to@evil.example", id="userinfo"),
         pytest.param("", id="empty"),
-        pytest.param(f"https://{LIVE}@api.agentphone.to", id="key-as-userinfo"),
-        pytest.param(f"https://evil.example/{LIVE}", id="key-in-the-path"),
-        pytest.param(f"https://evil.example/?key={LIVE}", id="key-in-the-query"),
-        pytest.param(f"https://{LIVE}.evil.example", id="key-in-the-host"),
-        pytest.param(f"https://api.agentphone.to:{LIVE}", id="key-as-port"),
-        pytest.param(LIVE, id="the-key-alone"),
+        pytest.param(f"https://{LIVE_KEY}@api.agentphone.to", id="key-as-userinfo"),
+        pytest.param(f"https://evil.example/{LIVE_KEY}", id="key-in-the-path"),
+        pytest.param(f"https://evil.example/?key={LIVE_KEY}", id="key-in-the-query"),
+        pytest.param(f"https://{LIVE_KEY}.evil.example", id="key-in-the-host"),
+        pytest.param(f"https://api.agentphone.to:{LIVE_KEY}", id="key-as-port"),
+        pytest.param(LIVE_KEY, id="the-key-alone"),
         pytest.param("https://xn--a", id="broken-punycode"),
     ],
 )
-@pytest.mark.parametrize("key", [pytest.param(LIVE, id="with-a-key"), pytest.param(None, id="without-a-key")])
+@pytest.mark.parametrize("key", [pytest.param(LIVE_KEY, id="with-a-key"), pytest.param(None, id="without-a-key")])
 def test_a_wrong_base_url_is_one_sentence_without_the_key(base_url: str, key: str | None) -> None:
     """It names the variable; a key that stands in the URL is not repeated, whether it is also configured or not."""
     with pytest.raises(ConfigError, match=r"^AGENTPHONE_BASE_URL: ") as wrong:
         Config(api_key=ApiKey(key) if key else None, base_url=base_url)
-    assert LIVE not in "".join(traceback.format_exception(wrong.value))
+    assert LIVE_KEY not in "".join(traceback.format_exception(wrong.value))
 
 
 def test_a_live_key_and_loopback_do_not_go_together() -> None:
     with pytest.raises(ConfigError, match="sk_live_ goes to the vendor's hosts only") as wrong:
-        Config(api_key=ApiKey(LIVE), base_url="http://127.0.0.1:8000")
-    assert LIVE not in str(wrong.value)
+        Config(api_key=ApiKey(LIVE_KEY), base_url="http://127.0.0.1:8000")
+    assert LIVE_KEY not in str(wrong.value)
 
 
 @pytest.mark.parametrize(
     ("base_url", "key"),
     [
-        pytest.param("https://api.agentphone.to", LIVE, id="vendor"),
-        pytest.param("https://api.agentphone.ai/v1", LIVE, id="second-host"),
-        pytest.param("https://api.agentphone.to:443", LIVE, id="port-443"),
+        pytest.param("https://api.agentphone.to", LIVE_KEY, id="vendor"),
+        pytest.param("https://api.agentphone.ai/v1", LIVE_KEY, id="second-host"),
+        pytest.param("https://api.agentphone.to:443", LIVE_KEY, id="port-443"),
         pytest.param("http://127.0.0.1:8000", "sk_sandbox_1", id="sandbox"),
         pytest.param("http://localhost:8000", None, id="sandbox-without-a-key"),
     ],
@@ -190,11 +190,11 @@ def test_a_good_base_url_is_taken(base_url: str, key: str | None) -> None:
 
 def test_the_settings_are_frozen_and_safe_to_print() -> None:
     """Nobody changes them later, and their repr has no key."""
-    config = Config(api_key=ApiKey(LIVE))
+    config = Config(api_key=ApiKey(LIVE_KEY))
     with pytest.raises(FrozenInstanceError):
         config.read_only = True  # type: ignore[misc] - the point of the test
-    assert LIVE not in f"{config} {config!r}"
-    assert config.redact_key(f"Bearer {LIVE}.") == "Bearer [key removed]."
+    assert LIVE_KEY not in f"{config} {config!r}"
+    assert config.redact_key(f"Bearer {LIVE_KEY}.") == "Bearer [key removed]."
     assert Config().redact_key("nothing to redact") == "nothing to redact"
 
 

@@ -10,6 +10,7 @@ from agentphone_mcp.config.config import Config
 from agentphone_mcp.config.environment import read_request_state_keys
 from agentphone_mcp.config.http import HttpSettings, check_key, read_names
 from agentphone_mcp.config.settings import ConfigError
+from tests.support import LIVE_KEY
 
 JWT = {"auth": "jwt", "jwt_issuer": "https://issuer.example", "resource_url": "https://phone.example/mcp"}
 
@@ -80,7 +81,7 @@ def test_relaying_has_no_key_of_the_operators() -> None:
     relay = HttpSettings(auth="relay")
     check_key(Config(uses_caller_keys=True), relay)
     with pytest.raises(ConfigError, match="leave AGENTPHONE_API_KEY out, and AGENTPHONE_API_KEY_FILE"):
-        check_key(Config(ApiKey("sk_live_not_a_real_key_0042")), relay)
+        check_key(Config(ApiKey(LIVE_KEY)), relay)
     with pytest.raises(ConfigError, match="leave AGENTPHONE_SUB_ACCOUNT out"):
         check_key(Config(sub_account="acc_1"), relay)
 
@@ -90,7 +91,7 @@ def test_callers_that_use_the_operators_key_need_one() -> None:
     for settings in (HttpSettings(auth="token", tokens_file="/t"), HttpSettings(**JWT)):
         with pytest.raises(ConfigError, match="AGENTPHONE_API_KEY is not set"):
             check_key(Config(), settings)
-        check_key(Config(ApiKey("sk_live_not_a_real_key_0042")), settings)
+        check_key(Config(ApiKey(LIVE_KEY)), settings)
     check_key(Config(), HttpSettings())
 
 

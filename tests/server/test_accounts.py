@@ -13,6 +13,7 @@ from agentphone_mcp.policy.access import OPERATOR, Caller
 from agentphone_mcp.policy.errors import Refused
 from agentphone_mcp.server import accounts as accounts_module
 from agentphone_mcp.server.accounts import AccountPool
+from tests.support import LIVE_KEY
 
 RELAYS = Config(uses_caller_keys=True)
 
@@ -56,7 +57,7 @@ async def test_the_operator_is_never_lent_where_callers_bring_their_own(answerin
 
 
 async def test_a_caller_of_the_operators_account_brings_no_key() -> None:
-    config = Config(ApiKey("sk_live_not_a_real_key_0042"))
+    config = Config(ApiKey(LIVE_KEY))
     async with (
         AccountPool(config) as accounts,
         accounts.connected(caller(1)) as context,

@@ -14,8 +14,8 @@ from opentelemetry.trace import get_tracer
 from agentphone_mcp.api.api_key import ApiKey
 from agentphone_mcp.api.redaction import Secrets
 from agentphone_mcp.server.logs import LogFormat, Say, log_to_stderr
+from tests.support import LIVE_KEY
 
-LIVE = "sk_live_not_a_real_key_0042"
 HOOK = 'whsec_"quoted"\\0123456789'
 
 
@@ -40,7 +40,7 @@ def lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[Lines]:
     root.handlers = []
     kept = Lines()
     monkeypatch.setattr(sys, "stderr", kept.stream)
-    secrets = Secrets(ApiKey(LIVE))
+    secrets = Secrets(ApiKey(LIVE_KEY))
     secrets.learn(HOOK)
     kept.say = log_to_stderr("DEBUG", secrets.redact, "json")
     yield kept
@@ -101,13 +101,13 @@ def test_any_text_is_one_line_of_json(lines: Lines, text: str, read: str) -> Non
 
 def test_no_secret_is_in_any_field(lines: Lines) -> None:
     try:
-        raise RuntimeError(f"{LIVE} {HOOK}")
+        raise RuntimeError(f"{LIVE_KEY} {HOOK}")
     except RuntimeError:
-        logging.getLogger(f"of.{LIVE}").exception("%s and %r", HOOK, json.dumps({"key": LIVE, "hook": HOOK}))
+        logging.getLogger(f"of.{LIVE_KEY}").exception("%s and %r", HOOK, json.dumps({"key": LIVE_KEY, "hook": HOOK}))
     (line,) = lines.read()
     assert line["logger"] == "of.[key removed]"
     assert line["message"].startswith("[secret removed] and ")
-    for secret in (LIVE, "0123456789"):
+    for secret in (LIVE_KEY, "0123456789"):
         assert secret not in json.dumps(line)
 
 

@@ -11,8 +11,8 @@ from agentphone_mcp import __version__
 from agentphone_mcp.config.config import Config
 from agentphone_mcp.features.tools.catalog import ALL_NAMES
 from agentphone_mcp.server.server import create_server
+from tests.support import LIVE_KEY
 
-LIVE_KEY = "sk_live_not_a_real_key_0042"
 RECORDING = "agentphone://calls/call_past01/recording"
 ERAS = pytest.mark.parametrize("mode", ["auto", "legacy"], ids=["modern", "legacy"])
 

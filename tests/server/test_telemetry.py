@@ -21,9 +21,8 @@ from opentelemetry.trace import StatusCode
 from agentphone_mcp.api.api_key import ApiKey
 from agentphone_mcp.api.redaction import Secrets
 from agentphone_mcp.server.telemetry import RedactingExporter
-from tests.support import ROOT
+from tests.support import LIVE_KEY, ROOT
 
-LIVE = "sk_live_not_a_real_key_0042"
 HOOK = "whsec_a/b+c=0123456789"
 MESSAGES = [
     {
@@ -82,20 +81,20 @@ async def test_a_trace_stays_on_this_machine_unless_it_may_leave(spans, connect_
 
 def test_no_secret_leaves_in_a_span() -> None:
     """Wherever the MCP SDK, or anybody, may have put one."""
-    secrets = Secrets(ApiKey(LIVE))
+    secrets = Secrets(ApiKey(LIVE_KEY))
     secrets.learn(HOOK)
     kept = InMemorySpanExporter()
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(SimpleSpanProcessor(RedactingExporter(kept, secrets.redact)))
     span = provider.get_tracer("t").start_span(f"tools/call {HOOK}")
-    span.set_attributes({"tool": LIVE, "tools": [HOOK, "other"], "count": 2})
+    span.set_attributes({"tool": LIVE_KEY, "tools": [HOOK, "other"], "count": 2})
     span.add_event(f"read {HOOK}", {"url": "?k=whsec_a%2Fb%2Bc%3D0123456789"})
-    span.record_exception(RuntimeError(LIVE))
-    span.set_status(StatusCode.ERROR, f"RuntimeError: {LIVE}")
+    span.record_exception(RuntimeError(LIVE_KEY))
+    span.set_status(StatusCode.ERROR, f"RuntimeError: {LIVE_KEY}")
     span.end()
     provider.shutdown()
     (sent,) = kept.get_finished_spans()
-    assert LIVE not in sent.to_json()
+    assert LIVE_KEY not in sent.to_json()
     assert HOOK not in sent.to_json()
     assert "%2Fb" not in sent.to_json()
     assert sent.name == "tools/call [secret removed]"

@@ -5,7 +5,6 @@ import json
 import os
 import socket
 import subprocess
-import sys
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
@@ -15,9 +14,8 @@ import pytest
 
 from agentphone_mcp.server.stdio.surface import load
 from agentphone_mcp.variables import TOOLSETS
-from tests.support import ROOT
+from tests.support import COMMAND, PATIENCE, ROOT, clean_environment
 
-PATIENCE = 60
 GATE = """\
 import sys
 
@@ -91,12 +89,11 @@ def started(tmp_path: Path) -> Started:
             gate.listen()
             gate.setblocking(False)
             (tmp_path / "sitecustomize.py").write_text(GATE.format(port=gate.getsockname()[1]), encoding="utf-8")
-            clean = {name: value for name, value in os.environ.items() if not name.startswith("AGENTPHONE_")}
             own = {"AGENTPHONE_KEYCHAIN": "off", "AGENTPHONE_STATE": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)}
             own["PYTHONPATH"] = os.pathsep.join((str(tmp_path), str(ROOT)))
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "agentphone_mcp"),
-                env=clean | own | settings,
+                *COMMAND,
+                env=clean_environment() | own | settings,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,

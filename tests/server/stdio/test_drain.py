@@ -2,9 +2,7 @@
 
 import asyncio
 import json
-import os
 import subprocess
-import sys
 from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
@@ -19,9 +17,8 @@ from agentphone_mcp.server.server import create_server
 from agentphone_mcp.server.stdio.drain import DrainingStream
 from agentphone_mcp.server.stdio.surface import load, note_difference
 from agentphone_mcp.variables import TOOLSETS
-from tests.support import ROOT
+from tests.support import COMMAND, PATIENCE, clean_environment
 
-PATIENCE = 60
 HELLO = {
     "jsonrpc": "2.0",
     "id": 0,
@@ -61,14 +58,12 @@ class SlowHost:
 @PLAIN
 def test_what_was_piped_in_is_answered(tmp_path: Path, is_plain: bool) -> None:
     """Whether or not the first lines are read before the SDK is there."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("AGENTPHONE_")}
-    told = {"AGENTPHONE_KEYCHAIN": "off", "XDG_CACHE_HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
     if is_plain:
         note_difference(tmp_path / "agentphone-mcp", "tools/list")
         assert load(TOOLSETS, "spend", cache=tmp_path / "agentphone-mcp") is None
     ran = subprocess.run(
-        [sys.executable, "-m", "agentphone_mcp"],
-        env=clean | told,
+        COMMAND,
+        env=clean_environment(AGENTPHONE_KEYCHAIN="off", XDG_CACHE_HOME=str(tmp_path)),
         input="".join(json.dumps(message) + "\n" for message in (HELLO, READY, CALL, TOOLS)),
         capture_output=True,
         text=True,

@@ -17,8 +17,8 @@ from agentphone_mcp.server.stdio.early_answers import PrecomputedAnswers
 from agentphone_mcp.server.stdio.early_session import EarlySession
 from agentphone_mcp.server.stdio.surface import SURFACE, load, note_difference, select
 from agentphone_mcp.variables import TOOLSETS
+from tests.support import PATIENCE
 
-PATIENCE = 60
 HELLO = {
     "jsonrpc": "2.0",
     "id": 0,

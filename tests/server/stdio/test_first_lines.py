@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from agentphone_mcp import __version__
+from tests.support import PATIENCE
 
 HELLO = {
     "jsonrpc": "2.0",
@@ -29,7 +30,6 @@ ENVELOPE = {
 DISCOVER = {"jsonrpc": "2.0", "id": 0, "method": "server/discover", "params": ENVELOPE}
 # Answered without a key and without a network: there is no such tool.
 CALL = {"jsonrpc": "2.0", "id": 3, "method": "tools/call", "params": {"name": "no_such_tool", "arguments": {}}}
-PATIENCE = 60
 OLD, NEW = [HELLO, READY, LIST], [DISCOVER, {**LIST, "params": ENVELOPE}]
 ERAS = pytest.mark.parametrize(
     ("first", "call"), [(OLD, CALL), (NEW, {**CALL, "params": CALL["params"] | ENVELOPE})], ids=["handshake", "modern"]

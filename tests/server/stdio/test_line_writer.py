@@ -9,8 +9,8 @@ from contextlib import suppress
 import pytest
 
 from agentphone_mcp.server.stdio.descriptors import LineWriter
+from tests.support import PATIENCE
 
-PATIENCE = 60
 ONLY_WHERE_PIPES_TELL = pytest.mark.skipif(not hasattr(select, "PIPE_BUF"), reason="here no pipe says if it has room")
 
 
