@@ -12,7 +12,8 @@ from mcp.shared.exceptions import MCPError
 from tests.support import LIVE_KEY
 
 HOOK, TOKEN = "whsec_a/b+c=0123456789", "eyJhbGciOi.J9=="
-LEAK = f"bad: {HOOK} {quote(TOKEN, safe='')} {json.dumps({'nested': json.dumps(HOOK)})} {quote(LIVE_KEY).replace('_', '%5F')}"
+ESCAPED_KEY = quote(LIVE_KEY).replace("_", "%5F")
+LEAK = f"bad: {HOOK} {quote(TOKEN, safe='')} {json.dumps({'nested': json.dumps(HOOK)})} {ESCAPED_KEY}"
 REDACTED = 'bad: [secret removed] [secret removed] {"nested": "\\"[secret removed]\\""} [key removed]'
 TURNS = [{"role": role, "content": LEAK} for role in ("agent", "user")]
 ANSWERS: dict[tuple[str, str], Any] = {
