@@ -11,11 +11,11 @@ import click
 import httpx
 
 from agentphone_mcp.commands.option_types import PORT, Amount
+from agentphone_mcp.sandbox.app import running
 from agentphone_mcp.sandbox.data.persistence import StateFileError
 from agentphone_mcp.sandbox.http.api_versions import API_VERSIONS, ApiVersion
 from agentphone_mcp.sandbox.http.faults import BadFaultError, Fault, parse
 from agentphone_mcp.sandbox.http.validation import is_loopback
-from agentphone_mcp.sandbox.serve import running
 from agentphone_mcp.sandbox.terminal import show
 from agentphone_mcp.system.sockets import CannotListen
 

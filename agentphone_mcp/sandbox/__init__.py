@@ -7,11 +7,10 @@ Nothing leaves the machine: no phone rings, no text is sent, and webhooks go to 
 Calls, with the keys that an agent presses at a menu (DTMF, IVR), are played out in `calls/`.
 """
 
-from agentphone_mcp.sandbox.app import Sandbox
+from agentphone_mcp.sandbox.app import Sandbox, running
 from agentphone_mcp.sandbox.data.models import RecordedRequest
 from agentphone_mcp.sandbox.data.persistence import StateFileError
 from agentphone_mcp.sandbox.http.faults import BadFaultError, ConnectionDroppedError, Fault
-from agentphone_mcp.sandbox.serve import running
 
 __all__ = [
     "BadFaultError",

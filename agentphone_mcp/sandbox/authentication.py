@@ -98,15 +98,12 @@ class AuthenticationMiddleware:
             sub_account=headers.get("x-sub-account-id"),
             size=len(body),
         )
-        if not scope["path"].startswith("/__sandbox/"):
-            self._keep(recorded)
-        return recorded
-
-    def _keep(self, recorded: RecordedRequest) -> None:
-        self._requests.append(recorded)
-        self._bytes += recorded.size
+        if not recorded.path.startswith("/__sandbox/"):
+            self._requests.append(recorded)
+            self._bytes += recorded.size
         while len(self._requests) > LOG_LIMIT or (self._bytes > LOG_BYTES and len(self._requests) > 1):
             self._bytes -= self._requests.pop(0).size
+        return recorded
 
     def _is_key(self, authorization: str) -> bool:
         scheme, _, key = authorization.partition(" ")

@@ -39,6 +39,11 @@ class InvalidError(Exception):
         self.problems = problems
 
 
+def invalid(where: str, name: str | None, message: str, kind: str) -> InvalidError:
+    """Report a single problem."""
+    return InvalidError([problem(where, name, message, kind)])
+
+
 def problem(where: str, name: str | None, message: str, kind: str) -> Json:
     """Build one entry of a 422: `where` is "body" or "query", `name` the field."""
     return {"loc": [where] if name is None else [where, name], "msg": message, "type": kind}

@@ -18,8 +18,7 @@ from agentphone_mcp.sandbox.calls.replies import Replies, Reply, Script
 from agentphone_mcp.sandbox.context import SandboxContext
 from agentphone_mcp.sandbox.data.models import Call, Delivery
 from agentphone_mcp.sandbox.responses import Json
-from agentphone_mcp.sandbox.webhooks.deliveries import BODY_LIMIT, RestartTimeout, WebhookDispatcher, excerpt
-from agentphone_mcp.sandbox.webhooks.events import WebhookEvents
+from agentphone_mcp.sandbox.webhooks.deliveries import BODY_LIMIT, RestartTimeout, excerpt
 from agentphone_mcp.sandbox.webhooks.sender import UndeliverableError, iter_lines, read_response
 
 _DIGITS = re.compile(r"[0-9A-D*#wW,]{1,64}")
@@ -27,15 +26,15 @@ _DIGITS = re.compile(r"[0-9A-D*#wW,]{1,64}")
 
 def replies_for(context: SandboxContext, call: Call) -> Replies:
     """Choose what speaks for the agent: the built-in AI, or its webhook."""
-    return Script() if call.mode == "hosted" else WebhookReplies(context.dispatcher, context.webhook_events)
+    return Script() if call.mode == "hosted" else WebhookReplies(context)
 
 
 class WebhookReplies:
     """Ask the agent's webhook, or else the project's; without any the agent is silent."""
 
-    def __init__(self, dispatcher: WebhookDispatcher, events: WebhookEvents) -> None:
-        self._dispatcher = dispatcher
-        self._events = events
+    def __init__(self, context: SandboxContext) -> None:
+        self._dispatcher = context.dispatcher
+        self._events = context.webhook_events
 
     async def reply(self, call: Call, heard: str) -> Reply:
         """Return the answer, or its first chunk; the others follow by `then`."""

@@ -29,14 +29,10 @@ class CallSimulator:
     """Run the account's live calls, and notify listeners of each turn."""
 
     def __init__(
-        self,
-        account: Account,
-        clock: Clock,
-        events: WebhookEvents | None = None,
-        event_stream: EventStream | None = None,
+        self, account: Account, clock: Clock, events: WebhookEvents | None = None, stream: EventStream | None = None
     ) -> None:
         self._account = account
-        self._event_stream = event_stream or EventStream()
+        self._event_stream = stream or EventStream()
         self._clock = clock
         self._events = events
         self._tasks: dict[str, asyncio.Task[None]] = {}

@@ -3,7 +3,7 @@
 from typing import Any
 
 from agentphone_mcp.sandbox.http.validation import Field, boolean, e164, integer, number, one_of, text
-from agentphone_mcp.sandbox.responses import InvalidError, Json, problem
+from agentphone_mcp.sandbox.responses import Json, invalid
 
 # fmt: off
 _LANGUAGES = (
@@ -65,5 +65,5 @@ def merge_settings(current: Json, given: Json) -> Json:
     """Return the settings after a write; null restores the default. Refuse a hosted agent without a prompt."""
     settings = current | {name: DEFAULTS[name] if value is None else value for name, value in given.items()}
     if settings["voiceMode"] == "hosted" and not (settings["systemPrompt"] or "").strip():
-        raise InvalidError([problem("body", "systemPrompt", "systemPrompt is required in hosted mode", "missing")])
+        raise invalid("body", "systemPrompt", "systemPrompt is required in hosted mode", "missing")
     return settings

@@ -13,7 +13,7 @@ import httpx
 import phonenumbers
 from starlette.requests import Request
 
-from agentphone_mcp.sandbox.responses import InvalidError, Json, RefusalError, problem
+from agentphone_mcp.sandbox.responses import InvalidError, Json, RefusalError, invalid, problem
 
 Check = Callable[[Any], Any]
 
@@ -47,9 +47,9 @@ async def read_body(request: Request, fields: Mapping[str, Field]) -> Json:
         # What cannot be written as strict UTF-8 JSON (NaN, lone surrogates) could not be sent in an answer later.
         json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
     except (ValueError, RecursionError) as exc:
-        raise InvalidError([problem("body", None, f"JSON decode error: {exc}", "json_invalid")]) from None
+        raise invalid("body", None, f"JSON decode error: {exc}", "json_invalid") from None
     if not isinstance(body, dict):
-        raise InvalidError([problem("body", None, "Input should be an object", "dict_type")])
+        raise invalid("body", None, "Input should be an object", "dict_type")
     return _checked("body", cast(Json, body), fields)
 
 

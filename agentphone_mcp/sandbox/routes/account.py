@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from agentphone_mcp.sandbox.context import SandboxContext, context_of
+from agentphone_mcp.sandbox.context import context_of
 from agentphone_mcp.sandbox.data.models import Account
 from agentphone_mcp.sandbox.http.validation import Field, integer, one_of, read_query
 from agentphone_mcp.sandbox.responses import Json, ok, stamp
@@ -45,7 +45,9 @@ async def get_usage(request: Request) -> Response:
     context.release_expired()
     account, now = context.account, context.clock.now()
     used = len(account.numbers)
-    day, week, month = (_last(account, now, days) for days in (1, 7, 30))
+    day, week, month = (
+        _counts(account, lambda at, start=now - timedelta(days=days): at > start) for days in (1, 7, 30)
+    )
     successes = sum(delivery.success for delivery in account.deliveries)
     return ok(
         {
@@ -69,10 +71,6 @@ async def get_usage(request: Request) -> Response:
             "periodEnd": stamp(now),
         }
     )
-
-
-def _last(account: Account, now: datetime, days: int) -> Json:
-    return _counts(account, lambda at: at > now - timedelta(days=days))
 
 
 async def get_daily_usage(request: Request) -> Response:
@@ -107,21 +105,20 @@ async def get_usage_by_number(request: Request) -> Response:
     context = context_of(request)
     context.release_expired()
     account = context.account
-    data: list[Json] = []
-    for number in account.numbers.values():
-        agent = account.agents.get(number.agent_id or "")
-        data.append(
-            {
-                "numberId": number.id,
-                "phoneNumber": number.phone_number,
-                "country": number.country,
-                "status": attached_json(number)["status"],
-                "agentId": number.agent_id,
-                "agentName": agent.name if agent else None,
-                "messages": sum(message.number_id == number.id for message in account.messages),
-                "calls": sum(call.number_id == number.id for call in account.calls.values()),
-            }
-        )
+    names = {agent.id: agent.name for agent in account.agents.values()}
+    data = [
+        {
+            "numberId": number.id,
+            "phoneNumber": number.phone_number,
+            "country": number.country,
+            "status": attached_json(number)["status"],
+            "agentId": number.agent_id,
+            "agentName": names.get(number.agent_id or ""),
+            "messages": sum(message.number_id == number.id for message in account.messages),
+            "calls": sum(call.number_id == number.id for call in account.calls.values()),
+        }
+        for number in account.numbers.values()
+    ]
     return ok({"data": data})
 
 
@@ -131,18 +128,11 @@ async def get_usage_by_agent(request: Request) -> Response:
     period: str = read_query(request, {"period": Field(one_of(*_PERIODS), default="30d")})["period"]
     now = context.clock.now()
     start = now - timedelta(days=_PERIODS[period])
-    return ok(
-        {
-            "data": _by_agent(context, start),
-            "period": period,
-            "periodStart": stamp(start),
-            "periodEnd": stamp(now),
-        }
-    )
+    data = _by_agent(context.account, start)
+    return ok({"data": data, "period": period, "periodStart": stamp(start), "periodEnd": stamp(now)})
 
 
-def _by_agent(context: SandboxContext, start: datetime) -> list[Json]:
-    account = context.account
+def _by_agent(account: Account, start: datetime) -> list[Json]:
     calls = [call for call in account.calls.values() if call.started_at > start]
     texted = [
         conversation.agent_id

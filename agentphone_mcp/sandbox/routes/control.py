@@ -33,7 +33,7 @@ from agentphone_mcp.sandbox.http.validation import (
     text,
     texts,
 )
-from agentphone_mcp.sandbox.responses import InvalidError, Json, RefusalError, created, ok, problem, stamp
+from agentphone_mcp.sandbox.responses import Json, RefusalError, created, invalid, ok, stamp
 from agentphone_mcp.sandbox.routes.calls import call_json, new_call
 from agentphone_mcp.sandbox.routes.messages import message_json, record
 from agentphone_mcp.sandbox.voice_webhook import replies_for
@@ -134,7 +134,7 @@ async def add_fault(request: Request) -> Response:
             options = {"retry_after" if name == "retryAfter" else name: value for name, value in given.items()}
             fault = Fault(options.pop("method", "*"), options.pop("path", ""), **options)
     except BadFaultError as exc:
-        raise InvalidError([problem("body", None, str(exc), "value_error")]) from None
+        raise invalid("body", None, str(exc), "value_error") from None
     _faults(request).rules.append(fault)
     return created(fault.serialize())
 

@@ -22,7 +22,7 @@ from agentphone_mcp.sandbox.http.validation import (
     text,
     texts,
 )
-from agentphone_mcp.sandbox.responses import InvalidError, Json, RefusalError, ok, page, problem, stamp
+from agentphone_mcp.sandbox.responses import Json, RefusalError, invalid, ok, page, stamp
 
 _MESSAGE_FIELDS = {
     "agent_id": Field(text(1)),
@@ -102,7 +102,7 @@ async def send_message(request: Request) -> Response:
     if body.get("media_url"):
         media.append(body["media_url"])
     if not (body.get("body") or "").strip() and not media:
-        raise InvalidError([problem("body", "body", "body or media_urls is required", "missing")])
+        raise invalid("body", "body", "body or media_urls is required", "missing")
     number = _sender(context, body)
     if number.outbound_sms != "enabled":
         raise RefusalError(
@@ -171,8 +171,7 @@ def _sender(context: SandboxContext, body: Json) -> Number:
     if body.get("from_number"):
         return context.number_at(body["from_number"])
     if not body.get("agent_id"):
-        message = "one of agent_id, number_id and from_number is required"
-        raise InvalidError([problem("body", "agent_id", message, "missing")])
+        raise invalid("body", "agent_id", "one of agent_id, number_id and from_number is required", "missing")
     agent = context.agent(body["agent_id"])
     numbers = context.numbers_of(agent.id)
     if not numbers:

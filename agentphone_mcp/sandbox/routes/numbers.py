@@ -23,17 +23,7 @@ from agentphone_mcp.sandbox.http.validation import (
     read_query,
     text,
 )
-from agentphone_mcp.sandbox.responses import (
-    InvalidError,
-    Json,
-    RefusalError,
-    created,
-    ok,
-    page,
-    problem,
-    stamp,
-    stamp_or_null,
-)
+from agentphone_mcp.sandbox.responses import Json, RefusalError, created, invalid, ok, page, stamp, stamp_or_null
 from agentphone_mcp.sandbox.routes.calls import call_json, newest_calls
 from agentphone_mcp.sandbox.routes.messages import message_json
 
@@ -83,7 +73,7 @@ async def buy_number(request: Request) -> Response:
     body = await read_body(request, fields)
     context.release_expired()
     if body.get("expiresAt") and body["expiresAt"] <= context.clock.now():
-        raise InvalidError([problem("body", "expiresAt", "expiresAt must be in the future", "value_error")])
+        raise invalid("body", "expiresAt", "expiresAt must be in the future", "value_error")
     agent = context.agent(body["agentId"]) if body.get("agentId") else None
     require_room(context)
     context.account.balance.require(money.NUMBER, "a phone number")

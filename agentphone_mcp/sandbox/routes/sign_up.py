@@ -112,11 +112,8 @@ async def list_mails(request: Request) -> Response:
 
 
 def _mail_json(sign_up: SignUp) -> Json:
-    return rows.mail(sign_up) | {
-        "code": sign_up.code,
-        "verificationId": sign_up.id,
-        "expiresAt": stamp(sign_up.expires_at),
-    }
+    extra = {"code": sign_up.code, "verificationId": sign_up.id, "expiresAt": stamp(sign_up.expires_at)}
+    return rows.mail(sign_up) | extra
 
 
 routes = [

@@ -98,22 +98,16 @@ class WebhookEvents:
         self._dispatcher.send(self._event(event, "voice", call.agent_id, data, self._conversation(call), []))
 
     def _event(
-        self,
-        event: str,
-        channel: str,
-        agent_id: str | None,
-        data: Json,
-        conversation: Conversation | None,
-        history: list[Json],
+        self, event: str, channel: str, agent: str | None, data: Json, texts: Conversation | None, history: list[Json]
     ) -> Json:
         return {
             "event": event,
             "channel": channel,
             "timestamp": stamp(self._clock.now()),
-            "agentId": agent_id,
+            "agentId": agent,
             "data": data,
             "recentHistory": history,
-            "conversationState": conversation.metadata if conversation else None,
+            "conversationState": texts.metadata if texts else None,
         }
 
     def _conversation(self, call: Call) -> Conversation | None:
