@@ -99,15 +99,8 @@ class Sandbox:
         event_stream = EventStream(key=self.key, balance=lambda: kept.balance.amount)
         dispatcher = WebhookDispatcher(kept, clock, WebhookSender(allow_remote=allow_remote_webhooks), event_stream)
         events = WebhookEvents(kept, clock, dispatcher, api_version)
-        self.context = SandboxContext(
-            kept,
-            clock,
-            CallSimulator(kept, clock, events, event_stream),
-            dispatcher,
-            events,
-            api_version=api_version,
-            event_stream=event_stream,
-        )
+        simulator = CallSimulator(kept, clock, events, event_stream)
+        self.context = SandboxContext(kept, clock, simulator, dispatcher, events, event_stream, api_version)
         self.app = Starlette(
             routes=routes_of_version([route for module in _ROUTES for route in module.routes], api_version),
             middleware=[

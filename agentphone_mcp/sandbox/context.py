@@ -1,7 +1,7 @@
 """Give request handlers the account, the clock, the call simulator, and look-ups that answer 404."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeVar, cast
 
@@ -29,9 +29,9 @@ class SandboxContext:
     simulator: CallSimulator
     dispatcher: WebhookDispatcher
     webhook_events: WebhookEvents
+    event_stream: EventStream
+    api_version: ApiVersion
     heartbeat: float = 15.0
-    api_version: ApiVersion = "union"
-    event_stream: EventStream = field(default_factory=EventStream)
 
     def agent(self, agent_id: str) -> Agent:
         """Return the agent with that id, or answer 404."""

@@ -117,7 +117,7 @@ class CallSimulator:
             outcome = await self._perform(call, party, await replies.reply(call, sentence))
             if outcome == "over":
                 return
-            silences = 0 if outcome == "heard" or party.tolerates_silence else silences + 1
+            silences = 0 if outcome == "heard" or party.waits_for_key else silences + 1
             if silences == _SILENCES_TOLERATED:
                 await self._speak(call, "user", "Hello? I can't hear anybody. I am hanging up.")
                 return
