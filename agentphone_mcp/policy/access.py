@@ -21,7 +21,6 @@ class Caller:
 
     Attributes:
         name: how the operator knows them; unique on a server, and no secret.
-        scope: what they may do.
         key: their own AgentPhone key; None uses the operator's.
         expires_at: when their credential expires, in seconds since the epoch; None for never.
         credential: a hash of the credential, which tells it from earlier ones of the same name.

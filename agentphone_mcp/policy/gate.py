@@ -69,7 +69,10 @@ class Gate:
             self._reservations.check_destination(action)
             return await self._preview(action, repeat=repeat)
         if not action.is_confirmed(confirm):
-            await self._note_refusal(action, "confirm does not match")
+            try:
+                await self._reservations.refuse(action, "confirm does not match")
+            except LedgerUnavailable as exc:
+                logger.warning("a refusal could not be written down: %s", exc)
             raise Refused(f"Nothing was done: confirm does not match. {action.summary} {action.how_to_confirm()}")
         try:
             reserved = await self._reservations.reserve(action, repeat=repeat)
@@ -115,12 +118,6 @@ class Gate:
     def is_too_late(self, question: Question) -> bool:
         """Whether an answer to the question comes too late to count."""
         return self._clock() - question.at > self.policy.seconds_to_answer
-
-    async def _note_refusal(self, action: Action, reason: str) -> None:
-        try:
-            await self._reservations.refuse(action, reason)
-        except LedgerUnavailable as exc:
-            logger.warning("a refusal could not be written down: %s", exc)
 
     async def _preview(self, action: Action, *, repeat: bool) -> Outcome[Any]:
         how = action.how_to_confirm()

@@ -62,9 +62,8 @@ class Reconciler:
         except ApiError as exc:
             logger.info("cannot tell yet whether row %d of the ledger happened: %s", entry.id, exc)
             return None
-        if found is None or not await self.ledger.run(lambda ledger: ledger.settle_unresolved(entry, found)):
-            return None
-        return found
+        is_settled = found and await self.ledger.run(lambda ledger: ledger.settle_unresolved(entry, found))
+        return found if is_settled else None
 
     async def reconcile_costs(self) -> None:
         """Replace the estimates of calls by their cost, or by their cost so far."""

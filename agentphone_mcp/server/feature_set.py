@@ -99,8 +99,9 @@ class FeatureSet:
     def resource_error(self, failure: ResourceError) -> ResourceError:
         """Say why a resource cannot be read."""
         cause = _api_error_in(failure)
-        kind = type(failure) if cause is None else _resource_error_for(cause)
-        return kind(_shown(explain(cause) if cause else str(failure)))
+        # What is not there has an error of its own in the protocol.
+        kind = ResourceNotFoundError if isinstance(cause, NotFound | BadPathValue) else ResourceError
+        return (kind if cause else type(failure))(_shown(explain(cause) if cause else str(failure)))
 
     def sanitize_resource(self, content: ReadResourceContents) -> ReadResourceContents:
         """Make a resource fit to be shown."""
@@ -119,8 +120,3 @@ def _api_error_in(failure: BaseException) -> ApiError | None:
     while cause is not None and not isinstance(cause, ApiError):
         cause = cause.__cause__
     return cause
-
-
-def _resource_error_for(cause: ApiError) -> type[ResourceError]:
-    """What is not there has an error of its own in the protocol."""
-    return ResourceNotFoundError if isinstance(cause, NotFound | BadPathValue) else ResourceError

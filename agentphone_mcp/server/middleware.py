@@ -14,18 +14,16 @@ from agentphone_mcp.policy.access import CALLER, OPERATOR, Caller
 from agentphone_mcp.policy.errors import Refused
 from agentphone_mcp.server.accounts import AccountPool
 
-_OF_EVERY_ACCOUNT = frozenset(
-    {
-        "initialize",
-        "server/discover",
-        "ping",
-        "tools/list",
-        "prompts/list",
-        "resources/list",
-        "resources/templates/list",
-        "notifications/initialized",
-    }
-)
+_OF_EVERY_ACCOUNT = {
+    "initialize",
+    "server/discover",
+    "ping",
+    "tools/list",
+    "prompts/list",
+    "resources/list",
+    "resources/templates/list",
+    "notifications/initialized",
+}
 """Methods whose answer is the same for every account, and needs no connection."""
 _TTL_SECONDS = 86_400.0
 """How long an answer can be opened; one that comes too late for its question is then reported as late."""

@@ -29,6 +29,7 @@ from agentphone_mcp.policy.limits import LONGEST_WINDOW, LimitExceeded, Limits
 from agentphone_mcp.policy.pricing import cost_of_seconds
 
 UNANSWERED = "a person was asked and has not answered"
+_COPIED = ("account", "tool", "fingerprint", "preview_hash", "target", "to_number", "cost", "minute_cost")
 
 
 class Ledger:
@@ -232,17 +233,9 @@ class Ledger:
         if new_entry.question is not None and _is_open(connection, new_entry.question):
             connection.execute(UPDATE, dict(state) | {"row": new_entry.question})
             return new_entry.question
-        row = {
+        row = {name: getattr(new_entry, name) for name in _COPIED} | {
             "at": self._clock(),
-            "account": new_entry.account,
-            "tool": new_entry.tool,
-            "fingerprint": new_entry.fingerprint,
-            "preview_hash": new_entry.preview_hash,
-            "target": new_entry.target,
-            "to_number": new_entry.to_number,
             "summary": _truncated(new_entry.summary),
-            "cost": new_entry.cost,
-            "minute_cost": new_entry.minute_cost,
             "was_unknown": False,
             "repeated": False,
             "match_on": self._redacted(new_entry.match_on),

@@ -84,10 +84,10 @@ class Store:
         self.display_location = f"{location.partition('://')[0]}://…" if is_url(location) else location
         try:
             url = _database_url(location)
-            self.display_location = (
-                _without_secrets(url) if url.database and not _is_sqlite(url) else url.database or "memory"
-            )
-            self._engine = _sqlite(url) if _is_sqlite(url) else _postgresql(url)
+            is_sqlite = url.get_backend_name() == "sqlite"
+            without_secrets = url.set(query={}).render_as_string(hide_password=True)
+            self.display_location = without_secrets if url.database and not is_sqlite else url.database or "memory"
+            self._engine = _sqlite(url) if is_sqlite else _postgresql(url)
         except (OSError, SQLAlchemyError, ImportError, ValueError, RuntimeError) as exc:
             raise LedgerUnavailable(self.display_location, _reason(exc)) from exc
         with self.transaction("schema") as connection:
@@ -149,14 +149,6 @@ def _sqlite_url(url: URL) -> URL:
             "a ledger in memory forgets: name a file and nothing more, as in sqlite:////var/ledger.sqlite3"
         )
     return URL.create("sqlite", database=str(Path(file).expanduser()))
-
-
-def _without_secrets(url: URL) -> str:
-    return url.set(query={}).render_as_string(hide_password=True)
-
-
-def _is_sqlite(url: URL) -> bool:
-    return url.get_backend_name() == "sqlite"
 
 
 def _sqlite(url: URL) -> sa.Engine:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import anyio
 import uvicorn
@@ -25,10 +25,6 @@ from agentphone_mcp.server.http.auth.base import AuthBackend, LoopbackAuth
 from agentphone_mcp.server.http.uvicorn_protocols.timeouts import ClientTimeouts
 from agentphone_mcp.system.open_file_limit import most_connections
 from agentphone_mcp.system.sockets import listening
-
-if TYPE_CHECKING:
-    from agentphone_mcp.server.http.auth.jwt import JwtAuth
-
 
 _KEPT_SECONDS = 75
 """How long an idle connection stays open: longer than clients and load balancers keep theirs, so that they close first
@@ -123,20 +119,18 @@ def _auth(config: Config, settings: HttpSettings) -> tuple[AuthBackend, Sequence
 
             return OwnKeyAuth(config.base_url, config.timeout), ()
         case "jwt":
-            auth = read(
-                "AGENTPHONE_HTTP_AUTH=jwt", lambda resource: _jwt_auth(settings, resource), settings.resource_url
-            )
+            # Importing cryptography takes a tenth of the start-up time, and only this backend needs it.
+            from agentphone_mcp.server.http.auth.jwks import KeySet
+            from agentphone_mcp.server.http.auth.jwt import JwtAuth, JwtVerifier
+
+            def jwt_auth(resource: str) -> JwtAuth:
+                keys = KeySet(settings.jwt_issuer, settings.jwks_url or None)
+                return JwtAuth(JwtVerifier(keys, resource), resource)
+
+            auth = read("AGENTPHONE_HTTP_AUTH=jwt", jwt_auth, settings.resource_url)
             return auth, auth.routes()
         case "none":
             return LoopbackAuth(), ()
-
-
-def _jwt_auth(settings: HttpSettings, resource: str) -> "JwtAuth":
-    # Importing cryptography takes a tenth of the start-up time, and only this backend needs it.
-    from agentphone_mcp.server.http.auth.jwks import KeySet
-    from agentphone_mcp.server.http.auth.jwt import JwtAuth, JwtVerifier
-
-    return JwtAuth(JwtVerifier(KeySet(settings.jwt_issuer, settings.jwks_url or None), resource), resource)
 
 
 def protocol() -> type[ClientTimeouts]:

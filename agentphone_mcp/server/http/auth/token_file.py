@@ -44,11 +44,7 @@ class TokensUnusable(Exception):
 class Token:
     """An entry of the tokens file.
 
-    Attributes:
-        name: the caller's name.
-        scope: what the caller may do.
-        digest: the SHA-256 of the token.
-        expires: the last day in UTC on which it is valid, or the moment it expires; None for never.
+    It expires after the last day in UTC on which it is valid, or at a moment; None for never.
     """
 
     name: str
