@@ -5,24 +5,22 @@ from typing import Annotated, Any
 from pydantic import AliasChoices, AliasPath, Field
 
 from agentphone_mcp.api.models import ApiModel, Page, UtcTime
-from agentphone_mcp.api.transport import Transport
+from agentphone_mcp.api.transport import Endpoints
 
 
 class Plan(ApiModel):
     """Describes the account's plan, from either API version: `{numberLimit}` or `{limits: {…}}`."""
 
     name: str | None = None
-    number_limit: Annotated[
-        int | None, Field(validation_alias=AliasChoices("numberLimit", AliasPath("limits", "numbers")))
-    ] = None
-    messages_per_month: Annotated[int | None, Field(validation_alias=AliasPath("limits", "messagesPerMonth"))] = None
-    voice_minutes_per_month: Annotated[
-        int | None, Field(validation_alias=AliasPath("limits", "voiceMinutesPerMonth"))
-    ] = None
-    max_call_minutes: Annotated[int | None, Field(validation_alias=AliasPath("limits", "maxCallDurationMinutes"))] = (
-        None
+    number_limit: int | None = Field(
+        default=None, validation_alias=AliasChoices("numberLimit", AliasPath("limits", "numbers"))
     )
-    concurrent_calls: Annotated[int | None, Field(validation_alias=AliasPath("limits", "concurrentCalls"))] = None
+    messages_per_month: int | None = Field(default=None, validation_alias=AliasPath("limits", "messagesPerMonth"))
+    voice_minutes_per_month: int | None = Field(
+        default=None, validation_alias=AliasPath("limits", "voiceMinutesPerMonth")
+    )
+    max_call_minutes: int | None = Field(default=None, validation_alias=AliasPath("limits", "maxCallDurationMinutes"))
+    concurrent_calls: int | None = Field(default=None, validation_alias=AliasPath("limits", "concurrentCalls"))
 
 
 class NumbersUsed(ApiModel):
@@ -80,11 +78,8 @@ class UsagePage(Page[UsageRow]):
     period_end: UtcTime = None
 
 
-class AccountApi:
+class AccountApi(Endpoints):
     """Calls `/v1/usage` and the paths below it."""
-
-    def __init__(self, transport: Transport) -> None:
-        self._transport = transport
 
     async def usage(self) -> Usage:
         """Return the plan, its limits and the activity so far."""

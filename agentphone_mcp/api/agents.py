@@ -6,7 +6,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from agentphone_mcp.api.models import Acknowledgement, ApiModel, Page, UtcTime, request_body
-from agentphone_mcp.api.transport import Transport
+from agentphone_mcp.api.transport import Endpoints
 
 VoiceMode = Literal["webhook", "hosted"]
 ModelTier = Literal["turbo", "balanced", "max"]
@@ -65,9 +65,7 @@ class Agent(ApiModel):
     voice: str | None = None
     transfer_number: str | None = None
     voicemail_message: str | None = None
-    numbers: Annotated[list[AttachedNumber] | None, Field(validation_alias=AliasChoices("numbers", "phoneNumbers"))] = (
-        None
-    )
+    numbers: list[AttachedNumber] | None = Field(default=None, validation_alias=AliasChoices("numbers", "phoneNumbers"))
     model_tier: str | None = None
     stt_mode: str | None = None
     ambient_sound: str | None = None
@@ -106,11 +104,8 @@ class Voice(ApiModel):
     accent: str | None = None
 
 
-class AgentsApi:
+class AgentsApi(Endpoints):
     """Calls `/v1/agents` and the paths below it, except an agent's webhook."""
-
-    def __init__(self, transport: Transport) -> None:
-        self._transport = transport
 
     async def list(self, limit: int = 20, offset: int = 0) -> Page[Agent]:
         """Return one page of the account's agents."""

@@ -38,11 +38,7 @@ _ORIGIN = re.compile(r"((?i:https?))://((?i:[a-z0-9.-]+|\[[0-9a-f:.]+\]))(?::([0
 class Allowlist:
     """Says where requests may be sent: the vendor's two hosts or one loopback origin, on paths below `root`.
 
-    Attributes:
-        scheme: http or https.
-        host: in lower case; an IPv6 address has no brackets.
-        port: None for the scheme's default.
-        root: the beginning of every admitted path.
+    `host` is in lower case, an IPv6 address without brackets; `port` is None for the scheme's default.
     """
 
     scheme: str
@@ -72,11 +68,7 @@ class Allowlist:
 
     @classmethod
     def for_sign_up(cls, base_url: str) -> "Allowlist":
-        """Check a configured base URL for sign-up, where requests carry no key.
-
-        Raises:
-            KeyRuleBroken: as in `for_base`, because the response holds a new key.
-        """
+        """Check a base URL for sign-up as `for_base` does: requests carry no key, but a response holds a new one."""
         return replace(cls.for_base(base_url, None), root=SIGN_UP_ROOT)
 
     @property
@@ -122,8 +114,10 @@ def _plain_origin(base_url: str, shown: str) -> tuple[str, str, int | None]:
         raise KeyRuleBroken(f"the base URL {shown!r} cannot be read") from exc
     # urllib and the pattern must agree on an ASCII URL that is only an origin.
     match = _ORIGIN.fullmatch(base_url) if base_url.isascii() else None
-    if not match or (parts.scheme, parts.hostname) != (match[1].lower(), match[2].lower().strip("[]")):
-        raise KeyRuleBroken(f"the base URL must be only https and a host: not {shown!r}")
-    if port != (int(match[3]) if match[3] else None):
+    if (
+        not match
+        or (parts.scheme, parts.hostname) != (match[1].lower(), match[2].lower().strip("[]"))
+        or port != (int(match[3]) if match[3] else None)
+    ):
         raise KeyRuleBroken(f"the base URL must be only https and a host: not {shown!r}")
     return parts.scheme, parts.hostname or "", None if port == _DEFAULT_PORTS[parts.scheme] else port

@@ -17,16 +17,10 @@ REDIRECT = "agentphone.redirect"
 
 
 class AuthTransport(httpx.AsyncBaseTransport):
-    """Puts the key on admitted requests and refuses to send any other.
+    """Puts the key on admitted requests and refuses to send any other; without a key it sends no credentials.
 
     The header is set on a copy, so that the request in an exception, a log line or a redirect never holds the key.
-    Trace ids and baggage of the user's own systems are removed here too.
-
-    Args:
-        inner: the HTTP transport below.
-        key: put on each request; None, for signing up, sends no credentials at all.
-        allowlist: where requests may go.
-        send_traceparent: send `traceparent` to the vendor too, and not only to a sandbox.
+    Trace ids and baggage of the user's own systems are removed; `traceparent` is sent to a sandbox, or where asked for.
     """
 
     def __init__(

@@ -10,7 +10,7 @@ from pydantic import AliasChoices, Field, model_validator
 from agentphone_mcp.api.models import Acknowledgement, ApiModel, Identified, Page, UtcTime, request_body
 from agentphone_mcp.api.parsing import is_list, is_object
 from agentphone_mcp.api.redaction import Secret
-from agentphone_mcp.api.transport import Event, Transport
+from agentphone_mcp.api.transport import Endpoints, Event
 
 ENDED = frozenset({"completed", "failed", "busy", "no-answer"})
 """The final statuses of a call. `in-progress` on a new call means accepted, not answered."""
@@ -130,11 +130,8 @@ class TranscriptEvent(ApiModel):
     duration_seconds: float | None = None
 
 
-class CallsApi:
+class CallsApi(Endpoints):
     """Calls `/v1/calls`, and the lists of calls of an agent or a number."""
-
-    def __init__(self, transport: Transport) -> None:
-        self._transport = transport
 
     async def list(
         self,
@@ -176,18 +173,10 @@ class CallsApi:
         variables: Mapping[str, str] | None = None,
         disable_recording: bool | None = None,
     ) -> Call:
-        """Dial a number; the response means accepted, not answered.
+        """Dial a number (E.164); the response means accepted, not answered.
 
-        Args:
-            agent_id: the agent that calls; its first number is the caller ID unless `from_number_id` is given.
-            to_number: E.164.
-            from_number_id: which of the agent's numbers is the caller ID.
-            initial_greeting: the first words of the agent.
-            system_prompt: with it the built-in AI holds the call; without, the agent's voice mode decides.
-            voice: a voice id for this call.
-            model_tier: turbo, balanced or max.
-            variables: values that the agent's prompt may refer to.
-            disable_recording: do not record this call.
+        The caller ID is `from_number_id`, or else the agent's first number. With `system_prompt` the built-in AI holds
+        the call; without, the agent's voice mode decides. `model_tier` is turbo, balanced or max.
         """
         body = request_body(
             agent_id=agent_id,
@@ -218,11 +207,7 @@ class CallsApi:
         return await self._transport.get("/v1/calls/{call_id}/transcript", Transcript, call_id=call_id)
 
     async def recording(self, call_id: str) -> Recording:
-        """Return the audio of a finished call.
-
-        Raises:
-            NotFound: if there is none.
-        """
+        """Return the audio of a finished call, or raise `NotFound` if there is none."""
         return Recording(*await self._transport.get_audio("/v1/calls/{call_id}/recording", call_id=call_id))
 
     @asynccontextmanager
@@ -260,7 +245,8 @@ def read_turns(rows: Any) -> list[dict[str, Any]]:
     for index, row in enumerate(objects):
         at = row.get("createdAt") or row.get("timestamp") or row.get("at")
         if "role" in row:
-            texts = [(_role(row["role"]), row.get("content") or row.get("text"))]
+            role = "agent" if row["role"] in ("agent", "assistant", "bot", "ai") else "caller"
+            texts = [(role, row.get("content") or row.get("text"))]
             is_guess = False
         else:
             is_guess = index == 0 and not row.get("response")
@@ -272,7 +258,3 @@ def read_turns(rows: Any) -> list[dict[str, Any]]:
             if text and isinstance(text, str)
         ]
     return turns
-
-
-def _role(role: Any) -> str:
-    return "agent" if role in ("agent", "assistant", "bot", "ai") else "caller"

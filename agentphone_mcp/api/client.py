@@ -16,10 +16,7 @@ class ApiClient:
         async with ApiClient(Transport(base_url, key)) as api:
             page = await api.agents.list()
 
-    Every method raises an `agentphone_mcp.api.errors.ApiError` and nothing else.
-
-    Args:
-        transport: sends the requests; closed when the client is.
+    Every method raises an `agentphone_mcp.api.errors.ApiError` and nothing else. The transport is closed with it.
     """
 
     def __init__(self, transport: Transport) -> None:

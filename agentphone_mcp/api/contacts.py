@@ -2,9 +2,8 @@
 
 from collections.abc import Collection
 
-from agentphone_mcp.api.models import Acknowledgement, Identified, Page, UtcTime, request_body
-from agentphone_mcp.api.pagination import get_or_find
-from agentphone_mcp.api.transport import Transport
+from agentphone_mcp.api.models import Acknowledgement, Identified, Page, UtcTime, get_or_find, request_body
+from agentphone_mcp.api.transport import Endpoints
 
 
 class Contact(Identified):
@@ -22,11 +21,8 @@ class Contact(Identified):
         return ("notes",)
 
 
-class ContactsApi:
+class ContactsApi(Endpoints):
     """Calls `/v1/contacts`."""
-
-    def __init__(self, transport: Transport) -> None:
-        self._transport = transport
 
     async def list(self, limit: int = 20, offset: int = 0, *, search: str | None = None) -> Page[Contact]:
         """Return one page of contacts, or of those that match the search."""
@@ -34,22 +30,14 @@ class ContactsApi:
         return await self._transport.get("/v1/contacts", Page[Contact], query)
 
     async def get(self, contact_id: str) -> Contact:
-        """Return a contact.
-
-        Raises:
-            NotFound: if the account has no such contact.
-        """
+        """Return a contact, or raise `NotFound`."""
         request = self._transport.get("/v1/contacts/{contact_id}", Contact, contact_id=contact_id)
         return await get_or_find(request, self.list, contact_id)
 
     async def create(
         self, name: str, phone_number: str, *, email: str | None = None, notes: str | None = None
     ) -> Contact:
-        """Add a contact.
-
-        Raises:
-            Conflict: if the number has one already.
-        """
+        """Add a contact, or raise `Conflict` if the number has one already."""
         body = request_body(name=name, phone_number=phone_number, email=email, notes=notes)
         return await self._transport.post("/v1/contacts", Contact, body)
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from pydantic import AliasChoices, BeforeValidator, Field
 
 from agentphone_mcp.api.models import ApiModel, ExactUtcTime, Page, UtcTime
-from agentphone_mcp.api.transport import Transport
+from agentphone_mcp.api.transport import Endpoints
 
 
 class SentMessage(ApiModel):
@@ -68,11 +68,8 @@ class ConversationWithMessages(Conversation):
     messages: list[Message] | None = None
 
 
-class MessagesApi:
+class MessagesApi(Endpoints):
     """Calls `/v1/messages`, `/v1/conversations`, and the messages of a number."""
-
-    def __init__(self, transport: Transport) -> None:
-        self._transport = transport
 
     async def send(
         self,
@@ -89,13 +86,8 @@ class MessagesApi:
             Forbidden: if a US number is not registered for 10DLC.
             OutcomeUnknown: also for the API's own `DELIVERY_UNCONFIRMED`.
         """
-        fields = {
-            "agent_id": agent_id,
-            "number_id": number_id,
-            "to_number": to_number,
-            "body": body,
-            "media_urls": media_urls,
-        }
+        sender = {"agent_id": agent_id, "number_id": number_id}
+        fields = {**sender, "to_number": to_number, "body": body, "media_urls": media_urls}
         given = {name: value for name, value in fields.items() if value is not None}
         return await self._transport.post("/v1/messages", SentMessage, given)
 
@@ -118,19 +110,12 @@ class MessagesApi:
 
     async def conversation(self, conversation_id: str, message_limit: int = 50) -> ConversationWithMessages:
         """Return a conversation and up to `message_limit` (1 to 100) of its latest messages."""
-        return await self._transport.get(
-            "/v1/conversations/{conversation_id}",
-            ConversationWithMessages,
-            # API.md and the vendor's newer client spell it differently.
-            {"messageLimit": message_limit, "message_limit": message_limit},
-            conversation_id=conversation_id,
-        )
+        path = "/v1/conversations/{conversation_id}"
+        # API.md and the vendor's newer client spell it differently.
+        query = {"messageLimit": message_limit, "message_limit": message_limit}
+        return await self._transport.get(path, ConversationWithMessages, query, conversation_id=conversation_id)
 
     async def set_metadata(self, conversation_id: str, metadata: Mapping[str, Any] | None) -> Conversation:
         """Replace the metadata of a conversation; None clears it. Webhooks get it as `conversationState`."""
-        return await self._transport.patch(
-            "/v1/conversations/{conversation_id}",
-            Conversation,
-            {"metadata": metadata},
-            conversation_id=conversation_id,
-        )
+        path = "/v1/conversations/{conversation_id}"
+        return await self._transport.patch(path, Conversation, {"metadata": metadata}, conversation_id=conversation_id)

@@ -1,7 +1,7 @@
-"""Share what the API's models need: tolerant parsing, one name for each field, times in UTC."""
+"""Share what the API's models need: tolerant parsing, one name for each field, times in UTC, pages of lists."""
 
 import re
-from collections.abc import Collection
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
 from datetime import UTC, datetime
 from functools import partial
 from typing import Annotated, Any, Generic, TypeVar
@@ -9,14 +9,11 @@ from typing import Annotated, Any, Generic, TypeVar
 from pydantic import AliasChoices, AliasGenerator, BaseModel, BeforeValidator, ConfigDict, model_validator
 from pydantic.alias_generators import to_camel
 
+from agentphone_mcp.api.errors import NotFound, StatusError
 from agentphone_mcp.api.parsing import is_list, is_object
 
 Row = TypeVar("Row")
-
-
-def _either_spelling(name: str) -> AliasChoices:
-    """Accept a field in camelCase, as most are written, and in snake_case, as some of the newer ones are."""
-    return AliasChoices(to_camel(name), name)
+_PAGE = 100
 
 
 class ApiModel(BaseModel):
@@ -27,7 +24,8 @@ class ApiModel(BaseModel):
         frozen=True,
         coerce_numbers_to_str=True,
         populate_by_name=True,
-        alias_generator=AliasGenerator(validation_alias=_either_spelling),
+        # Most fields are written in camelCase, some of the newer ones in snake_case.
+        alias_generator=AliasGenerator(validation_alias=lambda name: AliasChoices(to_camel(name), name)),
         # Model fields such as `model_tier` are the API's own names.
         protected_namespaces=(),
     )
@@ -52,6 +50,9 @@ class Identified(ApiModel):
     """Parses an object that has an id."""
 
     id: str
+
+
+IdentifiedRow = TypeVar("IdentifiedRow", bound=Identified)
 
 
 def _to_utc(value: Any, *, exact: bool = False) -> Any:
@@ -82,9 +83,8 @@ class Page(ApiModel, Generic[Row]):
     def next_offset(self, offset: int, limit: int) -> int | None:
         """Return the offset of the next page, for this one read at `offset` with `limit`; None at the end."""
         reached = offset + len(self.data)
-        if self.has_more is not None:
-            more = self.has_more
-        else:
+        more = self.has_more
+        if more is None:
             # Some lists do not say whether there is more; then a full page is the only sign.
             more = reached < self.total if self.total is not None else len(self.data) >= limit
         return reached if more and self.data else None
@@ -107,6 +107,35 @@ class Acknowledgement(ApiModel):
 
     success: bool = True
     message: str | None = None
+
+
+async def paginate(fetch: Callable[[int, int], Awaitable[Page[IdentifiedRow]]]) -> AsyncGenerator[IdentifiedRow]:
+    """Yield every row once, fetching a page (limit, offset) when the last one is used up."""
+    seen: set[str] = set()
+    offset: int | None = 0
+    while offset is not None:
+        page = await fetch(_PAGE, offset)
+        new = [row for row in page.data if row.id not in seen]
+        for row in new:
+            yield row
+        seen.update(row.id for row in new)
+        # A server that ignores the offset would return its first page forever.
+        offset = page.next_offset(offset, _PAGE) if new else None
+
+
+async def get_or_find(
+    get: Awaitable[IdentifiedRow], fetch: Callable[[int, int], Awaitable[Page[IdentifiedRow]]], row_id: str
+) -> IdentifiedRow:
+    """Return the row of a GET, or of the list if the server has no endpoint for one; else raise `NotFound`."""
+    try:
+        return await get
+    except StatusError as exc:
+        if exc.status not in (404, 405):
+            raise
+        async for row in paginate(fetch):
+            if row.id == row_id:
+                return row
+        raise NotFound(exc.request, exc.detail, status=404, code=exc.code) from exc
 
 
 def request_body(**fields: object) -> dict[str, object]:

@@ -2,9 +2,17 @@
 
 from collections.abc import AsyncIterator
 
-from agentphone_mcp.api.models import Acknowledgement, ApiModel, Identified, Page, UtcTime, request_body
-from agentphone_mcp.api.pagination import get_or_find, paginate
-from agentphone_mcp.api.transport import Transport
+from agentphone_mcp.api.models import (
+    Acknowledgement,
+    ApiModel,
+    Identified,
+    Page,
+    UtcTime,
+    get_or_find,
+    paginate,
+    request_body,
+)
+from agentphone_mcp.api.transport import Endpoints
 
 
 class PhoneNumber(Identified):
@@ -38,22 +46,15 @@ class ReleasedNumber(Acknowledgement):
     status: str | None = None
 
 
-class NumbersApi:
+class NumbersApi(Endpoints):
     """Calls `/v1/numbers` and the paths below it, except calls and messages."""
-
-    def __init__(self, transport: Transport) -> None:
-        self._transport = transport
 
     async def list(self, limit: int = 20, offset: int = 0) -> Page[PhoneNumber]:
         """Return one page of the account's phone numbers."""
         return await self._transport.get("/v1/numbers", Page[PhoneNumber], {"limit": limit, "offset": offset})
 
     async def get(self, number_id: str) -> PhoneNumber:
-        """Return a phone number.
-
-        Raises:
-            NotFound: if the account has no such number.
-        """
+        """Return a phone number, or raise `NotFound`."""
         request = self._transport.get("/v1/numbers/{number_id}", PhoneNumber, number_id=number_id)
         return await get_or_find(request, self.list, number_id)
 
@@ -75,14 +76,9 @@ class NumbersApi:
         expires_at: str | None = None,
         external_id: str | None = None,
     ) -> PhoneNumber:
-        """Buy a number, charged at once without refund; the API picks it from its inventory.
+        """Buy a number in US or CA, charged at once without refund; the API picks it from its inventory.
 
-        Args:
-            country: US or CA.
-            area_code: three digits.
-            agent_id: the agent that answers it.
-            expires_at: ISO 8601; when the number is released automatically.
-            external_id: an id of the caller's own, to find it by.
+        It is released automatically at `expires_at` (ISO 8601). `external_id` is an id of the caller's own.
         """
         body = request_body(
             country=country, area_code=area_code, agent_id=agent_id, expires_at=expires_at, external_id=external_id

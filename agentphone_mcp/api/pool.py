@@ -24,9 +24,7 @@ so writes reuse only connections used a moment ago."""
 class PooledTransport(httpx.AsyncBaseTransport):
     """Sends the requests of one account over connections that are kept and reused.
 
-    Args:
-        proxy: the URL of an HTTP proxy to go through.
-        max_idle: how many unused connections are kept open for reads, and how many for writes.
+    Up to `max_idle` unused ones are kept open for reads, and as many for writes; `proxy` is a URL.
     """
 
     def __init__(self, proxy: str | None = None, *, max_idle: int = 32) -> None:
@@ -41,11 +39,7 @@ class PooledTransport(httpx.AsyncBaseTransport):
         self._writes = pool(keepalive_expiry=_WRITE_KEEPALIVE)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send a request exactly as it is.
-
-        Raises:
-            httpx.TransportError: of the kind that happened.
-        """
+        """Send a request exactly as it is, or raise the `httpx.TransportError` that happened."""
         if not isinstance(request.stream, httpx.AsyncByteStream):
             raise TypeError("a request of a synchronous client")
         core_request = httpcore2.Request(

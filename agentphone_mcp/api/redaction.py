@@ -52,11 +52,7 @@ class _Pattern(NamedTuple):
 
 
 class Secrets:
-    """Redacts the key and the latest thousand secrets in any text, however they are escaped there.
-
-    Args:
-        key: the account's key, which is always redacted.
-    """
+    """Redacts the account's key and the latest thousand secrets in any text, however they are escaped there."""
 
     def __init__(self, key: ApiKey | None = None) -> None:
         self._learning = Lock()

@@ -20,11 +20,7 @@ SILENCE = 60.0
 class RequestBuilder:
     """Builds the requests of one account.
 
-    Args:
-        base: the origin that they go to, with a slash at its end.
-        sub_account: the child account that they are scoped to (`X-Sub-Account-Id`).
-        timeout: seconds that may pass without a byte.
-        connect_timeout: seconds that a connection may take.
+    `base` ends with a slash; `timeout` is in seconds without a byte, `connect_timeout` in seconds for a connection.
     """
 
     def __init__(self, base: str, sub_account: str | None, timeout: float, connect_timeout: float) -> None:
@@ -38,13 +34,12 @@ class RequestBuilder:
         }
 
     def url(self, request_line: RequestLine) -> str:
-        """Return the URL of a request.
-
-        Raises:
-            BadPathValue: if a value for the path is no id.
-        """
-        path = request_line.path.format_map({name: _path_value(request_line, name) for name in request_line.ids})
-        return self._base + path.removeprefix("/")
+        """Return the URL of a request, or raise `BadPathValue` if a value for the path is no id."""
+        for name, value in request_line.ids.items():
+            if not is_id(value):
+                shown = RequestLine(request_line.method, request_line.path, {**request_line.ids, name: "…"})
+                raise BadPathValue(shown, f"{name} is no id")
+        return self._base + request_line.path.format_map(request_line.ids).removeprefix("/")
 
     def build(
         self,
@@ -55,14 +50,7 @@ class RequestBuilder:
         *,
         accept: str = JSON,
     ) -> httpx.Request:
-        """Build a request.
-
-        Args:
-            request_line: the method, the path and its ids.
-            url: the request line's, or the target of a redirect.
-            query: the fields of the query; those that are None are left out.
-            body: what is sent as JSON.
-            accept: `JSON`, or `EVENTS` for a stream.
+        """Build a request to the URL of its line or of a redirect, with the fields of the query that are not None.
 
         Raises:
             Unsendable: if a value cannot be written.
@@ -78,15 +66,5 @@ class RequestBuilder:
                 extensions={"timeout": self._timeouts[accept]},
             )
         except (httpx.InvalidURL, ValueError) as exc:
-            raise Unsendable(
-                request_line, "a value in it cannot be sent: it is too long, or no text or number"
-            ) from exc
-
-
-def _path_value(request_line: RequestLine, name: str) -> str:
-    """Return an id for the path, or raise `BadPathValue` for anything else."""
-    value = request_line.ids[name]
-    if not is_id(value):
-        shown = RequestLine(request_line.method, request_line.path, {**request_line.ids, name: "…"})
-        raise BadPathValue(shown, f"{name} is no id")
-    return value
+            detail = "a value in it cannot be sent: it is too long, or no text or number"
+            raise Unsendable(request_line, detail) from exc

@@ -1,7 +1,11 @@
-"""Read responses without the secrets in them: their JSON, their errors and their request ids."""
+"""Read responses without the secrets in them: JSON, errors, request ids, and when to send a request again."""
 
+import random
 import re
 from collections.abc import Iterator
+from email.utils import parsedate_to_datetime
+from math import ceil
+from time import time
 from typing import Any
 
 import httpx
@@ -10,31 +14,26 @@ from agentphone_mcp.api.api_key import ApiKey, mask_keys
 from agentphone_mcp.api.errors import ApiError, RateLimited, RequestLine, error_for
 from agentphone_mcp.api.parsing import is_object, read_error, read_json
 from agentphone_mcp.api.redaction import Secrets
-from agentphone_mcp.api.retries import retry_after
 
+TRIES = 3
+LONGEST_WAIT = 8.0
+"""Seconds; a longer Retry-After is reported to the caller instead of being waited for."""
+BUSY = (500, 502, 503, 504)
+"""Statuses of server errors that may be over in a moment."""
 _MAX_DETAIL = 1_000
 _MAX_ID = 64
 _UNSAFE_IN_AN_ID = re.compile(r"[^A-Za-z0-9._:=+-]")
 
 
 class ResponseReader:
-    """Reads the responses of one account.
-
-    Args:
-        key: redacted in everything that is read.
-        secrets: redacted in errors.
-    """
+    """Reads the responses of one account; redacts the key in everything, and all secrets in errors."""
 
     def __init__(self, key: ApiKey | None, secrets: Secrets) -> None:
         self._key = key
         self._secrets = secrets
 
     def json(self, body: bytes) -> Any:
-        """Parse a response body as JSON, with the key redacted.
-
-        Raises:
-            ValueError: if it is no JSON.
-        """
+        """Parse a response body as JSON, with the key redacted, or raise `ValueError`."""
         if self._key is None:
             return read_json(body)
         payload = read_json(self._key.redact_in_bytes(body))
@@ -59,12 +58,7 @@ class ResponseReader:
         return error
 
     def request_id(self, response: httpx.Response, payload: Any = None) -> str | None:
-        """Return the id that the API, or else the network in front of it, gave this request.
-
-        Args:
-            response: its headers may hold the id.
-            payload: the JSON of an error's body, which may hold it too.
-        """
+        """Return the id that the API, or else the network in front of it, put in the headers or an error's JSON."""
         return next(filter(None, map(self._safe_id, _ids_in(response.headers, payload))), None)
 
     def _safe_id(self, request_id: str) -> str | None:
@@ -81,3 +75,29 @@ def _ids_in(headers: httpx.Headers, payload: Any) -> Iterator[str]:
         ids = (part.get(name) for part in parts for name in ("request_id", "requestId"))
         yield from (value for value in ids if isinstance(value, str))
     yield headers.get("CF-Ray", "")
+
+
+def delay_before_retry(response: httpx.Response, request_line: RequestLine, tries_left: int) -> float | None:
+    """Return the seconds to wait before the next try; None if it is not safe or the wait is too long."""
+    if response.status_code == 429:  # Not accepted, so even a write may be sent again.
+        wait = retry_after(response)
+        if wait is None:
+            return backoff(tries_left)
+        return wait + random.uniform(0, 0.25) if wait <= LONGEST_WAIT else None  # noqa: S311 - jitter, no secret
+    return backoff(tries_left) if response.status_code in BUSY and request_line.is_read else None
+
+
+def backoff(tries_left: int) -> float:
+    """Return the seconds before the next try: about 0.25, then 0.5, with jitter so that clients spread out."""
+    return 0.25 * 2 ** (TRIES - 1 - tries_left) * random.uniform(0.5, 1.5)  # noqa: S311 - jitter, no secret
+
+
+def retry_after(response: httpx.Response) -> float | None:
+    """Return the seconds of a Retry-After header, which holds seconds or a date; None if it is neither."""
+    value = response.headers.get("Retry-After", "").strip()
+    if value.isdecimal():
+        return float(value)
+    try:
+        return max(0.0, ceil(parsedate_to_datetime(value).timestamp() - time()))
+    except (ValueError, TypeError, OverflowError):
+        return None

@@ -33,23 +33,15 @@ class SignUpClient:
             mailed = await client.begin("ada@example.com")
             opened = await client.finish(mailed.verification_id, "123456")
 
-    Every method raises an `agentphone_mcp.api.errors.ApiError` and nothing else.
-
-    Args:
-        base_url: one of the vendor's hosts or a loopback address; see `Allowlist.for_sign_up`.
-        timeout: seconds that one answer may take.
-        inner: the HTTP transport below.
+    Every method raises an `agentphone_mcp.api.errors.ApiError` and nothing else. `timeout` is in seconds for one
+    answer; see `Allowlist.for_sign_up` for the base URL.
     """
 
     def __init__(self, base_url: str, *, timeout: float = 30.0, inner: httpx.AsyncBaseTransport | None = None) -> None:
         self._transport = Transport(base_url, None, timeout=timeout, inner=inner, signs_up=True)
 
     async def begin(self, email: str, agent_name: str | None = None) -> MailedCode:
-        """Have a code mailed to an address.
-
-        Raises:
-            Conflict: if the address has an account.
-        """
+        """Have a code mailed to an address, or raise `Conflict` if it has an account."""
         body = {"human_email": email} | ({"agent_name": agent_name} if agent_name else {})
         return await self._transport.post("/v0/agent/sign-up", MailedCode, body)
 

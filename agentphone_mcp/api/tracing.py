@@ -61,11 +61,7 @@ class RequestSpan:
 
 
 class Tracing:
-    """Makes the spans of the requests to one server.
-
-    Args:
-        base: the server's base URL.
-    """
+    """Makes the spans of the requests to one server."""
 
     def __init__(self, base: httpx.URL) -> None:
         self._server = {
@@ -75,12 +71,7 @@ class Tracing:
 
     @contextmanager
     def request(self, request_line: RequestLine, resent: int = 0) -> Generator[RequestSpan]:
-        """Make a span that lasts as long as the block.
-
-        Args:
-            request_line: the request; the ids in its path are left out.
-            resent: how often it was sent before.
-        """
+        """Make a span that lasts as long as the block, without the ids in the path; `resent` counts earlier tries."""
         attributes = {"http.request.method": request_line.method, "url.template": request_line.path, **self._server}
         if resent:
             attributes["http.request.resend_count"] = resent

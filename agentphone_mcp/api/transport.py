@@ -26,8 +26,7 @@ from agentphone_mcp.api.models import Acknowledgement
 from agentphone_mcp.api.pool import PooledTransport
 from agentphone_mcp.api.redaction import Secrets
 from agentphone_mcp.api.requests import EVENTS, Query, RequestBuilder
-from agentphone_mcp.api.responses import ResponseReader
-from agentphone_mcp.api.retries import LONGEST_WAIT, TRIES, backoff, delay_before_retry
+from agentphone_mcp.api.responses import LONGEST_WAIT, TRIES, ResponseReader, backoff, delay_before_retry
 from agentphone_mcp.api.tracing import RequestSpan, Tracing
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -57,13 +56,12 @@ class Transport:
 
     Args:
         base_url: one of the vendor's hosts or a loopback address; see `Allowlist.for_base`.
-        key: the account's key; without one every request raises `KeyMissing`, unless `signs_up`.
+        key: without one every request raises `KeyMissing`, unless `signs_up`.
         sub_account: the child account that requests are scoped to (`X-Sub-Account-Id`).
         timeout: seconds that one answer may take.
         inner: the HTTP transport below; tests inject theirs here, where the key is on the request already.
         secrets: learns the secrets in responses and redacts them in errors.
-        send_traceparent: send `traceparent` to the vendor too, and not only to a sandbox.
-        tries: how often a safe request is sent at most.
+        send_traceparent: to the vendor too, and not only to a sandbox.
         signs_up: without a key, send requests to sign-up alone.
     """
 
@@ -225,14 +223,8 @@ class Transport:
             if logger.isEnabledFor(logging.DEBUG):
                 elapsed = (anyio.current_time() - started) * 1000
                 request_id = self._reader.request_id(response) or "none"
-                logger.debug(
-                    "%s %s: %d in %.0f ms, request id %s",
-                    request_line.method,
-                    request_line.path,
-                    response.status_code,
-                    elapsed,
-                    request_id,
-                )
+                shown = (request_line.method, request_line.path, response.status_code, elapsed, request_id)
+                logger.debug("%s %s: %d in %.0f ms, request id %s", *shown)
         return response
 
     def _prepare(self, request_line: RequestLine) -> tuple[AuthTransport, str]:
@@ -260,6 +252,13 @@ class Transport:
         is_sent = not isinstance(exc, _NEVER_SENT)
         kind = OutcomeUnknown if is_sent and not request_line.is_read else Unreachable
         return kind(request_line, _reason(exc))
+
+
+class Endpoints:
+    """Calls the endpoints of one resource; the base of a class for each."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
 
 
 def slowest_write(timeout: float) -> float:

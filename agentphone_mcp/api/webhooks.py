@@ -10,7 +10,7 @@ from agentphone_mcp.api.errors import NotFound
 from agentphone_mcp.api.models import Acknowledgement, ApiModel, Page, UtcTime, request_body
 from agentphone_mcp.api.parsing import is_object
 from agentphone_mcp.api.redaction import Secret
-from agentphone_mcp.api.transport import Transport
+from agentphone_mcp.api.transport import Endpoints
 
 _PAGE = 100
 _DELIVERED = ("success", "succeeded", "delivered", "completed")
@@ -88,11 +88,8 @@ class DeliveryStats(ApiModel):
     counted: Annotated[str | None, Field(description="What was counted, where the API has no figures")] = None
 
 
-class WebhooksApi:
+class WebhooksApi(Endpoints):
     """Calls `/v1/webhooks`, or with an agent id `/v1/agents/{agent_id}/webhook`."""
-
-    def __init__(self, transport: Transport) -> None:
-        self._transport = transport
 
     async def get(self, agent_id: str | None = None) -> Webhook | None:
         """Return the project's webhook, or the agent's own; None if none is set."""
@@ -109,13 +106,10 @@ class WebhooksApi:
         context_limit: int | None = None,
         answer_within: int | None = None,
     ) -> Webhook:
-        """Create or replace a webhook, with a new secret each time.
+        """Create or replace the project's webhook or an agent's, at a public https URL, with a new secret each time.
 
-        Args:
-            url: public https.
-            agent_id: the agent; None for the project.
-            context_limit: how many recent messages each event carries (0 to 50).
-            answer_within: the API's `timeout`, the seconds a voice turn waits for an answer (5 to 120).
+        Each event carries `context_limit` recent messages (0 to 50). `answer_within` is the API's `timeout`: the
+        seconds a voice turn waits for an answer (5 to 120).
         """
         body = request_body(url=url, context_limit=context_limit, timeout=answer_within)
         return await self._transport.post(_path(agent_id), Webhook, body, **_ids(agent_id))

@@ -9,7 +9,7 @@ from mcp_types import ResourceLink
 from pydantic import BaseModel, Field
 
 from agentphone_mcp.api.calls import Call, CallWithTranscript, Turn
-from agentphone_mcp.api.pagination import paginate
+from agentphone_mcp.api.models import paginate
 from agentphone_mcp.features.context import Api
 from agentphone_mcp.features.live.following import TURNS_AT_ONCE
 from agentphone_mcp.features.presentation.lists import (
