@@ -5,8 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from agentphone_mcp.features.prompts.arguments import AgentId, By, FreeText, MostCalls, People, ToNumber
-from agentphone_mcp.features.prompts.rendering import ACCEPTED, GATE, UNTRUSTED, number_people, render_prompt
-from agentphone_mcp.features.prompts.workflow import Workflow
+from agentphone_mcp.features.prompts.workflow import ACCEPTED, GATE, UNTRUSTED, Workflow, number_people, render_prompt
 
 _ONE_AT_A_TIME = """
     - Never two calls at once: the next one is placed only when `wait_for_call` has told ended: true for the one

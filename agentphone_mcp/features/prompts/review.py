@@ -1,8 +1,7 @@
 """Write the prompts that look back: at a day's calls, and at a webhook that gets no events."""
 
 from agentphone_mcp.features.prompts.arguments import Day, SilentAgentId
-from agentphone_mcp.features.prompts.rendering import UNTRUSTED, render_prompt
-from agentphone_mcp.features.prompts.workflow import Workflow
+from agentphone_mcp.features.prompts.workflow import UNTRUSTED, Workflow, render_prompt
 
 _FALLS_BACK = """If the agent has none, its events go to the project's: look at that one too, without agent_id, and go
     on with it below. No webhook in either place: that is the cause."""

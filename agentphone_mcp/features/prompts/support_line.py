@@ -5,8 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from agentphone_mcp.features.prompts.arguments import AnsweredBy, AreaCode, FreeText, Name, TransferNumber, WebhookUrl
-from agentphone_mcp.features.prompts.rendering import GATE, UNTRUSTED, render_prompt
-from agentphone_mcp.features.prompts.workflow import Workflow
+from agentphone_mcp.features.prompts.workflow import GATE, UNTRUSTED, Workflow, render_prompt
 from agentphone_mcp.policy.errors import Refused
 
 _WEBHOOK = """
