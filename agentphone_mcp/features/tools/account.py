@@ -8,23 +8,12 @@ from pydantic import BaseModel, Field
 
 from agentphone_mcp.api.account import Activity, NumbersUsed, Plan, Usage
 from agentphone_mcp.api.errors import ApiError
-from agentphone_mcp.api.models import Page
-from agentphone_mcp.api.numbers import PhoneNumber
 from agentphone_mcp.features.context import Api
 from agentphone_mcp.features.presentation.error_messages import Failed, explain
-from agentphone_mcp.features.presentation.lists import (
-    Cell,
-    Listed,
-    ListedTable,
-    in_columns,
-    listed,
-    shortened,
-    table,
-    without,
-)
+from agentphone_mcp.features.presentation.lists import Cell, Listed, ListedTable, in_columns, listed, table, without
 from agentphone_mcp.features.tools.agents import NO_AGENTS, AgentRow, agent_rows
 from agentphone_mcp.features.tools.declaration import reads
-from agentphone_mcp.features.tools.numbers import number_row
+from agentphone_mcp.features.tools.numbers import number_rows
 from agentphone_mcp.features.tools.webhooks import WebhookInfo, webhook_info
 
 _ROWS = 20
@@ -83,9 +72,11 @@ async def account_overview(api: Api) -> Overview:
     agents, numbers, webhook, usage = await _fetch_all(
         api.agents.list, api.numbers.list, api.webhooks.get, api.account.usage
     )
+    # Columns that an overview does not need; list_numbers has them.
+    left_out = ("country", "expires_at", "external_id", "created_at")
     return Overview(
         agents=agents if isinstance(agents, Failed) else listed(agent_rows(agents, "description"), _ROWS),
-        numbers=numbers if isinstance(numbers, Failed) else in_columns(listed(_overview_rows(numbers), _ROWS)),
+        numbers=numbers if isinstance(numbers, Failed) else in_columns(listed(number_rows(numbers, *left_out), _ROWS)),
         webhook=webhook if isinstance(webhook, Failed) else without(webhook_info(webhook), "next_step"),
         usage=usage if isinstance(usage, Failed) else _summary(usage),
         next_step=_next_step(agents, numbers),
@@ -149,11 +140,6 @@ def _summary(usage: Usage) -> Used:
         messages_30d=usage.stats.messages_30d, calls_30d=usage.stats.calls_30d, minutes_30d=usage.stats.minutes_30d
     )
     return _used(usage.model_copy(update={"plan": plan, "stats": stats}))
-
-
-def _overview_rows(numbers: Page[PhoneNumber]) -> Page[PhoneNumber]:
-    """Keep the columns that an overview needs; list_numbers has the rest."""
-    return shortened(numbers, lambda number: number_row(number, "country", "expires_at", "external_id", "created_at"))
 
 
 async def _fetch_all(*parts: Callable[[], Awaitable[Any]]) -> list[Any]:

@@ -5,11 +5,11 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field
 
 from agentphone_mcp.api.agents import Agent, AgentFields, Attachment, DeletedAgent, Voice, VoiceMode, VoiceTuning
+from agentphone_mcp.api.client import ApiClient
 from agentphone_mcp.api.models import Acknowledgement, Page
 from agentphone_mcp.features.context import AccountGate, ActivePolicy, Api
 from agentphone_mcp.features.presentation.lists import Listed, ListedTable, in_columns, listed, total_of_part, without
 from agentphone_mcp.features.tools.approval import destroying
-from agentphone_mcp.features.tools.call_previews import numbers_of
 from agentphone_mcp.features.tools.declaration import creates, destroys, reads, updates
 from agentphone_mcp.features.tools.parameters import (
     AgentId,
@@ -186,6 +186,13 @@ def agent_rows(page: Page[Agent], *left_out: str) -> Page[AgentRow]:
         numbers = [number.phone_number or number.id for number in agent.numbers or []] or None
         rows.append(without(AgentRow.model_validate(dict(agent) | {"numbers": numbers}), *left_out))
     return Page[AgentRow](data=rows, total=page.total, has_more=page.has_more)
+
+
+async def numbers_of(api: ApiClient, agent: Agent) -> dict[str, str]:
+    """Return an agent's phone numbers by id; list the account's numbers if the API leaves them out of the agent."""
+    if agent.numbers is not None:
+        return {number.id: number.phone_number or number.id for number in agent.numbers}
+    return {number.id: number.phone_number async for number in api.numbers.all() if number.agent_id == agent.id}
 
 
 def _check_transfer_number(policy: Policy, number: str | None) -> None:

@@ -16,10 +16,7 @@ from agentphone_mcp.policy.errors import Refused
 from agentphone_mcp.policy.phone_numbers import normalize_number
 from agentphone_mcp.policy.untrusted import clean
 
-ConfirmContact = Annotated[
-    ConfirmText,
-    AfterValidator(lambda text: text and normalize_number(text)),
-]
+ConfirmContact = Annotated[ConfirmText, AfterValidator(lambda text: text and normalize_number(text))]
 
 
 async def list_contacts(api: Api, search: str | None = None, limit: Limit = 20, offset: Offset = 0) -> Listed[Contact]:

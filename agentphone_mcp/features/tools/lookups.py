@@ -27,15 +27,9 @@ Matches = Callable[[Model, Entry], bool]
 
 
 async def look_up(api: ApiClient, entry: Entry, claimed: Claimed) -> LookupResult | None:
-    """Find the result of an action.
+    """Find the result of an action; None if it is still unresolved, as an object may appear later.
 
-    Args:
-        api: the account.
-        entry: the row of the ledger.
-        claimed: ids of results of other actions, which cannot be the result of this one too.
-
-    Returns:
-        None if it is still unresolved: an object that is not there yet may still appear.
+    Ids in `claimed` belong to results of other actions, which cannot be the result of this one too.
 
     Raises:
         ApiError: if the API cannot be asked.

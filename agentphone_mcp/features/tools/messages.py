@@ -10,8 +10,8 @@ from agentphone_mcp.api.numbers import PhoneNumber
 from agentphone_mcp.features.context import AccountGate, ActivePolicy, Api, Prices
 from agentphone_mcp.features.presentation.lists import Listed, listed, shortened, total_of_part, without
 from agentphone_mcp.features.presentation.quoting import quoted
+from agentphone_mcp.features.tools.agents import numbers_of
 from agentphone_mcp.features.tools.approval import spending
-from agentphone_mcp.features.tools.call_previews import numbers_of
 from agentphone_mcp.features.tools.declaration import reads, spends, updates
 from agentphone_mcp.features.tools.lookups import digest
 from agentphone_mcp.features.tools.parameters import (

@@ -7,6 +7,7 @@ from pydantic import AfterValidator, Field
 
 from agentphone_mcp.api.client import ApiClient
 from agentphone_mcp.api.errors import NotFound
+from agentphone_mcp.api.models import Page
 from agentphone_mcp.api.numbers import PhoneNumber, ReleasedNumber
 from agentphone_mcp.features.context import AccountGate, Api, Prices
 from agentphone_mcp.features.presentation.lists import (
@@ -48,7 +49,7 @@ async def list_numbers(api: Api, limit: Limit = 20, offset: Offset = 0) -> Liste
     """List the account's numbers: ids, whose they are, whether they may send texts (10DLC)."""
     page = await api.numbers.list(limit, offset)
     nothing = "No phone number yet: find_available_numbers, then buy_number."
-    return in_columns(listed(shortened(page, number_row), limit, offset, if_empty=nothing))
+    return in_columns(listed(number_rows(page), limit, offset, if_empty=nothing))
 
 
 async def find_available_numbers(
@@ -143,10 +144,14 @@ async def release_number(
     return await gate.execute(action, confirm, lambda: api.numbers.release(number_id))
 
 
-def number_row(number: PhoneNumber, *left_out: str) -> PhoneNumber:
+def number_rows(page: Page[PhoneNumber], *left_out: str) -> Page[PhoneNumber]:
     """Leave out of a list the usual status and country, `active` and `US`, and the fields in `left_out`."""
-    usual = [name for name, value in (("status", "active"), ("country", "US")) if getattr(number, name) == value]
-    return without(number, "type", *usual, *left_out)
+
+    def row(number: PhoneNumber) -> PhoneNumber:
+        usual = [name for name, value in (("status", "active"), ("country", "US")) if getattr(number, name) == value]
+        return without(number, "type", *usual, *left_out)
+
+    return shortened(page, row)
 
 
 async def _agent_name(api: ApiClient, agent_id: str) -> str:

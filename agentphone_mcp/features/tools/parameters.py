@@ -27,18 +27,10 @@ def _check_url(value: str) -> str:
     return value
 
 
-def _number_or_empty(value: str) -> str:
-    return to_e164(value) if value else value
-
-
 def _non_blank(value: str) -> str:
     if not value.strip():
         raise ValueError("it is empty")
     return value.strip()
-
-
-def _text_or_none(value: str | None) -> str | None:
-    return (value or "").strip() or None
 
 
 def without_default(schema: dict[str, Any]) -> None:
@@ -51,7 +43,7 @@ Id = Annotated[str, AfterValidator(_check_id)]
 AgentId = NumberId = CallId = ConversationId = ContactId = Id
 
 Phone = Annotated[str, AfterValidator(to_e164), Field(description="E.164")]
-TransferNumber = Annotated[str, AfterValidator(_number_or_empty)]
+TransferNumber = Annotated[str, AfterValidator(lambda number: number and to_e164(number))]
 
 Limit = Annotated[int, Field(ge=1, le=100, json_schema_extra=without_default)]
 Offset = Annotated[int, Field(ge=0)]
@@ -64,15 +56,11 @@ _PREVIEW = Field(description="Omit for a preview")
 Confirm = Annotated[StrictBool | None, _PREVIEW]
 Repeat = StrictBool
 ConfirmText = Annotated[str | None, AfterValidator(lambda text: text and text.strip()), _PREVIEW]
-ConfirmNumber = Annotated[
-    str | None,
-    AfterValidator(lambda number: number and to_e164(number)),
-    _PREVIEW,
-]
+ConfirmNumber = Annotated[str | None, AfterValidator(lambda number: number and to_e164(number)), _PREVIEW]
 
 Text = Annotated[str, AfterValidator(_non_blank)]
 WebUrl = Annotated[str, AfterValidator(_check_url)]
-TextOrNone = Annotated[str | None, AfterValidator(_text_or_none)]
+TextOrNone = Annotated[str | None, AfterValidator(lambda text: (text or "").strip() or None)]
 Variables = Annotated[dict[str, Annotated[str, Field(coerce_numbers_to_str=True)]], WithJsonSchema({"type": "object"})]
 AgentName = Annotated[str, Field(max_length=100), AfterValidator(_non_blank)]
 VoiceId = Annotated[str, Field(description="From list_voices")]

@@ -49,11 +49,7 @@ async def get_webhook(api: Api, agent_id: AgentId | None = None) -> WebhookInfo:
 
 
 async def describe_webhook_replacement(
-    url: str,
-    agent_id: str | None,
-    context_limit: int | None,
-    timeout: int | None,
-    api: Api,
+    url: str, agent_id: str | None, context_limit: int | None, timeout: int | None, api: Api
 ) -> Action:
     """Describe the change of a webhook; the first one replaces nothing and needs no confirmation."""
     name, current = await _webhook_name(agent_id, api), await api.webhooks.get(agent_id)

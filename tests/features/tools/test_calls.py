@@ -5,7 +5,7 @@ import re
 import pytest
 
 from agentphone_mcp.api.agents import Agent
-from agentphone_mcp.features.tools.call_previews import numbers_of
+from agentphone_mcp.features.tools.agents import numbers_of
 
 FRIEND = "+14155559999"
 TALKATIVE = "+14155550109"
