@@ -91,12 +91,7 @@ _LISTS: dict[str, Callable[[ApiClient], Awaitable[tuple[Page[Any], list[_Row]]]]
 
 
 class Completer:
-    """Complete ids of one account while a person types; each list is read at most once in ten seconds.
-
-    Args:
-        api: the client of the account.
-        clock: monotonic seconds.
-    """
+    """Complete ids of one account while a person types; each list is read at most once in ten seconds."""
 
     def __init__(self, api: ApiClient, clock: Callable[[], float] = anyio.current_time) -> None:
         self._api = api
@@ -134,13 +129,15 @@ class Completer:
         except (ApiError, TimeoutError):
             # A host would show an error at every keystroke; reading the resource reports the problem.
             return _Listing([])
-        values = [label(item_id, *map(self._sanitize, details)) for item_id, details in rows if is_id(item_id)]
+        # Redacted before `label` truncates a detail, so that no half of a secret remains.
+        redact = self._api.secrets.redact
+        values = [
+            label(item_id, *(redact(clean(detail or "")) for detail in details))
+            for item_id, details in rows
+            if is_id(item_id)
+        ]
         has_more = len(values) > _MAX_VALUES or page.next_offset(0, _MAX_VALUES) is not None
         return _Listing(values[:_MAX_VALUES], page.total, has_more)
-
-    def _sanitize(self, detail: str | None) -> str:
-        # Redacted before `label` truncates it, so that no half of a secret remains.
-        return self._api.secrets.redact(clean(detail or ""))
 
 
 async def complete(ctx: ServerRequestContext[Any, Any], params: CompleteRequestParams) -> CompleteResult:

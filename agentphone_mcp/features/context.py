@@ -17,16 +17,7 @@ from agentphone_mcp.policy.pricing import PriceList
 
 @dataclass(frozen=True)
 class ToolContext:
-    """Hold what the tools of one request work with: the caller, and the services of their account.
-
-    Attributes:
-        api: the client of the account.
-        gate: executes actions once they are confirmed.
-        prices: what calls, texts and numbers cost.
-        completer: completes ids while a person types.
-        live: follows calls whose transcripts are subscribed to.
-        caller: who made the request.
-    """
+    """Hold what the tools of one request work with: the caller, and the services of their account."""
 
     api: ApiClient
     gate: Gate

@@ -16,6 +16,7 @@ from pydantic import BaseModel
 
 from agentphone_mcp.api.calls import Call, Turn
 from agentphone_mcp.api.redaction import Redactor
+from agentphone_mcp.features import uris
 from agentphone_mcp.features.completion import plain_id
 from agentphone_mcp.features.context import ToolContext, tool_context
 from agentphone_mcp.features.presentation.serialization import compact_json, serialize
@@ -23,14 +24,6 @@ from agentphone_mcp.features.tools.account import account_overview
 from agentphone_mcp.features.tools.agents import get_agent
 from agentphone_mcp.features.tools.call_history import get_call
 from agentphone_mcp.features.tools.messages import get_conversation
-from agentphone_mcp.features.uris import (
-    ACCOUNT_URI,
-    AGENT_URI,
-    CALL_URI,
-    CONVERSATION_URI,
-    RECORDING_URI,
-    TRANSCRIPT_URI,
-)
 
 JSON, TEXT, AUDIO = "application/json", "text/plain", "audio/wav"
 _AUDIO_TYPES = {b"RIFF": "audio/wav", b"OggS": "audio/ogg", b"ID3": "audio/mpeg", b"\xff": "audio/mpeg"}
@@ -102,11 +95,11 @@ class _Template:
 
 
 TEMPLATES = [
-    _Template("agents", AGENT_URI, "Agent", JSON, agent),
-    _Template("calls", CALL_URI, "Call", JSON, call),
-    _Template("calls", TRANSCRIPT_URI, "Call transcript", TEXT, transcript),
-    _Template("calls", RECORDING_URI, "Call recording", AUDIO, recording),
-    _Template("messages", CONVERSATION_URI, "Text conversation", JSON, conversation),
+    _Template("agents", uris.AGENT_URI, "Agent", JSON, agent),
+    _Template("calls", uris.CALL_URI, "Call", JSON, call),
+    _Template("calls", uris.TRANSCRIPT_URI, "Call transcript", TEXT, transcript),
+    _Template("calls", uris.RECORDING_URI, "Call recording", AUDIO, recording),
+    _Template("messages", uris.CONVERSATION_URI, "Text conversation", JSON, conversation),
 ]
 
 
@@ -115,7 +108,7 @@ def add_resources(server: MCPServer[ToolContext], toolsets: Collection[str]) -> 
     if "account" in toolsets:
         description = "The account at a glance: agents, numbers, webhook, plan and usage."
         server.add_resource(
-            Account(uri=ACCOUNT_URI, name="account", title="Account", description=description, mime_type=JSON)
+            Account(uri=uris.ACCOUNT_URI, name="account", title="Account", description=description, mime_type=JSON)
         )
     for template in TEMPLATES:
         if template.toolset in toolsets:

@@ -81,8 +81,7 @@ async def subscribe(ctx: RequestContext, params: SubscribeRequestParams) -> Empt
 
 async def unsubscribe(ctx: RequestContext, params: UnsubscribeRequestParams) -> EmptyResult:
     """Answer `resources/unsubscribe`; an address without a subscription is no error."""
-    scope = _subscriptions_of(ctx.session).pop(params.uri, None)
-    if scope:
+    if scope := _subscriptions_of(ctx.session).pop(params.uri, None):
         scope.cancel()
     return EmptyResult()
 

@@ -94,15 +94,7 @@ class _CallProgress:
 async def follow(
     calls: CallsApi, call_id: str, report: Report, redact: Redactor, *, max_seconds: float, after_turn: int = 0
 ) -> FollowedCall:
-    """Follow a call until it ends or `max_seconds` are over.
-
-    Args:
-        calls: the API's endpoints for calls.
-        call_id: the call to follow.
-        report: called for each new turn.
-        redact: removes secrets from what is reported.
-        max_seconds: how long to wait for the end.
-        after_turn: how many turns the caller already has.
+    """Follow a call until it ends or `max_seconds` are over, and report each new turn after the first `after_turn`.
 
     Raises:
         ApiError: if no turn of the call could be read.
@@ -121,8 +113,8 @@ async def follow(
             raise
     turn_count = len(progress.turns)
     shown = progress.turns[after_turn : after_turn + TURNS_AT_ONCE]
-    if after_turn + len(shown) < turn_count:
-        reached = after_turn + len(shown)
+    reached = after_turn + len(shown)
+    if reached < turn_count:
         next_step = f"{turn_count} turns were heard: read on with get_transcript and this after_turn."
     else:
         # An after_turn beyond the last turn is corrected, or else the next turns would be skipped.

@@ -37,21 +37,14 @@ class _ActiveCall:
 
 
 class LiveTranscripts:
-    """Publish each new turn of subscribed calls, with one upstream stream a call for any number of subscribers.
-
-    Args:
-        api: the client of the account.
-        tasks: runs the tasks that follow calls, and those that send updates to older clients.
-
-    Attributes:
-        bus: carries the updates.
-        listen: the SDK's handler of `subscriptions/listen`, which forwards updates to newer clients.
-    """
+    """Publish each new turn of subscribed calls, with one upstream stream a call for any number of subscribers."""
 
     def __init__(self, api: ApiClient, tasks: TaskGroup) -> None:
         self.tasks = tasks
+        """Runs the tasks that follow calls, and those that send updates to older clients."""
         self.bus: SubscriptionBus = InMemorySubscriptionBus()
         self.listen = ListenHandler(self.bus)
+        """The SDK's handler of `subscriptions/listen`, which forwards updates to newer clients."""
         self._api = api
         self._calls: dict[str, _ActiveCall] = {}
 

@@ -74,14 +74,11 @@ def explain(error: errors.ApiError) -> str:
 def explain_arguments(tool: str, error: ValidationError) -> str:
     """Write which arguments are invalid and why; nothing was sent to the API."""
     problems = "; ".join(
-        f"{'.'.join(map(str, problem['loc'])) or 'arguments'}: {_argument_problem(problem['type'], problem['msg'])}"
+        f"{'.'.join(map(str, problem['loc'])) or 'arguments'}: "
+        + (_ARGUMENT_PROBLEMS.get(problem["type"]) or problem["msg"].removeprefix("Value error, ").rstrip("."))
         for problem in error.errors(include_url=False, include_input=False, include_context=False)
     )
     return f"{tool} was not run. {problems}."
-
-
-def _argument_problem(kind: str, message: str) -> str:
-    return _ARGUMENT_PROBLEMS.get(kind) or message.removeprefix("Value error, ").rstrip(".")
 
 
 def _what_happened(error: errors.ApiError) -> str:

@@ -49,14 +49,7 @@ class ListedTable(Table):
 
 
 def listed(page: Page[Row], limit: int, offset: int = 0, *, if_empty: str | None = None) -> Listed[Row]:
-    """Turn a page of the API into a page for the model.
-
-    Args:
-        page: the API's answer.
-        limit: how many rows were requested.
-        offset: the index of the first row.
-        if_empty: the next step to suggest if the whole list is empty.
-    """
+    """Turn a page of the API into one for the model; `if_empty` is the next step if the whole list is empty."""
     next_offset = page.next_offset(offset, limit)
     return Listed(
         data=page.data,
@@ -74,13 +67,7 @@ def in_columns(page: Listed[Any]) -> ListedTable:
 
 
 def total_of_part(total: int | None, shown: int, *, is_part: bool = False) -> int | None:
-    """Return the total only if rows are missing; otherwise the model can count them.
-
-    Args:
-        total: the total by the API, if it gives one.
-        shown: how many rows are shown.
-        is_part: whether rows before or after them are known to be missing, whatever the total.
-    """
+    """Return the API's total only if rows are missing, as `is_part` says too; otherwise the model can count them."""
     return total if total is not None and (is_part or total > shown) else None
 
 
@@ -100,14 +87,9 @@ def shortened(page: Page[Row], shorten: Callable[[Row], Row]) -> Page[Row]:
 
 
 def without(row: Row, *names: str) -> Row:
-    """Set fields of a row to None, so that they are not shown.
-
-    Raises:
-        AttributeError: if it has no such field, as after a rename, when the field would be shown again.
-    """
-    fields = type(row).model_fields
+    """Set fields of a row to None, so that they are not shown; raise `AttributeError` for one it does not have."""
     for name in names:
-        if name not in fields:
+        if name not in type(row).model_fields:
             raise AttributeError(f"{type(row).__name__} has no field {name!r} to leave out", name=name, obj=row)
     return row.model_copy(update=dict.fromkeys(names))
 
