@@ -10,7 +10,7 @@ import httpx
 
 from agentphone_mcp.api.allowlist import Allowlist
 from agentphone_mcp.api.api_key import ApiKey
-from agentphone_mcp.api.tracing import TRACE_HEADERS, put_traceparent, uninstrumented
+from agentphone_mcp.api.tracing import TRACE_CONTEXT, TRACE_HEADERS, uninstrumented
 
 REDIRECT = "agentphone.redirect"
 """The response extension that holds the `Location` header which `AuthTransport` removed."""
@@ -53,7 +53,7 @@ class AuthTransport(httpx.AsyncBaseTransport):
         for name in TRACE_HEADERS:
             headers.pop(name, None)
         if self._sends_traceparent:
-            put_traceparent(headers)
+            TRACE_CONTEXT.inject(headers)
         # Only the timeouts of the extensions are kept: another could change the host that TLS checks.
         timeouts = {"timeout": request.extensions["timeout"]} if "timeout" in request.extensions else {}
         authorized = httpx.Request(

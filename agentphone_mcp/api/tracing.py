@@ -18,7 +18,8 @@ from agentphone_mcp.api.errors import ApiError, RequestLine
 TRACE_HEADERS = ("traceparent", "tracestate", "baggage")
 _STATUS = "http.response.status_code"
 _tracer = get_tracer("agentphone_mcp")
-_w3c = TraceContextTextMapPropagator()
+TRACE_CONTEXT = TraceContextTextMapPropagator()
+"""Puts the `traceparent` of the current span into headers."""
 
 
 class RequestSpan:
@@ -86,11 +87,6 @@ class Tracing:
             raise
         finally:
             span.end()
-
-
-def put_traceparent(headers: httpx.Headers) -> None:
-    """Add the `traceparent` header of the current span."""
-    _w3c.inject(headers)
 
 
 @contextmanager

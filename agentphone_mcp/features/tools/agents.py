@@ -76,8 +76,8 @@ async def create_agent(
     """Create an agent. It needs a number (buy_number, attach_number) before it can call."""
     if voice_mode == "hosted" and not system_prompt:
         raise Refused("Nothing was created: voice_mode hosted needs a system_prompt.")
-    _check_transfer_number(policy, transfer_number)
     fields = _fields(
+        policy,
         tuning,
         name=name,
         voice_mode=voice_mode,
@@ -108,8 +108,8 @@ async def update_agent(
     tuning: Annotated[VoiceTuning | None, Field(description="How it listens and speaks")] = None,
 ) -> SavedAgent:
     """Change an agent: prompt, voice, transfer number and more, as in create_agent. What is left out stays."""
-    _check_transfer_number(policy, transfer_number)
     fields = _fields(
+        policy,
         tuning,
         name=name,
         voice_mode=voice_mode,
@@ -195,13 +195,11 @@ async def numbers_of(api: ApiClient, agent: Agent) -> dict[str, str]:
     return {number.id: number.phone_number async for number in api.numbers.all() if number.agent_id == agent.id}
 
 
-def _check_transfer_number(policy: Policy, number: str | None) -> None:
-    """Refuse a transfer number that the policy forbids to call; quiet hours do not apply when it is stored."""
-    if number:
+def _fields(policy: Policy, tuning: VoiceTuning | None, **given: str | None) -> AgentFields:
+    """Collect the fields of an agent; refuse a transfer number that the policy forbids to call."""
+    if number := given["transfer_number"]:
+        # Quiet hours do not apply when it is only stored.
         policy.destinations.check(number, rings=False)
-
-
-def _fields(tuning: VoiceTuning | None, **given: str | None) -> AgentFields:
     return AgentFields.model_validate({**(tuning.model_dump(exclude_none=True) if tuning else {}), **given})
 
 

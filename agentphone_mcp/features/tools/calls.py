@@ -149,11 +149,7 @@ async def end_call(call_id: CallId, api: Api) -> Acknowledgement:
 
 
 async def describe_web_call(
-    agent_id: str,
-    metadata: dict[str, Any] | None,
-    variables: dict[str, str] | None,
-    api: Api,
-    prices: Prices,
+    agent_id: str, metadata: dict[str, Any] | None, variables: dict[str, str] | None, api: Api, prices: Prices
 ) -> Action:
     """Describe a call from a browser."""
     agent = await api.agents.get(agent_id)
