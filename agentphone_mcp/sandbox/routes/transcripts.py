@@ -66,9 +66,9 @@ async def stream_transcript(request: Request) -> Response:
 
 
 async def _events(context: SandboxContext, call: Call) -> AsyncIterator[str]:
-    yield _event("connected", {"callId": call.id, "status": call.status})
     sent = 0
     with context.simulator.listening(call) as changed:
+        yield _event("connected", {"callId": call.id, "status": call.status})
         while not context.simulator.is_closed:
             # Cleared before reading, so that a turn spoken while we send wakes us again.
             changed.clear()
