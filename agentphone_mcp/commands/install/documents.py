@@ -1,7 +1,8 @@
-"""Share what the editors of all formats need: the error for an invalid file, and the comparison of documents."""
+"""Share what the editors of all formats need: the error for an invalid file, and a change that is checked."""
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, cast
 
 from agentphone_mcp.commands.install.entries import HostEntry
@@ -34,18 +35,58 @@ def same(first: Any, second: Any) -> bool:
     return first == second
 
 
-def checked(text: str, wanted: Document, parse: Callable[[str], Document]) -> str:
-    """Return the text if it parses to the wanted document.
+def checked(text: str, parse: Callable[[str], Document], *wanted: Document) -> str:
+    """Return the text if it parses to one of the wanted documents.
 
     Raises:
         InvalidFile: otherwise, so that nothing is written.
     """
     try:
-        if same(parse(text), wanted):
-            return text
+        document = parse(text)
     except InvalidFile:
-        pass
-    raise InvalidFile(BY_HAND)
+        document = None
+    if not any(same(document, each) for each in wanted):
+        raise InvalidFile(BY_HAND)
+    return text
+
+
+@dataclass(frozen=True)
+class Editor:
+    """Edits entries in the text of one format, at a key in the table at a path, and checks that no other changes.
+
+    Attributes:
+        parse: reads a document, or raises `InvalidFile`.
+        put_unchecked: puts an entry into the text, or replaces it.
+        remove_unchecked: takes an entry out, and the table too if it is then empty and its last argument is true.
+        has_headers: whether a table may stay or go against that argument, as with a header of its own.
+    """
+
+    parse: Callable[[str], Document]
+    put_unchecked: Callable[[str, tuple[str, ...], str, Any], str]
+    remove_unchecked: Callable[[str, tuple[str, ...], str, bool], str]
+    has_headers: bool = False
+
+    def put(self, text: str, table: tuple[str, ...], key: str, entry: Any) -> str:
+        """Put an entry into the table at a path, or replace the one that is there.
+
+        Raises:
+            InvalidFile: if the text cannot be parsed, or cannot be changed safely.
+        """
+        before = self.parse(text)
+        if same((table_in(before, table) or {}).get(key), entry):
+            return text
+        return checked(self.put_unchecked(text, table, key, entry), self.parse, with_entry(before, table, key, entry))
+
+    def remove(self, text: str, table: tuple[str, ...], key: str, *, drop_empty: bool) -> str:
+        """Take an entry out of the table at a path, and the table too if it is then empty and `drop_empty` is set.
+
+        Raises:
+            InvalidFile: if the text cannot be parsed, or cannot be changed safely.
+        """
+        before = self.parse(text)
+        accepted = (drop_empty, not drop_empty) if self.has_headers else (drop_empty,)
+        wanted = [without_entry(before, table, key, drop_empty=each) for each in accepted]
+        return checked(self.remove_unchecked(text, table, key, drop_empty), self.parse, *wanted)
 
 
 def table_in(document: Mapping[str, Any], path: tuple[str, ...]) -> Document | None:

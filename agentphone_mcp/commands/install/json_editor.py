@@ -5,38 +5,16 @@ from typing import Any, cast
 from agentphone_mcp.commands.install import json_text
 from agentphone_mcp.commands.install.documents import (
     Document,
+    Editor,
     InvalidFile,
     checked,
     newline_of,
-    same,
     table_in,
-    with_entry,
     without_entry,
 )
 from agentphone_mcp.commands.install.entries import HostEntry
 
 _INPUTS = "inputs"
-
-
-def parse(text: str) -> Document:
-    """Read a document.
-
-    Raises:
-        InvalidFile: if it is not JSON with comments, or not an object.
-    """
-    return json_text.parse(text)
-
-
-def put(text: str, table: tuple[str, ...], key: str, entry: Any) -> str:
-    """Put an entry into the table at a path, or replace the one that is there.
-
-    Raises:
-        InvalidFile: if the text cannot be parsed, or cannot be changed safely.
-    """
-    before = parse(text)
-    if same((table_in(before, table) or {}).get(key), entry):
-        return text
-    return checked(_put(text, table, key, entry), with_entry(before, table, key, entry), parse)
 
 
 def _put(text: str, table: tuple[str, ...], key: str, entry: Any) -> str:
@@ -59,18 +37,12 @@ def _put(text: str, table: tuple[str, ...], key: str, entry: Any) -> str:
     return text
 
 
-def remove(text: str, table: tuple[str, ...], key: str, *, drop_empty: bool) -> str:
-    """Take an entry out of the table at a path, and the table too if it is then empty and `drop_empty` is set.
-
-    Raises:
-        InvalidFile: if the text cannot be parsed, or cannot be changed safely.
-    """
-    before = parse(text)
-    wanted = without_entry(before, table, key, drop_empty=drop_empty)
+def _remove(text: str, table: tuple[str, ...], key: str, drop_empty: bool) -> str:
+    wanted = without_entry(json_text.parse(text), table, key, drop_empty=drop_empty)
     path = (*table, key)
     while len(path) > 1 and drop_empty and not table_in(wanted, path[:-1]):
         path = path[:-1]
-    return checked(_without(text, path), wanted, parse)
+    return _without(text, path)
 
 
 def _without(text: str, path: tuple[str, ...]) -> str:
@@ -79,6 +51,9 @@ def _without(text: str, path: tuple[str, ...]) -> str:
     if not container or not matches:
         raise InvalidFile(f"{path[-1]} is not where it should be")
     return json_text.remove(text, container, matches[-1])
+
+
+EDITOR = Editor(json_text.parse, _put, _remove)
 
 
 def inputs_in(document: Document) -> list[Document] | None:
@@ -101,15 +76,15 @@ def put_input(text: str, asked: HostEntry) -> str:
     Raises:
         InvalidFile: if the text cannot be parsed, or cannot be changed safely.
     """
-    before = parse(text)
+    before = json_text.parse(text)
     existing = inputs_in(before)
     if existing is None:
-        return put(text, (), _INPUTS, [asked])
+        return EDITOR.put(text, (), _INPUTS, [asked])
     if any(item.get("id") == asked["id"] for item in existing):
         return text
     container = json_text.container_at(text, (_INPUTS,))
     written = json_text.insert(text, container, None, asked) if container else text
-    return checked(written, before | {_INPUTS: [asked, *existing]}, parse)
+    return checked(written, json_text.parse, before | {_INPUTS: [asked, *existing]})
 
 
 def remove_input(text: str, name: str, *, drop_empty: bool) -> str:
@@ -118,7 +93,7 @@ def remove_input(text: str, name: str, *, drop_empty: bool) -> str:
     Raises:
         InvalidFile: if the text cannot be parsed, or cannot be changed safely.
     """
-    before = parse(text)
+    before = json_text.parse(text)
     existing = inputs_in(before) or []
     ids = [item.get("id") for item in existing]
     if name not in ids or f"${{input:{name}}}" in text:
@@ -127,7 +102,7 @@ def remove_input(text: str, name: str, *, drop_empty: bool) -> str:
     rest = existing[:at] + existing[at + 1 :]
     if not rest and drop_empty:
         wanted = {item: value for item, value in before.items() if item != _INPUTS}
-        return checked(_without(text, (_INPUTS,)), wanted, parse)
+        return checked(_without(text, (_INPUTS,)), json_text.parse, wanted)
     container = json_text.container_at(text, (_INPUTS,))
     written = json_text.remove(text, container, container.items[at]) if container else text
-    return checked(written, before | {_INPUTS: rest}, parse)
+    return checked(written, json_text.parse, before | {_INPUTS: rest})

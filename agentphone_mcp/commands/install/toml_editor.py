@@ -8,13 +8,11 @@ from typing import Any, cast
 from agentphone_mcp.commands.install.documents import (
     BY_HAND,
     Document,
+    Editor,
     InvalidFile,
-    checked,
     newline_of,
     same,
     table_in,
-    with_entry,
-    without_entry,
 )
 from agentphone_mcp.commands.install.entries import HostEntry
 
@@ -39,22 +37,16 @@ def parse(text: str) -> Document:
         raise InvalidFile("it is nested too deep") from None
 
 
-def put(text: str, table: tuple[str, ...], key: str, entry: HostEntry) -> str:
-    """Put an entry into the table at a path, or replace the one that is there.
-
-    Raises:
-        InvalidFile: if the text is not TOML, or cannot be changed safely.
-    """
-    before = parse(text)
-    wanted = with_entry(before, table, key, entry)
-    if same(before, wanted):
-        return text
-    servers = table_in(before, table) or {}
+def _put(text: str, table: tuple[str, ...], key: str, entry: HostEntry) -> str:
+    servers = table_in(parse(text), table) or {}
     if key not in servers:
+        appended = _append(text, (*table, key), entry)
         try:
-            return checked(_append(text, (*table, key), entry), wanted, parse)
+            parse(appended)
         except InvalidFile:
             pass  # the table is inline, so that no section can add to it
+        else:
+            return appended
 
     def change(document: Any) -> None:
         for name in table:
@@ -69,28 +61,20 @@ def put(text: str, table: tuple[str, ...], key: str, entry: HostEntry) -> str:
                 document[key][name] = _inline(value)
 
     written = _round_trip(text, change)
-    return checked(written if text.endswith("\n") else written.removesuffix(newline_of(text)), wanted, parse)
+    return written if text.endswith("\n") else written.removesuffix(newline_of(text))
 
 
-def remove(text: str, table: tuple[str, ...], key: str, *, drop_empty: bool) -> str:
-    """Take an entry out of the table at a path, and the table too if it is then empty and `drop_empty` is set.
-
-    Raises:
-        InvalidFile: if the text is not TOML, or cannot be changed safely.
-    """
-    before = parse(text)
-
+def _remove(text: str, table: tuple[str, ...], key: str, _drop_empty: bool) -> str:
     def change(document: Any) -> None:
         for name in table:
             document = document[name]
         del document[key]
 
-    written = _keep_remarks(text, _round_trip(text, change))
-    try:
-        return checked(written, without_entry(before, table, key, drop_empty=drop_empty), parse)
-    except InvalidFile:
-        # The table has a header of its own, or goes with its only section.
-        return checked(written, without_entry(before, table, key, drop_empty=not drop_empty), parse)
+    return _keep_remarks(text, _round_trip(text, change))
+
+
+# A table has a header of its own, or goes with its only section.
+EDITOR = Editor(parse, _put, _remove, has_headers=True)
 
 
 def _round_trip(text: str, change: Any) -> str:

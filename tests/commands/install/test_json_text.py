@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agentphone_mcp.commands.install import json_editor
 from agentphone_mcp.commands.install.documents import InvalidFile
+from agentphone_mcp.commands.install.json_editor import EDITOR
 
 TABLE, KEY = ("mcpServers",), "agentphone"
 ENTRY = {"command": "uvx", "args": ["agentphone-mcp"]}
@@ -55,20 +55,20 @@ def test_what_was_put_in_comes_out_and_leaves_every_byte(
 ) -> None:
     document = before | {TABLE[0]: servers}
     text = data.draw(written(document))
-    put = json_editor.put(text, TABLE, KEY, ENTRY)
-    assert json_editor.parse(put) == before | {TABLE[0]: servers | {KEY: ENTRY}}
+    put = EDITOR.put(text, TABLE, KEY, ENTRY)
+    assert EDITOR.parse(put) == before | {TABLE[0]: servers | {KEY: ENTRY}}
     assert is_one_piece_more(put, text)
-    assert json_editor.remove(put, TABLE, KEY, drop_empty=False) == text
+    assert EDITOR.remove(put, TABLE, KEY, drop_empty=False) == text
 
 
 @FEWER
 @given(data=st.data(), before=DOCUMENTS)
 def test_a_table_that_is_not_there_is_made(data: st.DataObject, before: dict[str, Any]) -> None:
     text = data.draw(written(before))
-    put = json_editor.put(text, TABLE, KEY, ENTRY)
-    assert json_editor.parse(put) == before | {TABLE[0]: {KEY: ENTRY}}
-    removed = json_editor.remove(put, TABLE, KEY, drop_empty=True)
-    assert json_editor.parse(removed) == before
+    put = EDITOR.put(text, TABLE, KEY, ENTRY)
+    assert EDITOR.parse(put) == before | {TABLE[0]: {KEY: ENTRY}}
+    removed = EDITOR.remove(put, TABLE, KEY, drop_empty=True)
+    assert EDITOR.parse(removed) == before
     assert removed == text or not before
 
 
@@ -76,9 +76,9 @@ def test_a_table_that_is_not_there_is_made(data: st.DataObject, before: dict[str
 @given(data=st.data(), before=DOCUMENTS, old=LEAVES)
 def test_an_entry_is_replaced_where_it_stands(data: st.DataObject, before: dict[str, Any], old: Any) -> None:
     text = data.draw(written({TABLE[0]: {KEY: old} | before}))
-    put = json_editor.put(text, TABLE, KEY, ENTRY)
-    assert json_editor.parse(put) == {TABLE[0]: {KEY: ENTRY} | before}
-    assert json_editor.put(put, TABLE, KEY, ENTRY) == put
+    put = EDITOR.put(text, TABLE, KEY, ENTRY)
+    assert EDITOR.parse(put) == {TABLE[0]: {KEY: ENTRY} | before}
+    assert EDITOR.put(put, TABLE, KEY, ENTRY) == put
 
 
 def is_one_piece_more(longer: str, shorter: str) -> bool:
@@ -103,4 +103,4 @@ def is_one_piece_more(longer: str, shorter: str) -> bool:
 )
 def test_a_broken_text_is_named_by_its_line(text: str, message: str) -> None:
     with pytest.raises(InvalidFile, match=message):
-        json_editor.put(text, TABLE, KEY, ENTRY)
+        EDITOR.put(text, TABLE, KEY, ENTRY)
