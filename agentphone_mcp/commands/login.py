@@ -14,8 +14,7 @@ from agentphone_mcp.api.allowlist import Allowlist
 from agentphone_mcp.api.api_key import ApiKey, KeyRuleBroken
 from agentphone_mcp.api.client import ApiClient
 from agentphone_mcp.api.transport import Transport
-from agentphone_mcp.commands.option_types import absolute_path
-from agentphone_mcp.commands.options import setting_option
+from agentphone_mcp.commands.options import absolute_path, setting_option
 from agentphone_mcp.commands.sign_up import describe_error, open_account
 from agentphone_mcp.config.environment import complete_session_bus, read_key_variable
 from agentphone_mcp.config.keychain import INSTEAD, SERVICE, NoKeychain, account_for, forget, keep, try_out

@@ -10,7 +10,7 @@ from typing import Any
 import click
 import httpx
 
-from agentphone_mcp.commands.option_types import PORT, Amount
+from agentphone_mcp.commands.options import PORT, Amount
 from agentphone_mcp.sandbox.app import running
 from agentphone_mcp.sandbox.data.persistence import StateFileError
 from agentphone_mcp.sandbox.http.api_versions import API_VERSIONS, ApiVersion

@@ -1,32 +1,36 @@
 """Run `agentphone-mcp doctor`: find out why the server does not work, and what to do."""
 
+import json
 import logging
 import os
 import signal
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
 import anyio
 import click
 from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 from agentphone_mcp import __version__
-from agentphone_mcp.commands.doctor.finding import all_ok
+from agentphone_mcp.commands.doctor.finding import Finding, Status, all_ok
 from agentphone_mcp.commands.doctor.hosts import HostSearch, check_hosts, host_keys
-from agentphone_mcp.commands.doctor.report import as_json, show
 from agentphone_mcp.commands.doctor.run import Environment, run_checks
 from agentphone_mcp.commands.doctor.settings import check_settings
 from agentphone_mcp.commands.install.hosts import HOSTS
 from agentphone_mcp.commands.install.locations import read_machine
-from agentphone_mcp.commands.option_types import Amount
+from agentphone_mcp.commands.options import Amount
 from agentphone_mcp.config.config import read_state
 from agentphone_mcp.config.environment import complete_session_bus
 from agentphone_mcp.config.settings import ConfigError
+from agentphone_mcp.policy.untrusted import clean
 
 _STOPPING = ("SIGTERM", "SIGHUP", "SIGBREAK")
+_STYLES: dict[Status, str] = {"ok": "green", "warning": "yellow", "failure": "bold red", "skipped": "dim"}
 
 
 @click.command()
@@ -82,9 +86,9 @@ def doctor(
         with _stopped_like_ctrl_c():
             findings = anyio.run(run_checks, environment, hosts)
     if is_json:
-        click.echo(as_json(findings, __version__))
+        click.echo(_as_json(findings, __version__))
     else:
-        show(findings, Console())
+        _show(findings, Console())
     if not all_ok(findings):
         click.get_current_context().exit(1)
 
@@ -116,3 +120,42 @@ def _stopped_like_ctrl_c() -> Generator[None]:
 
 def _interrupt(*_: object) -> None:
     signal.raise_signal(signal.SIGINT)
+
+
+def _as_json(findings: Sequence[Finding], version: str) -> str:
+    """Serialize to an object: `version`, `ok`, `findings` of `check`, `status`, `said`, `remedy` and `facts`."""
+    report = {"version": version, "ok": all_ok(findings), "findings": [asdict(finding) for finding in findings]}
+    return json.dumps(report, indent=2)
+
+
+def _show(findings: Sequence[Finding], console: Console) -> None:
+    """Print a row for each finding with its remedy below it, and a conclusion."""
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold", ratio=1)
+    for finding in findings:
+        message = Text(_writable(finding.said, console))
+        if finding.remedy:
+            message.append(f"\n-> {_writable(finding.remedy, console)}", style="bold")
+        table.add_row(Text(finding.status, _STYLES[finding.status]), Text(_writable(finding.check, console)), message)
+    console.print(table)
+    console.print()
+    console.print(Text(_conclusion(findings)))
+
+
+def _conclusion(findings: Sequence[Finding]) -> str:
+    failures = sum(finding.status == "failure" for finding in findings)
+    warnings = sum(finding.status == "warning" for finding in findings)
+    also = f", with {_counted(warnings, 'warning')}" if warnings else ""
+    return f"It does not work: {_counted(failures, 'failure')}{also}." if failures else f"It works{also}."
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def _writable(words: str, console: Console) -> str:
+    """Put a text on one line, without control characters or characters that the stream cannot encode."""
+    line = " ".join(clean(words).split())
+    return line.encode(console.encoding, "replace").decode(console.encoding)

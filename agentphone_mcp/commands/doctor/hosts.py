@@ -12,9 +12,8 @@ import anyio
 from agentphone_mcp.api.api_key import mask_keys
 from agentphone_mcp.commands.doctor.finding import Finding, failure, ok, skipped, warning
 from agentphone_mcp.commands.doctor.host_entries import Address, InvalidEntry, Launch, is_switched_off, read_entry
-from agentphone_mcp.commands.doctor.launch import Answer, NoAnswer, ask, start
-from agentphone_mcp.commands.doctor.network_errors import cause_of
-from agentphone_mcp.commands.doctor.redaction import command_line, redact
+from agentphone_mcp.commands.doctor.launch import Answer, NoAnswer, ask, command_line, redact, start
+from agentphone_mcp.commands.doctor.network import cause_of
 from agentphone_mcp.commands.install.documents import Document, InvalidFile, table_in
 from agentphone_mcp.commands.install.editing import parse
 from agentphone_mcp.commands.install.files import HostFileError, read

@@ -1,6 +1,9 @@
-"""Start the server of an entry as its host would, list its tools, and end it with its child processes."""
+"""Start the server of an entry as its host would, list its tools, end it, and tell of it without its secrets."""
 
 import math
+import re
+import shlex
+import subprocess
 import tempfile
 from dataclasses import dataclass
 from time import perf_counter
@@ -13,10 +16,18 @@ from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
 
-from agentphone_mcp.commands.doctor.host_entries import Address, Launch
-from agentphone_mcp.commands.doctor.redaction import redact_secrets_of
+from agentphone_mcp.api.api_key import mask_keys
+from agentphone_mcp.commands.doctor.host_entries import SECRET_NAME, Address, Launch
 
 _LONGEST_LINE = 300
+_REMOVED = "[removed]"
+_SHORTEST = 4
+"""The least length of a secret; a shorter value is a switch such as `AUTH=1`, and occurs in any text."""
+_LOGIN_IN_URL = re.compile(r"(?<=://)[^/\s@]+@")
+_CREDENTIALS = re.compile(r"\b(Bearer|Basic)\s+\S{8,}", re.IGNORECASE)
+_OPTION = r"--?[\w-]*(?:key|token|secret|password)"
+_SECRET_OPTION = re.compile(_OPTION, re.IGNORECASE)
+_SECRET_IN_OPTION = re.compile(rf"({_OPTION})=.+", re.IGNORECASE | re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -102,4 +113,32 @@ def _last_line(errors: IO[str], launch: Launch) -> str:
     lines = [line.strip() for line in errors.read().splitlines() if line.strip()]
     # uv prints hints after the error itself.
     lines = [line for line in lines if not line.startswith("hint:")] or lines
-    return redact_secrets_of(launch, lines[-1])[:_LONGEST_LINE] if lines else ""
+    return _redact_secrets_of(launch, lines[-1])[:_LONGEST_LINE] if lines else ""
+
+
+def redact(text: str) -> str:
+    """Redact keys, logins in URLs and credentials of headers in a text."""
+    return mask_keys(_CREDENTIALS.sub(rf"\1 {_REMOVED}", _LOGIN_IN_URL.sub("", text)))
+
+
+def _redact_secrets_of(launch: Launch, text: str) -> str:
+    """Redact also the values of the launch's variables with names of secrets, longest first."""
+    held = {value for name, value in launch.environ.items() if SECRET_NAME.search(name) and len(value) >= _SHORTEST}
+    for value in sorted(held, key=len, reverse=True):
+        text = text.replace(value, _REMOVED)
+    return redact(text)
+
+
+def command_line(launch: Launch, platform: str) -> str:
+    """Quote the command for the shell of a system, named as in `sys.platform`, without its secrets."""
+    given = (launch.command, *launch.arguments)
+    words = [
+        _REMOVED if _SECRET_OPTION.fullmatch(before) else _redact_secrets_of(launch, _without_value(word))
+        for before, word in zip(("", *given), given, strict=False)
+    ]
+    return subprocess.list2cmdline(words) if platform == "win32" else shlex.join(words)
+
+
+def _without_value(word: str) -> str:
+    option = _SECRET_IN_OPTION.fullmatch(word)
+    return f"{option[1]}={_REMOVED}" if option else word

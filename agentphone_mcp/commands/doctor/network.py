@@ -1,4 +1,11 @@
-"""Check that the API can be reached: the name, the connection, TLS and the proxy."""
+"""Check that the API can be reached by name, connection, TLS and proxy, and explain why not."""
+
+import errno
+import socket
+import ssl
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import cast
 
 import httpx
 from anyio import connect_tcp, fail_after
@@ -6,10 +13,90 @@ from anyio import connect_tcp, fail_after
 from agentphone_mcp.api.allowlist import Allowlist
 from agentphone_mcp.api.auth import proxy_for
 from agentphone_mcp.commands.doctor.finding import Finding, failure, ok
-from agentphone_mcp.commands.doctor.network_errors import cause_of
 
 _PORTS = {"http": 80, "https": 443}
 _PATIENCE = 10.0
+_NO_NETWORK = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN)
+_EXPIRED, _NOT_YET = 10, 9
+_OF_ANOTHER = 62
+_TRUST = (
+    "If a company's proxy or a virus scanner opens TLS here, set SSL_CERT_FILE to a file with its certificate, here "
+    "and in the entry of each host"
+)
+
+
+@dataclass(frozen=True)
+class Cause:
+    """Holds why a connection failed, in words that follow a host's name, and the remedy."""
+
+    said: str
+    remedy: str
+
+
+def cause_of(error: BaseException, *, is_local: bool = False) -> Cause:
+    """Explain a failed connection by the innermost error in its chain that is known.
+
+    Args:
+        error: an error of httpx, anyio, ssl or the operating system.
+        is_local: whether the request went to a sandbox, which has to be started first.
+    """
+    for one in _below(error):
+        if cause := _known(one, is_local=is_local):
+            return cause
+    return Cause("cannot be reached", "Check the network and try again; `--json` says no more than this")
+
+
+def _known(error: BaseException, *, is_local: bool) -> Cause | None:  # noqa: PLR0911 - one row for each cause is the point of it
+    match error:
+        case ssl.SSLCertVerificationError():
+            return _untrusted(error)
+        case ssl.SSLError():
+            said = "does not speak TLS, or something in between breaks it"
+            return Cause(said, "Sign in to the network if it asks for that, and check the proxy and the base URL")
+        case socket.gaierror():
+            return Cause("is a name that does not resolve", "Check the network connection, the VPN and the DNS server")
+        case ConnectionRefusedError() if is_local:
+            return Cause(
+                "refuses the connection: nothing listens there",
+                "Start it with `agentphone-mcp sandbox --port PORT`, or unset AGENTPHONE_BASE_URL for the real one",
+            )
+        case ConnectionRefusedError():
+            return Cause("refuses the connection", "Check the firewall, and HTTPS_PROXY if there is a proxy")
+        case TimeoutError() | httpx.TimeoutException():
+            return Cause(
+                "does not answer in time",
+                "Check the network; where only a proxy leads outside, set HTTPS_PROXY, here and in each host's entry",
+            )
+        case ConnectionResetError() | BrokenPipeError() | httpx.RemoteProtocolError():
+            return Cause("closes the connection", "Try again; if it goes on, check the firewall and the proxy")
+        case OSError(errno=number) if number in _NO_NETWORK:
+            return Cause("cannot be reached: there is no network", "Connect this machine to the network")
+        case httpx.ProxyError():
+            said = f"is not let through by the proxy: {error}" if str(error) else "is not let through by the proxy"
+            return Cause(said, "Check the address, name and password in HTTPS_PROXY, or except it with NO_PROXY")
+        case _:
+            return None
+
+
+def _untrusted(error: ssl.SSLCertVerificationError) -> Cause:
+    why = error.verify_message or "it cannot be verified"
+    if error.verify_code in (_EXPIRED, _NOT_YET):
+        return Cause(f"shows a certificate that is not trusted: {why}", "Set this machine's clock and try again")
+    if error.verify_code == _OF_ANOTHER:
+        remedy = "Sign in to the network if it asks for that, and check what the name resolves to"
+        return Cause(f"shows a certificate of another host: {why}", remedy)
+    return Cause(f"shows a certificate that is not trusted: {why}", _TRUST)
+
+
+def _below(error: BaseException) -> Iterator[BaseException]:
+    """Yield the error and all its causes, innermost first, as the outer ones only repeat that it failed."""
+    inner: list[BaseException | None] = [error.__cause__ or error.__context__]
+    if isinstance(error, BaseExceptionGroup):
+        inner += cast("BaseExceptionGroup[BaseException]", error).exceptions
+    for one in inner:
+        if one is not None:
+            yield from _below(one)
+    yield error
 
 
 async def check_network(allowlist: Allowlist) -> Finding:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from agentphone_mcp.commands.doctor.host_entries import Address, InvalidEntry, Launch, read_entry
-from agentphone_mcp.commands.doctor.redaction import command_line
+from agentphone_mcp.commands.doctor.launch import command_line
 
 SHELL = {"PATH": "/shell/bin", "HOME": "/home/me", "AGENTPHONE_API_KEY": "sk_live_mine", "COLOUR": "blue"}
 KEY = "AGENTPHONE_API_KEY"
