@@ -245,10 +245,8 @@ def _install(target: _Target, options: InstallOptions, is_in_keychain: Callable[
     change = _edit_file(
         target, lambda text: editing.install(host, text or "", entry, asked), is_shared=options.is_shared
     )
-    if not change.changed:
-        click.echo(f"{host.title}: already there, unchanged: {change.file}")
-    else:
-        click.echo(f"{host.title}: installed in {change.file}")
+    done = "installed in" if change.changed else "already there, unchanged:"
+    click.echo(f"{host.title}: {done} {change.file}")
     _report_backup(host, change)
     others = [file for file in host.user_files(target.machine) if os.path.isdir(file.parent) and file != target.file]
     is_own = target.file in host.user_files(target.machine)

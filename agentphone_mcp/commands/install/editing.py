@@ -67,10 +67,7 @@ def install(host: Host, text: str, entry: HostEntry, inputs: list[HostEntry]) ->
 def uninstall(host: Host, text: str, previous_text: str | None) -> str | None:
     """Return the text without our entry, as it was before; None if the file was created for the entry.
 
-    Args:
-        host: whose file it is.
-        text: what it holds.
-        previous_text: what it held before the entry was added; None if unknown.
+    The previous text is what it held before the entry was added, or None if unknown.
 
     Raises:
         InvalidFile: if the file cannot be parsed, or cannot be changed safely.

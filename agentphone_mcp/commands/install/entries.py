@@ -44,9 +44,7 @@ class Setup:
     Attributes:
         command: the program to start: `uvx`, as an absolute path because desktop programs lack the shell's PATH.
         program_arguments: arguments that select our server; its own options follow them.
-        read_only: leave only the tools that change nothing.
-        toolsets: which groups of tools exist; empty for all.
-        sandbox: serve a sandbox, which needs no key.
+        toolsets: empty for all.
         remote: the URL of a server that runs elsewhere, instead of a command.
         key: where the key, or the token of a remote server, comes from. `reference` uses the host's own reference to a
             variable; `none` writes nothing, because the server finds the key in the keychain or needs none.

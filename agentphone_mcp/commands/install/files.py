@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from agentphone_mcp.commands.install.documents import InvalidFile
@@ -33,9 +34,7 @@ class Change:
 
     Attributes:
         file: the file itself, with links resolved.
-        changed: whether its content changed.
         backup: a copy of the previous content; None if there was none, or nothing changed.
-        is_new: whether the file was created.
     """
 
     file: Path
@@ -66,7 +65,7 @@ def change(file: Path, edit: Edit, lock: Path, now: datetime, *, is_shared: bool
 
     Args:
         file: its path; the file and its folder may not exist yet, and a link stays a link.
-        edit: maps the old text to the new one, or raises `InvalidFile`.
+        edit: may raise `InvalidFile`.
         lock: the file that only one install at a time may lock.
         now: the local time, for the name of the backup.
         is_shared: create a new file with the usual mode, as a project's other users read it too, instead of 0600.
@@ -127,7 +126,8 @@ def _apply(file: Path, edit: Edit, now: datetime) -> Change:
         mark = _MARK if before and before.startswith(_MARK.encode()) else ""
         backup = None if before is None else _backup(file, before, now)
         try:
-            if _replace(file, before, f"{mark}{wanted}".encode()):
+            owned = None if before is None else file.stat()
+            if replace(file, f"{mark}{wanted}".encode(), owned, is_wanted=lambda before=before: _bytes(file) == before):
                 return Change(file, changed=True, backup=backup, is_new=before is None)
         except BaseException:
             _discard(backup)
@@ -173,15 +173,11 @@ def _backup(file: Path, content: bytes, now: datetime) -> Path:
         again = f"_{number}" if number > 1 else ""
         backup = file.with_name(f"{file.name}.{now.strftime(_BACKUP_TIME)}{again}.bak")
         with contextlib.suppress(FileExistsError):
-            with open(backup, "xb", opener=_for_its_owner) as copy:
+            with open(backup, "xb", opener=partial(os.open, mode=0o600)) as copy:
                 copy.write(content)
                 give(copy.fileno(), file.stat())
             return backup
     raise AssertionError  # pragma: no cover - the numbers have no end
-
-
-def _for_its_owner(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
 
 
 def _umask() -> int:
@@ -189,11 +185,6 @@ def _umask() -> int:
     mask = os.umask(0o077)
     os.umask(mask)
     return mask
-
-
-def _replace(file: Path, before: bytes | None, content: bytes) -> bool:
-    owned = None if before is None else file.stat()
-    return replace(file, content, owned, is_wanted=lambda: _bytes(file) == before)
 
 
 def _file_error(file: Path, wrong: OSError | InvalidFile, verb: str) -> HostFileError:

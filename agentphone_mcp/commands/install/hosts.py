@@ -20,9 +20,9 @@ class Host:
     Attributes:
         key: its name on our command line.
         title: its name for people.
+        user_files: the files that it may read for a user, most likely first.
         format: the format of its file; `json` may have comments and trailing commas.
         table: the path of the table of servers in the document, outermost name first.
-        user_files: the files that it may read for a user, most likely first.
         project_file: the file within a project that it reads, with slashes; None if it reads none.
         reference: how its entries refer to an environment variable, so that its file needs no key: `prompt` asks the
             user, `names` lists the variable by name, None cannot; else a pattern for `str.format`.
@@ -32,9 +32,9 @@ class Host:
 
     key: str
     title: str
-    format: Literal["json", "toml", "yaml"]
-    table: tuple[str, ...]
     user_files: Callable[[Machine], tuple[Path, ...]]
+    format: Literal["json", "toml", "yaml"] = "json"
+    table: tuple[str, ...] = ("mcpServers",)
     project_file: str | None = None
     reference: str | None = None
     no_remote: str | None = None
@@ -59,87 +59,51 @@ class Host:
 
 _HOSTS = (
     Host(
-        key="claude-desktop",
-        title="Claude Desktop",
-        format="json",
-        table=("mcpServers",),
-        user_files=locations.claude_desktop,
+        "claude-desktop",
+        "Claude Desktop",
+        locations.claude_desktop,
         no_remote=(
             "Claude Desktop takes no URL in its file: add the server in its settings under Connectors as a custom "
             "connector, or bridge it with the third-party `npx mcp-remote URL`"
         ),
     ),
     Host(
-        key="claude-code",
-        title="Claude Code",
-        format="json",
-        table=("mcpServers",),
-        user_files=locations.claude_code,
+        "claude-code",
+        "Claude Code",
+        lambda machine: ((machine.folder_in("CLAUDE_CONFIG_DIR") or machine.home) / ".claude.json",),
         project_file=".mcp.json",
         reference="${{{}}}",
         signs=(".claude",),
     ),
     Host(
-        key="cursor",
-        title="Cursor",
-        format="json",
-        table=("mcpServers",),
-        user_files=locations.cursor,
+        "cursor",
+        "Cursor",
+        lambda machine: (machine.home / ".cursor/mcp.json",),
         project_file=".cursor/mcp.json",
         reference="${{env:{}}}",
     ),
+    Host("windsurf", "Windsurf", locations.windsurf, project_file=".devin/mcp_config.json", reference="${{env:{}}}"),
     Host(
-        key="windsurf",
-        title="Windsurf",
-        format="json",
-        table=("mcpServers",),
-        user_files=locations.windsurf,
-        project_file=".devin/mcp_config.json",
-        reference="${{env:{}}}",
+        "vscode", "VS Code", locations.vscode, table=("servers",), project_file=".vscode/mcp.json", reference="prompt"
     ),
+    Host("zed", "Zed", locations.zed, table=("context_servers",), project_file=".zed/settings.json"),
     Host(
-        key="vscode",
-        title="VS Code",
-        format="json",
-        table=("servers",),
-        user_files=locations.vscode,
-        project_file=".vscode/mcp.json",
-        reference="prompt",
-    ),
-    Host(
-        key="zed",
-        title="Zed",
-        format="json",
-        table=("context_servers",),
-        user_files=locations.zed,
-        project_file=".zed/settings.json",
-    ),
-    Host(
-        key="codex",
-        title="Codex CLI",
+        "codex",
+        "Codex CLI",
+        lambda machine: ((machine.folder_in("CODEX_HOME") or machine.home / ".codex") / "config.toml",),
         format="toml",
         table=("mcp_servers",),
-        user_files=locations.codex,
         project_file=".codex/config.toml",
         reference="names",
     ),
     Host(
-        key="gemini",
-        title="Gemini CLI",
-        format="json",
-        table=("mcpServers",),
-        user_files=locations.gemini,
+        "gemini",
+        "Gemini CLI",
+        lambda machine: (machine.home / ".gemini/settings.json",),
         project_file=".gemini/settings.json",
         reference="${}",
     ),
-    Host(
-        key="goose",
-        title="Goose",
-        format="yaml",
-        table=("extensions",),
-        user_files=locations.goose,
-        reference="names",
-    ),
+    Host("goose", "Goose", locations.goose, format="yaml", table=("extensions",), reference="names"),
 )
 HOSTS: dict[str, Host] = {host.key: host for host in _HOSTS}
 """Maps the key of each host to it, in the order in which they are shown."""

@@ -1,4 +1,4 @@
-"""Locate the files of hosts on each system; only `read_machine` looks at this one."""
+"""Locate the files of hosts that differ by system; only `read_machine` looks at this one."""
 
 import os
 import sys
@@ -76,16 +76,6 @@ def claude_desktop(machine: Machine) -> tuple[Path, ...]:
     return (*(each / "LocalCache" / "Roaming" / "Claude" / usual.name for each in from_store), usual)
 
 
-def claude_code(machine: Machine) -> tuple[Path, ...]:
-    """List the file of Claude Code: in the home folder, or in CLAUDE_CONFIG_DIR."""
-    return ((machine.folder_in("CLAUDE_CONFIG_DIR") or machine.home) / ".claude.json",)
-
-
-def cursor(machine: Machine) -> tuple[Path, ...]:
-    """List the file of Cursor, the same on all systems."""
-    return (machine.home / ".cursor" / "mcp.json",)
-
-
 def windsurf(machine: Machine) -> tuple[Path, ...]:
     """List the files of Devin Desktop and of Windsurf, its predecessor, in this order."""
     base = machine.roaming if machine.platform == "win32" else machine.home / ".config"
@@ -104,16 +94,6 @@ def zed(machine: Machine) -> tuple[Path, ...]:
         return (machine.roaming / "Zed" / "settings.json",)
     base = machine.home / ".config" if machine.platform == "darwin" else machine.config
     return (base / "zed" / "settings.json",)
-
-
-def codex(machine: Machine) -> tuple[Path, ...]:
-    """List the file of Codex CLI, which its app and its extension read too."""
-    return ((machine.folder_in("CODEX_HOME") or machine.home / ".codex") / "config.toml",)
-
-
-def gemini(machine: Machine) -> tuple[Path, ...]:
-    """List the file of Gemini CLI, the same on all systems."""
-    return (machine.home / ".gemini" / "settings.json",)
 
 
 def goose(machine: Machine) -> tuple[Path, ...]:

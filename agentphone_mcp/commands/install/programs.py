@@ -40,47 +40,40 @@ PORTABLE_PROGRAM = Program("uvx", (PACKAGE,))
 
 
 def find_program(machine: Machine, running: str, homebrew: tuple[Path, ...] = HOMEBREW) -> Program:
-    """Find `uvx`, or else the installed program that is running.
+    """Find `uvx`, or else the installed program that is running, given as in `sys.argv[0]`.
 
     Links are not resolved, because package managers change their targets with each version.
-
-    Args:
-        machine: where to look.
-        running: the path of the running program, as in `sys.argv[0]`.
-        homebrew: the folders of Homebrew for all users.
 
     Raises:
         ProgramNotFound: if there is neither.
     """
-    uvx = find_uvx(machine, homebrew)
-    if uvx:
+    if uvx := find_uvx(machine, homebrew):
         return Program(_written(uvx), (PACKAGE,))
     itself = Path(os.path.abspath(running))
     if itself.stem == PACKAGE and _is_executable(itself):
         remark = f"There is no uvx here, so {itself} is started: if you move or remove it, install again."
         return Program(_written(itself), (), remark)
-    command = how_to_get_uv(machine.platform)
-    raise ProgramNotFound(
-        f"hosts start the server by uvx, which is not found here: get uv with `{command}`, and install again"
-    )
+    get_uv = f"get uv with `{how_to_get_uv(machine.platform)}`"
+    raise ProgramNotFound(f"hosts start the server by uvx, which is not found here: {get_uv}, and install again")
 
 
 def shared_program(machine: Machine, homebrew: tuple[Path, ...] = HOMEBREW) -> Program:
     """Return the program for shared files, with a remark on how to get `uvx` if it is missing here."""
     if find_uvx(machine, homebrew):
         return PORTABLE_PROGRAM
-    command = how_to_get_uv(machine.platform)
-    return replace(
-        PORTABLE_PROGRAM, remark=f"There is no uvx here, by which the server is started: get uv with `{command}`."
-    )
+    get_uv = f"get uv with `{how_to_get_uv(machine.platform)}`"
+    return replace(PORTABLE_PROGRAM, remark=f"There is no uvx here, by which the server is started: {get_uv}.")
 
 
 def find_uvx(machine: Machine, homebrew: tuple[Path, ...] = HOMEBREW) -> Path | None:
     """Find the absolute path of `uvx`, on the PATH or else where its installers put it."""
     name = "uvx.exe" if machine.platform == "win32" else "uvx"
     on_path = shutil.which("uvx", path=machine.environ.get("PATH", ""))
+    folders = [machine.home / ".local" / "bin", machine.home / ".cargo" / "bin"]
+    if machine.platform == "win32":
+        folders += [machine.local / "Microsoft" / "WinGet" / "Links", machine.home / "scoop" / "shims"]
     candidates = [Path(on_path)] if on_path else []
-    candidates += [folder / name for folder in (*_folders(machine), *homebrew)]
+    candidates += [folder / name for folder in (*folders, *homebrew)]
     path = next(filter(_is_executable, candidates), None)
     return Path(os.path.abspath(path)) if path else None
 
@@ -95,14 +88,6 @@ def _written(program: Path) -> str:
         return as_text(program)
     except UnicodeDecodeError:
         raise ProgramNotFound(f"the path of {program.name} is not in UTF-8, so no host could be told it") from None
-
-
-def _folders(machine: Machine) -> list[Path]:
-    """List the folders where installers put `uvx` for one user."""
-    folders = [machine.home / ".local" / "bin", machine.home / ".cargo" / "bin"]
-    if machine.platform == "win32":
-        return [*folders, machine.local / "Microsoft" / "WinGet" / "Links", machine.home / "scoop" / "shims"]
-    return folders
 
 
 def _is_executable(program: Path) -> bool:

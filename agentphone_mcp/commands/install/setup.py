@@ -23,17 +23,7 @@ from agentphone_mcp.variables import KEY_FILE_VARIABLE, KEY_VARIABLE
 
 @dataclass(frozen=True)
 class InstallOptions:
-    """Holds the options of the command.
-
-    Attributes:
-        read_only: leave only the tools that change nothing.
-        toolsets: which groups of tools exist; empty for all.
-        sandbox: serve a sandbox.
-        remote: the URL of a remote server.
-        key_file: the path of a file that holds the key.
-        plain_key: write the key itself.
-        is_shared: the file is part of a project, and other people use it too.
-    """
+    """Holds the options of the command; `is_shared` if the file is part of a project that others use too."""
 
     read_only: bool = False
     toolsets: tuple[str, ...] = ()
@@ -49,12 +39,7 @@ def choose_setup(
 ) -> tuple[Setup, str]:
     """Choose how a host runs our server; returns it with a sentence about the key, which may be empty.
 
-    Args:
-        host: the host.
-        options: what the user asked for.
-        machine: the machine whose variables are read.
-        program: the program that the host starts.
-        is_in_keychain: tells whether the keychain has the key; called only when needed, as it may prompt the user.
+    The keychain is asked only when needed, as it may prompt the user.
 
     Raises:
         UnsupportedSetup: if the host does not support this.
@@ -64,13 +49,7 @@ def choose_setup(
         raise UnsupportedSetup(host.no_remote)
     key, note = _token(host, options, machine) if options.remote else _key(host, options, machine, is_in_keychain)
     setup = Setup(
-        command=program.command,
-        program_arguments=program.arguments,
-        read_only=options.read_only,
-        toolsets=options.toolsets,
-        sandbox=options.sandbox,
-        remote=options.remote,
-        key=key,
+        program.command, program.arguments, options.read_only, options.toolsets, options.sandbox, options.remote, key
     )
     return setup, note
 
@@ -85,10 +64,10 @@ def _key(
         if key is None:
             raise UnsupportedSetup(f"there is no key to write: set {KEY_VARIABLE} first, or leave --plain-key out")
         shown = f", which ends in {key.last_four}," if key.last_four else ""
-        warning = f"The key{shown} stands in the file in plain text: whoever can read the file has it."
-        return PlainText(key.reveal()), warning
-    file = options.key_file or _key_file(options, machine)
-    if file:
+        note = f"The key{shown} stands in the file in plain text: whoever can read the file has it."
+        return PlainText(key.reveal()), note
+    named = "" if options.is_shared else machine.environ.get(KEY_FILE_VARIABLE, "").strip()
+    if file := options.key_file or named:
         path = os.path.abspath(os.path.expanduser(file))
         read_key({KEY_FILE_VARIABLE: path})
         try:
@@ -115,10 +94,6 @@ def _reference(host: Host, machine: Machine) -> tuple[KeySource, str]:
         "There is no key yet: run `agentphone-mcp login` and install again, both with --key-file PATH where there is "
         f"no keychain, or set {KEY_VARIABLE} before {host.title} starts."
     )
-
-
-def _key_file(options: InstallOptions, machine: Machine) -> str:
-    return "" if options.is_shared else machine.environ.get(KEY_FILE_VARIABLE, "").strip()
 
 
 def _for_all(host: Host) -> str:
