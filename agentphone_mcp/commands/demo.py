@@ -27,14 +27,7 @@ class StepFailed(Exception):
 
 
 def run_demo(*, server_options: Sequence[str] = ("--sandbox", "--sandbox-speed", _SPEED)) -> int:
-    """Show the demo.
-
-    Args:
-        server_options: how the server is started.
-
-    Returns:
-        The exit status: 0, or 1 when any step did not do what it says.
-    """
+    """Show the demo on a server with these options; returns 0, or 1 when any step did not do what it says."""
     console = Console(highlight=False)
     try:
         anyio.run(_show, console, server_options)

@@ -168,8 +168,7 @@ def _usage(base_url: str, key: ApiKey) -> Usage:
     except errors.ApiError as exc:
         raise click.ClickException(
             f"AgentPhone could not say whether the key is good, so nothing was kept: {describe_error(exc)}; "
-            "try again, or "
-            "keep it unchecked with --no-check"
+            "try again, or keep it unchecked with --no-check"
         ) from None
 
 

@@ -3,6 +3,7 @@
 import json
 import signal
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -20,6 +21,7 @@ from agentphone_mcp.sandbox.terminal import show
 from agentphone_mcp.system.sockets import CannotListen
 
 _PATIENCE = 120.0
+_option = partial(click.option, show_envvar=True)
 
 
 class _Rule(click.types.StringParamType):
@@ -45,54 +47,48 @@ def _printed(_ctx: click.Context, _option: click.Parameter, key: str | None) -> 
 
 
 @click.group("sandbox", invoke_without_command=True)
-@click.option("--port", type=PORT, default=8787, envvar="AGENTPHONE_SANDBOX_PORT", show_envvar=True)
-@click.option(
+@_option("--port", type=PORT, default=8787, envvar="AGENTPHONE_SANDBOX_PORT")
+@_option(
     "--speed",
     type=Amount(0.1, 1000),
     default=1.0,
     envvar="AGENTPHONE_SANDBOX_SPEED",
-    show_envvar=True,
     help="How much faster than real time calls go.",
 )
-@click.option(
+@_option(
     "--key",
     envvar="AGENTPHONE_SANDBOX_KEY",
-    show_envvar=True,
     help="The key to accept; the state file's, or a random one, if left out.",
 )
-@click.option(
+@_option(
     "--wire",
     "api_version",
     type=click.Choice(API_VERSIONS),
     default="union",
     envvar="AGENTPHONE_SANDBOX_WIRE",
-    show_envvar=True,
     help="Which age of the API answers.",
 )
-@click.option(
+@_option(
     "--state",
     type=click.Path(dir_okay=False, path_type=Path),
     envvar="AGENTPHONE_SANDBOX_STATE",
-    show_envvar=True,
     help="A file that keeps the account across restarts; in memory if left out.",
 )
-@click.option(
+@_option(
     "--fault",
     "faults",
     type=_Rule(),
     callback=_faults,
     multiple=True,
     envvar="AGENTPHONE_SANDBOX_FAULTS",
-    show_envvar=True,
     help="Break an answer, for example 'POST /v1/numbers drop-after', 'GET /v1/* status=503 times=2',"
     " '* /v1/calls delay=2', 'GET /v1/agents status=429 retry-after=1', 'GET /v1/agents malformed always'."
     " Repeatable; separated by ; in the environment.",
 )
-@click.option(
+@_option(
     "--allow-remote-webhooks",
     is_flag=True,
     envvar="AGENTPHONE_SANDBOX_ALLOW_REMOTE_WEBHOOKS",
-    show_envvar=True,
     help="Deliver webhooks to addresses beyond this machine too.",
 )
 @click.pass_context
@@ -127,19 +123,17 @@ def sandbox(
         raise click.ClickException(str(exc)) from None
 
 
-_url = click.option(
+_url = _option(
     "--url",
     default="http://127.0.0.1:8787",
     show_default=True,
     envvar="AGENTPHONE_BASE_URL",
-    show_envvar=True,
     help="Where the sandbox is.",
 )
-_key = click.option(
+_key = _option(
     "--key",
     callback=_printed,
     envvar="AGENTPHONE_API_KEY",
-    show_envvar=True,
     help="The key that the sandbox printed when it started.  [required]",
 )
 _from = click.option("--from", "from_number", required=True, help="Who it is, in E.164.")

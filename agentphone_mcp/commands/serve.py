@@ -28,12 +28,10 @@ if TYPE_CHECKING:
 
 
 def run_server(options: dict[str, Any], stdin: TextIO | None, stdout: TextIO | None) -> None:
-    """Serve until the host goes away or the process is told to stop.
+    """Serve until the host goes away or the process is told to stop; a stream is None if it is closed.
 
     Args:
         options: those of `agentphone_mcp.config.from_options.SETTINGS`, by name.
-        stdin: the process's own, or None if it is closed.
-        stdout: likewise.
 
     Raises:
         click.ClickException: with one sentence, if a setting is wrong or nobody can be served.

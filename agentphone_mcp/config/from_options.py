@@ -47,9 +47,7 @@ SETTINGS = (
 def read_config(options: Mapping[str, Any], environ: Mapping[str, str]) -> Config:
     """Read every setting, without looking for what takes its time: the sandbox and the keychain.
 
-    Args:
-        options: the values of `SETTINGS` by name.
-        environ: the variables that no option stands for: of keys, and of files that hold them.
+    Options are the values of `SETTINGS` by name; the environment has keys, for which no option stands.
 
     Raises:
         ConfigError: for the first that is wrong.
@@ -68,9 +66,6 @@ def read_config(options: Mapping[str, Any], environ: Mapping[str, str]) -> Confi
 
 def read_http_settings(options: Mapping[str, Any]) -> HttpSettings | None:
     """Read how it is reached over HTTP; None if it serves over stdio.
-
-    Args:
-        options: as for `read_config`.
 
     Raises:
         ConfigError: if it could not be served so.

@@ -51,11 +51,7 @@ def account_for(base_url: str) -> str:
 
 
 def find(base_url: str, patience: float = AT_START) -> ApiKey | None:
-    """Find the key for this address; None where none is kept.
-
-    Args:
-        base_url: where requests will go.
-        patience: seconds to wait for the keychain.
+    """Find the key for this address; None where none is kept. The keychain has `patience` seconds to answer.
 
     Raises:
         NoKeychain: when the keychain cannot be asked in that time, or what it keeps is no key.

@@ -50,15 +50,7 @@ def _unchanged(value: Any) -> Any:
 def setting(
     name: str, default: str | float | bool | None, help_: str, *, read: Callable[[Any], Any] = _unchanged, **kind: Any
 ) -> Any:
-    """Declare a dataclass field and the setting that it is read from.
-
-    Args:
-        name: see `Setting`.
-        default: likewise.
-        help_: likewise.
-        read: makes the field's value of the setting's; may raise ValueError.
-        **kind: the other attributes of `Setting`.
-    """
+    """Declare a dataclass field and the setting, as in `Setting`, that `read` makes it of, or raises ValueError."""
     return combined(Setting(name, default, help_, **kind), read=read)
 
 
@@ -76,12 +68,7 @@ def settings_of(cls: type[Any]) -> tuple[Setting, ...]:
 
 
 def read_fields(cls: type[Any], options: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Read the fields of a dataclass that have settings.
-
-    Args:
-        cls: the dataclass.
-        options: the settings' values by their names.
-        given: values of fields that are not read.
+    """Read the fields of a dataclass that have settings, by their names, except those whose values are given.
 
     Raises:
         ConfigError: for the first that is wrong, with its variable.

@@ -18,8 +18,7 @@ def replace(
     """Put a new file in the place of one, and return when it is on the disk, as far as the folder lets that be known.
 
     Args:
-        file: which; no link.
-        content: what it is to hold.
+        file: no link.
         before: whose owner and mode it keeps; None makes it for this user alone.
         is_wanted: asked right before it takes its place, when it is written.
 

@@ -26,19 +26,7 @@ _REFERENCES = {
 """Matches references to variables in an entry, by host; other hosts have none."""
 _INHERITS: dict[str, Inherits] = {"claude-desktop": "basics", "codex": "basics", "gemini": "all but secrets"}
 """Which of its own variables a host passes on, if not all."""
-_BASICS = (
-    "PATH",
-    "HOME",
-    "USER",
-    "LOGNAME",
-    "SHELL",
-    "TERM",
-    "LANG",
-    "TMPDIR",
-    "SYSTEMROOT",
-    "APPDATA",
-    "LOCALAPPDATA",
-)
+_BASICS = re.compile("PATH|HOME|USER|LOGNAME|SHELL|TERM|LANG|TMPDIR|SYSTEMROOT|APPDATA|LOCALAPPDATA", re.IGNORECASE)
 _DESKTOP_PATH = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 """The PATH of a desktop program that was not started from a shell."""
 
@@ -53,7 +41,6 @@ class Launch:
 
     Attributes:
         command: its name or path.
-        arguments: its arguments.
         environ: all its environment variables.
         search_path: where the host looks for a command given by name.
         unset: the variables that the entry refers to and that are not set.
@@ -73,7 +60,6 @@ class Address:
     """Describes a remote server.
 
     Attributes:
-        url: its URL.
         headers: the headers of requests, without those that only the host knows.
         unset: the variables that the entry refers to and that are not set.
         asks: whether the host asks its user for a header and stores it itself.
@@ -112,13 +98,7 @@ class _Expansion:
 
 
 def read_entry(host: str, entry: Mapping[str, Any], environ: Variables, platform: str) -> Launch | Address:
-    """Read an entry as its host does.
-
-    Args:
-        host: its key in the catalogue.
-        entry: the entry in its file.
-        environ: the environment variables of the host's user.
-        platform: as in `sys.platform`.
+    """Read an entry as its host, named by its key, does on a platform, named as in `sys.platform`.
 
     Raises:
         InvalidEntry: if it has neither a command nor a URL, or a header cannot be sent.
@@ -162,7 +142,7 @@ def is_switched_off(entry: Mapping[str, Any]) -> bool:
 
 def _inherited(how: Inherits, environ: Variables) -> dict[str, str]:
     if how == "basics":
-        return {name: value for name, value in environ.items() if name.upper() in _BASICS}
+        return {name: value for name, value in environ.items() if _BASICS.fullmatch(name)}
     if how == "all but secrets":
         return {name: value for name, value in environ.items() if not SECRET_NAME.search(name)}
     return dict(environ)

@@ -30,7 +30,6 @@ class HostSearch:
     """Says where to look for hosts, and how long to wait for their servers.
 
     Attributes:
-        machine: the user's home and machine.
         project: the folder whose project files hosts read.
         within: the time in which a server has to start and answer, in seconds.
         is_key_in_keychain: whether the key is in the system's keychain, so that no variable has to hold it.
@@ -53,13 +52,7 @@ class _Unreadable(Exception):
 async def check_hosts(
     search: HostSearch, only: str | None = None, *, is_key_in_keychain: bool = False
 ) -> list[Finding]:
-    """Check each host in use here, two at a time.
-
-    Args:
-        search: where to look for hosts.
-        only: the key of a single host to check, which then must have an entry.
-        is_key_in_keychain: whether the key is in the system's keychain.
-    """
+    """Check each host in use here, two at a time, or only the one with a key, which then must have an entry."""
     search = replace(search, is_key_in_keychain=is_key_in_keychain)
     hosts = [
         host for host in HOSTS.values() if only == host.key or (only is None and host.is_installed(search.machine))
@@ -108,7 +101,10 @@ async def _check(host: Host, search: HostSearch, *, must_be: bool) -> Finding:
         return failure(host.title, mask_keys(str(exc)), exc.remedy)
     if located is None:
         message = f"has no entry of {SERVER_KEY} in {host.user_file(search.machine)}"
-        return failure(host.title, message, install) if must_be else _no_entry(host, message)
+        if must_be:
+            return failure(host.title, message, install)
+        remedy = f"Run `agentphone-mcp install {host.key}` if it should have one"
+        return Finding(host.title, "skipped", message, remedy, {"entry": False})
     file, entry = located
     if is_switched_off(entry):
         return warning(host.title, f"its entry in {file} is switched off", f"Switch it on in {host.title}")
@@ -116,16 +112,8 @@ async def _check(host: Host, search: HostSearch, *, must_be: bool) -> Finding:
         read = read_entry(host.key, entry, search.machine.environ, search.machine.platform)
     except InvalidEntry as exc:
         return failure(host.title, f"its entry in {file}: {exc}", install)
-    return (
-        await _check_address(host, read, search)
-        if isinstance(read, Address)
-        else await _check_launch(host, read, search, install)
-    )
-
-
-def _no_entry(host: Host, message: str) -> Finding:
-    remedy = f"Run `agentphone-mcp install {host.key}` if it should have one"
-    return Finding(host.title, "skipped", message, remedy, {"entry": False})
+    is_remote = isinstance(read, Address)
+    return await (_check_address(host, read, search) if is_remote else _check_launch(host, read, search, install))
 
 
 def _find_entry(host: Host, search: HostSearch) -> tuple[Path, Mapping[str, Any]] | None:
@@ -169,10 +157,8 @@ async def _check_launch(host: Host, launch: Launch, search: HostSearch, install:
     command = shutil.which(launch.command, path=launch.search_path)
     if command is None:
         elsewhere = shutil.which(launch.command, path=search.machine.environ.get("PATH", ""))
-        if elsewhere:
-            message = f"its command {launch.command} is at {elsewhere}, where {host.title} does not look (spawn ENOENT)"
-        else:
-            message = f"its command {launch.command} is not there (spawn ENOENT)"
+        where = f"at {elsewhere}, where {host.title} does not look" if elsewhere else "not there"
+        message = f"its command {launch.command} is {where} (spawn ENOENT)"
         remedy = f"{install}: that writes the whole path of uvx; without uvx, install uv first"
         return failure(host.title, message, remedy, command=launch.command)
     try:
@@ -208,7 +194,8 @@ async def _check_address(host: Host, address: Address, search: HostSearch) -> Fi
             remedy = "Check the URL in its entry; the path is usually /mcp"
             return failure(host.title, f"{url} answers {exc.status} and is no MCP server", remedy)
         cause = cause_of(exc.why)
-        return failure(host.title, f"{url} {cause.said}", f"Check the URL in its entry; {_lower(cause.remedy)}")
+        remedy = f"Check the URL in its entry; {cause.remedy[:1].lower()}{cause.remedy[1:]}"
+        return failure(host.title, f"{url} {cause.said}", remedy)
 
 
 def _check_answer(host: Host, read: Launch | Address, answer: Answer, search: HostSearch) -> Finding:
@@ -218,14 +205,8 @@ def _check_answer(host: Host, read: Launch | Address, answer: Answer, search: Ho
         remedy = f"Run `agentphone-mcp install {host.key}`: it replaces the entry"
         return warning(host.title, f"{message}, but it is another server, {mask_keys(answer.name)}", remedy, **facts)
     unset = [name for name in read.unset if name != KEY_VARIABLE or not search.is_key_in_keychain]
-    if unset:
-        names = ", ".join(unset)
+    if names := ", ".join(unset):
+        message = f"{message}, but its entry refers to {names}, which is not set here"
         remedy = f"Set {names} where {host.title} is started, or keep the key with `agentphone-mcp login`"
-        return warning(
-            host.title, f"{message}, but its entry refers to {names}, which is not set here", remedy, **facts
-        )
+        return warning(host.title, message, remedy, **facts)
     return ok(host.title, message, **facts)
-
-
-def _lower(sentence: str) -> str:
-    return sentence[:1].lower() + sentence[1:]

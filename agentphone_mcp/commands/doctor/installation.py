@@ -30,11 +30,9 @@ def check_python(required: str | None, running: str = platform.python_version())
 
 
 def check_packages(requirements: Iterable[str] | None, version: Callable[[str], str] = metadata.version) -> Finding:
-    """Check the installed packages against the requirements in our metadata.
+    """Check the installed packages against the requirements in our metadata; None if ours is not installed.
 
-    Args:
-        requirements: the requirements; None if our package is not installed.
-        version: returns the version of an installed package, or raises PackageNotFoundError.
+    The version of a package comes from `version`, which may raise PackageNotFoundError.
     """
     if requirements is None:
         return skipped("packages", f"{PACKAGE} runs from its sources and is not installed")

@@ -39,7 +39,6 @@ def check_key(
     """Find the key as the server does, and report its source and its last four characters.
 
     Args:
-        environ: the environment variables.
         allowlist: the host that the key is sent to; None if the base URL is refused.
         keychain: finds the key that `login` stored for a base URL; None to leave the keychain out.
         hosts: the key in each host's entry, by the host's title; None if the host stores the key itself.
@@ -107,10 +106,9 @@ def _finding_for(found: FoundKey, allowlist: Allowlist | None) -> Finding:
         remedy = "Unset AGENTPHONE_BASE_URL to use this key, or take the sandbox's own key"
         return failure("key", f"{message}, but {exc}", remedy, **facts)
     if not allowlist.is_local and found.key.reveal().startswith(_NOT_OF_THE_VENDOR):
+        message = f"{message}, but it is a sandbox's or a test key and the real API is asked"
         remedy = "Take the sk_live_ key from AgentPhone's dashboard, or practise with --sandbox, which needs none"
-        return warning(
-            "key", f"{message}, but it is a sandbox's or a test key and the real API is asked", remedy, **facts
-        )
+        return warning("key", message, remedy, **facts)
     return ok("key", message, **facts)
 
 

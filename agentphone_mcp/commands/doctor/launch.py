@@ -57,15 +57,10 @@ class NoAnswer(Exception):
 
 
 async def start(launch: Launch, command: str, within: float) -> Answer:
-    """Start a command and list its tools; the process is ended in any case.
-
-    Args:
-        launch: the command as the host would start it.
-        command: the path of the command.
-        within: the time limit for the answer, in seconds.
+    """Start a launch by the path of its command, and list its tools; the process is ended in any case.
 
     Raises:
-        NoAnswer: if no answer comes in time.
+        NoAnswer: if no answer comes within so many seconds.
     """
     server = StdioServerParameters(command=command, args=list(launch.arguments), env=dict(launch.environ))
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as errors:

@@ -21,9 +21,7 @@ _ELSEWHERE = "Let AGENTPHONE_STATE name a folder in which you may write"
 async def check_ledger(state: str, least_free: int = _LEAST_FREE) -> list[Finding]:
     """Open the ledger as the server would, and count what is in doubt; where there is none yet, none is made.
 
-    Args:
-        state: a folder, a SQLAlchemy URL, or `IN_MEMORY`.
-        least_free: the least free space on its disk, in bytes.
+    It is in a folder, at a SQLAlchemy URL, or `IN_MEMORY`; `least_free` is in bytes.
     """
     if state == IN_MEMORY:
         return [ok("ledger", "in memory only, as with every sandbox")]
@@ -54,9 +52,8 @@ def _look(state: str, least_free: int) -> list[Finding]:
         message = f"opens and can be written, but of {doubtful} of {len(entries)} actions nobody knows the outcome"
         remedy = "Look at them with `agentphone-mcp ledger`; the assistant settles them when it looks again"
         return _with_disk(disk, warning("ledger", message, remedy, actions=len(entries), unknown=doubtful))
-    return _with_disk(
-        disk, ok("ledger", f"opens and can be written, {len(entries)} rows", actions=len(entries), unknown=0)
-    )
+    message = f"opens and can be written, {len(entries)} rows"
+    return _with_disk(disk, ok("ledger", message, actions=len(entries), unknown=0))
 
 
 def _with_disk(disk: list[Finding], finding: Finding) -> list[Finding]:

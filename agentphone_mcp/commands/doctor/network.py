@@ -34,12 +34,7 @@ class Cause:
 
 
 def cause_of(error: BaseException, *, is_local: bool = False) -> Cause:
-    """Explain a failed connection by the innermost error in its chain that is known.
-
-    Args:
-        error: an error of httpx, anyio, ssl or the operating system.
-        is_local: whether the request went to a sandbox, which has to be started first.
-    """
+    """Explain a failed connection, to a sandbox if `is_local`, by the innermost error in its chain that is known."""
     for one in _below(error):
         if cause := _known(one, is_local=is_local):
             return cause
@@ -113,13 +108,9 @@ async def check_network(allowlist: Allowlist) -> Finding:
 async def reach(
     url: httpx.URL, *, is_proxy: bool = False, is_local: bool = False, patience: float = _PATIENCE
 ) -> Finding:
-    """Connect to a URL with a TLS handshake for https, and send nothing.
+    """Connect to a URL within `patience` seconds, with a TLS handshake for https, and send nothing.
 
-    Args:
-        url: the scheme, host and port.
-        is_proxy: whether it is the proxy in front of the API.
-        is_local: whether it is a sandbox on this machine.
-        patience: the time limit, in seconds.
+    It is the API's, or that of the proxy in front of it, or of a sandbox on this machine.
     """
     host, port = url.raw_host.decode("ascii"), url.port or _PORTS[url.scheme]
     is_secret = url.scheme == "https"
@@ -135,11 +126,10 @@ async def reach(
             await stream.aclose()
     except OSError as exc:
         cause = cause_of(exc, is_local=is_local)
-        which = f"the proxy {_shown(url)}" if is_proxy else _shown(url)
-        remedy = (
-            f"{cause.remedy}; the proxy is named by HTTPS_PROXY or the system's settings" if is_proxy else cause.remedy
-        )
-        return failure("network", f"{which} {cause.said}", remedy)
+        if not is_proxy:
+            return failure("network", f"{_shown(url)} {cause.said}", cause.remedy)
+        remedy = f"{cause.remedy}; the proxy is named by HTTPS_PROXY or the system's settings"
+        return failure("network", f"the proxy {_shown(url)} {cause.said}", remedy)
     return ok("network", f"{_shown(url)} takes connections{' and its certificate is trusted' if is_secret else ''}")
 
 

@@ -44,7 +44,6 @@ class Environment:
 
     Attributes:
         environ: the environment variables, with the command's options applied.
-        machine: the user's home and machine.
         host_keys: the key in each host's entry, by the host's title; None if the host stores the key itself.
         sandbox: the URL and the key of this process's sandbox, if it is checked instead of the API.
     """
@@ -56,12 +55,7 @@ class Environment:
 
 
 async def run_checks(environment: Environment, hosts: HostsCheck | None = None) -> list[Finding]:
-    """Run all checks, which change nothing, in the time of the slowest.
-
-    Args:
-        environment: what the checks read.
-        hosts: checks the hosts too; None to leave them out.
-    """
+    """Run all checks, which change nothing, in the time of the slowest; without `hosts`, those are left out."""
     settings, about_settings = check_settings(environment.environ)
     if environment.sandbox is not None:
         url, value = environment.sandbox
@@ -96,12 +90,7 @@ async def run_checks(environment: Environment, hosts: HostsCheck | None = None) 
         for name, check in checks.items():
             group.start_soon(run, name, check)
     local = results.pop("installed")
-    return [
-        *local,
-        *about_settings,
-        about_key,
-        *(finding for name in checks if name in results for finding in results[name]),
-    ]
+    return [*local, *about_settings, about_key, *(each for name in checks for each in results.get(name, ()))]
 
 
 async def _check_installation(environment: Environment) -> list[Finding]:

@@ -34,7 +34,6 @@ class Settings:
 
     Attributes:
         allowlist: the host of the API; None if the base URL is refused.
-        sub_account: the child account that requests are scoped to.
         timeout: the time limit of one answer of the API, in seconds.
         state: where the ledger is kept: a folder, a SQLAlchemy URL, or `IN_MEMORY`.
         has_keychain: whether the system's keychain may be asked for the key.
@@ -124,9 +123,8 @@ def _base_url(url: str, errors: list[str], *, is_sandbox: bool) -> Finding:
         return ok("base URL", "that of a sandbox on this machine")
     if errors:
         return failure("base URL", errors[0], _DEFAULT_IS_RIGHT)
-    if url == DEFAULT_BASE_URL:
-        return ok("base URL", url, base_url=url)
-    return ok("base URL", f"{url}, as AGENTPHONE_BASE_URL has it", base_url=url)
+    named = "" if url == DEFAULT_BASE_URL else ", as AGENTPHONE_BASE_URL has it"
+    return ok("base URL", f"{url}{named}", base_url=url)
 
 
 def _summary(environ: Mapping[str, str]) -> str:
