@@ -38,13 +38,7 @@ UNTRUSTED = f"""
 
 @dataclass(frozen=True)
 class Workflow:
-    """Declare a prompt and the tools that it needs.
-
-    Attributes:
-        function: writes the text; its docstring is the description and its signature the arguments.
-        title: the name that a host shows.
-        uses: all tools that the text may name.
-    """
+    """Declare a prompt: the function that writes it, with docstring and signature, and all tools it may name."""
 
     function: Callable[..., str]
     title: str

@@ -17,8 +17,6 @@ from agentphone_mcp.policy.actions import Action, Outcome
 from agentphone_mcp.policy.errors import Refused
 
 _KEEP_SECRET = "Have your user keep the secret now, it is not shown again; then test_webhook."  # noqa: S105 - no secret
-
-
 WebhookUrl = Annotated[WebUrl, Field(description="Public https")]
 
 
