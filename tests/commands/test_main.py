@@ -1,7 +1,6 @@
-"""The command as a person or a host starts it."""
+"""Check the command as a person or a host starts it."""
 
 import errno
-import json
 import os
 import socket
 import subprocess
@@ -151,7 +150,6 @@ IN_A_PROCESS = ("missing-tokens", "unsafe-issuer", "tokens-of-nobody", "key-as-a
 
 @pytest.mark.parametrize("case", WRONG)
 def test_a_wrong_setting_is_told_in_one_line(case: str) -> None:
-    """The sentence is on stderr, where hosts look; stdout belongs to the protocol, and the key is never repeated."""
     arguments, environment, sentence = WRONG[case]
     if case in IN_A_PROCESS:
         ended = run(*arguments, **environment)
@@ -168,14 +166,8 @@ def test_a_wrong_setting_is_told_in_one_line(case: str) -> None:
 def test_the_help_shows_every_variable() -> None:
     ended = invoke("--help")
     assert (ended.exit_code, ended.stderr) == (0, "")
-    for word in (
-        *VARIABLES,
-        "demo",
-        "login",
-        "logout",
-        "sandbox",
-        "account, agents, numbers, calls, messages, webhooks, contacts",
-    ):
+    toolsets = "account, agents, numbers, calls, messages, webhooks, contacts"
+    for word in (*VARIABLES, "demo", "login", "logout", "sandbox", toolsets):
         assert word in " ".join(ended.stdout.split())
     assert "--api-key" not in ended.stdout
 
@@ -197,23 +189,19 @@ def test_the_version_is_the_packages() -> None:
 
 
 def test_without_a_host_it_ends_in_silence() -> None:
-    """stdin is closed at once: no output, no error, no key needed."""
     ended = run()
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
 
 
 def test_ctrl_c_at_the_very_start_ends_it_in_silence() -> None:
-    """Before there is anything that could take notice of it; as it ends later, too."""
-    script = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["scripts"][
-        "agentphone-mcp"
-    ]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     ended = subprocess.run(
-        [sys.executable, "-c", INTERRUPTED, script],
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        [sys.executable, "-c", INTERRUPTED, project["scripts"]["agentphone-mcp"]],
+        env=clean_environment(),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=2 * PATIENCE,
         check=False,
     )
     assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "")
@@ -234,7 +222,6 @@ def test_a_key_file_is_read(tmp_path: Path) -> None:
 
 
 def test_the_sandbox_needs_no_key_and_ignores_one() -> None:
-    """A live key in the environment goes nowhere near it."""
     ended = run("--sandbox", AGENTPHONE_API_KEY=LIVE_KEY)
     assert (ended.returncode, ended.stdout) == (0, "")
     assert LIVE_KEY not in ended.stderr
@@ -258,10 +245,9 @@ def test_a_taken_port_is_told_in_a_line(arguments: list[str]) -> None:
 
 
 def test_the_sandbox_alone_says_where_it_is_and_stops_when_told() -> None:
-    """The two lines it prints are settings to copy."""
     process = subprocess.Popen(
         [*COMMAND, "sandbox", "--port", "0", "--key", "sk_sandbox_mine"],
-        env=os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
+        env=clean_environment(PYTHONUNBUFFERED="1"),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -270,7 +256,7 @@ def test_the_sandbox_alone_says_where_it_is_and_stops_when_told() -> None:
         assert process.stdout is not None
         said = [process.stdout.readline().strip() for _ in range(6)]
         process.terminate()
-        rest, wrong = process.communicate(timeout=60)
+        rest, wrong = process.communicate(timeout=2 * PATIENCE)
     finally:
         process.kill()
     assert any(line.startswith("AGENTPHONE_BASE_URL=http://127.0.0.1:") for line in said)
@@ -280,7 +266,6 @@ def test_the_sandbox_alone_says_where_it_is_and_stops_when_told() -> None:
 
 @pytest.mark.parametrize("command", ["demo", "doctor", "install", "ledger", "login", "logout", "sandbox", "token"])
 def test_a_wrong_setting_of_serving_stops_no_other_command(command: str) -> None:
-    """Who looks at the ledger listens at no port."""
     ended = invoke(command, "-h", AGENTPHONE_PORT="abc", AGENTPHONE_LOG_LEVEL="loud")
     assert (ended.exit_code, ended.stderr) == (0, "")
 
@@ -288,19 +273,18 @@ def test_a_wrong_setting_of_serving_stops_no_other_command(command: str) -> None
 @pytest.mark.skipif(not os.path.exists(FULL), reason="no disk here is always full")
 @pytest.mark.parametrize("command", [["--version"], ["-h"], ["ledger"], ["demo"], ["--sandbox"]], ids=" ".join)
 def test_what_cannot_be_written_is_said_in_one_sentence(command: list[str]) -> None:
-    asked = {"jsonrpc": "2.0", "id": 1, "method": "server/unknown"}
     with open(FULL, "w", encoding="utf-8") as full:
-        told = subprocess.run(
+        ended = subprocess.run(
             [*COMMAND, *command],
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
-            input=json.dumps(asked) + "\n",
+            env=clean_environment(),
+            input='{"jsonrpc": "2.0", "id": 1, "method": "server/unknown"}\n',
             stdout=full,
             stderr=subprocess.PIPE,
             text=True,
-            timeout=60,
+            timeout=2 * PATIENCE,
             check=False,
         )
-    assert told.returncode == 1
-    assert told.stderr.startswith("Error: ")
-    assert told.stderr.endswith(f"{os.strerror(errno.ENOSPC)}\n")
-    assert told.stderr.count("\n") == 1
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("Error: ")
+    assert ended.stderr.endswith(f"{os.strerror(errno.ENOSPC)}\n")
+    assert ended.stderr.count("\n") == 1
