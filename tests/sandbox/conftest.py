@@ -23,7 +23,6 @@ def speed() -> float:
 
 @pytest.fixture
 async def sandbox(speed: float) -> AsyncIterator[Sandbox]:
-    """Give a sandbox in this process."""
     sandbox = Sandbox(speed=speed)
     yield sandbox
     await sandbox.aclose()
@@ -31,7 +30,6 @@ async def sandbox(speed: float) -> AsyncIterator[Sandbox]:
 
 @pytest.fixture
 async def api(sandbox: Sandbox) -> AsyncIterator[httpx.AsyncClient]:
-    """Give a client that has the sandbox's key."""
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(app=sandbox.app),
         base_url="http://sandbox.test",
@@ -68,14 +66,12 @@ def _events(stream: str) -> list[tuple[str, dict[str, Any]]]:
 
 @pytest.fixture
 def served(speed: float) -> Iterator[Sandbox]:
-    """Give a sandbox behind a real HTTP server."""
     with running(speed=speed) as sandbox:
         yield sandbox
 
 
 @pytest.fixture
 async def http(served: Sandbox) -> AsyncIterator[httpx.AsyncClient]:
-    """Give a client of the served sandbox."""
     headers = {"Authorization": f"Bearer {served.key}"}
     async with httpx.AsyncClient(base_url=served.url, headers=headers, trust_env=False, timeout=60) as client:
         yield client
@@ -110,7 +106,6 @@ class Hook:
         self.answer: Callable[[dict[str, Any]], Any] = lambda _: {"status": "ok"}
 
     def events(self, name: str) -> list[dict[str, Any]]:
-        """Return the events of one kind, in order."""
         return [each.event for each in self.received if each.event["event"] == name]
 
     def speak(self, answer: Callable[[dict[str, Any]], Any]) -> None:
@@ -118,7 +113,6 @@ class Hook:
         self.answer = lambda event: answer(event["data"]) if event["event"] == "agent.message" else {}
 
     async def until(self, name: str) -> dict[str, Any]:
-        """Wait for an event of a kind, and return the last."""
         async with asyncio.timeout(60):
             while not self.events(name):
                 self._news.clear()
@@ -126,7 +120,6 @@ class Hook:
         return self.events(name)[-1]
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answer one request."""
         task = asyncio.current_task()
         assert task
         self._busy.add(task)

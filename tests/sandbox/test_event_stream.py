@@ -18,7 +18,6 @@ CallUntilEnded = Callable[..., Awaitable[dict[str, Any]]]
 
 
 def kinds(events: list[SandboxEvent]) -> list[str]:
-    """Return the kinds of the events."""
     return [event.kind for event in events]
 
 

@@ -235,7 +235,6 @@ async def _call(method: Callable[..., Any], given: dict[str, Any]) -> Any:
 
 
 def at(found: Any, path: str) -> Any:
-    """Return the value at a dotted path of attributes, keys and positions."""
     for step in path.split("."):
         if isinstance(found, list):
             found = found[int(step)]
@@ -263,7 +262,6 @@ async def test_a_method_returns_its_model(method: str, sdk: Call, hook: Any) -> 
 
 
 def methods_of(client: object) -> dict[str, Callable[..., Any]]:
-    """Return the public methods of a client's resources, by their dotted names."""
     return {
         f"{resource}.{name}": method
         for resource, methods in vars(client).items()

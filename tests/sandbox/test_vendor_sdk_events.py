@@ -43,7 +43,6 @@ def accepted_by_flask(body: bytes, headers: dict[str, str], secret: str) -> bool
 
 @pytest.fixture
 async def text(api: httpx.AsyncClient, hook: Any, set_hook: SetHook) -> Any:
-    """Give an incoming text as the webhook received it."""
     await set_hook()
     await api.post("/__sandbox/messages", json={"from": ADA, "to": DESK, "body": "Are you open?"})
     await hook.until("agent.message")
@@ -153,7 +152,6 @@ async def test_the_flask_examples_check_takes_what_is_sent_and_nothing_else(text
 
 @pytest.fixture
 async def sdk(served: Sandbox, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[agentphone.AsyncAgentPhone]:
-    """Give the vendor's client of the served sandbox."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     async with agentphone.AsyncAgentPhone(served.key, base_url=served.url, timeout=60) as client:
         yield client

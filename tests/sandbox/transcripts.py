@@ -4,7 +4,6 @@ from typing import Any
 
 
 def turns_of(call: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the turns that the call's stream sent."""
     return [data for event, data in call["events"] if event == "turn"]
 
 

@@ -19,19 +19,16 @@ RELAYS = Config(uses_caller_keys=True)
 
 
 def caller(number: int) -> Caller:
-    """Somebody with a key of their own."""
     key = ApiKey(f"sk_test_caller_{number:04}")
     return Caller(f"account {key.account()}", key=key)
 
 
 @pytest.fixture
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Idle lines are hung up at once."""
     monkeypatch.setattr(accounts_module, "_IDLE_SECONDS", 0.05)
 
 
 async def test_a_caller_is_given_the_same_connection_again_and_no_other_callers() -> None:
-    """Its connections are reused, also by two requests at once."""
     async with AccountPool(RELAYS) as accounts:
         async with accounts.connected(caller(1)) as one, accounts.connected(caller(2)) as other:
             assert one.api is not other.api
@@ -67,7 +64,6 @@ async def test_a_caller_of_the_operators_account_brings_no_key() -> None:
 
 
 async def test_an_idle_connection_is_closed(hurried: None, eventually: Callable[..., Any]) -> None:
-    """Its key is forgotten, and so are its secrets; who comes back gets a new one."""
     async with AccountPool(RELAYS) as accounts:
         async with accounts.connected(caller(1)) as context:
             context.api.secrets.learn("whsec_0123456789")
@@ -81,7 +77,6 @@ async def test_an_idle_connection_is_closed(hurried: None, eventually: Callable[
 
 
 async def test_there_are_so_many_connections_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The one that was idle the longest makes room; where all are in use the next caller is told to wait."""
     monkeypatch.setattr(accounts_module, "_MOST_CONNECTIONS", 2)
     async with AccountPool(RELAYS) as accounts:
         async with accounts.connected(caller(1)) as first:
@@ -98,7 +93,6 @@ async def test_there_are_so_many_connections_and_no_more(monkeypatch: pytest.Mon
 
 
 async def test_whoever_gives_up_while_being_connected_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The next one is connected as if nothing had been."""
     async with AccountPool(RELAYS) as accounts:
         async with asyncio.TaskGroup() as tasks:
             leaving = tasks.create_task(accounts.connected(caller(1)).__aenter__())
@@ -109,8 +103,6 @@ async def test_whoever_gives_up_while_being_connected_leaves_nothing_behind(monk
 
 
 async def test_a_connection_that_breaks_is_only_its_own_accounts(eventually: Callable[..., Any]) -> None:
-    """All others go on, and its account gets a new one."""
-
     async def break_down() -> None:
         raise ConnectionError
 

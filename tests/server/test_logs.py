@@ -34,7 +34,6 @@ class Lines:
 
 @pytest.fixture
 def lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[Lines]:
-    """The lines of this process, whose logging is put back as it was."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     root.handlers = []
@@ -93,7 +92,6 @@ def test_an_exception_is_a_field_of_its_record(lines: Lines) -> None:
     ],
 )
 def test_any_text_is_one_line_of_json(lines: Lines, text: str, read: str) -> None:
-    """Whatever a caller said, and whatever stderr can carry."""
     logging.getLogger("calls").info("%s", text)
     logging.getLogger("calls").info("next")
     assert [line["message"] for line in lines.read()] == [read, "next"]

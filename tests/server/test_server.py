@@ -19,7 +19,6 @@ ERAS = pytest.mark.parametrize("mode", ["auto", "legacy"], ids=["modern", "legac
 
 @ERAS
 async def test_the_instructions_hold_the_rules_of_the_telephone(connect, mode) -> None:
-    """Order, numbers, confirmation, unknown outcomes, and whose words are whose."""
     async with connect(mode) as client:
         said = client.instructions
     order = [said.index(tool) for tool in ("create_agent", "buy_number", "set_webhook", "place_call")]
@@ -42,7 +41,6 @@ async def test_the_instructions_hold_the_rules_of_the_telephone(connect, mode) -
 
 
 async def test_the_instructions_name_only_tools_that_exist(connect) -> None:
-    """A rule about a missing tool would send a model astray."""
     async with connect() as client:
         names = {tool.name for tool in (await client.list_tools()).tools}
         words = {word.strip(".,;:()") for word in client.instructions.split()}
@@ -58,7 +56,6 @@ async def test_the_server_names_itself(connect, mode) -> None:
 
 @ERAS
 async def test_old_and_new_clients_are_served_alike(connect, rows_of, mode) -> None:
-    """The same tools, the same answers, the same sentences."""
     async with connect(mode) as client:
         names = [tool.name for tool in (await client.list_tools()).tools]
         found = await client.call_tool("list_numbers", {})
@@ -86,7 +83,6 @@ async def test_nothing_is_asked_of_the_api_before_a_tool_asks(connect_to, answer
 
 
 async def test_without_a_key_the_server_starts_and_every_tool_says_so(answering) -> None:
-    """A host shows the tools; each call tells which variable to set."""
     recorder = answering({})
     arguments = {
         "get_agent": {"agent_id": "agt_1"},
@@ -118,8 +114,6 @@ async def test_without_a_key_the_server_starts_and_every_tool_says_so(answering)
     ],
 )
 async def test_a_crash_inside_a_tool_is_told_without_its_details(connect_to, answering, tool, arguments) -> None:
-    """The log has them; a model gets a plain sentence and no file names."""
-
     def crash(_: httpx.Request) -> httpx.Response:
         raise RuntimeError(f"internal detail at /srv/secret.py with {LIVE_KEY}")
 
@@ -147,7 +141,6 @@ async def test_the_lists_may_be_cached_by_everybody(connect) -> None:
 
 
 async def test_two_clients_at_once_do_not_disturb_each_other(connect, sandbox) -> None:
-    """Each has its own connection to the same account."""
     async with connect() as one, connect("legacy") as other:
         await one.call_tool("create_agent", {"name": "One"})
         names = (await other.call_tool("list_agents", {})).structured_content["data"]

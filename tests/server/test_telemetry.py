@@ -60,14 +60,12 @@ def parents(spans: list[Any], name: str) -> Iterator[str]:
     ],
 )
 async def test_a_request_belongs_to_the_tool_call_that_made_it(spans, connect, mode, tool, arguments, asked) -> None:
-    """The SDK's span of the call is its parent, in both eras."""
     async with connect(mode) as client:
         await client.call_tool(tool, arguments)
     assert list(parents(spans(), asked))[:2] == [asked, f"tools/call {tool}"]
 
 
 async def test_a_trace_stays_on_this_machine_unless_it_may_leave(spans, connect_to, answering) -> None:
-    """A setting of the server's, and of nobody who calls a tool."""
     recorder = answering({"data": []})
     async with connect_to(recorder) as client:
         await client.call_tool("list_agents", {})
@@ -80,7 +78,6 @@ async def test_a_trace_stays_on_this_machine_unless_it_may_leave(spans, connect_
 
 
 def test_no_secret_leaves_in_a_span() -> None:
-    """Wherever the MCP SDK, or anybody, may have put one."""
     secrets = Secrets(ApiKey(LIVE_KEY))
     secrets.learn(HOOK)
     kept = InMemorySpanExporter()
@@ -141,7 +138,6 @@ def served(**environment: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_spans_are_sent_where_the_standard_variables_say() -> None:
-    """Also the last ones, when the host has left; the user's own names are kept."""
     with collector() as (url, received):
         ended = served(OTEL_EXPORTER_OTLP_ENDPOINT=url, OTEL_RESOURCE_ATTRIBUTES="deployment.environment=desk")
     assert (ended.returncode, ended.stderr) == (0, "")

@@ -25,11 +25,9 @@ class SkippingClock(Clock):
         self._now = self.started_at
 
     def now(self) -> datetime:
-        """Return the time reached by skipping."""
         return self._now
 
     async def sleep(self, seconds: float) -> None:
-        """Skip the sleep."""
         self._now += timedelta(seconds=seconds)
         await asyncio.sleep(0)
 
@@ -43,7 +41,6 @@ class Desk:
         self.simulator = CallSimulator(self.account, self.clock)
 
     async def hold(self, to_number: str, replies: Replies | None = None) -> Call:
-        """Place a call and let it run to its end."""
         call = Call(
             id="call_1",
             agent_id="agt_1",

@@ -26,12 +26,10 @@ KEY = "sk_sandbox_persistent"
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    """Name a state file that does not exist yet."""
     return tmp_path / "state.json"
 
 
 def on_disk(file: Path) -> dict[str, Any]:
-    """Read the state file."""
     return json.loads(file.read_bytes())
 
 
@@ -44,7 +42,6 @@ def copied(file: Path) -> Path:
 
 @asynccontextmanager
 async def living(file: Path, **settings: Any) -> AsyncIterator[tuple[Sandbox, httpx.AsyncClient]]:
-    """Run a sandbox in this process with that state, and a client."""
     sandbox = Sandbox(**{"speed": 400, "state": file} | settings)
     headers = {"Authorization": f"Bearer {sandbox.key}"}
     transport = httpx.ASGITransport(app=sandbox.app)
@@ -200,7 +197,6 @@ class Child:
         )
 
     def kill(self) -> None:
-        """Kill the process with SIGKILL."""
         self.process.send_signal(signal.SIGKILL)
         self.process.wait(10)
         assert self.process.stdout

@@ -88,7 +88,6 @@ async def test_each_age_has_its_fields(api: httpx.AsyncClient, path: str, keys: 
 
 
 def keys_of(shape: str, version: int) -> set[str]:
-    """Return the keys of a shape in one version."""
     return {key.partition(":")[0] for key in SHAPES[shape][version].split()}
 
 

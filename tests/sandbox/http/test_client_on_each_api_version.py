@@ -20,7 +20,6 @@ EACH_API_VERSION = pytest.mark.parametrize("api_version", API_VERSIONS)
 
 @pytest.fixture
 async def client(api_version: ApiVersion, closing: Callable[[Callable[[], object]], None]) -> AsyncIterator[ApiClient]:
-    """Give our own client of a sandbox of that API version, over HTTP."""
     box = ExitStack()
     served = box.enter_context(running(speed=100, api_version=api_version))
     async with ApiClient(Transport(served.url, ApiKey(served.key))) as client, asyncio.timeout(60):

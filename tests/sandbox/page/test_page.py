@@ -18,7 +18,6 @@ HOSTILE = "<img src=x onerror=alert(1)>"
 
 @pytest.fixture
 async def browser(sandbox: Sandbox) -> AsyncIterator[httpx.AsyncClient]:
-    """Give a client on this machine without a key."""
     transport = httpx.ASGITransport(app=sandbox.app)
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8787") as client:
         yield client

@@ -17,8 +17,6 @@ ADA, DESK, STRANGER = "+14155550142", "+14155550100", "+14155559999"
 
 @pytest.fixture
 def ring(api: httpx.AsyncClient) -> Callable[..., Awaitable[dict[str, Any]]]:
-    """Let a person call, and return the call once it has ended."""
-
     async def call_in(**wanted: Any) -> dict[str, Any]:
         answer = await api.post("/__sandbox/calls", json={"from": STRANGER, "to": DESK, **wanted})
         assert answer.status_code == 201, answer.text

@@ -27,7 +27,6 @@ def speed() -> float:
 
 @pytest.fixture
 async def stranger(sandbox: Sandbox) -> AsyncIterator[httpx.AsyncClient]:
-    """Give a client without a key."""
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(app=sandbox.app), base_url="http://sandbox.test"
     ) as client:
@@ -35,25 +34,21 @@ async def stranger(sandbox: Sandbox) -> AsyncIterator[httpx.AsyncClient]:
 
 
 async def signed_up(stranger: httpx.AsyncClient, email: str = NEW, **more: str) -> dict[str, Any]:
-    """Ask for a code."""
     answer = await stranger.post("/v0/agent/sign-up", json={"human_email": email, **more})
     assert answer.status_code == 200, answer.text
     return answer.json()
 
 
 async def mailed(api: httpx.AsyncClient) -> dict[str, Any]:
-    """Return the latest mail."""
     return (await api.get("/__sandbox/mails")).json()["data"][0]
 
 
 async def verified(stranger: httpx.AsyncClient, mail: dict[str, Any], code: str | None = None) -> httpx.Response:
-    """Give the code of a mail, or another."""
     given = {"verification_id": mail["verificationId"], "otp_code": code or mail["code"]}
     return await stranger.post("/v0/agent/verify", json=given)
 
 
 def wrong(mail: dict[str, Any]) -> str:
-    """Return a code that was not mailed."""
     return f"{(int(mail['code']) + 1) % 1_000_000:06}"
 
 

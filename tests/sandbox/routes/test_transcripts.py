@@ -13,13 +13,11 @@ from agentphone_mcp.sandbox import Sandbox
 
 
 async def place(http: httpx.AsyncClient, number: str = "+14155559999", **more: Any) -> str:
-    """Place a call, and answer with its id."""
     answer = await http.post("/v1/calls", json={"agentId": "agt_frontdesk", "toNumber": number, **more})
     return answer.json()["id"]
 
 
 async def listen(http: httpx.AsyncClient, call_id: str) -> list[tuple[str, dict[str, Any]]]:
-    """Return all events of a call's stream, until the server closes it."""
     async with (
         asyncio.timeout(60),
         httpx_sse.aconnect_sse(http, "GET", f"/v1/calls/{call_id}/transcript/stream") as stream,

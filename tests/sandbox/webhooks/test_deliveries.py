@@ -28,8 +28,6 @@ def speed() -> float:
 
 @pytest.fixture
 def text_out(api: httpx.AsyncClient) -> Callable[[], Awaitable[None]]:
-    """Send a text, for which the webhook gets one message.sent."""
-
     async def send() -> None:
         wanted = {"agent_id": "agt_frontdesk", "to_number": ADA, "body": "Hi"}
         assert (await api.post("/v1/messages", json=wanted)).status_code == 200
@@ -38,12 +36,10 @@ def text_out(api: httpx.AsyncClient) -> Callable[[], Awaitable[None]]:
 
 
 async def pass_time(api: httpx.AsyncClient, seconds: float) -> None:
-    """Move the sandbox's clock on."""
     assert (await api.post("/__sandbox/clock", json={"advance": seconds})).status_code == 200
 
 
 async def records(api: httpx.AsyncClient) -> list[dict[str, Any]]:
-    """Return all records of deliveries, newest first."""
     return (await api.get("/v1/webhooks/deliveries")).json()["items"]
 
 

@@ -39,7 +39,6 @@ class Attacker:
 
     @property
     def host(self) -> Header:
-        """Return the valid Host header."""
         return ("Host", f"{self.site.host}:{self.site.port}")
 
     def headers(self, message: Any = None) -> list[Header]:
@@ -54,7 +53,6 @@ class Attacker:
         return common if named is None else [*common, ("Mcp-Name", _fit(named))]
 
     def message(self, method: str, params: Any) -> dict[str, Any]:
-        """Return a request of the era."""
         if self.era == "modern" and isinstance(params, dict):
             params = {**params, "_meta": {**ENVELOPE, **_object(params.get("_meta"))}}
         message = {"jsonrpc": "2.0", "id": self.random.randrange(1, 1_000_000), "method": method, "params": params}
@@ -63,7 +61,6 @@ class Attacker:
         return message
 
     def post(self, body: bytes, headers: Sequence[Header], target: str = "", verb: str = "POST") -> bytes:
-        """Return a request with a body and its true length."""
         return head(verb, target or self.site.path, [*headers, ("Content-Length", str(len(body)))]) + body
 
     def send(self, message: Any) -> bytes:
@@ -74,7 +71,6 @@ class Attacker:
         return self.message("tools/call", CALL) if self.random.random() < 0.7 else self.message("tools/list", {})
 
     def with_headers(self, *wrong: Header) -> bytes:
-        """Return a valid message in which these headers replace those of the same name."""
         message = self.valid_message()
         names = {name.lower() for name, _ in wrong}
         kept = [header for header in self.headers(message) if header[0].lower() not in names]

@@ -130,7 +130,6 @@ class FuzzValues:
         self.random = random
 
     def text(self) -> str:
-        """Return an odd text; one in fifty is very long."""
         if self.random.random() < 0.02:
             return self.random.choice("xé\0\n\\") * self.random.choice((65_537, 1_000_000))
         return self.random.choice(_TEXTS)
@@ -140,7 +139,6 @@ class FuzzValues:
         return self.random.choice(_NUMBERS + _NOT_FINITE)
 
     def value(self, depth: int = 0) -> Any:
-        """Return any JSON value, or one that JSON does not allow."""
         some = self.random.randrange(7 if depth < 3 else 4)
         match some:
             case 0:
@@ -156,14 +154,12 @@ class FuzzValues:
         return self.nested(self.random.choice((10, 90, 300)))
 
     def nested(self, levels: int) -> Any:
-        """Return lists and objects nested this deep."""
         value: Any = 1
         for level in range(levels):
             value = [value] if level % 2 else {"a": value}
         return value
 
     def id(self) -> Any:
-        """Return an odd id of a request."""
         odd = (None, True, False, 1.5, -0.0, 1e308, float("nan"), 10**5_000, 2**63, -1, "", "\ud800", [1], {"a": 1})
         return self.random.choice((*odd, self.text(), self.nested(90)))
 

@@ -65,12 +65,10 @@ class Run:
         self._is_left_hanging = False
 
     def attack(self, number: int) -> tuple[str, Attack]:
-        """Return the request of a number, and its kind."""
         kind = self._kinds[number % len(self._kinds)]
         return kind, KINDS[kind](Attacker(f"{self._seed}/{number}", self.site))
 
     def execute(self, number: int) -> tuple[Attack, list[Response], list[str]]:
-        """Send a request and record its result."""
         kind, attack = self.attack(number)
         try:
             answers, problems = exchange(self.site, attack, self._left)
@@ -167,7 +165,6 @@ class Run:
 
 
 def memory(pid: int) -> float:
-    """Return the resident memory of a process in MiB."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:")) / 1024
 

@@ -53,7 +53,6 @@ async def balanced(servers: list[Any]) -> AsyncGenerator[str]:
 
 
 async def until_answered(url: str, status: int) -> None:
-    """Wait until a request without a token gets this status."""
     async with asyncio.timeout(PATIENCE), httpx.AsyncClient(trust_env=False, timeout=60) as http:
         while True:
             try:
@@ -66,8 +65,6 @@ async def until_answered(url: str, status: int) -> None:
 
 @pytest.fixture
 def replicas(starting: Any) -> Any:
-    """Start two servers on a ledger, and the balancer before them."""
-
     @asynccontextmanager
     async def replicas(location: str) -> AsyncGenerator[tuple[str, list[Any]]]:
         settings = {"AGENTPHONE_STATE": location, "AGENTPHONE_HTTP_STATE_KEY": "k" * 32, "AGENTPHONE_LOG_LEVEL": "INFO"}
@@ -78,12 +75,10 @@ def replicas(starting: Any) -> Any:
 
 
 def answers(server: Any, text: str) -> int:
-    """Count the log lines with this text."""
     return sum(text in line for line in server.log)
 
 
 async def read_while(client: Client, goes_on: Callable[[], bool]) -> int:
-    """Read again and again; return how often."""
     times = 0
     while goes_on():
         result = await client.call_tool("list_numbers", {})
@@ -113,7 +108,6 @@ async def test_modern_clients_do_not_notice_a_stopped_replica(replicas, dial, be
 async def test_a_session_stays_with_its_replica_and_ends_with_it(
     replicas, dial, bearer, state: Path, eventually
 ) -> None:
-    """Old clients get 404 when its replica is gone, and open another session."""
     async with replicas(str(state)) as (url, servers), AsyncExitStack() as stack:
         clients = [await stack.enter_async_context(dial(url, bearer("ada"), mode="legacy")) for _ in range(6)]
         for _ in range(4):

@@ -51,7 +51,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Generator[tuple[str, Pat
 
 @pytest.fixture
 def _any_number_of_digits() -> Generator[None]:
-    """Restore Python's limit, which `hostile.main` lifts."""
     limit = sys.get_int_max_str_digits()
     yield
     sys.set_int_max_str_digits(limit)

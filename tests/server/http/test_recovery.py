@@ -41,7 +41,6 @@ async def until_ready(server: Any, status: int) -> None:
 
 
 async def call(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
-    """Call a tool that must succeed, and return its result."""
     result = await client.call_tool(tool, arguments)
     assert not result.is_error, result.content[0].text
     return result.structured_content
@@ -55,7 +54,6 @@ async def refusal(client: Client, tool: str, **arguments: Any) -> str:
 
 
 def rows(location: str) -> list[Entry]:
-    """Return the entries of a ledger, oldest first."""
     ledger = Ledger(location)
     entries = ledger.entries()
     ledger.close()
@@ -71,8 +69,6 @@ def _account(sandbox: Sandbox) -> None:
 
 @pytest.fixture
 def serving(starting: Any, dial: Any, bearer: Any) -> Any:
-    """Start a server on a ledger, and connect a client."""
-
     @asynccontextmanager
     async def serving(location: str) -> AsyncGenerator[tuple[Any, Client]]:
         async with starting(AGENTPHONE_STATE=location) as server, dial(server.url, bearer("ada")) as client:
@@ -136,7 +132,6 @@ def full_disk(server: Any, folder: Path) -> Generator[None]:
 
 @LINUX
 async def test_nothing_is_spent_while_the_disk_is_full(serving, state: Path, writes) -> None:
-    """With room again, the same process spends again."""
     async with serving(str(state)) as (server, client):
         await call(client, "buy_number", **BUY)
         with full_disk(server, state):
@@ -167,11 +162,9 @@ class OldSession:
         return self
 
     async def call(self, tool: str, **arguments: Any) -> httpx.Response:
-        """Call a tool on a connection of its own, which is closed when this is cancelled."""
         return await self.send("tools/call", {"name": tool, "arguments": arguments})
 
     async def kill(self) -> int:
-        """End it from another connection."""
         async with httpx.AsyncClient(trust_env=False, timeout=PATIENCE) as http:
             return (await http.delete(self.url, headers=self.headers)).status_code
 
@@ -184,20 +177,17 @@ class OldSession:
 
 
 async def end_session(session: OldSession, call: asyncio.Task[httpx.Response]) -> None:
-    """End a session while one of its calls is under way."""
     assert await session.kill() == 200
     await asyncio.wait([call])
 
 
 async def disconnect(_: OldSession, call: asyncio.Task[httpx.Response]) -> None:
-    """Close the connection on which the response to a call would come."""
     call.cancel()
     await asyncio.wait([call])
 
 
 @pytest.mark.parametrize("end", [end_session, disconnect])
 async def test_a_purchase_outlives_its_session(serving, sandbox, bearer, state: Path, writes, end: Any) -> None:
-    """It is finished and recorded, and asking again in another session returns it."""
     sandbox.faults.rules.append(Fault("POST", "/v1/numbers", delay=2))
     async with serving(str(state)) as (server, _):
         session = await OldSession(server.url, bearer("ada")).open()
@@ -247,6 +237,5 @@ async def test_following_a_call_ends_with_the_connection_of_a_modern_client(
 
 
 async def long_call(client: Client) -> str:
-    """Place a call that lasts for minutes."""
     placed = await call(client, "place_call", agent_id="agt_frontdesk", to_number="+14155550109", confirm=True)
     return placed["result"]["id"]

@@ -34,20 +34,16 @@ async def never_asked(*_: Any) -> ElicitResult:
 
 @pytest.fixture(autouse=True)
 def _rich(sandbox: Any) -> None:
-    """Let the account buy several numbers."""
     sandbox.context.account.balance.amount = Decimal(100)
 
 
 @pytest.fixture
 def database(postgresql: Callable[[], str]) -> str:
-    """Make an empty ledger for all servers."""
     return postgresql()
 
 
 @pytest.fixture
 def ledger(database: str) -> Callable[[], Counter[str]]:
-    """Count the entries of each outcome."""
-
     def ledger() -> Counter[str]:
         opened = Ledger(database)
         counted = Counter(entry.outcome for entry in opened.entries())
@@ -59,8 +55,6 @@ def ledger(database: str) -> Callable[[], Counter[str]]:
 
 @pytest.fixture
 def replicas(starting: Any, database: str) -> Any:
-    """Start two servers on that ledger."""
-
     @asynccontextmanager
     async def replicas(*environments: dict[str, str], **settings: str) -> AsyncGenerator[list[Any]]:
         each = environments or ({"AGENTPHONE_HTTP_STATE_KEY": KEY},) * 2
@@ -89,7 +83,6 @@ def call_at_once(dial: Any, bearer: Any) -> Any:
 
 
 def refusals(results: Sequence[CallToolResult]) -> list[str]:
-    """Return the messages of failed calls."""
     return [result.content[0].text for result in results if result.is_error]
 
 
@@ -163,7 +156,6 @@ async def test_a_confirmation_from_one_is_answered_at_the_other(replicas, dial, 
 
 
 async def test_simultaneous_answers_at_both_count_once(replicas, dial, bearer, writes, ledger) -> None:
-    """Each replica gets the same answer at the same time."""
     async with (
         replicas(AGENTPHONE_APPROVAL="human") as (first, second),
         dial(first.url, bearer("ada"), elicitation_callback=never_asked) as at_first,
@@ -177,7 +169,6 @@ async def test_simultaneous_answers_at_both_count_once(replicas, dial, bearer, w
 
 
 async def test_replicas_with_other_keys_refuse_the_answers(replicas, dial, bearer, writes) -> None:
-    """One has another key and one has none; the log says why."""
     keys = {"AGENTPHONE_HTTP_STATE_KEY": KEY}, {"AGENTPHONE_HTTP_STATE_KEY": NEW_KEY}, {}
     async with replicas(*keys, AGENTPHONE_APPROVAL="human") as (first, *others):
         async with dial(first.url, bearer("ada"), elicitation_callback=never_asked) as at_first:

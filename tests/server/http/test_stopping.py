@@ -66,7 +66,6 @@ def sandbox() -> Generator[Sandbox]:
 async def test_a_long_request_is_cancelled_with_a_reason(
     hosting, sandbox, monkeypatch, caplog, transport: str, mode: str
 ) -> None:
-    """The call goes on, and the model learns how to follow it again."""
     monkeypatch.setattr("agentphone_mcp.server.http.app._SECONDS_TO_FINISH", 0.3)
     arguments = {"agent_id": "agt_frontdesk", "to_number": LONG_CALL, "confirm": True}
     progressed = asyncio.Event()

@@ -41,12 +41,10 @@ class SlowHost:
         self.heard: list[int] = []
 
     async def __aiter__(self) -> AsyncGenerator[str]:
-        """Say it."""
         for message in self._messages:
             yield json.dumps(message) + "\n"
 
     async def write(self, text: str) -> None:
-        """Hear an answer."""
         for _ in range(100):
             await anyio.lowlevel.checkpoint()
         self.heard.append(json.loads(text)["id"])
@@ -57,7 +55,6 @@ class SlowHost:
 
 @PLAIN
 def test_what_was_piped_in_is_answered(tmp_path: Path, is_plain: bool) -> None:
-    """Whether or not the first lines are read before the SDK is there."""
     if is_plain:
         note_difference(tmp_path / "agentphone-mcp", "tools/list")
         assert load(TOOLSETS, "spend", cache=tmp_path / "agentphone-mcp") is None

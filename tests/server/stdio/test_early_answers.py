@@ -24,7 +24,6 @@ MODES = pytest.mark.parametrize("read_only", [False, True], ids=["all", "read-on
 
 
 def hello(version: str = "2025-11-25", **more: Any) -> dict[str, Any]:
-    """The request that begins a session of the old era."""
     params = {"protocolVersion": version, "capabilities": {}, "clientInfo": CLIENT} | more
     return request(0, "initialize", params)
 
@@ -54,7 +53,6 @@ async def test_every_selection_of_toolsets_is_answered_as_the_sdk_answers(read_o
 
 @pytest.mark.parametrize("version", [*HANDSHAKE_PROTOCOL_VERSIONS, "2026-07-28", "1999-01-01", "", "späť"])
 async def test_every_protocol_version_is_agreed_on_as_the_sdk_does(version: str) -> None:
-    """One that is not known gets the newest of the old era."""
     messages = [hello(version), request(1, "tools/list")]
     assert early(messages) == await answers_of_the_sdk(messages)
 
@@ -145,7 +143,6 @@ WAITING = {
 
 @pytest.mark.parametrize("message", WAITING.values(), ids=WAITING.keys())
 def test_what_is_not_known_waits_and_so_does_all_after_it(message: Any) -> None:
-    """It may decide what the rest of the session means."""
     assert early([message, hello() | {"id": 8}, request(9, "tools/list")]) == [None, None, None]
 
 
@@ -162,7 +159,6 @@ def test_what_is_not_known_waits_and_so_does_all_after_it(message: Any) -> None:
     ],
 )
 def test_what_waits_after_the_handshake_keeps_no_list_waiting(message: Any) -> None:
-    """It changes nothing for whoever asks for the tools next."""
     said = early([hello(), message, request(9, "tools/list")])
     assert said[1] is None
     assert said[2] == early([hello(), request(9, "tools/list")])[1] is not None
@@ -245,7 +241,6 @@ NEW = some.builds(
 def test_whatever_is_answered_early_the_sdk_answers_the_same(
     first: dict[str, Any], meta: dict[str, Any], envelope: bool
 ) -> None:
-    """However odd a message is: what the SDK would refuse is not answered."""
     messages = [first, request(1, "tools/list", {"_meta": (MODERN if envelope else {}) | meta})]
     answered = [one for one in early(messages) if one]
     told = asyncio.run(answers_of_the_sdk(messages)) if answered else []

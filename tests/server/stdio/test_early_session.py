@@ -46,7 +46,6 @@ class FakeChannel:
         self.lines = iter(self._said.get, None)
 
     def write(self, text: str) -> None:
-        """Hear it."""
         with self._more:
             if self._fails:
                 self._fails -= 1
@@ -65,12 +64,10 @@ class FakeChannel:
             self._said.put(None if message is None else json.dumps(message) + "\n")
 
     def wait_for_failures(self) -> None:
-        """Wait until every write that is to fail has failed."""
         with self._more:
             assert self._more.wait_for(lambda: not self._fails, PATIENCE)
 
     def heard(self, count: int) -> list[dict[str, Any]]:
-        """What was heard, when it is so much."""
         with self._more:
             assert self._more.wait_for(lambda: len(self._heard) >= count, PATIENCE)
             return list(self._heard)
@@ -89,7 +86,6 @@ async def to_the_end(
 
 
 def test_with_another_sdk_or_surface_a_start_goes_the_plain_way(tmp_path: Path) -> None:
-    """What was not made for this one is not said."""
     for name, written in {
         "mine": json.dumps(GOLDEN),
         "another": json.dumps(GOLDEN | {"made_with": {"mcp": "2.999.0"}}),
@@ -110,7 +106,6 @@ def test_with_another_sdk_or_surface_a_start_goes_the_plain_way(tmp_path: Path) 
 
 
 def test_a_difference_is_remembered_for_these_versions(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """The next start goes the plain way, and one with a newer version tries again."""
     cache = tmp_path / "not" / "yet" / "there"
     assert load(TOOLSETS, "spend", cache=cache) == KNOWN
     note_difference(cache, "tools/list")
@@ -153,7 +148,6 @@ async def test_the_sdk_hears_of_no_cancellation_that_came_too_late() -> None:
 
 
 async def test_an_id_that_is_used_again_is_answered_again() -> None:
-    """An answer is dropped once, and not for good."""
     channel = FakeChannel()
     session = EarlySession(channel, PrecomputedAnswers(KNOWN), pytest.fail)
     channel.say(HELLO, LIST)
@@ -235,7 +229,6 @@ async def test_a_host_that_did_not_hear_the_first_answer_gets_the_sdks() -> None
 
 
 async def test_nothing_is_answered_early_once_the_sdk_is_there() -> None:
-    """It answers all, and in what it says nothing is dropped."""
     channel = FakeChannel()
     session = EarlySession(channel, PrecomputedAnswers(replace(KNOWN, tools={"tools": []})), pytest.fail)
     channel.say(HELLO)

@@ -37,13 +37,11 @@ ERAS = pytest.mark.parametrize(
 
 
 def ids(messages: list[Any]) -> list[Any]:
-    """Whom they answer."""
     return [message.get("id") for message in messages]
 
 
 @ERAS
 async def test_the_first_questions_are_answered_before_the_sdk_is_there(started: Any, first: Any, call: Any) -> None:
-    """A call that comes with them waits; each is answered once, and what others print is not among it."""
     async with started() as host:
         await host.say(*first, call)
         hello, tools = await host.hear(2)
@@ -63,7 +61,6 @@ async def test_the_first_questions_are_answered_before_the_sdk_is_there(started:
 
 @pytest.mark.parametrize("ending", [b"\n", b"\r\n"], ids=["lf", "crlf"])
 async def test_a_message_in_pieces_is_one_message(started: Any, ending: bytes) -> None:
-    """Byte by byte, and whatever ends a line; blank lines say nothing."""
     async with started() as host:
         for message in (HELLO, LIST):
             for byte in json.dumps(message, ensure_ascii=False).encode() + ending + ending:
@@ -90,7 +87,6 @@ ENDS = {
 
 @pytest.mark.parametrize(("said", "answered"), ENDS.values(), ids=ENDS.keys())
 async def test_a_host_that_leaves_early_has_its_answers(started: Any, said: bytes, answered: list[Any]) -> None:
-    """Once each; and the process ends well when it has caught up."""
     async with started() as host:
         await host.say(said)
         host.process.stdin.write_eof()
@@ -115,7 +111,6 @@ async def test_a_call_before_the_end_is_answered_once(started: Any) -> None:
 
 
 async def test_what_is_no_message_harms_nothing(started: Any) -> None:
-    """Garbage, half a character, a batch and an answer to nobody; what comes after them waits, and is answered."""
     garbage = [b"{\n", b"\xff\xfe\n", b"[" + LINES[2].strip() + b"]\n", b'{"jsonrpc":"2.0","id":7,"result":{}}\n']
     async with started() as host:
         await host.say(HELLO, *garbage, LIST, PING)
@@ -126,7 +121,6 @@ async def test_what_is_no_message_harms_nothing(started: Any) -> None:
 
 
 async def test_a_huge_line_waits_and_is_answered(started: Any) -> None:
-    """Two megabytes, more than a pipe holds at once."""
     huge = {**CALL, "params": CALL["params"] | {"arguments": {"text": "é" * (1 << 20)}}}
     async with started() as host:
         await host.say(HELLO, huge, {**CALL, "id": 4})
@@ -137,8 +131,6 @@ async def test_a_huge_line_waits_and_is_answered(started: Any) -> None:
 
 
 async def test_what_waits_is_answered_though_the_list_was_cancelled(started: Any) -> None:
-    """A cancellation of what was answered comes too late, and one of what waits does not."""
-
     def cancelled(request_id: Any) -> dict[str, Any]:
         return {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": request_id}}
 
@@ -162,7 +154,6 @@ async def test_only_the_chosen_tools_are_listed_early(started: Any) -> None:
 
 
 async def test_a_wrong_setting_is_said_before_anything_is_answered(started: Any) -> None:
-    """The host gets no answer, and its user one line."""
     async with started(AGENTPHONE_LIMITS="calls=many") as host:
         await host.say(*OLD)
         rest, log = await host.end()

@@ -16,7 +16,6 @@ ONLY_WHERE_PIPES_TELL = pytest.mark.skipif(not hasattr(select, "PIPE_BUF"), reas
 
 @pytest.fixture
 def pipe() -> Generator[tuple[int, int]]:
-    """The reading and the writing end of one."""
     ends = os.pipe()
     yield ends
     for end in ends:
@@ -49,7 +48,6 @@ def test_a_long_line_is_left_to_a_thread(pipe) -> None:
 
 
 def test_nothing_is_said_at_once_to_a_host_that_does_not_read(pipe) -> None:
-    """Whoever says it then waits, and says it whole."""
     writer, filled = LineWriter(pipe[1]), fill(pipe[1])
     assert not writer.write_at_once("later\n")
     waiting = threading.Thread(target=writer.write, args=("later\n",))

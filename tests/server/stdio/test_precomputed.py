@@ -19,18 +19,15 @@ SCOPED = pytest.mark.parametrize("scope", SCOPES)
 
 
 def surface(scope: Scope = "spend") -> Surface:
-    """What all tools of a scope are known to be."""
     return select(GOLDEN, TOOLSETS, scope)
 
 
 def never(method: str) -> None:
-    """Nothing differs."""
     raise AssertionError(f"{method} differs")
 
 
 @SCOPED
 async def test_what_is_known_is_what_would_be_made(scope: Scope) -> None:
-    """For callers of every scope, and without making it."""
     known = AgentPhoneServer(Config(), scope, None, precomputed=PrecomputedSurface(surface(scope), never))
     made = AgentPhoneServer(Config(), scope, None)
     assert await known.list_tools() == await made.list_tools()
@@ -50,7 +47,6 @@ async def test_every_tool_is_as_it_is_known(scope: Scope) -> None:
 
 
 async def test_many_who_ask_at_once_have_one_inside() -> None:
-    """The first of them has it made, and the others wait."""
     server = AgentPhoneServer(Config(), "spend", None, precomputed=PrecomputedSurface(surface(), never))
     found: list[Any] = []
 
@@ -65,7 +61,6 @@ async def test_many_who_ask_at_once_have_one_inside() -> None:
 
 
 async def test_a_tool_that_is_otherwise_is_told_once(answering: Any) -> None:
-    """The next start then waits for what is so; this one goes on."""
     golden = json.loads(json.dumps(GOLDEN))
     for row in golden["tools"]:
         row["tool"]["inputSchema"]["description"] = "another version's"

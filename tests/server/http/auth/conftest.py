@@ -33,5 +33,4 @@ def issuer() -> Issuer:
 
 @pytest.fixture
 def another_issuer() -> Callable[[str], Issuer]:
-    """Make an issuer at another URL."""
     return Issuer

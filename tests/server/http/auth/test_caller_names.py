@@ -24,7 +24,6 @@ class AcceptingVerifier(JwtVerifier):
 
 
 async def caller_of(client: str, subject: str) -> Caller:
-    """Authenticate a caller with this client and subject."""
     auth = JwtAuth(AcceptingVerifier(KeySet("https://issuer.example"), RESOURCE), RESOURCE)
     caller = await auth.authenticate(
         Headers({"Authorization": f"Bearer {json.dumps([client, subject]).encode().hex()}"})

@@ -17,7 +17,6 @@ DAY = 24 * 3600
 
 @pytest.fixture
 def keys(issuer: Any, clock: Any) -> KeySet:
-    """Return the keys of the issuer at a configured URL."""
     return KeySet(issuer.url, JWKS, transport=issuer.transport, clock=clock)
 
 
@@ -99,7 +98,6 @@ async def test_keys_are_fetched_again_after_five_minutes(keys: KeySet, issuer: A
 
 
 async def test_unknown_keys_cause_one_fetch_in_thirty_seconds(keys: KeySet, issuer: Any, clock: Any) -> None:
-    """Anybody can send tokens that name unknown keys."""
     await keys.find("first", "RS256")
     clock.now += 30
     for number in range(100):
@@ -124,7 +122,6 @@ async def test_a_new_key_is_found_before_five_minutes_are_over(keys: KeySet, iss
 async def test_keys_outlive_their_issuer_for_a_day(
     keys: KeySet, issuer: Any, clock: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """After a day without an answer, the issuer may have withdrawn them."""
     assert await keys.unavailable_reason() is None
     issuer.is_down = True
     clock.now += DAY - 1

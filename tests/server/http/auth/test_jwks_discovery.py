@@ -16,7 +16,6 @@ OIDC = "/.well-known/openid-configuration"
 
 @pytest.fixture
 def discovered(issuer: Any, clock: Any) -> KeySet:
-    """Return the keys of the issuer at the URL in its metadata."""
     return KeySet(issuer.url, transport=issuer.transport, clock=clock)
 
 

@@ -21,7 +21,6 @@ METADATA = "https://phone.example/.well-known/oauth-protected-resource/mcp"
 
 
 def soon(seconds: int) -> int:
-    """Return a time this many seconds from now, as in a token."""
     return int(time.time()) + seconds
 
 

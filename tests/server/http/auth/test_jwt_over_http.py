@@ -14,14 +14,12 @@ LIST = {"jsonrpc": "2.0", "id": 2, "method": "tools/list"}
 
 @pytest.fixture
 async def authority(issuer: Issuer) -> AsyncGenerator[Issuer]:
-    """Serve an authorization server on loopback, with metadata and keys."""
     async with published(issuer):
         yield issuer
 
 
 @pytest.fixture
 def settings(authority) -> HttpSettings:
-    """Accept its tokens, and find its keys through its metadata."""
     return HttpSettings(auth="jwt", jwt_issuer=authority.url, resource_url="https://phone.example/mcp")
 
 
@@ -36,7 +34,6 @@ def settings(authority) -> HttpSettings:
 async def test_a_token_lists_the_tools_of_its_scope(
     hosting, dial, authority, settings, scope: str, absent: set[str], present: set[str]
 ) -> None:
-    """The account is the operator's, whose key is never sent to the authorization server."""
     bearer = {"Authorization": f"Bearer {authority.token(scope=scope)}"}
     async with hosting(settings) as url, dial(url, bearer) as client:
         tools = {tool.name for tool in (await client.list_tools()).tools}

@@ -14,31 +14,26 @@ from tests.server.http.auth.bearer import bearer_headers, in_base64
 
 
 def signed(issuer: Any, header: dict[str, Any], algorithm: str, key: Any) -> str:
-    """Return a token whose header claims anything, signed with any algorithm and key."""
     body = f"{in_base64(header)}.{in_base64(issuer.claims())}"
     signature = jwt.get_algorithm_by_name(algorithm).sign(body.encode(), key)
     return f"{body}.{base64.urlsafe_b64encode(signature).rstrip(b'=').decode()}"
 
 
 def unsigned(issuer: Any, algorithm: str = "none") -> str:
-    """Return a token whose header says that it has no signature."""
     return f"{in_base64({'alg': algorithm, 'kid': 'first'})}.{in_base64(issuer.claims())}."
 
 
 def signed_with_public_key(issuer: Any, algorithm: str = "HS256") -> str:
-    """Return a token signed with the public key as if it were a shared secret."""
     public = issuer.private_key("RS256", "first").public_key()
     secret = public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     return signed(issuer, {"alg": algorithm, "kid": "first"}, "HS256", secret)
 
 
 def signed_by_issuer(issuer: Any, algorithm: str, header: dict[str, Any]) -> str:
-    """Return a token that the issuer's key signed, with any header."""
     return signed(issuer, header, algorithm, issuer.private_key("RS256", "first"))
 
 
 def tampered(issuer: Any) -> str:
-    """Return a token whose scope was tampered after it was signed."""
     header, _, signature = issuer.token().split(".")
     return f"{header}.{in_base64(issuer.claims(scope='spend'))}.{signature}"
 
@@ -83,7 +78,6 @@ FORGED = {
 async def test_a_forged_token_is_refused(
     forge: Any, verifier: JwtVerifier, issuer: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Each is an attack that some library or server has fallen for; none of it is logged."""
     token = forge(issuer)
     with caplog.at_level(logging.DEBUG):
         assert await verifier.verify_token(token) is None
@@ -109,7 +103,6 @@ async def test_malformed_tokens_cause_no_fetch(auth: JwtAuth, issuer: Any) -> No
 
 
 async def test_a_token_without_a_key_id_is_refused(auth: JwtAuth, issuer: Any) -> None:
-    """It is refused even if the issuer gave its only key no id."""
     del issuer.keys[0]["kid"]
     assert await auth.authenticate(bearer_headers(signed_by_issuer(issuer, "RS256", {"alg": "RS256"}))) is None
 

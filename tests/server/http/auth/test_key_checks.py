@@ -98,7 +98,6 @@ async def test_a_flood_of_invented_keys_does_not_reach_agentphone(monkeypatch: p
 
 
 async def test_invented_keys_evict_each_other_and_not_those_of_callers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The cache is bounded, and invented keys must not evict those of callers."""
     monkeypatch.setattr(own_key, "_MOST_CACHED", 10)
     agentphone = AgentPhone()
     checks = KeyChecks(agentphone.check)

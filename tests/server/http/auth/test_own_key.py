@@ -98,7 +98,6 @@ class Exchange:
 
 @pytest.fixture
 async def exchange() -> AsyncGenerator[tuple[Exchange, str]]:
-    """Serve such an AgentPhone, and give its address."""
     accounts = Exchange()
     app = Starlette(routes=[Route("/{path:path}", accounts.answer, methods=["GET", "POST", "PATCH", "DELETE"])])
     async with running(app_server(app, http=TaggingProtocol)) as url:
@@ -129,7 +128,6 @@ async def use_everything(client: Any, number: str) -> str:
 async def test_callers_at_once_each_use_their_own_key_and_see_their_own_account(
     hosting, dial, exchange, state, mode: str
 ) -> None:
-    """Keys, connections, secrets, ledger rows and live calls of different callers never mix."""
     accounts, address = exchange
     settings = {"api_key": None, "uses_caller_keys": True, "base_url": address, "timeout": 300.0}
 

@@ -36,7 +36,6 @@ async def web() -> AsyncGenerator[httpx.AsyncClient]:
 
 
 async def open_session(http: httpx.AsyncClient, url: str, token: str) -> httpx.Response:
-    """Open a session of the older protocol."""
     return await http.post(f"{url}/mcp", json=HANDSHAKE, headers=bearer_headers(token))
 
 

@@ -69,7 +69,6 @@ async def test_a_read_only_token_lists_only_tools_that_read(hosting, tokens, dia
 
 @pytest.mark.parametrize("mode", ["auto", "legacy"], ids=["modern", "legacy"])
 async def test_a_write_token_sets_a_webhook_but_replaces_none(hosting, tokens, dial, sandbox, mode: str) -> None:
-    """Replacing a webhook cannot be undone, and takes the scope spend."""
     edit_tokens(tokens, 'scope = "read"', 'scope = "write"')
     mine, other = "https://example.com/mine", "https://example.com/other"
     async with (

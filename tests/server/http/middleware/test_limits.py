@@ -111,7 +111,6 @@ async def test_deeply_nested_json_is_refused_without_a_traceback(hosting, tokens
 
 
 async def test_an_idle_session_ends(hosting, tokens, eventually) -> None:
-    """Later requests get 404, on which clients open a new session."""
     settings = HttpSettings(auth="token", tokens_file=tokens.tokens_file, max_sessions=1, idle_timeout=0.2)
     async with hosting(settings) as url, web() as http:
         session = {"Mcp-Session-Id": (await open_session(http, url, ALICE)).headers["Mcp-Session-Id"]}

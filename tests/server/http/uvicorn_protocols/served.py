@@ -130,7 +130,6 @@ class Served:
 
 
 async def until(happened: Callable[[], bool]) -> None:
-    """Wait for something that another thread does."""
     with anyio.fail_after(PATIENCE):
         while not happened():  # noqa: ASYNC110 - another thread's loop cannot set an event of ours
             await anyio.sleep(0.01)
@@ -192,7 +191,6 @@ class RecordingApp:
         return StreamingResponse(flood())
 
     async def waiting(self, request: Request) -> Response:
-        """Wait for the client to leave."""
         self.seen.append("waiting")
         while (await request.receive())["type"] != "http.disconnect":
             pass
@@ -205,7 +203,6 @@ Serve = Callable[[ClientLimits], Served]
 
 @contextmanager
 def serving(kind: type[ClientTimeouts], limits: ClientLimits, options: dict[str, bool]) -> Generator[Served]:
-    """Run a web server in a thread."""
     protocols: WeakSet[ClientTimeouts] = WeakSet()
 
     class Watched(kind):

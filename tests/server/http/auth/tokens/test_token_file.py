@@ -136,7 +136,6 @@ def test_a_server_does_not_start_with_an_invalid_file(path: Path, text: str | by
 def test_a_file_that_becomes_invalid_admits_nobody_until_it_is_mended(
     auth: StaticTokenAuth, path: Path, clock: Clock, caplog: pytest.LogCaptureFixture, text: str | bytes, why: str
 ) -> None:
-    """The error is logged once for each change."""
     good = path.read_text(encoding="utf-8")
     for _ in range(2):
         caplog.clear()
@@ -209,6 +208,5 @@ def test_an_unreadable_file_admits_nobody(auth: StaticTokenAuth, path: Path, clo
 
 
 def test_a_file_from_notepad_is_read(path: Path, clock: Clock) -> None:
-    """It has a byte order mark and Windows line ends."""
     write(path, b"\xef\xbb\xbf" + GOOD.replace("\n", "\r\n").replace(sha256(ALICE), sha256(ALICE).upper()).encode())
     assert name_of(StaticTokenAuth(path, clock=clock), ALICE) == "alice"

@@ -114,7 +114,6 @@ def test_every_token_is_compared_in_constant_time(
     ],
 )
 def test_a_token_is_valid_until_it_expires(path: Path, clock: Clock, expires: str, last: str, over: str | None) -> None:
-    """A day lasts to its end in UTC."""
     write(path, entry("alice", ALICE, more=f"expires = {expires}") + entry("bob", BOB))
     auth = StaticTokenAuth(path, clock=clock)
     clock.now = datetime.fromisoformat(last).timestamp()
@@ -153,7 +152,6 @@ def test_auth_is_unavailable_when_every_token_has_expired(path: Path, clock: Clo
 def test_a_stream_lasts_no_longer_than_its_token(
     auth: StaticTokenAuth, path: Path, clock: Clock, changed: str, kept: bool
 ) -> None:
-    """Removing a token ends its open streams, not only new requests."""
     alice = authenticate(auth, f"Bearer {ALICE}")
     assert alice
     write(path, changed)

@@ -42,7 +42,6 @@ def authenticate(auth: StaticTokenAuth, *values: str | bytes) -> Caller | None:
 
 
 def name_of(auth: StaticTokenAuth, token: str) -> str | None:
-    """Return the name under which a token is authenticated."""
     caller = authenticate(auth, f"Bearer {token}")
     return caller and caller.name
 
