@@ -1,4 +1,4 @@
-"""`python -m agentphone_mcp` is the same command as `agentphone-mcp`."""
+"""Run `agentphone-mcp` as `python -m agentphone_mcp`."""
 
 
 def run() -> None:

@@ -1,4 +1,4 @@
-"""Names that several packages share: environment variables and toolsets."""
+"""Define names that several packages share: environment variables and toolsets."""
 
 TOOLSETS = ("account", "agents", "numbers", "calls", "messages", "webhooks", "contacts")
 

@@ -1,1 +1,1 @@
-"""The AgentPhone REST API as typed Python: it knows HTTP and knows nothing of MCP."""
+"""Call the AgentPhone REST API as typed Python; nothing of MCP is known here."""

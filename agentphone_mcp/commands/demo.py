@@ -1,4 +1,4 @@
-"""What an assistant can do with a telephone, shown in a terminal: a real MCP client over real stdio, on the sandbox."""
+"""Show in a terminal what an assistant can do: a real MCP client over stdio, on the sandbox."""
 
 import sys
 import textwrap
@@ -23,7 +23,7 @@ _PROMPT = "Reserve a table for two at seven this evening, in the name of Byron."
 
 
 class StepFailed(Exception):
-    """A step did not do what it says."""
+    """Raised when a step did not do what it says."""
 
 
 def run_demo(*, server_options: Sequence[str] = ("--sandbox", "--sandbox-speed", _SPEED)) -> int:
@@ -56,7 +56,7 @@ async def _show(console: Console, server_options: Sequence[str]) -> None:
 
 
 class Story:
-    """One conversation between a person and an assistant; each step shows what was asked and what came of it."""
+    """Play a conversation between a person and an assistant, and show each tool call."""
 
     def __init__(self, client: Client, console: Console) -> None:
         self._client = client

@@ -1,4 +1,4 @@
-"""`agentphone-mcp ledger`: what was done, refused, and left in doubt, for a person to read."""
+"""Print the ledger for a person: `agentphone-mcp ledger` shows what was done, refused and left unresolved."""
 
 import json
 import re
@@ -26,7 +26,7 @@ _NARROW = 72
 
 
 class Since(click.ParamType[datetime]):
-    """A moment, as ISO 8601 or as how long ago."""
+    """Parse a moment: ISO 8601, or how long ago."""
 
     name = "moment"
 
@@ -130,7 +130,7 @@ def _told(entry: Entry) -> str:
 
 
 def _harmless(words: str) -> str:
-    """Words that others chose, on the line that is theirs, without what would move the cursor or recolour it."""
+    """Remove terminal escapes and line breaks from text that others wrote."""
     return " ".join(clean(words).replace("\t", " ").split("\n"))
 
 

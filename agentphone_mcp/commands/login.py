@@ -1,4 +1,4 @@
-"""`agentphone-mcp login` and `logout`: the key in the system's keychain, so that no host's config file holds it."""
+"""Keep the key in the system's keychain, so that no host's file holds it: `agentphone-mcp login` and `logout`."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""The command: serve (the default), demo, doctor, install, ledger, login, logout, sandbox, token."""
+"""Define the command: serve (the default), demo, doctor, install, ledger, login, logout, sandbox, token."""
 
 import sys
 from importlib import import_module

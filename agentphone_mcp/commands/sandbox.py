@@ -1,4 +1,4 @@
-"""The command `agentphone-mcp sandbox`: serves a sandbox, and makes somebody call or text it."""
+"""Serve a sandbox, and make a caller call or text it: `agentphone-mcp sandbox`."""
 
 import json
 import signal
@@ -25,7 +25,7 @@ _option = partial(click.option, show_envvar=True)
 
 
 class _Rule(click.types.StringParamType):
-    """A fault in words; several of them in an environment variable are separated by semicolons."""
+    """Parse a fault in words; in an environment variable, semicolons separate several."""
 
     name = "rule"
     envvar_list_splitter = ";"
@@ -182,7 +182,7 @@ def _post(url: str, path: str, key: str, wanted: dict[str, Any]) -> Any:
 
 
 def _why(answer: httpx.Response) -> str:
-    """What an error says, in one line, in either age of the API."""
+    """Return an error's message in one line, from either version of the API."""
     try:
         body = answer.json()
         detail = body.get("detail") or body["error"]["message"]

@@ -1,4 +1,4 @@
-"""`agentphone-mcp login --sign-up`: an account for an email, whose key is shown once and must not be lost."""
+"""Open an account for an email, and keep its key, which is shown once: `agentphone-mcp login --sign-up`."""
 
 import re
 import secrets

@@ -1,4 +1,4 @@
-"""`agentphone-mcp token`: who may connect over HTTP, for the person who runs the server."""
+"""Add, list and remove the tokens of a hosted server: `agentphone-mcp token`."""
 
 import os
 import secrets
@@ -27,7 +27,7 @@ _A_DAY = len("2027-01-31")
 
 
 class Expiry(click.ParamType[date]):
-    """A day, or a moment with its offset."""
+    """Parse a day, or a moment with its UTC offset."""
 
     name = "date"
 

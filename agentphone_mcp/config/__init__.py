@@ -1,1 +1,1 @@
-"""What the server is told: options, environment variables, secrets from files and the keychain."""
+"""Read what the server is told: options, environment variables, secrets from files and the keychain."""

@@ -69,7 +69,7 @@ def read_destinations(countries: str, recipients: str, quiet_hours: str) -> Dest
 
 @dataclass(frozen=True)
 class Config:
-    """The settings of one server.
+    """Hold the settings of one server.
 
     Attributes:
         api_key: the account's key; None lets the server start and every call say which variable to set.

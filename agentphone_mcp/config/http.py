@@ -1,4 +1,4 @@
-"""What a server that is reached over HTTP is told, and what it refuses to start with."""
+"""Declare and check the settings of a server that is reached over HTTP."""
 
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -20,7 +20,7 @@ def read_names(text: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class HttpSettings:
-    """Where a server listens, who may connect, and how much each may have at once.
+    """Hold where a server listens, who may connect, and each caller's limits.
 
     Attributes:
         transport: `streamable-http` serves /mcp; `sse` serves /sse and /messages/ for old clients beside it.
@@ -83,28 +83,28 @@ class HttpSettings:
 
     @property
     def is_loopback(self) -> bool:
-        """Whether only this machine can connect."""
+        """Tell whether only this machine can connect."""
         return is_loopback(self.host)
 
     @property
     def in_url(self) -> str:
-        """The host as it stands in an address."""
+        """Return the host as it stands in a URL."""
         return f"[{self.host}]" if ":" in self.host else self.host
 
     @property
     def known_hosts(self) -> list[str]:
-        """The values of the Host header that are admitted; with `:*` at any port."""
+        """Return the accepted values of the Host header; `:*` means any port."""
         return [form for name in (*self._local_names, *self.allowed_hosts) for form in (name, f"{name}:*")]
 
     @property
     def known_origins(self) -> list[str]:
-        """The values of the Origin header that are admitted."""
+        """Return the accepted values of the Origin header."""
         local = [f"http://{name}" for name in self._local_names]
         return [form for name in local for form in (name, f"{name}:*")] + list(self.allowed_origins)
 
     @property
     def _local_names(self) -> tuple[str, ...]:
-        """All of loopback is this machine, by whichever of its addresses."""
+        """Return every name of loopback on this machine."""
         return tuple(dict.fromkeys((*_LOOPBACK_NAMES, self.in_url))) if self.is_loopback else ()
 
     def _check_names(self) -> None:

@@ -1,4 +1,4 @@
-"""The system's keychain, where `agentphone-mcp login` keeps the key and a server finds it.
+"""Keep and find the key in the system's keychain.
 
 Keys are told apart by where they may go, so that none goes where it does not belong: there is one for the vendor, whose
 two hosts share it, and one for each loopback address of a sandbox.
@@ -165,7 +165,7 @@ def _our_streams_kept() -> Generator[None]:
 
 
 def _reason(failed: BaseException, redact: Callable[[str], str]) -> str:
-    """Why a keychain failed, in a line; keyring's own errors are told by their names, as it is not imported here."""
+    """Say in one line why a keychain failed; keyring's errors are recognized by name, as it is not imported here."""
     name = type(failed).__name__
     if name == "NoKeyringError":
         return "this system has none that is running"

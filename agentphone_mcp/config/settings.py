@@ -34,12 +34,12 @@ class Setting:
 
     @property
     def flag(self) -> str:
-        """The option on the command line, such as `--http-auth`."""
+        """Return the option on the command line, such as `--http-auth`."""
         return f"--{self.name.replace('_', '-')}"
 
     @property
     def variable(self) -> str:
-        """The environment variable, such as AGENTPHONE_HTTP_AUTH."""
+        """Return the environment variable, such as AGENTPHONE_HTTP_AUTH."""
         return f"AGENTPHONE_{self.name.upper()}"
 
 

@@ -46,7 +46,7 @@ def label(item_id: str, *details: str | None) -> str:
 
 @dataclass(frozen=True)
 class _Listing:
-    """The newest ids of one kind, labelled; `total` and `has_more` are None if the API does not say."""
+    """Hold the newest ids of one kind, labelled; `total` and `has_more` are None if the API does not say."""
 
     values: list[str]
     total: int | None = None

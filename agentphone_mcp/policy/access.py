@@ -17,7 +17,7 @@ def included_scopes(scope: Scope, *, read_only: bool = False) -> tuple[Scope, ..
 
 @dataclass(frozen=True)
 class Caller:
-    """The sender of one request.
+    """Identify the sender of one request.
 
     Attributes:
         name: how the operator knows them; unique on a server, and no secret.

@@ -17,7 +17,7 @@ ApprovalAnswer = Literal["not asked", "yes", "declined", "cancelled", "timed out
 
 @dataclass(frozen=True)
 class Approval:
-    """Who approved an action: the host, as it names itself, its user's answer, and the question's row in the ledger."""
+    """Record who approved an action: the host's name, its user's answer, and the question's row in the ledger."""
 
     by: str = "unknown host"
     answer: ApprovalAnswer = "not asked"
@@ -26,7 +26,7 @@ class Approval:
 
 @dataclass(frozen=True)
 class Action:
-    """What a gated tool would do, described so that a person can decide.
+    """Describe what a gated tool would do, so that a person can decide.
 
     Attributes:
         summary: the action as a sentence, with the names and numbers behind the ids.
@@ -71,11 +71,11 @@ class Action:
 
     @property
     def target(self) -> str:
-        """What stays blocked while the outcome is unknown, as a reworded action could still do it twice."""
+        """Return what stays blocked while the outcome is unknown: a reworded action could do it twice."""
         return self.to_number or self.confirmation or ""
 
     def is_confirmed(self, confirm: bool | str | None) -> bool:
-        """Whether `confirm` approves this action: exactly True, or its confirmation where it has one."""
+        """Tell whether `confirm` approves this action: exactly True, or its confirmation where it has one."""
         if self.confirmation is None:
             return confirm is True
         return bool(self.confirmation) and confirm == self.confirmation

@@ -33,7 +33,7 @@ def utc_now() -> datetime:
 
 @dataclass(frozen=True)
 class QuietHours:
-    """A part of every day that may span midnight, from `begin` to just before `end`.
+    """Hold a part of every day that may span midnight, from `begin` to just before `end`.
 
     Raises:
         ValueError: if both are the same time, which could mean always or never.
@@ -63,13 +63,13 @@ class QuietHours:
         raise ValueError(f"{text[:40]!r} are no hours of a day: write them like 21:00-08:00, from 00:00 to 23:59")
 
     def contains(self, clock: time) -> bool:
-        """Whether a local time is within the quiet hours."""
+        """Tell whether a local time is within the quiet hours."""
         if self.begin < self.end:
             return self.begin <= clock < self.end
         return clock >= self.begin or clock < self.end
 
     def contains_in_any(self, moment: datetime, zones: Iterable[tzinfo]) -> bool:
-        """Whether a moment is within the quiet hours in any of these time zones."""
+        """Tell whether a moment is within the quiet hours in any of these time zones."""
         return any(self.contains(moment.astimezone(zone).time()) for zone in zones)
 
     def next_end(self, moment: datetime, zones: Iterable[tzinfo]) -> datetime | None:
@@ -83,7 +83,7 @@ class QuietHours:
 
 @dataclass(frozen=True)
 class Destinations:
-    """Which numbers may be called and texted, and when.
+    """Decide which numbers may be called and texted, and when.
 
     Attributes:
         countries: ISO 3166 codes; None allows all countries, and numbers of no country. The territories PR, GU, VI,

@@ -41,7 +41,7 @@ _AFTER = (
 
 @dataclass(frozen=True)
 class Opening:
-    """The first words of a call and the prompt of the built-in AI; None leaves either to the agent."""
+    """Hold the first words of a call and the prompt of the built-in AI; None leaves either to the agent."""
 
     greeting: str | None
     prompt: str | None

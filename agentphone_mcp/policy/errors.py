@@ -2,11 +2,11 @@
 
 
 class Refused(Exception):
-    """A rule of the policy refuses the action; nothing was done. The message is for the model and its user."""
+    """Raised when the policy refuses an action; nothing was done. The message is for the model and its user."""
 
 
 class AnsweredBefore(Refused):
-    """A person's answer fits no open question: it was used before, or the action has changed since."""
+    """Raised when a person's answer fits no open question: it was used before, or the action has changed since."""
 
     def __init__(self) -> None:
         super().__init__(

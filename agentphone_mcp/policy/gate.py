@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 
 class StoredResult(BaseModel):
-    """A result as the ledger kept it."""
+    """Hold a result as the ledger kept it."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -116,7 +116,7 @@ class Gate:
         return question
 
     def is_too_late(self, question: Question) -> bool:
-        """Whether an answer to the question comes too late to count."""
+        """Tell whether an answer to the question comes too late to count."""
         return self._clock() - question.at > self.policy.seconds_to_answer
 
     async def _preview(self, action: Action, *, repeat: bool) -> Outcome[Any]:

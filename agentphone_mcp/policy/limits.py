@@ -32,7 +32,7 @@ _OFF = ("off", "none", "unlimited")
 
 @dataclass(frozen=True)
 class Usage:
-    """The actions in a limit's window, their cost in millionths of a dollar, and how to read the time and cost of each.
+    """Hold the actions in a limit's window: their count, cost in millionths of a dollar, and each one's time and cost.
 
     Times are in seconds since the epoch, oldest first.
     """
@@ -44,7 +44,7 @@ class Usage:
 
 @dataclass(frozen=True)
 class Limit:
-    """A maximum over a sliding window: of actions, or for `spend` of millionths of a dollar."""
+    """Limit a sliding window: of actions, or for `spend` of millionths of a dollar."""
 
     name: str
     maximum: int
@@ -52,26 +52,26 @@ class Limit:
 
     @property
     def tool(self) -> str | None:
-        """The tool whose actions count; None counts the actions of every tool."""
+        """Return the tool whose actions count; None counts the actions of every tool."""
         return _TOOLS[self.name]
 
     @property
     def is_money(self) -> bool:
-        """Whether it counts dollars instead of actions."""
+        """Tell whether it counts dollars instead of actions."""
         return self.name == "spend"
 
     @property
     def for_one_number(self) -> bool:
-        """Whether it counts only the actions that reach the same number."""
+        """Tell whether it counts only the actions that reach the same number."""
         return self.name.endswith("_to_one_number")
 
     @property
     def seconds(self) -> int:
-        """The length of the window."""
+        """Return the window's length in seconds."""
         return _SECONDS[self.per]
 
     def is_exceeded(self, usage: Usage, micros: int) -> bool:
-        """Whether one more action at this cost would exceed the limit."""
+        """Tell whether one more action at this cost would exceed the limit."""
         return usage.micros + micros > self.maximum if self.is_money else usage.actions + 1 > self.maximum
 
     def frees_at(self, counted: Sequence[tuple[float, int]], micros: int) -> float:
@@ -93,7 +93,7 @@ class Limit:
 
 @dataclass(frozen=True)
 class LimitExceeded:
-    """The limit that an action would exceed, and when it fits: in seconds since the epoch, or never (infinity)."""
+    """Hold the limit that an action would exceed, and when it fits: in seconds since the epoch, or never (infinity)."""
 
     limit: Limit
     frees_at: float
@@ -119,7 +119,7 @@ class LimitExceeded:
 
 @dataclass(frozen=True)
 class Limits:
-    """The limits in force."""
+    """Hold the limits in force."""
 
     limits: tuple[Limit, ...]
 

@@ -61,7 +61,7 @@ def to_e164(written: str) -> str:
 
 
 def _is_emergency(number: phonenumbers.PhoneNumber) -> bool:
-    """Whether it is, or begins like, an emergency number of its country or a service code of North America."""
+    """Tell whether it is, or begins like, an emergency number of its country or a service code of North America."""
     national = phonenumbers.national_significant_number(number)
     if number.country_code == _NORTH_AMERICA and national[1:3] == "11":
         return True
@@ -74,7 +74,7 @@ def _is_emergency(number: phonenumbers.PhoneNumber) -> bool:
 
 
 def _is_short_code(number: phonenumbers.PhoneNumber) -> bool:
-    """Whether it is a short code of its country, such as 116117, that is as long as a number."""
+    """Tell whether it is a short code of its country, such as 116117, that is as long as a number."""
     if phonenumbers.is_valid_number(number):
         return False
     return any(phonenumbers.is_valid_short_number_for_region(number, region) for region in _regions(number))
@@ -85,7 +85,7 @@ def _regions(number: phonenumbers.PhoneNumber) -> tuple[str, ...]:
 
 
 def _is_premium(number: phonenumbers.PhoneNumber) -> bool:
-    """Whether the numbering plans bill its callers more than an ordinary call."""
+    """Tell whether the numbering plans bill its callers more than an ordinary call."""
     national = phonenumbers.national_significant_number(number)
     # Unassigned numbers count too, as the numbering plan may be newer than the library.
     if number.country_code == _NORTH_AMERICA and (national.startswith("900") or national[3:6] == "976"):

@@ -8,7 +8,7 @@ from agentphone_mcp.policy.limits import Limits
 
 @dataclass(frozen=True)
 class Policy:
-    """What the operator allows the tools of this server to do.
+    """Hold what the operator allows the tools of this server to do.
 
     Attributes:
         requires_human_approval: whether the host must ask its user, in addition to `confirm`.

@@ -12,7 +12,7 @@ _MINUTES_ESTIMATED = 5
 
 @dataclass(frozen=True)
 class Cost:
-    """An amount in whole millionths of a dollar, so that sums are exact; with a minute's price, a call's estimate."""
+    """Hold an amount in whole millionths of a dollar; with a minute's price it is a call's estimate."""
 
     micros: int
     minute_micros: int | None = None
@@ -46,7 +46,7 @@ def in_dollars(micros: int) -> str:
 
 @dataclass(frozen=True)
 class PriceList:
-    """Prices in US dollars."""
+    """Hold prices in US dollars."""
 
     number_per_30_days: float = 3.00
     hosted_minute: float = 0.22

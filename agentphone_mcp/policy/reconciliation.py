@@ -47,7 +47,7 @@ class Reconciler:
 
     @property
     def pause(self) -> float:
-        """Seconds until an open row is due, or until a failing ledger is tried again."""
+        """Return the seconds until an open row is due, or until a failing ledger is tried again."""
         now = time.monotonic()
         return self._pause_of_failure or max(0.0, min((*self._due.values(), now + _LONGEST_PAUSE)) - now)
 

@@ -1,4 +1,4 @@
-"""The account's things as one flat row each, for the event stream, the terminal and the web page."""
+"""Flatten the account's things to one row each, for the event stream, the terminal and the web page."""
 
 import json
 from decimal import Decimal

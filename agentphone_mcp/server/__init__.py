@@ -1,1 +1,1 @@
-"""The MCP server: one for many accounts, over stdio or HTTP."""
+"""Serve MCP for many accounts, over stdio or HTTP."""

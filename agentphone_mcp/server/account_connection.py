@@ -1,4 +1,4 @@
-"""The connection to one account, from its first request on: what its callers are given, and who uses it."""
+"""Connect one account from its first request on, and count who uses the connection."""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -25,7 +25,7 @@ from agentphone_mcp.policy.reconciliation import Reconciler
 
 @dataclass
 class AccountConnection:
-    """The connection to one account, and how many requests use it now."""
+    """Hold the connection to one account and the number of requests that use it."""
 
     context: ToolContext
     users: int = 0
@@ -34,7 +34,7 @@ class AccountConnection:
 
     @property
     def is_idle(self) -> bool:
-        """Whether no request uses it, and no client follows a call on it."""
+        """Tell whether no request uses it, and no client follows a call on it."""
         return not self.users and self.context.live.is_idle
 
 

@@ -44,16 +44,16 @@ class FeatureSet:
 
     @property
     def instructions(self) -> str:
-        """The instructions for these tools: lines that name another tool are left out."""
+        """Return the instructions for these tools: lines that name another tool are left out."""
         return without_lines_on(ALL_NAMES - self._declared.keys(), INSTRUCTIONS)
 
     @property
     def tools(self) -> list[Tool]:
-        """All tools, in their order."""
+        """Return all tools, in their order."""
         return [declared.tool for declared in self._declared.values()]
 
     def tool(self, name: str) -> Tool:
-        """The tool of a name; it takes some milliseconds to make it the first time.
+        """Return a tool by name; making it the first time takes some milliseconds.
 
         Raises:
             ToolError: with a sentence, if it is not there.

@@ -82,7 +82,7 @@ def create_server(
 
 
 class AgentPhoneServer(MCPServer[Any]):
-    """The SDK's server, whose tools and resources fail in sentences and never show a secret.
+    """Extend the SDK's server: tools and resources fail in sentences and never show a secret.
 
     Args:
         lifespan: opens the account pool.

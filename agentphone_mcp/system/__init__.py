@@ -1,1 +1,1 @@
-"""What the operating system is asked: sockets, atomic and secret files, the limit of open files."""
+"""Use the operating system: sockets, atomic and secret files, the limit of open files."""

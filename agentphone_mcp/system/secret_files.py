@@ -1,4 +1,4 @@
-"""A file for a key that is yet to come: made by us alone, for its owner's eyes alone, with the room for it taken."""
+"""Create a file for a key before the key exists: readable by its owner alone, with its space reserved."""
 
 import os
 from pathlib import Path
@@ -8,11 +8,11 @@ _ROOM = b"\n" * 1_024
 
 
 class KeyFileError(Exception):
-    """The file cannot be made; the message is one sentence that names it."""
+    """Raised when the file cannot be made; the message is one sentence with its path."""
 
 
 class KeyFile:
-    """Makes the file at once, so that nothing can stand in the way of a key that is shown only once.
+    """Create the file at once, so that nothing can fail later, when the key is shown only once.
 
         with KeyFile(path) as file:
             file.write(key)

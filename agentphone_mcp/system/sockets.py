@@ -1,11 +1,11 @@
-"""A socket that clients can connect to, for whoever serves over HTTP."""
+"""Listen on a socket for a server over HTTP."""
 
 import os
 import socket
 
 
 class CannotListen(OSError):
-    """The port is taken, or the address is none of this machine; the message is one sentence."""
+    """Raised when the port is taken or the address is not of this machine; the message is one sentence."""
 
 
 def listening(host: str, port: int) -> socket.socket:

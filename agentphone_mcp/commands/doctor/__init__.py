@@ -1,1 +1,1 @@
-"""Finds out what is wrong when it is not working: looks, asks, starts what hosts start, and changes nothing."""
+"""Find out what is wrong: read files, ask the API, start what hosts start, and change nothing."""

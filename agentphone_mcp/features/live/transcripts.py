@@ -30,7 +30,7 @@ _RETRY_SECONDS = 1.0
 
 @dataclass
 class _ActiveCall:
-    """A call being followed, with the number of subscriptions for each address of its transcript."""
+    """Hold a call being followed, with the number of subscriptions for each address of its transcript."""
 
     uris: Counter[str] = field(default_factory=Counter[str])
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)

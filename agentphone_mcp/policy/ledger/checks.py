@@ -120,7 +120,7 @@ def find_earlier(new_entry: NewEntry, connection: sa.Connection, now: float, *, 
 
 
 def _is_superseded(unresolved: Entry, repeats: "Sequence[sa.Row[Any, Any, Any]]", *, only_by_same: bool) -> bool:
-    """Whether a later call with `repeat=true` superseded an unresolved entry: requested and executed after it.
+    """Tell whether a later call with `repeat=true` superseded an unresolved entry: requested and executed after it.
 
     An action has the row and id of its question, so a question that was asked before has the smaller id.
     """
@@ -133,12 +133,12 @@ def _is_superseded(unresolved: Entry, repeats: "Sequence[sa.Row[Any, Any, Any]]"
 
 
 def _is_recent(entry: Entry, now: float) -> bool:
-    """Whether an entry is replayed: it was done recently, or found by a look-up and not reported to anybody yet."""
+    """Tell whether an entry is replayed: done recently, or found by a look-up and not reported yet."""
     return entry.reason == FOUND or now - (entry.settled_at or entry.at) < REPLAY_SECONDS
 
 
 def may_belong_to_another(found: LookupResult, unresolved: Entry, connection: sa.Connection, now: float) -> bool:
-    """Whether what a look-up found for an unresolved action may have come from another action.
+    """Tell whether what a look-up found for an unresolved action may have come from another action.
 
     Every action has an entry before it is done, so all that could have caused the result are in the ledger. A settled
     action owns its ids. A pending or unresolved one may own any result that fits it, unless it has the same
@@ -195,7 +195,7 @@ def this_process() -> str:
 
 
 def is_gone(owner_process: str | None) -> bool:
-    """Whether a process has certainly ended: it ran on this machine, and no process has its id now.
+    """Tell whether a process has certainly ended: it ran on this machine, and no process has its id now.
 
     This only saves waiting: on another machine, on Windows, or where the id is in use again, `unknown_after` decides.
     """

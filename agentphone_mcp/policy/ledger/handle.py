@@ -13,7 +13,7 @@ Value = TypeVar("Value")
 
 
 class LedgerHandle:
-    """A ledger that is opened when it is first needed, as the database library takes a while to import."""
+    """Open the ledger when it is first needed, as the database library takes a while to import."""
 
     def __init__(self, location: str, redact: Callable[[str], str] = str) -> None:
         self._location = location
@@ -24,7 +24,7 @@ class LedgerHandle:
 
     @property
     def may_exist(self) -> bool:
-        """Whether the ledger may have entries already; a database server counts as such, unopened."""
+        """Tell whether the ledger may have entries already; a database server counts as such, unopened."""
         if self._ledger is not None or self._location == IN_MEMORY:
             return self._ledger is not None
         try:

@@ -33,7 +33,7 @@ _COPIED = ("account", "tool", "fingerprint", "preview_hash", "target", "to_numbe
 
 
 class Ledger:
-    """The actions that were done, refused and left unresolved.
+    """Keep the actions that were done, refused and left unresolved.
 
     Every method is one transaction and raises `LedgerUnavailable` if it fails. The location is a folder, a SQLAlchemy
     URL, or `IN_MEMORY`; the clock gives seconds since the epoch.
@@ -198,7 +198,7 @@ class Ledger:
         return [entry for entry in entries if entry.outcome == "unknown"]
 
     def has_pending(self, account: str) -> bool:
-        """Whether an action of an account is pending, here or elsewhere."""
+        """Tell whether an action of an account is pending, here or elsewhere."""
         pending = sa.select(actions.c.id).where(actions.c.account == account, actions.c.outcome == "pending")
         with self._store.transaction(account) as connection:
             return connection.execute(pending.limit(1)).first() is not None
@@ -261,7 +261,7 @@ def _exceeded_limit(new_entry: NewEntry, connection: sa.Connection, now: float, 
 
 
 def _is_open(connection: sa.Connection, question: int) -> bool:
-    """Whether a question is not answered yet."""
+    """Tell whether a question is not answered yet."""
     unanswered = (actions.c.id == question) & (actions.c.outcome == "refused") & (actions.c.reason == UNANSWERED)
     return connection.execute(sa.select(actions.c.id).where(unanswered)).first() is not None
 

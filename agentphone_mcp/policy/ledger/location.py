@@ -9,7 +9,7 @@ IN_MEMORY = ""
 
 
 class LedgerUnavailable(Exception):
-    """The ledger cannot be opened, read or written; `location` holds no password."""
+    """Raised when the ledger cannot be opened, read or written; `location` holds no password."""
 
     def __init__(self, location: str, reason: str) -> None:
         super().__init__(f"{location}: {reason}")
@@ -18,7 +18,7 @@ class LedgerUnavailable(Exception):
 
 
 def is_url(location: str) -> bool:
-    """Whether a location is the URL of a database, not a folder."""
+    """Tell whether a location is the URL of a database, not a folder."""
     return "://" in location
 
 

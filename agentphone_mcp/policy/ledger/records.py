@@ -13,7 +13,7 @@ MAY_HAVE_HAPPENED = ("pending", "done", "unknown")
 
 @dataclass(frozen=True)
 class NewEntry:
-    """An action as it is written to the ledger, before anything is done; `store.py` describes the columns.
+    """Hold an action as it is written to the ledger, before anything is done; `store.py` describes the columns.
 
     Attributes:
         is_repeatable: False for destructive actions, which cannot be done twice.
@@ -40,7 +40,7 @@ class NewEntry:
 
 @dataclass(frozen=True)
 class LookupResult:
-    """What a look-up found out about an action whose answer was lost, and whether another action may have caused it."""
+    """Hold what a look-up found about an action whose answer was lost, and whether another may have caused it."""
 
     outcome: Literal["done", "failed"]
     ids: Mapping[str, str] | None = None
@@ -50,7 +50,7 @@ class LookupResult:
 
 @dataclass(frozen=True)
 class CallDuration:
-    """How many seconds a call lasted, None where unknown, and whether it is over."""
+    """Hold how many seconds a call lasted, None where unknown, and whether it is over."""
 
     seconds: float | None
     is_over: bool
@@ -58,7 +58,7 @@ class CallDuration:
 
 @dataclass(frozen=True)
 class Question:
-    """A question that a person was asked: its row, the summary and preview hash of the action, and when."""
+    """Hold a question that a person was asked: its row, the summary and preview hash of the action, and when."""
 
     id: int
     text: str
@@ -68,13 +68,13 @@ class Question:
 
     @property
     def is_complete(self) -> bool:
-        """Whether the text is the whole summary, not a truncated one."""
+        """Tell whether the text is the whole summary, not a truncated one."""
         return len(self.text) <= LONGEST_SUMMARY
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One row of the ledger; times are in seconds since the epoch, costs in millionths of a dollar."""
+    """Hold one row of the ledger; times are in seconds since the epoch, costs in millionths of a dollar."""
 
     id: int
     at: float

@@ -20,7 +20,7 @@ class Party:
 
     @property
     def hangs_up(self) -> bool:
-        """Whether it hangs up now, without waiting for an answer."""
+        """Tell whether it hangs up now, without waiting for an answer."""
         return self._callee.is_abrupt and not self._coming
 
     def next_line(self) -> str | None:

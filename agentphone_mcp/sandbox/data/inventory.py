@@ -21,7 +21,7 @@ class Area:
 
     @property
     def phone_numbers(self) -> Iterator[str]:
-        """Its phone numbers, except those that the seeded account and the callees use."""
+        """Return its phone numbers, except those that the seeded account and the callees use."""
         all_numbers = (f"+1{self.area_code}55501{line:02}" for line in range(100))
         return (phone_number for phone_number in all_numbers if phone_number not in _IN_USE)
 

@@ -56,7 +56,7 @@ class Delivery:
 
     @property
     def success(self) -> bool:
-        """Whether the webhook accepted the event."""
+        """Tell whether the webhook accepted the event."""
         return self.status == "success"
 
 
@@ -71,12 +71,12 @@ class Agent:
 
     @property
     def name(self) -> str:
-        """The display name."""
+        """Return the display name."""
         return self.settings["name"]
 
     @property
     def denoises(self) -> bool:
-        """Whether its calls have the aggressive denoising, which costs more."""
+        """Tell whether its calls have the aggressive denoising, which costs more."""
         return self.settings["denoisingMode"] == "noise-and-background-speech-cancellation"
 
 
@@ -141,12 +141,12 @@ class Call:
 
     @property
     def tariff(self) -> str:
-        """The price category, a key of `VOICE_PER_MINUTE`."""
+        """Return the price category, a key of `VOICE_PER_MINUTE`."""
         return f"{self.mode}+denoising" if self.is_denoised else self.mode
 
     @property
     def is_live(self) -> bool:
-        """Whether the call has not ended."""
+        """Tell whether the call has not ended."""
         return self.ended_at is None
 
     @property
@@ -158,7 +158,7 @@ class Call:
 
     @property
     def has_recording(self) -> bool:
-        """Whether there is audio to fetch."""
+        """Tell whether there is audio to fetch."""
         return self.records and not self.is_live and self.answered_at is not None
 
 
@@ -254,7 +254,7 @@ class Account:
 
     @property
     def messages(self) -> list[Message]:
-        """All texts of all conversations."""
+        """Return all texts of all conversations."""
         return [message for conversation in self.conversations.values() for message in conversation.messages]
 
 

@@ -25,7 +25,7 @@ class Health:
 
     def __init__(self, ledger: LedgerHandle, auth: AuthBackend) -> None:
         self.is_leaving = False
-        """Whether this server will soon stop and requests should go elsewhere."""
+        """Tell whether this server will soon stop and requests should go elsewhere."""
         self._ledger = ledger
         self._auth = auth
         self._polls: deque[float] = deque(maxlen=2)

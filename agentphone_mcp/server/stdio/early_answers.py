@@ -115,7 +115,7 @@ def _refuse(number: str) -> float:
 
 
 def is_id(value: Any) -> TypeGuard[RequestId]:
-    """Whether a request can be told from others by it, for us and the SDK alike."""
+    """Tell whether a request can be told from others by it, for us and the SDK alike."""
     if isinstance(value, str):
         return True
     return isinstance(value, int) and not isinstance(value, bool) and abs(value) < _LARGEST_ID
@@ -132,7 +132,7 @@ def _is_handshake(params: dict[str, Any]) -> bool:
 
 
 def _is_plain_meta(meta: Any) -> bool:
-    """Whether it has at most a progress token, which is not used here, and the sender's own keys."""
+    """Tell whether it has at most a progress token, which is not used here, and the sender's own keys."""
     if not is_object(meta) or any(name.startswith(_RESERVED) or name == "progress_token" for name in meta):
         return False
     return "progressToken" not in meta or is_id(meta["progressToken"])
@@ -156,7 +156,7 @@ def _are_icons(icons: Any) -> bool:
 
 
 def _are_capabilities(capabilities: Any) -> bool:
-    """Whether the ones that the protocol knows have its form; the server makes no use of them here."""
+    """Tell whether the ones that the protocol knows have its form; the server makes no use of them here."""
     if not is_object(capabilities):
         return False
 
@@ -175,5 +175,5 @@ def _are_capabilities(capabilities: Any) -> bool:
 
 
 def _is_tree(value: Any) -> bool:
-    """Whether it is an object of objects, all the way down."""
+    """Tell whether it is an object of objects, all the way down."""
     return is_object(value) and all(map(_is_tree, value.values()))

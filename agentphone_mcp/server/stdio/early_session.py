@@ -19,7 +19,7 @@ class LineChannel(Protocol):
 
     @property
     def lines(self) -> Iterable[str]:
-        """The host's lines."""
+        """Yield the host's lines."""
         ...
 
     def write(self, text: str) -> None:
@@ -136,7 +136,7 @@ class EarlySession:
             await run_sync(self._channel.write, text)
 
     async def flush(self) -> None:
-        """Nothing is kept back."""
+        """Do nothing: every write is passed on at once."""
 
     def _is_answered(self, message: dict[str, Any]) -> bool:
         request_id = message.get("id")

@@ -17,7 +17,7 @@ SERVER_INFO = "io.modelcontextprotocol/serverInfo"
 
 @dataclass(frozen=True)
 class Surface:
-    """The results that a server gives to every host alike, as they go over the wire.
+    """Hold the results that a server gives to every host alike.
 
     Attributes:
         handshakes: the protocol versions that `initialize` agrees on, the newest last.

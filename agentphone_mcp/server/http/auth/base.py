@@ -8,7 +8,7 @@ from agentphone_mcp.policy.access import OPERATOR, Caller
 
 
 class InsufficientScope(Exception):
-    """The credentials are valid but grant no scope of this server; `challenge` is the value of `WWW-Authenticate`."""
+    """Raised when valid credentials grant no scope of this server; `challenge` goes into `WWW-Authenticate`."""
 
     def __init__(self, reason: str, challenge: str) -> None:
         super().__init__(reason)
@@ -16,7 +16,7 @@ class InsufficientScope(Exception):
 
 
 class AuthUnavailable(Exception):
-    """The credentials cannot be checked at the moment; the message is one sentence."""
+    """Raised when credentials cannot be checked at the moment; the message is one sentence."""
 
 
 class AuthBackend(Protocol):

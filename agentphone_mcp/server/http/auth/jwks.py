@@ -38,18 +38,18 @@ logger = logging.getLogger(__name__)
 
 
 class _Unusable(Exception):
-    """The issuer's answer cannot be used; the message is a few words for the operator."""
+    """Raised when the issuer's answer cannot be used; the message is a few words for the operator."""
 
 
 class _Metadata(BaseModel):
-    """The metadata of an authorization server (RFC 8414 and OpenID Connect Discovery)."""
+    """Parse the metadata of an authorization server (RFC 8414 and OpenID Connect Discovery)."""
 
     issuer: str
     jwks_uri: str
 
 
 class _Jwks(BaseModel):
-    """A JWK Set (RFC 7517)."""
+    """Parse a JWK Set (RFC 7517)."""
 
     keys: list[dict[str, Any]]
 

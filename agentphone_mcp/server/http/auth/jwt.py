@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 
 
 class _Claims(BaseModel):
-    """The claims of a token, in the spellings of RFC 9068, OpenID Connect, Okta and Entra."""
+    """Parse the claims of a token, in the spellings of RFC 9068, OpenID Connect, Okta and Entra."""
 
     model_config = ConfigDict(strict=True)
 

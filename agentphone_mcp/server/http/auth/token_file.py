@@ -37,12 +37,12 @@ _RULES = {
 
 
 class TokensUnusable(Exception):
-    """The file cannot be used; the message is a few words that quote nothing of it."""
+    """Raised when the file cannot be used; the message is a few words that quote nothing of it."""
 
 
 @dataclass(frozen=True)
 class Token:
-    """An entry of the tokens file.
+    """Hold an entry of the tokens file.
 
     It expires after the last day in UTC on which it is valid, or at a moment; None for never.
     """

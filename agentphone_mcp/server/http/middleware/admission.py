@@ -25,7 +25,7 @@ _PING = b":"
 
 
 class _ActiveRequest:
-    """An HTTP request under way; `is_over` once this server has ended it. On a stream the client only listens."""
+    """Track an HTTP request under way; `is_over` once this server has ended it. On a stream the client only listens."""
 
     def __init__(self, caller: Caller, *, is_stream: bool) -> None:
         self.caller = caller

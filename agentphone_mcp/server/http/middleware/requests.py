@@ -1,4 +1,4 @@
-"""The ASGI middleware around every request: its log line, trusted hosts and origins, and bounded bodies."""
+"""Wrap every request in ASGI middleware: its log line, trusted hosts and origins, and bounded bodies."""
 
 import logging
 import time

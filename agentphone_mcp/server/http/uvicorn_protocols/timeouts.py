@@ -20,7 +20,7 @@ Part = Literal["head", "body"]
 
 @dataclass(frozen=True)
 class ClientLimits:
-    """How much time and memory a client may use.
+    """Limit the time and memory that a client may use.
 
     Attributes:
         head_seconds: from connecting, or from the first byte of a further request, to the end of its head.
@@ -38,7 +38,7 @@ class ClientLimits:
 
 
 class UvicornProtocol(asyncio.Protocol):
-    """The private attributes of uvicorn's protocol classes in use here; a test checks new versions for them."""
+    """Declare the private attributes of uvicorn's protocol classes in use here; a test checks new versions for them."""
 
     app: Any  # uvicorn's types for ASGI are private
     cycle: Any  # uvicorn has a RequestResponseCycle for each parser

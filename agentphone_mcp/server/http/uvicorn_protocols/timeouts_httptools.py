@@ -13,7 +13,7 @@ MOST_PIPELINED = 100
 
 
 class RequestRejected(Exception):
-    """A request is rejected; raised through the parser, it is handled like a parse error."""
+    """Raised when a request is rejected, through the parser, it is handled like a parse error."""
 
 
 class ClientTimeoutsHttpTools(ClientTimeouts, HttpToolsProtocol):
