@@ -1,28 +1,30 @@
-"""A keychain of the test's own, a sandbox in life's own time, and the command as a person runs it."""
+"""Provide a keychain for the test, a sandbox at real speed, and the command in this process or its own."""
 
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Callable, Generator
 from contextlib import ExitStack
 from pathlib import Path
 
 import keyring
 import pytest
+from click.testing import CliRunner, Result
 from keyring.core import load_keyring
 
+from agentphone_mcp.commands.main import main
 from agentphone_mcp.config.keychain import SERVICE
 from agentphone_mcp.sandbox import Sandbox, running
-from tests.support import ROOT
+from tests.commands.login.pretend_keychain import PYTHONPATH
+from tests.support import COMMAND, PATIENCE, clean_environment
 
 HERE = Path(__file__).parent
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
+Run = Callable[..., Result]
 
 
 @pytest.fixture
 def sandbox(closing: Callable[[Callable[[], object]], None]) -> Generator[Sandbox]:
-    """A sandbox in which a code is good for ten real minutes, on however slow a machine."""
+    """Run a sandbox in which a code is good for ten real minutes, on however slow a machine."""
     box = ExitStack()
     yield box.enter_context(running(speed=1))
     closing(box.close)
@@ -30,7 +32,7 @@ def sandbox(closing: Callable[[Callable[[], object]], None]) -> Generator[Sandbo
 
 @pytest.fixture
 def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[Callable[[], dict[str, str]]]:
-    """A keychain for this process and for those it starts; what it keeps, by account."""
+    """Set a keychain for this process and those it starts; return what it keeps, by account."""
     before = keyring.get_keyring()
     file = tmp_path / "keychain.json"
     monkeypatch.syspath_prepend(HERE)
@@ -43,19 +45,31 @@ def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[Callable[
 
 @pytest.fixture
 def run() -> Run:
-    """Run our command to its end; only the given settings and what `kept` says are in the environment."""
+    """Run our command in this process; only the given settings and those of `kept` are in the environment."""
 
-    def run(*arguments: str, told: str = "", **settings: str) -> "subprocess.CompletedProcess[str]":
-        clean = {name: value for name, value in os.environ.items() if not name.startswith("AGENTPHONE_")}
-        path = os.pathsep.join((str(ROOT), str(HERE)))
+    def run(*arguments: str, typed: str = "", **settings: str) -> Result:
+        unset = {name: None for name in os.environ if name.startswith("AGENTPHONE_")}
+        with pytest.MonkeyPatch.context() as patch:
+            if backend := settings.get("PYTHON_KEYRING_BACKEND"):
+                patch.setattr(keyring, "get_keyring", lambda: load_keyring(backend))
+            return CliRunner().invoke(main, arguments, input=typed, env=unset | settings)
+
+    return run
+
+
+@pytest.fixture
+def run_process() -> Callable[..., "subprocess.CompletedProcess[str]"]:
+    """Run our command to its end in a process, as a server sets up its own logging."""
+
+    def run_process(*arguments: str, **settings: str) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
-            [sys.executable, "-m", "agentphone_mcp", *arguments],
-            env=clean | {"PYTHONPATH": path} | settings,
-            input=told,
+            [*COMMAND, *arguments],
+            env=clean_environment(PYTHONPATH=PYTHONPATH, **settings),
+            stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=2 * PATIENCE,
             check=False,
         )
 
-    return run
+    return run_process

@@ -1,4 +1,4 @@
-"""A keychain that keeps to a file, for tests and the processes they start; it has whichever mood it is told.
+"""Provide a keychain that keeps its keys in a file, for tests and the processes they start, and fails on demand.
 
 PYTHON_KEYRING_BACKEND=pretend_keychain.Keychain PRETEND_KEYCHAIN=/tmp/keys.json
 """
@@ -12,14 +12,17 @@ from pathlib import Path
 from keyring.backend import KeyringBackend
 from keyring.errors import KeyringLocked, PasswordDeleteError
 
+PYTHONPATH = os.pathsep.join((str(Path(__file__).parents[3]), str(Path(__file__).parent)))
+"""What a process needs to import our package and this module."""
+
 
 class Keychain(KeyringBackend):
-    """Keeps `{service: {user: password}}`, unless its mood (`PRETEND_KEYCHAIN_MOOD`) is another."""
+    """Keep `{service: {user: password}}`, unless its mood (`PRETEND_KEYCHAIN_MOOD`) is another."""
 
     priority = 1
 
     def get_password(self, service: str, username: str) -> str | None:
-        """What is kept there."""
+        """Return what is kept there."""
         self._feel("read")
         return self._kept().get(service, {}).get(username)
 
@@ -32,7 +35,7 @@ class Keychain(KeyringBackend):
             raise OSError(28, f"no room for {password}")
 
     def delete_password(self, service: str, username: str) -> None:
-        """Keep it no longer."""
+        """Remove it."""
         self._feel("write")
         kept = self._kept()
         if username not in kept.get(service, {}):

@@ -1,4 +1,4 @@
-"""The keychain keeps one key for each place, and nothing that it does wrong stops anybody."""
+"""Check that the keychain keeps one key for each place, and that its failures are reported."""
 
 import io
 import subprocess
@@ -10,10 +10,11 @@ import pytest
 
 from agentphone_mcp.api.api_key import ApiKey, KeyRuleBroken
 from agentphone_mcp.config.keychain import NoKeychain, account_for, find, forget, keep, try_out
+from tests.support import LIVE_KEY
 
 VENDOR, OTHER_HOST = "https://api.agentphone.to", "https://api.agentphone.ai"
 SANDBOX, OTHER_SANDBOX = "http://127.0.0.1:8787", "http://127.0.0.1:8788"
-LIVE, PRACTICE = ApiKey("sk_live_not_a_real_key_0042"), ApiKey("sk_sandbox_not_a_real_key_0043")
+LIVE, PRACTICE = ApiKey(LIVE_KEY), ApiKey("sk_sandbox_not_a_real_key_0043")
 ODD = "0123-an-odd-key-without-a-prefix"
 DOTTED = "sk_live_not.a.real.key.0045"
 Kept = Callable[[], dict[str, str]]
@@ -60,8 +61,7 @@ def test_a_key_that_is_there_still_is_not_said_to_be_gone(monkeypatch: pytest.Mo
 
 
 def test_a_live_key_in_the_place_of_a_sandboxs_is_not_used(kept: Kept, tmp_path: Path) -> None:
-    """Somebody put it there by hand; a server starts without it, and says so."""
-    (tmp_path / "keychain.json").write_text(f'{{"agentphone-mcp": {{"{SANDBOX}": "sk_live_not_a_real_key_0042"}}}}')
+    (tmp_path / "keychain.json").write_text(f'{{"agentphone-mcp": {{"{SANDBOX}": "{LIVE_KEY}"}}}}')
     with pytest.raises(NoKeychain, match="goes to the vendor's hosts only"):
         find(SANDBOX)
 
@@ -97,7 +97,6 @@ def test_a_keychain_that_fails_says_why(monkeypatch: pytest.MonkeyPatch, mood: s
 @pytest.mark.usefixtures("kept")
 @pytest.mark.parametrize("key", [LIVE, ApiKey(ODD), ApiKey(DOTTED)], ids=["known", "odd", "dotted"])
 def test_a_reason_does_not_quote_the_key(monkeypatch: pytest.MonkeyPatch, key: ApiKey) -> None:
-    """Whatever the keychain says of it, and wherever the reason is cut off."""
     monkeypatch.setenv("PRETEND_KEYCHAIN_MOOD", "broken")
     with pytest.raises(NoKeychain) as failed:
         keep(VENDOR, key)
@@ -120,7 +119,6 @@ def test_a_keychain_that_cannot_be_written_still_gives_its_key(monkeypatch: pyte
 def test_a_keychain_that_asks_by_itself_takes_nothing_of_a_hosts(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Some read a password from stdin, where the protocol comes in, and print to where it goes out."""
     keep(VENDOR, LIVE)
     monkeypatch.setenv("PRETEND_KEYCHAIN_MOOD", "asking")
     monkeypatch.setattr(sys, "stdin", io.StringIO("a host's first message"))
@@ -130,7 +128,6 @@ def test_a_keychain_that_asks_by_itself_takes_nothing_of_a_hosts(
 
 
 def test_what_is_no_key_is_not_used(kept: Kept, tmp_path: Path) -> None:
-    """Somebody may have edited it; it is not shown either."""
     (tmp_path / "keychain.json").write_text('{"agentphone-mcp": {"api.agentphone.to": "not a key at all"}}')
     with pytest.raises(NoKeychain, match=r"api\.agentphone\.to cannot be used") as odd:
         find(VENDOR)
@@ -138,7 +135,6 @@ def test_what_is_no_key_is_not_used(kept: Kept, tmp_path: Path) -> None:
 
 
 def test_a_keychain_that_keeps_nothing_is_none() -> None:
-    """`null` takes everything and has nothing; it is what the tests of this repository have."""
     assert find(VENDOR) is None
     assert not forget(VENDOR)
     for ask in (try_out, lambda: keep(VENDOR, LIVE)):
@@ -154,7 +150,6 @@ def test_a_system_without_one_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_asking_imports_keyring_and_nothing_else_does() -> None:
-    """It takes a tenth of a second that a server with a variable need not wait for."""
     code = "import sys, agentphone_mcp.commands.main, agentphone_mcp.config.keychain; print('keyring' in sys.modules)"
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert (ended.stdout, ended.stderr) == ("False\n", "")

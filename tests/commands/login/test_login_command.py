@@ -1,33 +1,33 @@
-"""`login` keeps a good key and nothing else, `logout` forgets it, and a server finds it."""
+"""Check that `login` keeps a good key and nothing else, `logout` removes it, and a server finds it."""
 
 import os
 import select
 import socket
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from click.testing import Result
 from mcp.client import Client
 from mcp.client.stdio import StdioServerParameters
 
 from agentphone_mcp.config.environment import complete_session_bus
 from agentphone_mcp.sandbox import Sandbox
 from agentphone_mcp.variables import BUS_VARIABLE
-from tests.support import ROOT
+from tests.commands.login.pretend_keychain import PYTHONPATH
+from tests.support import COMMAND, LIVE_KEY, PATIENCE
 
-LIVE_KEY = "sk_live_not_a_real_key_0042"
 OTHER_KEY = "sk_sandbox_somebody_elses_0043"
 NOBODY = "http://127.0.0.1:9"
 Kept = Callable[[], dict[str, str]]
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
+Run = Callable[..., Result]
+RunProcess = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 def test_a_key_is_checked_and_kept(sandbox: Sandbox, kept: Kept, run: Run) -> None:
-    """What it opens is shown, and of the key itself the last four characters."""
-    ended = run("login", "--base-url", sandbox.url, told=f"  {sandbox.key}\n")
-    assert (ended.returncode, ended.stderr) == (0, "")
+    ended = run("login", "--base-url", sandbox.url, typed=f"  {sandbox.key}\n")
+    assert (ended.exit_code, ended.stderr) == (0, "")
     assert kept() == {sandbox.url: sandbox.key}
     assert f"The key ending in {sandbox.key[-4:]} is good: plan free; phone numbers 1 of 10;" in ended.stdout
     assert f"is in the system's keychain (agentphone-mcp, {sandbox.url})." in ended.stdout
@@ -36,7 +36,7 @@ def test_a_key_is_checked_and_kept(sandbox: Sandbox, kept: Kept, run: Run) -> No
 
 
 @pytest.mark.parametrize(
-    ("told", "said"),
+    ("typed", "said"),
     [
         pytest.param(OTHER_KEY, "copy it again from AgentPhone's dashboard", id="wrong"),
         pytest.param("", "no key came from stdin", id="nothing"),
@@ -46,10 +46,10 @@ def test_a_key_is_checked_and_kept(sandbox: Sandbox, kept: Kept, run: Run) -> No
         pytest.param(LIVE_KEY, "goes to the vendor's hosts only", id="live-key-for-a-sandbox"),
     ],
 )
-def test_a_key_that_is_not_good_is_not_kept(sandbox: Sandbox, kept: Kept, run: Run, told: str, said: str) -> None:
-    run("login", "--base-url", sandbox.url, told=sandbox.key)
-    ended = run("login", "--base-url", sandbox.url, told=told)
-    assert (ended.returncode, ended.stdout) == (1, "")
+def test_a_key_that_is_not_good_is_not_kept(sandbox: Sandbox, kept: Kept, run: Run, typed: str, said: str) -> None:
+    run("login", "--base-url", sandbox.url, typed=sandbox.key)
+    ended = run("login", "--base-url", sandbox.url, typed=typed)
+    assert (ended.exit_code, ended.stdout) == (1, "")
     assert len(ended.stderr.splitlines()) == 1
     assert said in ended.stderr
     assert kept() == {sandbox.url: sandbox.key}
@@ -59,37 +59,36 @@ def test_a_key_that_is_not_good_is_not_kept(sandbox: Sandbox, kept: Kept, run: R
 
 @pytest.mark.parametrize("ending", ["\r\n", "\n\n# another line\n", ""], ids=["windows", "more-lines", "none"])
 def test_a_key_is_read_from_a_file_of_any_editor(sandbox: Sandbox, kept: Kept, run: Run, ending: str) -> None:
-    ended = run("login", "--base-url", sandbox.url, told=f"\ufeff{sandbox.key}{ending}", PYTHONUTF8="1")
-    assert ended.returncode == 0, ended.stderr
+    ended = run("login", "--base-url", sandbox.url, typed=f"\ufeff{sandbox.key}{ending}")
+    assert ended.exit_code == 0, ended.stderr
     assert kept() == {sandbox.url: sandbox.key}
 
 
 def test_an_api_that_is_not_reached_is_said_and_can_be_passed_over(kept: Kept, run: Run) -> None:
-    ended = run("login", "--base-url", NOBODY, told=OTHER_KEY)
-    assert (ended.returncode, kept()) == (1, {})
+    ended = run("login", "--base-url", NOBODY, typed=OTHER_KEY)
+    assert (ended.exit_code, kept()) == (1, {})
     assert (
         "could not say whether the key is good, so nothing was kept: the connection could not be made" in ended.stderr
     )
-    ended = run("login", "--base-url", NOBODY, "--no-check", told=OTHER_KEY)
-    assert (ended.returncode, kept()) == (0, {NOBODY: OTHER_KEY})
+    ended = run("login", "--base-url", NOBODY, "--no-check", typed=OTHER_KEY)
+    assert (ended.exit_code, kept()) == (0, {NOBODY: OTHER_KEY})
     assert "is good" not in ended.stdout
 
 
 def test_a_key_can_be_kept_in_a_file(sandbox: Sandbox, kept: Kept, run: Run, tmp_path: Path) -> None:
-    """One that did not exist, for its owner alone; the keychain is left out of it."""
     file = tmp_path / "key"
     options = ("login", "--base-url", sandbox.url, "--key-file", str(file))
-    wrong = run(*options, told=OTHER_KEY)
-    assert (wrong.returncode, file.exists()) == (1, False)
-    ended = run(*options, told=sandbox.key, PYTHON_KEYRING_BACKEND="keyring.backends.fail.Keyring")
-    assert ended.returncode == 0, ended.stderr
+    wrong = run(*options, typed=OTHER_KEY)
+    assert (wrong.exit_code, file.exists()) == (1, False)
+    ended = run(*options, typed=sandbox.key, PYTHON_KEYRING_BACKEND="keyring.backends.fail.Keyring")
+    assert ended.exit_code == 0, ended.stderr
     assert file.read_text() == f"{sandbox.key}\n"
     if os.name == "posix":
         assert file.stat().st_mode & 0o777 == 0o600
     assert f'agentphone-mcp install HOST --key-file "{file}"' in ended.stdout
     assert f"set AGENTPHONE_API_KEY_FILE to {file}" in ended.stdout
-    again = run(*options, told=sandbox.key)
-    assert (again.returncode, kept()) == (1, {})
+    again = run(*options, typed=sandbox.key)
+    assert (again.exit_code, kept()) == (1, {})
     assert "exists already" in again.stderr
 
 
@@ -109,8 +108,8 @@ def test_a_key_can_be_kept_in_a_file(sandbox: Sandbox, kept: Kept, run: Run, tmp
 def test_without_a_keychain_login_says_what_to_do(
     sandbox: Sandbox, run: Run, settings: dict[str, str], said: str
 ) -> None:
-    ended = run("login", "--base-url", sandbox.url, told=sandbox.key, **settings)
-    assert ended.returncode == 1
+    ended = run("login", "--base-url", sandbox.url, typed=sandbox.key, **settings)
+    assert ended.exit_code == 1
     assert len(ended.stderr.splitlines()) == 1
     assert said in ended.stderr
     assert "--key-file" in ended.stderr
@@ -118,21 +117,20 @@ def test_without_a_keychain_login_says_what_to_do(
 
 
 def test_a_variable_that_wins_is_named(sandbox: Sandbox, kept: Kept, run: Run) -> None:
-    told = {"AGENTPHONE_API_KEY": sandbox.key, "AGENTPHONE_BASE_URL": sandbox.url}
-    assert "AGENTPHONE_API_KEY is set here and wins" in run("login", told=sandbox.key, **told).stderr
-    assert "AGENTPHONE_API_KEY still gives the server a key" in run("logout", **told).stderr
+    variables = {"AGENTPHONE_API_KEY": sandbox.key, "AGENTPHONE_BASE_URL": sandbox.url}
+    assert "AGENTPHONE_API_KEY is set here and wins" in run("login", typed=sandbox.key, **variables).stderr
+    assert "AGENTPHONE_API_KEY still gives the server a key" in run("logout", **variables).stderr
     assert kept() == {}
 
 
 def test_logout_forgets_and_says_that_the_key_is_good_still(sandbox: Sandbox, kept: Kept, run: Run) -> None:
-    """Only the vendor can end it; a second time there is nothing to forget."""
-    run("login", "--base-url", sandbox.url, told=sandbox.key)
-    run("login", "--base-url", NOBODY, "--no-check", told=OTHER_KEY)
+    run("login", "--base-url", sandbox.url, typed=sandbox.key)
+    run("login", "--base-url", NOBODY, "--no-check", typed=OTHER_KEY)
     ended = run("logout", "--base-url", sandbox.url)
-    assert (ended.returncode, kept()) == (0, {NOBODY: OTHER_KEY})
+    assert (ended.exit_code, kept()) == (0, {NOBODY: OTHER_KEY})
     assert "stays valid until you revoke it in AgentPhone's dashboard" in ended.stdout
     ended = run("logout", "--base-url", sandbox.url)
-    assert (ended.returncode, ended.stdout) == (0, f"There was no key for {sandbox.url} in the keychain.\n")
+    assert (ended.exit_code, ended.stdout) == (0, f"There was no key for {sandbox.url} in the keychain.\n")
     assert run("logout", PRETEND_KEYCHAIN_MOOD="locked").stderr == (
         "Error: the keychain could not be asked: it is locked\n"
     )
@@ -141,8 +139,8 @@ def test_logout_forgets_and_says_that_the_key_is_good_still(sandbox: Sandbox, ke
 @pytest.mark.parametrize("command", ["login", "logout"])
 @pytest.mark.parametrize("url", ["https://api.evil.example", "http://api.agentphone.to"], ids=["foreign", "plain"])
 def test_no_key_is_taken_for_another_place(kept: Kept, run: Run, command: str, url: str) -> None:
-    ended = run(command, "--base-url", url, told=LIVE_KEY)
-    assert (ended.returncode, kept()) == (2, {})
+    ended = run(command, "--base-url", url, typed=LIVE_KEY)
+    assert (ended.exit_code, kept()) == (2, {})
     assert "api.agentphone.to" in ended.stderr
 
 
@@ -151,11 +149,9 @@ def test_a_key_that_is_typed_is_not_shown(sandbox: Sandbox, kept: Kept) -> None:
     import pty
 
     ours, theirs = pty.openpty()
-    command = [sys.executable, "-m", "agentphone_mcp", "login", "--base-url", sandbox.url]
-    path = os.pathsep.join((str(ROOT), str(Path(__file__).parent)))
     process = subprocess.Popen(
-        command,
-        env=os.environ | {"PYTHONPATH": path},
+        [*COMMAND, "login", "--base-url", sandbox.url],
+        env=os.environ | {"PYTHONPATH": PYTHONPATH},
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
@@ -166,10 +162,10 @@ def test_a_key_that_is_typed_is_not_shown(sandbox: Sandbox, kept: Kept) -> None:
     try:
         for awaited, typed in ((b"not shown): ", f"{sandbox.key}\n".encode()), (b"keychain (", b"")):
             while awaited not in shown:
-                assert select.select([ours], [], [], 60)[0], shown
+                assert select.select([ours], [], [], 2 * PATIENCE)[0], shown
                 shown += os.read(ours, 1_024)
             os.write(ours, typed)
-        assert process.wait(60) == 0
+        assert process.wait(2 * PATIENCE) == 0
     finally:
         process.kill()
         process.wait()
@@ -179,18 +175,16 @@ def test_a_key_that_is_typed_is_not_shown(sandbox: Sandbox, kept: Kept) -> None:
 
 
 async def overview(sandbox: Sandbox, **settings: str) -> str:
-    """What a host hears that starts the server without a key: the answer of a tool."""
+    """Start the server without a key, as a host does, and return the answer of a tool."""
     passed = ("PYTHON_KEYRING_BACKEND", "PRETEND_KEYCHAIN", "XDG_STATE_HOME")
-    path = os.pathsep.join((str(ROOT), str(Path(__file__).parent)))
-    env = {name: os.environ[name] for name in passed} | {"PYTHONPATH": path, "AGENTPHONE_BASE_URL": sandbox.url}
-    server = StdioServerParameters(command=sys.executable, args=["-m", "agentphone_mcp"], env=env | settings)
+    env = {name: os.environ[name] for name in passed} | {"PYTHONPATH": PYTHONPATH, "AGENTPHONE_BASE_URL": sandbox.url}
+    server = StdioServerParameters(command=COMMAND[0], args=COMMAND[1:], env=env | settings)
     async with Client(server) as client:
         return (await client.call_tool("list_agents", {})).content[0].text
 
 
 async def test_a_server_finds_the_key_that_login_kept(sandbox: Sandbox, kept: Kept, run: Run) -> None:
-    """Where no variable is set; switched off or logged out it has none, and says what to do."""
-    run("login", "--base-url", sandbox.url, told=sandbox.key)
+    run("login", "--base-url", sandbox.url, "--no-check", typed=sandbox.key)
     assert "Front Desk" in await overview(sandbox)
     assert "agentphone-mcp login" in await overview(sandbox, AGENTPHONE_KEYCHAIN="off")
     assert "wrong or revoked" in await overview(sandbox, AGENTPHONE_API_KEY=OTHER_KEY)
@@ -202,8 +196,8 @@ async def test_a_server_finds_the_key_that_login_kept(sandbox: Sandbox, kept: Ke
 @pytest.mark.usefixtures("kept")
 @pytest.mark.parametrize("log_format", ["text", "json"])
 @pytest.mark.parametrize("mood", ["locked", "broken"])
-def test_a_server_starts_without_its_keychain_and_says_why(run: Run, mood: str, log_format: str) -> None:
-    ended = run(PRETEND_KEYCHAIN_MOOD=mood, AGENTPHONE_LOG_FORMAT=log_format)
+def test_a_server_starts_without_its_keychain_and_says_why(run_process: RunProcess, mood: str, log_format: str) -> None:
+    ended = run_process(PRETEND_KEYCHAIN_MOOD=mood, AGENTPHONE_LOG_FORMAT=log_format)
     assert (ended.returncode, ended.stdout) == (0, "")
     assert len(ended.stderr.splitlines()) == 1
     assert "no key was found in the keychain" in ended.stderr
@@ -219,22 +213,20 @@ def test_a_server_starts_without_its_keychain_and_says_why(run: Run, mood: str, 
     ],
 )
 @pytest.mark.usefixtures("kept")
-def test_a_keychain_that_is_not_needed_is_not_asked(run: Run, settings: dict[str, str]) -> None:
-    ended = run(PRETEND_KEYCHAIN_MOOD="locked", **settings)
+def test_a_keychain_that_is_not_needed_is_not_asked(run_process: RunProcess, settings: dict[str, str]) -> None:
+    ended = run_process(PRETEND_KEYCHAIN_MOOD="locked", **settings)
     assert (ended.returncode, ended.stderr) == (0, "")
 
 
-def test_callers_who_bring_their_keys_are_not_lent_the_kept_one(kept: Kept, run: Run) -> None:
-    """The operator's is not even looked for: with it the complaint would be another one."""
-    run("login", "--no-check", told=LIVE_KEY)
+def test_callers_who_bring_their_keys_are_not_lent_the_kept_one(kept: Kept, run: Run, run_process: RunProcess) -> None:
+    run("login", "--no-check", typed=LIVE_KEY)
     assert kept() == {"api.agentphone.to": LIVE_KEY}
-    ended = run("--transport=sse", "--http-auth=relay", "--sub-account=acc_1")
+    ended = run_process("--transport=sse", "--http-auth=relay", "--sub-account=acc_1")
     assert "leave AGENTPHONE_SUB_ACCOUNT out" in ended.stderr
 
 
 @pytest.mark.skipif(not hasattr(os, "getuid"), reason="there is no D-Bus there")
 def test_the_session_bus_is_found_where_a_host_did_not_name_it(tmp_path: Path) -> None:
-    """A socket named `bus` in the user's runtime folder; what is named already is left as it is."""
     environ: dict[str, str] = {}
     folder = tmp_path / str(os.getuid())
     folder.mkdir()

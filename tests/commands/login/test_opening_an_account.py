@@ -1,4 +1,4 @@
-"""`login --sign-up`: the key that is shown once is never lost, whatever breaks on the way."""
+"""Check that `login --sign-up` never loses the key that is shown once, whatever breaks on the way."""
 
 import os
 import signal
@@ -9,29 +9,35 @@ from pathlib import Path
 
 import anyio
 import pytest
+from click.testing import Result
 
 from agentphone_mcp.sandbox import Sandbox
 from agentphone_mcp.sandbox.http.faults import parse
 from agentphone_mcp.system.secret_files import KeyFile, KeyFileError
-from tests.support import ROOT
+from tests.commands.login.pretend_keychain import PYTHONPATH
+from tests.support import COMMAND, PATIENCE, clean_environment
 
 HERE = Path(__file__).parent
 EMAIL = "grace@example.com"
 NO_KEYCHAIN = {"PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring"}
 Kept = Callable[[], dict[str, str]]
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
+Run = Callable[..., Result]
+
+
+def sleeps(pid: int) -> bool:
+    """Return whether a process waits for something; True where the system does not show it."""
+    status = Path(f"/proc/{pid}/stat")
+    return not status.exists() or status.read_text().rpartition(")")[2].split()[0] == "S"
 
 
 class SignUpClient:
-    """The command as somebody at a keyboard uses it: types a line when it asks for one."""
+    """Run the command as a person at a keyboard does, and type a line when it asks for one."""
 
     def __init__(self, sandbox: Sandbox, *arguments: str, **settings: str) -> None:
         self._sandbox = sandbox
-        clean = {name: value for name, value in os.environ.items() if not name.startswith("AGENTPHONE_")}
-        path = os.pathsep.join((str(ROOT), str(HERE)))
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "agentphone_mcp", "login", "--base-url", sandbox.url, "--sign-up", *arguments],
-            env=clean | {"PYTHONPATH": path, "PYTHONUNBUFFERED": "1"} | settings,
+            [*COMMAND, "login", "--base-url", sandbox.url, "--sign-up", *arguments],
+            env=clean_environment(**{"PYTHONPATH": PYTHONPATH, "PYTHONUNBUFFERED": "1"} | settings),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -39,23 +45,34 @@ class SignUpClient:
         )
 
     async def mailed(self) -> str:
-        """The code, once it is mailed and the command waits for it."""
-        with anyio.fail_after(60):
+        """Return the code, once it is mailed and the command waits for it."""
+        with anyio.fail_after(2 * PATIENCE):
             while not self._sandbox.context.account.sign_ups:  # noqa: ASYNC110 - the sandbox tells nobody of it here
                 await anyio.sleep(0.01)
         assert self.process.stdout
         assert "mails a six-digit code" in self.process.stdout.readline()
         return next(iter(self._sandbox.context.account.sign_ups.values())).code
 
+    async def waits_for_the_code(self) -> None:
+        """Wait until the command has asked for the code and, where the system shows it, sleeps until one comes."""
+        assert self.process.stderr
+        shown = b""
+        while b"The code: " not in shown:
+            shown += (read := os.read(self.process.stderr.fileno(), 1_024))
+            assert read, shown
+        with anyio.fail_after(2 * PATIENCE):
+            while not sleeps(self.process.pid):  # noqa: ASYNC110 - a process sets no event
+                await anyio.sleep(0.01)
+
     def ends(self, *typed: str) -> tuple[int, str, str]:
-        """Type these lines: the exit status, and what is said on stdout and stderr."""
-        said, wrong = self.process.communicate("".join(f"{line}\n" for line in typed), timeout=60)
+        """Type these lines, and return the exit status, stdout and stderr."""
+        said, wrong = self.process.communicate("".join(f"{line}\n" for line in typed), timeout=2 * PATIENCE)
         return self.process.returncode, said, wrong
 
 
 @pytest.fixture
 def signing_up(sandbox: Sandbox, kept: Kept):
-    """Start to sign up; what is still running in the end is ended."""
+    """Start to sign up; kill what still runs after the test."""
     started: list[SignUpClient] = []
 
     def start(*arguments: str, **settings: str) -> SignUpClient:
@@ -69,17 +86,16 @@ def signing_up(sandbox: Sandbox, kept: Kept):
 
 
 def spare(state: Path) -> list[Path]:
-    """The files in which a new key waits for the keychain."""
+    """List the files in which a new key waits for the keychain."""
     return list((state / "agentphone-mcp").glob("new-key-*"))
 
 
 def wrong(code: str) -> str:
-    """Another code."""
+    """Return another code."""
     return f"{(int(code) + 1) % 1_000_000:06}"
 
 
 async def test_an_email_and_its_code_open_an_account(signing_up, sandbox: Sandbox, kept: Kept, state: Path) -> None:
-    """The agent and its number are shown, the key is in the keychain, and the server has it."""
     person = signing_up(EMAIL, "--agent-name", "Concierge")
     code = await person.mailed()
     status, said, wrong = person.ends(f"{code[:3]} {code[3:]}")
@@ -111,7 +127,7 @@ async def test_a_code_that_is_wrong_three_times_opens_nothing(signing_up, kept: 
 
 def test_an_email_that_has_an_account_is_told_to_log_in(sandbox: Sandbox, kept: Kept, run: Run, state: Path) -> None:
     ended = run("login", "--base-url", sandbox.url, "--sign-up", "owner@example.com")
-    assert (ended.returncode, kept(), spare(state)) == (1, {}, [])
+    assert (ended.exit_code, kept(), spare(state)) == (1, {}, [])
     assert "owner@example.com has an AgentPhone account already: run agentphone-mcp login" in ended.stderr
 
 
@@ -131,21 +147,20 @@ def test_an_email_that_has_an_account_is_told_to_log_in(sandbox: Sandbox, kept: 
 def test_nobody_is_signed_up_whose_key_would_have_no_place(
     sandbox: Sandbox, run: Run, arguments: list[str], settings: dict[str, str], said: str
 ) -> None:
-    """It is shown once, so its place is made before it is asked for."""
     if "XDG_STATE_HOME" in settings and sys.platform != "linux":
         pytest.skip("the state folder is elsewhere there")
     ended = run("login", "--base-url", sandbox.url, "--sign-up", *arguments, **settings)
-    assert ended.returncode in (1, 2)
+    assert ended.exit_code in (1, 2)
     assert len(ended.stderr.splitlines()) == 1
     assert said in ended.stderr
     assert sandbox.requests == []
 
 
 def test_a_key_that_is_kept_is_not_replaced_by_a_new_accounts(sandbox: Sandbox, kept: Kept, run: Run) -> None:
-    run("login", "--base-url", sandbox.url, told=sandbox.key)
+    run("login", "--base-url", sandbox.url, typed=sandbox.key)
     sandbox.requests.clear()
     ended = run("login", "--base-url", sandbox.url, "--sign-up", EMAIL)
-    assert (ended.returncode, sandbox.requests) == (1, [])
+    assert (ended.exit_code, sandbox.requests) == (1, [])
     assert f"holds the key ending in {sandbox.key[-4:]} already" in ended.stderr
 
 
@@ -180,7 +195,6 @@ async def test_a_key_that_the_keychain_does_not_take_stays_in_a_file(
 async def test_a_key_that_no_file_takes_is_not_said_to_be_in_it(
     signing_up, sandbox: Sandbox, kept: Kept, tmp_path: Path
 ) -> None:
-    """The account is open, and its owner has to know that it needs another key."""
     import resource
 
     person = signing_up(EMAIL, "--key-file", str(tmp_path / "key"))
@@ -203,7 +217,6 @@ async def test_an_answer_that_is_lost_is_said_to_be(signing_up, sandbox: Sandbox
 
 
 async def test_an_api_that_is_busy_for_a_moment_costs_no_code(signing_up, sandbox: Sandbox, kept: Kept) -> None:
-    """429, as often as it is tried again by itself, and then a person tries again."""
     sandbox.faults.rules.append(parse("POST /v0/agent/verify status=429 retry-after=3600"))
     person = signing_up()
     code = await person.mailed()
@@ -215,7 +228,10 @@ async def test_an_api_that_is_busy_for_a_moment_costs_no_code(signing_up, sandbo
 async def test_who_gives_up_at_the_code_leaves_nothing(signing_up, kept: Kept, state: Path) -> None:
     person = signing_up()
     await person.mailed()
+    await person.waits_for_the_code()
     person.process.send_signal(signal.SIGINT)
+    # Before stdin is closed: the end of it may be met first.
+    person.process.wait(2 * PATIENCE)
     status, _, _ = person.ends()
     assert (status, kept(), spare(state)) == (130, {}, [])
 
@@ -225,14 +241,13 @@ async def test_who_gives_up_at_the_code_leaves_nothing(signing_up, kept: Kept, s
 async def test_no_signal_comes_between_the_answer_and_the_disk(
     signing_up, sandbox: Sandbox, kept: Kept, state: Path, kind: str
 ) -> None:
-    """The code is used up then, and the key is shown this once."""
     sandbox.faults.rules.append(parse("POST /v0/agent/verify delay=3"))
     person = signing_up()
     code = await person.mailed()
     assert person.process.stdin
     person.process.stdin.write(f"{code}\n")
     person.process.stdin.flush()
-    with anyio.fail_after(60):
+    with anyio.fail_after(2 * PATIENCE):
         while sandbox.requests[-1].path != "/v0/agent/verify":  # noqa: ASYNC110 - as above
             await anyio.sleep(0.01)
     person.process.send_signal(getattr(signal, kind))
@@ -242,7 +257,6 @@ async def test_no_signal_comes_between_the_answer_and_the_disk(
 
 
 async def test_a_code_that_never_comes_is_said_to_be_missing(signing_up, kept: Kept, state: Path) -> None:
-    """One was mailed, so whoever runs it without a terminal has to know how to go on."""
     person = signing_up()
     await person.mailed()
     status, _, said = person.ends()
@@ -251,7 +265,6 @@ async def test_a_code_that_never_comes_is_said_to_be_missing(signing_up, kept: K
 
 
 def test_a_file_takes_its_room_before_the_key_comes(tmp_path: Path) -> None:
-    """A disk that is full afterwards can hold it still; without a key it goes."""
     with KeyFile(tmp_path / "key") as file:
         assert file.path.stat().st_size >= 512
     assert not file.path.exists()

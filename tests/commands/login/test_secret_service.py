@@ -1,4 +1,4 @@
-"""The keychain of a Linux desktop, in a session of its own: GNOME's, over D-Bus, by keyring's own way to it."""
+"""Check the keychain of a Linux desktop: GNOME's, over D-Bus, in a session of its own."""
 
 import os
 import shutil
@@ -8,23 +8,22 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import ROOT
+from tests.support import LIVE_KEY, PATIENCE, ROOT
 
-LIVE_KEY = "sk_live_not_a_real_key_0042"
 # A host passes on little more than PATH and HOME, so the server is to find the bus where systemd puts it.
 # Such a server gets as far as its tokens with a key, and no further than the key without one.
 STORY = """
 import os, subprocess, sys
 from pathlib import Path
 
-def run(*command, told=""):
-    done = subprocess.run(command, input=told, capture_output=True, text=True, timeout=60)
+def run(*command, typed=""):
+    done = subprocess.run(command, input=typed, capture_output=True, text=True, timeout=60)
     print(done.stdout + done.stderr, end="", flush=True)
 
 ours = (sys.executable, "-m", "agentphone_mcp")
 subprocess.run(("gnome-keyring-daemon", "--unlock", "--components=secrets"), input=b"a password", timeout=60,
                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-run(*ours, "login", "--no-check", told=sys.argv[1])
+run(*ours, "login", "--no-check", typed=sys.argv[1])
 bus = os.environ.pop("DBUS_SESSION_BUS_ADDRESS").removeprefix("unix:path=").partition(",")[0]
 Path(os.environ["XDG_RUNTIME_DIR"], "bus").symlink_to(bus)
 run(*ours, "--transport=sse", "--port=0", "--http-auth=token", "--http-tokens-file=/nowhere")
@@ -32,14 +31,11 @@ run(*ours, "logout")
 run(*ours, "logout")
 run(*ours, "--transport=sse", "--port=0", "--http-auth=token", "--http-tokens-file=/nowhere")
 """
-
-
 SESSION = shutil.which("dbus-run-session")
 
 
 @pytest.mark.skipif(not SESSION or not shutil.which("gnome-keyring-daemon"), reason="GNOME's keychain is not here")
 def test_a_desktops_keychain_keeps_the_key_and_the_server_finds_it(tmp_path: Path) -> None:
-    """Logged in, found by a server that a host starts, logged out, and found no more."""
     runtime = tmp_path / "run"
     runtime.mkdir(mode=0o700)
     folders = {"HOME": tmp_path, "XDG_DATA_HOME": tmp_path / "data", "XDG_RUNTIME_DIR": runtime}
@@ -48,7 +44,7 @@ def test_a_desktops_keychain_keeps_the_key_and_the_server_finds_it(tmp_path: Pat
         env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)} | {name: str(path) for name, path in folders.items()},
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=8 * PATIENCE,
         check=False,
     )
     assert ended.returncode == 0, ended.stderr
