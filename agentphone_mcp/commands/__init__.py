@@ -1,1 +1,1 @@
-"""Run what a person types: serving, the demo, the sandbox, login, the ledger, tokens, install and doctor."""
+"""Define the commands: the server, demo, sandbox, login, ledger, token, install, doctor."""

@@ -1,4 +1,4 @@
-"""Show in a terminal what an assistant can do: a real MCP client over stdio, on the sandbox."""
+"""Show in a terminal what an assistant does with a phone, through a real MCP client."""
 
 import sys
 import textwrap
@@ -23,7 +23,7 @@ _PROMPT = "Reserve a table for two at seven this evening, in the name of Byron."
 
 
 class StepFailed(Exception):
-    """Raised when a step did not do what it says."""
+    """Report that a step of the demo gave an unexpected result."""
 
 
 def run_demo(*, server_options: Sequence[str] = ("--sandbox", "--sandbox-speed", _SPEED)) -> int:
@@ -56,14 +56,14 @@ async def _show(console: Console, server_options: Sequence[str]) -> None:
 
 
 class Story:
-    """Play a conversation between a person and an assistant, and show each tool call."""
+    """Run one scripted conversation, and print each request and result."""
 
     def __init__(self, client: Client, console: Console) -> None:
         self._client = client
         self._console = console
 
     async def tell(self) -> None:
-        """Go through all of it.
+        """Run all steps in order.
 
         Raises:
             StepFailed: when a step did not do what it says.

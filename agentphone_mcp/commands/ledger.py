@@ -1,4 +1,4 @@
-"""Print the ledger for a person: `agentphone-mcp ledger` shows what was done, refused and left unresolved."""
+"""Print the recorded actions: `agentphone-mcp ledger`."""
 
 import json
 import re
@@ -130,7 +130,7 @@ def _told(entry: Entry) -> str:
 
 
 def _harmless(words: str) -> str:
-    """Remove terminal escapes and line breaks from text that others wrote."""
+    """Strip terminal control characters and line breaks from untrusted text."""
     return " ".join(clean(words).replace("\t", " ").split("\n"))
 
 

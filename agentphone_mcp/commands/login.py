@@ -1,4 +1,4 @@
-"""Keep the key in the system's keychain, so that no host's file holds it: `agentphone-mcp login` and `logout`."""
+"""Store or remove the key in the system's keychain: `agentphone-mcp login` and `logout`."""
 
 import os
 import sys

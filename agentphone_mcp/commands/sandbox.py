@@ -40,7 +40,7 @@ def _faults(_ctx: click.Context, _option: click.Parameter, rules: Sequence[str])
 
 
 def _printed(_ctx: click.Context, _option: click.Parameter, key: str | None) -> str:
-    """Say where the key is, which nobody chose."""
+    """Print where to find a generated key."""
     if not key:
         raise click.UsageError("set --key, or AGENTPHONE_API_KEY, to the key that the sandbox printed when it started")
     return key
@@ -166,7 +166,7 @@ def text(from_number: str, to_number: str, body: str, url: str, key: str) -> Non
 
 
 def _post(url: str, path: str, key: str, wanted: dict[str, Any]) -> Any:
-    """Ask the sandbox, and only a sandbox: nobody's live key may leave here by a forgotten setting."""
+    """Send a request to a sandbox; refuse any other server, so that no live key leaks."""
     try:
         if not is_loopback(url):
             raise click.UsageError(f"{url} is not on this machine, and so no sandbox; see --url.")
@@ -182,7 +182,7 @@ def _post(url: str, path: str, key: str, wanted: dict[str, Any]) -> Any:
 
 
 def _why(answer: httpx.Response) -> str:
-    """Return an error's message in one line, from either version of the API."""
+    """Return an error's message on one line, from either API version."""
     try:
         body = answer.json()
         detail = body.get("detail") or body["error"]["message"]

@@ -1,4 +1,4 @@
-"""Add, list and remove the tokens of a hosted server: `agentphone-mcp token`."""
+"""Manage the bearer tokens of an HTTP server: `agentphone-mcp token`."""
 
 import os
 import secrets
@@ -59,7 +59,7 @@ def _named(_ctx: click.Context, _argument: click.Parameter, name: str) -> str:
 
 
 def _at_home(_ctx: click.Context, _option: click.Parameter, path: Path) -> Path:
-    """Find `~`, which no shell has seen in a variable."""
+    """Expand `~` in a path that came from a variable."""
     return Path(os.path.expanduser(path))
 
 

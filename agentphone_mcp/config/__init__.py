@@ -1,1 +1,1 @@
-"""Read what the server is told: options, environment variables, secrets from files and the keychain."""
+"""Read options, environment variables, secret files and the keychain."""

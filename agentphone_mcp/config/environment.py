@@ -48,7 +48,7 @@ def read_key_variable(environ: Mapping[str, str]) -> str:
 
 
 def complete_session_bus(environ: MutableMapping[str, str], runtime: Path = Path("/run/user")) -> None:
-    """Write into the environment, where it is not in it, where this user's D-Bus is: by it Linux reaches keychains.
+    """Set the D-Bus address if it is missing, so that Linux keychains can be reached.
 
     Hosts pass only a few variables on to the servers they start, and this is not one of them.
     """

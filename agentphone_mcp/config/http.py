@@ -1,4 +1,4 @@
-"""Declare and check the settings of a server that is reached over HTTP."""
+"""Declare the HTTP settings, and reject unsafe combinations."""
 
 from dataclasses import dataclass
 from typing import Literal, get_args

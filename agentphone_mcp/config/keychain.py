@@ -1,4 +1,4 @@
-"""Keep and find the key in the system's keychain.
+"""Store and find the API key in the system's keychain.
 
 Keys are told apart by where they may go, so that none goes where it does not belong: there is one for the vendor, whose
 two hosts share it, and one for each loopback address of a sandbox.
@@ -107,7 +107,7 @@ def forget(base_url: str, patience: float = FOR_A_PERSON) -> bool:
 
 
 def try_out(patience: float = FOR_A_PERSON) -> None:
-    """See that something can be kept, before there is a key that must not be lost.
+    """Check that the keychain can store a value.
 
     Raises:
         NoKeychain: when it cannot.
@@ -155,7 +155,7 @@ def _run(
 
 @contextmanager
 def _our_streams_kept() -> Generator[None]:
-    """Keep from a keychain that asks for a password by itself what is a host's or a piped key, and not its answer."""
+    """Keep a keychain's password prompt from reading our stdin."""
     before, sys.stdin = sys.stdin, io.StringIO()
     try:
         with redirect_stdout(sys.stderr):

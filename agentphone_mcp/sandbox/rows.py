@@ -1,4 +1,4 @@
-"""Flatten the account's things to one row each, for the event stream, the terminal and the web page."""
+"""Flatten the account's objects into rows, for the event stream, the terminal and the web page."""
 
 import json
 from decimal import Decimal

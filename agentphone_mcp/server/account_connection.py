@@ -1,4 +1,4 @@
-"""Connect one account from its first request on, and count who uses the connection."""
+"""Connect to one account, and count the requests that use the connection."""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager

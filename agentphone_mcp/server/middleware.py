@@ -44,7 +44,7 @@ def caller_of(ctx: ServerRequestContext[Any, Any]) -> Caller:
 
 
 async def account_middleware(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
-    """Give a request that may have to do with an account the context of its caller, and nobody else's.
+    """Attach the caller's account context to each request that needs it.
 
     Middleware of the SDK's server.
 

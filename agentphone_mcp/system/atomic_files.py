@@ -1,4 +1,4 @@
-"""Replacing a file at once: whoever reads it, and whenever, finds the old one or the new one."""
+"""Replace a file atomically: readers see the old or the new content."""
 
 import contextlib
 import os

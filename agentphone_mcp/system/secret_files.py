@@ -1,4 +1,4 @@
-"""Create a file for a key before the key exists: readable by its owner alone, with its space reserved."""
+"""Create an owner-only file before the key that it will hold exists."""
 
 import os
 from pathlib import Path

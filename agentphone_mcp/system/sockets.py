@@ -1,4 +1,4 @@
-"""Listen on a socket for a server over HTTP."""
+"""Open a listening socket for an HTTP server."""
 
 import os
 import socket

@@ -133,7 +133,7 @@ def _summary(environ: Mapping[str, str]) -> str:
 
 
 def _nothing(**_: object) -> None:
-    """Does nothing: only the options of this command are used."""
+    """Do nothing; only the command's options are used."""
 
 
 _SERVING = click.command()(serving_options(_nothing))

@@ -102,7 +102,7 @@ def read_message(line: str) -> dict[str, Any] | None:
 
 
 def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Refuse an object with a name that stands twice, of which parsers keep the one or the other."""
+    """Reject JSON objects with duplicate names."""
     read = dict(pairs)
     if len(read) != len(pairs):
         raise ValueError("a name stands twice")

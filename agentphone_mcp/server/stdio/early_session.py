@@ -136,7 +136,7 @@ class EarlySession:
             await run_sync(self._channel.write, text)
 
     async def flush(self) -> None:
-        """Do nothing: every write is passed on at once."""
+        """Do nothing; writes are not buffered."""
 
     def _is_answered(self, message: dict[str, Any]) -> bool:
         request_id = message.get("id")
