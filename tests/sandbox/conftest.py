@@ -5,7 +5,7 @@ import hashlib
 import hmac
 import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,9 @@ import httpx
 import pytest
 
 from agentphone_mcp.sandbox import Sandbox, running
+from agentphone_mcp.sandbox.http.api_versions import ApiVersion
+from tests.sandbox.calling import Place, SetHook
+from tests.sandbox.clients import in_process, over_http
 
 
 @pytest.fixture
@@ -22,24 +25,25 @@ def speed() -> float:
 
 
 @pytest.fixture
-async def sandbox(speed: float) -> AsyncIterator[Sandbox]:
-    sandbox = Sandbox(speed=speed)
+def api_version() -> ApiVersion:
+    return "union"
+
+
+@pytest.fixture
+async def sandbox(speed: float, api_version: ApiVersion) -> AsyncIterator[Sandbox]:
+    sandbox = Sandbox(speed=speed, api_version=api_version)
     yield sandbox
     await sandbox.aclose()
 
 
 @pytest.fixture
 async def api(sandbox: Sandbox) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(
-        transport=httpx.ASGITransport(app=sandbox.app),
-        base_url="http://sandbox.test",
-        headers={"Authorization": f"Bearer {sandbox.key}"},
-    ) as client:
+    async with in_process(sandbox) as client:
         yield client
 
 
 @pytest.fixture
-def call_until_ended(api: httpx.AsyncClient) -> Callable[..., Awaitable[dict[str, Any]]]:
+def call_until_ended(api: httpx.AsyncClient) -> Place:
     """Place a call and return it once it has ended, with the events of its stream as `events`."""
 
     async def place(**wanted: Any) -> dict[str, Any]:
@@ -72,8 +76,7 @@ def served(speed: float) -> Iterator[Sandbox]:
 
 @pytest.fixture
 async def http(served: Sandbox) -> AsyncIterator[httpx.AsyncClient]:
-    headers = {"Authorization": f"Bearer {served.key}"}
-    async with httpx.AsyncClient(base_url=served.url, headers=headers, trust_env=False, timeout=60) as client:
+    async with over_http(served) as client:
         yield client
 
 
@@ -182,7 +185,7 @@ async def hook() -> AsyncIterator[Hook]:
 
 
 @pytest.fixture
-async def set_hook(api: httpx.AsyncClient, hook: Hook) -> Callable[..., Awaitable[None]]:
+async def set_hook(api: httpx.AsyncClient, hook: Hook) -> SetHook:
     """Set the hook as the project's webhook, or as that of an agent."""
 
     async def set_it(path: str = "/v1/webhooks", **more: Any) -> None:
@@ -193,11 +196,7 @@ async def set_hook(api: httpx.AsyncClient, hook: Hook) -> Callable[..., Awaitabl
 
 
 @pytest.fixture
-async def order(
-    api: httpx.AsyncClient,
-    set_hook: Callable[..., Awaitable[None]],
-    call_until_ended: Callable[..., Awaitable[dict[str, Any]]],
-) -> Callable[..., Awaitable[dict[str, Any]]]:
+async def order(api: httpx.AsyncClient, set_hook: SetHook, call_until_ended: Place) -> Place:
     """Place a call of the webhook agent and return it once it has ended."""
     await api.post("/v1/agents/agt_orderline/numbers", json={"numberId": "num_frontdesk"})
     await set_hook("/v1/agents/agt_orderline/webhook")

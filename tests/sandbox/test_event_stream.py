@@ -3,7 +3,6 @@
 import asyncio
 import io
 import threading
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import httpx
@@ -13,15 +12,14 @@ from rich.console import Console
 from agentphone_mcp.sandbox import Sandbox
 from agentphone_mcp.sandbox.event_stream import EventStream, SandboxEvent
 from agentphone_mcp.sandbox.terminal import format_line, show
-
-CallUntilEnded = Callable[..., Awaitable[dict[str, Any]]]
+from tests.sandbox.calling import Place
 
 
 def kinds(events: list[SandboxEvent]) -> list[str]:
     return [event.kind for event in events]
 
 
-async def test_a_call_is_told_from_its_ringing_to_its_end(sandbox: Sandbox, call_until_ended: CallUntilEnded) -> None:
+async def test_a_call_is_told_from_its_ringing_to_its_end(sandbox: Sandbox, call_until_ended: Place) -> None:
     with sandbox.context.event_stream.subscribe(lambda: None) as subscriber:
         call = await call_until_ended(toNumber="+14155550104")
         published = [event for event in subscriber.take() if event.kind != "request"]
@@ -130,7 +128,7 @@ async def test_a_terminal_shows_the_date_when_it_changes(sandbox: Sandbox, api: 
     [pytest.param(True, "utf-8", id="terminal"), pytest.param(False, "cp1252", id="piped-on-windows")],
 )
 async def test_a_terminal_shows_what_happens(
-    sandbox: Sandbox, call_until_ended: CallUntilEnded, is_terminal: bool, encoding: str
+    sandbox: Sandbox, call_until_ended: Place, is_terminal: bool, encoding: str
 ) -> None:
     written = io.BytesIO()
     console = Console(file=io.TextIOWrapper(written, encoding), force_terminal=is_terminal, width=40, _environ={})

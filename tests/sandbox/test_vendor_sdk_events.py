@@ -3,7 +3,7 @@
 import hashlib
 import hmac
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import agentphone
@@ -12,9 +12,7 @@ import pytest
 
 from agentphone_mcp.sandbox import Sandbox
 from agentphone_mcp.sandbox.webhooks.sender import signature_headers
-
-Order = Callable[..., Awaitable[dict[str, Any]]]
-SetHook = Callable[..., Awaitable[None]]
+from tests.sandbox.calling import Place, SetHook
 
 ADA, DESK = "+14155550142", "+14155550100"
 ORDERS = "agt_orderline"
@@ -50,7 +48,7 @@ async def text(api: httpx.AsyncClient, hook: Any, set_hook: SetHook) -> Any:
 
 
 @pytest.mark.parametrize("name", ["agent.message", "call.ended", "agent.call_ended"])
-async def test_the_sdk_reads_the_events_of_a_call(name: str, order: Order, hook: Any) -> None:
+async def test_the_sdk_reads_the_events_of_a_call(name: str, order: Place, hook: Any) -> None:
     hook.speak(lambda data: {"text": f"You said: {data['transcript']}"})
     call = await order()
     await hook.until(name)

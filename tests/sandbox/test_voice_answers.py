@@ -1,15 +1,13 @@
 """Check how a webhook's answer is carried out: keys pressed, transfers, hang-ups, and ignored parts."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import pytest
 
 from agentphone_mcp.sandbox.voice_webhook import parse_answer
-from tests.sandbox.transcripts import spoken
-
-Place = Callable[..., Awaitable[dict[str, Any]]]
+from tests.sandbox.calling import Place, spoken
 
 MENU, IMPATIENT = "+14155550110", "+14155550111"
 

@@ -1,17 +1,14 @@
 """Check calls in which a webhook speaks for the agent."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import pytest
 
 from agentphone_mcp.sandbox import Sandbox
-from tests.sandbox.transcripts import spoken
-
-Place = Callable[..., Awaitable[dict[str, Any]]]
-SetHook = Callable[..., Awaitable[None]]
+from tests.sandbox.calling import Place, SetHook, spoken
 
 FRIEND, ADA = "+14155559999", "+14155550142"
 

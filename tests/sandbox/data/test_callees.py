@@ -1,15 +1,10 @@
 """Check the callees that react: the menu (IVR), and the one who interrupts."""
 
-from collections.abc import Awaitable, Callable
-from typing import Any
-
 import httpx
 
 from agentphone_mcp.sandbox.calls.party import Party
 from agentphone_mcp.sandbox.data.callees import callee_at
-from tests.sandbox.transcripts import spoken, turns_of
-
-Place = Callable[..., Awaitable[dict[str, Any]]]
+from tests.sandbox.calling import Place, spoken, turns_of
 
 MENU, IMPATIENT = "+14155550110", "+14155550111"
 

@@ -19,6 +19,7 @@ import httpx
 import pytest
 
 from agentphone_mcp.sandbox import Sandbox, StateFileError, running
+from tests.sandbox.clients import in_process
 from tests.support import ROOT
 
 KEY = "sk_sandbox_persistent"
@@ -43,9 +44,7 @@ def copied(file: Path) -> Path:
 @asynccontextmanager
 async def living(file: Path, **settings: Any) -> AsyncIterator[tuple[Sandbox, httpx.AsyncClient]]:
     sandbox = Sandbox(**{"speed": 400, "state": file} | settings)
-    headers = {"Authorization": f"Bearer {sandbox.key}"}
-    transport = httpx.ASGITransport(app=sandbox.app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://sandbox.test", headers=headers) as api:
+    async with in_process(sandbox) as api:
         yield sandbox, api
     await sandbox.aclose()
 

@@ -1,6 +1,5 @@
 """Check the fields, envelopes and errors of each API version."""
 
-from collections.abc import AsyncIterator
 from typing import Any, get_args
 
 import httpx
@@ -10,20 +9,6 @@ from agentphone_mcp.sandbox import Sandbox
 from agentphone_mcp.sandbox.http.api_versions import ANSWERS, API_VERSIONS, SHAPES, ApiVersion
 
 GROUPS = {"groupId", "groupName", "groupIconUrl", "participants"}
-
-
-@pytest.fixture
-def api_version() -> ApiVersion:
-    """Use the union, unless a test overrides it."""
-    return "union"
-
-
-@pytest.fixture
-async def sandbox(api_version: ApiVersion) -> AsyncIterator[Sandbox]:
-    """Give a sandbox of that API version, in this process."""
-    sandbox = Sandbox(speed=400, api_version=api_version)
-    yield sandbox
-    await sandbox.aclose()
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,11 @@ import pytest
 from agentphone_mcp.sandbox import BadFaultError, ConnectionDroppedError, Fault, Sandbox, running
 from agentphone_mcp.sandbox.http.faults import parse
 from agentphone_mcp.sandbox.terminal import format_line
+from tests.sandbox.clients import bearer, in_process
+
+DROPPED = pytest.mark.parametrize(
+    ("rule", "agents"), [("POST /v1/agents drop-before", 2), ("POST /v1/agents drop-after", 3)], ids=["before", "after"]
+)
 
 
 @pytest.mark.parametrize(
@@ -52,9 +57,7 @@ def test_a_rule_that_is_none_is_told_in_a_sentence(rule: str, message: str) -> N
 @pytest.mark.parametrize("api_version", ["union", "seeds", "new"])
 async def test_a_status_is_answered_in_the_shape_of_the_age(api_version: str) -> None:
     sandbox = Sandbox(api_version=api_version, faults=["POST /v1/agents status=503"])
-    headers = {"Authorization": f"Bearer {sandbox.key}"}
-    transport = httpx.ASGITransport(app=sandbox.app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://sandbox.test", headers=headers) as api:
+    async with in_process(sandbox) as api:
         broken, fine = [await api.post("/v1/agents", json={"name": "A"}) for _ in range(2)]
     assert (broken.status_code, fine.status_code) == (503, 201)
     assert broken.json().keys() == {"union": {"detail", "error"}, "seeds": {"detail"}, "new": {"error"}}[api_version]
@@ -99,9 +102,7 @@ async def test_a_delayed_answer_is_a_right_one(api: httpx.AsyncClient, sandbox: 
     assert time.monotonic() - started >= 0.1
 
 
-@pytest.mark.parametrize(
-    ("rule", "agents"), [("POST /v1/agents drop-before", 2), ("POST /v1/agents drop-after", 3)], ids=["before", "after"]
-)
+@DROPPED
 async def test_a_dropped_connection_is_an_error_of_the_network(
     api: httpx.AsyncClient, sandbox: Sandbox, rule: str, agents: int
 ) -> None:
@@ -114,19 +115,18 @@ async def test_a_dropped_connection_is_an_error_of_the_network(
     assert (await api.get("/v1/agents")).json()["total"] == agents
 
 
-@pytest.mark.parametrize(
-    ("rule", "agents"), [("POST /v1/agents drop-before", 2), ("POST /v1/agents drop-after", 3)], ids=["before", "after"]
-)
+@DROPPED
 def test_a_connection_is_really_dropped(
     rule: str, agents: int, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    with running(faults=[rule]) as sandbox:
-        headers = {"Authorization": f"Bearer {sandbox.key}"}
-        with httpx.Client(base_url=sandbox.url, headers=headers, trust_env=False, timeout=60) as client:
-            assert client.get("/v1/agents").status_code == 200
-            with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
-                client.post("/v1/agents", json={"name": "A"})
-            assert client.get("/v1/agents").json()["total"] == agents
+    with (
+        running(faults=[rule]) as sandbox,
+        httpx.Client(base_url=sandbox.url, headers=bearer(sandbox), trust_env=False, timeout=60) as client,
+    ):
+        assert client.get("/v1/agents").status_code == 200
+        with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
+            client.post("/v1/agents", json={"name": "A"})
+        assert client.get("/v1/agents").json()["total"] == agents
     assert not caplog.records
     assert capfd.readouterr() == ("", "")
 

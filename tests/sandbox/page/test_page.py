@@ -11,6 +11,7 @@ import pytest
 
 from agentphone_mcp.sandbox import Sandbox
 from agentphone_mcp.sandbox.routes import view
+from tests.sandbox.clients import in_process
 
 OPEN = ("/", "/__sandbox/page/page.css", "/__sandbox/page/page.js", "/__sandbox/view")
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -18,8 +19,7 @@ HOSTILE = "<img src=x onerror=alert(1)>"
 
 @pytest.fixture
 async def browser(sandbox: Sandbox) -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(app=sandbox.app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8787") as client:
+    async with in_process(sandbox, base_url="http://127.0.0.1:8787", headers={}) as client:
         yield client
 
 

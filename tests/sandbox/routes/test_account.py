@@ -1,10 +1,9 @@
 """Check the usage counts."""
 
-from collections.abc import Awaitable, Callable
-from typing import Any
-
 import httpx
 import pytest
+
+from tests.sandbox.calling import Place
 
 
 async def test_the_account_starts_with_a_little_history(api: httpx.AsyncClient) -> None:
@@ -17,9 +16,7 @@ async def test_the_account_starts_with_a_little_history(api: httpx.AsyncClient) 
     assert usage["periodStart"] < usage["periodEnd"]
 
 
-async def test_usage_counts_what_is_done(
-    api: httpx.AsyncClient, call_until_ended: Callable[..., Awaitable[dict[str, Any]]]
-) -> None:
+async def test_usage_counts_what_is_done(api: httpx.AsyncClient, call_until_ended: Place) -> None:
     await call_until_ended(toNumber="+14155559999")
     await api.post("/v1/messages", json={"agent_id": "agt_frontdesk", "to_number": "+14155550142", "body": "Hi"})
     stats = (await api.get("/v1/usage")).json()["stats"]

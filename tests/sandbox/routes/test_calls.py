@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable
 from decimal import Decimal
 from typing import Any
 
@@ -11,9 +10,7 @@ import pytest
 
 from agentphone_mcp.sandbox import Sandbox
 from agentphone_mcp.sandbox.data import callees
-from tests.sandbox.transcripts import spoken
-
-Place = Callable[..., Awaitable[dict[str, Any]]]
+from tests.sandbox.calling import Place, spoken
 
 FRIEND = "+14155559999"
 
@@ -194,12 +191,6 @@ async def test_the_caller_id_must_be_the_agents(api: httpx.AsyncClient) -> None:
     await api.post("/v1/agents/agt_frontdesk/numbers", json={"numberId": spare["id"]})
     placed = (await api.post("/v1/calls", json={**wanted, "fromNumberId": spare["id"]})).json()
     assert placed["fromNumber"] == spare["phoneNumber"]
-
-
-async def test_an_empty_balance_places_no_call(api: httpx.AsyncClient, sandbox: Sandbox) -> None:
-    sandbox.context.account.balance.amount = Decimal(0)
-    answer = await api.post("/v1/calls", json={"agentId": "agt_frontdesk", "toNumber": FRIEND})
-    assert (answer.status_code, answer.json()["error"]["code"]) == (402, "INSUFFICIENT_BALANCE")
 
 
 @pytest.mark.parametrize("speed", [pytest.param(1, id="in-real-time")])

@@ -20,6 +20,9 @@ ADA = "+14155550142"
         pytest.param("POST", "/__sandbox/reset", id="reset"),
         pytest.param("POST", "/__sandbox/balance", id="balance"),
         pytest.param("POST", "/__sandbox/registration", id="registration"),
+        pytest.param("POST", "/__sandbox/calls", id="calls"),
+        pytest.param("POST", "/__sandbox/messages", id="messages"),
+        pytest.param("POST", "/__sandbox/clock", id="clock"),
         pytest.param("GET", "/__sandbox/faults", id="faults"),
         pytest.param("GET", "/__sandbox/requests", id="requests"),
         pytest.param("GET", "/__sandbox/whatever", id="unknown"),
@@ -93,7 +96,7 @@ async def test_an_unknown_number_is_not_registered(api: httpx.AsyncClient) -> No
     assert (await api.post("/__sandbox/registration", json={})).status_code == 422
 
 
-async def test_the_log_shows_what_was_sent(api: httpx.AsyncClient) -> None:
+async def test_the_log_shows_what_was_sent(api: httpx.AsyncClient, sandbox: Sandbox) -> None:
     answered = await api.get("/v1/calls", params={"limit": 5})
     await api.post("/v1/contacts", json={"name": "No number"}, headers={"X-Sub-Account-Id": "sub_1"})
     await api.get("/v1/usage", headers={"Authorization": ""})
@@ -101,6 +104,7 @@ async def test_the_log_shows_what_was_sent(api: httpx.AsyncClient) -> None:
     found = (await api.get("/__sandbox/requests")).json()
     first, second, third = found["data"]
     assert first.pop("at") <= second["at"] <= third["at"]
+    assert sandbox.requests[0].at < sandbox.requests[1].at
     assert first.pop("requestId") == answered.headers["X-Request-Id"]
     assert first == {
         "method": "GET",
@@ -112,6 +116,7 @@ async def test_the_log_shows_what_was_sent(api: httpx.AsyncClient) -> None:
         "subAccount": None,
     }
     assert (second["body"], second["status"], second["subAccount"]) == ({"name": "No number"}, 422, "sub_1")
+    assert second["authorized"]
     assert (third["status"], third["authorized"]) == (401, False)
     assert [row["path"] for row in (await api.get("/__sandbox/requests?limit=1")).json()["data"]] == ["/v1/usage"]
     assert (await api.get("/__sandbox/requests?limit=0")).status_code == 422

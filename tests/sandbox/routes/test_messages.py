@@ -82,12 +82,6 @@ async def test_an_unregistered_us_number_cannot_text(api: httpx.AsyncClient) -> 
     assert "10DLC" in answer.json()["detail"]
 
 
-async def test_an_empty_balance_sends_no_text(api: httpx.AsyncClient, sandbox: Sandbox) -> None:
-    sandbox.context.account.balance.amount = Decimal("0.01")
-    answer = await api.post("/v1/messages", json={"agent_id": "agt_frontdesk", "to_number": ADA, "body": "Hi"})
-    assert (answer.status_code, answer.json()["error"]["code"]) == (402, "INSUFFICIENT_BALANCE")
-
-
 @pytest.mark.parametrize("name", ["messageLimit", "message_limit"])
 async def test_a_conversation_shows_its_latest_texts(api: httpx.AsyncClient, name: str) -> None:
     found = (await api.get("/v1/conversations/conv_past01", params={name: 2})).json()

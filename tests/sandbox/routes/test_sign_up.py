@@ -15,6 +15,7 @@ from agentphone_mcp.sandbox.http.faults import parse
 from agentphone_mcp.sandbox.routes.numbers import NUMBER_LIMIT
 from agentphone_mcp.sandbox.routes.sign_up import OWNERS_EMAIL, TRIES, VALID_FOR
 from agentphone_mcp.sandbox.terminal import format_line
+from tests.sandbox.clients import in_process
 
 NEW = "grace@example.com"
 
@@ -27,9 +28,7 @@ def speed() -> float:
 
 @pytest.fixture
 async def stranger(sandbox: Sandbox) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(
-        transport=httpx.ASGITransport(app=sandbox.app), base_url="http://sandbox.test"
-    ) as client:
+    async with in_process(sandbox, headers={}) as client:
         yield client
 
 
@@ -178,18 +177,15 @@ async def test_a_reset_forgets_who_signed_up(stranger: httpx.AsyncClient, api: h
     await signed_up(stranger)
 
 
-async def test_the_older_age_has_no_sign_up() -> None:
-    for api_version, status in (("seeds", 404), ("new", 409)):
-        sandbox = Sandbox(api_version=api_version)
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app=sandbox.app), base_url="http://s.test") as one:
-            answer = await one.post("/v0/agent/sign-up", json={"human_email": OWNERS_EMAIL})
-        await sandbox.aclose()
-        assert (answer.status_code, "detail" in answer.json()) == (status, api_version == "seeds")
+@pytest.mark.parametrize(("api_version", "status"), [("seeds", 404), ("new", 409)])
+async def test_the_older_age_has_no_sign_up(stranger: httpx.AsyncClient, api_version: str, status: int) -> None:
+    answer = await stranger.post("/v0/agent/sign-up", json={"human_email": OWNERS_EMAIL})
+    assert (answer.status_code, "detail" in answer.json()) == (status, api_version == "seeds")
 
 
 async def test_a_sign_up_survives_a_restart(tmp_path: Path) -> None:
     sandbox = Sandbox(state=tmp_path / "state.json")
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=sandbox.app), base_url="http://s.test") as one:
+    async with in_process(sandbox, headers={}) as one:
         started = await signed_up(one)
     saved = load(tmp_path / "state.json")
     await sandbox.aclose()

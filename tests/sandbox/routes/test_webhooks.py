@@ -1,46 +1,17 @@
 """Check the webhooks of the project and of agents."""
 
-import asyncio
-import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import pytest
 
 from agentphone_mcp.sandbox import running
+from tests.sandbox.calling import SetHook
+from tests.sandbox.clients import over_http
 
 PATHS = pytest.mark.parametrize(
     "path", [pytest.param("/v1/webhooks", id="project"), pytest.param("/v1/agents/agt_orderline/webhook", id="agent")]
 )
-
-
-class Receiver:
-    """Answer with a settable status, and record the requests."""
-
-    def __init__(self) -> None:
-        self.status = 200
-        self.events: list[dict[str, Any]] = []
-        self.url = ""
-
-    async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answer one request."""
-        head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
-        length = int(head.split("content-length:")[1].split("\r\n")[0])
-        self.events.append(json.loads(await reader.readexactly(length)))
-        writer.write(f"HTTP/1.1 {self.status} X\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok".encode())
-        writer.close()
-        await writer.wait_closed()
-
-
-@pytest.fixture
-async def receiver() -> AsyncIterator[Receiver]:
-    """Start a webhook."""
-    receiver = Receiver()
-    server = await asyncio.start_server(receiver.handle, "127.0.0.1", 0)
-    receiver.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/hook"
-    async with server:
-        yield receiver
 
 
 @PATHS
@@ -87,13 +58,14 @@ async def test_a_bad_webhook_is_refused_by_field(api: httpx.AsyncClient, body: d
 
 @PATHS
 async def test_a_test_event_reaches_a_webhook_on_this_machine(
-    api: httpx.AsyncClient, receiver: Receiver, path: str
+    api: httpx.AsyncClient, hook: Any, set_hook: SetHook, path: str
 ) -> None:
-    await api.post(path, json={"url": receiver.url})
+    await set_hook(path)
     answer = (await api.post(f"{path}/test")).json()
     assert (answer["success"], answer["statusCode"], answer["error"]) == (True, 200, None)
     assert answer["responseMs"] >= 0
-    (event,) = receiver.events
+    (received,) = hook.received
+    event = received.event
     assert (event["event"], event["channel"], event["test"]) == ("agent.message", "sms", True)
 
 
@@ -114,11 +86,11 @@ async def test_a_failed_test_is_told_and_recorded(api: httpx.AsyncClient, url: s
     assert (delivery["status"], delivery["errorMessage"]) == ("failed", answer["error"])
 
 
-async def test_deliveries_are_counted(api: httpx.AsyncClient, receiver: Receiver) -> None:
-    await api.post("/v1/webhooks", json={"url": receiver.url})
-    await api.post("/v1/agents/agt_orderline/webhook", json={"url": receiver.url})
+async def test_deliveries_are_counted(api: httpx.AsyncClient, hook: Any, set_hook: SetHook) -> None:
+    await set_hook()
     await api.post("/v1/webhooks/test")
-    receiver.status = 500
+    await set_hook("/v1/agents/agt_orderline/webhook")
+    hook.status = 500
     await api.post("/v1/agents/agt_orderline/webhook/test")
     listed = (await api.get("/v1/webhooks/deliveries", params={"hours": 1})).json()
     assert listed["data"] == listed["items"]
@@ -142,8 +114,7 @@ async def test_no_deliveries_are_no_division_by_zero(api: httpx.AsyncClient) -> 
 
 async def test_one_sandbox_can_be_anothers_webhook() -> None:
     with running() as sender, running() as target:
-        headers = {"Authorization": f"Bearer {sender.key}"}
-        async with httpx.AsyncClient(base_url=sender.url, headers=headers, trust_env=False, timeout=60) as http:
+        async with over_http(sender) as http:
             await http.post("/v1/webhooks", json={"url": target.url + "/hook"})
             answer = (await http.post("/v1/webhooks/test")).json()
     assert (answer["success"], answer["statusCode"]) == (False, 404)

@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Any
 
@@ -11,9 +11,7 @@ import httpx
 import pytest
 
 from agentphone_mcp.sandbox import Sandbox
-
-Place = Callable[..., Awaitable[dict[str, Any]]]
-SetHook = Callable[..., Awaitable[None]]
+from tests.sandbox.calling import SetHook
 
 ADA, DESK, FRIEND = "+14155550142", "+14155550100", "+14155559999"
 AGENT_HOOK = "/v1/agents/agt_frontdesk/webhook"
@@ -26,13 +24,9 @@ def speed() -> float:
     return 1
 
 
-@pytest.fixture
-def text_out(api: httpx.AsyncClient) -> Callable[[], Awaitable[None]]:
-    async def send() -> None:
-        wanted = {"agent_id": "agt_frontdesk", "to_number": ADA, "body": "Hi"}
-        assert (await api.post("/v1/messages", json=wanted)).status_code == 200
-
-    return send
+async def text_out(api: httpx.AsyncClient) -> None:
+    wanted = {"agent_id": "agt_frontdesk", "to_number": ADA, "body": "Hi"}
+    assert (await api.post("/v1/messages", json=wanted)).status_code == 200
 
 
 async def pass_time(api: httpx.AsyncClient, seconds: float) -> None:
@@ -44,7 +38,7 @@ async def records(api: httpx.AsyncClient) -> list[dict[str, Any]]:
 
 
 async def test_a_day_of_attempts_passes_in_a_moment(
-    api: httpx.AsyncClient, hook: Any, sandbox: Sandbox, set_hook: SetHook, text_out: Callable[[], Awaitable[None]]
+    api: httpx.AsyncClient, hook: Any, sandbox: Sandbox, set_hook: SetHook
 ) -> None:
     tried: list[datetime] = []
 
@@ -54,7 +48,7 @@ async def test_a_day_of_attempts_passes_in_a_moment(
 
     hook.answer = refuse
     await set_hook()
-    await text_out()
+    await text_out(api)
     started = time.monotonic()
     await pass_time(api, DAY)
     assert time.monotonic() - started < 20
@@ -71,11 +65,11 @@ async def test_a_day_of_attempts_passes_in_a_moment(
 
 
 async def test_a_pending_delivery_tells_when_it_is_tried_again(
-    api: httpx.AsyncClient, hook: Any, set_hook: SetHook, text_out: Callable[[], Awaitable[None]]
+    api: httpx.AsyncClient, hook: Any, set_hook: SetHook
 ) -> None:
     hook.answer = lambda _: 500
     await set_hook()
-    await text_out()
+    await text_out(api)
     await pass_time(api, 0)
     (waiting,) = await records(api)
     assert (waiting["status"], waiting["success"], waiting["attemptCount"]) == ("pending", False, 1)
@@ -93,11 +87,11 @@ async def test_a_pending_delivery_tells_when_it_is_tried_again(
 
 
 async def test_a_retry_goes_to_the_webhook_that_is_set_by_then(
-    api: httpx.AsyncClient, hook: Any, set_hook: SetHook, text_out: Callable[[], Awaitable[None]]
+    api: httpx.AsyncClient, hook: Any, set_hook: SetHook
 ) -> None:
     hook.answer = lambda _: 500
     await set_hook()
-    await text_out()
+    await text_out(api)
     await pass_time(api, 0)
     old = hook.secret
     await set_hook()
@@ -112,11 +106,11 @@ async def test_a_retry_goes_to_the_webhook_that_is_set_by_then(
 
 
 async def test_pending_deliveries_are_gone_on_with(
-    api: httpx.AsyncClient, hook: Any, sandbox: Sandbox, set_hook: SetHook, text_out: Callable[[], Awaitable[None]]
+    api: httpx.AsyncClient, hook: Any, sandbox: Sandbox, set_hook: SetHook
 ) -> None:
     hook.answer = lambda _: 500
     await set_hook()
-    await text_out()
+    await text_out(api)
     await pass_time(api, 0)
     await sandbox.context.dispatcher.aclose()
     await pass_time(api, 400)
@@ -134,18 +128,13 @@ async def test_pending_deliveries_are_gone_on_with(
     ],
 )
 async def test_an_event_goes_to_one_endpoint(
-    api: httpx.AsyncClient,
-    hook: Any,
-    set_hook: SetHook,
-    text_out: Callable[[], Awaitable[None]],
-    paths: list[str],
-    agent: int,
+    api: httpx.AsyncClient, hook: Any, set_hook: SetHook, paths: list[str], agent: int
 ) -> None:
     for path in paths:
         await set_hook(path)
     if not agent:
         await api.delete(AGENT_HOOK)
-    await text_out()
+    await text_out(api)
     await pass_time(api, 0)
     assert [event["event"] for event in hook.events("message.sent")] == ["message.sent"]
     assert all(each.is_genuine for each in hook.received)
@@ -153,10 +142,8 @@ async def test_an_event_goes_to_one_endpoint(
     assert len(await records(api)) == 1
 
 
-async def test_nobody_is_told_without_a_webhook(
-    api: httpx.AsyncClient, text_out: Callable[[], Awaitable[None]]
-) -> None:
-    await text_out()
+async def test_nobody_is_told_without_a_webhook(api: httpx.AsyncClient) -> None:
+    await text_out(api)
     assert await records(api) == []
 
 
@@ -191,11 +178,9 @@ async def test_a_call_keeps_its_pace_when_the_clock_is_moved(api: httpx.AsyncCli
     assert 30 <= call["durationSeconds"] <= 45
 
 
-async def test_statistics_count_by_event_and_by_hour(
-    api: httpx.AsyncClient, hook: Any, set_hook: SetHook, text_out: Callable[[], Awaitable[None]]
-) -> None:
+async def test_statistics_count_by_event_and_by_hour(api: httpx.AsyncClient, hook: Any, set_hook: SetHook) -> None:
     await set_hook()
-    await text_out()
+    await text_out(api)
     await pass_time(api, 3_700)
     hook.answer = lambda _: 500
     await api.post("/__sandbox/messages", json={"from": ADA, "to": DESK, "body": "Hi"})
@@ -209,13 +194,11 @@ async def test_statistics_count_by_event_and_by_hour(
     assert (usage["totalWebhookDeliveries"], usage["failedWebhookDeliveries"]) == (4, 1)
 
 
-async def test_the_records_of_an_agents_webhook_are_counted_apart(
-    api: httpx.AsyncClient, set_hook: SetHook, text_out: Callable[[], Awaitable[None]]
-) -> None:
+async def test_the_records_of_an_agents_webhook_are_counted_apart(api: httpx.AsyncClient, set_hook: SetHook) -> None:
     await set_hook()
     await api.post("/v1/webhooks/test")
     await set_hook(AGENT_HOOK)
-    await text_out()
+    await text_out(api)
     await pass_time(api, 0)
     assert (await api.get("/v1/webhooks/deliveries/stats")).json()["total"] == 2
     stats = (await api.get(f"{AGENT_HOOK}/deliveries/stats")).json()
@@ -223,7 +206,7 @@ async def test_the_records_of_an_agents_webhook_are_counted_apart(
 
 
 async def test_time_that_is_moved_on_runs_out_for_a_webhook_that_hangs(
-    api: httpx.AsyncClient, hook: Any, set_hook: SetHook, sandbox: Sandbox, text_out: Callable[[], Awaitable[None]]
+    api: httpx.AsyncClient, hook: Any, set_hook: SetHook, sandbox: Sandbox
 ) -> None:
     sandbox.context.dispatcher.minimum_timeout = 0.01
 
@@ -233,7 +216,7 @@ async def test_time_that_is_moved_on_runs_out_for_a_webhook_that_hangs(
 
     hook.answer = lambda _: never()
     await set_hook()
-    await text_out()
+    await text_out(api)
     await pass_time(api, 200)
     (delivery,) = await records(api)
     assert (delivery["status"], delivery["attemptCount"]) == ("pending", 1)

@@ -1,15 +1,14 @@
 """Check where webhooks may lead, and how a request to one is written."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import httpx
 import pytest
 
 from agentphone_mcp.sandbox import Sandbox
-
-SetHook = Callable[..., Awaitable[None]]
+from tests.sandbox.calling import SetHook
+from tests.sandbox.clients import in_process
 
 ADA, DESK = "+14155550142", "+14155550100"
 TEXT = {"from": ADA, "to": DESK, "body": "Hi"}
@@ -26,11 +25,7 @@ async def test_a_remote_webhook_can_be_set_and_is_never_reached(api: httpx.Async
 
 async def test_a_remote_webhook_is_tried_when_that_is_allowed() -> None:
     sandbox = Sandbox(allow_remote_webhooks=True)
-    async with httpx.AsyncClient(
-        transport=httpx.ASGITransport(app=sandbox.app),
-        base_url="http://sandbox.test",
-        headers={"Authorization": f"Bearer {sandbox.key}"},
-    ) as api:
+    async with in_process(sandbox) as api:
         await api.post("/v1/webhooks", json={"url": "https://no-such-host.invalid/hook"})
         answer = (await api.post("/v1/webhooks/test")).json()
     await sandbox.aclose()

@@ -1,6 +1,11 @@
-"""Read the turns of a call that a test placed with `call_until_ended`."""
+"""Types of the fixtures that place calls and set the webhook, and the turns of a call that was placed."""
 
+from collections.abc import Awaitable, Callable
 from typing import Any
+
+Place = Callable[..., Awaitable[dict[str, Any]]]
+"""Places a call, and returns it once it has ended."""
+SetHook = Callable[..., Awaitable[None]]
 
 
 def turns_of(call: dict[str, Any]) -> list[dict[str, Any]]:
