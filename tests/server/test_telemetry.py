@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -21,19 +20,10 @@ from opentelemetry.trace import StatusCode
 from agentphone_mcp.api.api_key import ApiKey
 from agentphone_mcp.api.redaction import Secrets
 from agentphone_mcp.server.telemetry import RedactingExporter
-from tests.support import LIVE_KEY, ROOT
+from tests.support import COMMAND, HELLO, LIVE_KEY, READY, ROOT, clean_environment
 
 HOOK = "whsec_a/b+c=0123456789"
-MESSAGES = [
-    {
-        "jsonrpc": "2.0",
-        "id": 1,
-        "method": "initialize",
-        "params": {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}},
-    },
-    {"jsonrpc": "2.0", "method": "notifications/initialized"},
-    {"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": {"name": "list_agents", "arguments": {}}},
-]
+CALL = {"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": {"name": "list_agents", "arguments": {}}}
 
 
 def parents(spans: list[Any], name: str) -> Iterator[str]:
@@ -125,11 +115,10 @@ def collector() -> Generator[tuple[str, list[bytes]]]:
 
 def served(**environment: str) -> subprocess.CompletedProcess[str]:
     """A server over stdio that is asked for the agents of its sandbox, and left."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("AGENTPHONE_", "OTEL_"))}
     return subprocess.run(
-        [sys.executable, "-m", "agentphone_mcp", "--sandbox"],
-        env=clean | {"PYTHONPATH": str(ROOT), "OTEL_METRICS_EXPORTER": "none"} | environment,
-        input="".join(f"{json.dumps(message)}\n" for message in MESSAGES),
+        [*COMMAND, "--sandbox"],
+        env=clean_environment(OTEL_METRICS_EXPORTER="none", **environment),
+        input="".join(f"{json.dumps(message)}\n" for message in (HELLO, READY, CALL)),
         capture_output=True,
         text=True,
         timeout=60,
@@ -150,7 +139,7 @@ def test_spans_are_sent_where_the_standard_variables_say() -> None:
 
 def test_spans_on_the_console_are_on_stderr() -> None:
     ended = served(OTEL_TRACES_EXPORTER="console")
-    assert [json.loads(line)["id"] for line in ended.stdout.splitlines()] == [1, 2]
+    assert [json.loads(line)["id"] for line in ended.stdout.splitlines()] == [0, 2]
     assert '"name": "GET /v1/agents"' in ended.stderr
     assert "sk_sandbox_" not in ended.stderr
 
@@ -170,7 +159,7 @@ def test_spans_on_the_console_are_on_stderr() -> None:
 def test_what_cannot_be_used_is_told_and_the_server_serves(environment: dict[str, str], said: str) -> None:
     """The variables may be meant for other programs of the same user."""
     ended = served(**environment)
-    assert [json.loads(line)["id"] for line in ended.stdout.splitlines()] == [1, 2]
+    assert [json.loads(line)["id"] for line in ended.stdout.splitlines()] == [0, 2]
     assert said in ended.stderr
     assert len(ended.stderr.splitlines()) == bool(said)
 
@@ -181,5 +170,5 @@ def test_without_the_sdk_the_server_serves(tmp_path: Path) -> None:
     hiding = "import sys; sys.modules['opentelemetry.sdk'] = None; sys.modules['opentelemetry.exporter'] = None"
     (hidden / "sitecustomize.py").write_text(hiding)
     ended = served(OTEL_TRACES_EXPORTER="otlp", AGENTPHONE_LOG_LEVEL="INFO", PYTHONPATH=f"{hidden}{os.pathsep}{ROOT}")
-    assert [json.loads(line)["id"] for line in ended.stdout.splitlines()] == [1, 2]
+    assert [json.loads(line)["id"] for line in ended.stdout.splitlines()] == [0, 2]
     assert "install agentphone-mcp[otel]" in ended.stderr

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import os
 import sys
 from collections.abc import Generator
 from contextlib import AsyncExitStack
@@ -107,9 +106,7 @@ async def test_readyz_fails_before_the_socket_is_closed(starting, eventually) ->
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such signal can be sent there")
-async def test_the_last_spans_are_sent_before_the_process_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in os.environ if name.startswith("OTEL_")]:
-        monkeypatch.delenv(name)
+async def test_the_last_spans_are_sent_before_the_process_ends() -> None:
     process = await asyncio.create_subprocess_exec(
         *(*COMMAND, "--sandbox", "--transport", "streamable-http", "--port", "0"),
         env=clean_environment(OTEL_TRACES_EXPORTER="console"),

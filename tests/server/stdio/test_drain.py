@@ -17,15 +17,8 @@ from agentphone_mcp.server.server import create_server
 from agentphone_mcp.server.stdio.drain import DrainingStream
 from agentphone_mcp.server.stdio.surface import load, note_difference
 from agentphone_mcp.variables import TOOLSETS
-from tests.support import COMMAND, PATIENCE, clean_environment
+from tests.support import COMMAND, HELLO, PATIENCE, READY, clean_environment
 
-HELLO = {
-    "jsonrpc": "2.0",
-    "id": 0,
-    "method": "initialize",
-    "params": {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}},
-}
-READY = {"jsonrpc": "2.0", "method": "notifications/initialized"}
 # Answered without a key and without a network: there is no such tool.
 CALL = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "no_such_tool", "arguments": {}}}
 TOOLS = {"jsonrpc": "2.0", "id": 2, "method": "tools/list"}

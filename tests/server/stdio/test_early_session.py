@@ -15,16 +15,10 @@ from agentphone_mcp.config.config import Config
 from agentphone_mcp.server.server import create_server
 from agentphone_mcp.server.stdio.early_answers import PrecomputedAnswers
 from agentphone_mcp.server.stdio.early_session import EarlySession
-from agentphone_mcp.server.stdio.surface import SURFACE, load, note_difference, select
+from agentphone_mcp.server.stdio.surface import SURFACE, Surface, load, note_difference, select
 from agentphone_mcp.variables import TOOLSETS
-from tests.support import PATIENCE
+from tests.support import HELLO, PATIENCE
 
-HELLO = {
-    "jsonrpc": "2.0",
-    "id": 0,
-    "method": "initialize",
-    "params": {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}},
-}
 LIST = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
 PING = {"jsonrpc": "2.0", "id": 2, "method": "ping"}
 GOLDEN = json.loads(SURFACE.read_text(encoding="utf-8"))
@@ -71,6 +65,18 @@ class FakeChannel:
         with self._more:
             assert self._more.wait_for(lambda: len(self._heard) >= count, PATIENCE)
             return list(self._heard)
+
+
+def begun(
+    *said: dict[str, Any] | None, heard: int, known: Surface = KNOWN, fails: int = 0
+) -> tuple[FakeChannel, EarlySession]:
+    """Say these first lines, and wait until so much was heard."""
+    channel = FakeChannel(fails)
+    session = EarlySession(channel, PrecomputedAnswers(known), pytest.fail)
+    channel.say(*said)
+    session.start()
+    channel.heard(heard)
+    return channel, session
 
 
 async def to_the_end(
@@ -136,23 +142,15 @@ async def test_a_difference_is_told_by_its_method_and_the_host_hears_one_answer(
 
 async def test_the_sdk_hears_of_no_cancellation_that_came_too_late() -> None:
     """It would heed it, where whoever has answered does not; one of what waits it has to know of."""
-    channel = FakeChannel()
-    session = EarlySession(channel, PrecomputedAnswers(KNOWN), pytest.fail)
     late, timely = (
         {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": number}} for number in ("1", 2)
     )
-    channel.say(HELLO, LIST, PING, late, timely, None)
-    session.start()
-    channel.heard(2)
+    _, session = begun(HELLO, LIST, PING, late, timely, None, heard=2)
     assert [json.loads(line) async for line in session] == [HELLO, LIST, PING, timely]
 
 
 async def test_an_id_that_is_used_again_is_answered_again() -> None:
-    channel = FakeChannel()
-    session = EarlySession(channel, PrecomputedAnswers(KNOWN), pytest.fail)
-    channel.say(HELLO, LIST)
-    session.start()
-    channel.heard(2)
+    channel, session = begun(HELLO, LIST, heard=2)
     heard = await to_the_end(channel, session, PING, LIST, {**LIST, "id": 3}, count=5)
     assert sorted(message["id"] for message in heard) == [0, 1, 1, 2, 3]
 
@@ -160,20 +158,13 @@ async def test_an_id_that_is_used_again_is_answered_again() -> None:
 @pytest.mark.parametrize("odd", [[1], {"1": 1}, True, None], ids=["list", "object", "truth", "null"])
 async def test_an_id_that_is_none_keeps_no_later_message_from_the_sdk(odd: Any) -> None:
     """The SDK takes it for a notification, or says what is wrong; the session goes on."""
-    channel = FakeChannel()
-    session = EarlySession(channel, PrecomputedAnswers(KNOWN), pytest.fail)
-    channel.say(HELLO, {"jsonrpc": "2.0", "id": odd, "method": "ping"})
-    session.start()
-    channel.heard(1)
+    channel, session = begun(HELLO, {"jsonrpc": "2.0", "id": odd, "method": "ping"}, heard=1)
     heard = await to_the_end(channel, session, PING, count=2)
     assert 2 in [message.get("id") for message in heard]
 
 
 async def test_of_two_answers_to_one_id_the_one_that_was_said_is_dropped() -> None:
-    channel = FakeChannel()
-    session = EarlySession(channel, PrecomputedAnswers(KNOWN), pytest.fail)
-    channel.say(HELLO, LIST, {**PING, "id": 1}, {**LIST, "id": 5})
-    session.start()
+    channel, session = begun(HELLO, LIST, {**PING, "id": 1}, {**LIST, "id": 5}, heard=0)
     assert [message["id"] for message in channel.heard(3)] == [0, 1, 5]
     for result in ({}, KNOWN.tools):
         await session.write(json.dumps({"jsonrpc": "2.0", "id": 1, "result": result}))
@@ -183,11 +174,7 @@ async def test_of_two_answers_to_one_id_the_one_that_was_said_is_dropped() -> No
 
 
 async def test_what_the_sdk_breaks_off_at_the_end_is_no_difference() -> None:
-    channel = FakeChannel()
-    session = EarlySession(channel, PrecomputedAnswers(KNOWN), pytest.fail)
-    channel.say(HELLO, LIST, None)
-    session.start()
-    channel.heard(2)
+    channel, session = begun(HELLO, LIST, None, heard=2)
     assert [json.loads(line)["id"] async for line in session] == [0, 1]
     broken_off = {"jsonrpc": "2.0", "id": 1, "error": {"code": -32000, "message": "Connection closed"}}
     await session.write(json.dumps(broken_off))
@@ -207,21 +194,14 @@ async def test_the_sdk_has_a_moment_for_the_last_question_before_the_end() -> No
 
 async def test_a_request_of_the_servers_own_is_no_answer() -> None:
     """It may bear an id that the host has used as well."""
-    channel = FakeChannel()
-    session = EarlySession(channel, PrecomputedAnswers(KNOWN), pytest.fail)
-    channel.say(HELLO)
-    session.start()
-    channel.heard(1)
+    channel, session = begun(HELLO, heard=1)
     await session.write('{"jsonrpc":"2.0","id":0,"method":"ping"}\n')
     assert channel.heard(2)[1]["method"] == "ping"
     channel.say(None)
 
 
 async def test_a_host_that_did_not_hear_the_first_answer_gets_the_sdks() -> None:
-    channel = FakeChannel(fails=1)
-    session = EarlySession(channel, PrecomputedAnswers(KNOWN), pytest.fail)
-    channel.say(HELLO)
-    session.start()
+    channel, session = begun(HELLO, heard=0, fails=1)
     # Otherwise the SDK's own write could meet the error.
     channel.wait_for_failures()
     heard = await to_the_end(channel, session, LIST, count=2)
@@ -229,11 +209,7 @@ async def test_a_host_that_did_not_hear_the_first_answer_gets_the_sdks() -> None
 
 
 async def test_nothing_is_answered_early_once_the_sdk_is_there() -> None:
-    channel = FakeChannel()
-    session = EarlySession(channel, PrecomputedAnswers(replace(KNOWN, tools={"tools": []})), pytest.fail)
-    channel.say(HELLO)
-    session.start()
-    channel.heard(1)
+    channel, session = begun(HELLO, heard=1, known=replace(KNOWN, tools={"tools": []}))
     async with asyncio.timeout(PATIENCE), asyncio.TaskGroup() as tasks:
         tasks.create_task(create_server(Config()).run_over(session))
         channel.say(PING)

@@ -9,15 +9,8 @@ from typing import Any
 import pytest
 
 from agentphone_mcp import __version__
-from tests.support import PATIENCE
+from tests.support import HELLO, PATIENCE, READY
 
-HELLO = {
-    "jsonrpc": "2.0",
-    "id": 0,
-    "method": "initialize",
-    "params": {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "tëst", "version": "1"}},
-}
-READY = {"jsonrpc": "2.0", "method": "notifications/initialized"}
 LIST = {"jsonrpc": "2.0", "id": "list", "method": "tools/list"}
 PING = {"jsonrpc": "2.0", "id": 9, "method": "ping"}
 ENVELOPE = {
@@ -34,6 +27,13 @@ OLD, NEW = [HELLO, READY, LIST], [DISCOVER, {**LIST, "params": ENVELOPE}]
 ERAS = pytest.mark.parametrize(
     ("first", "call"), [(OLD, CALL), (NEW, {**CALL, "params": CALL["params"] | ENVELOPE})], ids=["handshake", "modern"]
 )
+
+
+async def ends_well(host: Any) -> list[Any]:
+    rest, log = await host.end()
+    assert host.process.returncode == 0, log
+    assert "otherwise" not in log
+    return rest
 
 
 def ids(messages: list[Any]) -> list[Any]:
@@ -92,10 +92,7 @@ async def test_a_host_that_leaves_early_has_its_answers(started: Any, said: byte
         host.process.stdin.write_eof()
         assert ids(await host.hear(len(answered))) == answered
         await host.let_the_sdk_in()
-        rest, log = await host.end()
-        assert rest == []
-        assert host.process.returncode == 0, log
-    assert "otherwise" not in log
+        assert await ends_well(host) == []
 
 
 async def test_a_call_before_the_end_is_answered_once(started: Any) -> None:
@@ -104,10 +101,7 @@ async def test_a_call_before_the_end_is_answered_once(started: Any) -> None:
         await host.say(*OLD, CALL)
         host.process.stdin.write_eof()
         await host.let_the_sdk_in()
-        rest, log = await host.end()
-        assert ids(rest) == [0, "list", 3]
-        assert host.process.returncode == 0, log
-    assert "otherwise" not in log
+        assert ids(await ends_well(host)) == [0, "list", 3]
 
 
 async def test_what_is_no_message_harms_nothing(started: Any) -> None:
@@ -139,9 +133,7 @@ async def test_what_waits_is_answered_though_the_list_was_cancelled(started: Any
         assert ids(await host.hear(2)) == [0, "list"]
         await host.let_the_sdk_in()
         assert ids(await host.hear(1)) == [8]
-        rest, log = await host.end()
-    assert rest == []
-    assert "otherwise" not in log
+        assert await ends_well(host) == []
 
 
 async def test_only_the_chosen_tools_are_listed_early(started: Any) -> None:

@@ -11,8 +11,7 @@ from starlette.datastructures import Headers
 from agentphone_mcp.policy.access import OPERATOR, Caller
 from agentphone_mcp.server.http.auth.jwks import KeySet
 from agentphone_mcp.server.http.auth.jwt import JwtAuth, JwtVerifier
-
-RESOURCE = "https://phone.example/mcp"
+from tests.server.http.auth.bearer import RESOURCE
 
 
 class AcceptingVerifier(JwtVerifier):

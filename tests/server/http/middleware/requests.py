@@ -8,16 +8,10 @@ from pathlib import Path
 import httpx
 
 from agentphone_mcp.config.http import HttpSettings
+from tests.support import HELLO
 
 ALICE, BOB = "apmcp_alice_0123456789abcdef", "apmcp_bob_0123456789abcdef"
 ACCEPT = {"Accept": "application/json, text/event-stream"}
-CLIENT = {"capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}
-HANDSHAKE = {
-    "jsonrpc": "2.0",
-    "id": 1,
-    "method": "initialize",
-    "params": {"protocolVersion": "2025-06-18", **CLIENT},
-}
 LIST = {"jsonrpc": "2.0", "id": 2, "method": "tools/list"}
 
 
@@ -36,7 +30,7 @@ async def web() -> AsyncGenerator[httpx.AsyncClient]:
 
 
 async def open_session(http: httpx.AsyncClient, url: str, token: str) -> httpx.Response:
-    return await http.post(f"{url}/mcp", json=HANDSHAKE, headers=bearer_headers(token))
+    return await http.post(f"{url}/mcp", json=HELLO, headers=bearer_headers(token))
 
 
 def edit_tokens(tokens: HttpSettings, old: str, new: str) -> None:

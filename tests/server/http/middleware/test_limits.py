@@ -13,7 +13,8 @@ from agentphone_mcp.policy.access import OPERATOR
 from agentphone_mcp.server.http.auth.base import LoopbackAuth
 from agentphone_mcp.server.http.middleware.admission import AdmissionMiddleware
 from agentphone_mcp.server.http.middleware.concurrency import ConcurrencyLimiter
-from tests.server.http.middleware.requests import ALICE, BOB, HANDSHAKE, LIST, bearer_headers, open_session, web
+from tests.server.http.middleware.requests import ALICE, BOB, LIST, bearer_headers, open_session, web
+from tests.support import HELLO
 
 
 async def append(progress: list[Any]) -> None:
@@ -88,7 +89,7 @@ async def test_bytes_of_requests_under_way_are_limited_for_each_caller(
 async def test_a_long_client_info_is_refused(hosting, tokens) -> None:
     """The SDK would keep it for half an hour, a hundred times for each caller."""
     named = {"name": "x" * 70_000, "version": "1"}
-    long = HANDSHAKE | {"params": HANDSHAKE["params"] | {"clientInfo": named}}
+    long = HELLO | {"params": HELLO["params"] | {"clientInfo": named}}
     async with hosting(tokens) as url, web() as http:
         refused = await http.post(f"{url}/mcp", json=long, headers=bearer_headers(ALICE))
         session = {"Mcp-Session-Id": refused.headers["Mcp-Session-Id"]}

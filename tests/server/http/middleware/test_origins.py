@@ -3,7 +3,8 @@
 import pytest
 
 from agentphone_mcp.config.http import HttpSettings
-from tests.server.http.middleware.requests import ALICE, HANDSHAKE, bearer_headers, edit_tokens, web
+from tests.server.http.middleware.requests import ALICE, bearer_headers, edit_tokens, web
+from tests.support import HELLO
 
 
 @pytest.mark.parametrize("transport", ["streamable-http", "sse"])
@@ -33,7 +34,7 @@ async def test_no_path_is_redirected(hosting, tokens, transport: str) -> None:
     """Behind TLS, a redirect would lead to plain http, where clients would send an `X-API-Key` along."""
     settings = HttpSettings(auth="token", tokens_file=tokens.tokens_file, transport=transport)
     async with hosting(settings) as url, web() as http:
-        answer = await http.post(f"{url}/mcp/", json=HANDSHAKE, headers=bearer_headers(ALICE))
+        answer = await http.post(f"{url}/mcp/", json=HELLO, headers=bearer_headers(ALICE))
         assert answer.status_code == 200
         for path in ("/sse/", "/messages", "/healthz/", "/mcp//", "//mcp/"):
             lost = await http.get(f"{url}{path}", headers=bearer_headers(ALICE))
@@ -46,7 +47,7 @@ async def test_only_pages_of_allowed_origins_get_cors_headers(hosting, tokens) -
     settings = HttpSettings(auth="token", tokens_file=tokens.tokens_file, allowed_origins=("https://chat.example",))
     async with hosting(settings) as url, web() as http:
         preflighted = await http.options(f"{url}/mcp", headers=named | preflight)
-        answered = await http.post(f"{url}/mcp", json=HANDSHAKE, headers=bearer_headers(ALICE) | named)
+        answered = await http.post(f"{url}/mcp", json=HELLO, headers=bearer_headers(ALICE) | named)
         refused = await http.options(f"{url}/mcp", headers=other | preflight)
     assert preflighted.status_code == 200
     assert preflighted.headers["access-control-allow-origin"] == "https://chat.example"
@@ -56,7 +57,7 @@ async def test_only_pages_of_allowed_origins_get_cors_headers(hosting, tokens) -
     assert refused.status_code == 403
     async with hosting(tokens) as url, web() as http:
         local = await http.post(
-            f"{url}/mcp", json=HANDSHAKE, headers=bearer_headers(ALICE) | {"Origin": "http://localhost:5173"}
+            f"{url}/mcp", json=HELLO, headers=bearer_headers(ALICE) | {"Origin": "http://localhost:5173"}
         )
     assert local.status_code == 200
     assert "access-control-allow-origin" not in local.headers

@@ -25,6 +25,7 @@ from tests.server.http.auth.tokens.tokens_file import (
     unavailable_reason,
     write,
 )
+from tests.support import LIVE_KEY
 
 INVALID_HEADERS = {
     "none": [],
@@ -172,7 +173,7 @@ def test_no_token_or_hash_is_logged_or_shown(
         write(path, text)
         clock.now += 1
         shown.append(str(unavailable_reason(auth)))
-    for pasted in (BOB, "sk_live_not_a_real_key_0042"):
+    for pasted in (BOB, LIVE_KEY):
         with pytest.raises(ConfigError) as refused:
             StaticTokenAuth(tmp_path / pasted)
         shown.append(str(refused.value))
