@@ -3,6 +3,8 @@
 import asyncio
 import io
 import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
@@ -103,23 +105,29 @@ def test_a_happening_is_one_aligned_line(kind: Any, row: dict[str, Any], words: 
     assert text.isprintable()
 
 
-async def test_a_terminal_shows_the_date_when_it_changes(sandbox: Sandbox, api: httpx.AsyncClient) -> None:
-    written = io.StringIO()
+@asynccontextmanager
+async def shown(sandbox: Sandbox, console: Console) -> AsyncIterator[None]:
     stop = threading.Event()
-    showing = asyncio.create_task(asyncio.to_thread(show, sandbox, stop, Console(file=written, _environ={})))
+    showing = asyncio.create_task(asyncio.to_thread(show, sandbox, stop, console))
     try:
         async with asyncio.timeout(60):
-            while "Ctrl+C" not in written.getvalue():
-                await sandbox.context.clock.sleep(1)
-            await api.post("/__sandbox/clock", json={"advance": 3 * 86_400})
-            day = sandbox.context.clock.now().astimezone().date()
-            for _ in range(2):
-                await api.get("/v1/usage")
-            while written.getvalue().count("/v1/usage") < 2:
-                await sandbox.context.clock.sleep(1)
+            yield
     finally:
         stop.set()
         await showing
+
+
+async def test_a_terminal_shows_the_date_when_it_changes(sandbox: Sandbox, api: httpx.AsyncClient) -> None:
+    written = io.StringIO()
+    async with shown(sandbox, Console(file=written, _environ={})):
+        while "Ctrl+C" not in written.getvalue():
+            await sandbox.context.clock.sleep(1)
+        await api.post("/__sandbox/clock", json={"advance": 3 * 86_400})
+        day = sandbox.context.clock.now().astimezone().date()
+        for _ in range(2):
+            await api.get("/v1/usage")
+        while written.getvalue().count("/v1/usage") < 2:
+            await sandbox.context.clock.sleep(1)
     assert written.getvalue().splitlines().count(f"{day}") == 1
 
 
@@ -132,19 +140,13 @@ async def test_a_terminal_shows_what_happens(
 ) -> None:
     written = io.BytesIO()
     console = Console(file=io.TextIOWrapper(written, encoding), force_terminal=is_terminal, width=40, _environ={})
-    stop = threading.Event()
     sandbox.url = "http://127.0.0.1:8787"
-    showing = asyncio.create_task(asyncio.to_thread(show, sandbox, stop, console))
-    try:
-        async with asyncio.timeout(60):
-            while b"Ctrl+C" not in written.getvalue():
-                await sandbox.context.clock.sleep(1)
-            await call_until_ended(toNumber="+14155550104", initialGreeting="こんにちは")
-            while b"balance" not in written.getvalue():
-                await sandbox.context.clock.sleep(1)
-    finally:
-        stop.set()
-        await showing
+    async with shown(sandbox, console):
+        while b"Ctrl+C" not in written.getvalue():
+            await sandbox.context.clock.sleep(1)
+        await call_until_ended(toNumber="+14155550104", initialGreeting="こんにちは")
+        while b"balance" not in written.getvalue():
+            await sandbox.context.clock.sleep(1)
     said = written.getvalue().decode(encoding)
     assert ("\x1b[" in said) is is_terminal
     for words in (sandbox.key, "/v1/calls", "in-progress", "I am not interested, don't call me again.", "completed"):

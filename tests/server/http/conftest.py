@@ -1,7 +1,6 @@
 """Run hosted servers in the test's own process and in others."""
 
 import asyncio
-import hashlib
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -18,6 +17,7 @@ from agentphone_mcp.config.http import HttpSettings
 from agentphone_mcp.sandbox import Sandbox
 from agentphone_mcp.server.accounts import AccountPool
 from agentphone_mcp.server.http.serve import web_server
+from tests.server.http.auth.tokens.tokens_file import entry
 from tests.server.http.serving import running
 from tests.support import COMMAND, PATIENCE, clean_environment
 
@@ -103,10 +103,7 @@ class Server:
 def starting(sandbox: Sandbox, tmp_path: Path) -> StartServer:
     """Start servers of Ada and Ben on the sandbox, without the settings of this machine."""
     tokens = tmp_path / "tokens.toml"
-    hashes = {name: hashlib.sha256(token.encode()).hexdigest() for name, token in TOKENS.items()}
-    tokens.write_text(
-        "".join(f'[tokens.{name}]\nsha256 = "{digest}"\nscope = "spend"\n' for name, digest in hashes.items())
-    )
+    tokens.write_text("".join(entry(name, token, "spend") for name, token in TOKENS.items()))
     variables = {
         "AGENTPHONE_TRANSPORT": "streamable-http",
         "AGENTPHONE_PORT": "0",

@@ -7,6 +7,7 @@ import logging
 import pytest
 
 from agentphone_mcp.config.http import HttpSettings
+from tests.server.http.auth.tokens.tokens_file import sha256
 from tests.server.http.middleware.requests import (
     ACCEPT,
     ALICE,
@@ -15,7 +16,6 @@ from tests.server.http.middleware.requests import (
     bearer_headers,
     edit_tokens,
     open_session,
-    sha256,
     web,
 )
 
