@@ -13,6 +13,8 @@ import pytest
 from agentphone_mcp.api.client import ApiClient
 
 Ask = Callable[[ApiClient], Awaitable[Any]]
+Network = Callable[..., Any]
+Api = Callable[..., ApiClient]
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 # Enough of every resource that any method can read it.
@@ -29,19 +31,22 @@ _ANYTHING = {
 class Sent:
     """A request as the network saw it; the value of a repeated query field is a list."""
 
-    method: str
-    path: str
+    line: str
     query: dict[str, Any]
     body: Any
 
-    @property
-    def line(self) -> str:
-        """Return the method and the path."""
-        return f"{self.method} {self.path}"
+
+Read = Callable[..., Awaitable[Any]]
+SentBy = Callable[[Ask], Awaitable[Sent]]
+
+
+def sends(ask: Ask, line: str, body: Any = None, *, query: dict[str, Any] | None = None, id: str) -> Any:
+    """Make the parameters of a method and of the request that the API documents for it."""
+    return pytest.param(ask, Sent(line, query or {}, body), id=id)
 
 
 @pytest.fixture
-def sent_by(answering: Callable[..., Any], api_over: Callable[..., ApiClient]) -> Callable[[Ask], Awaitable[Sent]]:
+def sent_by(answering: Callable[..., Any], api_over: Callable[..., ApiClient]) -> SentBy:
     """Return a function that runs one method and returns the single request that it sent."""
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -56,13 +61,14 @@ def sent_by(answering: Callable[..., Any], api_over: Callable[..., ApiClient]) -
         (request,) = network.requests
         fields = request.url.params
         query = {name: fields[name] if len(fields.get_list(name)) == 1 else fields.get_list(name) for name in fields}
-        return Sent(request.method, request.url.path, query, json.loads(request.content) if request.content else None)
+        body = json.loads(request.content) if request.content else None
+        return Sent(f"{request.method} {request.url.path}", query, body)
 
     return sent_by
 
 
 @pytest.fixture
-def read(answering: Callable[..., Any], api_over: Callable[..., ApiClient]) -> Callable[..., Awaitable[Any]]:
+def read(answering: Callable[..., Any], api_over: Callable[..., ApiClient]) -> Read:
     """Return a function that runs one method over a response (JSON, or a function of the request)."""
 
     async def read(answer: Any, ask: Ask, status: int = 200) -> Any:

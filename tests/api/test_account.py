@@ -1,9 +1,10 @@
 """Tests of `/v1/usage` and the paths below it: what is sent, and every shape that is read."""
 
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+
+from tests.api.conftest import Ask, Read, Sent, SentBy, sends
 
 SEEDS = {
     "plan": {"name": "free", "numberLimit": 1},
@@ -41,32 +42,27 @@ NEWER = {
 
 
 @pytest.mark.parametrize(
-    ("ask", "line", "query"),
+    ("ask", "documented"),
     [
-        pytest.param(lambda api: api.account.usage(), "GET /v1/usage", {}, id="usage"),
-        pytest.param(lambda api: api.account.daily(7), "GET /v1/usage/daily", {"days": "7"}, id="daily"),
-        pytest.param(lambda api: api.account.monthly(3), "GET /v1/usage/monthly", {"months": "3"}, id="monthly"),
-        pytest.param(lambda api: api.account.by_number(), "GET /v1/usage/by-number", {}, id="by-number"),
-        pytest.param(lambda api: api.account.by_agent(), "GET /v1/usage/by-agent", {}, id="by-agent"),
+        sends(lambda api: api.account.usage(), "GET /v1/usage", id="usage"),
+        sends(lambda api: api.account.daily(7), "GET /v1/usage/daily", query={"days": "7"}, id="daily"),
+        sends(lambda api: api.account.monthly(3), "GET /v1/usage/monthly", query={"months": "3"}, id="monthly"),
+        sends(lambda api: api.account.by_number(), "GET /v1/usage/by-number", id="by-number"),
+        sends(lambda api: api.account.by_agent(), "GET /v1/usage/by-agent", id="by-agent"),
     ],
 )
-async def test_each_method_asks_what_the_api_documents(
-    sent_by: Callable[..., Awaitable[Any]], ask: Any, line: str, query: dict[str, str]
-) -> None:
-    sent = await sent_by(ask)
-    assert (sent.line, sent.query, sent.body) == (line, query, None)
+async def test_each_method_asks_what_the_api_documents(sent_by: SentBy, ask: Ask, documented: Sent) -> None:
+    assert await sent_by(ask) == documented
 
 
-async def test_the_seeds_usage_is_read(read: Callable[..., Awaitable[Any]]) -> None:
-    """The older API has the limit beside the plan's name."""
+async def test_the_seeds_usage_is_read(read: Read) -> None:
     usage = await read(SEEDS, lambda api: api.account.usage())
     assert (usage.plan.name, usage.plan.number_limit) == ("free", 1)
     assert (usage.numbers.used, usage.numbers.limit, usage.numbers.remaining) == (1, 1, None)
     assert (usage.stats.messages_30d, usage.stats.calls_30d, usage.stats.minutes_30d) == (42, 15, 67)
 
 
-async def test_the_newer_usage_is_read(read: Callable[..., Awaitable[Any]]) -> None:
-    """The newer API has the limits in an object of their own."""
+async def test_the_newer_usage_is_read(read: Read) -> None:
     usage = await read(NEWER, lambda api: api.account.usage())
     assert (usage.plan.name, usage.plan.number_limit, usage.plan.concurrent_calls) == ("pro", 10, 5)
     assert (usage.plan.messages_per_month, usage.plan.voice_minutes_per_month, usage.plan.max_call_minutes) == (
@@ -89,13 +85,13 @@ async def test_the_newer_usage_is_read(read: Callable[..., Awaitable[Any]]) -> N
         pytest.param({"plan": {"name": "pro", "numberLimit": None}, "numbers": {"used": None}}, id="null-limit"),
     ],
 )
-async def test_a_usage_with_gaps_is_read(read: Callable[..., Awaitable[Any]], answer: Any) -> None:
+async def test_a_usage_with_gaps_is_read(read: Read, answer: Any) -> None:
     usage = await read(answer, lambda api: api.account.usage())
     assert usage.plan.name == "pro"
     assert usage.plan.number_limit is None
 
 
-async def test_days_are_read_in_both_versions(read: Callable[..., Awaitable[Any]]) -> None:
+async def test_days_are_read_in_both_versions(read: Read) -> None:
     rows = [
         {"date": "2025-01-15", "messages": 4, "calls": 2, "voiceMinutes": 3.5},
         {"date": "2025-01-16", "messages": 0, "calls": 0, "webhooks": 7},
@@ -111,7 +107,7 @@ async def test_days_are_read_in_both_versions(read: Callable[..., Awaitable[Any]
     assert (newer.date, newer.webhooks, newer.voice_minutes) == ("2025-01-16", 7, None)
 
 
-async def test_months_numbers_and_agents_are_read(read: Callable[..., Awaitable[Any]]) -> None:
+async def test_months_numbers_and_agents_are_read(read: Read) -> None:
     (month,) = (await read({"data": [{"month": "2025-01", "calls": 9}]}, lambda api: api.account.monthly(1))).data
     assert (month.month, month.calls, month.messages) == ("2025-01", 9, None)
     number = {"numberId": "num_1", "phoneNumber": "+14155551234", "country": "US", "agentId": None, "messages": 1}

@@ -43,8 +43,7 @@ async def test_an_agent_from_its_making_to_its_end(api: ApiClient) -> None:
 
 
 async def test_a_number_from_the_shelf_and_back(api: ApiClient) -> None:
-    offered = await api.numbers.available(area_code="415", limit=3)
-    assert [number.area_code for number in offered.data] == ["415"] * 3
+    assert [number.area_code for number in (await api.numbers.available(area_code="415", limit=3)).data] == ["415"] * 3
     bought = await api.numbers.buy("US", area_code="415", agent_id="agt_frontdesk", external_id="crm-7")
     assert bought.phone_number.startswith("+1415")
     assert (bought.agent_id, bought.status, bought.external_id) == ("agt_frontdesk", "active", "crm-7")
@@ -73,8 +72,7 @@ async def test_a_call_from_dialling_to_its_recording(api: ApiClient) -> None:
     spoken = [event.turn for event in heard if event.turn]
     assert spoken[0].role in ("agent", "caller")
     assert {turn.role for turn in spoken} == {"agent", "caller"}
-    transcript = await api.calls.transcript(placed.id)
-    assert transcript.turns == spoken
+    assert (await api.calls.transcript(placed.id)).turns == spoken
     call = await api.calls.get(placed.id)
     assert call.has_ended
     assert call.duration_seconds == heard[-1].duration_seconds

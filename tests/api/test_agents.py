@@ -1,14 +1,12 @@
 """Tests of `/v1/agents`: what is sent, and every shape that is read."""
 
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
 from agentphone_mcp.api.agents import AgentFields
-
-Read = Callable[..., Awaitable[Any]]
+from tests.api.conftest import Ask, Read, Sent, SentBy, sends
 
 SEEDS = {
     "id": "agent_abc123",
@@ -45,64 +43,52 @@ NUMBER = {"id": "num_1", "phoneNumber": "+14155551234", "status": "active", "typ
 
 
 @pytest.mark.parametrize(
-    ("ask", "line", "query", "body"),
+    ("ask", "documented"),
     [
-        pytest.param(lambda api: api.agents.list(), "GET /v1/agents", {"limit": "20", "offset": "0"}, None, id="list"),
-        pytest.param(
-            lambda api: api.agents.list(100, 200), "GET /v1/agents", {"limit": "100", "offset": "200"}, None, id="page"
+        sends(lambda api: api.agents.list(), "GET /v1/agents", query={"limit": "20", "offset": "0"}, id="list"),
+        sends(
+            lambda api: api.agents.list(100, 200), "GET /v1/agents", query={"limit": "100", "offset": "200"}, id="page"
         ),
-        pytest.param(lambda api: api.agents.get("agent_1"), "GET /v1/agents/agent_1", {}, None, id="get"),
-        pytest.param(
-            lambda api: api.agents.create(AgentFields(**ALL_FIELDS)), "POST /v1/agents", {}, ALL_FIELDS, id="create"
-        ),
-        pytest.param(
+        sends(lambda api: api.agents.get("agent_1"), "GET /v1/agents/agent_1", id="get"),
+        sends(lambda api: api.agents.create(AgentFields(**ALL_FIELDS)), "POST /v1/agents", ALL_FIELDS, id="create"),
+        sends(
             lambda api: api.agents.create(AgentFields(name="One", voice_mode="webhook")),
             "POST /v1/agents",
-            {},
             {"name": "One", "voiceMode": "webhook"},
             id="create-with-little",
         ),
-        pytest.param(
+        sends(
             lambda api: api.agents.update("agent_1", AgentFields(system_prompt="Be brief.")),
             "PATCH /v1/agents/agent_1",
-            {},
             {"systemPrompt": "Be brief."},
             id="update",
         ),
-        pytest.param(
+        sends(
             lambda api: api.agents.update("agent_1", AgentFields(transfer_number="", enable_messaging=False)),
             "PATCH /v1/agents/agent_1",
-            {},
             {"transferNumber": "", "enableMessaging": False},
             id="clear-and-switch-off",
         ),
-        pytest.param(lambda api: api.agents.delete("agent_1"), "DELETE /v1/agents/agent_1", {}, None, id="delete"),
-        pytest.param(
+        sends(lambda api: api.agents.delete("agent_1"), "DELETE /v1/agents/agent_1", id="delete"),
+        sends(
             lambda api: api.agents.attach_number("agent_1", "pn_xyz789"),
             "POST /v1/agents/agent_1/numbers",
-            {},
             {"numberId": "pn_xyz789"},
             id="attach",
         ),
-        pytest.param(
+        sends(
             lambda api: api.agents.detach_number("agent_1", "pn_xyz789"),
             "DELETE /v1/agents/agent_1/numbers/pn_xyz789",
-            {},
-            None,
             id="detach",
         ),
-        pytest.param(lambda api: api.agents.voices(), "GET /v1/agents/voices", {}, None, id="voices"),
+        sends(lambda api: api.agents.voices(), "GET /v1/agents/voices", id="voices"),
     ],
 )
-async def test_each_method_sends_what_the_api_documents(
-    sent_by: Callable[..., Awaitable[Any]], ask: Any, line: str, query: dict[str, str], body: Any
-) -> None:
-    sent = await sent_by(ask)
-    assert (sent.line, sent.query, sent.body) == (line, query, body)
+async def test_each_method_sends_what_the_api_documents(sent_by: SentBy, ask: Ask, documented: Sent) -> None:
+    assert await sent_by(ask) == documented
 
 
 async def test_the_seeds_agent_is_read(read: Read) -> None:
-    """The older API answers with `phoneNumbers` and no voice settings."""
     agent = await read(SEEDS, lambda api: api.agents.get("agent_abc123"))
     assert (agent.id, agent.name, agent.voice_mode, agent.voice) == (
         "agent_abc123",
@@ -117,7 +103,6 @@ async def test_the_seeds_agent_is_read(read: Read) -> None:
 
 
 async def test_the_newer_agent_is_read(read: Read) -> None:
-    """The newer API answers with `numbers` and all voice settings."""
     payload = {
         **ALL_FIELDS,
         "id": "agent_1",
@@ -127,8 +112,7 @@ async def test_the_newer_agent_is_read(read: Read) -> None:
     }
     agent = await read(payload, lambda api: api.agents.get("agent_1"))
     assert [(number.id, number.phone_number) for number in agent.numbers] == [("num_1", "+14155551234")]
-    read_back = AgentFields(**agent.model_dump(include=set(AgentFields.model_fields))).body()
-    assert read_back == ALL_FIELDS
+    assert AgentFields(**agent.model_dump(include=set(AgentFields.model_fields))).body() == ALL_FIELDS
 
 
 @pytest.mark.parametrize(

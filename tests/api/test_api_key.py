@@ -120,7 +120,6 @@ def urls(named: dict[str, str]) -> list[object]:
 @pytest.mark.parametrize("key", [pytest.param(ApiKey(LIVE_KEY), id="live-key"), pytest.param(None, id="no-key")])
 @pytest.mark.parametrize("url", urls(ATTACKS))
 def test_a_base_url_that_is_not_the_vendors_is_refused(url: str, key: ApiKey | None) -> None:
-    """Both `Allowlist` and `ApiClient` refuse it, with a key and without."""
     with pytest.raises(KeyRuleBroken):
         Allowlist.for_base(url, key)
     with pytest.raises(KeyRuleBroken):

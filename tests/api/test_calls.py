@@ -1,14 +1,13 @@
 """Tests of `/v1/calls` without transcripts: what is sent, and every shape that is read."""
 
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import httpx
 import pytest
 
 from agentphone_mcp.api.errors import NotFound, UnreadableAnswer
+from tests.api.conftest import Ask, Read, Sent, SentBy, sends
 
-Read = Callable[..., Awaitable[Any]]
 OURS, THEIRS = "+14155551234", "+14155559999"
 
 SEEDS_PLACED = {
@@ -40,29 +39,25 @@ PAGE = {"limit": "20", "offset": "0"}
 
 
 @pytest.mark.parametrize(
-    ("ask", "line", "query", "body"),
+    ("ask", "documented"),
     [
-        pytest.param(lambda api: api.calls.list(), "GET /v1/calls", PAGE, None, id="list"),
-        pytest.param(
+        sends(lambda api: api.calls.list(), "GET /v1/calls", query=PAGE, id="list"),
+        sends(
             lambda api: api.calls.list(5, 10, status="no-answer", direction="web", search="+1 (415)"),
             "GET /v1/calls",
-            {"limit": "5", "offset": "10", "status": "no-answer", "direction": "web", "search": "+1 (415)"},
-            None,
+            query={"limit": "5", "offset": "10", "status": "no-answer", "direction": "web", "search": "+1 (415)"},
             id="filtered-list",
         ),
-        pytest.param(lambda api: api.calls.list(agent_id="a_1"), "GET /v1/agents/a_1/calls", PAGE, None, id="of-agent"),
-        pytest.param(
-            lambda api: api.calls.list(number_id="n_1"), "GET /v1/numbers/n_1/calls", PAGE, None, id="of-number"
-        ),
-        pytest.param(lambda api: api.calls.get("call_1"), "GET /v1/calls/call_1", {}, None, id="get"),
-        pytest.param(
+        sends(lambda api: api.calls.list(agent_id="a_1"), "GET /v1/agents/a_1/calls", query=PAGE, id="of-agent"),
+        sends(lambda api: api.calls.list(number_id="n_1"), "GET /v1/numbers/n_1/calls", query=PAGE, id="of-number"),
+        sends(lambda api: api.calls.get("call_1"), "GET /v1/calls/call_1", id="get"),
+        sends(
             lambda api: api.calls.place("agent_abc123", "+14155559999"),
             "POST /v1/calls",
-            {},
             {"agentId": "agent_abc123", "toNumber": "+14155559999"},
             id="place-with-little",
         ),
-        pytest.param(
+        sends(
             lambda api: api.calls.place(
                 "agent_abc123",
                 "+14155559999",
@@ -75,7 +70,6 @@ PAGE = {"limit": "20", "offset": "0"}
                 disable_recording=True,
             ),
             "POST /v1/calls",
-            {},
             {
                 "agentId": "agent_abc123",
                 "toNumber": "+14155559999",
@@ -89,30 +83,20 @@ PAGE = {"limit": "20", "offset": "0"}
             },
             id="place-with-everything",
         ),
-        pytest.param(
-            lambda api: api.calls.create_web("agent_1"), "POST /v1/calls/web", {}, {"agentId": "agent_1"}, id="web"
-        ),
-        pytest.param(
+        sends(lambda api: api.calls.create_web("agent_1"), "POST /v1/calls/web", {"agentId": "agent_1"}, id="web"),
+        sends(
             lambda api: api.calls.create_web("agent_1", metadata={"user_id": 7}, variables={"first_name": "Ada"}),
             "POST /v1/calls/web",
-            {},
             {"agentId": "agent_1", "metadata": {"user_id": 7}, "variables": {"first_name": "Ada"}},
             id="web-with-everything",
         ),
-        pytest.param(lambda api: api.calls.end("call_1"), "POST /v1/calls/call_1/end", {}, None, id="end"),
-        pytest.param(
-            lambda api: api.calls.transcript("call_1"), "GET /v1/calls/call_1/transcript", {}, None, id="transcript"
-        ),
-        pytest.param(
-            lambda api: api.calls.recording("call_1"), "GET /v1/calls/call_1/recording", {}, None, id="recording"
-        ),
+        sends(lambda api: api.calls.end("call_1"), "POST /v1/calls/call_1/end", id="end"),
+        sends(lambda api: api.calls.transcript("call_1"), "GET /v1/calls/call_1/transcript", id="transcript"),
+        sends(lambda api: api.calls.recording("call_1"), "GET /v1/calls/call_1/recording", id="recording"),
     ],
 )
-async def test_each_method_sends_what_the_api_documents(
-    sent_by: Callable[..., Awaitable[Any]], ask: Any, line: str, query: dict[str, str], body: Any
-) -> None:
-    sent = await sent_by(ask)
-    assert (sent.line, sent.query, sent.body) == (line, query, body)
+async def test_each_method_sends_what_the_api_documents(sent_by: SentBy, ask: Ask, documented: Sent) -> None:
+    assert await sent_by(ask) == documented
 
 
 async def test_the_seeds_placed_call_is_read(read: Read) -> None:
@@ -182,8 +166,7 @@ async def test_the_newer_api_tells_the_direction_by_the_accounts_number(
     ],
 )
 async def test_only_a_final_status_says_that_a_call_is_over(read: Read, status: str | None, has_ended: bool) -> None:
-    call = await read({"id": "call_1", "status": status}, lambda api: api.calls.get("call_1"))
-    assert call.has_ended is has_ended
+    assert (await read({"id": "call_1", "status": status}, lambda api: api.calls.get("call_1"))).has_ended is has_ended
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,11 @@
 """Tests of `/v1/contacts`: what is sent, and every shape that is read."""
 
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 
 from agentphone_mcp.api.errors import Conflict
-
-Read = Callable[..., Awaitable[Any]]
+from tests.api.conftest import Ask, Read, Sent, SentBy, sends
 
 ADA = {
     "id": "con_1",
@@ -21,48 +19,39 @@ ADA = {
 
 
 @pytest.mark.parametrize(
-    ("ask", "line", "query", "body"),
+    ("ask", "documented"),
     [
-        pytest.param(
-            lambda api: api.contacts.list(), "GET /v1/contacts", {"limit": "20", "offset": "0"}, None, id="list"
-        ),
-        pytest.param(
+        sends(lambda api: api.contacts.list(), "GET /v1/contacts", query={"limit": "20", "offset": "0"}, id="list"),
+        sends(
             lambda api: api.contacts.list(5, 10, search="Ada & Söhne"),
             "GET /v1/contacts",
-            {"limit": "5", "offset": "10", "search": "Ada & Söhne"},
-            None,
+            query={"limit": "5", "offset": "10", "search": "Ada & Söhne"},
             id="search",
         ),
-        pytest.param(lambda api: api.contacts.get("con_1"), "GET /v1/contacts/con_1", {}, None, id="get"),
-        pytest.param(
+        sends(lambda api: api.contacts.get("con_1"), "GET /v1/contacts/con_1", id="get"),
+        sends(
             lambda api: api.contacts.create("Ada", "+14155559999"),
             "POST /v1/contacts",
-            {},
             {"name": "Ada", "phoneNumber": "+14155559999"},
             id="create-with-little",
         ),
-        pytest.param(
+        sends(
             lambda api: api.contacts.create("Ada", "+14155559999", email="ada@example.com", notes="x"),
             "POST /v1/contacts",
-            {},
             {"name": "Ada", "phoneNumber": "+14155559999", "email": "ada@example.com", "notes": "x"},
             id="create",
         ),
-        pytest.param(
+        sends(
             lambda api: api.contacts.update("con_1", phone_number="+14155550000", notes=""),
             "PATCH /v1/contacts/con_1",
-            {},
             {"phoneNumber": "+14155550000", "notes": ""},
             id="update",
         ),
-        pytest.param(lambda api: api.contacts.delete("con_1"), "DELETE /v1/contacts/con_1", {}, None, id="delete"),
+        sends(lambda api: api.contacts.delete("con_1"), "DELETE /v1/contacts/con_1", id="delete"),
     ],
 )
-async def test_each_method_sends_what_the_api_documents(
-    sent_by: Callable[..., Awaitable[Any]], ask: Any, line: str, query: dict[str, str], body: Any
-) -> None:
-    sent = await sent_by(ask)
-    assert (sent.line, sent.query, sent.body) == (line, query, body)
+async def test_each_method_sends_what_the_api_documents(sent_by: SentBy, ask: Ask, documented: Sent) -> None:
+    assert await sent_by(ask) == documented
 
 
 async def test_a_contact_is_read(read: Read) -> None:

@@ -1,7 +1,6 @@
 """Tests of error responses: every shape becomes the error of its kind."""
 
 import re
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import httpx
@@ -10,6 +9,7 @@ import pytest
 from agentphone_mcp.api import errors
 from agentphone_mcp.api.errors import ApiError, RequestLine, error_for
 from agentphone_mcp.api.parsing import read_json
+from tests.api.conftest import Read
 
 READ, WRITE = RequestLine("GET", "/v1/agents"), RequestLine("POST", "/v1/agents")
 
@@ -76,9 +76,7 @@ SHAPES = {
 
 
 @pytest.mark.parametrize(("body", "detail", "code"), [pytest.param(*shape, id=name) for name, shape in SHAPES.items()])
-async def test_every_shape_of_an_error_is_read(
-    read: Callable[..., Awaitable[Any]], body: Any, detail: str, code: str | None
-) -> None:
+async def test_every_shape_of_an_error_is_read(read: Read, body: Any, detail: str, code: str | None) -> None:
     with pytest.raises(ApiError) as refused:
         await read(body, lambda api: api.agents.list(), status=400)
     assert (refused.value.detail, refused.value.code) == (detail, code)
@@ -93,9 +91,7 @@ async def test_every_shape_of_an_error_is_read(
         pytest.param([None, {}], id="odd-parts"),
     ],
 )
-async def test_a_field_error_with_an_odd_place_still_says_what_is_wrong(
-    read: Callable[..., Awaitable[Any]], place: Any
-) -> None:
+async def test_a_field_error_with_an_odd_place_still_says_what_is_wrong(read: Read, place: Any) -> None:
     with pytest.raises(ApiError) as refused:
         await read({"detail": [{"loc": place, "msg": "Field required"}]}, lambda api: api.agents.list(), status=422)
     assert refused.value.detail.endswith("Field required")
@@ -115,7 +111,7 @@ async def test_a_field_error_with_an_odd_place_still_says_what_is_wrong(
         pytest.param(b" \r\n", id="blank"),
     ],
 )
-async def test_what_is_no_json_of_the_apis_is_not_repeated(read: Callable[..., Awaitable[Any]], body: bytes) -> None:
+async def test_what_is_no_json_of_the_apis_is_not_repeated(read: Read, body: bytes) -> None:
     with pytest.raises(errors.BadRequest) as refused:
         await read(lambda _: httpx.Response(400, content=body), lambda api: api.agents.list())
     assert "502" not in refused.value.detail
@@ -123,7 +119,7 @@ async def test_what_is_no_json_of_the_apis_is_not_repeated(read: Callable[..., A
     assert refused.value.code is None
 
 
-async def test_a_long_explanation_is_truncated(read: Callable[..., Awaitable[Any]]) -> None:
+async def test_a_long_explanation_is_truncated(read: Read) -> None:
     """The client keeps 1,000 characters; `error_messages` shortens them further for a model."""
     with pytest.raises(ApiError) as refused:
         await read({"detail": "x" * 100_000}, lambda api: api.agents.list(), status=400)
@@ -167,7 +163,6 @@ def test_a_servers_failure_is_certain_for_a_read_alone(status: int) -> None:
 
 @pytest.mark.parametrize("status", [300, 302, 304, 307], ids=lambda status: f"status-{status}")
 def test_a_redirect_of_a_write_is_unknown(status: int) -> None:
-    """The redirect is not followed, and the write may have been carried out."""
     assert type(error_for(WRITE, status, "", None)) is errors.OutcomeUnknown
     assert type(error_for(READ, status, "", None)) is errors.StatusError
 
@@ -197,7 +192,7 @@ def test_an_error_can_be_printed_and_says_which_request() -> None:
     assert READ.is_read is True
 
 
-async def test_a_rate_limit_carries_its_wait_and_others_do_not(read: Callable[..., Awaitable[Any]]) -> None:
+async def test_a_rate_limit_carries_its_wait_and_others_do_not(read: Read) -> None:
     with pytest.raises(errors.RateLimited) as limited:
         await read(
             lambda _: httpx.Response(429, headers={"Retry-After": "60"}, json={"detail": "slow down"}),

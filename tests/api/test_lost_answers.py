@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
 import anyio
@@ -13,9 +13,9 @@ from agentphone_mcp.api.api_key import ApiKey
 from agentphone_mcp.api.client import ApiClient
 from agentphone_mcp.api.errors import ApiError, OutcomeUnknown, Unreachable, UnreadableAnswer
 from agentphone_mcp.api.transport import Transport
+from tests.api.conftest import Api, Network, Read
 from tests.support import PATIENCE
 
-Read = Callable[..., Awaitable[Any]]
 DEEP = b"[" * 100_000
 
 WRITES = {
@@ -74,7 +74,7 @@ LOST = {
 @pytest.mark.parametrize("ask", writes())
 @pytest.mark.parametrize("lose", [pytest.param(how, id=name) for name, how in LOST.items()])
 async def test_a_lost_answer_to_a_write_is_reported_as_unknown(
-    answering: Callable[..., Any], api_over: Callable[..., ApiClient], lose: Any, ask: Any
+    answering: Network, api_over: Api, lose: Any, ask: Any
 ) -> None:
     network = answering(lose)
     async with api_over(network) as api:
@@ -168,9 +168,7 @@ async def test_a_time_that_is_no_date_of_ours_is_still_read(read: Read) -> None:
         pytest.param(lambda api: api.contacts.list(search="a" * 70_000), id="query-too-long"),
     ],
 )
-async def test_what_cannot_be_written_is_an_api_error(
-    answering: Callable[..., Any], api_over: Callable[..., ApiClient], ask: Any
-) -> None:
+async def test_what_cannot_be_written_is_an_api_error(answering: Network, api_over: Api, ask: Any) -> None:
     network = answering({})
     async with api_over(network) as api:
         with pytest.raises(ApiError):

@@ -1,13 +1,11 @@
 """Tests of `/v1/messages` and `/v1/conversations`: what is sent, and every shape that is read."""
 
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 
 from agentphone_mcp.api.errors import Forbidden
-
-Read = Callable[..., Awaitable[Any]]
+from tests.api.conftest import Ask, Read, Sent, SentBy, sends
 
 SEEDS_MESSAGE = {
     "id": "msg_abc123",
@@ -40,24 +38,19 @@ PAGE = {"limit": "20", "offset": "0"}
 
 
 @pytest.mark.parametrize(
-    ("ask", "line", "query", "body"),
+    ("ask", "documented"),
     [
-        pytest.param(
+        sends(
             lambda api: api.messages.send("+14155559999", "Hello!", agent_id="agent_1"),
             "POST /v1/messages",
-            {},
             {"agent_id": "agent_1", "to_number": "+14155559999", "body": "Hello!"},
             id="send-from-an-agent",
         ),
-        pytest.param(
+        sends(
             lambda api: api.messages.send(
-                "+14155559999",
-                "Grüße 👋",
-                number_id="num_1",
-                media_urls=["https://x.example/a.png"],
+                "+14155559999", "Grüße 👋", number_id="num_1", media_urls=["https://x.example/a.png"]
             ),
             "POST /v1/messages",
-            {},
             {
                 "number_id": "num_1",
                 "to_number": "+14155559999",
@@ -66,65 +59,55 @@ PAGE = {"limit": "20", "offset": "0"}
             },
             id="send-from-a-number",
         ),
-        pytest.param(
+        sends(
             lambda api: api.messages.send("+14155559999", "", agent_id="agent_1"),
             "POST /v1/messages",
-            {},
             {"agent_id": "agent_1", "to_number": "+14155559999", "body": ""},
             id="send-no-words",
         ),
-        pytest.param(
+        sends(
             lambda api: api.messages.of_number("num_1"),
             "GET /v1/numbers/num_1/messages",
-            {"limit": "50"},
-            None,
+            query={"limit": "50"},
             id="of",
         ),
-        pytest.param(
+        sends(
             lambda api: api.messages.of_number(
                 "num_1", 200, before="2025-01-15T10:40:00+01:00", after="2025-01-01T00:00:00Z"
             ),
             "GET /v1/numbers/num_1/messages",
-            {"limit": "200", "before": "2025-01-15T10:40:00+01:00", "after": "2025-01-01T00:00:00Z"},
-            None,
+            query={"limit": "200", "before": "2025-01-15T10:40:00+01:00", "after": "2025-01-01T00:00:00Z"},
             id="of-between",
         ),
-        pytest.param(lambda api: api.messages.conversations(), "GET /v1/conversations", PAGE, None, id="conversations"),
-        pytest.param(
+        sends(lambda api: api.messages.conversations(), "GET /v1/conversations", query=PAGE, id="conversations"),
+        sends(
             lambda api: api.messages.conversations(agent_id="agent_1"),
             "GET /v1/agents/agent_1/conversations",
-            PAGE,
-            None,
+            query=PAGE,
             id="conversations-of-an-agent",
         ),
-        pytest.param(
+        sends(
             lambda api: api.messages.conversation("conv_1", 7),
             "GET /v1/conversations/conv_1",
-            {"messageLimit": "7", "message_limit": "7"},
-            None,
+            query={"messageLimit": "7", "message_limit": "7"},
             id="conversation-in-both-spellings",
         ),
-        pytest.param(
+        sends(
             lambda api: api.messages.set_metadata("conv_1", {"first_name": "Ada", "n": None}),
             "PATCH /v1/conversations/conv_1",
-            {},
             {"metadata": {"first_name": "Ada", "n": None}},
             id="set-metadata",
         ),
-        pytest.param(
+        sends(
             lambda api: api.messages.set_metadata("conv_1", None),
             "PATCH /v1/conversations/conv_1",
-            {},
             {"metadata": None},
             id="clear-metadata",
         ),
     ],
 )
-async def test_each_method_sends_what_the_api_documents(
-    sent_by: Callable[..., Awaitable[Any]], ask: Any, line: str, query: dict[str, str], body: Any
-) -> None:
-    sent = await sent_by(ask)
-    assert (sent.line, sent.query, sent.body) == (line, query, body)
+async def test_each_method_sends_what_the_api_documents(sent_by: SentBy, ask: Ask, documented: Sent) -> None:
+    assert await sent_by(ask) == documented
 
 
 @pytest.mark.parametrize(
@@ -159,8 +142,7 @@ async def test_a_text_without_a_registration_is_forbidden(read: Read) -> None:
 
 
 async def test_the_seeds_messages_are_read(read: Read) -> None:
-    page = await read({"data": [SEEDS_MESSAGE], "total": 1}, lambda api: api.messages.of_number("num_1"))
-    (message,) = page.data
+    (message,) = (await read({"data": [SEEDS_MESSAGE], "total": 1}, lambda api: api.messages.of_number("num_1"))).data
     assert (message.id, message.from_number, message.to_number) == ("msg_abc123", "+14155559999", "+14155551234")
     assert (message.body, message.direction, message.status) == (
         "Hey, what time is my appointment?",

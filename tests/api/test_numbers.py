@@ -1,15 +1,12 @@
 """Tests of `/v1/numbers`: what is sent, and every shape that is read."""
 
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import httpx
 import pytest
 
-from agentphone_mcp.api.client import ApiClient
 from agentphone_mcp.api.errors import Forbidden, NotFound
-
-Read = Callable[..., Awaitable[Any]]
+from tests.api.conftest import Api, Ask, Read, Sent, SentBy, sends
 
 SEEDS = {
     "id": "pn_xyz789",
@@ -22,29 +19,25 @@ SEEDS = {
 
 
 @pytest.mark.parametrize(
-    ("ask", "line", "query", "body"),
+    ("ask", "documented"),
     [
-        pytest.param(
-            lambda api: api.numbers.list(), "GET /v1/numbers", {"limit": "20", "offset": "0"}, None, id="list"
-        ),
-        pytest.param(lambda api: api.numbers.get("pn_1"), "GET /v1/numbers/pn_1", {}, None, id="get"),
-        pytest.param(lambda api: api.numbers.available(), "GET /v1/numbers/available", {}, None, id="available"),
-        pytest.param(
+        sends(lambda api: api.numbers.list(), "GET /v1/numbers", query={"limit": "20", "offset": "0"}, id="list"),
+        sends(lambda api: api.numbers.get("pn_1"), "GET /v1/numbers/pn_1", id="get"),
+        sends(lambda api: api.numbers.available(), "GET /v1/numbers/available", id="available"),
+        sends(
             lambda api: api.numbers.available(
                 area_code="415", city="San José", state="CA", zip="94105", country="US", limit=5
             ),
             "GET /v1/numbers/available",
-            {"areaCode": "415", "city": "San José", "state": "CA", "zip": "94105", "country": "US", "limit": "5"},
-            None,
+            query={"areaCode": "415", "city": "San José", "state": "CA", "zip": "94105", "country": "US", "limit": "5"},
             id="available-searched",
         ),
-        pytest.param(lambda api: api.numbers.buy("US"), "POST /v1/numbers", {}, {"country": "US"}, id="buy-any"),
-        pytest.param(
+        sends(lambda api: api.numbers.buy("US"), "POST /v1/numbers", {"country": "US"}, id="buy-any"),
+        sends(
             lambda api: api.numbers.buy(
                 "US", area_code="415", agent_id="agent_abc123", expires_at="2025-02-01T00:00:00Z", external_id="crm-7"
             ),
             "POST /v1/numbers",
-            {},
             {
                 "country": "US",
                 "areaCode": "415",
@@ -54,14 +47,11 @@ SEEDS = {
             },
             id="buy",
         ),
-        pytest.param(lambda api: api.numbers.release("pn_1"), "DELETE /v1/numbers/pn_1", {}, None, id="release"),
+        sends(lambda api: api.numbers.release("pn_1"), "DELETE /v1/numbers/pn_1", id="release"),
     ],
 )
-async def test_each_method_sends_what_the_api_documents(
-    sent_by: Callable[..., Awaitable[Any]], ask: Any, line: str, query: dict[str, str], body: Any
-) -> None:
-    sent = await sent_by(ask)
-    assert (sent.line, sent.query, sent.body) == (line, query, body)
+async def test_each_method_sends_what_the_api_documents(sent_by: SentBy, ask: Ask, documented: Sent) -> None:
+    assert await sent_by(ask) == documented
 
 
 async def test_the_seeds_number_is_read(read: Read) -> None:
@@ -157,7 +147,7 @@ def without_single_numbers(rows: list[dict[str, str]], status: int, *, tells: st
 
 @pytest.mark.parametrize("status", [404, 405], ids=["not-found", "method-not-allowed"])
 async def test_a_number_is_found_in_the_list_where_the_api_has_no_single_ones(
-    answering: Any, api_over: Callable[..., ApiClient], status: int
+    answering: Any, api_over: Api, status: int
 ) -> None:
     """`GET /v1/numbers/{id}` is newer than the list."""
     network = answering(without_single_numbers(numbered("pn_1", "pn_2"), status, tells="hasMore"))
@@ -168,8 +158,7 @@ async def test_a_number_is_found_in_the_list_where_the_api_has_no_single_ones(
 
 @pytest.mark.parametrize("tells", [pytest.param("hasMore", id="has-more"), pytest.param("total", id="total")])
 async def test_a_number_on_a_later_page_is_found(read: Read, tells: str) -> None:
-    rows = numbered(*(f"pn_{index}" for index in range(250)))
-    answer = without_single_numbers(rows, 404, tells=tells)
+    answer = without_single_numbers(numbered(*(f"pn_{index}" for index in range(250))), 404, tells=tells)
     assert (await read(answer, lambda api: api.numbers.get("pn_249"))).id == "pn_249"
 
 
@@ -196,7 +185,7 @@ async def test_a_list_that_never_ends_is_left(read: Read) -> None:
         await read(answer, lambda api: api.numbers.get("pn_2"))
 
 
-async def test_a_refusal_is_not_taken_for_an_older_api(answering: Any, api_over: Callable[..., ApiClient]) -> None:
+async def test_a_refusal_is_not_taken_for_an_older_api(answering: Any, api_over: Api) -> None:
     network = answering({"detail": "no"}, 403)
     async with api_over(network) as api:
         with pytest.raises(Forbidden):

@@ -1,13 +1,12 @@
 """Tests of ids in paths: what is no id is never sent."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from agentphone_mcp.api.agents import AgentFields
-from agentphone_mcp.api.client import ApiClient
 from agentphone_mcp.api.errors import BadPathValue
+from tests.api.conftest import Api, Network
 
 NO_IDS = {
     "empty": "",
@@ -53,9 +52,7 @@ METHODS = {
 
 
 @pytest.mark.parametrize("bad", [pytest.param(bad, id=name) for name, bad in NO_IDS.items()])
-async def test_what_is_no_id_is_not_sent(
-    answering: Callable[..., Any], api_over: Callable[..., ApiClient], bad: str
-) -> None:
+async def test_what_is_no_id_is_not_sent(answering: Network, api_over: Api, bad: str) -> None:
     network = answering({"data": []})
     async with api_over(network) as api:
         with pytest.raises(BadPathValue) as refused:
@@ -68,9 +65,7 @@ async def test_what_is_no_id_is_not_sent(
 
 
 @pytest.mark.parametrize("method", [pytest.param(method, id=name) for name, method in METHODS.items()])
-async def test_every_method_refuses_to_climb(
-    answering: Callable[..., Any], api_over: Callable[..., ApiClient], method: Any
-) -> None:
+async def test_every_method_refuses_to_climb(answering: Network, api_over: Api, method: Any) -> None:
     network = answering({"data": []})
     async with api_over(network) as api:
         with pytest.raises(BadPathValue) as refused:
@@ -79,9 +74,7 @@ async def test_every_method_refuses_to_climb(
     assert "../agents/x" not in str(refused.value)
 
 
-async def test_a_stream_of_what_is_no_id_is_not_opened(
-    answering: Callable[..., Any], api_over: Callable[..., ApiClient]
-) -> None:
+async def test_a_stream_of_what_is_no_id_is_not_opened(answering: Network, api_over: Api) -> None:
     network = answering({})
     async with api_over(network) as api:
         with pytest.raises(BadPathValue):
@@ -101,9 +94,7 @@ async def test_a_stream_of_what_is_no_id_is_not_opened(
         pytest.param("a" * 128, id="long"),
     ],
 )
-async def test_an_id_of_any_make_is_sent_as_it_is(
-    answering: Callable[..., Any], api_over: Callable[..., ApiClient], good: str
-) -> None:
+async def test_an_id_of_any_make_is_sent_as_it_is(answering: Network, api_over: Api, good: str) -> None:
     network = answering({"id": good})
     async with api_over(network) as api:
         await api.agents.get(good)

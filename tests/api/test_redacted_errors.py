@@ -4,7 +4,7 @@ import asyncio
 import json
 import logging
 import traceback
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
@@ -17,6 +17,7 @@ from agentphone_mcp.api.errors import ApiError
 from agentphone_mcp.api.redaction import Secrets
 from agentphone_mcp.api.transport import Transport
 from agentphone_mcp.server.logs import log_to_stderr
+from tests.api.conftest import Api, Network, Read
 from tests.support import LIVE_KEY
 
 READS = {
@@ -45,15 +46,13 @@ def shown(error: BaseException) -> str:
 @pytest.mark.parametrize("ask", [pytest.param(ask, id=name) for name, ask in READS.items()])
 @pytest.mark.parametrize("status", [pytest.param(401, id="refused"), pytest.param(500, id="broken")])
 @pytest.mark.parametrize("echo", [pytest.param(body, id=name) for name, body in ECHOES.items()])
-async def test_an_error_that_echoes_the_key_does_not_show_it(
-    read: Callable[..., Awaitable[Any]], echo: str, status: int, ask: Any
-) -> None:
+async def test_an_error_that_echoes_the_key_does_not_show_it(read: Read, echo: str, status: int, ask: Any) -> None:
     with pytest.raises(ApiError) as refused:
         await read(lambda _: httpx.Response(status, text=echo), ask)
     assert LIVE_KEY not in shown(refused.value)
 
 
-async def test_an_echo_in_utf_16_is_redacted_as_well(read: Callable[..., Awaitable[Any]]) -> None:
+async def test_an_echo_in_utf_16_is_redacted_as_well(read: Read) -> None:
     """JSON may come in another encoding, in which the key has other bytes."""
     body = json.dumps({"detail": LIVE_KEY}).encode("utf-16")
     with pytest.raises(ApiError) as refused:
@@ -71,13 +70,13 @@ async def test_an_echo_in_utf_16_is_redacted_as_well(read: Callable[..., Awaitab
         ),
     ],
 )
-async def test_a_result_that_echoes_the_key_has_it_redacted(read: Callable[..., Awaitable[Any]], body: str) -> None:
+async def test_a_result_that_echoes_the_key_has_it_redacted(read: Read, body: str) -> None:
     body = body.replace('"id": "agent\\u005f1"', '"id": "agent_1"')
     agent = await read(lambda _: httpx.Response(200, text=body), lambda api: api.agents.get("agent_1"))
     assert agent.system_prompt == "Use [key removed] wisely."
 
 
-async def test_a_live_transcript_that_echoes_the_key_has_it_redacted(read: Callable[..., Awaitable[Any]]) -> None:
+async def test_a_live_transcript_that_echoes_the_key_has_it_redacted(read: Read) -> None:
     stream = f'event: turn\ndata: {{"role": "agent", "content": "my key is {LIVE_KEY}"}}\n\n'
     headers = {"Content-Type": "text/event-stream"}
 
@@ -89,7 +88,7 @@ async def test_a_live_transcript_that_echoes_the_key_has_it_redacted(read: Calla
     assert event.turn.text == "my key is [key removed]"
 
 
-async def test_a_redirect_that_spells_the_key_does_not_show_it(read: Callable[..., Awaitable[Any]]) -> None:
+async def test_a_redirect_that_spells_the_key_does_not_show_it(read: Read) -> None:
     location = {"Location": f"https://{LIVE_KEY}.evil.example/v1/agents"}
     with pytest.raises(ApiError) as refused:
         await read(lambda _: httpx.Response(302, headers=location), lambda api: api.agents.list())
@@ -103,9 +102,7 @@ async def test_a_redirect_that_spells_the_key_does_not_show_it(read: Callable[..
         pytest.param(httpx.ReadTimeout("timed out"), id="time-out"),
     ],
 )
-async def test_a_lost_connection_does_not_show_the_key(
-    answering: Callable[..., Any], api_over: Callable[..., ApiClient], exc: httpx.HTTPError
-) -> None:
+async def test_a_lost_connection_does_not_show_the_key(answering: Network, api_over: Api, exc: httpx.HTTPError) -> None:
     def broken(request: httpx.Request) -> httpx.Response:
         exc.request = request
         raise exc

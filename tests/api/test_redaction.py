@@ -100,7 +100,6 @@ def test_short_values_are_no_secrets() -> None:
 
 
 def test_the_latest_thousand_are_known_and_the_key_for_good(secrets: Secrets) -> None:
-    """A secret that is read again counts as new."""
     for number in range(999):
         secrets.learn(f"secret-{number:04}")
     secrets.learn(SECRET)

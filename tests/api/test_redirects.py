@@ -1,16 +1,12 @@
 """Tests of redirects: which are followed, how often, and that the key is sent nowhere else."""
 
 from collections.abc import Callable
-from typing import Any
 
 import httpx
 import pytest
 
-from agentphone_mcp.api.client import ApiClient
 from agentphone_mcp.api.errors import ApiError, DestinationRefused, StatusError
-
-Network = Callable[..., Any]
-Api = Callable[..., ApiClient]
+from tests.api.conftest import Api, Network
 
 
 def redirecting(location: str | None, status: int = 302) -> Callable[[httpx.Request], httpx.Response]:

@@ -2,8 +2,6 @@
 
 import json
 import logging
-from collections.abc import Callable
-from typing import Any
 
 import httpx
 import pytest
@@ -14,6 +12,7 @@ from agentphone_mcp.api.errors import ApiError, BadRequest, Conflict, OutcomeUnk
 from agentphone_mcp.api.sign_up import OpenedAccount, SignUpClient
 from agentphone_mcp.api.transport import Transport
 from agentphone_mcp.sandbox import Sandbox
+from tests.api.conftest import Network
 
 NEW_KEY = "sk_live_brand_new_key_0077"
 EMAIL = "grace@example.com"
@@ -42,7 +41,7 @@ async def test_an_email_and_a_code_open_an_account(sandbox: Sandbox) -> None:
     assert not any(request.authorized for request in sandbox.requests)
 
 
-async def test_no_credentials_go_along(answering: Callable[..., Any]) -> None:
+async def test_no_credentials_go_along(answering: Network) -> None:
     recorder = answering(MAILED)
     async with SignUpClient(DEFAULT_BASE_URL, inner=recorder.transport) as client:
         await client.begin(EMAIL)
@@ -76,7 +75,7 @@ def test_sign_up_reaches_nothing_but_itself(url: str) -> None:
     assert not SIGN_UP.admits(httpx.URL(url))
 
 
-async def test_a_key_never_goes_to_sign_up(answering: Callable[..., Any]) -> None:
+async def test_a_key_never_goes_to_sign_up(answering: Network) -> None:
     recorder = answering(OPENED)
     transport = Transport(DEFAULT_BASE_URL, ApiKey(NEW_KEY), inner=recorder.transport, signs_up=True)
     with pytest.raises(ApiError):
@@ -85,9 +84,7 @@ async def test_a_key_never_goes_to_sign_up(answering: Callable[..., Any]) -> Non
     assert recorder.requests == []
 
 
-async def test_neither_the_new_key_nor_the_email_is_shown(
-    answering: Callable[..., Any], caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_neither_the_new_key_nor_the_email_is_shown(answering: Network, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     recorder = answering(OPENED)
     async with SignUpClient(DEFAULT_BASE_URL, inner=recorder.transport) as client:
@@ -102,7 +99,7 @@ async def test_neither_the_new_key_nor_the_email_is_shown(
     assert EMAIL not in shown
 
 
-async def test_what_is_not_said_of_an_account_loses_no_key(answering: Callable[..., Any]) -> None:
+async def test_what_is_not_said_of_an_account_loses_no_key(answering: Network) -> None:
     async with SignUpClient(DEFAULT_BASE_URL, inner=answering({"api_key": NEW_KEY}).transport) as client:
         assert (await client.finish("ver_1", "123456")).phone_number is None
 
@@ -119,7 +116,7 @@ async def test_what_is_not_said_of_an_account_loses_no_key(answering: Callable[.
     ],
 )
 async def test_trouble_is_an_error_of_the_tree(
-    answering: Callable[..., Any], answer: httpx.Response | Exception, kind: type[ApiError]
+    answering: Network, answer: httpx.Response | Exception, kind: type[ApiError]
 ) -> None:
     def say(_: httpx.Request) -> httpx.Response:
         if isinstance(answer, Exception):

@@ -99,7 +99,6 @@ async def test_a_request_that_is_given_up_is_a_span_that_failed(spans: Spans) ->
 
 
 async def test_a_followed_stream_is_one_span_until_it_is_left(spans: Spans, api_over, answering) -> None:
-    """Requests made meanwhile are no children of it, and leaving it early is no failure."""
     payload = 'event: connected\ndata: {}\n\nevent: turn\ndata: {"role": "user", "content": "Hi"}\n\n'
 
     def answer(request: httpx.Request) -> httpx.Response:

@@ -1,7 +1,7 @@
 """Tests of transcripts in both shapes, whole or streamed."""
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any
 
@@ -10,8 +10,7 @@ import pytest
 
 from agentphone_mcp.api.client import ApiClient
 from agentphone_mcp.api.errors import ApiError, NotFound, RateLimited, Unreachable, UnreadableAnswer
-
-Read = Callable[..., Awaitable[Any]]
+from tests.api.conftest import Read
 
 SEEDS_TRANSCRIPT = {
     "data": [

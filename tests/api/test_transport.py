@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from email.utils import formatdate
-from typing import Any
 
 import httpx
 import pytest
@@ -23,10 +22,8 @@ from agentphone_mcp.api.errors import (
     UnreadableAnswer,
 )
 from agentphone_mcp.api.transport import TRIES, Transport
+from tests.api.conftest import Api, Network
 from tests.support import LIVE_KEY
-
-Network = Callable[..., Any]
-Api = Callable[..., ApiClient]
 
 
 def in_turn(*answers: httpx.Response | Exception) -> Callable[[httpx.Request], httpx.Response]:
@@ -145,7 +142,6 @@ async def test_a_write_is_never_sent_twice_otherwise(
 async def test_a_long_wait_is_told_and_not_waited_for(
     answering: Network, api_over: Api, value: Callable[[], str], least: float, most: float
 ) -> None:
-    """A wait of more than eight seconds is the caller's decision."""
     network = answering(in_turn(busy(retry_after=value())))
     async with api_over(network) as api:
         with pytest.raises(RateLimited) as limited:

@@ -1,14 +1,13 @@
 """Tests of `/v1/webhooks` and `/v1/agents/{id}/webhook`: what is sent, and every shape that is read."""
 
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import httpx
 import pytest
 
 from agentphone_mcp.api.errors import Forbidden
+from tests.api.conftest import Ask, Read, Sent, SentBy, sends
 
-Read = Callable[..., Awaitable[Any]]
 URL = "https://your-server.com/webhook"
 
 SEEDS = {"id": "wh_abc123", "url": URL, "secret": "whsec_...", "status": "active", "contextLimit": 10}
@@ -37,50 +36,38 @@ LATEST = {"limit": "10", "offset": "0"}
 
 
 @pytest.mark.parametrize(
-    ("ask", "line", "query", "body"),
+    ("ask", "documented"),
     [
-        pytest.param(lambda api: api.webhooks.get(), "GET /v1/webhooks", {}, None, id="get"),
-        pytest.param(lambda api: api.webhooks.get("a_1"), "GET /v1/agents/a_1/webhook", {}, None, id="get-agents"),
-        pytest.param(lambda api: api.webhooks.set(URL), "POST /v1/webhooks", {}, {"url": URL}, id="set"),
-        pytest.param(
+        sends(lambda api: api.webhooks.get(), "GET /v1/webhooks", id="get"),
+        sends(lambda api: api.webhooks.get("a_1"), "GET /v1/agents/a_1/webhook", id="get-agents"),
+        sends(lambda api: api.webhooks.set(URL), "POST /v1/webhooks", {"url": URL}, id="set"),
+        sends(
             lambda api: api.webhooks.set(URL, "a_1", context_limit=0, answer_within=120),
             "POST /v1/agents/a_1/webhook",
-            {},
             {"url": URL, "contextLimit": 0, "timeout": 120},
             id="set-agents",
         ),
-        pytest.param(lambda api: api.webhooks.delete(), "DELETE /v1/webhooks", {}, None, id="delete"),
-        pytest.param(
-            lambda api: api.webhooks.delete("a_1"), "DELETE /v1/agents/a_1/webhook", {}, None, id="delete-agents"
-        ),
-        pytest.param(lambda api: api.webhooks.test(), "POST /v1/webhooks/test", {}, None, id="test"),
-        pytest.param(
-            lambda api: api.webhooks.test("a_1"), "POST /v1/agents/a_1/webhook/test", {}, None, id="test-agents"
-        ),
-        pytest.param(
-            lambda api: api.webhooks.deliveries(), "GET /v1/webhooks/deliveries", LATEST, None, id="deliveries"
-        ),
-        pytest.param(
+        sends(lambda api: api.webhooks.delete(), "DELETE /v1/webhooks", id="delete"),
+        sends(lambda api: api.webhooks.delete("a_1"), "DELETE /v1/agents/a_1/webhook", id="delete-agents"),
+        sends(lambda api: api.webhooks.test(), "POST /v1/webhooks/test", id="test"),
+        sends(lambda api: api.webhooks.test("a_1"), "POST /v1/agents/a_1/webhook/test", id="test-agents"),
+        sends(lambda api: api.webhooks.deliveries(), "GET /v1/webhooks/deliveries", query=LATEST, id="deliveries"),
+        sends(
             lambda api: api.webhooks.deliveries("a_1", limit=5, offset=5, hours=48),
             "GET /v1/agents/a_1/webhook/deliveries",
-            {"limit": "5", "offset": "5", "hours": "48"},
-            None,
+            query={"limit": "5", "offset": "5", "hours": "48"},
             id="deliveries-of-an-agent",
         ),
-        pytest.param(
+        sends(
             lambda api: api.webhooks.stats(hours=6),
             "GET /v1/webhooks/deliveries/stats",
-            {"hours": "6"},
-            None,
+            query={"hours": "6"},
             id="stats",
         ),
     ],
 )
-async def test_each_method_sends_what_the_api_documents(
-    sent_by: Callable[..., Awaitable[Any]], ask: Any, line: str, query: dict[str, str], body: Any
-) -> None:
-    sent = await sent_by(ask)
-    assert (sent.line, sent.query, sent.body) == (line, query, body)
+async def test_each_method_sends_what_the_api_documents(sent_by: SentBy, ask: Ask, documented: Sent) -> None:
+    assert await sent_by(ask) == documented
 
 
 async def test_the_seeds_webhook_is_read(read: Read) -> None:
@@ -149,8 +136,7 @@ async def test_a_webhooks_test_is_read(read: Read, payload: Any, result: Any) ->
     ],
 )
 async def test_deliveries_are_read_in_every_shape(read: Read, wrap: Any) -> None:
-    page = await read(wrap([OLDER_DELIVERY, NEWER_DELIVERY]), lambda api: api.webhooks.deliveries())
-    older, newer = page.data
+    older, newer = (await read(wrap([OLDER_DELIVERY, NEWER_DELIVERY]), lambda api: api.webhooks.deliveries())).data
     assert (older.event, older.status, older.http_status, older.attempts) == ("agent.message", "failed", 500, None)
     assert older.at == "2025-01-15T10:45:00Z"
     assert (newer.event, newer.status, newer.http_status, newer.attempts) == ("agent.call_ended", "pending", None, 2)
@@ -164,7 +150,6 @@ async def test_a_delivery_that_says_status_and_success_keeps_its_status(read: Re
 
 
 async def test_a_null_status_is_filled_from_success(read: Read) -> None:
-    """A row of either API version may have one of them null."""
     row = {"id": "del_1", "status": None, "success": True}
     assert (await read([row], lambda api: api.webhooks.deliveries())).data[0].status == "success"
 
@@ -206,7 +191,5 @@ async def test_an_agent_without_deliveries_has_no_rate(read: Read) -> None:
     ],
 )
 async def test_a_count_of_a_full_page_says_that_it_is_one(read: Read, wrap: Any) -> None:
-    """A bare list cannot say whether there are more than its hundred rows."""
     rows = [{"id": f"d_{index}", "status": "success"} for index in range(100)]
-    stats = await read(wrap(rows), lambda api: api.webhooks.stats("a_1"))
-    assert stats.counted == "the latest 100 deliveries"
+    assert (await read(wrap(rows), lambda api: api.webhooks.stats("a_1"))).counted == "the latest 100 deliveries"

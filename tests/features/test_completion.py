@@ -181,7 +181,6 @@ async def test_an_api_that_fails_completes_nothing(connect_to, answering, mode, 
 
 
 async def test_names_show_no_secrets_and_nothing_hidden(connect_to, answering) -> None:
-    """Labels are short and safe in addresses, and rows without a valid id are left out."""
     rows = [
         {"id": "agt_1", "name": f"Desk {LIVE_KEY}\x1b[2J / a,b&c?d#e%2f {{x}}\u202e"},
         {"id": "agt_2", "name": "long " * 100},

@@ -78,7 +78,6 @@ async def test_every_resource_says_what_it_is(connect, mode) -> None:
 @ERAS
 @pytest.mark.parametrize("name", TOOL_OF)
 async def test_a_resource_has_the_same_content_as_its_tool(connect, mode, name) -> None:
-    """The texts are equal, so marks and redacted secrets are too."""
     tool, arguments = TOOL_OF[name]
     async with connect(mode) as client:
         result = await client.call_tool(tool, arguments)
@@ -91,7 +90,6 @@ async def test_a_resource_has_the_same_content_as_its_tool(connect, mode, name) 
 @pytest.mark.parametrize("read_only", [False, True], ids=["all-tools", "read-only"])
 @pytest.mark.parametrize("toolset", TOOLSETS)
 async def test_resources_belong_to_their_toolset(connect, toolset, read_only) -> None:
-    """Resources only read, so read-only servers keep them."""
     async with connect(toolsets=(toolset,), read_only=read_only) as client:
         names = [resource.name for resource in await offered(client)]
         assert names == OF_TOOLSET.get(toolset, [])

@@ -33,10 +33,8 @@ async def test_that_resources_can_be_subscribed_to_is_declared(connect, mode) ->
 
 
 async def test_an_older_client_has_its_share_of_subscriptions_and_no_more(connect_to, answering, monkeypatch) -> None:
-    """A refused subscription sends nothing to the API."""
     monkeypatch.setattr("agentphone_mcp.features.subscriptions._MAX_SUBSCRIPTIONS", 2)
-    call = FakeCall(status="completed")
-    recorder = answering(call)
+    recorder = answering(FakeCall(status="completed"))
     first, second, third = (CALL_1.replace("call_1", f"call_1%20%28{name}%29") for name in ("Sam", "Ann", "Bob"))
     async with connect_to(recorder, "legacy") as client:
         for uri in (first, second, first):
@@ -53,8 +51,7 @@ async def test_subscriptions_of_a_newer_client_beyond_its_share_are_left_out(
     connect_to, answering, monkeypatch
 ) -> None:
     monkeypatch.setattr("agentphone_mcp.features.subscriptions._MAX_SUBSCRIPTIONS", 2)
-    call = FakeCall(status="completed")
-    recorder = answering(call)
+    recorder = answering(FakeCall(status="completed"))
     uris = [CALL_1.replace("call_1", f"call_{number}") for number in range(1, 9)]
     async with connect_to(recorder) as client, client.listen(resource_subscriptions=uris) as listening:
         assert listening.honored.resource_subscriptions == uris[:2]
@@ -148,7 +145,6 @@ async def test_clients_of_one_server_share_a_stream(over_http, sandbox, streams,
 
 @ERAS
 async def test_a_client_that_goes_away_leaves_no_stream(over_http, sandbox, streams, mode) -> None:
-    """It does not unsubscribe, and the server and the call go on."""
     async with over_http(mode, None) as staying:
         call_id, uri = await place(staying)
 

@@ -52,8 +52,7 @@ def test_a_greeting_that_begins_so_is_left_as_it_is(more: str) -> None:
 
 @pytest.mark.parametrize("prompt", [pytest.param("Book a table for two.", id="ordinary"), *ATTACKS])
 def test_a_prompt_ends_with_the_whole_rule(prompt: str) -> None:
-    text = with_disclosure(None, prompt).prompt
-    assert text == f"{BEFORE}\n\n{prompt.strip()}\n\n{AFTER}"
+    assert with_disclosure(None, prompt).prompt == f"{BEFORE}\n\n{prompt.strip()}\n\n{AFTER}"
 
 
 @pytest.mark.parametrize(

@@ -143,7 +143,6 @@ def test_what_never_fits_never_frees(ledger: Any, new_entry: MakesEntry, limit: 
 
 @pytest.mark.parametrize("outcome", SETTLED)
 def test_what_may_have_happened_counts(ledger: Any, new_entry: MakesEntry, outcome: str) -> None:
-    """It may have cost something."""
     limit = Limit("calls", 1, "hour")
     attempt(ledger, new_entry(), limit, outcome=outcome)
     assert isinstance(attempt(ledger, new_entry("Call Bob"), limit), LimitExceeded)
@@ -177,7 +176,6 @@ def test_a_limit_counts_its_own_tool_account_and_number(
 
 
 def test_a_call_that_was_shorter_than_thought_gives_room_back(ledger: Any, new_entry: MakesEntry) -> None:
-    """Its estimate counts until its duration is known."""
     limit = Limit("spend", 2 * DOLLAR, "day")
     attempt(ledger, new_entry(cost=2 * DOLLAR, minute_cost=DOLLAR), limit)
     assert isinstance(attempt(ledger, new_entry(cost=DOLLAR), limit), LimitExceeded)
@@ -248,7 +246,6 @@ STEPS = st.lists(
 def test_no_window_ever_holds_more_than_its_limit(
     sqlite_ledger: Any, clock: Any, new_entry: MakesEntry, steps: list[tuple[int, int, str]], most: int, dollars: int
 ) -> None:
-    """Each refusal names the first moment at which the action fits."""
     both = Limit("calls", most, "minute"), Limit("spend", dollars, "minute")
     account = f"account {next(ACCOUNTS)}"
     counted: list[tuple[float, int]] = []

@@ -65,7 +65,6 @@ async def test_what_came_of_an_action_meanwhile_is_given_to_no_other(looking, ac
 async def test_of_two_unresolved_actions_neither_is_given_what_may_be_the_others(
     looking, action, handle, other: NewEntry, outcome: str
 ) -> None:
-    """If both are the same action, it does not matter which one gets the result."""
     action("unknown", CALL)
     action("unknown", other)
     await looking()

@@ -243,7 +243,6 @@ WRITTEN = st.one_of(
 @given(WRITTEN)
 @example("+961000000000")
 def test_no_text_becomes_an_emergency_or_premium_number(written: str) -> None:
-    """Whatever passes is a whole number of its country and is the same when read again."""
     try:
         passed = to_e164(written)
     except ValueError:

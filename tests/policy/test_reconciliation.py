@@ -220,7 +220,6 @@ async def test_the_log_says_once_that_a_ledger_fails_and_once_that_it_works_agai
 
 
 async def test_what_could_not_be_written_is_written_first_when_it_can_be(reconciler, handle, state) -> None:
-    """The API is not asked about what the gate knows already."""
     row = handle.open().reserve(replace(CALL, minute_cost=None), Limits(()), repeat=False, within=-1)
     written: list[int] = []
 

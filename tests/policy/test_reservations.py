@@ -92,7 +92,6 @@ async def test_without_a_persons_yes_nothing_is_reserved(reservations, handle, a
 
 
 async def test_a_limit_on_money_looks_for_true_costs_once(reservations, handle) -> None:
-    """If the true costs leave no room either, the action is refused."""
     ours = reservations(seconds=60, limits="spend=1.50/day")
     other = Action("Call.", "list_calls", tool="place_call", to_number="+14155559998", cost=Cost.of_call(0.22))
     handle.open().settle(await ours.reserve(CALL, repeat=False), "done", ids={"id": "call_1"})

@@ -144,7 +144,6 @@ def test_an_empty_text_gets_no_mark(text: str) -> None:
 @given(obfuscated)
 @example("\x1b" * 3 + "[</untrusted>")
 def test_a_marked_text_has_one_opening_and_one_closing_tag(words: str) -> None:
-    """A reader who ignores accents, width and case sees only the tags of the mark."""
     marked = mark(words, max_length=200)
     if not marked:
         return

@@ -32,7 +32,6 @@ ASKS = ("Where is my order?", "Thank you, goodbye.")
 
 
 def test_no_block_stays_unrun() -> None:
-    """A block of an unknown kind fails, and so does a test without a block."""
     assert {block.kind for block in BLOCKS} == TESTED
     with pytest.raises(ValueError, match="nobody runs"):
         assert Block("a-guide", "rust", "", "").kind
@@ -167,8 +166,7 @@ def test_the_voice_server_holds_a_call(block: Block, phone: Any, served: Callabl
     _, url = served(block.label, block.text)
     annoy(url)
     phone.set_webhook(url)
-    turns = phone.call(*ASKS)
-    words = [content for role, content in turns if role == "agent"]
+    words = [content for role, content in phone.call(*ASKS) if role == "agent"]
     assert words[0] == "Let me check."
     assert "Your order is on its way." in words
     assert words[-1].endswith("Goodbye!")

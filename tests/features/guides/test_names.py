@@ -83,8 +83,7 @@ async def test_tools_and_their_arguments_exist(guide: Guide) -> None:
     existing = {tool.name for tool in tools} | OF_THE_API | {limit.name for limit in Limits.parse("").limits}
     for tool in tools:
         existing |= {*names_in(tool.input_schema), *names_in(tool.output_schema)}
-    named = {name for name in inline(guide) if re.fullmatch(r"[a-z]+(_[a-z]+)+", name)}
-    assert named <= existing
+    assert {name for name in inline(guide) if re.fullmatch(r"[a-z]+(_[a-z]+)+", name)} <= existing
 
 
 def commands(command: click.Command) -> Iterator[click.Command]:

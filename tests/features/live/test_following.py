@@ -29,7 +29,6 @@ async def test_each_turn_of_a_call_is_reported_once_as_it_is_spoken(assistant) -
 
 
 async def test_a_call_can_be_followed_in_pieces(assistant) -> None:
-    """No turn is missing between the pieces, and none is repeated."""
     heard: list[str] = []
     progress = Progress()
     async with assistant() as ai:
@@ -86,7 +85,6 @@ async def test_a_preview_has_nothing_to_follow(assistant, writes) -> None:
 
 
 async def test_a_call_that_cannot_be_followed_was_still_placed(assistant, sandbox) -> None:
-    """The result says so, whatever happens after the call was placed."""
     sandbox.faults.rules.append(parse("GET /v1/calls/* status=403 always"))
     async with assistant() as ai:
         result = await ai.ask("place_call", to_number=FRIEND, wait=True, **CALL)
@@ -113,14 +111,12 @@ async def test_a_call_nobody_answers_ends_with_its_own_status(assistant, number,
 
 
 async def test_a_past_call_is_returned_at_once(assistant) -> None:
-    """The API's stream serves live and completed calls alike."""
     async with assistant() as ai:
         result = await follow(ai, call_id="call_past01", after_turn=5)
     assert (result["ended"], len(result["turns"]), result["after_turn"]) == (True, 2, 7)
 
 
 async def test_a_stream_that_breaks_five_times_loses_no_turn_and_repeats_none(assistant, sandbox) -> None:
-    """It is reopened each time, and starts again with the first turn."""
     progress = Progress()
     async with assistant() as ai:
         for events_heard in (2, 6, 11, 17, 24):

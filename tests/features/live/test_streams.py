@@ -24,7 +24,6 @@ from tests.features.live.scripted_call import (
 
 @pytest.mark.parametrize("status", [404, 405])
 async def test_without_a_stream_the_call_is_polled(assistant, answering, status) -> None:
-    """Older servers have no stream."""
     progress = Progress()
     recorder = answering(api(httpx.Response(status, json={"detail": "no"}), "completed"))
     async with assistant(recorder) as ai:
@@ -72,7 +71,6 @@ async def test_a_broken_stream_is_replaced_by_polling(assistant, answering, stre
 
 
 async def test_an_end_that_only_the_stream_reports_does_not_invent_a_status(assistant, answering) -> None:
-    """The stream ends without a status, while the call still reads as in progress."""
     stream = spoken(2, ("ended", {}))
     async with assistant(answering(api(stream, "in-progress", said=2))) as ai:
         result = await follow(ai, call_id="call_1")
@@ -128,7 +126,6 @@ async def test_an_api_that_fails_while_polling_does_not_lose_the_turns_so_far(as
 
 
 async def test_turns_that_a_slow_stream_has_not_sent_are_read_in_the_end(assistant, answering) -> None:
-    """The time is up before the stream has sent a turn, but the call itself has all of them."""
 
     def stream(_: httpx.Request) -> httpx.Response:
         async def body() -> Any:
@@ -146,8 +143,7 @@ async def test_turns_that_a_slow_stream_has_not_sent_are_read_in_the_end(assista
 
 async def test_an_end_that_cannot_be_checked_says_so(assistant, answering) -> None:
     """The transcript may have more turns than the stream had."""
-    stream = spoken(2, ("ended", {"status": "completed"}))
-    working = api(stream, "completed")
+    working = api(spoken(2, ("ended", {"status": "completed"})), "completed")
 
     def answer(request: httpx.Request) -> httpx.Response:
         is_stream = request.url.path.endswith("/stream")

@@ -23,8 +23,7 @@ async def test_each_new_turn_is_one_update_and_the_end_is_another(connect_to, an
         for number in range(4, 7):
             call.speak()
             assert await updates.next() == [CALL_1]
-            text = (await client.read_resource(CALL_1)).contents[0].text
-            assert text.count("Turn ") == number
+            assert (await client.read_resource(CALL_1)).contents[0].text.count("Turn ") == number
         call.end()
         assert await updates.next() == [CALL_1]
         assert "completed" in (await client.read_resource(CALL_1)).contents[0].text.splitlines()[0]

@@ -49,7 +49,6 @@ REFUSALS: dict[str, tuple[int, Any, tuple[str, ...]]] = {
 async def test_a_refusal_of_the_api_says_what_to_do(
     assistant, answering, tool, arguments, line, status, body, words
 ) -> None:
-    """The message names the request, quotes the API and gives the next step."""
     recorder = answering(body, status)
     async with assistant(recorder) as ai:
         message = await ai.refused(tool, **arguments)

@@ -52,7 +52,6 @@ async def test_results_are_compact_and_without_nulls_or_zeros_after_the_point(as
 
 
 async def test_every_id_of_the_account_can_be_read(assistant, sandbox) -> None:
-    """Short results still contain every id."""
     account = sandbox.context.account
     owned = (account.agents, account.numbers, account.calls, account.conversations)
     ids = {item_id for items in owned for item_id in items} | {text.id for text in account.messages}

@@ -53,7 +53,6 @@ async def followed(ai: Any, call_id: str) -> tuple[dict[str, Any], list[str]]:
 
 
 async def test_a_caller_who_gives_orders_is_only_quoted(assistant, control, writes, rows_of) -> None:
-    """Words of the caller appear in turns, progress and the call, and in no list of calls."""
     call = await control("/__sandbox/calls", **{"from": STRANGER, "to": DESK, "says": [ORDER]})
     before = writes()
     async with assistant() as ai:
@@ -61,8 +60,7 @@ async def test_a_caller_who_gives_orders_is_only_quoted(assistant, control, writ
         read = await ai.ask("get_transcript", call_id=call["id"])
         shown = await ai.ask("get_call", call_id=call["id"])
         rows = rows_of(await ai.ask("list_calls"))
-    spoken = [turn["text"] for turn in heard["turns"] if turn["role"] == "caller"]
-    assert spoken == [SHOWN]
+    assert [turn["text"] for turn in heard["turns"] if turn["role"] == "caller"] == [SHOWN]
     assert f"caller: {SHOWN}" in lines
     assert read["turns"] == heard["turns"]
     opening, *rest = heard["turns"]

@@ -54,8 +54,7 @@ class Walk:
 
     async def agree(self, tool: str, /, **arguments: Any) -> dict[str, Any]:
         """Request the preview, and confirm it as the user agreed."""
-        preview = await self.use(tool, **arguments)
-        assert preview["status"] == "needs_confirmation"
+        assert (await self.use(tool, **arguments))["status"] == "needs_confirmation"
         done = await self.use(tool, **arguments, confirm=True)
         assert done["status"] == "done"
         return done["result"]

@@ -169,7 +169,6 @@ async def test_an_invalid_argument_is_refused_by_name(connect, sandbox, mode, na
     ],
 )
 async def test_filled_in_text_cannot_pass_for_the_prompts_own_words(connect, words) -> None:
-    """A filled-in text stays within its line and its quotes, and changes no other line."""
     for name, argument in [
         ("call_and_report", "goal"),
         ("call_and_report", "on_behalf_of"),

@@ -15,8 +15,7 @@ LEADS = f"Ada Byron, {ADA}; Sam, {ABRUPT}; Lin, {LIN}"
 @pytest.mark.parametrize("mode", ["auto", "legacy"], ids=["modern", "legacy"])
 async def test_a_call_is_placed_and_reported(walk, writes, mode) -> None:
     async with walk("call_and_report", mode, to_number="(415) 555-9999", goal="Reserve a table for two.") as ai:
-        agents = (await ai.use("list_agents"))["data"]
-        (agent,) = [agent for agent in agents if agent.get("numbers")]
+        (agent,) = [agent for agent in (await ai.use("list_agents"))["data"] if agent.get("numbers")]
         call = {"agent_id": agent["id"], "to_number": ai.given["to_number"], "prompt": ai.given["goal"]}
         assert writes() == []
         placed = await ai.agree("place_call", **call)
@@ -112,8 +111,7 @@ async def test_leads_are_called_one_after_the_other_up_to_the_limit(walk, contro
         most = int(re.search(r"Stop after (\d+) calls", ai.text)[1])
         ends = []
         for number in ai.people[:most]:
-            live = [call for call in (await control.get("/v1/calls")).json()["data"] if not call["endedAt"]]
-            assert live == []
+            assert [call for call in (await control.get("/v1/calls")).json()["data"] if not call["endedAt"]] == []
             call = {"agent_id": agent["id"], "to_number": number, "prompt": ai.given["criteria"]}
             placed = await ai.agree("place_call", **call)
             ends.append((placed["to_number"], (await ai.listen(placed["id"]))["ended"]))
@@ -122,8 +120,7 @@ async def test_leads_are_called_one_after_the_other_up_to_the_limit(walk, contro
         assert ai.is_done()
     assert ai.people == [ADA, ABRUPT, LIN]
     assert ends == [(ADA, True), (ABRUPT, True)]
-    dialled = [request.body["toNumber"] for request in sandbox.requests if request.method == "POST"]
-    assert dialled == [ADA, ABRUPT]
+    assert [request.body["toNumber"] for request in sandbox.requests if request.method == "POST"] == [ADA, ABRUPT]
 
 
 async def test_participants_are_reminded_by_text_and_their_answers_are_read(walk, control, writes) -> None:

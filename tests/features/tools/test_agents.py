@@ -200,7 +200,6 @@ async def test_a_number_moves_from_one_agent_to_another(assistant, sandbox) -> N
 
 
 async def test_detaching_a_number_that_is_elsewhere_says_so(assistant) -> None:
-    """The message names the lists that give valid ids."""
     async with assistant() as ai:
         message = await ai.refused("detach_number", agent_id="agt_orderline", number_id="num_frontdesk")
     assert "is not attached" in message

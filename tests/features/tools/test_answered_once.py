@@ -75,7 +75,6 @@ async def test_a_retried_answer_is_replayed(hosting, writes) -> None:
 
 
 async def test_a_retried_answer_counts_once_also_with_repeat(hosting, writes, ledger) -> None:
-    """A second action needs a second yes."""
     repeated = TEXT | {"repeat": True}
     async with hosting() as client:
         host = Host(client.session)
@@ -89,7 +88,6 @@ async def test_a_retried_answer_counts_once_also_with_repeat(hosting, writes, le
 
 
 async def test_two_answers_at_once_count_once(hosting, writes) -> None:
-    """One of them is carried out; the others replay its result or are refused."""
     repeated = TEXT | {"repeat": True}
     results: list[Any] = []
     async with hosting() as client:
@@ -109,7 +107,6 @@ async def test_two_answers_at_once_count_once(hosting, writes) -> None:
 @pytest.mark.parametrize("repeat", [False, True], ids=["plain", "repeat"])
 @pytest.mark.parametrize("left_open", ["before", "after"])
 async def test_a_yes_answers_no_other_question_in_the_same_words(hosting, writes, left_open: str, repeat: bool) -> None:
-    """A question that was not answered stays open, whatever the answer to its twin."""
     arguments = TEXT | {"repeat": repeat}
     async with hosting() as client:
         host = Host(client.session)
@@ -207,7 +204,6 @@ async def test_quiet_hours_that_began_since_the_question_hold(hosting, writes, a
 
 @pytest.mark.parametrize("minutes", [6, 60, 60 * 20], ids=["six-minutes", "an-hour", "most-of-a-day"])
 async def test_an_answer_that_comes_too_late_is_refused(hosting, writes, ledger, wait, minutes: int) -> None:
-    """The model reads the reason and the ledger keeps it; it is no error of the protocol."""
     async with hosting() as client:
         host = Host(client.session)
         question = await host.ask("send_message", TEXT)

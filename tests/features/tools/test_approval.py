@@ -59,7 +59,6 @@ async def with_its_webhook(ai: Any, tool: str, sandbox: Any) -> None:
 async def test_a_yes_is_carried_out_once_and_says_whose_it_was(
     assistant, sandbox, writes, person, ledger, tool: str, mode: str
 ) -> None:
-    """The question has the real names; the ledger has the host and that a person agreed."""
     arguments, write, named = GATED[tool]
     user = person()
     async with assistant(mode=mode, asks=user, requires_human_approval=True) as ai:
@@ -136,7 +135,6 @@ async def test_a_host_that_cannot_ask_is_refused(assistant, sandbox, writes, led
 
 
 async def test_a_host_that_fails_to_ask_is_refused(assistant, writes, person, ledger) -> None:
-    """It declared that it can ask, and answered with an error."""
     failing = person()
     failing._answer = ErrorData(code=-32603, message="no window")
     async with assistant(mode="legacy", asks=failing, requires_human_approval=True) as ai:
@@ -157,7 +155,6 @@ async def test_whoever_does_not_answer_in_time_is_not_taken_to_agree(assistant, 
 
 @ERAS
 async def test_nobody_is_asked_for_what_would_not_be_done(assistant, sandbox, person, writes, mode: str) -> None:
-    """This holds for previews, refusals, replays, and the first webhook."""
     user = person()
     limits = Limits.parse("numbers=1/day")
     async with assistant(mode=mode, asks=user, requires_human_approval=True, limits=limits) as ai:

@@ -132,7 +132,6 @@ async def test_every_tool_refuses_a_number_that_is_none_with_the_reason(assistan
 
 @pytest.mark.parametrize("text", ["[1]", '{"a":1}', "null", "true", "12", '"quoted"', "1e5"])
 async def test_text_that_looks_like_json_stays_text(assistant, sandbox, text) -> None:
-    """Names, prompts, texts and notes are kept as a person wrote them."""
     async with assistant() as ai:
         made = await ai.ask("create_agent", name=text, system_prompt=text, description=text)
         changed = await ai.ask("update_agent", agent_id="agt_orderline", name=text, begin_message=text)
@@ -175,7 +174,6 @@ async def test_objects_that_a_host_sends_as_json_text_are_accepted(assistant, sa
 
 
 async def test_a_yes_in_a_json_text_is_none(assistant, writes) -> None:
-    """JSON in a text is not accepted for `confirm`."""
     async with assistant() as ai:
         for text in ("true", " true ", '{"confirm": true}', "[true]", "1"):
             await ai.refused("buy_number", confirm=text)
@@ -209,7 +207,6 @@ async def test_a_limit_may_come_in_any_form_of_a_number(assistant, sandbox, valu
 
 
 async def test_nulls_mean_left_out(assistant, sandbox) -> None:
-    """Some hosts send null for every argument that was not given."""
     async with assistant() as ai:
         tools = {tool.name: tool for tool in (await ai.client.list_tools()).tools}
         for tool in (
@@ -231,7 +228,6 @@ async def test_nulls_mean_left_out(assistant, sandbox) -> None:
 
 
 async def test_a_null_is_an_absence(assistant, sandbox) -> None:
-    """Defaults hold for a null too, and a null `confirm` agrees to nothing."""
     nulls = dict.fromkeys(("agent_id", "number_id", "status", "direction", "search", "limit", "offset"))
     async with assistant() as ai:
         assert len((await ai.ask("list_calls", **nulls))["rows"]) == 1

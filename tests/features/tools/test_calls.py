@@ -12,7 +12,6 @@ TALKATIVE = "+14155550109"
 
 
 async def test_a_call_is_placed_once_confirmed(assistant, sandbox) -> None:
-    """The preview names both ends, who talks and the price; the answer says that nobody has picked up yet."""
     async with assistant() as ai:
         preview = await ai.ask("place_call", agent_id="agt_frontdesk", to_number="(415) 555-9999")
         done = await ai.ask("place_call", agent_id="agt_frontdesk", to_number=FRIEND, confirm=True)
@@ -68,7 +67,6 @@ async def test_an_agent_without_a_number_is_told_before_it_dials(assistant, writ
 
 
 async def test_a_webhook_agent_without_a_webhook_is_told_before_it_dials(assistant, writes) -> None:
-    """The message names three ways out."""
     async with assistant() as ai:
         await ai.ask("attach_number", agent_id="agt_orderline", number_id="num_frontdesk")
         message = await ai.refused("place_call", agent_id="agt_orderline", to_number=FRIEND, confirm=True)

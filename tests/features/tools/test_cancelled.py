@@ -67,7 +67,6 @@ async def test_a_write_under_way_is_seen_through(connect_to, ledger, eventually,
 
 @ERAS
 async def test_a_host_that_leaves_loses_no_write(connect_to, ledger, mode: str) -> None:
-    """The server ends when the answer has arrived and is written down."""
     api = SlowApi()
     async with anyio.create_task_group() as group, connect_to(api, mode=mode) as client:
         call = GivenUp(client, group)

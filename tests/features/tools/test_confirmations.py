@@ -84,7 +84,6 @@ async def test_a_yes_to_one_webhook_replaces_no_other(assistant, sandbox) -> Non
 
 
 async def test_of_two_changes_to_one_webhook_the_second_sees_the_first(assistant, sandbox, ledger) -> None:
-    """Both confirm the URL that was there at first, and only one of them is still right."""
     message: list[Any] = []
 
     async def replace(ai: Any, url: str) -> None:

@@ -67,7 +67,6 @@ async def test_half_a_contact_is_refused(assistant, sandbox, given) -> None:
 
 
 async def test_a_change_of_nothing_is_refused(assistant, writes) -> None:
-    """A PATCH without a field changes nothing and would read as success."""
     async with assistant() as ai:
         assert "Nothing was" in await ai.refused("save_contact", contact_id="con_ada")
     assert writes() == []

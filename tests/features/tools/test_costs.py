@@ -39,7 +39,6 @@ async def test_a_call_reserves_five_minutes_by_its_rate(assistant, sandbox, ledg
 
 
 async def test_the_limit_on_money_frees_what_a_call_did_not_need(assistant, sandbox, ledger, over) -> None:
-    """The second call fits by the actual seconds of the first, not by its estimate."""
     async with assistant(limits=Limits.parse("spend=1.50/day")) as ai:
         first = (await ai.ask("place_call", **CALL, to_number=SAM))["result"]["id"]
         await over()
@@ -61,7 +60,6 @@ async def test_while_a_call_goes_on_its_estimate_counts(assistant, sandbox, writ
 
 
 async def test_a_call_nobody_answered_cost_nothing(assistant, ledger, over, eventually) -> None:
-    """The next start settles it."""
     async with assistant() as ai:
         await ai.ask("place_call", **CALL, to_number=BUSY)
         await over()

@@ -40,7 +40,6 @@ NEVER = pytest.mark.parametrize(
 async def test_who_may_not_be_reached_is_not(
     assistant, writes, ledger, rules: Destinations, number: str, variable: str, tool: str, arguments: dict[str, Any]
 ) -> None:
-    """A confirmed attempt is in the ledger as refused, with the rule."""
     async with assistant(destinations=rules) as ai:
         assert variable in await ai.refused(tool, **arguments, to_number=number)
         assert ledger() == []
@@ -57,7 +56,6 @@ async def test_who_may_not_be_reached_is_not(
 async def test_calls_are_transferred_to_nobody_who_may_not_be_called(
     assistant, writes, rules: Destinations, number: str, variable: str, tool: str, arguments: dict[str, Any]
 ) -> None:
-    """An agent's transfer number is dialled later."""
     async with assistant(destinations=rules) as ai:
         assert variable in await ai.refused(tool, **arguments, transfer_number=number)
     assert writes() == []

@@ -43,7 +43,6 @@ def desk(sandbox):
     ],
 )
 async def test_a_hosted_call_says_it_first_and_holds_to_it_last(assistant, dialled, given, greeting, prompt) -> None:
-    """The disclosure comes before the agent's greeting, and at the end of the prompt."""
     async with assistant() as ai:
         await ai.ask("place_call", **CALL, **given, confirm=True)
     body = dialled()

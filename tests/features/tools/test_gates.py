@@ -143,7 +143,6 @@ async def test_without_a_yes_nothing_is_written(assistant, sandbox, writes, gate
 
 @EACH
 async def test_a_preview_names_what_is_behind_the_ids(assistant, sandbox, gated: Gated) -> None:
-    """A person decides by names, numbers and prices."""
     async with assistant() as ai:
         await with_its_webhook(ai, gated, sandbox)
         preview = await ai.ask(gated.tool, **gated.arguments)

@@ -140,8 +140,7 @@ async def test_what_is_only_like_it_is_not_it(looking, tool: str, differs: Any) 
 async def test_a_number_of_any_area_is_found(looking) -> None:
     """A purchase without an area code may get any number of the country, which the API may leave out."""
     bought = LOST["buy_number"][1] | {"phoneNumber": "+16465550123", "country": None}
-    match = await looking(entry("buy_number", country="US", area_code=None), bought)
-    assert match is not None
+    assert await looking(entry("buy_number", country="US", area_code=None), bought) is not None
 
 
 async def test_a_number_on_a_later_page_is_found(api_over, answering) -> None:
@@ -256,7 +255,6 @@ async def test_a_tool_of_another_version_is_left_unresolved(looking) -> None:
 async def test_the_length_of_a_call_is_known_when_it_is_over(
     api_over, answering, call: Any, length: CallDuration
 ) -> None:
-    """An answered call without a duration keeps its estimate."""
     async with api_over(answering({"id": "call_1"} | call)) as api:
         for ids in ({"id": "call_1"}, {"call_id": "call_1"}):
             assert await call_duration(api, entry("place_call", ids=ids)) == length

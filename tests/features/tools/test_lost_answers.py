@@ -219,7 +219,6 @@ async def test_the_same_at_the_same_time_is_done_once(assistant, writes, lose, t
 async def test_an_unresolved_action_is_not_forgotten_over_what_was_done_beside_it(
     assistant, sandbox, writes, lose, blind, first: str
 ) -> None:
-    """One of two purchases at once is lost, so a third one is not made."""
     sandbox.context.account.balance.amount = Decimal(1_000)
     blind("/v1/numbers")
     lost, other = BUY, BUY | {"area_code": "415"}
@@ -240,7 +239,6 @@ async def test_an_unresolved_action_is_not_forgotten_over_what_was_done_beside_i
 async def test_what_the_api_refused_can_be_tried_again_at_once(
     assistant, sandbox, writes, ledger, tool: str, status: int
 ) -> None:
-    """A refused write did not happen, so it blocks nothing."""
     arguments, method, path, _ = SPENDING[tool]
     after = {"retry_after": 60} if status == 429 else {}
     sandbox.faults.rules.append(Fault(method, path, status=status, **after))

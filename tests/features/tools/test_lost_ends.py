@@ -44,11 +44,9 @@ async def test_what_was_not_destroyed_can_be_destroyed_at_once(assistant, sandbo
 async def test_a_lost_replacement_of_a_webhook_is_settled_at_the_next_start(
     assistant, sandbox, ledger, eventually, url: str, drop: str, outcome: str
 ) -> None:
-    """Its URL tells, or its secret if the URL stays the same."""
     async with assistant() as ai:
         await ai.ask("set_webhook", url="https://example.com/hook")
         sandbox.faults.rules.append(Fault("POST", "/v1/webhooks", drop=drop))
-        result = await ai.ask("set_webhook", url=url, confirm="https://example.com/hook")
-        assert result["status"] == "unknown"
+        assert (await ai.ask("set_webhook", url=url, confirm="https://example.com/hook"))["status"] == "unknown"
     async with assistant():
         await eventually(lambda: ledger()[0].outcome == outcome)

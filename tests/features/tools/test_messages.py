@@ -18,7 +18,6 @@ FRIEND = "+14155559999"
     ],
 )
 async def test_a_text_is_sent_once_confirmed(assistant, sandbox, sender, described) -> None:
-    """The preview has the words, the sender and the price, and names the number that is used."""
     async with assistant() as ai:
         preview = await ai.ask("send_message", to_number="415 555 9999", body="Hello", **sender)
         done = await ai.ask("send_message", to_number=FRIEND, body="Hello", **sender, confirm=True)

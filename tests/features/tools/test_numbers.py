@@ -58,7 +58,6 @@ async def test_a_place_without_numbers_is_told_to_search_wider(assistant) -> Non
 
 
 async def test_a_number_is_bought_for_an_agent(assistant, sandbox) -> None:
-    """The preview names agent, place and price; the purchase is charged once."""
     wanted = {"area_code": "212", "agent_id": "agt_orderline", "external_id": "crm-7"}
     async with assistant() as ai:
         preview = await ai.ask("buy_number", **wanted)
@@ -126,7 +125,6 @@ async def test_a_number_is_released_by_naming_it(assistant, sandbox, written) ->
 
 
 async def test_a_number_is_found_where_the_api_cannot_show_a_single_one(assistant, answering) -> None:
-    """Older servers answer 404 or 405; the list has it, on whatever page."""
     pages = [
         {"data": [{"id": f"num_{n}", "phoneNumber": f"+1415555{n:04}"} for n in range(100)], "hasMore": True},
         {"data": [{"id": "num_last", "phoneNumber": "+14155559999"}], "hasMore": False},

@@ -123,8 +123,7 @@ async def test_the_surface_fits_its_budget() -> None:
     """A host puts it into the context of every conversation."""
     context = [in_context(tool) for tool in await list_tools()]
     assert size(context) <= min(MOST_BYTES, MOST_BYTES_ON_AVERAGE * len(context))
-    too_long = {tool["name"]: size(tool) for tool in context if size(tool) > MOST_BYTES_OF_ONE.get(tool["name"], 900)}
-    assert not too_long
+    assert not {tool["name"]: size(tool) for tool in context if size(tool) > MOST_BYTES_OF_ONE.get(tool["name"], 900)}
 
 
 async def test_names_are_short_and_plain() -> None:
@@ -165,7 +164,6 @@ async def test_schemas_carry_nothing_without_meaning() -> None:
 
 
 async def test_what_a_model_cannot_supply_is_not_in_a_schema() -> None:
-    """The API, the gate and the action come from the server."""
     for tool in await list_tools():
         injected = {"api", "gate", "action", "prices", "policy", "started", "ctx"}
         assert not injected & set(tool.input_schema.get("properties", {})), tool.name
@@ -202,7 +200,6 @@ async def test_a_tool_that_is_off_cannot_be_called_by_its_name(connect, sandbox)
 async def test_every_result_is_what_its_tool_declared(
     assistant, writes: Callable[[], list[str]], script: list[tuple[str, dict[str, Any]]]
 ) -> None:
-    """Each answer fits its own schema, each preview of a gated tool too, and what only reads writes nothing."""
     async with assistant() as ai:
         tools = {tool.name: tool for tool in (await ai.client.list_tools()).tools}
         placed = ""

@@ -34,7 +34,6 @@ async def test_a_ledger_in_memory_works_and_is_forgotten() -> None:
 
 def test_no_secret_is_written_down(tmp_path: Path) -> None:
     handle = LedgerHandle(str(tmp_path), redact=lambda text: text.replace("whsec_1234", "[secret removed]"))
-    ledger = handle.open()
-    ledger.refuse(NewEntry(**vars(TEXT) | {"summary": "Text whsec_1234"}), "the API said whsec_1234")
+    handle.open().refuse(NewEntry(**vars(TEXT) | {"summary": "Text whsec_1234"}), "the API said whsec_1234")
     handle.close()
     assert b"whsec_1234" not in (tmp_path / "ledger.sqlite3").read_bytes()

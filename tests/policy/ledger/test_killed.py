@@ -121,7 +121,6 @@ async def test_an_action_that_cannot_be_found_stays_unknown_until_a_person_decid
 async def test_a_server_that_is_killed_while_it_waits_for_the_api_leaves_an_unknown_outcome(
     eventually: Any, sandbox: Sandbox, environment: dict[str, str]
 ) -> None:
-    """The command itself is started over stdio and killed, as a host does."""
     sandbox.faults.rules.append(Fault("POST", "/v1/numbers", delay=600, drop="before"))
     process = await asyncio.create_subprocess_exec(
         *COMMAND, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE

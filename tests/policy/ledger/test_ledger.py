@@ -139,11 +139,9 @@ def test_the_longer_of_two_is_remembered_from_its_own_end(ledger: Any, clock: An
 
 
 def test_a_destructive_action_is_not_replayed(ledger: Any, new_entry: MakesEntry) -> None:
-    """A destructive action is not replayed, and `repeat` does not start it a second time while it is pending."""
     release = new_entry("Release it", tool="release_number", to_number=None, is_repeatable=False)
     row = ledger.begin(release)
-    earlier = ledger.begin(release, repeat=True)
-    assert isinstance(earlier, Entry)
+    assert isinstance(ledger.begin(release, repeat=True), Entry)
     assert isinstance(row, int)
     ledger.settle(row, "done")
     assert isinstance(ledger.begin(release), int)
@@ -214,7 +212,6 @@ STEPS = st.lists(
 def test_nothing_is_done_twice_or_forgotten_by_any_order_of_steps(
     sqlite_ledger: Any, clock: Any, new_entry: MakesEntry, steps: list[tuple[str, Any, bool, int]]
 ) -> None:
-    """Without `repeat` an unresolved action blocks others, and a pending or recent one blocks the same."""
     account = f"account {next(ACCOUNTS)}"
     happened: list[tuple[str, str, float, bool]] = []
     written: list[str] = []

@@ -43,8 +43,7 @@ def test_a_new_ledger_is_its_users_alone(open_to_all: None, tmp_path: Path, new_
     folder = tmp_path / "state" / "of" / "agentphone"
     ledger = Ledger(str(folder))
     ledger.refuse(new_entry(), "no")
-    files = sorted(path.name for path in folder.iterdir())
-    assert files == [LEDGER_FILE, f"{LEDGER_FILE}-shm", f"{LEDGER_FILE}-wal"]
+    assert sorted(path.name for path in folder.iterdir()) == [LEDGER_FILE, f"{LEDGER_FILE}-shm", f"{LEDGER_FILE}-wal"]
     assert {mode(path) for path in folder.iterdir()} == {0o600}
     assert {mode(tmp_path / "state"), mode(tmp_path / "state" / "of"), mode(folder)} == {0o700}
     ledger.close()
@@ -141,7 +140,6 @@ EACH = pytest.mark.parametrize("broken", BROKEN.values(), ids=BROKEN.keys())
 async def test_where_the_ledger_cannot_be_written_nothing_is_spent(
     connect: Connect, sandbox: Sandbox, tmp_path: Path, broken: Callable[[Path], str]
 ) -> None:
-    """The sentence names the location and the variable but no password; reading and previews still work."""
     buying = {"area_code": "415"}
     async with connect(ledger_location=broken(tmp_path / "ledgers")) as client:
         refused = await client.call_tool("buy_number", buying | {"confirm": True})
@@ -152,8 +150,7 @@ async def test_where_the_ledger_cannot_be_written_nothing_is_spent(
         assert "\n" not in text
         assert SECRET not in text
         assert "half" not in text
-        preview = await client.call_tool("buy_number", buying)
-        assert preview.structured_content["status"] == "needs_confirmation"
+        assert (await client.call_tool("buy_number", buying)).structured_content["status"] == "needs_confirmation"
         assert not (await client.call_tool("list_numbers", {})).is_error
     assert {request.method for request in sandbox.requests} == {"GET"}
 
@@ -213,13 +210,11 @@ def test_a_password_can_come_from_a_file(cluster: Any, tmp_path: Path) -> None:
 async def test_what_was_done_is_reported_although_the_ledger_broke_meanwhile(
     connect: Connect, sandbox: Sandbox, state: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The caller gets the answer, and the log says that the row is not settled yet."""
     async with connect() as client:
         await client.call_tool("buy_number", {})
         with closing(sqlite3.connect(state / LEDGER_FILE, isolation_level=None)) as other:
             other.execute("CREATE TRIGGER broken BEFORE UPDATE ON actions BEGIN SELECT RAISE(ABORT, 'disk full'); END")
-            outcome = await client.call_tool("buy_number", {"confirm": True})
-            assert outcome.structured_content["status"] == "done"
+            assert (await client.call_tool("buy_number", {"confirm": True})).structured_content["status"] == "done"
     assert sum(request.method == "POST" for request in sandbox.requests) == 1
     assert "is not settled yet" in caplog.text
 
@@ -245,7 +240,6 @@ def test_a_transaction_that_fails_writes_nothing(ledger: Any, new_entry: Callabl
 
 
 async def test_a_ledger_is_opened_when_it_is_needed(tmp_path: Path) -> None:
-    """A location that was broken and is mended works without a restart."""
     location = tmp_path / "ledgers"
     handle = LedgerHandle(a_file(location))
     with pytest.raises(LedgerUnavailable):

@@ -40,7 +40,6 @@ def test_an_unknown_outcome_blocks_its_target_whatever_its_age(
 
 
 def test_an_unresolved_action_is_not_hidden_by_what_was_done_beside_it(ledger: Any, new_entry: MakesEntry) -> None:
-    """Both were pending at once, and the answer of the older one was lost."""
     lost = ledger.begin(new_entry("Buy one in 212", target=""))
     ledger.done(new_entry("Buy one in 415", target=""))
     assert isinstance(lost, int)
@@ -147,7 +146,6 @@ def test_an_action_that_was_settled_meanwhile_stays_as_it_is(ledger: Any, new_en
 
 
 def test_what_came_of_an_action_is_found_for_no_other(ledger: Any, new_entry: MakesEntry) -> None:
-    """It is taken from the other action even if its owner is settled only afterwards."""
     ledger.unknown(new_entry())
     late = ledger.begin(new_entry(), repeat=True, within=-1)
     first, _ = ledger.unresolved("a" * 16)
@@ -226,8 +224,7 @@ def test_one_yes_is_one_action(ledger: Any, clock: Any, new_entry: MakesEntry) -
 
 
 def test_a_refusal_does_not_overwrite_what_the_same_yes_did(ledger: Any, new_entry: MakesEntry) -> None:
-    question = ledger.record_question(new_entry())
-    agreed = new_entry(question=question.id)
+    agreed = new_entry(question=ledger.record_question(new_entry()).id)
     ledger.begin(agreed)
     ledger.refuse(agreed, "still under way")
     assert [entry.outcome for entry in ledger.entries()] == ["pending", "refused"]
