@@ -17,6 +17,9 @@ Network = Callable[..., Any]
 Api = Callable[..., ApiClient]
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
+PAGE = {"limit": "20", "offset": "0"}
+"""How a page is asked for by default."""
+
 # Enough of every resource that any method can read it.
 _ANYTHING = {
     "id": "any_1",

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from agentphone_mcp.api.agents import AgentFields
-from tests.api.conftest import Ask, Read, Sent, SentBy, sends
+from tests.api.conftest import PAGE, Ask, Read, Sent, SentBy, sends
 
 SEEDS = {
     "id": "agent_abc123",
@@ -45,7 +45,7 @@ NUMBER = {"id": "num_1", "phoneNumber": "+14155551234", "status": "active", "typ
 @pytest.mark.parametrize(
     ("ask", "documented"),
     [
-        sends(lambda api: api.agents.list(), "GET /v1/agents", query={"limit": "20", "offset": "0"}, id="list"),
+        sends(lambda api: api.agents.list(), "GET /v1/agents", query=PAGE, id="list"),
         sends(
             lambda api: api.agents.list(100, 200), "GET /v1/agents", query={"limit": "100", "offset": "200"}, id="page"
         ),

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from agentphone_mcp.api.errors import NotFound, UnreadableAnswer
-from tests.api.conftest import Ask, Read, Sent, SentBy, sends
+from tests.api.conftest import PAGE, Ask, Read, Sent, SentBy, sends
 
 OURS, THEIRS = "+14155551234", "+14155559999"
 
@@ -35,7 +35,6 @@ SEEDS_ROW = {
     "recordingUrl": "https://api.twilio.com/2010-04-01/.../Recordings/RE...",
     "recordingAvailable": True,
 }
-PAGE = {"limit": "20", "offset": "0"}
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from agentphone_mcp.api.errors import Conflict
-from tests.api.conftest import Ask, Read, Sent, SentBy, sends
+from tests.api.conftest import PAGE, Ask, Read, Sent, SentBy, sends
 
 ADA = {
     "id": "con_1",
@@ -21,7 +21,7 @@ ADA = {
 @pytest.mark.parametrize(
     ("ask", "documented"),
     [
-        sends(lambda api: api.contacts.list(), "GET /v1/contacts", query={"limit": "20", "offset": "0"}, id="list"),
+        sends(lambda api: api.contacts.list(), "GET /v1/contacts", query=PAGE, id="list"),
         sends(
             lambda api: api.contacts.list(5, 10, search="Ada & Söhne"),
             "GET /v1/contacts",

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from agentphone_mcp.api.errors import Forbidden
-from tests.api.conftest import Ask, Read, Sent, SentBy, sends
+from tests.api.conftest import PAGE, Ask, Read, Sent, SentBy, sends
 
 SEEDS_MESSAGE = {
     "id": "msg_abc123",
@@ -34,7 +34,6 @@ NEWER_CONVERSATION = {
     "metadata": {"topic": "appointment", "tries": [1, 2]},
     "createdAt": "2025-01-15T10:00:00Z",
 }
-PAGE = {"limit": "20", "offset": "0"}
 
 
 @pytest.mark.parametrize(

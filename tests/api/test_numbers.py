@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from agentphone_mcp.api.errors import Forbidden, NotFound
-from tests.api.conftest import Api, Ask, Read, Sent, SentBy, sends
+from tests.api.conftest import PAGE, Api, Ask, Read, Sent, SentBy, sends
 
 SEEDS = {
     "id": "pn_xyz789",
@@ -21,7 +21,7 @@ SEEDS = {
 @pytest.mark.parametrize(
     ("ask", "documented"),
     [
-        sends(lambda api: api.numbers.list(), "GET /v1/numbers", query={"limit": "20", "offset": "0"}, id="list"),
+        sends(lambda api: api.numbers.list(), "GET /v1/numbers", query=PAGE, id="list"),
         sends(lambda api: api.numbers.get("pn_1"), "GET /v1/numbers/pn_1", id="get"),
         sends(lambda api: api.numbers.available(), "GET /v1/numbers/available", id="available"),
         sends(

@@ -40,6 +40,12 @@ class Assistant:
         return result.content[0].text
 
 
+@pytest.fixture(params=["auto", "legacy"], ids=["modern", "legacy"])
+def mode(request: pytest.FixtureRequest) -> str:
+    """Connect in each era of the protocol."""
+    return request.param
+
+
 class Person:
     """Answer a host's questions with one answer, or never, and keep the questions."""
 

@@ -11,7 +11,6 @@ from mcp_types import Completion, PromptReference, ResourceTemplateReference
 from agentphone_mcp.features.completion import Completer, label, plain_id
 from tests.support import LIVE_KEY
 
-ERAS = pytest.mark.parametrize("mode", ["auto", "legacy"], ids=["modern", "legacy"])
 TEMPLATE = ResourceTemplateReference(uri="agentphone://agents/{agent_id}")
 DESK = "agt_frontdesk (Front Desk; +14155550100)"
 ORDERS = "agt_orderline (Order Line)"
@@ -27,13 +26,11 @@ def agents(count: int, **more: Any) -> dict[str, Any]:
     return {"data": [{"id": f"agt_{number}", "name": f"Agent {number}"} for number in range(count)]} | more
 
 
-@ERAS
 async def test_that_arguments_can_be_completed_is_declared(connect, mode) -> None:
     async with connect(mode) as client:
         assert client.server_capabilities.completions is not None
 
 
-@ERAS
 @pytest.mark.parametrize(
     ("argument", "typed", "values"),
     [
@@ -169,7 +166,6 @@ async def test_a_list_is_read_again_after_ten_seconds(api_over, answering) -> No
     ],
     ids=["wrong-key", "error", "no-json"],
 )
-@ERAS
 async def test_an_api_that_fails_completes_nothing(connect_to, answering, mode, trouble) -> None:
     """Hosts would show an error at each keystroke; nor does each keystroke ask the API again."""
     recorder = answering(lambda _: trouble)

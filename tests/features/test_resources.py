@@ -18,7 +18,6 @@ from agentphone_mcp.server.server import create_server
 from agentphone_mcp.variables import TOOLSETS
 from tests.support import COMMAND, LIVE_KEY, clean_environment
 
-ERAS = pytest.mark.parametrize("mode", ["auto", "legacy"], ids=["modern", "legacy"])
 RECORDING = "agentphone://calls/call_past01/recording"
 ONE_OF_EACH = {
     "account": "agentphone://account",
@@ -58,7 +57,6 @@ async def offered(client: Client) -> list[Any]:
     return [resource for resource in (*resources, *templates) if resource.name in ONE_OF_EACH]
 
 
-@ERAS
 async def test_every_resource_says_what_it_is(connect, mode) -> None:
     async with connect(mode) as client:
         resources = await offered(client)
@@ -75,7 +73,6 @@ async def test_every_resource_says_what_it_is(connect, mode) -> None:
     assert set(types.values()) == {"application/json"}
 
 
-@ERAS
 @pytest.mark.parametrize("name", TOOL_OF)
 async def test_a_resource_has_the_same_content_as_its_tool(connect, mode, name) -> None:
     tool, arguments = TOOL_OF[name]
@@ -101,7 +98,6 @@ async def test_resources_belong_to_their_toolset(connect, toolset, read_only) ->
                     await read(client, uri)
 
 
-@ERAS
 async def test_a_transcript_reads_like_a_conversation(connect, mode) -> None:
     async with connect(mode) as client:
         content = await read(client, ONE_OF_EACH["transcript"])
@@ -196,7 +192,6 @@ async def test_what_is_no_id_never_reaches_a_path(connect_to, answering, uri, ba
     assert recorder.requests == []
 
 
-@ERAS
 @pytest.mark.parametrize(
     ("uri", "words"),
     [

@@ -16,14 +16,13 @@ from agentphone_mcp.sandbox import Sandbox
 from agentphone_mcp.server.accounts import AccountPool
 from agentphone_mcp.server.http.serve import web_server
 from agentphone_mcp.system.sockets import listening
-from tests.features.live.subscriber import CALL_1, ERAS, FakeCall, Updates, place, subscribed
+from tests.features.live.subscriber import CALL_1, FakeCall, Updates, place, subscribed
 from tests.support import LIVE_KEY
 
 # The older era's methods are deprecated, and still supported.
 pytestmark = pytest.mark.filterwarnings(f"ignore::{MCPDeprecationWarning.__module__}.MCPDeprecationWarning")
 
 
-@ERAS
 async def test_that_resources_can_be_subscribed_to_is_declared(connect, mode) -> None:
     """Only transcripts of calls change by themselves."""
     async with connect(mode) as client:
@@ -127,7 +126,6 @@ async def over_http(sandbox: Sandbox, state: Path) -> AsyncGenerator[Callable[..
         await serving
 
 
-@ERAS
 async def test_clients_of_one_server_share_a_stream(over_http, sandbox, streams, mode) -> None:
     updates, others = Updates(), Updates()
     async with over_http(mode, updates) as first:
@@ -143,7 +141,6 @@ async def test_clients_of_one_server_share_a_stream(over_http, sandbox, streams,
         assert sandbox.context.account.calls[call_id].is_live
 
 
-@ERAS
 async def test_a_client_that_goes_away_leaves_no_stream(over_http, sandbox, streams, mode) -> None:
     async with over_http(mode, None) as staying:
         call_id, uri = await place(staying)

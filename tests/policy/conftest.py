@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from agentphone_mcp.api.errors import RequestLine
 from agentphone_mcp.api.models import Acknowledgement
+from agentphone_mcp.policy.actions import Action
 from agentphone_mcp.policy.destinations import Destinations
 from agentphone_mcp.policy.gate import Gate
 from agentphone_mcp.policy.ledger.handle import LedgerHandle
@@ -15,6 +17,11 @@ from agentphone_mcp.policy.ledger.records import Entry, NewEntry
 from agentphone_mcp.policy.limits import LimitExceeded, Limits
 from agentphone_mcp.policy.policy import Policy
 from agentphone_mcp.policy.reconciliation import Reconciler
+
+MakesEntry = Callable[..., NewEntry]
+LINE = RequestLine("DELETE", "/v1/numbers/{number_id}", {"number_id": "pn_1"})
+CALL = Action("Call +14155559999 from +14155551234.", verify_with="list_calls", next_step="wait_for_call follows it.")
+RELEASE = Action("Release +14155551234 for good.", verify_with="list_numbers", confirmation="+14155551234")
 
 
 class Clock:
@@ -74,7 +81,7 @@ def ledger(ledger_location: str, clock: Clock) -> Generator[ShortLedger]:
 
 
 @pytest.fixture
-def new_entry() -> Callable[..., NewEntry]:
+def new_entry() -> MakesEntry:
     """Make the entry of a call to one number, with other values where given; the summary is its fingerprint."""
 
     def new_entry(summary: str = "Call Ada", **others: Any) -> NewEntry:

@@ -12,7 +12,6 @@ from agentphone_mcp.api.errors import (
     KeyMissing,
     NotFound,
     OutcomeUnknown,
-    RequestLine,
     ServerError,
     Unreachable,
 )
@@ -20,10 +19,8 @@ from agentphone_mcp.api.models import Acknowledgement
 from agentphone_mcp.policy.actions import Action
 from agentphone_mcp.policy.errors import Refused
 from agentphone_mcp.policy.gate import Gate
+from tests.policy.conftest import CALL, LINE, RELEASE
 
-LINE = RequestLine("DELETE", "/v1/numbers/{number_id}", {"number_id": "pn_1"})
-CALL = Action("Call +14155559999 from +14155551234.", verify_with="list_calls", next_step="wait_for_call follows it.")
-RELEASE = Action("Release +14155551234 for good.", verify_with="list_numbers", confirmation="+14155551234")
 BOTH = pytest.mark.parametrize("action", [pytest.param(CALL, id="spends"), pytest.param(RELEASE, id="destroys")])
 
 

@@ -10,17 +10,14 @@ import sqlalchemy as sa
 from anyio import CancelScope
 from pydantic import BaseModel
 
-from agentphone_mcp.api.errors import Conflict, OutcomeUnknown, RequestLine, Unreachable
+from agentphone_mcp.api.errors import Conflict, OutcomeUnknown, Unreachable
 from agentphone_mcp.api.models import Acknowledgement
 from agentphone_mcp.api.redaction import Secret
 from agentphone_mcp.policy.actions import Action
 from agentphone_mcp.policy.errors import Refused
 from agentphone_mcp.policy.gate import Gate
 from agentphone_mcp.policy.ledger.handle import LedgerHandle
-
-LINE = RequestLine("DELETE", "/v1/numbers/{number_id}", {"number_id": "pn_1"})
-CALL = Action("Call +14155559999 from +14155551234.", verify_with="list_calls", next_step="wait_for_call follows it.")
-RELEASE = Action("Release +14155551234 for good.", verify_with="list_numbers", confirmation="+14155551234")
+from tests.policy.conftest import CALL, LINE, RELEASE
 
 
 @pytest.mark.parametrize(
@@ -78,7 +75,6 @@ class Answer(BaseModel):
 async def test_a_replay_names_the_ids_where_the_result_was_not_kept(
     gate: Gate, handle: LedgerHandle, answer: Answer, ids: Any, is_kept: bool, named: bool
 ) -> None:
-
     async def do() -> Answer:
         return answer
 
@@ -188,7 +184,6 @@ async def test_without_a_ledger_nothing_is_done(gate: Gate, write) -> None:
 
 
 async def test_a_ledger_that_breaks_in_between_hides_no_answer(gate: Gate, handle: LedgerHandle, write) -> None:
-
     async def do() -> Acknowledgement:
         sa.event.listen(handle.open()._store._engine, "begin", fail)
         return await write()

@@ -2,7 +2,6 @@
 
 import itertools
 import math
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,8 +11,8 @@ from hypothesis import strategies as st
 from agentphone_mcp.policy.ledger.ledger import Ledger
 from agentphone_mcp.policy.ledger.records import Entry, NewEntry
 from agentphone_mcp.policy.limits import DEFAULT_LIMITS, Limit, LimitExceeded, Limits
+from tests.policy.conftest import MakesEntry
 
-MakesEntry = Callable[..., NewEntry]
 HOUR, DAY = 3_600, 86_400
 DOLLAR = 1_000_000
 NOW = 1_790_000_000.25

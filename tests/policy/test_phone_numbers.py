@@ -170,9 +170,11 @@ def test_no_short_code_passes_at_home(code: str) -> None:
         pytest.param("+5491123456789", id="mobile-of-buenos-aires"),
         pytest.param("+251911234567", id="mobile-of-ethiopia"),
         pytest.param("+14159111234", id="behind-an-area-code"),
+        pytest.param("+34900123456", id="spain-toll-free-like-north-american-premium-rate"),
+        pytest.param("+33140976123", id="paris-like-north-american-premium-rate"),
     ],
 )
-def test_a_subscriber_whose_number_begins_like_an_emergency_number_is_reached(number: str) -> None:
+def test_a_subscriber_whose_number_looks_like_an_emergency_or_premium_number_is_reached(number: str) -> None:
     assert to_e164(number) == number
 
 
@@ -196,13 +198,6 @@ def test_a_subscriber_whose_number_begins_like_an_emergency_number_is_reached(nu
 def test_a_premium_rate_number_is_refused(written: str) -> None:
     with pytest.raises(ValueError, match="premium-rate numbers"):
         to_e164(written)
-
-
-@pytest.mark.parametrize(
-    "number", [pytest.param("+34900123456", id="spain-toll-free"), pytest.param("+33140976123", id="paris")]
-)
-def test_only_in_north_america_900_and_976_bill_the_caller(number: str) -> None:
-    assert to_e164(number) == number
 
 
 @pytest.mark.parametrize(

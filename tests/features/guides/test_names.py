@@ -15,13 +15,11 @@ from agentphone_mcp.policy.limits import Limits
 from agentphone_mcp.server.server import create_server
 from agentphone_mcp.variables import KEY_FILE_VARIABLE, KEY_VARIABLE
 
-ERAS = pytest.mark.parametrize("mode", ["auto", "legacy"], ids=["modern", "legacy"])
 EVERY = pytest.mark.parametrize("guide", GUIDES, ids=lambda guide: guide.name)
 # Words of the API that no schema of ours has.
 OF_THE_API = {"press_digit", "registration_required"}
 
 
-@ERAS
 @pytest.mark.parametrize(
     "settings",
     [

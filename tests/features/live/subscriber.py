@@ -7,12 +7,10 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
-import pytest
 from mcp.client import Client
 from mcp.client.subscriptions import ListenNotSupportedError
 from mcp_types import ResourceUpdatedNotification
 
-ERAS = pytest.mark.parametrize("mode", ["auto", "legacy"], ids=["modern", "legacy"])
 TALKATIVE = "+14155550109"
 CALL_1 = "agentphone://calls/call_1/transcript"
 

@@ -126,7 +126,6 @@ async def test_an_api_that_fails_while_polling_does_not_lose_the_turns_so_far(as
 
 
 async def test_turns_that_a_slow_stream_has_not_sent_are_read_in_the_end(assistant, answering) -> None:
-
     def stream(_: httpx.Request) -> httpx.Response:
         async def body() -> Any:
             yield b": heartbeat\n\n"

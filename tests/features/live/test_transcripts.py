@@ -7,7 +7,7 @@ from mcp.client import Client
 from mcp.client.stdio import StdioServerParameters
 from mcp.shared.exceptions import MCPDeprecationWarning
 
-from tests.features.live.subscriber import CALL_1, ERAS, FakeCall, Updates, place, subscribed
+from tests.features.live.subscriber import CALL_1, FakeCall, Updates, place, subscribed
 from tests.support import COMMAND, LIVE_KEY, clean_environment
 
 # The older era's methods are deprecated, and still supported.
@@ -15,7 +15,6 @@ pytestmark = pytest.mark.filterwarnings(f"ignore::{MCPDeprecationWarning.__modul
 FRIEND = "+14155559999"
 
 
-@ERAS
 async def test_each_new_turn_is_one_update_and_the_end_is_another(connect_to, answering, mode) -> None:
     """Turns before the subscription are no updates."""
     call, updates = FakeCall(turns=3), Updates()
@@ -31,7 +30,6 @@ async def test_each_new_turn_is_one_update_and_the_end_is_another(connect_to, an
     assert call.streams == 1
 
 
-@ERAS
 async def test_a_stream_that_breaks_loses_and_repeats_no_update(connect_to, answering, mode) -> None:
     call, updates = FakeCall(turns=1), Updates()
     async with connect_to(answering(call), mode, hears=updates) as client, subscribed(client, CALL_1):
@@ -100,7 +98,6 @@ async def test_a_crash_while_a_call_is_followed_leaves_the_server_running(connec
     assert "internal" in caplog.text
 
 
-@ERAS
 async def test_a_live_call_is_updated_turn_by_turn(connect, streams, mode) -> None:
     updates = Updates()
     async with connect(mode, hears=updates) as client:
@@ -111,7 +108,6 @@ async def test_a_live_call_is_updated_turn_by_turn(connect, streams, mode) -> No
             await streams(call_id, 0)
 
 
-@ERAS
 async def test_a_call_that_is_over_opens_no_stream(connect_to, answering, mode) -> None:
     call, updates = FakeCall(turns=2, status="completed"), Updates()
     recorder = answering(call)
@@ -120,7 +116,6 @@ async def test_a_call_that_is_over_opens_no_stream(connect_to, answering, mode) 
     assert (call.streams, updates.take_all()) == (0, [])
 
 
-@ERAS
 async def test_one_call_is_one_stream_under_all_its_addresses(connect, streams, sandbox, mode) -> None:
     """A host may write an id with its label; each address gets its own updates."""
     updates = Updates()
@@ -135,7 +130,6 @@ async def test_one_call_is_one_stream_under_all_its_addresses(connect, streams, 
         assert sandbox.context.account.calls[call_id].is_live
 
 
-@ERAS
 async def test_the_stream_stays_for_the_last_who_listens(connect, streams, sandbox, mode) -> None:
     updates = Updates()
     async with connect(mode, hears=updates) as client:

@@ -14,7 +14,6 @@ from agentphone_mcp.server.server import create_server
 from agentphone_mcp.variables import TOOLSETS
 from tests.support import LIVE_KEY
 
-ERAS = pytest.mark.parametrize("mode", ["auto", "legacy"], ids=["modern", "legacy"])
 NUMBER = "+14155559999"
 CALL = {"to_number": NUMBER, "goal": "Reserve a table."}
 LINE = {"name": "Acme", "knowledge": "Toasters.", "greeting": "Hello."}
@@ -52,7 +51,6 @@ async def refused(client: Client, name: str, filled_in: dict[str, str]) -> str:
     return failed.value.message
 
 
-@ERAS
 async def test_the_prompts_are_listed_in_one_order_with_all_that_a_host_shows(connect, mode) -> None:
     async with connect(mode) as client:
         prompts = (await client.list_prompts()).prompts
@@ -67,7 +65,6 @@ async def test_the_prompts_are_listed_in_one_order_with_all_that_a_host_shows(co
     assert required == {name: set(forms[0]) for name, forms in FORMS.items()}
 
 
-@ERAS
 @EVERY_FORM
 async def test_a_prompt_is_short_and_quotes_what_was_filled_in(connect, mode, name, filled_in) -> None:
     async with connect(mode) as client:
@@ -124,7 +121,6 @@ async def test_a_prompt_whose_tools_are_off_is_absent(connect, settings, left) -
             assert message == f"There is no such prompt here; there is {', '.join(left) or 'none'}."
 
 
-@ERAS
 @pytest.mark.parametrize(
     ("name", "filled_in", "message"),
     [

@@ -12,7 +12,6 @@ FRONT_DESK, ITS_NUMBER = "agt_frontdesk", "+14155550100"
 LEADS = f"Ada Byron, {ADA}; Sam, {ABRUPT}; Lin, {LIN}"
 
 
-@pytest.mark.parametrize("mode", ["auto", "legacy"], ids=["modern", "legacy"])
 async def test_a_call_is_placed_and_reported(walk, writes, mode) -> None:
     async with walk("call_and_report", mode, to_number="(415) 555-9999", goal="Reserve a table for two.") as ai:
         (agent,) = [agent for agent in (await ai.use("list_agents"))["data"] if agent.get("numbers")]

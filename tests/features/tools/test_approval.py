@@ -12,7 +12,6 @@ URL, OTHER_URL = "https://example.com/hook", "https://example.org/hook"
 CALL = {"agent_id": "agt_frontdesk", "to_number": "+14155559999", "prompt": "Confirm the visit.", "confirm": True}
 BUY = {"area_code": "212", "confirm": True}
 TEXT = {"agent_id": "agt_frontdesk", "to_number": "+14155559999", "body": "See you.", "confirm": True}
-ERAS = pytest.mark.parametrize("mode", ["auto", "legacy"], ids=["modern", "legacy"])
 GATED = {
     "buy_number": (BUY, "POST /v1/numbers", ["area code 212", "$3.00"]),
     "place_call": (CALL, "POST /v1/calls", ["+14155559999", "+14155550100", "'Front Desk'", "$0.22", "local time"]),
@@ -54,7 +53,6 @@ async def with_its_webhook(ai: Any, tool: str, sandbox: Any) -> None:
         sandbox.requests.clear()
 
 
-@ERAS
 @EACH
 async def test_a_yes_is_carried_out_once_and_says_whose_it_was(
     assistant, sandbox, writes, person, ledger, tool: str, mode: str
@@ -83,7 +81,6 @@ NO_ANSWER = {
 }
 
 
-@ERAS
 @EACH
 @pytest.mark.parametrize(("action", "content"), NO.values(), ids=NO.keys())
 async def test_a_no_is_refused_and_recorded(
@@ -98,7 +95,6 @@ async def test_a_no_is_refused_and_recorded(
     assert (row.tool, row.outcome, row.reason) == (tool, "refused", message)
 
 
-@ERAS
 @pytest.mark.parametrize("tool", ["place_call", "release_number"])
 @pytest.mark.parametrize(("action", "content"), NO_ANSWER.values(), ids=NO_ANSWER.keys())
 async def test_anything_but_a_yes_is_none(
@@ -112,7 +108,6 @@ async def test_anything_but_a_yes_is_none(
     assert [(row.outcome, row.reason) for row in ledger()] == [("refused", message)]
 
 
-@ERAS
 async def test_a_form_sent_back_empty_is_no_yes(assistant, writes, person, ledger, mode: str) -> None:
     empty = person("accept")
     empty._answer.content = None
@@ -122,7 +117,6 @@ async def test_a_form_sent_back_empty_is_no_yes(assistant, writes, person, ledge
     assert [row.reason for row in ledger()] == [message]
 
 
-@ERAS
 @EACH
 async def test_a_host_that_cannot_ask_is_refused(assistant, sandbox, writes, ledger, tool: str, mode: str) -> None:
     async with assistant(mode=mode, requires_human_approval=True) as ai:
@@ -153,7 +147,6 @@ async def test_whoever_does_not_answer_in_time_is_not_taken_to_agree(assistant, 
     assert (row.outcome, row.reason) == ("refused", message)
 
 
-@ERAS
 async def test_nobody_is_asked_for_what_would_not_be_done(assistant, sandbox, person, writes, mode: str) -> None:
     user = person()
     limits = Limits.parse("numbers=1/day")
@@ -172,7 +165,6 @@ async def test_nobody_is_asked_for_what_would_not_be_done(assistant, sandbox, pe
     assert writes() == ["POST /v1/webhooks", "POST /v1/numbers"]
 
 
-@ERAS
 async def test_two_approvals_are_two_actions_only_with_repeat(assistant, writes, person, mode: str) -> None:
     user = person()
     async with assistant(mode=mode, asks=user, requires_human_approval=True) as ai:
@@ -182,7 +174,6 @@ async def test_two_approvals_are_two_actions_only_with_repeat(assistant, writes,
     assert (len(user.questions), len(writes())) == (2, 2)
 
 
-@ERAS
 async def test_a_no_can_be_followed_by_a_yes(assistant, writes, person, ledger, mode: str) -> None:
     user = person("decline")
     async with assistant(mode=mode, asks=user, requires_human_approval=True) as ai:
@@ -214,7 +205,6 @@ class Thinking:
         return ElicitResult(action="accept", content={"allow": True})
 
 
-@ERAS
 @pytest.mark.parametrize("tool", ["delete_webhook", "delete_agent", "place_call"])
 async def test_a_yes_is_to_what_was_shown(assistant, sandbox, writes, ledger, tool: str, mode: str) -> None:
     """Minutes may have passed, in which another thing got the same name."""

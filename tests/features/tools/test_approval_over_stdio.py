@@ -11,7 +11,6 @@ from mcp_types import Implementation
 from tests.support import COMMAND, ROOT
 
 CALL = {"agent_id": "agt_frontdesk", "to_number": "+14155559999", "confirm": True}
-ERAS = pytest.mark.parametrize("mode", ["auto", "legacy"], ids=["modern", "legacy"])
 
 
 @pytest.fixture
@@ -34,7 +33,6 @@ def process(state: Path):
     return process
 
 
-@ERAS
 async def test_yes_no_and_a_repetition(process, person, ledger, mode: str) -> None:
     user = person("decline")
     async with process(mode, user) as client:
@@ -50,7 +48,6 @@ async def test_yes_no_and_a_repetition(process, person, ledger, mode: str) -> No
     assert [(row.outcome, row.approved_by, row.approved_how) for row in ledger()][1:] == [("done", "Desk 7", "person")]
 
 
-@ERAS
 async def test_a_host_that_cannot_ask(process, ledger, mode: str) -> None:
     async with process(mode) as client:
         refused = await client.call_tool("place_call", CALL)

@@ -4,10 +4,8 @@ from typing import Any
 
 import anyio
 import httpx
-import pytest
 
 CALL = {"agent_id": "agt_1", "to_number": "+14155559999", "confirm": True}
-ERAS = pytest.mark.parametrize("mode", ["auto", "legacy"], ids=["modern", "legacy"])
 
 
 class SlowApi:
@@ -47,7 +45,6 @@ class GivenUp:
         await anyio.wait_all_tasks_blocked()
 
 
-@ERAS
 async def test_a_write_under_way_is_seen_through(connect_to, ledger, eventually, mode: str) -> None:
     """`notifications/cancelled` comes too late: the ledger has its ids, and the next call replays it."""
     api = SlowApi()
@@ -65,7 +62,6 @@ async def test_a_write_under_way_is_seen_through(connect_to, ledger, eventually,
     assert (ledger()[0].ids or {})["id"] == "call_1"
 
 
-@ERAS
 async def test_a_host_that_leaves_loses_no_write(connect_to, ledger, mode: str) -> None:
     api = SlowApi()
     async with anyio.create_task_group() as group, connect_to(api, mode=mode) as client:
@@ -84,7 +80,6 @@ async def answer_when_all_wait(api: SlowApi) -> None:
     api.may_answer.set()
 
 
-@ERAS
 async def test_what_was_cancelled_before_it_was_sent_is_not_done(connect_to, ledger, mode: str) -> None:
     """The action was still being described, so it does not block the next call."""
     api = SlowApi()

@@ -56,7 +56,6 @@ async def test_a_part_that_fails_is_reported_in_its_place(assistant, answering, 
 
 @pytest.mark.parametrize("part", PARTS)
 async def test_a_part_that_times_out_is_reported_in_its_place(assistant, answering, part) -> None:
-
     def answer(request: httpx.Request) -> httpx.Response:
         if request.url.path == PARTS[part]:
             raise httpx.ReadTimeout("slow", request=request)
@@ -76,7 +75,6 @@ async def test_one_error_is_raised_when_every_part_fails(assistant, answering) -
 
 
 async def test_no_webhook_is_no_failure(assistant, answering) -> None:
-
     def answer(request: httpx.Request) -> httpx.Response:
         if request.url.path == "/v1/webhooks":
             return httpx.Response(404, json={"detail": "No webhook configured."})

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, closing
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from mcp.client import Client
 from agentphone_mcp.policy.ledger.ledger import Ledger
 from agentphone_mcp.policy.ledger.records import Entry
 from agentphone_mcp.sandbox import Fault, Sandbox
+from tests.conftest import Connect
 from tests.support import COMMAND, PATIENCE, ROOT
 
 DYING = Path(__file__).with_name("dying.py")
@@ -28,14 +29,8 @@ HANDSHAKE = {
     "method": "initialize",
     "params": {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}},
 }
-PURCHASE = {
-    "jsonrpc": "2.0",
-    "id": 2,
-    "method": "tools/call",
-    "params": {"name": "buy_number", "arguments": BUY},
-}
-
-Connect = Callable[..., AbstractAsyncContextManager[Client]]
+PURCHASE = {"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": {"name": "buy_number", "arguments": BUY}}
+Writes = Callable[[], list[str]]
 
 
 @pytest.fixture
@@ -54,11 +49,6 @@ def entries(environment: dict[str, str]) -> list[Entry]:
         return ledger.entries()
 
 
-def writes(sandbox: Sandbox) -> list[str]:
-    """List the requests to the API that could change something."""
-    return [f"{request.method} {request.path}" for request in sandbox.requests if request.method != "GET"]
-
-
 async def call(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
     """Call a tool, and return its structured content."""
     result = await client.call_tool(tool, arguments)
@@ -75,13 +65,13 @@ def kill_at(point: str, environment: dict[str, str]) -> None:
 @POSIX
 @pytest.mark.parametrize("point", ["before-the-answer", "before-the-ledger"])
 async def test_an_action_that_happened_is_found_by_the_next_server(
-    eventually: Any, connect: Connect, sandbox: Sandbox, environment: dict[str, str], point: str
+    eventually: Any, connect: Connect, sandbox: Sandbox, environment: dict[str, str], writes: Writes, point: str
 ) -> None:
     kill_at(point, environment)
     (lost,) = entries(environment)
     assert (lost.outcome, lost.ids) == ("unknown", None)
     assert "ended before the answer came" in (lost.reason or "")
-    assert writes(sandbox) == ["POST /v1/numbers"]
+    assert writes() == ["POST /v1/numbers"]
     bought = list(sandbox.context.account.numbers)[-1]
     async with connect() as client:
         await eventually(lambda: entries(environment)[0].outcome == "done")
@@ -91,13 +81,13 @@ async def test_an_action_that_happened_is_found_by_the_next_server(
         reworded = await client.call_tool("buy_number", {"confirm": True})
         assert reworded.is_error
         assert bought in reworded.content[0].text
-    assert writes(sandbox) == ["POST /v1/numbers"]
+    assert writes() == ["POST /v1/numbers"]
     assert [entry.outcome for entry in entries(environment)] == ["done", "refused"]
 
 
 @POSIX
 async def test_an_action_that_cannot_be_found_stays_unknown_until_a_person_decides(
-    eventually: Any, connect: Connect, sandbox: Sandbox, environment: dict[str, str]
+    eventually: Any, connect: Connect, sandbox: Sandbox, environment: dict[str, str], writes: Writes
 ) -> None:
     """That the look-up does not find it proves nothing; the sentence names the look-up and how to repeat the action."""
     kill_at("before-the-request", environment)
@@ -111,15 +101,15 @@ async def test_an_action_that_cannot_be_found_stays_unknown_until_a_person_decid
             assert "look with list_numbers" in blocked["next_step"]
             assert "add repeat=true" in blocked["next_step"]
         assert [entry.outcome for entry in entries(environment)] == ["unknown"]
-        assert writes(sandbox) == []
+        assert writes() == []
         assert (await call(client, "buy_number", **BUY, repeat=True))["status"] == "done"
-    assert writes(sandbox) == ["POST /v1/numbers"]
+    assert writes() == ["POST /v1/numbers"]
     assert [entry.outcome for entry in entries(environment)] == ["unknown", "done"]
 
 
 @POSIX
 async def test_a_server_that_is_killed_while_it_waits_for_the_api_leaves_an_unknown_outcome(
-    eventually: Any, sandbox: Sandbox, environment: dict[str, str]
+    eventually: Any, sandbox: Sandbox, environment: dict[str, str], writes: Writes
 ) -> None:
     sandbox.faults.rules.append(Fault("POST", "/v1/numbers", delay=600, drop="before"))
     process = await asyncio.create_subprocess_exec(
@@ -131,7 +121,7 @@ async def test_a_server_that_is_killed_while_it_waits_for_the_api_leaves_an_unkn
             await process.stdout.readline()
             process.stdin.write(b'{"jsonrpc": "2.0", "method": "notifications/initialized"}\n')
             process.stdin.write(json.dumps(PURCHASE).encode() + b"\n")
-            await eventually(lambda: writes(sandbox) == ["POST /v1/numbers"])
+            await eventually(lambda: writes() == ["POST /v1/numbers"])
     finally:
         process.kill()
         await process.communicate()

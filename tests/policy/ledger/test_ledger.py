@@ -2,7 +2,6 @@
 
 import dataclasses
 import itertools
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,9 +10,9 @@ from hypothesis import strategies as st
 
 from agentphone_mcp.policy.actions import Action
 from agentphone_mcp.policy.ledger.ledger import Ledger
-from agentphone_mcp.policy.ledger.records import Entry, NewEntry
+from agentphone_mcp.policy.ledger.records import Entry
+from tests.policy.conftest import MakesEntry
 
-MakesEntry = Callable[..., NewEntry]
 MINUTE, DAY = 60, 86_400
 
 

@@ -1,7 +1,6 @@
 """Several processes at once do an action once, and a limit holds for all of them together."""
 
 import json
-import os
 import subprocess
 import sys
 from collections import Counter
@@ -15,7 +14,7 @@ import pytest
 
 from agentphone_mcp.policy.ledger.ledger import Ledger
 from agentphone_mcp.sandbox import Sandbox
-from tests.support import ROOT
+from tests.support import clean_environment
 
 WORKER = Path(__file__).with_name("worker.py")
 PATIENCE = 120
@@ -27,11 +26,10 @@ class Crowd:
 
     def __init__(self, size: int) -> None:
         self.size = size
-        environment = os.environ | {"PYTHONPATH": str(ROOT)}
         self._processes = [
             subprocess.Popen(
                 [sys.executable, str(WORKER)],
-                env=environment,
+                env=clean_environment(),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,
@@ -107,11 +105,6 @@ def rich(sandbox: Sandbox) -> Callable[[], None]:
     return rich
 
 
-def writes(sandbox: Sandbox) -> list[str]:
-    """List the requests to the API that could change something."""
-    return [f"{request.method} {request.path}" for request in sandbox.requests if request.method != "GET"]
-
-
 def outcomes(location: str, account: str = "one") -> Counter[str]:
     """Count the rows of each outcome of an account."""
     ledger = Ledger(location)
@@ -134,12 +127,12 @@ def job(
 
 
 def test_the_same_purchase_asked_for_by_all_is_made_once(
-    crowd: Crowd, sandbox: Sandbox, locations: list[str], rich: Callable[[], None]
+    crowd: Crowd, sandbox: Sandbox, locations: list[str], rich: Callable[[], None], writes: Callable[[], list[str]]
 ) -> None:
     for n, location in enumerate(locations):
         rich()
         answers = crowd.do([job(sandbox, location, "", "buy", external_id=f"round {n}")] * crowd.size)
-        assert writes(sandbox) == ["POST /v1/numbers"]
+        assert writes() == ["POST /v1/numbers"]
         assert {answer.get("status") for answer in answers} == {"done"}, answers
         assert Counter(answer["replayed"] for answer in answers) == {None: 1, True: crowd.size - 1}
         assert len({answer["result"]["id"] for answer in answers}) == 1
@@ -147,7 +140,7 @@ def test_the_same_purchase_asked_for_by_all_is_made_once(
 
 
 def test_a_limit_holds_for_all_processes_together(
-    crowd: Crowd, sandbox: Sandbox, locations: list[str], rich: Callable[[], None]
+    crowd: Crowd, sandbox: Sandbox, locations: list[str], rich: Callable[[], None], writes: Callable[[], list[str]]
 ) -> None:
     limits, called = "calls=3/hour,calls_to_one_number=off,spend=off", {"to_number": "+14155550101"}
     for account in (f"account {n}" for n in range(len(locations))):
@@ -158,14 +151,14 @@ def test_a_limit_holds_for_all_processes_together(
                 for n in range(crowd.size)
             ]
         )
-        assert writes(sandbox) == ["POST /v1/calls"] * 3
+        assert writes() == ["POST /v1/calls"] * 3
         assert sum(answer.get("status") == "done" for answer in answers) == 3, answers
         assert refusals(answers, "the limit calls=3/hour is reached") == crowd.size - 3, answers
         assert outcomes(locations[0], account) == {"done": 3, "refused": crowd.size - 3}
 
 
 def test_a_limit_on_dollars_holds_for_all_processes_together(
-    crowd: Crowd, sandbox: Sandbox, locations: list[str], rich: Callable[[], None]
+    crowd: Crowd, sandbox: Sandbox, locations: list[str], rich: Callable[[], None], writes: Callable[[], list[str]]
 ) -> None:
     for location in locations[:3]:
         rich()
@@ -175,6 +168,6 @@ def test_a_limit_on_dollars_holds_for_all_processes_together(
                 for n in range(crowd.size)
             ]
         )
-        assert writes(sandbox) == ["POST /v1/numbers"] * 3
+        assert writes() == ["POST /v1/numbers"] * 3
         assert refusals(answers, "the limit spend=$10.00/day is reached") == crowd.size - 3, answers
         assert outcomes(location) == {"done": 3, "refused": crowd.size - 3}

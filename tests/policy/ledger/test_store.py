@@ -4,25 +4,25 @@ import os
 import sqlite3
 import stat
 from collections.abc import Callable, Generator
-from contextlib import AbstractAsyncContextManager, closing
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
-from mcp.client import Client
 from sqlalchemy.engine import make_url
 
 from agentphone_mcp.policy.ledger.handle import LedgerHandle
 from agentphone_mcp.policy.ledger.ledger import Ledger
 from agentphone_mcp.policy.ledger.location import LEDGER_FILE, LedgerUnavailable
-from agentphone_mcp.policy.ledger.records import Entry, NewEntry
+from agentphone_mcp.policy.ledger.records import Entry
 from agentphone_mcp.policy.ledger.store import Store
 from agentphone_mcp.sandbox import Sandbox
+from tests.conftest import Connect
+from tests.policy.conftest import MakesEntry
 
 SECRET = "hunter2"
 POSIX = pytest.mark.skipif(os.name != "posix", reason="there are no such modes")
-Connect = Callable[..., AbstractAsyncContextManager[Client]]
 
 
 def mode(path: Path) -> int:
@@ -39,7 +39,7 @@ def open_to_all() -> Generator[None]:
 
 
 @POSIX
-def test_a_new_ledger_is_its_users_alone(open_to_all: None, tmp_path: Path, new_entry: Callable[..., NewEntry]) -> None:
+def test_a_new_ledger_is_its_users_alone(open_to_all: None, tmp_path: Path, new_entry: MakesEntry) -> None:
     folder = tmp_path / "state" / "of" / "agentphone"
     ledger = Ledger(str(folder))
     ledger.refuse(new_entry(), "no")
@@ -51,7 +51,7 @@ def test_a_new_ledger_is_its_users_alone(open_to_all: None, tmp_path: Path, new_
 
 @POSIX
 def test_a_ledger_that_others_could_read_is_closed_to_them(
-    open_to_all: None, tmp_path: Path, new_entry: Callable[..., NewEntry]
+    open_to_all: None, tmp_path: Path, new_entry: MakesEntry
 ) -> None:
     """It was copied, or made under another umask; the mode of an existing folder is left to its owner."""
     folder = tmp_path / "shared"
@@ -68,7 +68,7 @@ def test_a_ledger_that_others_could_read_is_closed_to_them(
     first.close()
 
 
-def test_a_ledger_can_be_named_as_a_file(tmp_path: Path, new_entry: Callable[..., NewEntry]) -> None:
+def test_a_ledger_can_be_named_as_a_file(tmp_path: Path, new_entry: MakesEntry) -> None:
     file = tmp_path / "new" / "actions.db"
     ledger = Ledger(f"sqlite:///{file}")
     ledger.refuse(new_entry(), "no")
@@ -232,7 +232,7 @@ def test_waiting_for_a_locked_ledger_ends(tmp_path: Path, monkeypatch: pytest.Mo
     store.close()
 
 
-def test_a_transaction_that_fails_writes_nothing(ledger: Any, new_entry: Callable[..., NewEntry]) -> None:
+def test_a_transaction_that_fails_writes_nothing(ledger: Any, new_entry: MakesEntry) -> None:
     with pytest.raises(LedgerUnavailable):
         ledger.refuse(new_entry(to_number={"no": "text"}), "no")
     assert ledger.entries() == []

@@ -4,7 +4,6 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
 from contextlib import closing
 from threading import Thread
 from typing import Any
@@ -13,10 +12,10 @@ import pytest
 
 from agentphone_mcp.policy.ledger import checks
 from agentphone_mcp.policy.ledger import ledger as ledger_module
-from agentphone_mcp.policy.ledger.records import Entry, LookupResult, NewEntry
+from agentphone_mcp.policy.ledger.records import Entry, LookupResult
 from agentphone_mcp.policy.ledger.store import Store
+from tests.policy.conftest import MakesEntry
 
-MakesEntry = Callable[..., NewEntry]
 MINUTE, DAY = 60, 86_400
 
 
