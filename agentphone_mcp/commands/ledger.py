@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from agentphone_mcp.commands.options import HELP_NAMES
 from agentphone_mcp.config.config import read_state
 from agentphone_mcp.config.settings import ConfigError
 from agentphone_mcp.policy.ledger.handle import LedgerHandle
@@ -43,7 +44,7 @@ class Since(click.ParamType[datetime]):
             self.fail(f"{value!r} is no moment: write 90m, 12h, 7d, 2w or 2026-11-20T09:00", param, ctx)
 
 
-@click.command()
+@click.command(context_settings=HELP_NAMES)
 @click.option("--since", type=Since(), help="Only what came later: 90m, 12h, 7d, 2w, or an ISO 8601 date and time.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON array.")
 @click.option("--state", default="", envvar="AGENTPHONE_STATE", show_envvar=True, help="Where the ledger is kept.")

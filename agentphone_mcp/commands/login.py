@@ -14,7 +14,7 @@ from agentphone_mcp.api.allowlist import Allowlist
 from agentphone_mcp.api.api_key import ApiKey, KeyRuleBroken
 from agentphone_mcp.api.client import ApiClient
 from agentphone_mcp.api.transport import Transport
-from agentphone_mcp.commands.options import absolute_path, setting_option
+from agentphone_mcp.commands.options import HELP_NAMES, absolute_path, setting_option
 from agentphone_mcp.commands.sign_up import describe_error, open_account
 from agentphone_mcp.config.environment import complete_session_bus, read_key_variable
 from agentphone_mcp.config.keychain import INSTEAD, SERVICE, NoKeychain, account_for, forget, keep, try_out
@@ -25,7 +25,7 @@ _TIMEOUT = 15.0
 _LONGEST_LINE = 4_096
 
 
-@click.command()
+@click.command(context_settings=HELP_NAMES)
 @click.option("--sign-up", "email", metavar="EMAIL", help="Open an account for this email address, and keep its key.")
 @click.option("--agent-name", metavar="NAME", help="For --sign-up: what the account's first agent is called.")
 @click.option(
@@ -69,7 +69,7 @@ def login(
         )
 
 
-@click.command()
+@click.command(context_settings=HELP_NAMES)
 @setting_option("base_url")
 @setting_option("keychain")
 def logout(base_url: str, keychain: str) -> None:

@@ -8,7 +8,7 @@ import click
 
 from agentphone_mcp import __version__
 from agentphone_mcp.api.api_key import mask_keys
-from agentphone_mcp.commands.options import serving_options
+from agentphone_mcp.commands.options import HELP_NAMES, serving_options
 from agentphone_mcp.commands.serve import run_server
 
 _EPILOG = """\
@@ -72,7 +72,7 @@ class _OneLineErrors(click.Group):
     cls=_OneLineErrors,
     invoke_without_command=True,
     epilog=_EPILOG,
-    context_settings={"show_default": True, "max_content_width": 110, "help_option_names": ["-h", "--help"]},
+    context_settings={"show_default": True, "max_content_width": 110} | HELP_NAMES,
 )
 @click.version_option(__version__, prog_name="agentphone-mcp")
 @serving_options

@@ -14,6 +14,8 @@ from agentphone_mcp.config.from_options import SETTINGS
 from agentphone_mcp.config.settings import Setting
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+HELP_NAMES = {"help_option_names": ["-h", "--help"]}
+"""The context settings of every command, as click keeps its help option from the first time that it is invoked."""
 
 
 class Amount(click.FloatRange):

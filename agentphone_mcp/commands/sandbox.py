@@ -11,7 +11,7 @@ from typing import Any
 import click
 import httpx
 
-from agentphone_mcp.commands.options import PORT, Amount
+from agentphone_mcp.commands.options import HELP_NAMES, PORT, Amount
 from agentphone_mcp.sandbox.app import running
 from agentphone_mcp.sandbox.data.persistence import StateFileError
 from agentphone_mcp.sandbox.http.api_versions import API_VERSIONS, ApiVersion
@@ -46,7 +46,7 @@ def _printed(_ctx: click.Context, _option: click.Parameter, key: str | None) -> 
     return key
 
 
-@click.group("sandbox", invoke_without_command=True)
+@click.group("sandbox", context_settings=HELP_NAMES, invoke_without_command=True)
 @_option("--port", type=PORT, default=8787, envvar="AGENTPHONE_SANDBOX_PORT")
 @_option(
     "--speed",

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from agentphone_mcp.commands.options import HELP_NAMES
 from agentphone_mcp.policy.access import SCOPES, Scope
 from agentphone_mcp.server.http.auth.token_edits import Tokens, change_tokens
 from agentphone_mcp.server.http.auth.token_file import (
@@ -76,7 +77,7 @@ _FILE = click.option(
 )
 
 
-@click.group(invoke_without_command=True)
+@click.group(context_settings=HELP_NAMES, invoke_without_command=True)
 @click.pass_context
 def token(ctx: click.Context) -> None:
     """Say with which tokens one may connect over HTTP."""

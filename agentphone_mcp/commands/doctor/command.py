@@ -23,7 +23,7 @@ from agentphone_mcp.commands.doctor.run import Environment, run_checks
 from agentphone_mcp.commands.doctor.settings import check_settings
 from agentphone_mcp.commands.install.hosts import HOSTS
 from agentphone_mcp.commands.install.locations import read_machine
-from agentphone_mcp.commands.options import Amount
+from agentphone_mcp.commands.options import HELP_NAMES, Amount
 from agentphone_mcp.config.config import read_state
 from agentphone_mcp.config.environment import complete_session_bus
 from agentphone_mcp.config.settings import ConfigError
@@ -33,7 +33,7 @@ _STOPPING = ("SIGTERM", "SIGHUP", "SIGBREAK")
 _STYLES: dict[Status, str] = {"ok": "green", "warning": "yellow", "failure": "bold red", "skipped": "dim"}
 
 
-@click.command()
+@click.command(context_settings=HELP_NAMES)
 @click.option("--json", "is_json", is_flag=True, help="One JSON object.")
 @click.option("--base-url", help="Where the API is asked, instead of AGENTPHONE_BASE_URL.")
 @click.option("--state", help="Where the ledger is kept, instead of AGENTPHONE_STATE.")

@@ -26,7 +26,7 @@ from agentphone_mcp.commands.install.programs import (
     shared_program,
 )
 from agentphone_mcp.commands.install.setup import InstallOptions, choose_setup
-from agentphone_mcp.commands.options import setting_option
+from agentphone_mcp.commands.options import HELP_NAMES, setting_option
 from agentphone_mcp.config.config import read_state, read_toolsets
 from agentphone_mcp.config.environment import complete_session_bus
 from agentphone_mcp.config.settings import ConfigError
@@ -44,7 +44,7 @@ class _Target:
     machine: Machine
 
 
-@click.command(epilog=f"Hosts: {', '.join(HOSTS)}.")
+@click.command(context_settings=HELP_NAMES, epilog=f"Hosts: {', '.join(HOSTS)}.")
 @click.argument("host", required=False, metavar="[HOST]", type=click.Choice([*HOSTS, _ALL]))
 @click.option("--print", "only_print", is_flag=True, help="Show what would stand in the file, and change nothing.")
 @click.option(
