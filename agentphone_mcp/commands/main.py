@@ -88,7 +88,7 @@ def main(ctx: click.Context, **options: Any) -> None:
             raise click.UsageError("--sandbox has an address of its own: leave --base-url out")
         for_http = [name for name in given if name.startswith(("host", "port", "http_"))]
         if for_http and options["transport"] == "stdio":
-            # Whoever asks for credentials must not get a server that asks nobody.
+            # A server that should ask for credentials must not start as one that asks for none.
             raise click.UsageError(f"{_flag(for_http[0])} needs --transport streamable-http or sse")
         # The streams are None where they are closed.
         run_server(options, sys.stdin, sys.stdout)

@@ -105,7 +105,7 @@ def _start_early_session(
     if stdin is None or stdout is None:
         raise click.ClickException("stdin or stdout is closed: a host talks to this server over them")
     if stdin.isatty():
-        # Whoever sits at a terminal is told what this is; a host never sees it.
+        # A person at a terminal is told what this is; a host never sees it.
         click.echo("Waiting for an MCP host on stdin; for a look at it, try: agentphone-mcp demo", err=True)
     # Python would wait for the thread that reads stdin, which a terminal never closes: Ctrl+C would do nothing.
     signal.signal(signal.SIGINT, signal.SIG_DFL)

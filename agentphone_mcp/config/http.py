@@ -129,7 +129,7 @@ class HttpSettings:
                 raise ConfigError(f"{variable} is not set, which AGENTPHONE_HTTP_AUTH={self.auth} needs")
         for auth in ("token", "jwt"):
             for variable, value in (needed[auth] | optional.get(auth, {})).items():
-                # Whoever set it believes that strangers are kept out by it.
+                # A setting without effect would look as if it kept strangers out.
                 if value and auth != self.auth:
                     raise ConfigError(f"{variable} is set, but AGENTPHONE_HTTP_AUTH is {self.auth} and not {auth}")
         if self.auth == "none" and (not self.is_loopback or self.allowed_hosts):

@@ -25,7 +25,7 @@ def listening(host: str, port: int) -> socket.socket:
             # Without it a port stays taken for a minute after a server has left it; on Windows it means another thing.
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
-        # Whoever reads where it is served may connect at once, also before the web server is up.
+        # A reader of the printed address may connect at once, before the web server is up.
         listener.listen()
     except OSError as exc:
         listener.close()
