@@ -106,6 +106,15 @@ async def test_an_update_can_clear_the_transfer_number(assistant, sandbox) -> No
     assert "transfer_number" not in result["agent"]
 
 
+@pytest.mark.attack("10", "a number that bills more than an ordinary call passes as one")
+@pytest.mark.parametrize("number", ["+16005551234", "+15215551234", "+17105551234", "+19765551234"])
+async def test_no_costly_number_becomes_a_transfer_number(assistant, sandbox, number) -> None:
+    async with assistant() as ai:
+        told = await ai.refused("update_agent", agent_id="agt_frontdesk", transfer_number=number)
+    assert "premium-rate numbers" in told
+    assert sandbox.requests == []
+
+
 @pytest.mark.parametrize("nothing", [{}, {"tuning": {}}, {"name": None}], ids=["absent", "empty-tuning", "null"])
 async def test_an_update_of_nothing_is_refused(assistant, sandbox, nothing) -> None:
     async with assistant() as ai:
