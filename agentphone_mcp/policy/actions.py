@@ -9,6 +9,7 @@ from typing import Any, Generic, Literal, TypeVar
 from pydantic import BaseModel
 
 from agentphone_mcp.policy.pricing import FREE, Cost
+from agentphone_mcp.policy.proofs import is_same
 
 Result = TypeVar("Result", bound=BaseModel)
 ApprovalAnswer = Literal["not asked", "yes", "declined", "cancelled", "timed out", "cannot be asked"]
@@ -78,7 +79,7 @@ class Action:
         """Tell whether `confirm` approves this action: exactly True, or its confirmation where it has one."""
         if self.confirmation is None:
             return confirm is True
-        return bool(self.confirmation) and confirm == self.confirmation
+        return isinstance(confirm, str) and is_same(confirm, self.confirmation)
 
     def how_to_confirm(self) -> str:
         """Tell the model how to get from the preview to the action."""

@@ -2,8 +2,6 @@
 
 from typing import Annotated
 
-from pydantic import AfterValidator
-
 from agentphone_mcp.api.contacts import Contact
 from agentphone_mcp.api.models import Acknowledgement
 from agentphone_mcp.features.context import AccountGate, Api
@@ -15,8 +13,6 @@ from agentphone_mcp.policy.actions import Action, Outcome
 from agentphone_mcp.policy.errors import Refused
 from agentphone_mcp.policy.phone_numbers import normalize_number
 from agentphone_mcp.policy.untrusted import clean
-
-ConfirmContact = Annotated[ConfirmText, AfterValidator(lambda text: text and normalize_number(text))]
 
 
 async def list_contacts(api: Api, search: str | None = None, limit: Limit = 20, offset: Offset = 0) -> Listed[Contact]:
@@ -59,7 +55,7 @@ async def delete_contact(
     action: Annotated[Action, destroying("delete_contact", describe_contact_deletion)],
     api: Api,
     gate: AccountGate,
-    confirm: ConfirmContact = None,
+    confirm: ConfirmText = None,
 ) -> Outcome[Acknowledgement]:
     """Delete a contact for good."""
     return await gate.execute(action, confirm, lambda: api.contacts.delete(contact_id))

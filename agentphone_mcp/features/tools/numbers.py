@@ -22,7 +22,7 @@ from agentphone_mcp.features.presentation.lists import (
 from agentphone_mcp.features.presentation.quoting import other_arguments
 from agentphone_mcp.features.tools.approval import destroying, spending
 from agentphone_mcp.features.tools.declaration import destroys, reads, spends
-from agentphone_mcp.features.tools.parameters import AgentId, Confirm, ConfirmNumber, Limit, NumberId, Offset, Repeat
+from agentphone_mcp.features.tools.parameters import AgentId, Confirm, ConfirmText, Limit, NumberId, Offset, Repeat
 from agentphone_mcp.policy.actions import Action, Outcome
 from agentphone_mcp.policy.phone_numbers import normalize_number
 from agentphone_mcp.policy.pricing import Cost
@@ -138,7 +138,7 @@ async def release_number(
     action: Annotated[Action, destroying("release_number", describe_release)],
     api: Api,
     gate: AccountGate,
-    confirm: ConfirmNumber = None,
+    confirm: ConfirmText = None,
 ) -> Outcome[ReleasedNumber]:
     """Give a number back for good, and stop paying for it."""
     return await gate.execute(action, confirm, lambda: api.numbers.release(number_id))

@@ -56,7 +56,6 @@ _PREVIEW = Field(description="Omit for a preview")
 Confirm = Annotated[StrictBool | None, _PREVIEW]
 Repeat = StrictBool
 ConfirmText = Annotated[str | None, AfterValidator(lambda text: text and text.strip()), _PREVIEW]
-ConfirmNumber = Annotated[str | None, AfterValidator(lambda number: number and to_e164(number)), _PREVIEW]
 
 Text = Annotated[str, AfterValidator(_non_blank)]
 WebUrl = Annotated[str, AfterValidator(_check_url)]

@@ -120,7 +120,6 @@ async def test_every_tool_refuses_a_number_that_is_none_with_the_reason(assistan
             "place_call": {"agent_id": "a", "to_number": written},
             "send_message": {"agent_id": "a", "to_number": written, "body": "Hi"},
             "save_contact": {"name": "Bo", "phone_number": written},
-            "release_number": {"number_id": "n", "confirm": written or "0"},
             "update_agent": {"agent_id": "a", "transfer_number": written or "0"},
         }.items():
             message = await ai.refused(tool, **arguments)

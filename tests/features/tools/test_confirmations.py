@@ -57,13 +57,38 @@ async def test_an_agent_with_a_blank_name_can_still_be_deleted(assistant, answer
 
 
 @pytest.mark.parametrize(
-    "similar", ["front desk", "Front  Desk", "Front", "agt_frontdesk", '"Front Desk"', "Front Desk\u200b"], ids=repr
+    "similar", ["FrontDesk", "Front", "agt_frontdesk", '"Front Desk"', "Front Desk\u200b", "Front Desk."], ids=repr
 )
 async def test_nearly_the_name_is_not_the_name(assistant, writes, similar) -> None:
     async with assistant() as ai:
         message = await ai.refused("delete_agent", agent_id="agt_frontdesk", confirm=similar)
     assert 'confirm="Front Desk"' in message
     assert writes() == []
+
+
+@pytest.mark.attack("7", "a proof inside other words")
+@pytest.mark.parametrize(
+    ("tool", "target", "words"),
+    [
+        pytest.param("release_number", {"number_id": "num_frontdesk"}, "NO, do not release +14155550100", id="number"),
+        pytest.param("delete_contact", {"contact_id": "con_ada"}, "never delete +14155550142", id="contact"),
+        pytest.param("delete_contact", {"contact_id": "con_ada"}, "tel:+14155550142;ext=", id="contact-as-a-link"),
+        pytest.param("delete_agent", {"agent_id": "agt_frontdesk"}, "not the Front Desk", id="agent"),
+    ],
+)
+async def test_a_no_that_names_the_target_is_no_yes(assistant, writes, tool: str, target: Any, words: str) -> None:
+    async with assistant() as ai:
+        message = await ai.refused(tool, **target, confirm=words)
+    assert message.startswith("Nothing was done: confirm does not match.")
+    assert writes() == []
+
+
+@pytest.mark.attack("7", "a proof in another form of Unicode")
+@pytest.mark.parametrize("typed", ["Zoe\u0308 Desk", "Zo\u00eb\u00a0desk", "ＺＯË　ＤＥＳＫ"], ids=ascii)
+async def test_a_name_is_the_same_in_each_form_of_unicode(assistant, sandbox, typed: str) -> None:
+    sandbox.context.account.agents["agt_orderline"].settings["name"] = "Zo\u00eb Desk"
+    async with assistant() as ai:
+        assert (await ai.ask("delete_agent", agent_id="agt_orderline", confirm=typed))["status"] == "done"
 
 
 async def test_the_confirmation_is_checked_against_what_the_id_means_now(assistant, sandbox, writes) -> None:
