@@ -21,8 +21,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from agentphone_mcp.server.http.serve import event_loop_options
-from agentphone_mcp.server.http.uvicorn_protocols.timeouts_h11 import ClientTimeoutsH11
-from agentphone_mcp.server.http.uvicorn_protocols.timeouts_httptools import ClientTimeoutsHttpTools
+from agentphone_mcp.system.http.timeouts_h11 import ClientTimeoutsH11
+from agentphone_mcp.system.http.timeouts_httptools import ClientTimeoutsHttpTools
 
 CONNECTIONS = 32
 ROUNDS = 7

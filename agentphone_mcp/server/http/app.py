@@ -25,15 +25,11 @@ from agentphone_mcp.server.http.health import Health
 from agentphone_mcp.server.http.middleware.admission import AdmissionMiddleware
 from agentphone_mcp.server.http.middleware.concurrency import ConcurrencyLimiter, limits_of
 from agentphone_mcp.server.http.middleware.draining import DrainingMiddleware
-from agentphone_mcp.server.http.middleware.requests import (
-    LARGEST_BODY,
-    AccessLog,
-    BodyLimitMiddleware,
-    TrustedOriginMiddleware,
-)
+from agentphone_mcp.server.http.middleware.requests import LARGEST_BODY, AccessLog, NoResumptionMiddleware
 from agentphone_mcp.server.sdk_overrides import overriding
 from agentphone_mcp.server.server import AgentPhoneServer
 from agentphone_mcp.server.stdio.precomputed import PrecomputedSurface
+from agentphone_mcp.system.http.requests import BodyLimitMiddleware, TrustedOriginMiddleware
 
 SurfaceOf = Callable[[Scope], PrecomputedSurface | None]
 MCP_PATH, SSE_PATH, MESSAGES_PATH = "/mcp", "/sse", "/messages/"
@@ -82,6 +78,10 @@ class _Sessions(StreamableHTTPSessionManager):
         return super()._admit_session(requestor) if has_room else None
 
 
+def _bounded(app: ASGIApp) -> ASGIApp:
+    return NoResumptionMiddleware(BodyLimitMiddleware(app, LARGEST_BODY))
+
+
 class HostedApp:
     """Serve all callers of one process.
 
@@ -124,12 +124,12 @@ class HostedApp:
             return AdmissionMiddleware(auth, apps, limiter=limiter, idle_timeout=settings.idle_timeout)
 
         mcp: dict[Scope, ASGIApp] = {
-            scope: BodyLimitMiddleware(sessions.handle_request) for scope, sessions in self._sessions.items()
+            scope: _bounded(sessions.handle_request) for scope, sessions in self._sessions.items()
         }
         self._admission = dict.fromkeys((MCP_PATH, _SLASHED_PATH), admission(mcp))
         if settings.transport == "sse":
             sse: dict[Scope, ASGIApp] = {
-                scope: BodyLimitMiddleware(server.sse_app(transport_security=_CHECKED_ALREADY))
+                scope: _bounded(server.sse_app(transport_security=_CHECKED_ALREADY))
                 for scope, server in self._servers.items()
             }
             self._admission |= dict.fromkeys((SSE_PATH, MESSAGES_PATH), admission(sse))

@@ -22,7 +22,7 @@ from agentphone_mcp.config.settings import read
 from agentphone_mcp.server.accounts import AccountPool
 from agentphone_mcp.server.http.app import MCP_PATH, SSE_PATH, HostedApp, SurfaceOf, no_surface
 from agentphone_mcp.server.http.auth.base import AuthBackend, LoopbackAuth
-from agentphone_mcp.server.http.uvicorn_protocols.timeouts import ClientTimeouts
+from agentphone_mcp.system.http.protocol import protocol
 from agentphone_mcp.system.open_file_limit import most_connections
 from agentphone_mcp.system.sockets import listening
 
@@ -131,17 +131,6 @@ def _auth(config: Config, settings: HttpSettings) -> tuple[AuthBackend, Sequence
             return auth, auth.routes()
         case "none":
             return LoopbackAuth(), ()
-
-
-def protocol() -> type[ClientTimeouts]:
-    """Return the fastest installed protocol, for `uvicorn.Config(http=...)`."""
-    try:
-        from agentphone_mcp.server.http.uvicorn_protocols.timeouts_httptools import ClientTimeoutsHttpTools
-    except ImportError:
-        from agentphone_mcp.server.http.uvicorn_protocols.timeouts_h11 import ClientTimeoutsH11
-
-        return ClientTimeoutsH11
-    return ClientTimeoutsHttpTools
 
 
 def event_loop_options() -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import sys
 
-from tests.server.http.uvicorn_protocols.served import GET, POST, WITH_UVLOOP, Served, until
+from tests.system.http.served import GET, POST, WITH_UVLOOP, Served, until
 
 
 async def test_a_silent_connection_is_closed(quick: Served) -> None:

@@ -1,7 +1,7 @@
 """Close the connections of slow clients: half-open ones, endless heads and bodies, and unread responses.
 
 uvicorn alone waits without limit for the head of a request, for its body, and for a client to read the response.
-`uvicorn.Config(http=...)` takes a protocol class, and that is where these limits are added: see `serve.protocol()`.
+`uvicorn.Config(http=...)` takes a protocol class, and that is where these limits are added: see `protocol`.
 """
 
 import asyncio

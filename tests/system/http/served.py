@@ -19,9 +19,9 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from agentphone_mcp.server.http.uvicorn_protocols.timeouts import ClientLimits, ClientTimeouts
-from agentphone_mcp.server.http.uvicorn_protocols.timeouts_h11 import ClientTimeoutsH11
-from agentphone_mcp.server.http.uvicorn_protocols.timeouts_httptools import ClientTimeoutsHttpTools
+from agentphone_mcp.system.http.timeouts import ClientLimits, ClientTimeouts
+from agentphone_mcp.system.http.timeouts_h11 import ClientTimeoutsH11
+from agentphone_mcp.system.http.timeouts_httptools import ClientTimeoutsHttpTools
 from tests.support import PATIENCE
 
 H11 = pytest.param((ClientTimeoutsH11, False), id="h11")

@@ -6,11 +6,12 @@ import sys
 import anyio
 import pytest
 
-from agentphone_mcp.server.http.serve import event_loop_options, protocol
-from agentphone_mcp.server.http.uvicorn_protocols.timeouts import UvicornProtocol
-from agentphone_mcp.server.http.uvicorn_protocols.timeouts_h11 import ClientTimeoutsH11
-from agentphone_mcp.server.http.uvicorn_protocols.timeouts_httptools import ClientTimeoutsHttpTools
-from tests.server.http.uvicorn_protocols.served import GET, Served
+from agentphone_mcp.server.http.serve import event_loop_options
+from agentphone_mcp.system.http.protocol import protocol
+from agentphone_mcp.system.http.timeouts import UvicornProtocol
+from agentphone_mcp.system.http.timeouts_h11 import ClientTimeoutsH11
+from agentphone_mcp.system.http.timeouts_httptools import ClientTimeoutsHttpTools
+from tests.system.http.served import GET, Served
 
 
 async def test_uvicorn_still_has_the_private_attributes_in_use(calm: Served) -> None:

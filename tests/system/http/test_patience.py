@@ -5,7 +5,7 @@ from dataclasses import replace
 import anyio
 import pytest
 
-from tests.server.http.uvicorn_protocols.served import GET, POST, QUICK, TICKS, WITH_UVLOOP, Serve, Served, until
+from tests.system.http.served import GET, POST, QUICK, TICKS, WITH_UVLOOP, Serve, Served, until
 
 
 async def test_pipelined_requests_are_answered_in_order(quick: Served) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from agentphone_mcp.server.http.uvicorn_protocols.timeouts import ClientTimeouts, Part
+from agentphone_mcp.system.http.timeouts import ClientTimeouts, Part
 
 FRAMING = {b"content-length", b"transfer-encoding"}
 MOST_PIPELINED = 100

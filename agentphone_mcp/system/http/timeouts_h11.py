@@ -6,7 +6,7 @@ from http import HTTPStatus
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from agentphone_mcp.server.http.uvicorn_protocols.timeouts import ClientTimeouts, Part
+from agentphone_mcp.system.http.timeouts import ClientTimeouts, Part
 
 
 class ClientTimeoutsH11(ClientTimeouts, H11Protocol):

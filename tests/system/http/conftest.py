@@ -5,8 +5,8 @@ from contextlib import ExitStack
 
 import pytest
 
-from agentphone_mcp.server.http.uvicorn_protocols.timeouts import ClientLimits
-from tests.server.http.uvicorn_protocols.served import H11, HTTPTOOLS, QUICK, Serve, Served, serving
+from agentphone_mcp.system.http.timeouts import ClientLimits
+from tests.system.http.served import H11, HTTPTOOLS, QUICK, Serve, Served, serving
 
 
 @pytest.fixture(params=[H11, HTTPTOOLS])

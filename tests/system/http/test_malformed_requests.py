@@ -4,7 +4,7 @@ from contextlib import suppress
 
 import pytest
 
-from tests.server.http.uvicorn_protocols.served import GET, HTTPTOOLS, POST, Served
+from tests.system.http.served import GET, HTTPTOOLS, POST, Served
 
 
 async def test_an_endless_trailer_is_refused(calm: Served) -> None:

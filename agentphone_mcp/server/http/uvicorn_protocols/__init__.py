@@ -1,1 +1,0 @@
-"""Extend uvicorn's HTTP protocols with time limits for slow clients."""

@@ -1,0 +1,92 @@
+"""Refuse requests by middleware of ASGI: of untrusted hosts and origins, and with long bodies."""
+
+from collections.abc import Iterable
+
+from starlette.datastructures import Headers
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+
+class TrustedOriginMiddleware:
+    """Refuse requests with an untrusted Host or Origin, whatever their path and method.
+
+    Args:
+        hosts: trusted values of Host; `name:*` is the name at any port.
+        origins: trusted values of Origin, likewise; a request without one comes from no web page.
+        open_paths: paths without secrets, which probes request by IP address.
+    """
+
+    def __init__(
+        self, app: ASGIApp, *, hosts: Iterable[str], origins: Iterable[str], open_paths: frozenset[str] = frozenset()
+    ) -> None:
+        self._app = app
+        self._hosts = frozenset(hosts)
+        self._origins = frozenset(origins)
+        self._open_paths = open_paths
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, or answer 421 or 403."""
+        if scope["type"] == "http" and scope["path"] not in self._open_paths:
+            headers = Headers(scope=scope)
+            hosts, origins = headers.getlist("Host"), headers.getlist("Origin")
+            if len(hosts) != 1 or not _matches(self._hosts, hosts[0]):
+                await PlainTextResponse("This server is not known by that name.", 421)(scope, receive, send)
+                return
+            if len(origins) > 1 or not all(_matches(self._origins, origin) for origin in origins):
+                await PlainTextResponse("Web pages of that origin may not use this server.", 403)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
+class BodyLimitMiddleware:
+    """Forward complete requests, answer 413 to long bodies, and drop requests whose client disconnects first.
+
+    Args:
+        largest: the most bytes of a body.
+    """
+
+    def __init__(self, app: ASGIApp, largest: int) -> None:
+        self._app = app
+        self._largest = largest
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        body, has_more = bytearray(), True
+        is_long = self._is_declared_long(Headers(scope=scope).get("Content-Length", ""))
+        while has_more and not is_long:
+            message = await receive()
+            if message["type"] != "http.request":
+                return
+            body += message.get("body", b"")
+            is_long = len(body) > self._largest
+            has_more = message.get("more_body", False)
+        if is_long:
+            await PlainTextResponse("Request body too large", 413)(scope, receive, send)
+            return
+        await self._app(scope, _replaying(bytes(body), receive), send)
+
+    def _is_declared_long(self, length: str) -> bool:
+        # Only so many digits are read, as Python refuses to read thousands.
+        digits = length.lstrip("0")
+        return digits.isdecimal() and (len(digits) > len(str(self._largest)) or int(digits) > self._largest)
+
+
+def _replaying(body: bytes, receive: Receive) -> Receive:
+    """Return the body once, and afterwards the server's messages, such as a disconnect."""
+    unread = [body]
+
+    async def receive_again() -> Message:
+        if unread:
+            return {"type": "http.request", "body": unread.pop(), "more_body": False}
+        return await receive()
+
+    return receive_again
+
+
+def _matches(trusted: frozenset[str], given: str) -> bool:
+    given = given.lower()
+    name, colon, port = given.rpartition(":")
+    return given in trusted or (bool(colon) and port.isdecimal() and f"{name}:*" in trusted)
