@@ -42,6 +42,7 @@ _STYLES: dict[Status, str] = {"ok": "green", "warning": "yellow", "failure": "bo
 )
 @click.option("--hosts/--no-hosts", "with_hosts", default=True, help="Start what the hosts here would start, too.")
 @click.option("--host", type=click.Choice(list(HOSTS)), help="Of the hosts only this one, which must have an entry.")
+@click.option("--project", is_flag=True, help="Start and ask, too, what files of the current folder's project name.")
 @click.option(
     "--start-within",
     type=Amount(1, 300),
@@ -56,12 +57,14 @@ def doctor(
     sandbox: bool,
     with_hosts: bool,
     host: str | None,
+    project: bool,
     start_within: float,
 ) -> None:
     """Say what is wrong when it is not working, and what to do about it.
 
     It takes the settings of the server from the environment, asks the API only questions that change nothing, and ends
-    with status 1 when something failed.
+    with status 1 when something failed. What the files of a project name is shown, and started only with --project, as
+    others may have written them.
     """
     # The report says itself when a server writes anything but the protocol.
     logging.getLogger("mcp").addHandler(logging.NullHandler())
@@ -73,7 +76,7 @@ def doctor(
         raise click.ClickException(str(exc)) from None
     # The hosts' servers get the hosts' environment, without the options given here.
     machine = read_machine(os.environ)
-    search = HostSearch(machine, _project(machine.home), start_within)
+    search = HostSearch(machine, _project(machine.home), start_within, trusts_project=project)
     hosts = partial(check_hosts, search, host) if with_hosts or host else None
     environ = dict(machine.environ) | {name: value for name, value in given.items() if value}
     environment = Environment(environ, machine, host_keys(search) if hosts else {})

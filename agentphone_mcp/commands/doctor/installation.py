@@ -1,7 +1,6 @@
 """Check what the server needs: Python, its packages, time zones, and `uvx`."""
 
 import platform
-import shutil
 import sys
 from collections.abc import Callable, Iterable
 from importlib import metadata
@@ -13,7 +12,7 @@ from packaging.specifiers import SpecifierSet
 
 from agentphone_mcp.commands.doctor.finding import Finding, failure, ok, skipped, warning
 from agentphone_mcp.commands.install.locations import Machine
-from agentphone_mcp.commands.install.programs import PACKAGE, find_uvx, how_to_get_uv
+from agentphone_mcp.commands.install.programs import PACKAGE, find_command, find_uvx, how_to_get_uv
 
 _SHOWN = (PACKAGE, "mcp", "httpx", "pydantic", "anyio")
 _LONGEST_LOOK = 10.0
@@ -77,7 +76,7 @@ async def check_uvx(machine: Machine) -> Finding:
     message = process.stdout.decode(errors="replace").strip() or "no version"
     if process.returncode:
         return warning("uvx", f"{path} does not run: it ended with {process.returncode}", get_uvx, path=path)
-    if not shutil.which("uvx", path=machine.environ.get("PATH", "")):
+    if not find_command("uvx", machine.environ.get("PATH", ""), machine.home):
         remedy = f"Let the entries of hosts name it whole, as `{PACKAGE} install` does, or run `uv tool update-shell`"
         return warning("uvx", f"{message} at {path}, which is not on the PATH", remedy, path=path)
     return ok("uvx", f"{message} at {path}", path=path)

@@ -5,9 +5,11 @@ import re
 import shlex
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from time import perf_counter
-from typing import IO
+from typing import IO, Any, cast
 
 import anyio
 import httpx2
@@ -16,6 +18,7 @@ from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
 
+from agentphone_mcp.api.allowlist import is_loopback
 from agentphone_mcp.api.api_key import mask_keys
 from agentphone_mcp.commands.doctor.host_entries import SECRET_NAME, Address, Launch
 
@@ -56,13 +59,13 @@ class NoAnswer(Exception):
         self.why = why
 
 
-async def start(launch: Launch, command: str, within: float) -> Answer:
-    """Start a launch by the path of its command, and list its tools; the process is ended in any case.
+async def start(launch: Launch, command: str, folder: Path, within: float) -> Answer:
+    """Start a launch in a folder by the path of its command, and list its tools; the process is ended in any case.
 
     Raises:
         NoAnswer: if no answer comes within so many seconds.
     """
-    server = StdioServerParameters(command=command, args=list(launch.arguments), env=dict(launch.environ))
+    server = StdioServerParameters(command=command, args=list(launch.arguments), env=dict(launch.environ), cwd=folder)
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as errors:
         try:
             return await _ask(Client(stdio_client(server, errlog=errors), mode="legacy"), within)
@@ -83,11 +86,27 @@ async def ask(address: Address, within: float) -> Answer:
             refusals.append(response.status_code)
 
     headers, hooks = dict(address.headers), {"response": [note]}
+    # A proxy that the environment names would read what is meant for this machine.
+    past_proxies = {"http://": None, "https://": None} if _is_on_this_machine(address.url) else None
     try:
-        async with httpx2.AsyncClient(headers=headers, timeout=within, event_hooks=hooks) as client:
+        async with httpx2.AsyncClient(
+            headers=headers, timeout=within, event_hooks=hooks, mounts=past_proxies, follow_redirects=False
+        ) as client:
             return await _ask(Client(streamable_http_client(address.url, http_client=client), mode="legacy"), within)
     except (OSError, ValueError, MCPError, ExceptionGroup) as exc:
         raise NoAnswer("", exc, refusals[0] if refusals else None) from exc
+
+
+def is_private(url: str) -> bool:
+    """Tell whether nobody on the way can read what is sent to a URL: it is https, or on this machine."""
+    try:
+        return httpx2.URL(url).scheme == "https" or (httpx2.URL(url).scheme == "http" and _is_on_this_machine(url))
+    except (httpx2.InvalidURL, ValueError):
+        return False
+
+
+def _is_on_this_machine(url: str) -> bool:
+    return is_loopback(httpx2.URL(url).raw_host.decode("ascii").strip("[]"))
 
 
 async def _ask(client: Client, within: float) -> Answer:
@@ -132,6 +151,22 @@ def command_line(launch: Launch, platform: str) -> str:
         for before, word in zip(("", *given), given, strict=False)
     ]
     return subprocess.list2cmdline(words) if platform == "win32" else shlex.join(words)
+
+
+def shown(entry: Mapping[str, Any], platform: str) -> str:
+    """Show what an entry that is not ours names, as it stands there and without its secrets: a command or a URL."""
+    for name in ("url", "serverUrl", "httpUrl", "uri"):
+        if isinstance(url := entry.get(name), str):
+            return redact(url.partition("?")[0])[:_LONGEST_LINE]
+    args = entry.get("args")
+    words = tuple(map(str, cast("list[object]", args))) if isinstance(args, list) else ()
+    launch = Launch(str(entry.get("command", entry.get("cmd", ""))), words, {}, "", ())
+    tables = [
+        cast("Mapping[str, object]", entry[name]) for name in ("env", "envs") if isinstance(entry.get(name), dict)
+    ]
+    names = [mask_keys(name) for table in tables for name in table]
+    with_ = f", with {', '.join(names)} set" if names else ""
+    return f"{command_line(launch, platform)}{with_}"[:_LONGEST_LINE]
 
 
 def _without_value(word: str) -> str:

@@ -1,7 +1,6 @@
 """Find the program that hosts start: `uvx` by its absolute path, as desktop programs lack the shell's PATH."""
 
 import os
-import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -68,7 +67,7 @@ def shared_program(machine: Machine, homebrew: tuple[Path, ...] = HOMEBREW) -> P
 def find_uvx(machine: Machine, homebrew: tuple[Path, ...] = HOMEBREW) -> Path | None:
     """Find the absolute path of `uvx`, on the PATH or else where its installers put it."""
     name = "uvx.exe" if machine.platform == "win32" else "uvx"
-    on_path = shutil.which("uvx", path=machine.environ.get("PATH", ""))
+    on_path = find_command("uvx", machine.environ.get("PATH", ""), machine.home)
     folders = [machine.home / ".local" / "bin", machine.home / ".cargo" / "bin"]
     if machine.platform == "win32":
         folders += [machine.local / "Microsoft" / "WinGet" / "Links", machine.home / "scoop" / "shims"]
@@ -76,6 +75,18 @@ def find_uvx(machine: Machine, homebrew: tuple[Path, ...] = HOMEBREW) -> Path | 
     candidates += [folder / name for folder in (*folders, *homebrew)]
     path = next(filter(_is_executable, candidates), None)
     return Path(os.path.abspath(path)) if path else None
+
+
+def find_command(command: str, path: str, folder: Path) -> str | None:
+    """Find a command by its name on a PATH, or by a path that is relative to a folder.
+
+    The current folder is never searched, as Windows and an empty part of a PATH would have it: it may be a stranger's.
+    """
+    endings = ("", ".com", ".exe", ".bat", ".cmd") if os.name == "nt" else ("",)
+    folders = [folder] if os.path.dirname(command) else [Path(part) for part in path.split(os.pathsep)]
+    candidates = (each / f"{command}{ending}" for each in folders if each.is_absolute() for ending in endings)
+    found = next(filter(_is_executable, candidates), None)
+    return str(found) if found else None
 
 
 def how_to_get_uv(platform: str) -> str:

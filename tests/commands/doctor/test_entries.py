@@ -7,8 +7,17 @@ import pytest
 from agentphone_mcp.commands.doctor.host_entries import Address, InvalidEntry, Launch, read_entry
 from agentphone_mcp.commands.doctor.launch import command_line
 
-SHELL = {"PATH": "/shell/bin", "HOME": "/home/me", "AGENTPHONE_API_KEY": "sk_live_mine", "COLOUR": "blue"}
+SHELL = {
+    "PATH": "/shell/bin",
+    "HOME": "/home/me",
+    "AGENTPHONE_API_KEY": "sk_live_mine",
+    "AGENTPHONE_MCP_TOKEN": "apm_blue",
+    "AGENTPHONE_LIMITS": "calls=1/day",
+    "AWS_SECRET_ACCESS_KEY": "of-another-service",
+    "COLOUR": "blue",
+}
 KEY = "AGENTPHONE_API_KEY"
+TOKEN = "AGENTPHONE_MCP_TOKEN"
 
 
 def launch(host: str, platform: str = "linux", **entry: Any) -> Launch:
@@ -46,7 +55,7 @@ def test_the_key_does_not_get_there_by_itself(host: str) -> None:
 
 
 def test_gemini_passes_on_what_is_no_secret() -> None:
-    assert launch("gemini").environ["COLOUR"] == "blue"
+    assert launch("gemini").environ["AGENTPHONE_LIMITS"] == "calls=1/day"
 
 
 def test_codex_passes_on_only_what_every_program_needs() -> None:
@@ -95,15 +104,19 @@ def test_claude_desktop_looks_where_a_desktop_program_looks(platform: str, path:
 @pytest.mark.parametrize(
     ("host", "entry"),
     [
-        pytest.param("codex", {"url": "u", "bearer_token_env_var": "COLOUR"}, id="codex"),
-        pytest.param("cursor", {"url": "u", "headers": {"Authorization": "Bearer ${env:COLOUR}"}}, id="cursor"),
-        pytest.param("windsurf", {"serverUrl": "u", "headers": {"Authorization": "Bearer blue"}}, id="windsurf"),
-        pytest.param("gemini", {"httpUrl": "u", "headers": {"Authorization": "Bearer $COLOUR"}}, id="gemini"),
-        pytest.param("goose", {"uri": "u", "headers": {"Authorization": "Bearer ${COLOUR}"}}, id="goose"),
+        pytest.param("codex", {"url": "u", "bearer_token_env_var": TOKEN}, id="codex"),
+        pytest.param(
+            "cursor", {"url": "u", "headers": {"Authorization": "Bearer ${env:AGENTPHONE_MCP_TOKEN}"}}, id="cursor"
+        ),
+        pytest.param("windsurf", {"serverUrl": "u", "headers": {"Authorization": "Bearer apm_blue"}}, id="windsurf"),
+        pytest.param(
+            "gemini", {"httpUrl": "u", "headers": {"Authorization": "Bearer $AGENTPHONE_MCP_TOKEN"}}, id="gemini"
+        ),
+        pytest.param("goose", {"uri": "u", "headers": {"Authorization": "Bearer ${AGENTPHONE_MCP_TOKEN}"}}, id="goose"),
     ],
 )
 def test_a_server_elsewhere_gets_its_token(host: str, entry: dict[str, Any]) -> None:
-    assert read_entry(host, entry, SHELL, "linux") == Address("u", {"Authorization": "Bearer blue"}, ())
+    assert read_entry(host, entry, SHELL, "linux") == Address("u", {"Authorization": "Bearer apm_blue"}, ())
 
 
 @pytest.mark.parametrize("entry", [{}, {"command": ""}, {"command": {"path": "uvx"}}, {"url": 7}])

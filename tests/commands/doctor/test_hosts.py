@@ -79,7 +79,7 @@ def test_an_entry_of_the_project(doctor: Any, api: Any, cursor: Write) -> None:
     file = Path.cwd() / ".cursor/mcp.json"
     file.parent.mkdir()
     file.write_text(json.dumps({"mcpServers": {"agentphone": python("raise SystemExit('of the project')")}}))
-    assert "of the project" in doctor().fails_in("Cursor")["said"]
+    assert "it said: of the project" in doctor("--project").fails_in("Cursor")["said"]
 
 
 @pytest.mark.parametrize(
