@@ -88,10 +88,9 @@ def test_words_pass_stdio_as_utf_8_both_ways(spoken: Sandbox, state: Path, encod
     assert process.returncode == 0
 
 
-@EACH
-async def test_a_host_reads_and_writes_such_words(spoken: Sandbox, state: Path, encoding: str) -> None:
+async def test_a_host_reads_and_writes_such_words(spoken: Sandbox, state: Path) -> None:
     command = StdioServerParameters(
-        command=sys.executable, args=["-m", "agentphone_mcp"], env=server(spoken, encoding, state)
+        command=sys.executable, args=["-m", "agentphone_mcp"], env=server(spoken, "cp1252", state)
     )
     async with Client(command) as client:
         transcript = (await client.call_tool(*TRANSCRIPT)).structured_content
@@ -128,19 +127,20 @@ for command in ("", "demo", "doctor", "install", "ledger", "login", "logout", "s
 """
 
 
-@EACH
-def test_every_commands_help_is_shown(encoding: str) -> None:
+def test_every_commands_help_is_shown() -> None:
+    """ASCII is the least of the encodings: what it can show, all can."""
     ended = subprocess.run(
         [sys.executable, "-c", HELP_OF_EACH],
-        env=os.environ | settings(encoding),
+        env=os.environ | settings("ascii"),
         capture_output=True,
         timeout=120,
         check=False,
     )
     assert ended.returncode == 0, ended.stderr
-    assert ended.stdout.decode(encoding).count("Usage: ") == 10
+    assert ended.stdout.decode("ascii").count("Usage: ") == 10
 
 
+@pytest.mark.slow
 def test_the_demo_is_shown() -> None:
     """The demo runs to its end with an encoding that has not all its characters."""
     assert "That was it." in run("cp932", "demo")

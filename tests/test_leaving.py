@@ -15,6 +15,8 @@ from mcp.client.stdio import StdioServerParameters
 from agentphone_mcp.sandbox import Sandbox
 from tests.support import ROOT
 
+pytestmark = pytest.mark.slow  # a server's process for each way to connect
+
 CALL = {"agent_id": "agt_frontdesk", "to_number": "+14155550109", "confirm": True}
 ERAS = pytest.mark.parametrize("mode", ["auto", "legacy"], ids=["modern", "legacy"])
 

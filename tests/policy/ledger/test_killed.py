@@ -20,6 +20,8 @@ from agentphone_mcp.sandbox import Fault, Sandbox
 from tests.conftest import Connect
 from tests.support import COMMAND, PATIENCE, ROOT
 
+pytestmark = pytest.mark.slow  # a server's process for each step of an action
+
 DYING = Path(__file__).with_name("dying.py")
 BUY = {"area_code": "415", "confirm": True}
 POSIX = pytest.mark.skipif(os.name != "posix", reason="there is no such signal; an action's own time decides there")

@@ -17,6 +17,8 @@ from agentphone_mcp.policy.ledger.records import Entry
 from agentphone_mcp.sandbox import Fault, Sandbox
 from tests.support import PATIENCE
 
+pytestmark = pytest.mark.slow  # servers and a PostgreSQL that are stopped and started again
+
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="prlimit changes limits of another process on Linux only")
 BUY, ANOTHER, THIRD = ({"area_code": code, "confirm": True} for code in ("212", "415", "646"))
 VERSION = "2025-06-18"

@@ -15,15 +15,14 @@ from mcp_types import CallToolResult, ElicitResult, InputRequiredResult
 
 from agentphone_mcp.policy.ledger.ledger import Ledger
 
+pytestmark = pytest.mark.slow  # two servers, a load balancer and a PostgreSQL for each test
+
 CLIENTS = 16
 KEY, NEW_KEY = "first " * 8, "second " * 8
 BUY = {"area_code": "212", "confirm": True}
 CALL = {"agent_id": "agt_frontdesk", "to_number": "+14155550101", "confirm": True}
 MODES = {"modern": ("auto",), "legacy": ("legacy",), "both": ("auto", "legacy")}
-ERAS = pytest.mark.parametrize(
-    "modes",
-    [pytest.param(modes, id=name, marks=() if name == "both" else pytest.mark.slow) for name, modes in MODES.items()],
-)
+ERAS = pytest.mark.parametrize("modes", MODES.values(), ids=MODES)
 ACCEPTED = ElicitResult(action="accept", content={"allow": True})
 
 
