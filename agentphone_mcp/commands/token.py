@@ -27,7 +27,7 @@ from agentphone_mcp.variables import TOKENS_FILE_VARIABLE
 _A_DAY = len("2027-01-31")
 
 
-class Expiry(click.ParamType[date]):
+class ExpiryDate(click.ParamType[date]):
     """Parse a day, or a moment with its UTC offset."""
 
     name = "date"
@@ -91,7 +91,7 @@ def token(ctx: click.Context) -> None:
 @click.option(
     "--scope", type=click.Choice(SCOPES), required=True, help="How far they may go, each including the former."
 )
-@click.option("--expires", type=Expiry(), help="The last day in UTC, or a time with its offset; never if left out.")
+@click.option("--expires", type=ExpiryDate(), help="The last day in UTC, or a time with its offset; never if left out.")
 @click.option("--replace", is_flag=True, help="Make a new token for a name that has one, which is good no longer.")
 @_FILE
 def add(name: str, scope: Scope, expires: date | None, replace: bool, path: Path) -> None:

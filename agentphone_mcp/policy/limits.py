@@ -31,7 +31,7 @@ _OFF = ("off", "none", "unlimited")
 
 
 @dataclass(frozen=True)
-class Usage:
+class WindowUsage:
     """Hold the actions in a limit's window: their count, cost in millionths of a dollar, and each one's time and cost.
 
     Times are in seconds since the epoch, oldest first.
@@ -70,7 +70,7 @@ class Limit:
         """Return the window's length in seconds."""
         return _SECONDS[self.per]
 
-    def is_exceeded(self, usage: Usage, micros: int) -> bool:
+    def is_exceeded(self, usage: WindowUsage, micros: int) -> bool:
         """Tell whether one more action at this cost would exceed the limit."""
         return usage.micros + micros > self.maximum if self.is_money else usage.actions + 1 > self.maximum
 
@@ -137,7 +137,7 @@ class Limits:
         """List the limits that count an action of this tool and cost."""
         return [limit for limit in self.limits if limit.tool == tool or (limit.is_money and micros)]
 
-    def exceeded_by(self, tool: str, micros: int, count_usage: Callable[[Limit], Usage]) -> LimitExceeded | None:
+    def exceeded_by(self, tool: str, micros: int, count_usage: Callable[[Limit], WindowUsage]) -> LimitExceeded | None:
         """Find the first limit that one more action would exceed, at a cost in millionths of a dollar."""
         for limit in self.applicable_to(tool, micros):
             usage = count_usage(limit)

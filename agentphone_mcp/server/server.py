@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
     from agentphone_mcp.server.feature_set import FeatureSet
 
-Answer = Callable[[ServerRequestContext[Any, Any], Any], Awaitable[Any]]
+RequestHandler = Callable[[ServerRequestContext[Any, Any], Any], Awaitable[Any]]
 # These lists change only with the server's own settings.
 _LISTS: tuple[CacheableMethod, ...] = ("tools/list", "prompts/list", "resources/list", "resources/templates/list")
 _LISTS_ARE_GOOD_MS = 3_600_000
@@ -218,7 +218,7 @@ class AgentPhoneServer(MCPServer[Any]):
         # The SDK asks before it knows who is calling, and must not wait.
         return self._precomputed.arguments_of(name) if self._precomputed else super()._tool_input_schema(name)
 
-    def _answer_with(self, how: "Callable[[FeatureSet], Answer]") -> "Answer":
+    def _answer_with(self, how: "Callable[[FeatureSet], RequestHandler]") -> "RequestHandler":
         async def answer(ctx: ServerRequestContext[Any, Any], params: Any) -> Any:
             return await how(await self.get_ready())(ctx, params)
 

@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from agentphone_mcp import __version__
-from agentphone_mcp.commands.doctor.finding import Finding, Status, all_ok
+from agentphone_mcp.commands.doctor.finding import Finding, Verdict, all_ok
 from agentphone_mcp.commands.doctor.hosts import HostSearch, check_hosts, host_keys
 from agentphone_mcp.commands.doctor.run import Environment, run_checks
 from agentphone_mcp.commands.doctor.settings import check_settings
@@ -30,7 +30,7 @@ from agentphone_mcp.config.settings import ConfigError
 from agentphone_mcp.policy.untrusted import clean
 
 _STOPPING = ("SIGTERM", "SIGHUP", "SIGBREAK")
-_STYLES: dict[Status, str] = {"ok": "green", "warning": "yellow", "failure": "bold red", "skipped": "dim"}
+_STYLES: dict[Verdict, str] = {"ok": "green", "warning": "yellow", "failure": "bold red", "skipped": "dim"}
 
 
 @click.command(context_settings=HELP_NAMES)

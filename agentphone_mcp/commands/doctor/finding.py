@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Status = Literal["ok", "warning", "failure", "skipped"]
+Verdict = Literal["ok", "warning", "failure", "skipped"]
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Finding:
     """
 
     check: str
-    status: Status
+    status: Verdict
     said: str
     remedy: str | None = None
     facts: Mapping[str, Any] = field(default_factory=dict[str, Any])

@@ -16,7 +16,7 @@ from agentphone_mcp.commands.install.entries import TOKEN_VARIABLE
 from agentphone_mcp.config.environment import read_key
 from agentphone_mcp.config.settings import ConfigError
 
-Variables = Mapping[str, str]
+EnvironmentVariables = Mapping[str, str]
 Inherits = Literal["usual", "basics", "usual but secrets"]
 
 SECRET_NAME = re.compile("KEY|TOKEN|AUTH|SECRET|PASSWORD|CREDENTIAL", re.IGNORECASE)
@@ -69,7 +69,7 @@ class Launch:
 
     command: str
     arguments: tuple[str, ...]
-    environ: Variables
+    environ: EnvironmentVariables
     search_path: str
     unset: tuple[str, ...]
     asks: bool = False
@@ -88,7 +88,7 @@ class Address:
     """
 
     url: str
-    headers: Variables
+    headers: Mapping[str, str]
     unset: tuple[str, ...]
     asks: bool = False
     withheld: tuple[str, ...] = ()
@@ -97,7 +97,7 @@ class Address:
 class _Expansion:
     """Replaces references to variables and collects the names of those not set."""
 
-    def __init__(self, host: str, environ: Variables) -> None:
+    def __init__(self, host: str, environ: EnvironmentVariables) -> None:
         self._pattern = _REFERENCES.get(host)
         self._environ = environ
         self.unset: dict[str, None] = {}
@@ -126,7 +126,7 @@ class _Expansion:
 
 
 def read_entry(
-    host: str, entry: Mapping[str, Any], environ: Variables, platform: str, *, of_project: bool = False
+    host: str, entry: Mapping[str, Any], environ: EnvironmentVariables, platform: str, *, of_project: bool = False
 ) -> Launch | Address:
     """Read an entry as its host, named by its key, does on a platform, named as in `sys.platform`.
 
@@ -166,7 +166,7 @@ def read_entry(
     return Launch(expand(command), tuple(arguments), variables, variables.get("PATH", ""), tuple(expand.unset), asks)
 
 
-def _read_address(host: str, entry: Mapping[str, Any], url: str, environ: Variables) -> Address:
+def _read_address(host: str, entry: Mapping[str, Any], url: str, environ: EnvironmentVariables) -> Address:
     """Read the entry of a remote server, of which only our own token is filled in, and only in headers."""
     expand = _Expansion(host, {name: value for name, value in environ.items() if name == TOKEN_VARIABLE})
     withheld = ["URL"] if expand.refers_to(url) else []
@@ -192,7 +192,7 @@ def _read_address(host: str, entry: Mapping[str, Any], url: str, environ: Variab
     return Address(url, headers, unset, any(map(_ASKED_FOR.search, listed.values())), tuple(withheld))
 
 
-def _holds_key(text: str, environ: Variables) -> bool:
+def _holds_key(text: str, environ: EnvironmentVariables) -> bool:
     """Tell whether a text holds an API key, the one in the environment or any that looks like one, in any encoding."""
     key = None
     with suppress(ConfigError):
@@ -205,7 +205,7 @@ def is_switched_off(entry: Mapping[str, Any]) -> bool:
     return entry.get("disabled") is True or entry.get("enabled") is False
 
 
-def _inherited(how: Inherits, environ: Variables) -> dict[str, str]:
+def _inherited(how: Inherits, environ: EnvironmentVariables) -> dict[str, str]:
     if how == "basics":
         return {name: value for name, value in environ.items() if _BASICS.fullmatch(name)}
     usual = {name: value for name, value in environ.items() if _is_basic(name) or _USUAL.fullmatch(name)}

@@ -13,7 +13,7 @@ from agentphone_mcp.api.api_key import mask_keys
 from agentphone_mcp.commands.doctor.finding import Finding, failure, ok, skipped, warning
 from agentphone_mcp.commands.doctor.host_entries import Address, InvalidEntry, Launch, is_switched_off, read_entry
 from agentphone_mcp.commands.doctor.launch import (
-    Answer,
+    Launched,
     NoAnswer,
     ask,
     command_line,
@@ -268,7 +268,7 @@ def _not_answered(host: Host, address: Address, exc: NoAnswer, url: str, left_ou
     return failure(host.title, f"{url} {cause.said}", remedy)
 
 
-def _check_answer(host: Host, read: Launch | Address, answer: Answer, search: HostSearch) -> Finding:
+def _check_answer(host: Host, read: Launch | Address, answer: Launched, search: HostSearch) -> Finding:
     message = f"answers in {answer.ms} ms with {answer.tools} tools, version {answer.version}"
     facts = {"ms": answer.ms, "tools": answer.tools, "version": answer.version}
     if answer.name != SERVER_KEY:

@@ -34,7 +34,7 @@ _SECRET_IN_OPTION = re.compile(rf"({_OPTION})=.+", re.IGNORECASE | re.DOTALL)
 
 
 @dataclass(frozen=True)
-class Answer:
+class Launched:
     """Holds what a server answered, and after how many milliseconds."""
 
     ms: int
@@ -59,7 +59,7 @@ class NoAnswer(Exception):
         self.why = why
 
 
-async def start(launch: Launch, command: str, folder: Path, within: float) -> Answer:
+async def start(launch: Launch, command: str, folder: Path, within: float) -> Launched:
     """Start a launch in a folder by the path of its command, and list its tools; the process is ended in any case.
 
     Raises:
@@ -73,7 +73,7 @@ async def start(launch: Launch, command: str, folder: Path, within: float) -> An
             raise NoAnswer(_last_line(errors, launch), exc) from exc
 
 
-async def ask(address: Address, within: float) -> Answer:
+async def ask(address: Address, within: float) -> Launched:
     """List the tools of a remote server.
 
     Raises:
@@ -109,7 +109,7 @@ def _is_on_this_machine(url: str) -> bool:
     return is_loopback(httpx2.URL(url).raw_host.decode("ascii").strip("[]"))
 
 
-async def _ask(client: Client, within: float) -> Answer:
+async def _ask(client: Client, within: float) -> Launched:
     started = perf_counter()
     with anyio.fail_after(within) as bounded:
         async with client:
@@ -119,7 +119,7 @@ async def _ask(client: Client, within: float) -> Answer:
             bounded.deadline = math.inf
             server = client.server_info
             name, version = (server.name, server.version) if server else ("one without a name", "unknown")
-            return Answer(round(took * 1000), len(tools), name, version)
+            return Launched(round(took * 1000), len(tools), name, version)
 
 
 def _last_line(errors: IO[str], launch: Launch) -> str:

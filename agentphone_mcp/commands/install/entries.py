@@ -21,7 +21,7 @@ class UnsupportedSetup(ValueError):
 
 
 @dataclass(frozen=True)
-class KeyFile:
+class FromFile:
     """Reads the key from a file that the entry names."""
 
     path: str
@@ -34,7 +34,7 @@ class PlainText:
     value: str = field(repr=False)
 
 
-KeySource = Literal["reference", "none"] | KeyFile | PlainText
+KeySource = Literal["reference", "none"] | FromFile | PlainText
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ def _reference(host: Host, variable: str) -> str | None:
 def _environment(host: Host, setup: Setup) -> HostEntry:
     if setup.sandbox or setup.key == "none":
         return {}
-    if isinstance(setup.key, KeyFile):
+    if isinstance(setup.key, FromFile):
         return {"env": {KEY_FILE_VARIABLE: setup.key.path}}
     if isinstance(setup.key, PlainText):
         return {"env": {KEY_VARIABLE: setup.key.value}}
@@ -143,7 +143,7 @@ def _environment(host: Host, setup: Setup) -> HostEntry:
 def _remote(host: Host, setup: Setup, url: str, file: Path | None) -> HostEntry:
     if host.no_remote:
         raise UnsupportedSetup(host.no_remote)
-    if isinstance(setup.key, KeyFile):
+    if isinstance(setup.key, FromFile):
         raise UnsupportedSetup("a server that runs elsewhere has a key of its own: leave the key file out")
     if host.key == "codex":
         return {"url": url} | _codex_token(setup)
@@ -177,7 +177,7 @@ def _for_goose(server: HostEntry, secret: HostEntry) -> HostEntry:
 
 
 def _goose_secret(setup: Setup) -> HostEntry:
-    if isinstance(setup.key, KeyFile):
+    if isinstance(setup.key, FromFile):
         return {"envs": {KEY_FILE_VARIABLE: setup.key.path}}
     if isinstance(setup.key, PlainText) and not setup.sandbox:
         return {"envs": {KEY_VARIABLE: setup.key.value}}

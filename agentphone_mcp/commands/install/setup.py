@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from agentphone_mcp.api.allowlist import is_loopback
 from agentphone_mcp.commands.install.entries import (
     TOKEN_VARIABLE,
-    KeyFile,
+    FromFile,
     KeySource,
     PlainText,
     Setup,
@@ -71,7 +71,7 @@ def _key(
         path = os.path.abspath(os.path.expanduser(file))
         read_key({KEY_FILE_VARIABLE: path})
         try:
-            return KeyFile(as_text(path)), f"The key comes from {path}."
+            return FromFile(as_text(path)), f"The key comes from {path}."
         except UnicodeDecodeError:
             raise UnsupportedSetup("the path of the key file is not in UTF-8, so no host could be told it") from None
     if options.is_shared:

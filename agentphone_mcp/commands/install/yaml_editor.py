@@ -34,12 +34,12 @@ class _Node:
     start: int
     end: int
     column: int
-    members: "list[tuple[_Name, _Node]] | None"
+    members: "list[tuple[_MemberName, _Node]] | None"
     is_flow: bool
 
 
 @dataclass(frozen=True)
-class _Name:
+class _MemberName:
     """Locates the name of a member in the text."""
 
     text: str
@@ -108,7 +108,9 @@ def _remove(text: str, table: tuple[str, ...], key: str, drop_empty: bool) -> st
 EDITOR = Editor(parse, _put, _remove)
 
 
-def _without(text: str, table: tuple[_Name, _Node], entry_node: tuple[_Name, _Node], *, drop_empty: bool) -> str:
+def _without(
+    text: str, table: tuple[_MemberName, _Node], entry_node: tuple[_MemberName, _Node], *, drop_empty: bool
+) -> str:
     name, value = table
     is_alone = len(value.members or []) == 1
     if is_alone and drop_empty:
@@ -122,12 +124,12 @@ def _without(text: str, table: tuple[_Name, _Node], entry_node: tuple[_Name, _No
     return _cut(text[:colon] + _EMPTY + text[colon:], start + len(_EMPTY), end + len(_EMPTY))
 
 
-def _member(mapping: _Node | None, name: str) -> tuple[_Name, _Node] | None:
+def _member(mapping: _Node | None, name: str) -> tuple[_MemberName, _Node] | None:
     members = mapping.members if mapping else None
     return next((member for member in members or [] if member[0].text == name), None)
 
 
-def _place(text: str, name: _Name, value: _Node) -> tuple[int, int]:
+def _place(text: str, name: _MemberName, value: _Node) -> tuple[int, int]:
     """Return the offsets at which the lines of a member begin and end."""
     line_end = text.find("\n", max(name.end, value.end))
     return text.rfind("\n", 0, name.start) + 1, line_end + 1 if line_end >= 0 else len(text)
@@ -140,7 +142,7 @@ def _cut(text: str, start: int, end: int) -> str:
     return before + text[end:]
 
 
-def _cut_from_flow(text: str, mapping: _Node, entry_node: tuple[_Name, _Node]) -> str:
+def _cut_from_flow(text: str, mapping: _Node, entry_node: tuple[_MemberName, _Node]) -> str:
     members = mapping.members or []
     at = members.index(entry_node)
     if at + 1 < len(members):
@@ -196,7 +198,8 @@ def _node(node: Any) -> _Node:
         return _Node(node.start_mark.index, end, 0, None, is_flow)
     pairs: list[tuple[Any, Any]] = cast("Any", node).value
     members = [
-        (_Name(str(name.value), name.start_mark.index, name.end_mark.index), _node(value)) for name, value in pairs
+        (_MemberName(str(name.value), name.start_mark.index, name.end_mark.index), _node(value))
+        for name, value in pairs
     ]
     column = pairs[0][0].start_mark.column if pairs else 0
     return _Node(cast("Any", node).start_mark.index, end, column, members, is_flow)

@@ -24,7 +24,7 @@ Counts = dict[Span, int]
 """Totals of the last 24 hours, 7 days and 30 days, and of all time."""
 
 
-class Limits(BaseModel):
+class PlanLimits(BaseModel):
     """List what the plan allows."""
 
     numbers: int | None = None
@@ -38,7 +38,7 @@ class Used(BaseModel):
     """Report the plan and what was used of it, flatter than the API does: each fact once."""
 
     plan: str | None = None
-    limits: Limits | None = None
+    limits: PlanLimits | None = None
     numbers_used: int | None = None
     numbers_remaining: int | None = None
     messages: Counts | None = None
@@ -109,14 +109,14 @@ def _used(usage: Usage) -> Used:
     """Flatten the API's answer, and drop what follows from the rest."""
     plan, numbers, stats = usage.plan or Plan(), usage.numbers or NumbersUsed(), usage.stats or Activity()
     number_limit = plan.number_limit if numbers.limit is None else numbers.limit
-    limits = Limits.model_validate(dict(plan) | {"numbers": number_limit})
+    limits = PlanLimits.model_validate(dict(plan) | {"numbers": number_limit})
     # With a limit and a count, the remaining ones need no field of their own.
     is_derivable = numbers.used is not None and limits.numbers is not None
     # Without deliveries there are no failures; get_webhook_stats explains why none was sent.
     had_deliveries = stats.total_webhook_deliveries or stats.failed_webhook_deliveries
     return Used(
         plan=plan.name,
-        limits=None if limits == Limits() else limits,
+        limits=None if limits == PlanLimits() else limits,
         numbers_used=numbers.used,
         numbers_remaining=None if is_derivable else numbers.remaining,
         messages=_counts(stats, "messages"),

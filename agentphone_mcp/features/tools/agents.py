@@ -15,9 +15,9 @@ from agentphone_mcp.features.tools.parameters import (
     AgentId,
     AgentName,
     ConfirmText,
-    Limit,
     NumberId,
     Offset,
+    PageSize,
     TransferNumber,
     TuningAsInUpdate,
     VoiceId,
@@ -47,7 +47,7 @@ class SavedAgent(BaseModel):
     next_step: str | None = None
 
 
-async def list_agents(api: Api, limit: Limit = 20, offset: Offset = 0) -> Listed[AgentRow]:
+async def list_agents(api: Api, limit: PageSize = 20, offset: Offset = 0) -> Listed[AgentRow]:
     """List the agents: ids, voice mode, numbers."""
     return listed(agent_rows(await api.agents.list(limit, offset)), limit, offset, if_empty=NO_AGENTS)
 
@@ -153,7 +153,7 @@ async def list_voices(
     search: Annotated[str | None, Field(description="Part of name, accent or id")] = None,
     gender: Literal["female", "male", "neutral"] | None = None,
     provider: str | None = None,
-    limit: Limit = 20,
+    limit: PageSize = 20,
     offset: Offset = 0,
 ) -> ListedTable:
     """Find a voice among hundreds, for an agent or a call."""

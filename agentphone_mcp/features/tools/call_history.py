@@ -23,7 +23,7 @@ from agentphone_mcp.features.presentation.lists import (
 )
 from agentphone_mcp.features.presentation.schemas import Linked
 from agentphone_mcp.features.tools.declaration import reads
-from agentphone_mcp.features.tools.parameters import AfterTurn, AgentId, CallId, Limit, NumberId, Offset
+from agentphone_mcp.features.tools.parameters import AfterTurn, AgentId, CallId, NumberId, Offset, PageSize
 from agentphone_mcp.features.uris import RECORDING_URI
 from agentphone_mcp.policy.errors import Refused
 
@@ -34,7 +34,7 @@ _WITHOUT_URL = {
 }
 
 # In the order of the sandbox: `typing` caches a Literal whatever its order, so the first one made decides the schema.
-Status = Literal["ringing", "in-progress", "completed", "failed", "busy", "no-answer"]
+CallStatus = Literal["ringing", "in-progress", "completed", "failed", "busy", "no-answer"]
 Direction = Literal["inbound", "outbound", "web"]
 
 
@@ -75,10 +75,10 @@ async def list_calls(
     api: Api,
     agent_id: AgentId | None = None,
     number_id: NumberId | None = None,
-    status: Status | None = None,
+    status: CallStatus | None = None,
     direction: Direction | None = None,
     search: Annotated[str | None, Field(description="Part of a phone number")] = None,
-    limit: Limit = 20,
+    limit: PageSize = 20,
     offset: Offset = 0,
 ) -> ListedTable:
     """List calls, newest first: who called whom, when, how it ended. Of one agent or one number, not both."""

@@ -8,14 +8,16 @@ from agentphone_mcp.features.context import AccountGate, Api
 from agentphone_mcp.features.presentation.lists import Listed, listed, shortened, without
 from agentphone_mcp.features.tools.approval import destroying
 from agentphone_mcp.features.tools.declaration import creates, destroys, reads
-from agentphone_mcp.features.tools.parameters import ConfirmText, ContactId, Limit, Offset, Phone, Text
+from agentphone_mcp.features.tools.parameters import ConfirmText, ContactId, Offset, PageSize, Phone, Text
 from agentphone_mcp.policy.actions import Action, Outcome
 from agentphone_mcp.policy.errors import Refused
 from agentphone_mcp.policy.phone_numbers import normalize_number
 from agentphone_mcp.policy.untrusted import clean
 
 
-async def list_contacts(api: Api, search: str | None = None, limit: Limit = 20, offset: Offset = 0) -> Listed[Contact]:
+async def list_contacts(
+    api: Api, search: str | None = None, limit: PageSize = 20, offset: Offset = 0
+) -> Listed[Contact]:
     """Find people and their numbers in the address book."""
     page = await api.contacts.list(limit, offset, search=search)
     return listed(shortened(page, _row), limit, offset, if_empty="No such contact: save_contact adds one.")

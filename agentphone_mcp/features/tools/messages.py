@@ -18,9 +18,9 @@ from agentphone_mcp.features.tools.parameters import (
     AgentId,
     Confirm,
     ConversationId,
-    Limit,
     NumberId,
     Offset,
+    PageSize,
     Phone,
     Repeat,
     Text,
@@ -107,7 +107,7 @@ async def list_messages(
 
 
 async def list_conversations(
-    api: Api, agent_id: AgentId | None = None, limit: Limit = 20, offset: Offset = 0
+    api: Api, agent_id: AgentId | None = None, limit: PageSize = 20, offset: Offset = 0
 ) -> Listed[Conversation]:
     """List text threads, latest first: with whom, how many texts, the last one."""
     page = await api.messages.conversations(limit, offset, agent_id=agent_id)
@@ -115,7 +115,7 @@ async def list_conversations(
 
 
 async def get_conversation(
-    conversation_id: ConversationId, api: Api, message_limit: Limit = 50
+    conversation_id: ConversationId, api: Api, message_limit: PageSize = 50
 ) -> ConversationWithMessages:
     """Read one text thread: its latest texts, its metadata."""
     thread = await api.messages.conversation(conversation_id, message_limit)

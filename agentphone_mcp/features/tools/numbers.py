@@ -22,7 +22,7 @@ from agentphone_mcp.features.presentation.lists import (
 from agentphone_mcp.features.presentation.quoting import other_arguments
 from agentphone_mcp.features.tools.approval import destroying, spending
 from agentphone_mcp.features.tools.declaration import destroys, reads, spends
-from agentphone_mcp.features.tools.parameters import AgentId, Confirm, ConfirmText, Limit, NumberId, Offset, Repeat
+from agentphone_mcp.features.tools.parameters import AgentId, Confirm, ConfirmText, NumberId, Offset, PageSize, Repeat
 from agentphone_mcp.policy.actions import Action, Outcome
 from agentphone_mcp.policy.phone_numbers import normalize_number
 from agentphone_mcp.policy.pricing import Cost
@@ -42,10 +42,10 @@ def _in_future(value: str) -> str:
     return at.astimezone(UTC).isoformat()
 
 
-Expiry = Annotated[str, AfterValidator(_in_future), Field(description="ISO 8601; released by itself then")]
+ReleaseTime = Annotated[str, AfterValidator(_in_future), Field(description="ISO 8601; released by itself then")]
 
 
-async def list_numbers(api: Api, limit: Limit = 20, offset: Offset = 0) -> ListedTable:
+async def list_numbers(api: Api, limit: PageSize = 20, offset: Offset = 0) -> ListedTable:
     """List the account's numbers: ids, whose they are, whether they may send texts (10DLC)."""
     page = await api.numbers.list(limit, offset)
     nothing = "No phone number yet: find_available_numbers, then buy_number."
@@ -59,7 +59,7 @@ async def find_available_numbers(
     state: Annotated[str | None, Field(description="Two letters")] = None,
     zip: str | None = None,  # noqa: A002 - the API's own name
     country: Country = "US",
-    limit: Limit = 10,
+    limit: PageSize = 10,
 ) -> ListedTable:
     """Search numbers on offer. buy_number takes an area code and gets any number of it."""
     page = await api.numbers.available(
@@ -105,7 +105,7 @@ async def buy_number(
     area_code: AreaCode | None = None,
     country: Country = "US",
     agent_id: AgentId | None = None,
-    expires_at: Expiry | None = None,
+    expires_at: ReleaseTime | None = None,
     external_id: str | None = None,
     confirm: Confirm = None,
     repeat: Repeat = False,

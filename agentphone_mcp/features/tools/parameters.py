@@ -45,7 +45,7 @@ AgentId = NumberId = CallId = ConversationId = ContactId = Id
 Phone = Annotated[str, AfterValidator(to_e164), Field(description="E.164")]
 TransferNumber = Annotated[str, AfterValidator(lambda number: number and to_e164(number))]
 
-Limit = Annotated[int, Field(ge=1, le=100, json_schema_extra=without_default)]
+PageSize = Annotated[int, Field(ge=1, le=100, json_schema_extra=without_default)]
 Offset = Annotated[int, Field(ge=0)]
 Hours = Annotated[int, Field(ge=1, le=720)]
 MaxSeconds = Annotated[int, Field(ge=1, le=600)]

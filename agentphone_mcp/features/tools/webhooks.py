@@ -12,7 +12,7 @@ from agentphone_mcp.features.presentation.quoting import other_arguments
 from agentphone_mcp.features.tools.approval import destroying
 from agentphone_mcp.features.tools.declaration import creates, destroys, reads, updates
 from agentphone_mcp.features.tools.lookups import digest
-from agentphone_mcp.features.tools.parameters import AgentId, ConfirmText, Hours, Limit, Offset, WebUrl
+from agentphone_mcp.features.tools.parameters import AgentId, ConfirmText, Hours, Offset, PageSize, WebUrl
 from agentphone_mcp.policy.actions import Action, Outcome
 from agentphone_mcp.policy.errors import Refused
 
@@ -125,7 +125,7 @@ async def test_webhook(api: Api, agent_id: AgentId | None = None) -> WebhookTest
 
 
 async def list_webhook_deliveries(
-    api: Api, agent_id: AgentId | None = None, hours: Hours | None = None, limit: Limit = 10, offset: Offset = 0
+    api: Api, agent_id: AgentId | None = None, hours: Hours | None = None, limit: PageSize = 10, offset: Offset = 0
 ) -> Listed[Delivery]:
     """List events that were sent to a webhook, latest first, with status and error: why it is silent."""
     page = await api.webhooks.deliveries(agent_id, limit=limit, offset=offset, hours=hours)

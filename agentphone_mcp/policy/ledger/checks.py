@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from agentphone_mcp.policy.ledger.records import MAY_HAVE_HAPPENED, Entry, LookupResult, NewEntry
 from agentphone_mcp.policy.ledger.store import actions
-from agentphone_mcp.policy.limits import Limit, Usage
+from agentphone_mcp.policy.limits import Limit, WindowUsage
 
 FOUND = "found by a look-up"
 FOUND_AND_REPORTED = "found by a look-up, and reported"
@@ -87,12 +87,12 @@ def _counted(limit: Limit, *, one_by_one: bool) -> "sa.Select[Any, Any]":
     return query.order_by(actions.c.at) if one_by_one else query
 
 
-def count_usage(new_entry: NewEntry, connection: sa.Connection, now: float, limit: Limit) -> Usage:
+def count_usage(new_entry: NewEntry, connection: sa.Connection, now: float, limit: Limit) -> WindowUsage:
     """Count the actions within a limit's window that count beside a new one."""
     values: dict[str, Any] = {"account": new_entry.account, "since": now - limit.seconds}
     values |= {"to_number": new_entry.to_number} if limit.for_one_number else {}
     used = connection.execute(_counted(limit, one_by_one=False), values).one()
-    return Usage(int(used.actions), int(used.cost), partial(_read_counted, connection, limit, values))
+    return WindowUsage(int(used.actions), int(used.cost), partial(_read_counted, connection, limit, values))
 
 
 def _read_counted(connection: sa.Connection, limit: Limit, values: Mapping[str, Any]) -> list[tuple[float, int]]:

@@ -15,7 +15,7 @@ from starlette.requests import Request
 
 from agentphone_mcp.sandbox.responses import InvalidError, Json, RefusalError, invalid, problem
 
-Check = Callable[[Any], Any]
+Rule = Callable[[Any], Any]
 
 _EMERGENCY = {"911", "112", "999", "933"}
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
@@ -34,7 +34,7 @@ class BadValueError(Exception):
 class Field:
     """Declare one field of a body or query."""
 
-    check: Check
+    check: Rule
     required: bool = False
     nullable: bool = True
     default: Any = None
@@ -83,7 +83,7 @@ def _checked(where: str, given: Mapping[str, Any], fields: Mapping[str, Field]) 
     return clean
 
 
-def text(least: int = 0, most: int = 20_000) -> Check:
+def text(least: int = 0, most: int = 20_000) -> Rule:
     """Accept a string of a bounded length."""
 
     def check(value: Any) -> str:
@@ -98,7 +98,7 @@ def text(least: int = 0, most: int = 20_000) -> Check:
     return check
 
 
-def one_of(*choices: str) -> Check:
+def one_of(*choices: str) -> Rule:
     """Accept one of the documented values."""
 
     def check(value: Any) -> str:
@@ -109,7 +109,7 @@ def one_of(*choices: str) -> Check:
     return check
 
 
-def integer(least: int, most: int | None = None) -> Check:
+def integer(least: int, most: int | None = None) -> Rule:
     """Accept a whole number in a range, also as the digits of a query."""
 
     def check(value: Any) -> int:
@@ -123,7 +123,7 @@ def integer(least: int, most: int | None = None) -> Check:
     return check
 
 
-def number(least: float, most: float) -> Check:
+def number(least: float, most: float) -> Rule:
     """Accept a number in a range."""
 
     def check(value: Any) -> float:
@@ -163,7 +163,7 @@ def texts(value: Any) -> list[str]:
     return [text()(item) for item in cast(list[Any], value)]
 
 
-def matching(pattern: str, hint: str) -> Check:
+def matching(pattern: str, hint: str) -> Rule:
     """Accept a string of a fixed form, such as a three-digit area code."""
 
     def check(value: Any) -> str:

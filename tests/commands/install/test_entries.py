@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from agentphone_mcp.commands.install.entries import (
+    FromFile,
     HostEntry,
-    KeyFile,
     PlainText,
     Setup,
     UnsupportedSetup,
@@ -108,12 +108,12 @@ def test_options_follow_the_package(key: str) -> None:
 @pytest.mark.parametrize(
     ("way", "variable", "value"),
     [
-        pytest.param(KeyFile("/home/me/key"), "AGENTPHONE_API_KEY_FILE", "/home/me/key", id="file"),
+        pytest.param(FromFile("/home/me/key"), "AGENTPHONE_API_KEY_FILE", "/home/me/key", id="file"),
         pytest.param(PlainText("sk_live_example"), "AGENTPHONE_API_KEY", "sk_live_example", id="plain"),
     ],
 )
 def test_a_key_file_or_a_plain_key_is_a_variable_of_the_server(
-    key: str, way: KeyFile | PlainText, variable: str, value: str
+    key: str, way: FromFile | PlainText, variable: str, value: str
 ) -> None:
     written = build_entry(HOSTS[key], Setup(key=way))
     assert written["envs" if key == "goose" else "env"] == {variable: value}

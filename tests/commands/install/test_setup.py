@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from agentphone_mcp.commands.install.entries import KeyFile, PlainText, UnsupportedSetup
+from agentphone_mcp.commands.install.entries import FromFile, PlainText, UnsupportedSetup
 from agentphone_mcp.commands.install.hosts import HOSTS
 from agentphone_mcp.commands.install.locations import Machine
 from agentphone_mcp.commands.install.programs import PORTABLE_PROGRAM, Program, ProgramNotFound, find_program
@@ -53,7 +53,7 @@ def test_a_key_file_is_named_by_its_whole_path(by: str, machine: Callable[..., M
     options = InstallOptions(key_file=str(file)) if by == "option" else InstallOptions()
     environ = {} if by == "option" else {"AGENTPHONE_API_KEY_FILE": str(file)}
     setup, _ = choose_setup(HOSTS["claude-desktop"], options, machine(**environ), PORTABLE_PROGRAM, never)
-    assert setup.key == KeyFile(str(file))
+    assert setup.key == FromFile(str(file))
 
 
 def test_a_key_file_without_a_key_is_refused(machine: Callable[..., Machine], tmp_path: Path) -> None:

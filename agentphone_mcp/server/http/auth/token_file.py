@@ -82,7 +82,7 @@ def _named(name: str) -> str:
     return name
 
 
-class _Entry(BaseModel):
+class _TokenEntry(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid")
 
     sha256: Annotated[str, Field(pattern="^[0-9a-fA-F]{64}$")]
@@ -93,7 +93,7 @@ class _Entry(BaseModel):
 class _File(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid")
 
-    tokens: dict[Annotated[str, AfterValidator(_named)], _Entry] = {}
+    tokens: dict[Annotated[str, AfterValidator(_named)], _TokenEntry] = {}
 
 
 def file_version(path: Path) -> tuple[int, ...]:
