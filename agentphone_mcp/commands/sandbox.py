@@ -66,7 +66,7 @@ def _printed(_ctx: click.Context, _option: click.Parameter, key: str | None) -> 
     type=click.Choice(API_VERSIONS),
     default="union",
     envvar="AGENTPHONE_SANDBOX_WIRE",
-    help="Which age of the API answers.",
+    help="Which version of the API answers.",
 )
 @_option(
     "--state",
