@@ -3,8 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -17,7 +16,8 @@ from agentphone_mcp.commands.install import editing, files
 from agentphone_mcp.commands.install.entries import UnsupportedSetup, build_entry, build_inputs
 from agentphone_mcp.commands.install.files import Change, HostFileError
 from agentphone_mcp.commands.install.hosts import HOSTS, Host
-from agentphone_mcp.commands.install.locations import Machine, read_machine
+from agentphone_mcp.commands.install.locations import read_machine
+from agentphone_mcp.commands.install.merging import Merged
 from agentphone_mcp.commands.install.programs import (
     PORTABLE_PROGRAM,
     Program,
@@ -26,26 +26,19 @@ from agentphone_mcp.commands.install.programs import (
     shared_program,
 )
 from agentphone_mcp.commands.install.setup import InstallOptions, choose_setup
+from agentphone_mcp.commands.install.targets import ALL, Target, choose_hosts, find_targets
 from agentphone_mcp.commands.options import HELP_NAMES, setting_option
 from agentphone_mcp.config.config import read_state, read_toolsets
 from agentphone_mcp.config.environment import complete_session_bus
 from agentphone_mcp.config.settings import ConfigError
+from agentphone_mcp.policy.untrusted import clean
 from agentphone_mcp.variables import TOOLSETS
 
-_ALL = "all"
-
-
-@dataclass(frozen=True)
-class _Target:
-    """Name the host, its file and the machine that are changed."""
-
-    host: Host
-    file: Path
-    machine: Machine
+_LONGEST_NAME, _MOST_NAMES = 60, 20
 
 
 @click.command(context_settings=HELP_NAMES, epilog=f"Hosts: {', '.join(HOSTS)}.")
-@click.argument("host", required=False, metavar="[HOST]", type=click.Choice([*HOSTS, _ALL]))
+@click.argument("host", required=False, metavar="[HOST]", type=click.Choice([*HOSTS, ALL]))
 @click.option("--print", "only_print", is_flag=True, help="Show what would stand in the file, and change nothing.")
 @click.option(
     "--project",
@@ -89,13 +82,13 @@ def install(
     machine = read_machine(os.environ)
     complete_session_bus(os.environ)
     is_in_keychain = _is_in_keychain if keychain == "on" else lambda: False
-    chosen = _choose_hosts(host, machine, uninstall=uninstall)
+    chosen = choose_hosts(host, machine, uninstall=uninstall)
     if file and len(chosen) > 1:
         raise click.UsageError("--file is one host's: name that host")
     failed = False
     for each in chosen:
         try:
-            targets = _targets(each, machine, project, file, uninstall=uninstall)
+            targets = find_targets(each, machine, project, file, uninstall=uninstall)
             for target in targets:
                 if uninstall:
                     _uninstall(target)
@@ -169,48 +162,7 @@ def _is_address(remote: str) -> bool:
     return url.scheme in ("http", "https") and is_whole and not has_blanks and not (url.username or url.password)
 
 
-def _choose_hosts(named: str | None, machine: Machine, *, uninstall: bool) -> list[Host]:
-    installed = [host for host in HOSTS.values() if host.is_installed(machine)]
-    if named == _ALL:
-        if not installed:
-            raise click.ClickException(f"no host was found here: name one of {', '.join(HOSTS)}")
-        return installed
-    if named:
-        return [HOSTS[named]]
-    if not sys.stdin.isatty():
-        here = f"; found here: {', '.join(host.key for host in installed)}" if installed else ""
-        raise click.UsageError(f"name a host: one of {', '.join(HOSTS)}, or {_ALL}{here}")
-    return _prompt_for_hosts(installed, uninstall=uninstall)
-
-
-def _prompt_for_hosts(installed: list[Host], *, uninstall: bool) -> list[Host]:
-    listed = installed + [host for host in HOSTS.values() if host not in installed]
-    click.echo("From which host should AgentPhone be removed?" if uninstall else "Which host should have AgentPhone?")
-    wide = max(len(host.title) for host in listed)
-    for number, host in enumerate(listed, start=1):
-        click.echo(f"  {number}  {host.title:<{wide}}  {'found here' if host in installed else ''}".rstrip())
-    numbers = [str(number) for number in range(1, len(listed) + 1)]
-    if len(installed) > 1:
-        click.echo(f"  a  all {len(installed)} that were found here")
-        numbers.append("a")
-    picked = click.prompt("Number", type=click.Choice(numbers), show_choices=False)
-    return installed if picked == "a" else [listed[int(picked) - 1]]
-
-
-def _targets(
-    host: Host, machine: Machine, project: Path | None, file: Path | None, *, uninstall: bool
-) -> list[_Target]:
-    if file:
-        return [_Target(host, Path(os.path.expanduser(file)), machine)]
-    if project:
-        if host.project_file is None:
-            raise UnsupportedSetup(f"{host.title} has no files of projects: leave --project out")
-        return [_Target(host, project / host.project_file, machine)]
-    there = [each for each in host.user_files(machine) if os.path.isfile(each)] if uninstall else []
-    return [_Target(host, each, machine) for each in there or [host.user_file(machine)]]
-
-
-def _program(target: _Target, options: InstallOptions) -> Program:
+def _program(target: Target, options: InstallOptions) -> Program:
     if options.remote:
         return PORTABLE_PROGRAM
     if options.is_shared:
@@ -227,7 +179,7 @@ def _is_in_keychain() -> bool:
         return False
 
 
-def _print(target: _Target, options: InstallOptions, is_in_keychain: Callable[[], bool]) -> None:
+def _print(target: Target, options: InstallOptions, is_in_keychain: Callable[[], bool]) -> None:
     program = _program(target, options)
     setup, key_note = choose_setup(target.host, options, target.machine, program, is_in_keychain)
     entry = build_entry(target.host, setup, target.file)
@@ -238,15 +190,23 @@ def _print(target: _Target, options: InstallOptions, is_in_keychain: Callable[[]
         click.echo(sentence, err=True)
 
 
-def _install(target: _Target, options: InstallOptions, is_in_keychain: Callable[[], bool]) -> None:
+def _install(target: Target, options: InstallOptions, is_in_keychain: Callable[[], bool]) -> None:
     host, program = target.host, _program(target, options)
     setup, key_note = choose_setup(host, options, target.machine, program, is_in_keychain)
     entry, asked = build_entry(host, setup, target.file), build_inputs(host, setup)
-    change = _edit_file(
-        target, lambda text: editing.install(host, text or "", entry, asked), is_shared=options.is_shared
-    )
+    merged = Merged(entry)
+
+    def edit(text: str | None) -> str:
+        nonlocal merged
+        if not target.is_shared:
+            return editing.install(host, text or "", entry, asked)
+        written, merged = editing.install_shared(host, text or "", entry, asked, target.machine.environ)
+        return written
+
+    change = _edit_file(target, edit, is_shared=options.is_shared)
     done = "installed in" if change.changed else "already there, unchanged:"
     click.echo(f"{host.title}: {done} {change.file}")
+    _report_merged(merged)
     _report_backup(host, change)
     others = [file for file in host.user_files(target.machine) if os.path.isdir(file.parent) and file != target.file]
     is_own = target.file in host.user_files(target.machine)
@@ -256,7 +216,7 @@ def _install(target: _Target, options: InstallOptions, is_in_keychain: Callable[
     click.echo(f"  Next: restart {host.title}; `agentphone-mcp doctor` says whether it works.")
 
 
-def _uninstall(target: _Target) -> None:
+def _uninstall(target: Target) -> None:
     host = target.host
     before = files.previous_text(target.file, lambda text: editing.find(host, text) is None)
     change = _edit_file(target, lambda text: None if text is None else editing.uninstall(host, text, before))
@@ -268,6 +228,19 @@ def _uninstall(target: _Target) -> None:
     click.echo(f"  Next: restart {host.title}.")
 
 
+def _report_merged(merged: Merged) -> None:
+    if merged.kept:
+        click.echo(f"  Kept of what stood there: {_listed(merged.kept)}.")
+    if merged.dropped:
+        click.echo(f"  Dropped, as others may have written it: {_listed(merged.dropped)}.")
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = [mask_keys(" ".join(clean(name).split()))[:_LONGEST_NAME] for name in dict.fromkeys(names)]
+    more = f" and {len(shown) - _MOST_NAMES} more" if len(shown) > _MOST_NAMES else ""
+    return f"{', '.join(shown[:_MOST_NAMES])}{more}"
+
+
 def _report_backup(host: Host, change: Change) -> None:
     if change.backup is None:
         return
@@ -277,6 +250,6 @@ def _report_backup(host: Host, change: Change) -> None:
         click.echo("  It has your key in plain text: delete it when you need it no more.")
 
 
-def _edit_file(target: _Target, edit: files.Edit, *, is_shared: bool = False) -> Change:
+def _edit_file(target: Target, edit: files.Edit, *, is_shared: bool = False) -> Change:
     lock = Path(read_state("")) / "install.lock"
     return files.change(target.file, edit, lock, datetime.now(), is_shared=is_shared)
