@@ -53,7 +53,7 @@ def read_config(options: Mapping[str, Any], environ: Mapping[str, str]) -> Confi
         ConfigError: for the first that is wrong.
     """
     auth = options["http_auth"] if options["transport"] != "stdio" else "none"
-    given: dict[str, Any] = {"is_shared": auth != "none", "uses_caller_keys": auth == "relay"}
+    given: dict[str, Any] = {"is_shared": auth not in ("none", "local"), "uses_caller_keys": auth == "relay"}
     if options["sandbox"]:
         given["base_url"] = DEFAULT_BASE_URL
         if not options["state"]:

@@ -9,7 +9,7 @@ from agentphone_mcp.config.config import Config
 from agentphone_mcp.config.settings import ConfigError, setting
 
 HttpTransport = Literal["streamable-http", "sse"]
-HttpAuth = Literal["none", "token", "relay", "jwt"]
+HttpAuth = Literal["none", "local", "token", "relay", "jwt"]
 _LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
 
 
@@ -36,7 +36,8 @@ class HttpSettings:
     auth: HttpAuth = setting(
         "http_auth",
         "none",
-        "Who may connect: bearers of a named token, of their own AgentPhone key, or of a JWT; none: this machine.",
+        "Who may connect: none: your own programs on this machine; bearers of the token that is made for it (local), "
+        "of a named token, of their own AgentPhone key (relay), or of a JWT.",
         choices=get_args(HttpAuth),
     )
     tokens_file: str = setting(
@@ -132,10 +133,10 @@ class HttpSettings:
                 # A setting without effect would look as if it kept strangers out.
                 if value and auth != self.auth:
                     raise ConfigError(f"{variable} is set, but AGENTPHONE_HTTP_AUTH is {self.auth} and not {auth}")
-        if self.auth == "none" and (not self.is_loopback or self.allowed_hosts):
+        if self.auth in ("none", "local") and (not self.is_loopback or self.allowed_hosts):
             raise ConfigError(
-                "AGENTPHONE_HTTP_AUTH: everybody who can connect could spend your money; set it to token, relay or jwt "
-                "to be reached from elsewhere than this machine"
+                f"AGENTPHONE_HTTP_AUTH: everybody who can connect could spend your money, and {self.auth} is for this "
+                "machine alone; set it to token, relay or jwt to be reached from elsewhere"
             )
 
 
@@ -146,7 +147,7 @@ def check_key(config: Config, settings: HttpSettings) -> None:
         ConfigError: with the variable to change.
     """
     if settings.auth != "relay":
-        if config.api_key is None and settings.auth != "none":
+        if config.api_key is None and settings.auth not in ("none", "local"):
             raise ConfigError(f"AGENTPHONE_API_KEY is not set: with AGENTPHONE_HTTP_AUTH={settings.auth} it is used")
         return
     if config.api_key is not None:

@@ -4,6 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -13,7 +14,7 @@ import click
 from agentphone_mcp.api.allowlist import DEFAULT_BASE_URL, is_loopback
 from agentphone_mcp.api.api_key import mask_keys
 from agentphone_mcp.commands.install import editing, files
-from agentphone_mcp.commands.install.entries import UnsupportedSetup, build_entry, build_inputs
+from agentphone_mcp.commands.install.entries import PlainText, UnsupportedSetup, build_entry, build_inputs
 from agentphone_mcp.commands.install.files import Change, HostFileError
 from agentphone_mcp.commands.install.hosts import HOSTS, Host
 from agentphone_mcp.commands.install.locations import read_machine
@@ -182,6 +183,8 @@ def _is_in_keychain() -> bool:
 def _print(target: Target, options: InstallOptions, is_in_keychain: Callable[[], bool]) -> None:
     program = _program(target, options)
     setup, key_note = choose_setup(target.host, options, target.machine, program, is_in_keychain)
+    if isinstance(setup.key, PlainText):
+        setup = replace(setup, key=PlainText("TOKEN"))
     entry = build_entry(target.host, setup, target.file)
     text = editing.install(target.host, "", entry, build_inputs(target.host, setup))
     # Hosts read UTF-8, whatever the code page of a pipe; a terminal is written to in its own.

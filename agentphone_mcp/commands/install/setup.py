@@ -110,9 +110,11 @@ def _token(host: Host, options: InstallOptions, machine: Machine) -> tuple[KeySo
             raise UnsupportedSetup(f"there is no token to write: set {TOKEN_VARIABLE} first, or leave --plain-key out")
         return PlainText(token), "The token stands in the file in plain text: whoever can read the file has it."
     if not token and is_loopback(urlsplit(options.remote or "").hostname or ""):
-        return (
-            "none",
-            f"No token is sent to this machine; if its server wants one, set {TOKEN_VARIABLE} and install again.",
+        if not options.is_shared and (token := _token_of_this_machine()):
+            return PlainText(token), "The token of this machine stands in the file: whoever can read the file has it."
+        return "none", (
+            f"No token is sent to this machine; if its server wants one, set {TOKEN_VARIABLE}, or start it with "
+            "--http-auth local, and install again."
         )
     if host.reference == "prompt":
         return "reference", f"{host.title} asks for the server's bearer token when it connects."
@@ -125,3 +127,14 @@ def _token(host: Host, options: InstallOptions, machine: Machine) -> tuple[KeySo
         "reference",
         f"The bearer token comes from {TOKEN_VARIABLE}, which must be set wherever {host.title} is started.",
     )
+
+
+def _token_of_this_machine() -> str | None:
+    """Find the token that `--http-auth local` made.
+
+    Raises:
+        ConfigError: if others could have read or written it.
+    """
+    from agentphone_mcp.server.http.auth.local_token import read_local_token
+
+    return read_local_token()

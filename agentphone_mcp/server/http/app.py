@@ -106,7 +106,7 @@ class HostedApp:
         self._draining = DrainingMiddleware(limiter)
         self.health = Health(accounts.ledger, auth)
         # Without a scope for each caller, all have the operator's.
-        is_for_all = settings.auth in ("none", "relay")
+        is_for_all = settings.auth in ("none", "local", "relay")
         self._servers: dict[Scope, AgentPhoneServer] = {
             scope: self._server(config, scope, precomputed(scope), is_for_all=is_for_all)
             for scope in ((OPERATOR.scope,) if is_for_all else SCOPES)

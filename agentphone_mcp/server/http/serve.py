@@ -22,6 +22,7 @@ from agentphone_mcp.config.settings import read
 from agentphone_mcp.server.accounts import AccountPool
 from agentphone_mcp.server.http.app import MCP_PATH, SSE_PATH, HostedApp, SurfaceOf, no_surface
 from agentphone_mcp.server.http.auth.base import AuthBackend, LoopbackAuth
+from agentphone_mcp.system.connection_owner import owner_finder
 from agentphone_mcp.system.http.protocol import protocol
 from agentphone_mcp.system.open_file_limit import most_connections
 from agentphone_mcp.system.sockets import listening
@@ -34,6 +35,10 @@ _GRACE_SECONDS = 24
 _SECONDS_TO_NOTICE = 5
 """How long new connections are accepted after the signal, if a load balancer polls /readyz."""
 _A_MOMENT = 0.1
+_FOR_ALL_USERS = (
+    "Every user of this machine can connect and act with your key, as this system does not tell whose a connection is: "
+    "with --http-auth local, only those can who may read your token."
+)
 _VERBOSE_LOGGERS = ("mcp.server.streamable_http", "mcp.server.streamable_http_manager", "mcp.server.sse")
 """The SDK logs session ids and whole bodies here."""
 
@@ -71,6 +76,12 @@ def serve(server: uvicorn.Server, settings: HttpSettings, say: Callable[[str], N
         address = f"http://{settings.in_url}:{listener.getsockname()[1]}"
         old = f", and for old clients on {address}{SSE_PATH}" if settings.transport == "sse" else ""
         say(f"Serving on {address}{MCP_PATH}{old}")
+        if settings.auth == "none" and owner_finder(settings.host) is None:
+            say(_FOR_ALL_USERS)
+        elif settings.auth == "local":
+            from agentphone_mcp.server.http.auth.local_token import local_token_file
+
+            say(f"Clients send the token in {local_token_file()}, which agentphone-mcp install --remote enters.")
         # uvicorn raises the signal again after its shutdown, which would end the process before our own cleanup.
         signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
         anyio.run(partial(server.serve, sockets=[listener]), backend_options=event_loop_options())
@@ -129,8 +140,12 @@ def _auth(config: Config, settings: HttpSettings) -> tuple[AuthBackend, Sequence
 
             auth = read("AGENTPHONE_HTTP_AUTH=jwt", jwt_auth, settings.resource_url)
             return auth, auth.routes()
+        case "local":
+            from agentphone_mcp.server.http.auth.local_token import LocalTokenAuth
+
+            return LocalTokenAuth(), ()
         case "none":
-            return LoopbackAuth(), ()
+            return LoopbackAuth(owner_finder(settings.host)), ()
 
 
 def event_loop_options() -> dict[str, Any]:

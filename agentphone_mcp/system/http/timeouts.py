@@ -15,6 +15,8 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.flow_control import FlowControl
 
+from agentphone_mcp.system.http.connection import Connection, put_connection
+
 Part = Literal["head", "body"]
 
 
@@ -41,9 +43,11 @@ class UvicornProtocol(asyncio.Protocol):
     """Declare the private attributes of uvicorn's protocol classes in use here; a test checks new versions for them."""
 
     app: Any  # uvicorn's types for ASGI are private
+    client: tuple[str, int] | None
     cycle: Any  # uvicorn has a RequestResponseCycle for each parser
     flow: FlowControl
     loop: asyncio.AbstractEventLoop
+    server: tuple[str, int | None] | None
     timeout_keep_alive_task: asyncio.TimerHandle | None
     transport: asyncio.Transport
     ws_protocol_class: type[asyncio.Protocol] | None
@@ -80,7 +84,8 @@ class ClientTimeouts(UvicornProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start the deadline of the first head."""
         super().connection_made(transport)
-        self.app = partial(_check_head, self.limits, self.app)
+        connection = Connection(self.client, self.server)
+        self.app = partial(_check_head, self.limits, connection, self.app)
         # A WebSocket connection would have no deadlines.
         self.ws_protocol_class = None
         # With this, asyncio pauses writing as soon as anything is unread: otherwise a short response, or one on a
@@ -156,7 +161,9 @@ def _cancel(timer: asyncio.TimerHandle | None) -> None:
         timer.cancel()
 
 
-def _check_head(limits: ClientLimits, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+def _check_head(
+    limits: ClientLimits, connection: Connection, app: ASGIApp, scope: Scope, receive: Receive, send: Send
+) -> Awaitable[None]:
     """Pass a request on to the app unless its head is too large, or has both a length and chunks.
 
     Both parsers refuse two lengths that differ; httptools also refuses equal ones, and a length with chunks.
@@ -172,5 +179,6 @@ def _check_head(limits: ClientLimits, app: ASGIApp, scope: Scope, receive: Recei
     elif length and chunks:
         status = HTTPStatus.BAD_REQUEST
     else:
+        put_connection(scope, connection)
         return app(scope, receive, send)
     return PlainTextResponse(status.phrase, status, {"Connection": "close"})(scope, receive, send)

@@ -12,6 +12,7 @@ from agentphone_mcp.commands.install.locations import Machine
 from agentphone_mcp.commands.install.programs import PORTABLE_PROGRAM, Program, ProgramNotFound, find_program
 from agentphone_mcp.commands.install.setup import InstallOptions, choose_setup
 from agentphone_mcp.config.settings import ConfigError
+from agentphone_mcp.server.http.auth import local_token
 from tests.support import LIVE_KEY
 
 URL = "https://phone.example.com/mcp"
@@ -113,6 +114,23 @@ def test_a_remote_server_has_a_token(
     setup, sentence = choose_setup(HOSTS[host], options, machine(**environ), PORTABLE_PROGRAM, never)
     assert (setup.key, setup.remote) == (key, url)
     assert message in sentence
+
+
+@pytest.mark.attack("15", "another user of the machine reaches what is meant for one")
+def test_the_token_of_this_machine_is_found_for_a_server_on_it(
+    machine: Callable[..., Machine], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(local_token, "local_token_file", lambda: tmp_path / "local-token")
+    token = local_token.ensure_local_token()
+
+    def choose(remote: str, **more: bool) -> object:
+        return choose_setup(HOSTS["cursor"], InstallOptions(remote=remote, **more), machine(), PORTABLE_PROGRAM, never)[
+            0
+        ].key
+
+    assert choose("http://127.0.0.1:8000/mcp") == PlainText(token)
+    assert choose("http://127.0.0.1:8000/mcp", is_shared=True) == "none", "a project's file is others' too"
+    assert choose("https://phone.example.com/mcp") == "reference", "it is of no use elsewhere"
 
 
 @pytest.mark.parametrize("platform", ["darwin", "linux"])

@@ -20,8 +20,9 @@ from starlette.datastructures import Headers
 from starlette.routing import Route
 
 from agentphone_mcp.policy.access import SCOPES, Caller
-from agentphone_mcp.server.http.auth.base import InsufficientScope, bearer_of
+from agentphone_mcp.server.http.auth.base import NO_CONNECTION, InsufficientScope, bearer_of
 from agentphone_mcp.server.http.auth.jwks import ALGORITHMS, KeySet, identifying_url
+from agentphone_mcp.system.http.connection import Connection
 
 _LONGEST_TOKEN = 16 * 1024
 _LONGEST_NAME = 128
@@ -129,7 +130,7 @@ class JwtAuth:
             f"Send a valid access token of {verifier.keys.issuer} for this server as Authorization: Bearer TOKEN."
         )
 
-    async def authenticate(self, headers: Headers) -> Caller | None:
+    async def authenticate(self, headers: Headers, connection: Connection = NO_CONNECTION) -> Caller | None:
         """Return the token's client and subject as a caller; None without a valid token.
 
         Raises:

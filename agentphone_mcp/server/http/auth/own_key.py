@@ -12,7 +12,8 @@ from agentphone_mcp.api.client import ApiClient
 from agentphone_mcp.api.errors import ApiError, RateLimited, ServerError, Unauthorized, Unreachable
 from agentphone_mcp.api.transport import Transport
 from agentphone_mcp.policy.access import Caller
-from agentphone_mcp.server.http.auth.base import AuthUnavailable, bearer_of
+from agentphone_mcp.server.http.auth.base import NO_CONNECTION, AuthUnavailable, bearer_of
+from agentphone_mcp.system.http.connection import Connection
 
 _KEY_HEADER = "X-API-Key"
 _VALID_SECONDS = 600.0
@@ -38,7 +39,7 @@ class OwnKeyAuth:
         self._base_url = base_url
         self._checks = KeyChecks(partial(ask_agentphone, base_url, timeout))
 
-    async def authenticate(self, headers: Headers) -> Caller | None:
+    async def authenticate(self, headers: Headers, connection: Connection = NO_CONNECTION) -> Caller | None:
         """Return the caller with the key of this request; None for no key, several, or an invalid one.
 
         Raises:

@@ -12,7 +12,7 @@ from starlette.datastructures import Headers
 from agentphone_mcp.api.api_key import mask_keys
 from agentphone_mcp.config.settings import ConfigError
 from agentphone_mcp.policy.access import Caller
-from agentphone_mcp.server.http.auth.base import bearer_of
+from agentphone_mcp.server.http.auth.base import NO_CONNECTION, bearer_of
 from agentphone_mcp.server.http.auth.token_file import (
     TOKEN_PREFIX,
     Token,
@@ -21,6 +21,7 @@ from agentphone_mcp.server.http.auth.token_file import (
     file_version,
     read_tokens,
 )
+from agentphone_mcp.system.http.connection import Connection
 from agentphone_mcp.variables import TOKENS_FILE_VARIABLE
 
 _RELOAD_SECONDS = 1.0
@@ -55,7 +56,7 @@ class StaticTokenAuth:
         except TokensUnusable as exc:
             raise ConfigError(f"{TOKENS_FILE_VARIABLE}: {self._shown_path} cannot be used: {exc}") from None
 
-    async def authenticate(self, headers: Headers) -> Caller | None:
+    async def authenticate(self, headers: Headers, connection: Connection = NO_CONNECTION) -> Caller | None:
         """Return whose token was sent; None for none, several, and an unknown or expired one."""
         now = self._reload()
         given = bearer_of(headers)

@@ -12,8 +12,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from agentphone_mcp.policy.access import CALLER, Caller
 from agentphone_mcp.policy.access import Scope as CallerScope
-from agentphone_mcp.server.http.auth.base import AuthBackend, AuthUnavailable, InsufficientScope
+from agentphone_mcp.server.http.auth.base import AuthBackend, AuthUnavailable, Forbidden
 from agentphone_mcp.server.http.middleware.concurrency import Amounts, ConcurrencyLimiter
+from agentphone_mcp.system.http.connection import connection_of
 
 _CHECK_SECONDS = 5.0
 """How often the credentials and the idle time of open requests are checked."""
@@ -95,9 +96,10 @@ class AdmissionMiddleware:
             await _refuse(503, "This server is being stopped.", _SOON)(scope, receive, send)
             return
         try:
-            caller = await self._auth.authenticate(Headers(scope=scope))
-        except InsufficientScope as exc:
-            await _refuse(403, str(exc), {"WWW-Authenticate": exc.challenge})(scope, receive, send)
+            caller = await self._auth.authenticate(Headers(scope=scope), connection_of(scope))
+        except Forbidden as exc:
+            challenge = {"WWW-Authenticate": exc.challenge} if exc.challenge else {}
+            await _refuse(403, str(exc), challenge)(scope, receive, send)
             return
         except AuthUnavailable as exc:
             await _refuse(503, str(exc), _SOON)(scope, receive, send)
