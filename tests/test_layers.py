@@ -23,7 +23,7 @@ MAY_IMPORT = {
     "server": {"features", "config", "policy", "api", "system"},
     "features": {"policy", "api"},
     "config": {"policy", "api"},
-    "policy": {"api"},
+    "policy": {"api", "system"},
     "sandbox": {"system"},
     "api": set(),
     "system": set(),

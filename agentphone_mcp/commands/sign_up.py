@@ -20,6 +20,7 @@ from agentphone_mcp.config.keychain import SERVICE, NoKeychain, account_for, fin
 from agentphone_mcp.config.settings import ConfigError
 from agentphone_mcp.policy.untrusted import clean
 from agentphone_mcp.system.secret_files import KeyFile, KeyFileError
+from agentphone_mcp.system.state_files import make_private_folder
 
 Result = TypeVar("Result")
 _TRIES = 3
@@ -76,9 +77,9 @@ def _spare_place() -> Path:
     except ConfigError as exc:
         raise KeyFileError(str(exc)) from None
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private_folder(folder)
     except OSError as exc:
-        raise KeyFileError(f"{str(folder)!r} cannot be made: {exc.strerror}") from None
+        raise KeyFileError(f"{str(folder)!r} cannot be made: {exc.strerror or exc}") from None
     return folder / f"new-key-{secrets.token_hex(4)}"
 
 

@@ -11,6 +11,7 @@ from anyio.to_thread import run_sync
 from agentphone_mcp.commands.doctor.finding import Finding, failure, ok, warning
 from agentphone_mcp.policy.ledger.handle import LedgerHandle
 from agentphone_mcp.policy.ledger.location import IN_MEMORY, LedgerUnavailable, is_url
+from agentphone_mcp.system.state_files import UnsafeState, check_private_folder
 
 _PATIENCE = 30.0
 _LEAST_FREE = 10 * 2**20
@@ -66,6 +67,11 @@ def _not_there_yet(state: str, folder: Path | None) -> Finding:
         return ok("ledger", "none yet; the first action makes it")
     if not folder.is_dir():
         return failure("ledger", f"{state} cannot be made: {folder} is a file and no folder", _ELSEWHERE)
+    try:
+        if folder == Path(state).expanduser():
+            check_private_folder(folder)
+    except UnsafeState as exc:
+        return failure("ledger", f"{state}: {exc}", _ELSEWHERE)
     if not os.access(folder, os.W_OK | os.X_OK):
         return failure("ledger", f"{state} cannot be made: you may not write in {folder}", _ELSEWHERE)
     return ok("ledger", f"none yet; the first action makes it in {state}")

@@ -24,6 +24,7 @@ from agentphone_mcp.policy.ledger.checks import (
     this_process,
 )
 from agentphone_mcp.policy.ledger.records import LONGEST_SUMMARY, Entry, LookupResult, NewEntry, Question, Settled
+from agentphone_mcp.policy.ledger.sqlite_file import REPLACED, ReplacedError
 from agentphone_mcp.policy.ledger.store import Store, actions, lock
 from agentphone_mcp.policy.limits import LONGEST_WINDOW, LimitExceeded, Limits
 from agentphone_mcp.policy.pricing import cost_of_seconds
@@ -45,6 +46,7 @@ class Ledger:
         self._store = Store(location)
         self._clock = clock
         self._redact = redact
+        self._latest_row: int | None = None
 
     def close(self) -> None:
         """Close the connections."""
@@ -73,6 +75,7 @@ class Ledger:
         """
         now, new_entry = self._clock(), self._without_secrets(new_entry)
         with self._store.transaction(new_entry.account) as connection:
+            self._check_kept(connection)
             # A yes counts once: the second action with the same yes gets the outcome of the first.
             is_fresh = new_entry.question is None or _is_open(connection, new_entry.question)
             earlier = find_earlier(new_entry, connection, now, repeat=repeat and is_fresh)
@@ -93,7 +96,18 @@ class Ledger:
                 "approved_by": new_entry.approved_by,
                 "approved_how": new_entry.approved_how,
             }
-            return self._write(connection, new_entry, state)
+            row = self._write(connection, new_entry, state)
+        self._latest_row = row
+        return row
+
+    def _check_kept(self, connection: sa.Connection) -> None:
+        """Check that the latest action is still there: an older copy of the database forgets what was spent.
+
+        Raises:
+            ReplacedError: if it is gone.
+        """
+        if self._latest_row is not None and connection.execute(OWNER, {"row": self._latest_row}).first() is None:
+            raise ReplacedError(REPLACED)
 
     def find_conflict(self, new_entry: NewEntry, limits: Limits, *, repeat: bool) -> Entry | LimitExceeded | None:
         """Find what would keep an action from being reserved, without writing anything."""

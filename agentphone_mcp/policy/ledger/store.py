@@ -1,6 +1,5 @@
 """Keep the ledger: in one SQLite file of this user, or in PostgreSQL for servers on several machines."""
 
-import os
 import sqlite3
 import time
 from collections.abc import Generator
@@ -14,6 +13,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import NoSuchModuleError, SQLAlchemyError
 
 from agentphone_mcp.policy.ledger.location import IN_MEMORY, LEDGER_FILE, LedgerUnavailable, is_url
+from agentphone_mcp.policy.ledger.sqlite_file import ReplacedError, SqliteFile
 
 _BUSY_SECONDS = 20
 """How long a process waits for others that write."""
@@ -26,7 +26,6 @@ _LIBPQ_TIMEOUTS = {
 }
 """When libpq gives up; by default it waits up to two hours for a machine that is gone."""
 _RETRY_INTERVAL = 0.01
-_PERMISSIONS = 0o600
 
 
 class StorableText(sa.TypeDecorator[str]):
@@ -80,6 +79,7 @@ class Store:
     """
 
     def __init__(self, location: str) -> None:
+        self._watching: sa.Connection | None = None
         # Before the URL is parsed it is not known where it holds a password.
         self.display_location = f"{location.partition('://')[0]}://…" if is_url(location) else location
         try:
@@ -87,11 +87,13 @@ class Store:
             is_sqlite = url.get_backend_name() == "sqlite"
             without_secrets = url.set(query={}).render_as_string(hide_password=True)
             self.display_location = without_secrets if url.database and not is_sqlite else url.database or "memory"
+            self._file = SqliteFile(Path(url.database)) if is_sqlite and url.database else None
             self._engine = _sqlite(url) if is_sqlite else _postgresql(url)
         except (OSError, SQLAlchemyError, ImportError, ValueError, RuntimeError) as exc:
             raise LedgerUnavailable(self.display_location, _reason(exc)) from exc
         with self.transaction("schema") as connection:
             metadata.create_all(connection)
+        self._watch()
 
     @contextmanager
     def transaction(self, account: str) -> Generator[sa.Connection]:
@@ -103,12 +105,35 @@ class Store:
         try:
             with self._engine.begin() as connection:
                 lock(connection, account)
+                self._check_file(connection)
                 yield connection
-        except SQLAlchemyError as exc:
+        except (OSError, SQLAlchemyError) as exc:
+            raise LedgerUnavailable(self.display_location, _reason(exc)) from exc
+
+    def _check_file(self, connection: sa.Connection) -> None:
+        try:
+            if self._file is not None:
+                self._file.check()
+        except ReplacedError:
+            # It may have the other file open, and must not write there once the right one is back.
+            connection.invalidate()
+            raise
+
+    def _watch(self) -> None:
+        """Keep the file open in one connection, so that SQLite never removes its journals, and watch them all."""
+        if self._file is None:
+            return
+        try:
+            self._watching = self._engine.connect()
+            with self.transaction("schema"):
+                self._file.remember()
+        except (OSError, SQLAlchemyError) as exc:
             raise LedgerUnavailable(self.display_location, _reason(exc)) from exc
 
     def close(self) -> None:
         """Close the connections."""
+        if self._watching is not None:
+            self._watching.close()
         self._engine.dispose()
 
 
@@ -153,7 +178,6 @@ def _sqlite_url(url: URL) -> URL:
 
 def _sqlite(url: URL) -> sa.Engine:
     if url.database:
-        _create_private(Path(url.database))
         engine = sa.create_engine(url, connect_args={"timeout": _BUSY_SECONDS})
     else:
         # The database lives in its one connection, which the threads share.
@@ -176,14 +200,6 @@ def _sqlite(url: URL) -> sa.Engine:
     return engine
 
 
-def _create_private(file: Path) -> None:
-    _make_folder(file.parent)
-    # Created before SQLite does it, so that no other user can ever read it; journals get the same mode.
-    os.close(os.open(file, os.O_RDWR | os.O_CREAT, _PERMISSIONS))
-    for path in (file, Path(f"{file}-wal"), Path(f"{file}-shm")):
-        _make_private(path)
-
-
 def _write_ahead(connection: sqlite3.Connection) -> None:
     """Switch to write-ahead logging, so that readers and a writer work at once.
 
@@ -204,21 +220,6 @@ def _write_ahead(connection: sqlite3.Connection) -> None:
 def _postgresql(url: URL) -> sa.Engine:
     timeouts = {name: value for name, value in _LIBPQ_TIMEOUTS.items() if name not in url.query}
     return sa.create_engine(url, pool_pre_ping=True, connect_args=timeouts)
-
-
-def _make_folder(folder: Path) -> None:
-    """Make a folder and its missing parents for the owner alone; `mkdir(parents=True)` leaves the parents open."""
-    if not folder.is_dir():
-        _make_folder(folder.parent)
-        folder.mkdir(mode=0o700, exist_ok=True)
-
-
-def _make_private(file: Path) -> None:
-    try:
-        if file.stat().st_mode & 0o077 and os.name == "posix":
-            file.chmod(_PERMISSIONS)
-    except FileNotFoundError:
-        return  # a journal comes and goes
 
 
 def _reason(exc: Exception) -> str:

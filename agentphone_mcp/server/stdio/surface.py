@@ -75,12 +75,15 @@ def note_difference(cache: Path, method: str) -> None:
     """Log that the SDK answered a method differently, and have the next starts with these versions wait for it."""
     import logging
 
+    from agentphone_mcp.system.state_files import open_unlinked
+
     logger = logging.getLogger(__name__)
     logger.warning("the SDK answers %s otherwise than was said before it was imported: the next start waits", method)
     try:
         memory = _memory(cache, json.loads(SURFACE.read_text(encoding="utf-8")))
         cache.mkdir(parents=True, exist_ok=True)
-        memory.write_text(f"The SDK answered {method} otherwise than surface.json.\n", encoding="utf-8")
+        with open(memory, "w", encoding="utf-8", opener=open_unlinked) as file:
+            file.write(f"The SDK answered {method} otherwise than surface.json.\n")
     except OSError as exc:
         logger.warning("that cannot be written down for the next start: %s", exc)
 

@@ -5,6 +5,7 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
 from agentphone_mcp.commands.doctor.ledger import check_ledger
@@ -126,3 +127,12 @@ def test_a_database_that_is_not_there(doctor: Any, api: Any) -> None:
 def test_a_database_that_is_there(doctor: Any, api: Any, postgresql: Any) -> None:
     found = doctor("--no-hosts", "--state", postgresql()).of("ledger")
     assert (found["status"], found["facts"]) == ("ok", {"actions": 0, "unknown": 0})
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there are no such modes")
+@pytest.mark.attack("9", "a folder that others can write holds the ledger")
+async def test_a_folder_that_others_can_write_is_told_before_there_is_a_ledger(state: Path) -> None:
+    await anyio.Path(state).mkdir()
+    await anyio.Path(state).chmod(0o777)
+    (finding,) = await check_ledger(str(state))
+    assert (finding.status, "chmod go-w mends" in finding.said) == ("failure", True)
