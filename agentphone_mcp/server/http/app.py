@@ -35,7 +35,8 @@ SurfaceOf = Callable[[Scope], PrecomputedSurface | None]
 MCP_PATH, SSE_PATH, MESSAGES_PATH = "/mcp", "/sse", "/messages/"
 _SLASHED_PATH = f"{MCP_PATH}/"
 """Many people type this; it is served without a redirect."""
-_PROBES = ("/healthz", "/readyz")
+_LIVE, _READY = "/healthz", "/readyz"
+PROBES = frozenset((_LIVE, _READY))
 _SECONDS_TO_FINISH = 20.0
 _SECONDS_TO_ANSWER = 2.0
 _SECONDS_TO_CONNECT = 0.5
@@ -157,20 +158,20 @@ class HostedApp:
 
     def _application(self, settings: HttpSettings) -> Starlette:
         routes: list[BaseRoute] = [
-            Route(_PROBES[0], self.health.live),
-            Route(_PROBES[1], self.health.ready),
+            Route(_LIVE, self.health.live),
+            Route(_READY, self.health.ready),
             *(Route(path, admission) for path, admission in self._admission.items()),
             *self._more_routes,
         ]
         middleware = [
             Middleware(
-                AccessLog, paths=frozenset((*self._admission, *_PROBES, *(route.path for route in self._more_routes)))
+                AccessLog, paths=frozenset((*self._admission, *PROBES, *(route.path for route in self._more_routes)))
             ),
             Middleware(
                 TrustedOriginMiddleware,
                 hosts=settings.known_hosts,
                 origins=settings.known_origins,
-                open_paths=frozenset(_PROBES),
+                open_paths=PROBES,
             ),
         ]
         if settings.allowed_origins:

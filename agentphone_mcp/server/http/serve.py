@@ -20,10 +20,11 @@ from agentphone_mcp.config.config import Config
 from agentphone_mcp.config.http import HttpSettings
 from agentphone_mcp.config.settings import read
 from agentphone_mcp.server.accounts import AccountPool
-from agentphone_mcp.server.http.app import MCP_PATH, SSE_PATH, HostedApp, SurfaceOf, no_surface
+from agentphone_mcp.server.http.app import MCP_PATH, PROBES, SSE_PATH, HostedApp, SurfaceOf, no_surface
 from agentphone_mcp.server.http.auth.base import AuthBackend, LoopbackAuth
 from agentphone_mcp.system.connection_owner import owner_finder
-from agentphone_mcp.system.http.protocol import protocol
+from agentphone_mcp.system.http.protocol import bounded_protocol
+from agentphone_mcp.system.http.requests import CapacityMiddleware
 from agentphone_mcp.system.open_file_limit import most_connections
 from agentphone_mcp.system.sockets import listening
 
@@ -101,9 +102,11 @@ def web_server(
     AppStatus.disable_automatic_graceful_drain()
     auth, routes = _auth(config, settings)
     app = HostedApp(config, settings, accounts, auth, routes, precomputed)
+    most = most_connections()
     uvicorn_config = uvicorn.Config(
-        app.asgi,
-        http=protocol(),
+        # uvicorn's own limit would count connections without a request, and hold for probes as well.
+        CapacityMiddleware(app.asgi, most, PROBES),
+        http=bounded_protocol(most),
         # Without a logging setup of its own, uvicorn's lines pass our formatter, which redacts the key.
         log_config=None,
         access_log=False,
@@ -111,7 +114,6 @@ def web_server(
         ws="none",
         proxy_headers=False,
         server_header=False,
-        limit_concurrency=most_connections(),
         timeout_keep_alive=_KEPT_SECONDS,
         timeout_graceful_shutdown=_GRACE_SECONDS,
     )

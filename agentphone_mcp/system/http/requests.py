@@ -1,4 +1,4 @@
-"""Refuse requests by middleware of ASGI: of untrusted hosts and origins, and with long bodies."""
+"""Refuse requests by middleware of ASGI: of untrusted hosts and origins, with long bodies, and too many at once."""
 
 from collections.abc import Iterable
 
@@ -36,6 +36,38 @@ class TrustedOriginMiddleware:
                 await PlainTextResponse("Web pages of that origin may not use this server.", 403)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
+
+
+class CapacityMiddleware:
+    """Answer 503 while too many requests are under way, but for those of probes.
+
+    Args:
+        most: how many may be.
+        open_paths: the paths of probes, which have to be answered just then.
+    """
+
+    def __init__(self, app: ASGIApp, most: int, open_paths: frozenset[str] = frozenset()) -> None:
+        self._app = app
+        self._most = most
+        self._open_paths = open_paths
+        self._under_way = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http" or scope["path"] in self._open_paths:
+            await self._app(scope, receive, send)
+            return
+        if self._under_way >= self._most:
+            busy = PlainTextResponse(
+                "Too many requests are under way.", 503, {"Retry-After": "5", "Connection": "close"}
+            )
+            await busy(scope, receive, send)
+            return
+        self._under_way += 1
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._under_way -= 1
 
 
 class BodyLimitMiddleware:

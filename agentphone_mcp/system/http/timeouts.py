@@ -10,14 +10,19 @@ from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from weakref import WeakKeyDictionary
 
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.server import ServerState
 
 from agentphone_mcp.system.http.connection import Connection, put_connection
+from agentphone_mcp.system.http.waiting import WaitingConnections, sender_of
 
 Part = Literal["head", "body"]
+_waiting: WeakKeyDictionary[ServerState, WaitingConnections] = WeakKeyDictionary()
+"""For each server; uvicorn makes a protocol for each connection, which has nothing else in common with the others."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,8 @@ class ClientLimits:
         stalled_seconds: how long a response may wait for the client to read it.
         head_bytes: the longest head; an incomplete one may be longer by one read.
         headers: the most headers of a request.
+        half_open: the most connections of one address whose request is incomplete; the oldest makes place for another.
+        connections: the most connections in all, likewise; None for any number.
     """
 
     head_seconds: float = 10
@@ -37,6 +44,8 @@ class ClientLimits:
     stalled_seconds: float = 60
     head_bytes: int = 32 * 1024
     headers: int = 100
+    half_open: int = 256
+    connections: int | None = None
 
 
 class UvicornProtocol(asyncio.Protocol):
@@ -48,6 +57,7 @@ class UvicornProtocol(asyncio.Protocol):
     flow: FlowControl
     loop: asyncio.AbstractEventLoop
     server: tuple[str, int | None] | None
+    server_state: ServerState
     timeout_keep_alive_task: asyncio.TimerHandle | None
     transport: asyncio.Transport
     ws_protocol_class: type[asyncio.Protocol] | None
@@ -72,6 +82,7 @@ class ClientTimeouts(UvicornProtocol):
     _awaiting: tuple[Part, object] | None = None
     _deadline: asyncio.TimerHandle | None = None
     _stalled: asyncio.TimerHandle | None = None
+    _sender = ""
 
     def awaited(self) -> Part | None:
         """Return what the client has to send now; None while the app works."""
@@ -84,6 +95,9 @@ class ClientTimeouts(UvicornProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start the deadline of the first head."""
         super().connection_made(transport)
+        self._sender = sender_of(self.client[0] if self.client else "")
+        if self.limits.connections is not None and len(self.server_state.connections) > self.limits.connections:
+            self._others.make_place()
         connection = Connection(self.client, self.server)
         self.app = partial(_check_head, self.limits, connection, self.app)
         # A WebSocket connection would have no deadlines.
@@ -116,6 +130,7 @@ class ClientTimeouts(UvicornProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Cancel all timers, which would keep the connection in memory."""
         super().connection_lost(exc)
+        self._others.forget(self, self._sender)
         self._deadline = _cancel(self._deadline)
         self._stalled = _cancel(self._stalled)
 
@@ -130,9 +145,27 @@ class ClientTimeouts(UvicornProtocol):
             self.transport.write(response.encode())
         self.transport.close()
 
+    def give_way(self) -> None:
+        """End the connection, as others need its place; the client has not sent or read what it should."""
+        self.transport.abort()
+
+    @property
+    def _others(self) -> WaitingConnections:
+        return _waiting.setdefault(self.server_state, WaitingConnections())
+
+    def _note_waiting(self, awaited: Part | None, *, is_idle: bool) -> None:
+        if self not in self.server_state.connections:
+            return
+        if awaited is None and self.cycle is not None and not self.cycle.response_complete:
+            self._others.forget(self, self._sender)
+        else:
+            self._others.note(self, self._sender, is_idle=is_idle, most_half_open=self.limits.half_open)
+
     def _update_deadline(self) -> None:
         awaited = None if self.transport.is_closing() else self.awaited()
-        if awaited == "head" and self.timeout_keep_alive_task is not None:
+        is_idle = awaited == "head" and self.timeout_keep_alive_task is not None
+        self._note_waiting(awaited, is_idle=is_idle)
+        if is_idle:
             awaited = None
         awaiting = awaited and (awaited, self.cycle)
         if awaiting != self._awaiting:
