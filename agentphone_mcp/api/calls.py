@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, Field, model_validator
 
-from agentphone_mcp.api.models import Acknowledgement, ApiModel, Identified, Page, UtcTime, request_body
+from agentphone_mcp.api.models import Acknowledgement, ApiModel, Identified, Page, UtcTime, check_length, request_body
 from agentphone_mcp.api.parsing import is_list, is_object
 from agentphone_mcp.api.redaction import Secret
 from agentphone_mcp.api.transport import Endpoints, Event
@@ -239,6 +239,7 @@ def read_turns(rows: Any) -> list[dict[str, Any]]:
     There a first row without a reply is either the agent's greeting (as in API.md's example) or a caller who got no
     answer. It counts as the greeting if a later row has a reply, and is marked as a guess in any case.
     """
+    check_length(rows)
     objects = [row for row in rows if is_object(row)] if is_list(rows) else []
     has_replies = any(row.get("response") for row in objects)
     turns: list[dict[str, Any]] = []

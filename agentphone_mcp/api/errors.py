@@ -7,7 +7,9 @@
     ├── DestinationRefused      a request or redirect to a URL that is not allowed; nothing was sent there
     ├── Unreachable             nothing was accepted: no connection, or no answer to a read
     ├── OutcomeUnknown          a write was sent and its answer lost: it may have happened
+    ├── Paced                   the account or the caller has sent enough for now; nothing was sent
     ├── UnreadableAnswer        a read was answered with something that API.md does not describe
+    │   └── TooLarge            or with more than is read of one answer
     └── StatusError             the API said no
         ├── BadRequest          400, 422
         ├── Unauthorized        401
@@ -96,6 +98,18 @@ class OutcomeUnknown(ApiError):
 
 class UnreadableAnswer(ApiError):
     """Says that the response to a read is not what API.md documents."""
+
+
+class TooLarge(UnreadableAnswer):
+    """Says that the response to a read is longer than what is read of one."""
+
+
+class Paced(ApiError):
+    """Says that a request was held back on our side, so nothing was sent; there is room in `retry_after` seconds."""
+
+    def __init__(self, request: RequestLine, detail: str, *, retry_after: float) -> None:
+        super().__init__(request, detail)
+        self.retry_after = retry_after
 
 
 class StatusError(ApiError):

@@ -14,6 +14,8 @@ from agentphone_mcp.api.parsing import is_list, is_object
 
 Row = TypeVar("Row")
 _PAGE = 100
+MOST_ROWS = 10_000
+"""Rows of one answer, and of one list that is read page by page; as objects they take up to a hundred times as much."""
 
 
 class ApiModel(BaseModel):
@@ -44,6 +46,16 @@ class ApiModel(BaseModel):
 def is_id(value: str) -> bool:
     """Return whether a text can be an id, so that it cannot lead to another endpoint (httpx resolves `..`)."""
     return re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,127}", value) is not None and ".." not in value
+
+
+def check_length(rows: Any) -> None:
+    """Refuse a list of more rows than an account can have.
+
+    Raises:
+        ValueError: which makes the answer unreadable.
+    """
+    if is_list(rows) and len(rows) > MOST_ROWS:
+        raise ValueError(f"{len(rows)} rows")
 
 
 class Identified(ApiModel):
@@ -93,9 +105,11 @@ class Page(ApiModel, Generic[Row]):
     @classmethod
     def _any_shape(cls, answer: Any) -> Any:
         if is_list(answer):
-            return {"data": answer}
-        if is_object(answer) and "data" not in answer and "items" in answer:
-            return {**answer, "data": answer["items"]}
+            answer = {"data": answer}
+        elif is_object(answer) and "data" not in answer and "items" in answer:
+            answer = {**answer, "data": answer["items"]}
+        if is_object(answer):
+            check_length(answer.get("data"))
         return answer
 
 
@@ -110,7 +124,7 @@ class Acknowledgement(ApiModel):
 
 
 async def paginate(fetch: Callable[[int, int], Awaitable[Page[IdentifiedRow]]]) -> AsyncGenerator[IdentifiedRow]:
-    """Yield every row once, fetching a page (limit, offset) when the last one is used up."""
+    """Yield every row once, the first 10,000 of them, fetching a page (limit, offset) when the last is used up."""
     seen: set[str] = set()
     offset: int | None = 0
     while offset is not None:
@@ -120,7 +134,7 @@ async def paginate(fetch: Callable[[int, int], Awaitable[Page[IdentifiedRow]]]) 
             yield row
         seen.update(row.id for row in new)
         # A server that ignores the offset would return its first page forever.
-        offset = page.next_offset(offset, _PAGE) if new else None
+        offset = page.next_offset(offset, _PAGE) if new and len(seen) < MOST_ROWS else None
 
 
 async def get_or_find(

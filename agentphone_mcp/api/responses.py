@@ -11,11 +11,14 @@ from typing import Any
 import httpx
 
 from agentphone_mcp.api.api_key import ApiKey, mask_keys
+from agentphone_mcp.api.bodies import IS_CUT
 from agentphone_mcp.api.errors import ApiError, RateLimited, RequestLine, error_for
+from agentphone_mcp.api.pacing import LONGEST_PACE
 from agentphone_mcp.api.parsing import is_object, read_error, read_json
 from agentphone_mcp.api.redaction import Secrets
 
 TRIES = 3
+CONNECT_TIMEOUT = 10.0
 LONGEST_WAIT = 8.0
 """Seconds; a longer Retry-After is reported to the caller instead of being waited for."""
 BUSY = (500, 502, 503, 504)
@@ -44,12 +47,15 @@ class ResponseReader:
 
     def error(self, request_line: RequestLine, response: httpx.Response) -> ApiError:
         """Turn an error response into the `ApiError` of its kind."""
-        payload = None
+        payload, code = None, None
         try:
-            payload = self.json(response.content)
-            detail, code = read_error(payload)
+            if response.extensions.get(IS_CUT):
+                detail = "what it says is too long to be read"
+            else:
+                payload = self.json(response.content)
+                detail, code = read_error(payload)
         except ValueError:
-            detail, code = "the answer was a web page or plain text, not the API's JSON", None
+            detail = "the answer was a web page or plain text, not the API's JSON"
         detail = self._secrets.redact(detail)[:_MAX_DETAIL]
         error = error_for(request_line, response.status_code, detail, self._secrets.redact(code) if code else None)
         error.request_id = self.request_id(response, payload)
@@ -85,6 +91,11 @@ def delay_before_retry(response: httpx.Response, request_line: RequestLine, trie
             return backoff(tries_left)
         return wait + random.uniform(0, 0.25) if wait <= LONGEST_WAIT else None  # noqa: S311 - jitter, no secret
     return backoff(tries_left) if response.status_code in BUSY and request_line.is_read else None
+
+
+def slowest_write(timeout: float) -> float:
+    """Return the seconds after which a write was answered or given up: the time of all tries and waits together."""
+    return TRIES * (LONGEST_PACE + timeout + min(timeout, CONNECT_TIMEOUT) + LONGEST_WAIT + 1)
 
 
 def backoff(tries_left: int) -> float:

@@ -13,8 +13,17 @@ from pydantic import BaseModel
 from agentphone_mcp.api.allowlist import Allowlist
 from agentphone_mcp.api.api_key import ApiKey, mask_keys
 from agentphone_mcp.api.auth import REDIRECT, AuthTransport, proxy_for
+from agentphone_mcp.api.bodies import (
+    LARGEST_AUDIO,
+    LARGEST_EVENT,
+    LARGEST_JSON,
+    LARGEST_STREAM,
+    BodyRefused,
+    bound,
+    read_body,
+)
+from agentphone_mcp.api.connection_errors import CONNECTION_LOST, body_error, connection_error, reason_of
 from agentphone_mcp.api.errors import (
-    ApiError,
     DestinationRefused,
     KeyMissing,
     OutcomeUnknown,
@@ -23,30 +32,20 @@ from agentphone_mcp.api.errors import (
     UnreadableAnswer,
 )
 from agentphone_mcp.api.models import Acknowledgement
+from agentphone_mcp.api.pacing import Pace
 from agentphone_mcp.api.pool import PooledTransport
 from agentphone_mcp.api.redaction import Secrets
-from agentphone_mcp.api.requests import EVENTS, Query, RequestBuilder
-from agentphone_mcp.api.responses import LONGEST_WAIT, TRIES, ResponseReader, backoff, delay_before_retry
+from agentphone_mcp.api.requests import EVENTS, SILENCE, Query, RequestBuilder
+from agentphone_mcp.api.responses import CONNECT_TIMEOUT, TRIES, ResponseReader, backoff, delay_before_retry
 from agentphone_mcp.api.tracing import RequestSpan, Tracing
 
 Model = TypeVar("Model", bound=BaseModel)
 Event = tuple[str, Any]
 """The name of a server-sent event, and its JSON."""
 
-_CONNECT_TIMEOUT = 10.0
 _AUDIO_TIMEOUT = 300.0
 _MAX_REDIRECTS = 3
 _OCTET_STREAM = "application/octet-stream"
-# Raised by httpx before a request is sent, so that a write cannot have been accepted.
-_NEVER_SENT = (
-    httpx.ConnectError,
-    httpx.ConnectTimeout,
-    httpx.PoolTimeout,
-    httpx.ProxyError,
-    httpx.UnsupportedProtocol,
-    httpx.LocalProtocolError,
-)
-_CONNECTION_LOST = (httpx.NetworkError, httpx.ConnectTimeout, httpx.RemoteProtocolError)
 
 logger = logging.getLogger(__name__)
 
@@ -63,6 +62,7 @@ class Transport:
         secrets: learns the secrets in responses and redacts them in errors.
         send_traceparent: to the vendor too, and not only to a sandbox.
         signs_up: without a key, send requests to sign-up alone.
+        pace: without one, requests are sent as they come.
     """
 
     def __init__(
@@ -77,11 +77,13 @@ class Transport:
         send_traceparent: bool = False,
         tries: int = TRIES,
         signs_up: bool = False,
+        pace: Pace | None = None,
     ) -> None:
         self._tries = tries
+        self._pace = pace
         self.secrets = secrets or Secrets(key)
         self._reader = ResponseReader(key, self.secrets)
-        connect_timeout = min(timeout, _CONNECT_TIMEOUT)
+        connect_timeout = min(timeout, CONNECT_TIMEOUT)
         # Longer than either, so that a connection that was never made is reported as that, not as a lost answer.
         self._total_timeout = timeout + connect_timeout
         is_keyless = key is None and signs_up
@@ -115,9 +117,13 @@ class Transport:
         return await self._request(RequestLine("DELETE", path, ids), into)
 
     async def get_audio(self, path: str, **ids: str) -> tuple[bytes, str]:
-        """Read a recording; returns its bytes and its content type."""
+        """Read a recording; returns its bytes and its content type.
+
+        Raises:
+            TooLarge: if it has more than `LARGEST_AUDIO` bytes.
+        """
         request_line = RequestLine("GET", path, ids)
-        response = await self._send_with_retries(request_line, seconds=_AUDIO_TIMEOUT)
+        response = await self._send_with_retries(request_line, seconds=_AUDIO_TIMEOUT, largest=LARGEST_AUDIO)
         content_type = response.headers.get("Content-Type", _OCTET_STREAM)
         if not response.content or not content_type.startswith(("audio/", _OCTET_STREAM)):
             request_id = self._reader.request_id(response)
@@ -135,19 +141,35 @@ class Transport:
         request_line = RequestLine("GET", path, ids)
         network, url = self._prepare(request_line)
         request = self._builder.build(request_line, url, accept=EVENTS)
+        if self._pace:
+            await self._pace.admit(request_line)
         try:
             with self._tracing.request(request_line) as span:
-                with span.current():
-                    response = await network.handle_async_request(request)
+                response = await self._open_stream(request_line, network, request, span)
                 async with aclosing(response):
-                    span.answered(response, self._reader.request_id)
-                    if not response.is_success:
-                        await response.aread()
-                        raise self._reader.error(request_line, response)
+                    bound(response, LARGEST_STREAM, largest_event=LARGEST_EVENT)
                     async with aclosing(self._read_events(request_line, EventSource(response))) as events:
                         yield events
+        except BodyRefused as exc:
+            raise body_error(request_line, exc, self._reader.request_id(exc.response)) from exc
         except httpx.HTTPError as exc:
-            raise Unreachable(request_line, _reason(exc)) from exc
+            raise Unreachable(request_line, reason_of(exc)) from exc
+
+    async def _open_stream(
+        self, request_line: RequestLine, network: AuthTransport, request: httpx.Request, span: RequestSpan
+    ) -> httpx.Response:
+        try:
+            # A head or an error that arrives byte by byte would never time out.
+            with anyio.fail_after(SILENCE), span.current():
+                response = await network.handle_async_request(request)
+                span.answered(response, self._reader.request_id)
+                if response.is_success:
+                    return response
+                async with aclosing(response):
+                    await read_body(response, LARGEST_JSON)
+        except TimeoutError as exc:
+            raise httpx.ReadTimeout("too slow") from exc
+        raise self._reader.error(request_line, response)
 
     async def _read_events(self, request_line: RequestLine, source: EventSource) -> AsyncGenerator[Event]:
         try:
@@ -179,26 +201,36 @@ class Transport:
         return answer
 
     async def _send_with_retries(
-        self, request_line: RequestLine, query: Query | None = None, body: object = None, seconds: float | None = None
+        self,
+        request_line: RequestLine,
+        query: Query | None = None,
+        body: object = None,
+        *,
+        seconds: float | None = None,
+        largest: int = LARGEST_JSON,
     ) -> httpx.Response:
         """Send a read up to `tries` times until it is answered, a write again only if it was not accepted."""
         network, url = self._prepare(request_line)
         for tries_left in reversed(range(self._tries)):
             request = self._builder.build(request_line, url, query, body)
+            if self._pace:
+                await self._pace.admit(request_line)
             try:
                 with (
                     self._tracing.request(request_line, self._tries - 1 - tries_left) as span,
                     anyio.fail_after(seconds or self._total_timeout),
                 ):
-                    response = await self._send(request_line, network, request, span)
+                    response = await self._send(request_line, network, request, span, largest)
             except TimeoutError as exc:
                 # httpx limits the time of each read, so a body that arrives byte by byte would never time out.
-                raise self._connection_error(request_line, httpx.ReadTimeout("too slow")) from exc
+                raise connection_error(request_line, httpx.ReadTimeout("too slow")) from exc
+            except BodyRefused as exc:
+                raise body_error(request_line, exc, self._reader.request_id(exc.response)) from exc
             except httpx.HTTPError as exc:
-                if request_line.is_read and tries_left and isinstance(exc, _CONNECTION_LOST):
+                if request_line.is_read and tries_left and isinstance(exc, CONNECTION_LOST):
                     await anyio.sleep(backoff(tries_left))
                     continue
-                raise self._connection_error(request_line, exc) from exc
+                raise connection_error(request_line, exc) from exc
             if response.is_success:
                 return response
             error = self._reader.error(request_line, response)
@@ -209,16 +241,21 @@ class Transport:
         raise AssertionError("unreachable: the last try returns or raises")
 
     async def _send(
-        self, request_line: RequestLine, network: AuthTransport, request: httpx.Request, span: RequestSpan
+        self,
+        request_line: RequestLine,
+        network: AuthTransport,
+        request: httpx.Request,
+        span: RequestSpan,
+        largest: int,
     ) -> httpx.Response:
         started = anyio.current_time()
         with span.current():
-            response = await _read_response(network, request)
+            response = await _read_response(network, request, largest)
             for _ in range(_MAX_REDIRECTS):
                 target = self._redirect_target(request_line, response)
                 if target is None:
                     break
-                response = await _read_response(network, self._builder.build(request_line, target))
+                response = await _read_response(network, self._builder.build(request_line, target), largest)
             span.answered(response, self._reader.request_id)
             if logger.isEnabledFor(logging.DEBUG):
                 elapsed = (anyio.current_time() - started) * 1000
@@ -248,11 +285,6 @@ class Transport:
             raise DestinationRefused(request_line, f"redirected to {host}", status=response.status_code)
         return target
 
-    def _connection_error(self, request_line: RequestLine, exc: httpx.HTTPError) -> ApiError:
-        is_sent = not isinstance(exc, _NEVER_SENT)
-        kind = OutcomeUnknown if is_sent and not request_line.is_read else Unreachable
-        return kind(request_line, _reason(exc))
-
 
 class Endpoints:
     """Calls the endpoints of one resource; the base of a class for each."""
@@ -261,19 +293,8 @@ class Endpoints:
         self._transport = transport
 
 
-def slowest_write(timeout: float) -> float:
-    """Return the seconds after which a write was answered or given up: the time of all tries and waits together."""
-    return TRIES * (timeout + min(timeout, _CONNECT_TIMEOUT) + LONGEST_WAIT + 1)
-
-
-async def _read_response(network: AuthTransport, request: httpx.Request) -> httpx.Response:
+async def _read_response(network: AuthTransport, request: httpx.Request, largest: int) -> httpx.Response:
     response = await network.handle_async_request(request)
     async with aclosing(response):
-        await response.aread()
+        await read_body(response, largest)
     return response
-
-
-def _reason(exc: httpx.HTTPError) -> str:
-    if isinstance(exc, httpx.TimeoutException):
-        return "timed out"
-    return "the connection could not be made" if isinstance(exc, _NEVER_SENT) else "the connection was lost"

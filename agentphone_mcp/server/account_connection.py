@@ -11,7 +11,8 @@ import httpx
 from agentphone_mcp.api.api_key import ApiKey
 from agentphone_mcp.api.client import ApiClient
 from agentphone_mcp.api.redaction import Secrets
-from agentphone_mcp.api.transport import Transport, slowest_write
+from agentphone_mcp.api.responses import slowest_write
+from agentphone_mcp.api.transport import Transport
 from agentphone_mcp.config.config import Config
 from agentphone_mcp.features.completion import Completer
 from agentphone_mcp.features.context import ToolContext

@@ -42,12 +42,14 @@ _BY_TYPE: dict[type[errors.ApiError], str] = {
     errors.Conflict: "Nothing was done; what it names stands in the way.",
     errors.OutcomeUnknown: "Look before you repeat it: the list tools show whether it did.",
     errors.Unreachable: _TRY_AGAIN,
+    errors.TooLarge: "Ask for less of it: with a smaller limit, or for one thing at a time.",
     errors.UnreadableAnswer: _TRY_AGAIN,
     errors.ServerError: _TRY_AGAIN,
     errors.Unsendable: "Nothing was sent; leave that value out, or shorten it.",
     errors.ApiError: "Do not repeat it unchanged; tell your user what the API said.",
 }
 """Next steps by type of error; the first type that fits counts."""
+_RECORDING = "/v1/calls/{call_id}/recording"
 _ARGUMENT_PROBLEMS = {
     "extra_forbidden": "there is no such argument",
     "unexpected_keyword_argument": "there is no such argument",
@@ -89,8 +91,9 @@ def _what_happened(error: errors.ApiError) -> str:
             return "No AgentPhone API key is configured, so nothing was sent."
         case errors.Unsendable() | errors.DestinationRefused():
             return f"{error.request} was stopped on our side{suffix}."
-        case errors.Unreachable():
-            return f"{error.request} got no answer from AgentPhone{suffix}."
+        case errors.Paced() | errors.Unreachable():
+            what = "was not sent" if isinstance(error, errors.Paced) else "got no answer from AgentPhone"
+            return f"{error.request} {what}{suffix}."
         case errors.OutcomeUnknown():
             status = f" (status {error.status})" if error.status else ""
             return f"{error.request} was sent, and it may or may not have happened{status}{suffix}."
@@ -113,7 +116,9 @@ def _next_step(error: errors.ApiError) -> str:
             return _BY_CODE[code]
         case errors.NotFound() | errors.BadPathValue():
             return _where_ids_are(error)
-        case errors.RateLimited():
+        case errors.TooLarge() if error.request.path == _RECORDING:
+            return "get_recording has its URL where there is one; your user also finds it in AgentPhone's dashboard."
+        case errors.RateLimited() | errors.Paced():
             return f"Nothing was done; try again {_when(error.retry_after)}."
         case _:
             return next(text for kind, text in _BY_TYPE.items() if isinstance(error, kind))
