@@ -78,7 +78,7 @@ class _BoundedStream(httpx.AsyncByteStream):
     ) -> None:
         self._response = response
         self._stream = stream
-        self._unpack = _Unpacker(coding).unpack if coding else lambda part: iter((part,))
+        self._unpack = _Unpacker(coding).unpack if coding else _as_it_is
         self._largest = largest
         self._largest_event = largest_event
 
@@ -130,6 +130,10 @@ class _Unpacker:
                 piece += self._zlib.decompress(b"")
             if piece:
                 yield piece
+
+
+def _as_it_is(part: bytes) -> Iterator[bytes]:
+    yield part
 
 
 def _bytes_since_an_event(before: int, end: bytes, piece: bytes) -> tuple[int, bytes]:

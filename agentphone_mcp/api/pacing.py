@@ -5,12 +5,12 @@ A request that would wait for more than `LONGEST_PACE` seconds is not sent; its 
 
 import math
 from collections import deque
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from time import monotonic as now
 
-from anyio import current_time as now
 from anyio import sleep
 
 from agentphone_mcp.api.errors import Paced, RequestLine
@@ -104,8 +104,7 @@ class _Ticket:
 
     turn: int
     caller: str
-    own: _Rate
-    window: _Window | None
+    counted: Mapping[_Rate | _Window, str]
 
 
 class Pace:
@@ -134,7 +133,31 @@ class Pace:
         """
         if request.path == _NEVER_HELD:
             return
-        ticket = self._ticket(request)
+        counted = self._counted(request)
+        at = now()
+        if self._waiting or any(one.wait(at) >= _A_MOMENT for one in counted):
+            at = await self._wait_for_turn(request, counted)
+        for one in counted:
+            one.take(at)
+
+    def _counted(self, request: RequestLine) -> Mapping[_Rate | _Window, str]:
+        """Return what counts a request, and what is said where it does not fit."""
+        counted: dict[_Rate | _Window, str] = {self._all: "this account has sent as many requests as it may for now"}
+        if self._each is not None:
+            caller = current_caller()
+            if caller not in self._callers:
+                self._forget_idle_callers()
+                self._callers[caller] = _Rate(self._each)
+            counted[self._callers[caller]] = "you have sent as many requests as one caller may for now"
+        if not request.is_read and (most := _LIMITS_OF_WRITES.get(line := f"{request.method} {request.path}")):
+            window = self._windows.setdefault(line, _Window(most))
+            counted[window] = f"AgentPhone takes {most} of these a minute"
+        return counted
+
+    async def _wait_for_turn(self, request: RequestLine, counted: Mapping[_Rate | _Window, str]) -> float:
+        caller = current_caller()
+        turns = [other.turn for other in self._waiting if other.caller == caller]
+        ticket = _Ticket(max([self._last_turn, *turns]) + 1, caller, counted)
         give_up_at = now() + LONGEST_PACE
         self._waiting.append(ticket)
         try:
@@ -142,43 +165,23 @@ class Pace:
                 at = now()
                 wait, reason = self._wait(ticket, at)
                 if wait < _A_MOMENT:
-                    break
+                    self._last_turn = max(self._last_turn, ticket.turn)
+                    return at
                 if at + wait > give_up_at:
                     raise Paced(request, reason, retry_after=math.ceil(wait))
                 await sleep(wait)
         finally:
             self._waiting.remove(ticket)
-        self._last_turn = max(self._last_turn, ticket.turn)
-        for one in {self._all, ticket.own, ticket.window} - {None}:
-            one.take(at)
-
-    def _ticket(self, request: RequestLine) -> _Ticket:
-        caller = current_caller()
-        turns = [other.turn for other in self._waiting if other.caller == caller]
-        own = self._all if self._each is None else self._callers.get(caller)
-        if own is None:
-            self._forget_idle_callers()
-            own = self._callers[caller] = _Rate(self._each or 1)
-        line = f"{request.method} {request.path}"
-        window = None
-        if line in _LIMITS_OF_WRITES:
-            window = self._windows.setdefault(line, _Window(_LIMITS_OF_WRITES[line]))
-        return _Ticket(max([self._last_turn, *turns]) + 1, caller, own, window)
 
     def _wait(self, ticket: _Ticket, at: float) -> tuple[float, str]:
         """Return the seconds until it is this one's turn, and what it has to wait for."""
         # Sorting is stable, and they stand in the order in which they came.
         order = sorted(self._waiting, key=lambda other: other.turn)
         ahead = order[: order.index(ticket)]
-        waits = [(self._all.wait(at, len(ahead) + 1), "this account has sent as many requests as it may for now")]
-        if ticket.own is not self._all:
-            count = sum(other.own is ticket.own for other in ahead) + 1
-            waits.append((ticket.own.wait(at, count), "you have sent as many requests as one caller may for now"))
-        if ticket.window:
-            count = sum(other.window is ticket.window for other in ahead) + 1
-            most = f"AgentPhone takes {ticket.window.per_minute} of these a minute"
-            waits.append((ticket.window.wait(at, count), most))
-        return max(waits)
+        return max(
+            (one.wait(at, sum(one in other.counted for other in ahead) + 1), reason)
+            for one, reason in ticket.counted.items()
+        )
 
     def _forget_idle_callers(self) -> None:
         if len(self._callers) >= _MOST_CALLERS:
