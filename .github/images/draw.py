@@ -72,7 +72,7 @@ def draw_sandbox() -> None:
             with browsing(PROGRAM, Path(profile)) as tab:
                 tab.resize(1200, 760)
                 tab.prefer(scheme)
-                tab.open(sandbox.url)
+                tab.open(sandbox.page_url)
                 tab.picture(HERE / f"sandbox-{scheme}.png")
 
 

@@ -6,6 +6,7 @@ import socket
 import threading
 from collections.abc import AsyncGenerator, Generator, Iterable
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,7 +16,7 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 
-from agentphone_mcp.sandbox.authentication import AuthenticationMiddleware
+from agentphone_mcp.sandbox.authentication import AuthenticationMiddleware, watch_token
 from agentphone_mcp.sandbox.calls.simulator import CallSimulator
 from agentphone_mcp.sandbox.clock import Clock
 from agentphone_mcp.sandbox.context import SandboxContext
@@ -49,10 +50,13 @@ from agentphone_mcp.sandbox.routes import (
 from agentphone_mcp.sandbox.webhooks.deliveries import WebhookDispatcher
 from agentphone_mcp.sandbox.webhooks.events import WebhookEvents
 from agentphone_mcp.sandbox.webhooks.sender import WebhookSender
+from agentphone_mcp.system.http.requests import CapacityMiddleware, TrustedOriginMiddleware
 from agentphone_mcp.system.sockets import listening
 
 HOST = "127.0.0.1"
 _GRACE = 0.3
+_HOSTS = [form for name in (HOST, "localhost", "[::1]") for form in (name, f"{name}:*")]
+_MOST_REQUESTS = 1_000
 _ROUTES = (account, webhooks, agents, numbers, calls, transcripts, messages, contacts, sign_up, control, view)
 
 
@@ -101,9 +105,12 @@ class Sandbox:
         events = WebhookEvents(kept, clock, dispatcher, api_version)
         simulator = CallSimulator(kept, clock, events, event_stream)
         self.context = SandboxContext(kept, clock, simulator, dispatcher, events, event_stream, api_version)
+        kept_out = Middleware(TrustedOriginMiddleware, hosts=_HOSTS, origins=[f"http://{host}" for host in _HOSTS])
         self.app = Starlette(
             routes=routes_of_version([route for module in _ROUTES for route in module.routes], api_version),
             middleware=[
+                kept_out,
+                Middleware(CapacityMiddleware, most=_MOST_REQUESTS),
                 *([Middleware(VersionFilter, api_version=api_version)] if api_version != "union" else []),
                 Middleware(
                     AuthenticationMiddleware,
@@ -127,6 +134,11 @@ class Sandbox:
         self.app.state.key = self.key
         self.app.state.faults = self.faults
         self.app.state.requests = self.requests
+
+    @property
+    def page_url(self) -> str:
+        """Return the link to the web page, with the token that lets it in; a browser sends what follows # nowhere."""
+        return f"{self.url}/#token={watch_token(self.key)}"
 
     async def aclose(self) -> None:
         """Stop the calls and deliveries in progress, and end the streams of transcripts and events."""
@@ -189,6 +201,13 @@ class _Service:
     def __init__(self, sandbox: Sandbox, listener: socket.socket) -> None:
         import uvicorn
 
+        from agentphone_mcp.system.http.timeouts_h11 import ClientTimeoutsH11
+
+        class Protocol(ClientTimeoutsH11):
+            """Bound connections, of which one address may have all here."""
+
+            limits = replace(ClientTimeoutsH11.limits, connections=_MOST_REQUESTS)
+
         self._sandbox = sandbox
         self._listener = listener
         self._loop = asyncio.new_event_loop()
@@ -197,7 +216,7 @@ class _Service:
         self._server = uvicorn.Server(
             uvicorn.Config(
                 sandbox.app,
-                http="h11",
+                http=Protocol,
                 ws="none",
                 lifespan="on",
                 log_config=None,

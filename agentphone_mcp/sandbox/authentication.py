@@ -1,5 +1,6 @@
 """Log every request, check its key, and answer 500 when a handler fails."""
 
+import hashlib
 import json
 import logging
 import secrets
@@ -14,16 +15,28 @@ from agentphone_mcp.sandbox.data.models import RecordedRequest
 from agentphone_mcp.sandbox.event_stream import EventStream
 from agentphone_mcp.sandbox.http.faults import ConnectionDroppedError
 from agentphone_mcp.sandbox.responses import failure
+from agentphone_mcp.system.http.requests import BodyTooLong, complete_body, replaying
 
 log = logging.getLogger(__name__)
 
 LOG_LIMIT = 10_000
-"""How many requests are kept, as long as their bodies have no more than LOG_BYTES in total."""
+"""How many requests are kept, as long as they have no more than LOG_BYTES in total."""
 LOG_BYTES = 8_000_000
-_BODY_LIMIT = 1_000_000
+LARGEST_BODY = 1_000_000
+LARGEST_BODY_WITHOUT_KEY = 16 * 1024
+"""Bytes; a sign-up has some hundred."""
+_LONGEST_PATH_WITHOUT_KEY = 300
 _KEYED = ("/v1", "/__sandbox/")
-# The live view needs no key, as a browser has none; it checks where the request comes from instead.
-_OPEN = ("/__sandbox/events", "/__sandbox/view", "/__sandbox/page/")
+_OPEN = ("/__sandbox/page/",)
+"""The files of the web page, which say nothing of the account."""
+_WATCHED = ("/__sandbox/view", "/__sandbox/events")
+"""What the web page shows, to whoever has the token in its link."""
+_OPEN_THE_LINK = "Open the link that the sandbox printed when it started; its token lets this page in."
+
+
+def watch_token(key: str) -> str:
+    """Return the token in the link to the web page: it lasts as long as the key, and does not reveal it."""
+    return hashlib.sha256(f"agentphone-mcp sandbox page {key}".encode()).hexdigest()[:32]
 
 
 class AuthenticationMiddleware:
@@ -38,16 +51,15 @@ class AuthenticationMiddleware:
         self._requests = requests
         self._bytes = 0
         self._event_stream = event_stream
+        self._watch_token = watch_token(key)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        body = await _read_body(receive)
-        if body is None:
-            return
-        recorded = self._recorded(scope, body)
+        is_known = self._is_bearer_of(self._key, scope)
+        recorded = self._recorded(scope, is_known)
 
         async def record_status(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -56,13 +68,25 @@ class AuthenticationMiddleware:
                 self._publish(recorded)
             await send(message)
 
-        is_keyed = scope["path"].startswith(_KEYED) and not scope["path"].startswith(_OPEN)
-        if is_keyed and not recorded.authorized:
-            refusal = failure(401, "Invalid or missing API key.", {"WWW-Authenticate": "Bearer"})
+        refusal = self._refusal(scope, is_known)
+        try:
+            body = b"" if refusal else await complete_body(scope, receive, _largest_body(is_known))
+        except BodyTooLong:
+            refusal, body = failure(413, "The body is too long."), b""
+        if body is None:
+            return
+        recorded.body = _decode(body)
+        recorded.size += len(body)
+        self._keep(recorded)
+        if refusal:
+            # The body of whoever is refused is not waited for.
             await refusal(scope, receive, record_status)
             return
+        await self._serve(recorded, scope, replaying(body, receive), record_status)
+
+    async def _serve(self, recorded: RecordedRequest, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            await self._app(scope, _replay(body, receive), record_status)
+            await self._app(scope, receive, send)
         except ConnectionDroppedError:
             self._publish_if_dropped(recorded)
             raise
@@ -70,7 +94,7 @@ class AuthenticationMiddleware:
             log.exception("%s %s failed in the sandbox", recorded.method, recorded.path)
             if recorded.status:
                 raise
-            await failure(500, "Internal server error.")(scope, receive, record_status)
+            await failure(500, "Internal server error.")(scope, receive, send)
         else:
             self._publish_if_dropped(recorded)
 
@@ -84,61 +108,61 @@ class AuthenticationMiddleware:
         if rows.is_from_a_client(recorded.path):
             self._event_stream.publish("request", rows.request(recorded))
 
-    def _recorded(self, scope: Scope, body: bytes) -> RecordedRequest:
-        """Read the request, and keep it in the log unless it is one of the sandbox's own."""
-        headers = Headers(scope=scope)
-        recorded = RecordedRequest(
+    def _refusal(self, scope: Scope, is_known: bool) -> ASGIApp | None:
+        """Return the 401 for a request without the key, or the page's token; None if it is let in."""
+        path = scope["path"]
+        if is_known or not path.startswith(_KEYED) or path.startswith(_OPEN):
+            return None
+        if path not in _WATCHED:
+            return failure(401, "Invalid or missing API key.", {"WWW-Authenticate": "Bearer"})
+        # A browser's EventSource sends no header of ours.
+        given = QueryParams(scope["query_string"]).get("token", "")
+        is_watcher = self._is_bearer_of(self._watch_token, scope) or _are_equal(given, self._watch_token)
+        return None if is_watcher else failure(401, _OPEN_THE_LINK, {"WWW-Authenticate": "Bearer"})
+
+    def _recorded(self, scope: Scope, is_known: bool) -> RecordedRequest:
+        """Read the request.
+
+        Of one without the key little is kept, as anybody on this machine can send them.
+        """
+        path, query = scope["path"], scope["query_string"]
+        return RecordedRequest(
             method=scope["method"],
-            path=scope["path"],
-            query=dict(QueryParams(scope["query_string"])),
-            body=_decode(body),
+            path=path if is_known else path[:_LONGEST_PATH_WITHOUT_KEY],
+            query=dict(QueryParams(query)) if is_known else {},
+            body=None,
             status=0,
-            authorized=self._is_key(headers.get("authorization", "")),
+            authorized=is_known,
             at=self._clock.now(),
-            sub_account=headers.get("x-sub-account-id"),
-            size=len(body),
+            sub_account=Headers(scope=scope).get("x-sub-account-id") if is_known else None,
+            size=len(path) + len(query) if is_known else _LONGEST_PATH_WITHOUT_KEY,
         )
-        if not recorded.path.startswith("/__sandbox/"):
-            self._requests.append(recorded)
-            self._bytes += recorded.size
+
+    def _keep(self, recorded: RecordedRequest) -> None:
+        """Keep a request in the log unless it is one of the sandbox's own."""
+        if recorded.path.startswith("/__sandbox/"):
+            return
+        self._requests.append(recorded)
+        self._bytes += recorded.size
         while len(self._requests) > LOG_LIMIT or (self._bytes > LOG_BYTES and len(self._requests) > 1):
             self._bytes -= self._requests.pop(0).size
-        return recorded
 
-    def _is_key(self, authorization: str) -> bool:
-        scheme, _, key = authorization.partition(" ")
-        return scheme.lower() == "bearer" and secrets.compare_digest(key.strip().encode(), self._key.encode())
-
-
-async def _read_body(receive: Receive) -> bytes | None:
-    """Return the body, or None if the client left halfway: half a write must not be carried out."""
-    chunks: list[bytes] = []
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            return None
-        chunks.append(message.get("body", b""))
-        if not message.get("more_body", False):
-            return b"".join(chunks)
+    def _is_bearer_of(self, secret: str, scope: Scope) -> bool:
+        scheme, _, given = Headers(scope=scope).get("authorization", "").partition(" ")
+        return scheme.lower() == "bearer" and _are_equal(given.strip(), secret)
 
 
-def _replay(body: bytes, receive: Receive) -> Receive:
-    """Return the body once, and afterwards the server's messages, such as a disconnect."""
-    unread = [body]
+def _largest_body(is_known: bool) -> int:
+    return LARGEST_BODY if is_known else LARGEST_BODY_WITHOUT_KEY
 
-    async def receive_again() -> Message:
-        if unread:
-            return {"type": "http.request", "body": unread.pop(), "more_body": False}
-        return await receive()
 
-    return receive_again
+def _are_equal(given: str, secret: str) -> bool:
+    return secrets.compare_digest(given.encode("utf-8", "surrogatepass"), secret.encode())
 
 
 def _decode(body: bytes) -> Any:
     if not body:
         return None
-    if len(body) > _BODY_LIMIT:
-        return f"{body[:_BODY_LIMIT].decode(errors='replace')}… ({len(body)} bytes)"
     try:
         return json.loads(body)
     except (ValueError, RecursionError):

@@ -66,7 +66,7 @@ def _print_head(console: Console, sandbox: Sandbox) -> None:
     _print(console, Text.assemble("  AGENTPHONE_BASE_URL=", (sandbox.url, "bold")))
     _print(console, Text.assemble("  AGENTPHONE_API_KEY=", (sandbox.key, "bold")))
     _print(console, Text())
-    _print(console, Text(f"Watch it at {sandbox.url}/ in a browser, or here. Press Ctrl+C to stop."))
+    _print(console, Text(f"Watch it in a browser, at {sandbox.page_url}, or here. Press Ctrl+C to stop."))
     _print(console, Text())
 
 

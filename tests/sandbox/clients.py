@@ -12,7 +12,7 @@ def bearer(sandbox: Sandbox) -> dict[str, str]:
 
 
 def in_process(sandbox: Sandbox, **settings: Any) -> httpx.AsyncClient:
-    defaults = {"base_url": "http://sandbox.test", "headers": bearer(sandbox)}
+    defaults = {"base_url": "http://127.0.0.1", "headers": bearer(sandbox)}
     return httpx.AsyncClient(transport=httpx.ASGITransport(app=sandbox.app), **defaults | settings)
 
 

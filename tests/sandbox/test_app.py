@@ -75,7 +75,7 @@ async def test_a_write_whose_body_never_arrived_is_not_carried_out(sandbox: Sand
         "method": "POST",
         "path": "/v1/numbers",
         "query_string": b"",
-        "headers": [(b"authorization", f"Bearer {sandbox.key}".encode())],
+        "headers": [(b"host", b"127.0.0.1"), (b"authorization", f"Bearer {sandbox.key}".encode())],
     }
     await sandbox.app(scope, receive, send)  # type: ignore[arg-type] - a scope of plain dicts is one
     assert not sent

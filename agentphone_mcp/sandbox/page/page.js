@@ -300,7 +300,8 @@ function hear(kind, data) {
 async function load() {
   const turn = ++loads;
   waiting = [];
-  const answer = await fetch("/__sandbox/view");
+  const answer = await fetch("/__sandbox/view", { headers: { Authorization: `Bearer ${token}` } });
+  if (answer.status === 401) throw REFUSED;
   const view = await answer.json();
   if (turn !== loads) return;
   number = view.number;
@@ -332,14 +333,42 @@ function tell(text, kind) {
   byId("state").className = `pill ${kind}`;
 }
 
+// The link has the token after its #, which is sent nowhere. It is taken out of the address, and kept for this tab, so
+// that the page can be loaded again.
+function findToken() {
+  const [, given] = location.hash.match(/^#token=([0-9a-f]+)$/) ?? [];
+  if (given) {
+    sessionStorage.setItem("token", given);
+    history.replaceState(null, "", location.pathname);
+  }
+  return sessionStorage.getItem("token");
+}
+
+const token = findToken();
+const REFUSED = Symbol("the token is of another sandbox");
+const OPEN_THE_LINK = "open the link that the sandbox printed when it started";
+
+// Whoever opens the link in the tab of this page only changes what follows the #.
+addEventListener("hashchange", () => {
+  if (location.hash.startsWith("#token=")) location.reload();
+});
+
 function watch() {
-  const events = new EventSource("/__sandbox/events");
+  if (!token) {
+    tell(OPEN_THE_LINK, "bad");
+    return;
+  }
+  const events = new EventSource(`/__sandbox/events?token=${token}`);
   events.onopen = () => load().then(() => tell("live", "good"), () => tell("not readable", "bad"));
   events.onerror = () => {
     tell("reconnecting", "warn");
     if (events.readyState === EventSource.CLOSED) {
       events.close();
-      setTimeout(watch, 2000);
+      // A sandbox that was started again with another key printed another link.
+      load().then(
+        () => setTimeout(watch, 2000),
+        (error) => (error === REFUSED ? tell(OPEN_THE_LINK, "bad") : setTimeout(watch, 2000)),
+      );
     }
   };
   for (const kind of Object.keys(happen)) {

@@ -10,7 +10,7 @@ sandbox's time and three tries; a new sign-up with the same email invalidates th
 
 import random
 import secrets
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -25,10 +25,12 @@ from agentphone_mcp.sandbox.responses import Json, RefusalError, ok, page, stamp
 from agentphone_mcp.sandbox.routes.numbers import new_number, require_room
 
 OWNERS_EMAIL = "owner@example.com"
+MOST_SIGN_UPS = 100
+"""How many unfinished ones are kept, as anybody on this machine can begin one; the oldest makes place."""
 TRIES = 3
 VALID_FOR = timedelta(minutes=10)
 
-_EMAIL = matching(r"[^@\s]{1,64}@[^@\s.]+(\.[^@\s.]+)+", "value is not a valid email address")
+_EMAIL = matching(r"(?=.{6,254}$)[^@\s]{1,64}@[^@\s.]+(\.[^@\s.]+)+", "value is not a valid email address")
 _CODE = Field(matching("[0-9]{6}", "otp_code must be 6 digits"), required=True)
 
 
@@ -43,6 +45,7 @@ async def sign_up(request: Request) -> Response:
     for earlier in [other for other in sign_ups.values() if other.email == email]:
         del sign_ups[earlier.id]
     now = context.clock.now()
+    _make_place(sign_ups, now)
     created = SignUp(
         id=f"ver_{secrets.token_hex(8)}",
         email=email,
@@ -56,6 +59,17 @@ async def sign_up(request: Request) -> Response:
     context.event_stream.publish("mail", rows.mail(created))
     message = f"A verification code was sent to {created.email}."
     return ok({"verification_id": created.id, "expires_at": stamp(created.expires_at), "message": message})
+
+
+def _make_place(sign_ups: dict[str, SignUp], now: datetime) -> None:
+    """Forget sign-ups that can no longer be verified, and then the oldest while there are too many."""
+    unfinished = [each for each in sign_ups.values() if not each.agent_id]
+    for each in unfinished:
+        if each.expires_at <= now or not each.tries_left:
+            del sign_ups[each.id]
+    left = [each for each in unfinished if each.id in sign_ups]
+    for each in left[: max(0, len(left) - MOST_SIGN_UPS + 1)]:
+        del sign_ups[each.id]
 
 
 async def verify(request: Request) -> Response:

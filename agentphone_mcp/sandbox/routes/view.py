@@ -1,8 +1,8 @@
 """Serve the web page at `GET /`, with a snapshot of the account and a stream of its events.
 
-It needs no key and shows the whole account, so only users of this machine may see it. Pages of other sites in the
-same browser reach loopback too; hence the checks of Host, Origin and Sec-Fetch-Site, and a content security policy
-that lets the page load nothing from elsewhere.
+The snapshot and the stream show the whole account, and need the token in the link that the sandbox prints at its start,
+or the key: `authentication.py` checks it. Pages of other sites in the same browser reach loopback too; hence the checks
+of Host, Origin and Sec-Fetch-Site, and a content security policy that lets the page load nothing from elsewhere.
 """
 
 import asyncio

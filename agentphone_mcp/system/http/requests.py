@@ -86,27 +86,42 @@ class BodyLimitMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        body, has_more = bytearray(), True
-        is_long = self._is_declared_long(Headers(scope=scope).get("Content-Length", ""))
-        while has_more and not is_long:
-            message = await receive()
-            if message["type"] != "http.request":
-                return
-            body += message.get("body", b"")
-            is_long = len(body) > self._largest
-            has_more = message.get("more_body", False)
-        if is_long:
+        try:
+            body = await complete_body(scope, receive, self._largest)
+        except BodyTooLong:
             await PlainTextResponse("Request body too large", 413)(scope, receive, send)
             return
-        await self._app(scope, _replaying(bytes(body), receive), send)
-
-    def _is_declared_long(self, length: str) -> bool:
-        # Only so many digits are read, as Python refuses to read thousands.
-        digits = length.lstrip("0")
-        return digits.isdecimal() and (len(digits) > len(str(self._largest)) or int(digits) > self._largest)
+        if body is not None:
+            await self._app(scope, replaying(body, receive), send)
 
 
-def _replaying(body: bytes, receive: Receive) -> Receive:
+class BodyTooLong(Exception):
+    """Raised when the body of a request is longer than it may be."""
+
+
+async def complete_body(scope: Scope, receive: Receive, largest: int) -> bytes | None:
+    """Read the body of a request; None if its client left halfway, and half a write must not be carried out.
+
+    Raises:
+        BodyTooLong: as soon as it is known to be longer than `largest` bytes.
+    """
+    declared = Headers(scope=scope).get("Content-Length", "").lstrip("0")
+    # Only so many digits are read, as Python refuses to read thousands.
+    if declared.isdecimal() and (len(declared) > len(str(largest)) or int(declared) > largest):
+        raise BodyTooLong
+    body, has_more = bytearray(), True
+    while has_more:
+        message = await receive()
+        if message["type"] != "http.request":
+            return None
+        body += message.get("body", b"")
+        if len(body) > largest:
+            raise BodyTooLong
+        has_more = message.get("more_body", False)
+    return bytes(body)
+
+
+def replaying(body: bytes, receive: Receive) -> Receive:
     """Return the body once, and afterwards the server's messages, such as a disconnect."""
     unread = [body]
 

@@ -10,6 +10,7 @@ import httpx_sse
 import pytest
 
 from agentphone_mcp.sandbox import Sandbox
+from agentphone_mcp.sandbox.authentication import watch_token
 from agentphone_mcp.sandbox.routes import view
 from tests.sandbox.clients import in_process
 
@@ -19,12 +20,13 @@ HOSTILE = "<img src=x onerror=alert(1)>"
 
 @pytest.fixture
 async def browser(sandbox: Sandbox) -> AsyncIterator[httpx.AsyncClient]:
-    async with in_process(sandbox, base_url="http://127.0.0.1:8787", headers={}) as client:
+    headers = {"Authorization": f"Bearer {watch_token(sandbox.key)}"}
+    async with in_process(sandbox, base_url="http://127.0.0.1:8787", headers=headers) as client:
         yield client
 
 
 @pytest.mark.parametrize("path", OPEN)
-async def test_the_page_needs_no_key_and_loads_nothing_from_elsewhere(browser: httpx.AsyncClient, path: str) -> None:
+async def test_the_page_needs_its_token_and_loads_nothing_from_elsewhere(browser: httpx.AsyncClient, path: str) -> None:
     answer = await browser.get(path)
     assert answer.status_code == 200
     policy = answer.headers["content-security-policy"].split("; ")

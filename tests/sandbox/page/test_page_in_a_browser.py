@@ -28,7 +28,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tab]:
 def tab(browser: Tab, served: Sandbox) -> Iterator[Tab]:
     """Give a tab that shows the sandbox, and check that it had no errors."""
     browser.resize(1400, 900)
-    browser.open(served.url)
+    browser.open(served.page_url)
     yield browser
     assert browser.complaints == []
 
@@ -105,15 +105,31 @@ def test_it_fits_and_is_legible(tab: Tab, width: int, scheme: str) -> None:
 
 def test_it_reconnects_to_a_sandbox_that_starts_again(tab: Tab, served: Sandbox) -> None:
     port = int(served.url.rpartition(":")[2])
-    with running() as other:
-        tab.open(other.url)
+    key = "sk_sandbox_kept_over_restarts"
+    with running(key=key) as other:
+        tab.open(other.page_url)
         port = int(other.url.rpartition(":")[2])
     tab.wait_for("document.querySelector('#state').textContent === 'reconnecting'")
-    with running(port=port) as again:
+    with running(port=port, key=key) as again:
         again.context.account.agents["agt_frontdesk"].settings["name"] = "Night Desk"
         tab.wait_for("document.querySelector('#agents').innerText.includes('Night Desk')")
         tab.wait_for("document.querySelector('#state').textContent === 'live'")
         tab.complaints.clear()  # that the connection failed is written to the console, rightly
+        tab.ask("Page.navigate", url="about:blank")
+
+
+@pytest.mark.attack("19", "another user of the machine looks at the sandbox's page")
+def test_the_page_says_what_it_needs_without_the_token_of_its_link(tab: Tab, served: Sandbox) -> None:
+    state = "(document.querySelector('#state')?.textContent ?? '')"
+    with running() as other:
+        tab.ask("Page.navigate", url=other.url)
+        tab.wait_for(f"{state}.startsWith('open the link')")
+        tab.ask("Page.navigate", url=f"{other.url}/?again#token={'0' * 32}")
+        tab.wait_for(f"{state}.startsWith('open the link')")
+        assert "Front Desk" not in tab.look("document.body.innerText")
+        tab.complaints.clear()  # that a request was refused is written to the console, rightly
+        tab.open(other.page_url.replace("/#", "/?again#"))
+        assert "token" not in tab.look("location.href")
         tab.ask("Page.navigate", url="about:blank")
 
 

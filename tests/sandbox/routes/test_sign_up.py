@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from agentphone_mcp.sandbox import Sandbox
+from agentphone_mcp.sandbox.authentication import watch_token
 from agentphone_mcp.sandbox.data.persistence import load
 from agentphone_mcp.sandbox.event_stream import SandboxEvent
 from agentphone_mcp.sandbox.http.faults import parse
@@ -77,7 +78,7 @@ async def test_the_code_is_told_to_those_who_watch(
     mail = await mailed(api)
     assert [one.kind for one in published] == ["mail", "request"]
     assert format_line(published[0]).plain.endswith(f"to {NEW}: Your AgentPhone verification code is {mail['code']}.")
-    shown = (await stranger.get("/__sandbox/view", headers={"Host": "127.0.0.1"})).json()
+    shown = (await stranger.get("/__sandbox/view", params={"token": watch_token(sandbox.key)})).json()
     assert [(one["to"], mail["code"] in one["body"]) for one in shown["mails"]] == [(NEW, True)]
     assert mail["code"] not in started.text
     assert (await stranger.get("/__sandbox/mails")).status_code == 401

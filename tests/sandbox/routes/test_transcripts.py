@@ -73,7 +73,7 @@ async def test_a_quiet_stream_beats(http: httpx.AsyncClient, served: Sandbox) ->
 async def test_a_recording_is_playable(api: httpx.AsyncClient) -> None:
     call = (await api.get("/v1/calls/call_past01")).json()
     assert call["recordingAvailable"] is True
-    assert call["recordingUrl"] == "http://sandbox.test/v1/calls/call_past01/recording"
+    assert call["recordingUrl"] == "http://127.0.0.1/v1/calls/call_past01/recording"
     answer = await api.get(call["recordingUrl"])
     assert answer.headers["content-type"] == "audio/wav"
     with wave.open(io.BytesIO(answer.content)) as audio:
