@@ -1,9 +1,8 @@
 """Authenticate callers by their own AgentPhone keys, sent with each request; the operator's key is never used."""
 
-from collections.abc import Awaitable, Callable
+import re
 from functools import partial
 
-import anyio
 from starlette.datastructures import Headers
 
 from agentphone_mcp.api.allowlist import Allowlist
@@ -13,17 +12,13 @@ from agentphone_mcp.api.errors import ApiError, RateLimited, ServerError, Unauth
 from agentphone_mcp.api.transport import Transport
 from agentphone_mcp.policy.access import Caller
 from agentphone_mcp.server.http.auth.base import NO_CONNECTION, AuthUnavailable, bearer_of
+from agentphone_mcp.server.http.auth.key_checks import NOT_NOW, KeyChecks
 from agentphone_mcp.system.http.connection import Connection
+from agentphone_mcp.system.http.waiting import sender_of
 
 _KEY_HEADER = "X-API-Key"
-_VALID_SECONDS = 600.0
-"""How long a valid key is cached; if it is revoked meanwhile, every request to the API fails with 401."""
-_INVALID_SECONDS = 60.0
-_MOST_CACHED = 10_000
-_CHECKS_AT_ONCE = 8
-_MOST_WAITING = 64
-"""How many keys may wait for their check, so that a flood of invented keys does not reach AgentPhone."""
-_NOT_NOW = "AgentPhone cannot be asked about your key just now. Try again in a moment."
+_KEY = re.compile(r"sk_[a-z]+_[A-Za-z0-9_-]{8,256}")
+"""The form of AgentPhone's keys; what else callers may hold, such as tokens for other services, is not passed on."""
 
 
 class OwnKeyAuth:
@@ -50,14 +45,15 @@ class OwnKeyAuth:
             # A token for another service must not be passed on to AgentPhone.
             return None
         given = {*headers.getlist(_KEY_HEADER), *([bearer] if bearer else [])}
-        if len(given) != 1:
+        if len(given) != 1 or not _KEY.fullmatch(text := given.pop().strip()):
             return None
         try:
-            key = ApiKey(given.pop())
+            key = ApiKey(text)
             Allowlist.for_base(self._base_url, key)
         except KeyRuleBroken:
             return None
-        return Caller(f"account {key.account()}", key=key) if await self._checks.is_valid(key) else None
+        is_valid = await self._checks.is_valid(key, sender_of(connection.address))
+        return Caller(f"account {key.account()}", key=key) if is_valid else None
 
     def is_still_valid(self, caller: Caller) -> bool:
         """Return whether the caller has a key; a revoked one is refused by the API itself."""
@@ -66,47 +62,6 @@ class OwnKeyAuth:
     async def unavailable_reason(self) -> str | None:
         """Return None: keys are checked one by one."""
         return None
-
-
-class KeyChecks:
-    """Cache which keys AgentPhone accepts, by a digest of the key; a check may raise `AuthUnavailable`."""
-
-    def __init__(self, check: Callable[[ApiKey], Awaitable[bool]]) -> None:
-        self._check = check
-        self._results: dict[str, tuple[bool, float]] = {}
-        self._limiter = anyio.CapacityLimiter(_CHECKS_AT_ONCE)
-
-    async def is_valid(self, key: ApiKey) -> bool:
-        """Return whether AgentPhone accepts the key, from the cache or by a request.
-
-        Raises:
-            AuthUnavailable: if AgentPhone does not answer, or too many keys wait for their check.
-        """
-        account = key.account()
-        is_valid = self._cached(account)
-        if is_valid is not None:
-            return is_valid
-        if self._limiter.statistics().tasks_waiting >= _MOST_WAITING:
-            raise AuthUnavailable(_NOT_NOW)
-        async with self._limiter:
-            # Another request with this key may have been answered meanwhile.
-            is_valid = self._cached(account)
-            if is_valid is None:
-                is_valid = await self._check(key)
-                self._cache(account, is_valid)
-        return is_valid
-
-    def _cached(self, account: str) -> bool | None:
-        is_valid, until = self._results.get(account, (None, 0.0))
-        return is_valid if until > anyio.current_time() else None
-
-    def _cache(self, account: str, is_valid: bool) -> None:
-        self._results.pop(account, None)
-        if len(self._results) >= _MOST_CACHED:
-            # Invalid keys are evicted first, or invented ones would push out those of callers.
-            invalid = (other for other, (other_is_valid, _) in self._results.items() if not other_is_valid)
-            del self._results[next(invalid, next(iter(self._results)))]
-        self._results[account] = is_valid, anyio.current_time() + (_VALID_SECONDS if is_valid else _INVALID_SECONDS)
 
 
 async def ask_agentphone(base_url: str, seconds: float, key: ApiKey) -> bool:
@@ -121,7 +76,7 @@ async def ask_agentphone(base_url: str, seconds: float, key: ApiKey) -> bool:
         except Unauthorized:
             return False
         except (Unreachable, RateLimited, ServerError):
-            raise AuthUnavailable(_NOT_NOW) from None
+            raise AuthUnavailable(NOT_NOW) from None
         except ApiError:
             # The key was accepted; any other error is reported by the tools.
             return True

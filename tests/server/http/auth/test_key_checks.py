@@ -9,9 +9,9 @@ from agentphone_mcp.api.api_key import ApiKey
 from agentphone_mcp.config.http import HttpSettings
 from agentphone_mcp.sandbox import Sandbox
 from agentphone_mcp.sandbox.http.faults import parse
-from agentphone_mcp.server.http.auth import own_key
+from agentphone_mcp.server.http.auth import key_checks
 from agentphone_mcp.server.http.auth.base import AuthUnavailable
-from agentphone_mcp.server.http.auth.own_key import KeyChecks
+from agentphone_mcp.server.http.auth.key_checks import KeyChecks
 
 LIST = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
 HEADERS = {"Accept": "application/json, text/event-stream", "MCP-Protocol-Version": "2025-06-18"}
@@ -61,7 +61,7 @@ async def test_a_key_is_checked_once(number: int) -> None:
     ("number", "seconds"), [(2, "_VALID_SECONDS"), (3, "_INVALID_SECONDS")], ids=["valid", "invalid"]
 )
 async def test_a_key_is_checked_again_later(monkeypatch: pytest.MonkeyPatch, number: int, seconds: str) -> None:
-    monkeypatch.setattr(own_key, seconds, 0.0)
+    monkeypatch.setattr(key_checks, seconds, 0.0)
     agentphone = AgentPhone()
     checks = KeyChecks(agentphone.check)
     for _ in range(2):
@@ -80,8 +80,10 @@ async def test_a_failed_check_is_not_cached() -> None:
 
 
 async def test_a_flood_of_invented_keys_does_not_reach_agentphone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(own_key, "_CHECKS_AT_ONCE", 2)
-    monkeypatch.setattr(own_key, "_MOST_WAITING", 3)
+    monkeypatch.setattr(key_checks, "_CHECKS_AT_ONCE", 2)
+    monkeypatch.setattr(key_checks, "_CHECKS_OF_ONE", 2)
+    monkeypatch.setattr(key_checks, "_MOST_WAITING", 3)
+    monkeypatch.setattr(key_checks, "_LONGEST_PAUSE", 0.0)
     agentphone = AgentPhone()
     checks = KeyChecks(agentphone.check)
     assert await checks.is_valid(key(2))
@@ -98,7 +100,8 @@ async def test_a_flood_of_invented_keys_does_not_reach_agentphone(monkeypatch: p
 
 
 async def test_invented_keys_evict_each_other_and_not_those_of_callers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(own_key, "_MOST_CACHED", 10)
+    monkeypatch.setattr(key_checks, "_MOST_KNOWN", 10)
+    monkeypatch.setattr(key_checks, "_LONGEST_PAUSE", 0.0)
     agentphone = AgentPhone()
     checks = KeyChecks(agentphone.check)
     for number in (2, *range(101, 301, 2)):
