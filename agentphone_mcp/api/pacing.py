@@ -17,8 +17,6 @@ from agentphone_mcp.api.errors import Paced, RequestLine
 
 LONGEST_PACE = 5.0
 """Seconds that a request may wait for its turn."""
-DEFAULT_PER_MINUTE = 600
-"""Requests for one key; the API documents limits of its writes alone."""
 _MINUTE = 60.0
 _A_MOMENT = 0.001
 """Seconds that are not worth a sleep, nor a rounding error."""
@@ -40,7 +38,7 @@ _LIMITS_OF_WRITES = {
     "POST /v1/webhooks/test": 10,
     "POST /v1/agents/{agent_id}/webhook/test": 10,
 }
-"""How many the API takes in a minute (API.md, "Rate limits seen")."""
+"""How many the API takes in a minute (API.md, "Rate limits seen"); of reads it says nothing."""
 
 _caller: ContextVar[str] = ContextVar("_caller", default="")
 

@@ -92,6 +92,12 @@ class Config:
     )
     read_only: bool = setting("read_only", False, "Only tools that change nothing.")
     timeout: float = setting("timeout", 30.0, "Seconds that one answer of the API may take.", bounds=(1, 300))
+    requests_per_minute: int = setting(
+        "requests_per_minute",
+        600,
+        "How many requests may go to AgentPhone with one key; half of them for one caller where several share it.",
+        bounds=(10, 1_000_000),
+    )
     ledger_location: str = setting(
         "state",
         None,

@@ -10,6 +10,7 @@ import httpx
 
 from agentphone_mcp.api.api_key import ApiKey
 from agentphone_mcp.api.client import ApiClient
+from agentphone_mcp.api.pacing import Pace
 from agentphone_mcp.api.redaction import Secrets
 from agentphone_mcp.api.responses import slowest_write
 from agentphone_mcp.api.transport import Transport
@@ -58,6 +59,8 @@ async def connected(
             inner=inner,
             secrets=secrets,
             send_traceparent=config.send_traceparent,
+            # Where callers bring their own keys, an account has one caller.
+            pace=Pace(config.requests_per_minute, is_shared=config.is_shared and not config.uses_caller_keys),
         )
     )
     async with api, anyio.create_task_group() as tasks:

@@ -57,9 +57,10 @@ async def account_middleware(ctx: ServerRequestContext[Any, Any], call_next: Cal
     accounts: AccountPool = ctx.lifespan_context
     try:
         async with accounts.connected(caller) as context:
+            from agentphone_mcp.api.pacing import on_behalf_of
             from agentphone_mcp.features.presentation.serialization import use_redactor
 
-            with use_redactor(context.api.secrets.redact):
+            with on_behalf_of(caller.name), use_redactor(context.api.secrets.redact):
                 return await call_next(replace(ctx, lifespan_context=context))
     except Refused as exc:
         raise MCPError(INTERNAL_ERROR, str(exc)) from exc

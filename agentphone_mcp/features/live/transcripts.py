@@ -1,9 +1,9 @@
-"""Publish updates of the transcripts of live calls that clients subscribed to."""
+"""Share the live calls of an account among those who watch them, and publish updates of their transcripts."""
 
 import logging
 from collections import Counter
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 
 import anyio
@@ -13,8 +13,9 @@ from mcp.shared.uri_template import UriTemplate
 
 from agentphone_mcp.api.client import ApiClient
 from agentphone_mcp.api.errors import ApiError, Forbidden, NotFound, Unauthorized
+from agentphone_mcp.api.pacing import current_caller
 from agentphone_mcp.features.completion import plain_id
-from agentphone_mcp.features.live.following import Report, follow
+from agentphone_mcp.features.live.live_call import LiveCall
 from agentphone_mcp.features.presentation.error_messages import explain
 from agentphone_mcp.features.uris import TRANSCRIPT_URI
 from agentphone_mcp.policy.errors import Refused
@@ -22,22 +23,22 @@ from agentphone_mcp.policy.errors import Refused
 logger = logging.getLogger(__name__)
 
 _TRANSCRIPT = UriTemplate.parse(TRANSCRIPT_URI)
-_FOLLOW_SECONDS = 600.0
-"""How long one `follow` lasts before the next one continues after its last turn."""
 _RETRY_SECONDS = 1.0
 """How long to wait before following again after an error."""
+_MOST_CALLS, _MOST_OF_ONE_CALLER = 300, 100
+"""How many calls of an account are followed at once, and how many of them one caller may watch."""
 
 
 @dataclass
-class _ActiveCall:
-    """Hold a call being followed, with the number of subscriptions for each address of its transcript."""
+class _Subscribed:
+    """Hold the number of subscriptions for each address of a call's transcript."""
 
     uris: Counter[str] = field(default_factory=Counter[str])
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
 
 
 class LiveTranscripts:
-    """Publish each new turn of subscribed calls, with one upstream stream a call for any number of subscribers."""
+    """Follow each call once, for any number of callers who wait for it and clients who subscribed to it."""
 
     def __init__(self, api: ApiClient, tasks: TaskGroup) -> None:
         self.tasks = tasks
@@ -46,61 +47,88 @@ class LiveTranscripts:
         self.listen = ListenHandler(self.bus)
         """The SDK's handler of `subscriptions/listen`, which forwards updates to newer clients."""
         self._api = api
-        self._calls: dict[str, _ActiveCall] = {}
+        self._calls: dict[str, LiveCall] = {}
+        self._subscribed: dict[str, _Subscribed] = {}
 
     @property
     def is_idle(self) -> bool:
         """Return True if no call is being followed."""
-        return not self._calls
+        return not self._calls and not self._subscribed
+
+    @contextmanager
+    def watched(self, call_id: str) -> Generator[LiveCall]:
+        """Share a call with all who watch it now; what one of them has read is there for the others.
+
+        Raises:
+            Refused: if too many calls are watched already.
+        """
+        call = self._calls.get(call_id)
+        if call is None or call.is_over:
+            self._check_room()
+            call = self._calls[call_id] = LiveCall(self._api.calls, call_id, self.tasks)
+        try:
+            with call.watched():
+                yield call
+        finally:
+            if not call.watchers and self._calls.get(call_id) is call:
+                del self._calls[call_id]
 
     @asynccontextmanager
     async def following(self, uri: str) -> AsyncGenerator[None]:
         """Publish the updates of a transcript until the context is left or the call ends.
 
         Raises:
-            Refused: if the address is not that of a transcript.
+            Refused: if the address is not that of a transcript, or too many calls are followed.
             ApiError: if the call cannot be read.
         """
         match = _TRANSCRIPT.match(uri)
         if match is None:
             raise Refused(f"Only {TRANSCRIPT_URI} can be subscribed to: nothing else is known to change.")
-        call = await self._join(plain_id(str(match["call_id"])))
-        call.uris[uri] += 1
+        subscribed = await self._subscribe(plain_id(str(match["call_id"])))
+        subscribed.uris[uri] += 1
         try:
             yield
         finally:
-            call.uris[uri] -= 1
-            if not +call.uris:
-                call.scope.cancel()
-                self._forget(call)
+            subscribed.uris[uri] -= 1
+            if not +subscribed.uris:
+                subscribed.scope.cancel()
+                self._forget(subscribed)
 
     def redact(self, text: str) -> str:
         """Remove the account's secrets from a text."""
         return self._api.secrets.redact(text)
 
-    async def _join(self, call_id: str) -> _ActiveCall:
-        if call_id not in self._calls:
-            # Turns are counted before the subscription is acknowledged, so that each later turn is an update.
-            if (await self._api.calls.get(call_id)).has_ended:
-                return _ActiveCall()
-            turn_count = len((await self._api.calls.transcript(call_id)).turns)
-            if call_id not in self._calls:
-                self._calls[call_id] = _ActiveCall()
-                self.tasks.start_soon(self._follow, call_id, self._calls[call_id], turn_count)
-        return self._calls[call_id]
+    def _check_room(self) -> None:
+        name = current_caller()
+        if sum(name in call.watchers for call in self._calls.values()) >= _MOST_OF_ONE_CALLER:
+            raise Refused(f"{_MOST_OF_ONE_CALLER} calls are followed for you, as many as for one caller: wait for one.")
+        if len(self._calls) >= _MOST_CALLS:
+            raise Refused(f"{_MOST_CALLS} calls are followed, as many as for one account: try again in a minute.")
 
-    def _forget(self, call: _ActiveCall) -> None:
-        self._calls = {call_id: other for call_id, other in self._calls.items() if other is not call}
+    async def _subscribe(self, call_id: str) -> _Subscribed:
+        if call_id not in self._subscribed:
+            with self.watched(call_id) as call:
+                # Turns are counted before the subscription is acknowledged, so that each later turn is an update.
+                await call.read(needs_end=False)
+                if call.ended:
+                    return _Subscribed()
+                if call_id not in self._subscribed:
+                    self._subscribed[call_id] = _Subscribed()
+                    self.tasks.start_soon(self._publish, call_id, self._subscribed[call_id], len(call.turns))
+        return self._subscribed[call_id]
 
-    async def _follow(self, call_id: str, call: _ActiveCall, turn_count: int) -> None:
-        async def publish(*_: object) -> None:
-            for uri in +call.uris:
+    def _forget(self, subscribed: _Subscribed) -> None:
+        self._subscribed = {call_id: other for call_id, other in self._subscribed.items() if other is not subscribed}
+
+    async def _publish(self, call_id: str, subscribed: _Subscribed, turn_count: int) -> None:
+        async def publish() -> None:
+            for uri in +subscribed.uris:
                 await self.bus.publish(ResourceUpdated(uri))
 
-        with call.scope:
+        with subscribed.scope:
             try:
                 while True:
-                    turn_count, has_ended = await self._follow_once(call_id, publish, turn_count)
+                    turn_count, has_ended = await self._publish_turns(call_id, publish, turn_count)
                     if has_ended:
                         break
                     await anyio.sleep(_RETRY_SECONDS)
@@ -110,17 +138,25 @@ class LiveTranscripts:
                 logger.warning("a transcript is not updated any more: %s", self.redact(explain(exc)))
             except Exception:
                 logger.exception("a transcript is not updated any more")
-        self._forget(call)
+        self._forget(subscribed)
 
-    async def _follow_once(self, call_id: str, publish: Report, turn_count: int) -> tuple[int, bool]:
-        """Follow a call until the time is up; return how many turns it has now, and whether it ended."""
+    async def _publish_turns(
+        self, call_id: str, publish: Callable[[], Awaitable[None]], turn_count: int
+    ) -> tuple[int, bool]:
+        """Publish each new turn until the call is over; return how many turns there were, and whether it ended."""
         try:
-            followed = await follow(
-                self._api.calls, call_id, publish, self.redact, max_seconds=_FOLLOW_SECONDS, after_turn=turn_count
-            )
+            with self.watched(call_id) as call:
+
+                async def publish_new() -> None:
+                    nonlocal turn_count
+                    while turn_count < len(call.turns):
+                        turn_count += 1
+                        await publish()
+
+                await call.watch(publish_new)
+                return turn_count, call.ended
         except (Unauthorized, Forbidden, NotFound):
             raise
-        except ApiError:
+        except (ApiError, Refused):
             # Most errors pass: the caller retries.
             return turn_count, False
-        return followed.after_turn, followed.ended

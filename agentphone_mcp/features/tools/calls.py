@@ -10,7 +10,7 @@ from agentphone_mcp.api.agents import Agent, ModelTier
 from agentphone_mcp.api.calls import Call, WebCall
 from agentphone_mcp.api.client import ApiClient
 from agentphone_mcp.api.models import Acknowledgement
-from agentphone_mcp.features.context import AccountGate, ActivePolicy, Api, Prices
+from agentphone_mcp.features.context import AccountGate, ActivePolicy, Api, Prices, tool_context
 from agentphone_mcp.features.live.following import FollowedCall, FollowedOutcome, follow, follow_placed
 from agentphone_mcp.features.presentation.quoting import other_arguments, quoted
 from agentphone_mcp.features.tools import call_history
@@ -127,20 +127,18 @@ async def place_call(
     )
     # The host waits for the whole request, including the time in which its user is asked.
     within = max(0.0, max_seconds - (anyio.current_time() - started)) if wait else None
-    return await follow_placed(outcome, api.calls, ctx.report_progress, api.secrets.redact, max_seconds=within)
+    return await follow_placed(outcome, tool_context(ctx).live, ctx.report_progress, max_seconds=within)
 
 
 async def wait_for_call(
     call_id: CallId,
-    api: Api,
     ctx: Context,
     max_seconds: Annotated[MaxSeconds, Field(description="Most hosts give up at 60")] = 45,
     after_turn: AfterTurn = 0,
 ) -> FollowedCall:
     """Follow a live call until it ends or max_seconds pass; says which, and how to go on."""
-    return await follow(
-        api.calls, call_id, ctx.report_progress, api.secrets.redact, max_seconds=max_seconds, after_turn=after_turn
-    )
+    live = tool_context(ctx).live
+    return await follow(live, call_id, ctx.report_progress, max_seconds=max_seconds, after_turn=after_turn)
 
 
 async def end_call(call_id: CallId, api: Api) -> Acknowledgement:
