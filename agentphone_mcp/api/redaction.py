@@ -2,7 +2,8 @@
 
 import re
 import sys
-from collections.abc import Callable, Iterator
+from binascii import b2a_base64
+from collections.abc import Callable, Iterator, Sequence
 from threading import Lock
 from typing import Annotated, NamedTuple
 
@@ -18,7 +19,16 @@ _MIN_LENGTH = 8
 _MAX_SECRETS = 1_000
 _LAYERS = 8
 """How often a text is unescaped; JSON inside a URL inside JSON takes three."""
-_ESCAPE = re.compile(r"%(?:25)*(?P<percent>[0-9A-Fa-f]{2})|\\+u00(?P<unicode>[0-9A-Fa-f]{2})|\\+(?P<mark>[\"'/])|\\\\+")
+_ESCAPE = re.compile(
+    r"%(?:25)*(?P<percent>[0-9A-Fa-f]{2})"
+    r"|\\+(?:u00|x|U000000|u\{0*)(?P<hex>[0-9A-Fa-f]{2})\}?"
+    r"|\\+(?P<mark>[\"'/])|\\\\+"
+    r"|&(?P<entity>#0*[0-9]{1,7}|#[xX]0*[0-9A-Fa-f]{1,6}|[A-Za-z][0-9A-Za-z]{1,31}(?=;));?"
+)
+_BASE64 = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/_-=")
+_AROUND = 100
+"""Characters of Base64 on either side of an encoded secret that are removed with it."""
+_URL_SAFE = str.maketrans("+/", "-_")
 
 
 class SecretText(str):
@@ -38,21 +48,33 @@ Secret = Annotated[str, AfterValidator(_learned)]
 
 
 class _Pattern(NamedTuple):
-    """Holds a secret, its unescaped form to search for, and its replacement."""
+    """Holds what to search for in place of a secret, and its replacement.
 
-    value: str
-    bare: str
+    Attributes:
+        length: that of the secret itself.
+        plain: the secret as it is, its unescaped form, and its bytes in hexadecimal, all in lower case.
+        encoded: the part of it in Base64 that does not depend on what stands before or after it, in every alignment.
+    """
+
+    length: int
+    plain: tuple[str, ...]
+    encoded: tuple[str, ...]
     removed: str
 
     @classmethod
     def of(cls, value: str, removed: str) -> "_Pattern":
         """Prepare a secret for the search."""
         bare, _ = _unescaped(value)
-        return cls(value, bare if len(bare) >= _MIN_LENGTH else value, removed)
+        octets = value.encode(errors="surrogatepass")
+        plain = {_lower(value), _lower(bare) if len(bare) >= _MIN_LENGTH else _lower(value), octets.hex()}
+        return cls(len(value), tuple(plain), tuple(set(_in_base64(octets))), removed)
 
 
 class Secrets:
-    """Redacts the account's key and the latest thousand secrets in any text, however they are escaped there."""
+    """Redacts the account's key and the latest thousand secrets in any text, however they are written there.
+
+    That is in either case, escaped as in JSON, URLs or HTML, in hexadecimal, or within Base64, as of `Bearer KEY`.
+    """
 
     def __init__(self, key: ApiKey | None = None) -> None:
         self._learning = Lock()
@@ -60,6 +82,8 @@ class Secrets:
         self._latest: dict[str, _Pattern] = {}
         self._shortest = 0
         self._patterns: list[_Pattern] = []
+        self._plain: tuple[str, ...] = ()
+        self._encoded: tuple[str, ...] = ()
         self._arrange()
 
     def learn(self, value: str) -> None:
@@ -73,38 +97,83 @@ class Secrets:
             self._arrange()
 
     def redact(self, text: str) -> str:
-        """Remove every known secret from a text, also where it is URL-encoded or escaped as in JSON."""
+        """Remove every known secret from a text, in whichever of these ways it is written."""
         if len(text) < self._shortest:
             return text
-        for value, _, removed in self._patterns:
-            if value in text:
-                text = text.replace(value, removed)
-        return self._redact_escaped(text) if ("%" in text or "\\" in text) and _ESCAPE.search(text) else text
+        spans = self._spans(text, range(len(text) + 1))
+        if ("%" in text or "\\" in text or "&" in text) and _ESCAPE.search(text):
+            spans += self._spans(*_unescaped(text))
+        return _without(text, sorted(spans)) if spans else text
 
     def _arrange(self) -> None:
-        """Sort by length, longest first: one secret may begin with another, or with the key."""
-        patterns = sorted([*self._key, *self._latest.values()], key=lambda pattern: len(pattern.value), reverse=True)
-        self._shortest = len(patterns[-1].value) if patterns else sys.maxsize
-        # A new list that is never changed, so that `redact` may read it from any thread.
+        patterns = [*self._key, *self._latest.values()]
+        self._shortest = min((pattern.length for pattern in patterns), default=sys.maxsize)
+        # New objects that are never changed, so that `redact` may read them from any thread.
+        self._plain = tuple(needle for pattern in patterns for needle in pattern.plain)
+        self._encoded = tuple(needle for pattern in patterns for needle in pattern.encoded)
         self._patterns = patterns
 
-    def _redact_escaped(self, text: str) -> str:
-        plain, origins = _unescaped(text)
-        matches = sorted(
-            (origins[at], origins[at + len(bare)], removed)
-            for _, bare, removed in self._patterns
-            for at in _places(bare, plain)
-        )
-        pieces: list[str] = []
-        reached = 0
-        for start, end, removed in matches:
-            if start >= reached:
-                pieces += (text[reached:start], removed)
-            reached = max(reached, end)
-        return "".join((*pieces, text[reached:]))
+    def _spans(self, text: str, origins: Sequence[int]) -> list[tuple[int, int, str]]:
+        """Find where secrets begin and end in the original text, whose index of each character is in `origins`."""
+        lower, spans = _lower(text), list[tuple[int, int, str]]()
+        if _has_one_of(self._plain, lower):
+            for pattern in self._patterns:
+                for needle in pattern.plain:
+                    ends = ((at, at + len(needle)) for at in _places(needle, lower))
+                    spans += ((origins[start], origins[end], pattern.removed) for start, end in ends)
+        if _has_one_of(self._encoded, text):
+            for pattern in self._patterns:
+                for needle in pattern.encoded:
+                    runs = (_run_around(text, at, len(needle)) for at in _places(needle, text))
+                    spans += ((origins[start], origins[end], pattern.removed) for start, end in runs)
+        return spans
 
     def __repr__(self) -> str:
         return f"Secrets({len(self._patterns)} known)"
+
+
+def _without(text: str, spans: Sequence[tuple[int, int, str]]) -> str:
+    """Replace spans, which are sorted; of those that overlap the first names what was there."""
+    pieces: list[str] = []
+    reached = 0
+    for start, end, removed in spans:
+        if start >= reached:
+            pieces += (text[reached:start], removed)
+        reached = max(reached, end)
+    return "".join((*pieces, text[reached:]))
+
+
+def _lower(text: str) -> str:
+    """Return a text in lower case, of the same length: only of this letter the lower case is two characters."""
+    lower = text.lower()
+    return lower if len(lower) == len(text) else text.replace("\u0130", "I").lower()
+
+
+def _in_base64(octets: bytes) -> Iterator[str]:
+    """Encode octets as they stand within Base64, in both alphabets, after 0, 1 or 2 other octets of a group of 3."""
+    for before in range(3):
+        whole = b2a_base64(bytes(before) + octets, newline=False).decode()
+        # Of the characters of six bits each, those at the edges depend on other octets.
+        part = whole[-(-before * 8 // 6) : (before + len(octets)) * 8 // 6]
+        yield part
+        yield part.translate(_URL_SAFE)
+
+
+def _run_around(text: str, at: int, length: int) -> tuple[int, int]:
+    """Return where the Base64 around a part of it begins and ends."""
+    begin, end = at, at + length
+    while begin > max(0, at - _AROUND) and text[begin - 1] in _BASE64:
+        begin -= 1
+    while end < min(len(text), at + length + _AROUND) and text[end] in _BASE64:
+        end += 1
+    return begin, end
+
+
+def _has_one_of(needles: Sequence[str], text: str) -> bool:
+    for needle in needles:  # noqa: SIM110 - most texts have none, and a generator takes longer than the search
+        if needle in text:
+            return True
+    return False
 
 
 def _places(value: str, text: str) -> Iterator[int]:
@@ -122,8 +191,10 @@ def _unescaped(text: str) -> tuple[str, list[int]]:
         kept: list[int] = []
         reached = 0
         for escape in _ESCAPE.finditer(text):
-            code = escape["percent"] or escape["unicode"]
-            pieces += (text[reached : escape.start()], chr(int(code, 16)) if code else escape["mark"] or "\\")
+            character = _character(escape)
+            if character is None:
+                continue
+            pieces += (text[reached : escape.start()], character)
             kept += origins[reached : escape.start() + 1]
             reached = escape.end()
         if not reached:
@@ -131,3 +202,16 @@ def _unescaped(text: str) -> tuple[str, list[int]]:
         text = "".join((*pieces, text[reached:]))
         origins = kept + origins[reached:]
     return text, origins
+
+
+def _character(escape: re.Match[str]) -> str | None:
+    """Return the character that an escape stands for; None if it is no escape after all."""
+    if code := escape["percent"] or escape["hex"]:
+        return chr(int(code, 16))
+    if entity := escape["entity"]:
+        # Its table of names is large, and few texts have any.
+        from html import unescape
+
+        character = unescape(f"&{entity};")
+        return character if len(character) == 1 else None
+    return escape["mark"] or "\\"

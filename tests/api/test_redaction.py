@@ -1,6 +1,7 @@
 """Tests that a secret which was read once is redacted everywhere afterwards, however it is escaped."""
 
 import json
+from base64 import b64encode, urlsafe_b64encode
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import quote
@@ -20,6 +21,8 @@ from tests.support import LIVE_KEY
 
 SECRET = 'whsec_a/b+c=12"34'
 
+ENCODED = pytest.mark.attack("3", "the key is shown in another encoding")
+ENTITIES = {'"': "&quot;", "/": "&sol;", "_": "&lowbar;", "+": "&plus;", "=": "&equals;"}
 ONE_CHARACTER = {
     "plain": lambda char: char,
     "percent": lambda char: f"%{ord(char):02x}",
@@ -29,6 +32,15 @@ ONE_CHARACTER = {
     "json-twice": lambda char: f"\\\\u{ord(char):04X}",
     "json-in-a-url": lambda char: f"%5Cu{ord(char):04x}",
     "url-in-json": lambda char: f"\\u0025{ord(char):02x}",
+    "entity": lambda char: f"&#{ord(char)};",
+    "entity-without-an-end": lambda char: f"&#0{ord(char)}" if not char.isdigit() else char,
+    "entity-in-hex": lambda char: f"&#X{ord(char):04x};",
+    "entity-by-name": lambda char: ENTITIES.get(char, char),
+    "entity-in-html": lambda char: f"&amp;#{ord(char)};",
+    "entity-in-a-url": lambda char: f"%26%23{ord(char)}%3B",
+    "repr": lambda char: f"\\x{ord(char):02x}",
+    "script": lambda char: f"\\u{{{ord(char):x}}}",
+    "capital": str.upper,
 }
 WHOLE = {
     "plain": SECRET,
@@ -82,6 +94,61 @@ def test_the_key_is_named_where_it_was(secrets: Secrets) -> None:
         == "Bearer [key removed] [key removed]"
     )
     assert LIVE_KEY not in f"{secrets} {secrets!r}"
+
+
+BEARER = f"Bearer {LIVE_KEY}"
+IN_OTHER_WORDS = {
+    "base64": b64encode(LIVE_KEY.encode()).decode(),
+    "base64-of-the-header": b64encode(BEARER.encode()).decode(),
+    "base64-of-basic-authorization": b64encode(f"me:{LIVE_KEY}".encode()).decode(),
+    "base64-within-more": b64encode(json.dumps({"headers": {"Authorization": BEARER}, "ok": True}).encode()).decode(),
+    "base64-without-padding": b64encode(LIVE_KEY.encode()).decode().rstrip("="),
+    "base64-for-urls": urlsafe_b64encode(f"??>>{LIVE_KEY}".encode()).decode(),
+    "base64-in-a-query": quote(b64encode(f">>>{LIVE_KEY}".encode()).decode(), safe=""),
+    "capitals": LIVE_KEY.upper(),
+    "one-capital": LIVE_KEY.replace("live", "Live"),
+    "capitals-in-a-query": LIVE_KEY.upper().replace("_", "%5F"),
+    "entities": LIVE_KEY.replace("_", "&#95;"),
+    "entities-by-name": LIVE_KEY.replace("_", "&lowbar;"),
+    "every-entity": "".join(f"&#x{ord(char):x};" for char in LIVE_KEY),
+    "hexadecimal": LIVE_KEY.encode().hex(),
+    "hexadecimal-in-capitals": LIVE_KEY.encode().hex().upper(),
+    "repr-of-octets": "".join(f"\\x{ord(char):02x}" for char in LIVE_KEY),
+    "script": "".join(f"\\u{{{ord(char):x}}}" for char in LIVE_KEY),
+}
+
+
+@ENCODED
+@pytest.mark.parametrize("text", IN_OTHER_WORDS.values(), ids=IN_OTHER_WORDS.keys())
+@pytest.mark.parametrize("around", ["{}", "before '{}' after", "İ {}, and {}"], ids=["alone", "within", "twice"])
+def test_the_key_is_redacted_in_other_encodings(text: str, around: str) -> None:
+    secrets = Secrets(ApiKey(LIVE_KEY))
+    assert secrets.redact(around.replace("{}", text)) == around.replace("{}", "[key removed]")
+
+
+@ENCODED
+@given(st.binary(max_size=12), st.text("sk_live0042-~!+/", min_size=8, max_size=40), st.binary(max_size=12))
+def test_no_base64_of_a_text_with_the_key_is_left(before: bytes, value: str, after: bytes) -> None:
+    secrets = Secrets()
+    secrets.learn(value)
+    for encode in (b64encode, urlsafe_b64encode):
+        assert secrets.redact(encode(before + value.encode() + after).decode()) == SECRET_REMOVED
+
+
+@ENCODED
+@pytest.mark.parametrize(
+    "text",
+    [
+        "c2tfbGl2ZV9vZl9zb21lYm9keV9lbHNl",
+        "AT&T &copy; &amp; &#115;&#107; &unknown; &fjlig; &#99999999; &#x110000;",
+        "sk_live",
+        "SK_LIVE_",
+        "İstanbul" * 10,
+        "a" * 5_000 + "=" * 100,
+    ],
+)
+def test_what_only_looks_like_an_encoding_stays(secrets: Secrets, text: str) -> None:
+    assert secrets.redact(text) == text
 
 
 def test_secrets_that_overlap_are_redacted_whole() -> None:

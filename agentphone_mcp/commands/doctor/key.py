@@ -1,5 +1,6 @@
 """Check the key that the server would use here: its source and its form, without showing it."""
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,7 +63,18 @@ def check_key(
             why = f", and the system's keychain cannot be asked: {exc}"
     if key is None:
         return _from_host(hosts or {}, allowlist, _why_not_set(environ) + why)
-    return _check_allowed(FoundKey(key, source), allowlist)
+    found, finding = _check_allowed(FoundKey(key, source), allowlist)
+    if source == KEY_FILE_VARIABLE and finding.status == "ok" and _can_others_read(environ[KEY_FILE_VARIABLE]):
+        message = f"{finding.said}, but others on this machine can read that file"
+        return found, warning("key", message, "Let it be read by you alone: chmod 600", **finding.facts)
+    return found, finding
+
+
+def _can_others_read(file: str) -> bool:
+    try:
+        return os.name == "posix" and bool(Path(file.strip()).expanduser().stat().st_mode & 0o077)
+    except (OSError, RuntimeError):
+        return False
 
 
 def _from_host(

@@ -3,7 +3,7 @@
 import errno
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import cast
 
@@ -12,7 +12,7 @@ from anyio import connect_tcp, fail_after
 
 from agentphone_mcp.api.allowlist import Allowlist
 from agentphone_mcp.api.auth import proxy_for
-from agentphone_mcp.commands.doctor.finding import Finding, failure, ok
+from agentphone_mcp.commands.doctor.finding import Finding, failure, ok, warning
 
 _PORTS = {"http": 80, "https": 443}
 _PATIENCE = 10.0
@@ -23,6 +23,16 @@ _TRUST = (
     "If a company's proxy or a virus scanner opens TLS here, set SSL_CERT_FILE to a file with its certificate, here "
     "and in the entry of each host"
 )
+
+
+_OWN_CERTIFICATES = "{} says whose certificates are trusted, so a proxy that has one of those can read the key"
+_READERS = {
+    "SSL_CERT_FILE": _OWN_CERTIFICATES.format("SSL_CERT_FILE"),
+    "SSL_CERT_DIR": _OWN_CERTIFICATES.format("SSL_CERT_DIR"),
+    "SSLKEYLOGFILE": "SSLKEYLOGFILE has every connection's secrets written down, by which the key can be read",
+}
+"""The variables by which others than AgentPhone can read what is sent over TLS."""
+_RIGHT = "That is right for a company that looks into its connections; anywhere else unset"
 
 
 @dataclass(frozen=True)
@@ -94,8 +104,19 @@ def _below(error: BaseException) -> Iterator[BaseException]:
     yield error
 
 
-async def check_network(allowlist: Allowlist) -> Finding:
-    """Connect as the server does: to the API, or to the proxy in front of it."""
+async def check_network(allowlist: Allowlist, environ: Mapping[str, str] | None = None) -> Finding:
+    """Connect as the server does, to the API or to the proxy in front of it, and tell who could read the key there."""
+    finding = await _connect(allowlist)
+    readers = [] if allowlist.is_local else [name for name in _READERS if (environ or {}).get(name, "").strip()]
+    if finding.status != "ok" or not readers:
+        return finding
+    names = " and ".join(readers)
+    return warning(
+        "network", f"{finding.said}; {' and '.join(_READERS[name] for name in readers)}", f"{_RIGHT} {names}"
+    )
+
+
+async def _connect(allowlist: Allowlist) -> Finding:
     base, proxy = httpx.URL(allowlist.base), proxy_for(allowlist)
     if proxy:
         finding = await reach(httpx.URL(proxy), is_proxy=True)

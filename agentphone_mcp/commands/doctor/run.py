@@ -72,7 +72,7 @@ async def run_checks(environment: Environment, hosts: HostsCheck | None = None) 
         key, about_key = await run_sync(look_up)
     checks: dict[str, Check] = {
         "installed": lambda: _check_installation(environment),
-        "API": lambda: _check_api(settings, key),
+        "API": lambda: _check_api(settings, key, environment.environ),
         "ledger": lambda: check_ledger(settings.state),
     }
     if hosts:
@@ -98,10 +98,10 @@ async def _check_installation(environment: Environment) -> list[Finding]:
     return [check_python(required_python()), check_packages(requirements()), check_time_zones(), uvx]
 
 
-async def _check_api(settings: Settings, key: FoundKey | None) -> list[Finding]:
+async def _check_api(settings: Settings, key: FoundKey | None, environ: Mapping[str, str]) -> list[Finding]:
     if settings.allowlist is None:
         return [skipped(check, "the base URL is refused") for check in ("network", "API", *NEEDS_THE_API)]
-    network = await check_network(settings.allowlist)
+    network = await check_network(settings.allowlist, environ)
     if network.status == "failure":
         return [network, *(skipped(check, "the network comes first") for check in ("API", *NEEDS_THE_API))]
     if key is None:

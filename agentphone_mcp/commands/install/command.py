@@ -2,11 +2,14 @@
 
 import json
 import os
+import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
+from typing import cast
 from urllib.parse import urlsplit
 
 import click
@@ -14,7 +17,13 @@ import click
 from agentphone_mcp.api.allowlist import DEFAULT_BASE_URL, is_loopback
 from agentphone_mcp.api.api_key import mask_keys
 from agentphone_mcp.commands.install import editing, files
-from agentphone_mcp.commands.install.entries import PlainText, UnsupportedSetup, build_entry, build_inputs
+from agentphone_mcp.commands.install.entries import (
+    TOKEN_VARIABLE,
+    PlainText,
+    UnsupportedSetup,
+    build_entry,
+    build_inputs,
+)
 from agentphone_mcp.commands.install.files import Change, HostFileError
 from agentphone_mcp.commands.install.hosts import HOSTS, Host
 from agentphone_mcp.commands.install.locations import read_machine
@@ -33,9 +42,10 @@ from agentphone_mcp.config.config import read_state, read_toolsets
 from agentphone_mcp.config.environment import complete_session_bus
 from agentphone_mcp.config.settings import ConfigError
 from agentphone_mcp.policy.untrusted import clean
-from agentphone_mcp.variables import TOOLSETS
+from agentphone_mcp.variables import KEY_VARIABLE, TOOLSETS
 
 _LONGEST_NAME, _MOST_NAMES = 60, 20
+_IS_REFERENCE = re.compile(r"[$]\{?\w")
 
 
 @click.command(context_settings=HELP_NAMES, epilog=f"Hosts: {', '.join(HOSTS)}.")
@@ -248,11 +258,22 @@ def _report_backup(host: Host, change: Change) -> None:
     if change.backup is None:
         return
     click.echo(f"  What it held before is kept in {change.backup.name}, beside it.")
-    ours = json.dumps(editing.find(host, files.read(change.backup) or ""), default=str)
-    if mask_keys(ours) != ours:
+    if _holds_secret(host, files.read(change.backup) or ""):
         click.echo("  It has your key in plain text: delete it when you need it no more.")
 
 
 def _edit_file(target: Target, edit: files.Edit, *, is_shared: bool = False) -> Change:
     lock = Path(read_state("")) / "install.lock"
-    return files.change(target.file, edit, lock, datetime.now(), is_shared=is_shared)
+    holds_secret = partial(_holds_secret, target.host)
+    return files.change(target.file, edit, lock, datetime.now(), is_shared=is_shared, holds_secret=holds_secret)
+
+
+def _holds_secret(host: Host, text: str) -> bool:
+    """Tell whether our entry in a text has a key or a token in it, and not only a reference to one."""
+    entry = editing.find(host, text) if text else None
+    given = entry.values() if isinstance(entry, dict) else ()
+    tables = [cast("Mapping[str, object]", each) for each in given if isinstance(each, dict)]
+    values = {name: str(value) for table in tables for name, value in table.items()}
+    named = [values.get(name, "") for name in ("Authorization", KEY_VARIABLE, TOKEN_VARIABLE)]
+    is_plain = any(value and not _IS_REFERENCE.search(value) for value in named)
+    return is_plain or mask_keys(json.dumps(entry, default=str)) != json.dumps(entry, default=str)

@@ -4,6 +4,7 @@ import contextlib
 import glob
 import itertools
 import os
+import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,6 +16,7 @@ from agentphone_mcp.system.atomic_files import give, replace
 
 _MARK = "\ufeff"
 """The byte order mark that Notepad writes; it is kept, and is not part of the text."""
+_OF_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _TRIES = 5
 _PATIENCE = 10.0
 """Seconds to wait for another `install`; a change takes a few milliseconds."""
@@ -57,7 +59,19 @@ def read(file: Path) -> str | None:
         raise _file_error(file, exc, "read") from None
 
 
-def change(file: Path, edit: Edit, lock: Path, now: datetime, *, is_shared: bool = False) -> Change:
+def _nothing_secret(_: str) -> bool:
+    return False
+
+
+def change(
+    file: Path,
+    edit: Edit,
+    lock: Path,
+    now: datetime,
+    *,
+    is_shared: bool = False,
+    holds_secret: Callable[[str], bool] = _nothing_secret,
+) -> Change:
     """Change a host's file, after waiting for any other `install` that runs.
 
     A running host may write its file at any time. So the file is read again right before it is replaced, and the edit
@@ -69,6 +83,8 @@ def change(file: Path, edit: Edit, lock: Path, now: datetime, *, is_shared: bool
         lock: the file that only one install at a time may lock.
         now: the local time, for the name of the backup.
         is_shared: create a new file with the usual mode, as a project's other users read it too, instead of 0600.
+        holds_secret: tells whether a text holds a key; if the new or the old one does, the file and its backup become
+            readable by their owner alone.
 
     Raises:
         HostFileError: if it cannot be parsed, read or written; it is left unchanged.
@@ -84,7 +100,7 @@ def change(file: Path, edit: Edit, lock: Path, now: datetime, *, is_shared: bool
         raise _file_error(lock, exc, "written") from None
     try:
         with held:
-            result = _apply(Path(os.path.realpath(file)), edit, now)
+            result = _apply(Path(os.path.realpath(file)), edit, now, holds_secret)
             if is_shared and result.is_new and os.name == "posix":
                 result.file.chmod(0o666 & ~_umask())
             return result
@@ -107,13 +123,14 @@ def previous_text(file: Path, is_without: Callable[[str], bool]) -> str | None:
     return None
 
 
-def _apply(file: Path, edit: Edit, now: datetime) -> Change:
+def _apply(file: Path, edit: Edit, now: datetime, holds_secret: Callable[[str], bool]) -> Change:
     for _ in range(_TRIES):
         before = _bytes(file)
         text = _text(before)
         wanted = edit(text)
+        is_private = holds_secret(wanted or "") or holds_secret(text or "")
         if wanted == text:
-            return Change(file, changed=False)
+            return Change(file, changed=is_private and before is not None and _make_private(file))
         if before is not None:
             _check_writable(file)
         if wanted is None:
@@ -124,9 +141,9 @@ def _apply(file: Path, edit: Edit, now: datetime) -> Change:
             return Change(file, changed=True)
         file.parent.mkdir(parents=True, exist_ok=True)
         mark = _MARK if before and before.startswith(_MARK.encode()) else ""
-        backup = None if before is None else _backup(file, before, now)
+        backup = None if before is None else _backup(file, before, now, is_private=is_private)
         try:
-            owned = None if before is None else file.stat()
+            owned = None if before is None else _owned(file, is_private=is_private)
             if replace(file, f"{mark}{wanted}".encode(), owned, is_wanted=lambda before=before: _bytes(file) == before):
                 return Change(file, changed=True, backup=backup, is_new=before is None)
         except BaseException:
@@ -168,14 +185,30 @@ def _text(content: bytes | None) -> str | None:
         raise InvalidFile(f"line {line}: it is not in UTF-8: save it so first") from None
 
 
-def _backup(file: Path, content: bytes, now: datetime) -> Path:
+def _owned(file: Path, *, is_private: bool) -> os.stat_result:
+    """Return the owner and the mode of a file, the latter without what others may do if it is private."""
+    before = file.stat()
+    return os.stat_result((before.st_mode & ~_OF_OTHERS, *before[1:])) if is_private else before
+
+
+def _make_private(file: Path) -> bool:
+    """Take from others what they may do with a file; says whether they could do anything."""
+    mode = stat.S_IMODE(file.stat().st_mode)
+    if os.name != "posix" or not mode & _OF_OTHERS:
+        return False
+    _check_writable(file)
+    file.chmod(mode & ~_OF_OTHERS)
+    return True
+
+
+def _backup(file: Path, content: bytes, now: datetime, *, is_private: bool) -> Path:
     for number in itertools.count(1):
         again = f"_{number}" if number > 1 else ""
         backup = file.with_name(f"{file.name}.{now.strftime(_BACKUP_TIME)}{again}.bak")
         with contextlib.suppress(FileExistsError):
             with open(backup, "xb", opener=partial(os.open, mode=0o600)) as copy:
                 copy.write(content)
-                give(copy.fileno(), file.stat())
+                give(copy.fileno(), _owned(file, is_private=is_private))
             return backup
     raise AssertionError  # pragma: no cover - the numbers have no end
 

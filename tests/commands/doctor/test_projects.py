@@ -170,6 +170,7 @@ def test_a_project_that_is_trusted_gets_ours_alone(host: str, entry: dict[str, A
         pytest.param("claude-code", {"headers": {"A": "${NOBODY:-x}"}}, "A", id="default"),
         pytest.param("codex", {"bearer_token_env_var": "AWS_SECRET_ACCESS_KEY"}, "Authorization", id="by-name"),
         pytest.param("zed", {"headers": {"A": "Bearer sk_live_mine"}}, "A", id="plain-key"),
+        pytest.param("zed", {"headers": {"A": "Basic OnNrX2xpdmVfbWluZQ=="}}, "A", id="plain-key-in-base64"),
         pytest.param("zed", {"headers": {"A": "Bearer sk_test_anybodys_0042"}}, "A", id="plain-key-of-another"),
         pytest.param("goose", {"url": "https://x.example/${AWS_SECRET_ACCESS_KEY}"}, "URL", id="in-the-url"),
     ],

@@ -95,6 +95,7 @@ def test_a_sandbox_key_for_the_vendor() -> None:
 
 def test_a_key_says_where_it_comes_from(tmp_path: Path) -> None:
     (tmp_path / "key").write_text(KEY)
+    (tmp_path / "key").chmod(0o600)
     for variable, value in ((KEY_VARIABLE, KEY), (KEY_FILE_VARIABLE, str(tmp_path / "key"))):
         _, found = check_key({variable: value}, VENDOR)
         assert (found.status, found.said) == ("ok", f"from {variable}, ends in 0042")
