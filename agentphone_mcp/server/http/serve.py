@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import signal
 import socket
 import sys
@@ -42,6 +43,8 @@ _FOR_ALL_USERS = (
 )
 _VERBOSE_LOGGERS = ("mcp.server.streamable_http", "mcp.server.streamable_http_manager", "mcp.server.sse")
 """The SDK logs session ids and whole bodies here."""
+_SECRETS = re.compile(r"(?<=ID: ).*|[\w-]{16,}", re.DOTALL)
+"""Ids of sessions, and whatever a client sent as one."""
 
 
 class _Server(uvicorn.Server):
@@ -97,7 +100,9 @@ def web_server(
         ConfigError: if callers cannot be authenticated with these settings.
     """
     for name in _VERBOSE_LOGGERS:
-        logging.getLogger(name).setLevel(logging.WARNING)
+        logger = logging.getLogger(name)
+        logger.setLevel(logging.WARNING)
+        logger.addFilter(_remove_sessions)
     # sse-starlette would otherwise end all streams at the signal, also those that carry an answer.
     AppStatus.disable_automatic_graceful_drain()
     auth, routes = _auth(config, settings)
@@ -118,6 +123,12 @@ def web_server(
         timeout_graceful_shutdown=_GRACE_SECONDS,
     )
     return _Server(uvicorn_config, app)
+
+
+def _remove_sessions(record: logging.LogRecord) -> bool:
+    """Remove what could be the id of a session from a line, as who knows it and has a token could use the session."""
+    record.msg, record.args = _SECRETS.sub("[removed]", record.getMessage()), ()
+    return True
 
 
 def _auth(config: Config, settings: HttpSettings) -> tuple[AuthBackend, Sequence[Route]]:

@@ -36,7 +36,7 @@ def test_a_new_file_is_for_its_owners_eyes(path: Path) -> None:
 
 
 @POSIX
-@pytest.mark.parametrize("mode", [0o600, 0o640, 0o664, 0o400], ids=oct)
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o644, 0o400], ids=oct)
 def test_a_file_keeps_its_mode(written: Path, mode: int) -> None:
     written.chmod(mode)
     made(written, "alice", "--scope", "read")

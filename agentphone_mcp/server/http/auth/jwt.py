@@ -26,6 +26,9 @@ from agentphone_mcp.system.http.connection import Connection
 
 _LONGEST_TOKEN = 16 * 1024
 _LONGEST_NAME = 128
+_ACCESS_TOKEN = "at+jwt"  # noqa: S105 - a media type
+_CLAIMS_OF_OTHERS = frozenset(("nonce", "at_hash", "c_hash", "s_hash", "events"))
+"""Claims of ID tokens, and of logout tokens and other security events."""
 _LEEWAY_SECONDS = 30
 """How much the issuer's clock may differ from ours."""
 
@@ -78,6 +81,8 @@ class JwtVerifier:
         # RFC 7515 demands that critical extensions are understood; this server supports none.
         if not isinstance(kid, str) or "crit" in header:
             raise jwt.InvalidTokenError
+        if not _is_access_token(header.get("typ")):
+            raise jwt.InvalidTokenError
         key = await self.keys.find(kid, algorithm)
         if key is None:
             raise jwt.InvalidKeyError
@@ -93,6 +98,8 @@ class JwtVerifier:
             leeway=_LEEWAY_SECONDS,
             options={"require": ["exp", "iss", "aud", "sub"], "enforce_minimum_key_length": True},
         )
+        if _is_of_another_kind(jwt.get_unverified_header(token).get("typ"), decoded):
+            raise jwt.InvalidTokenError
         claims = _Claims.model_validate(decoded)
         return AccessToken(
             # A hash, so that a stored or logged AccessToken cannot be used.
@@ -167,6 +174,26 @@ class JwtAuth:
         )
         path = urlsplit(str(build_resource_metadata_url(self._resource))).path
         return [Route(path, ProtectedResourceMetadataHandler(metadata).handle, methods=["GET"])]
+
+
+def _is_access_token(kind: object) -> bool:
+    """Return whether the `typ` of a header allows for an access token; many issuers write JWT, or nothing."""
+    return kind is None or (isinstance(kind, str) and _plain(kind) in (_ACCESS_TOKEN, "jwt"))
+
+
+def _is_of_another_kind(kind: object, claims: dict[str, object]) -> bool:
+    """Return whether the claims are those of an ID, refresh or logout token, where `typ` does not say what it is."""
+    if isinstance(kind, str) and _plain(kind) == _ACCESS_TOKEN:
+        return False
+    if not _CLAIMS_OF_OTHERS.isdisjoint(claims):
+        return True
+    # Keycloak and Cognito say it in claims of their own.
+    return claims.get("typ", "Bearer") != "Bearer" or claims.get("token_use", "access") != "access"
+
+
+def _plain(kind: str) -> str:
+    """Return a media type in lower case, without the prefix that may be left out (RFC 7515, 4.1.9)."""
+    return kind.lower().removeprefix("application/")
 
 
 def _name(client: str, subject: str) -> str:

@@ -23,6 +23,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 from pydantic_core import ErrorDetails
 
 from agentphone_mcp.policy.access import SCOPES, Scope
+from agentphone_mcp.system.state_files import UnsafeState, check_private_folder
 
 TOKEN_PREFIX = "apmcp_"  # noqa: S105 - lets people and secret scanners recognize a token
 _DAY = 86_400
@@ -100,7 +101,7 @@ def file_version(path: Path) -> tuple[int, ...]:
     """Return numbers that change whenever the file does: times, size, inode and mode.
 
     Raises:
-        TokensUnusable: if it is missing, no regular file, too large, or writable by everybody.
+        TokensUnusable: if it is missing, no regular file, too large, or others than its owner may write or replace it.
     """
     try:
         status = path.stat()
@@ -110,9 +111,26 @@ def file_version(path: Path) -> tuple[int, ...]:
         raise TokensUnusable("it is not a file")
     if status.st_size > _LARGEST:
         raise TokensUnusable("it is too large")
-    if os.name == "posix" and status.st_mode & stat.S_IWOTH:
-        raise TokensUnusable("everybody on this machine may write it, which chmod o-w mends")
+    if os.name == "posix":
+        if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            raise TokensUnusable("others than its owner may write it, which chmod go-w mends")
+        _check_folder(path.resolve().parent)
     return status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino, status.st_mode
+
+
+def _check_folder(folder: Path) -> None:
+    """Check that nobody else may put another file in the place of one in this folder.
+
+    Raises:
+        TokensUnusable: if they may.
+    """
+    mode = folder.stat().st_mode
+    # With the sticky bit, as /tmp has it, files belong to their owners.
+    if mode & (stat.S_IWGRP | stat.S_IWOTH) and not mode & stat.S_ISVTX:
+        try:
+            check_private_folder(folder)
+        except UnsafeState as exc:
+            raise TokensUnusable(str(exc)) from None
 
 
 def read_text(path: Path) -> str:

@@ -184,17 +184,37 @@ def test_a_folder_or_pipe_is_refused_at_once(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="the file's mode says who may write it on POSIX alone")
-def test_a_world_writable_file_admits_nobody(auth: StaticTokenAuth, path: Path, clock: Clock) -> None:
-    path.chmod(0o646)
+@pytest.mark.attack("18", "somebody else can add a token to those that are let in")
+@pytest.mark.parametrize("mode", [0o646, 0o664, 0o620, 0o602])
+def test_a_file_that_others_may_write_admits_nobody(auth: StaticTokenAuth, path: Path, clock: Clock, mode: int) -> None:
+    path.chmod(mode)
     clock.now += 1
     assert name_of(auth, ALICE) is None
-    why = "everybody on this machine may write it, which chmod o-w mends"
+    why = "others than its owner may write it, which chmod go-w mends"
     assert unavailable_reason(auth) == f"the tokens file cannot be used: {why}"
     with pytest.raises(ConfigError, match=why):
         StaticTokenAuth(path)
-    path.chmod(0o664)
+    path.chmod(0o644)
     clock.now += 1
     assert name_of(auth, ALICE) == "alice"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the folder's mode says who may write there on POSIX alone")
+@pytest.mark.attack("18", "somebody else can add a token to those that are let in")
+@pytest.mark.parametrize("through_a_link", [False, True])
+def test_a_folder_where_others_may_replace_the_file_admits_nobody(
+    path: Path, tmp_path: Path, clock: Clock, through_a_link: bool
+) -> None:
+    folder = tmp_path / "open"
+    folder.mkdir()
+    file = path.rename(folder / "tokens.toml")
+    if through_a_link:
+        path.symlink_to(file)
+    auth = StaticTokenAuth(path if through_a_link else file, clock=clock)
+    for mode, name in ((0o777, None), (0o1777, "alice"), (0o755, "alice")):
+        folder.chmod(mode)
+        clock.now += 1
+        assert name_of(auth, ALICE) == name
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may read everything")
