@@ -9,6 +9,7 @@ import httpx
 import pytest
 from mcp.shared.exceptions import MCPError
 
+from agentphone_mcp.policy.untrusted import without_marks
 from tests.support import LIVE_KEY
 
 HOOK, TOKEN = "whsec_a/b+c=0123456789", "eyJhbGciOi.J9=="
@@ -67,7 +68,7 @@ async def test_a_secret_that_comes_back_in_a_result_is_redacted(leaky, tool, arg
     found = result.structured_content
     for step in where:
         found = found[step]
-    assert found.removeprefix("<untrusted>").removesuffix("</untrusted>") == REDACTED
+    assert without_marks(found) == REDACTED
     assert json.loads(result.content[0].text) == result.structured_content
 
 
@@ -99,7 +100,7 @@ async def test_a_secret_that_is_spoken_is_redacted_from_the_progress(leaky) -> N
         await client.call_tool("wait_for_call", {"call_id": "call_1", "max_seconds": 1}, progress_callback=progress)
         async with asyncio.timeout(60):
             await both.wait()
-    assert lines == [f"agent: {REDACTED}", f"caller: <untrusted>{REDACTED}</untrusted>"]
+    assert [without_marks(line) for line in lines] == [f"agent: {REDACTED}", f"caller: {REDACTED}"]
 
 
 async def test_what_a_model_repeats_of_a_secret_is_redacted_from_the_answer(leaky) -> None:

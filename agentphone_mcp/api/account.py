@@ -5,13 +5,14 @@ from typing import Annotated, Any
 from pydantic import AliasChoices, AliasPath, Field
 
 from agentphone_mcp.api.models import ApiModel, Page, UtcTime
+from agentphone_mcp.api.provenance import AccountText, IdText, NumberText, TimeText
 from agentphone_mcp.api.transport import Endpoints
 
 
 class Plan(ApiModel):
     """Describes the account's plan, from either API version: `{numberLimit}` or `{limits: {…}}`."""
 
-    name: str | None = None
+    name: AccountText | None = None
     number_limit: int | None = Field(
         default=None, validation_alias=AliasChoices("numberLimit", AliasPath("limits", "numbers"))
     )
@@ -58,12 +59,12 @@ class Usage(ApiModel):
 class UsageRow(ApiModel):
     """Counts the activity of one day, month, number or agent; `seconds` are of calls."""
 
-    date: str | None = None
-    month: str | None = None
-    number_id: str | None = None
-    phone_number: str | None = None
-    agent_id: str | None = None
-    agent_name: str | None = None
+    date: TimeText | None = None
+    month: TimeText | None = None
+    number_id: IdText | None = None
+    phone_number: NumberText | None = None
+    agent_id: IdText | None = None
+    agent_name: AccountText | None = None
     messages: int | None = None
     calls: int | None = None
     voice_minutes: float | None = None

@@ -6,6 +6,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from agentphone_mcp.api.models import Acknowledgement, ApiModel, Page, UtcTime, request_body
+from agentphone_mcp.api.provenance import AccountText, IdText, NumberText
 from agentphone_mcp.api.transport import Endpoints
 
 VoiceMode = Literal["webhook", "hosted"]
@@ -49,59 +50,59 @@ class AgentFields(VoiceTuning):
 class AttachedNumber(ApiModel):
     """Describes a phone number attached to an agent."""
 
-    id: str
-    phone_number: str | None = None
+    id: IdText
+    phone_number: NumberText | None = None
 
 
 class Agent(ApiModel):
     """Describes an agent; enumerations that the API may extend are plain strings."""
 
-    id: str
-    name: str | None = None
-    description: str | None = None
-    voice_mode: str | None = None
-    system_prompt: str | None = None
-    begin_message: str | None = None
-    voice: str | None = None
-    transfer_number: str | None = None
-    voicemail_message: str | None = None
+    id: IdText
+    name: AccountText | None = None
+    description: AccountText | None = None
+    voice_mode: AccountText | None = None
+    system_prompt: AccountText | None = None
+    begin_message: AccountText | None = None
+    voice: AccountText | None = None
+    transfer_number: NumberText | None = None
+    voicemail_message: AccountText | None = None
     numbers: list[AttachedNumber] | None = Field(default=None, validation_alias=AliasChoices("numbers", "phoneNumbers"))
-    model_tier: str | None = None
-    stt_mode: str | None = None
-    ambient_sound: str | None = None
-    denoising_mode: str | None = None
+    model_tier: AccountText | None = None
+    stt_mode: AccountText | None = None
+    ambient_sound: AccountText | None = None
+    denoising_mode: AccountText | None = None
     max_silence_ms: int | None = None
     voice_speed: float | None = None
     interruption_sensitivity: float | None = None
     enable_backchannel: bool | None = None
     enable_messaging: bool | None = None
-    language: str | None = None
+    language: AccountText | None = None
     created_at: UtcTime = None
 
 
 class DeletedAgent(Acknowledgement):
     """Confirms that an agent is deleted; its phone numbers stay in the account, unattached."""
 
-    id: str | None = None
-    name: str | None = None
-    unassigned_numbers: list[str] | None = None
+    id: IdText | None = None
+    name: AccountText | None = None
+    unassigned_numbers: list[IdText] | None = None
 
 
 class Attachment(ApiModel):
     """Confirms which agent now answers a phone number."""
 
-    agent_id: str | None = None
+    agent_id: IdText | None = None
     number: AttachedNumber | None = None
 
 
 class Voice(ApiModel):
     """Describes a voice an agent can speak with; `id` is the value for an agent's `voice`."""
 
-    id: Annotated[str, Field(validation_alias=AliasChoices("voiceId", "voice_id", "id"))]
-    name: Annotated[str | None, Field(validation_alias=AliasChoices("name", "voiceName", "voice_name"))] = None
-    provider: str | None = None
-    gender: str | None = None
-    accent: str | None = None
+    id: Annotated[AccountText, Field(validation_alias=AliasChoices("voiceId", "voice_id", "id"))]
+    name: Annotated[AccountText | None, Field(validation_alias=AliasChoices("name", "voiceName", "voice_name"))] = None
+    provider: AccountText | None = None
+    gender: AccountText | None = None
+    accent: AccountText | None = None
 
 
 class AgentsApi(Endpoints):

@@ -1,6 +1,6 @@
 """Place, read and follow calls, with transcripts and recordings: `/v1/calls`."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
@@ -9,6 +9,7 @@ from pydantic import AliasChoices, Field, model_validator
 
 from agentphone_mcp.api.models import Acknowledgement, ApiModel, Identified, Page, UtcTime, check_length, request_body
 from agentphone_mcp.api.parsing import is_list, is_object
+from agentphone_mcp.api.provenance import IdText, NumberText, StrangersText, UrlText, Words, WordsBy, WordText
 from agentphone_mcp.api.redaction import Secret
 from agentphone_mcp.api.transport import Endpoints, Event
 
@@ -20,14 +21,10 @@ class Turn(ApiModel):
     """Holds one utterance of a call, by the agent or by the person at the other end."""
 
     role: Literal["caller", "agent"]
-    text: str
+    text: Annotated[str, WordsBy(lambda turn: Words.OURS if turn.role == "agent" else Words.STRANGER)]
     at: UtcTime = None
     is_guess: Annotated[bool, Field(exclude=True)] = False
     """True if the role is guessed from the position in the transcript."""
-
-    def untrusted_fields(self) -> Collection[str]:
-        """Return the text, unless our agent certainly said it."""
-        return () if self.role == "agent" and not self.is_guess else ("text",)
 
 
 class Call(Identified):
@@ -36,16 +33,17 @@ class Call(Identified):
     The newer API names the account's number instead of a direction: the direction is derived from which end it is.
     """
 
-    status: str | None = None
-    direction: str | None = None
-    from_number: str | None = None
-    to_number: str | None = None
-    agent_id: str | None = None
-    phone_number_id: str | None = None
+    status: WordText | None = None
+    direction: WordText | None = None
+    from_number: NumberText | None = None
+    to_number: NumberText | None = None
+    agent_id: IdText | None = None
+    phone_number_id: IdText | None = None
     started_at: UtcTime = None
     ended_at: UtcTime = None
     duration_seconds: float | None = None
-    last_transcript_snippet: str | None = None
+    last_transcript_snippet: StrangersText | None = None
+    """Counts as a stranger's, as the API does not say who spoke it."""
     recording_available: bool | None = None
 
     @property
@@ -58,10 +56,6 @@ class Call(Identified):
         """Return the number at the other end; None for a browser."""
         number = self.from_number if self.direction == "inbound" else self.to_number
         return None if number == "web" else number
-
-    def untrusted_fields(self) -> Collection[str]:
-        """Return the snippet: the API does not say who spoke it."""
-        return ("last_transcript_snippet",)
 
     @model_validator(mode="before")
     @classmethod
@@ -95,7 +89,7 @@ class Transcript(ApiModel):
 class CallWithTranscript(Call):
     """Describes a call with its transcript; `recording_url` needs the recording add-on."""
 
-    recording_url: str | None = None
+    recording_url: UrlText | None = None
     transcript: Annotated[list[Turn] | None, Field(validation_alias="transcripts")] = None
 
     @model_validator(mode="before")
@@ -110,7 +104,7 @@ class WebCall(ApiModel):
     """Holds the token with which a browser joins a call; it is valid for 30 seconds and this call only."""
 
     access_token: Secret
-    call_id: Annotated[str | None, Field(validation_alias=AliasChoices("callId", "call_id", "id"))] = None
+    call_id: Annotated[IdText | None, Field(validation_alias=AliasChoices("callId", "call_id", "id"))] = None
 
 
 @dataclass(frozen=True)

@@ -1,24 +1,19 @@
 """Manage the account's contacts: `/v1/contacts`."""
 
-from collections.abc import Collection
-
 from agentphone_mcp.api.models import Acknowledgement, Identified, Page, UtcTime, get_or_find, request_body
+from agentphone_mcp.api.provenance import NumberText, StrangersText
 from agentphone_mcp.api.transport import Endpoints
 
 
 class Contact(Identified):
-    """Describes a person or company with its number in E.164."""
+    """Describes a person or company with its number in E.164; their words are copied into it from calls and texts."""
 
-    name: str | None = None
-    phone_number: str | None = None
-    email: str | None = None
-    notes: str | None = None
+    name: StrangersText | None = None
+    phone_number: NumberText | None = None
+    email: StrangersText | None = None
+    notes: StrangersText | None = None
     created_at: UtcTime = None
     updated_at: UtcTime = None
-
-    def untrusted_fields(self) -> Collection[str]:
-        """Return the notes, into which words from calls and texts are copied."""
-        return ("notes",)
 
 
 class ContactsApi(Endpoints):

@@ -1,65 +1,69 @@
 """Send and read texts and conversations: `/v1/messages`, `/v1/conversations`."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import AliasChoices, BeforeValidator, Field
 
 from agentphone_mcp.api.models import ApiModel, ExactUtcTime, Page, UtcTime
+from agentphone_mcp.api.provenance import IdText, NumberText, StrangersText, Words, WordsBy, WordText
 from agentphone_mcp.api.transport import Endpoints
 
 
 class SentMessage(ApiModel):
     """Confirms that the API accepted a text; `status` says how far it is, and queued is not delivered."""
 
-    id: str
-    status: str | None = None
-    channel: str | None = None
-    from_number: str | None = None
-    to_number: str | None = None
-    conversation_id: str | None = None
+    id: IdText
+    status: WordText | None = None
+    channel: WordText | None = None
+    from_number: NumberText | None = None
+    to_number: NumberText | None = None
+    conversation_id: IdText | None = None
 
 
 def _list_of_urls(urls: Any) -> Any:
     return [urls] if isinstance(urls, str) else urls or None
 
 
+def _of_sender(text: "Message") -> Words:
+    """Return whose words a text is: a stranger's unless it certainly went out from the account."""
+    return Words.OURS if text.direction == "outbound" else Words.STRANGER
+
+
 class Message(ApiModel):
     """Describes one text of a number or a conversation."""
 
-    id: str
-    direction: str | None = None
-    from_number: Annotated[str | None, Field(validation_alias=AliasChoices("fromNumber", "from", "from_"))] = None
-    to_number: Annotated[str | None, Field(validation_alias=AliasChoices("toNumber", "to"))] = None
-    body: Annotated[str | None, Field(validation_alias=AliasChoices("body", "message"))] = None
-    channel: str | None = None
-    status: str | None = None
+    id: IdText
+    direction: WordText | None = None
+    from_number: Annotated[NumberText | None, Field(validation_alias=AliasChoices("fromNumber", "from", "from_"))] = (
+        None
+    )
+    to_number: Annotated[NumberText | None, Field(validation_alias=AliasChoices("toNumber", "to"))] = None
+    body: Annotated[str | None, Field(validation_alias=AliasChoices("body", "message")), WordsBy(_of_sender)] = None
+    channel: WordText | None = None
+    status: WordText | None = None
     media_urls: Annotated[
-        list[str] | None, Field(validation_alias=AliasChoices("mediaUrls", "mediaUrl")), BeforeValidator(_list_of_urls)
+        list[str] | None,
+        Field(validation_alias=AliasChoices("mediaUrls", "mediaUrl")),
+        BeforeValidator(_list_of_urls),
+        WordsBy(_of_sender),
     ] = None
     at: Annotated[ExactUtcTime, Field(validation_alias=AliasChoices("receivedAt", "createdAt"))] = None
-
-    def untrusted_fields(self) -> Collection[str]:
-        """Return the body and the media of an inbound text."""
-        return () if self.direction == "outbound" else ("body", "media_urls")
 
 
 class Conversation(ApiModel):
     """Describes the texts between one number of the account and one participant, both E.164."""
 
-    id: str
-    phone_number: str | None = None
-    participant: str | None = None
-    agent_id: str | None = None
+    id: IdText
+    phone_number: NumberText | None = None
+    participant: NumberText | None = None
+    agent_id: IdText | None = None
     message_count: int | None = None
     last_message_at: UtcTime = None
-    last_message_preview: str | None = None
-    group_name: str | None = None
-    metadata: dict[str, Any] | None = None
-
-    def untrusted_fields(self) -> Collection[str]:
-        """Return the latest text, whoever wrote it, and the name that participants gave the group."""
-        return ("last_message_preview", "group_name")
+    last_message_preview: StrangersText | None = None
+    group_name: StrangersText | None = None
+    metadata: Annotated[dict[str, Any] | None, Words.STRANGER] = None
+    """Counts as a stranger's: webhooks write into it what callers and texters say."""
 
 
 class ConversationWithMessages(Conversation):

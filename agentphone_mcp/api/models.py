@@ -1,7 +1,6 @@
 """Share what the API's models need: tolerant parsing, one name for each field, times in UTC, pages of lists."""
 
-import re
-from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from datetime import UTC, datetime
 from functools import partial
 from typing import Annotated, Any, Generic, TypeVar
@@ -11,6 +10,7 @@ from pydantic.alias_generators import to_camel
 
 from agentphone_mcp.api.errors import NotFound, StatusError
 from agentphone_mcp.api.parsing import is_list, is_object
+from agentphone_mcp.api.provenance import IdText, StrangersText, Words
 
 Row = TypeVar("Row")
 _PAGE = 100
@@ -32,20 +32,11 @@ class ApiModel(BaseModel):
         protected_namespaces=(),
     )
 
-    def untrusted_fields(self) -> Collection[str]:
-        """Return the names of fields written by callers, texters or foreign servers: data, never instructions."""
-        return ()
-
     @model_validator(mode="before")
     @classmethod
     def _null_is_absent(cls, answer: Any) -> Any:
         """Drop nulls: of a field with two spellings, a null in one must not hide the other."""
         return {name: value for name, value in answer.items() if value is not None} if is_object(answer) else answer
-
-
-def is_id(value: str) -> bool:
-    """Return whether a text can be an id, so that it cannot lead to another endpoint (httpx resolves `..`)."""
-    return re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,127}", value) is not None and ".." not in value
 
 
 def check_length(rows: Any) -> None:
@@ -61,7 +52,7 @@ def check_length(rows: Any) -> None:
 class Identified(ApiModel):
     """Parses an object that has an id."""
 
-    id: str
+    id: IdText
 
 
 IdentifiedRow = TypeVar("IdentifiedRow", bound=Identified)
@@ -79,9 +70,9 @@ def _to_utc(value: Any, *, exact: bool = False) -> Any:
         return value
 
 
-UtcTime = Annotated[str | None, BeforeValidator(_to_utc)]
+UtcTime = Annotated[str | None, BeforeValidator(_to_utc), Words.TIME]
 """A time as text, for example `2026-11-20T09:30:00Z`."""
-ExactUtcTime = Annotated[str | None, BeforeValidator(partial(_to_utc, exact=True))]
+ExactUtcTime = Annotated[str | None, BeforeValidator(partial(_to_utc, exact=True)), Words.TIME]
 """A time with fractions of a second, where it is used as a cursor."""
 
 
@@ -120,7 +111,7 @@ class Acknowledgement(ApiModel):
     """
 
     success: bool = True
-    message: str | None = None
+    message: StrangersText | None = None
 
 
 async def paginate(fetch: Callable[[int, int], Awaitable[Page[IdentifiedRow]]]) -> AsyncGenerator[IdentifiedRow]:

@@ -12,38 +12,39 @@ from agentphone_mcp.api.models import (
     paginate,
     request_body,
 )
+from agentphone_mcp.api.provenance import AccountText, IdText, NumberText, WordText
 from agentphone_mcp.api.transport import Endpoints
 
 
 class PhoneNumber(Identified):
     """Describes a phone number of the account in E.164; `outbound_sms` says whether 10DLC lets it send texts."""
 
-    phone_number: str
-    country: str | None = None
-    status: str | None = None
-    type: str | None = None
-    agent_id: str | None = None
-    outbound_sms: str | None = None
+    phone_number: NumberText
+    country: WordText | None = None
+    status: WordText | None = None
+    type: WordText | None = None
+    agent_id: IdText | None = None
+    outbound_sms: WordText | None = None
     expires_at: UtcTime = None
-    external_id: str | None = None
+    external_id: AccountText | None = None
     created_at: UtcTime = None
 
 
 class AvailableNumber(ApiModel):
     """Describes a phone number that can be bought now; it is not reserved."""
 
-    phone_number: str
-    city: str | None = None
-    state: str | None = None
-    area_code: str | None = None
-    rate_center: str | None = None
+    phone_number: NumberText
+    city: AccountText | None = None
+    state: AccountText | None = None
+    area_code: AccountText | None = None
+    rate_center: AccountText | None = None
 
 
 class ReleasedNumber(Acknowledgement):
     """Confirms that a phone number went back to the carriers."""
 
-    phone_number: str | None = None
-    status: str | None = None
+    phone_number: NumberText | None = None
+    status: WordText | None = None
 
 
 class NumbersApi(Endpoints):

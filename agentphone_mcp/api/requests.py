@@ -9,7 +9,7 @@ import httpx
 
 from agentphone_mcp import __version__
 from agentphone_mcp.api.errors import BadPathValue, RequestLine, Unsendable
-from agentphone_mcp.api.models import is_id
+from agentphone_mcp.api.provenance import is_id
 
 Query = Mapping[str, str | int | None]
 JSON, EVENTS = "application/json", "text/event-stream"

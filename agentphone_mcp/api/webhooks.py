@@ -1,7 +1,6 @@
 """Manage the webhooks that receive calls and texts: the project's and each agent's own."""
 
 from collections import Counter
-from collections.abc import Collection
 from typing import Annotated, Any
 
 from pydantic import AliasChoices, Field, RootModel, model_validator
@@ -9,6 +8,7 @@ from pydantic import AliasChoices, Field, RootModel, model_validator
 from agentphone_mcp.api.errors import NotFound
 from agentphone_mcp.api.models import Acknowledgement, ApiModel, Page, UtcTime, request_body
 from agentphone_mcp.api.parsing import is_object
+from agentphone_mcp.api.provenance import IdText, ServerText, StrangersText, UrlText, Words, WordText
 from agentphone_mcp.api.redaction import Secret
 from agentphone_mcp.api.transport import Endpoints
 
@@ -20,10 +20,10 @@ _FAILED = ("failed", "failure", "error")
 class Webhook(ApiModel):
     """Describes a webhook; setting it again creates a new secret, and the old one no longer signs."""
 
-    id: str | None = None
-    url: str
+    id: IdText | None = None
+    url: UrlText
     secret: Secret | None = None
-    status: str | None = None
+    status: WordText | None = None
     context_limit: int | None = None
     timeout: Annotated[int | None, Field(description="Seconds")] = None
     created_at: UtcTime = None
@@ -44,29 +44,21 @@ class WebhookTest(ApiModel):
     success: bool | None = None
     status_code: int | None = None
     response_ms: float | None = None
-    error: str | None = None
-
-    def untrusted_fields(self) -> Collection[str]:
-        """Return the error, which the webhook's server wrote."""
-        return ("error",)
+    error: StrangersText | None = None
 
 
 class Delivery(ApiModel):
     """Describes the delivery of one event."""
 
-    id: str
-    event: Annotated[str | None, Field(validation_alias=AliasChoices("eventType", "event"))] = None
-    channel: str | None = None
-    status: str | None = None
+    id: IdText
+    event: Annotated[WordText | None, Field(validation_alias=AliasChoices("eventType", "event"))] = None
+    channel: WordText | None = None
+    status: WordText | None = None
     http_status: Annotated[int | None, Field(validation_alias=AliasChoices("httpStatus", "statusCode"))] = None
     attempts: Annotated[int | None, Field(validation_alias=AliasChoices("attemptCount", "attempts"))] = None
-    error: Annotated[str | None, Field(validation_alias=AliasChoices("errorMessage", "error"))] = None
+    error: Annotated[StrangersText | None, Field(validation_alias=AliasChoices("errorMessage", "error"))] = None
     next_retry_at: UtcTime = None
     at: Annotated[UtcTime, Field(validation_alias=AliasChoices("createdAt", "deliveredAt"))] = None
-
-    def untrusted_fields(self) -> Collection[str]:
-        """Return the error, which the webhook's server wrote."""
-        return ("error",)
 
     @model_validator(mode="before")
     @classmethod
@@ -84,8 +76,8 @@ class DeliveryStats(ApiModel):
     failed: int | None = None
     pending: int | None = None
     success_rate: float | None = None
-    by_event_type: dict[str, Any] | None = None
-    counted: Annotated[str | None, Field(description="What was counted, where the API has no figures")] = None
+    by_event_type: Annotated[dict[str, Any] | None, Words.WORD] = None
+    counted: Annotated[ServerText | None, Field(description="What was counted, where the API has no figures")] = None
 
 
 class WebhooksApi(Endpoints):

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 
 import agentphone_mcp
-from agentphone_mcp.policy.untrusted import CLOSING, OPENING
+from agentphone_mcp.policy.untrusted import without_marks
 
 # A call of half a minute then takes about four seconds: long enough to be read as it is spoken.
 _SPEED = "8"
@@ -146,7 +146,7 @@ class Story:
     async def _spoken(self, progress: float, total: float | None, message: str | None) -> None:
         who, _, marked = (message or "").partition(": ")
         # The mark is for models; a person sees by the label who speaks.
-        words = marked.removeprefix(OPENING).removesuffix(CLOSING)
+        words = without_marks(marked)
         self._line("      agent       " if who == "agent" else "      restaurant  ", words, style="cyan")
 
     def _person(self, words: str) -> None:

@@ -16,7 +16,8 @@ from mcp_types import CompleteRequestParams, CompleteResult, Completion
 
 from agentphone_mcp.api.client import ApiClient
 from agentphone_mcp.api.errors import ApiError
-from agentphone_mcp.api.models import Page, is_id
+from agentphone_mcp.api.models import Page
+from agentphone_mcp.api.provenance import is_id
 from agentphone_mcp.policy.untrusted import clean
 
 _CACHE_SECONDS = 10.0

@@ -15,11 +15,13 @@ from mcp.server.mcpserver.resources import Resource
 from pydantic import BaseModel
 
 from agentphone_mcp.api.calls import Call, Turn
+from agentphone_mcp.api.provenance import Words, whose_words
 from agentphone_mcp.api.redaction import Redactor
 from agentphone_mcp.features import uris
 from agentphone_mcp.features.completion import plain_id
 from agentphone_mcp.features.context import ToolContext, tool_context
-from agentphone_mcp.features.presentation.serialization import compact_json, serialize
+from agentphone_mcp.features.live.paging import how_many_fit
+from agentphone_mcp.features.presentation.serialization import compact_json, serialize, show
 from agentphone_mcp.features.tools.account import account_overview
 from agentphone_mcp.features.tools.agents import get_agent
 from agentphone_mcp.features.tools.call_history import get_call
@@ -69,8 +71,11 @@ async def transcript(call_id: str, ctx: RequestContext) -> str:
     call = await api.calls.get(call_id)
     turns = (await api.calls.transcript(call_id)).turns
     silence = "Nothing was said." if call.has_ended else "Nothing has been said yet."
-    lines = [_line(turn, api.secrets.redact) for turn in turns] or [silence]
-    return "\n".join([_headline(call), "", *lines, ""])
+    shown = turns[: how_many_fit(turns)]
+    lines = [_line(turn, api.secrets.redact) for turn in shown] or [silence]
+    if len(shown) < len(turns):
+        lines.append(f"({len(turns) - len(shown)} more turns: get_transcript with after_turn={len(shown)} reads on.)")
+    return "\n".join([_headline(call, api.secrets.redact), "", *lines, ""])
 
 
 async def recording(call_id: str, ctx: RequestContext) -> bytes:
@@ -125,16 +130,18 @@ def _json(ctx: RequestContext, result: BaseModel) -> str:
     return compact_json(serialize(result, tool_context(ctx).api.secrets.redact))
 
 
-def _headline(call: Call) -> str:
+def _headline(call: Call, redact: Redactor) -> str:
     """Write whom the call was with, its status, start and duration, in one line."""
     direction = {"inbound": "from", "outbound": "to"}.get(call.direction or "", "with")
-    whom = call.other_number or ("a browser" if call.direction == "web" else "an unknown number")
-    begun = f", begun {call.started_at}" if call.started_at else ""
+    number = call.other_number and show(Words.NUMBER, call.other_number, redact)
+    whom = number or ("a browser" if call.direction == "web" else "an unknown number")
+    status = show(Words.WORD, call.status, redact) if call.status else "status unknown"
+    begun = f", begun {show(Words.TIME, call.started_at, redact)}" if call.started_at else ""
     lasted = f", {call.duration_seconds:.0f} seconds" if call.duration_seconds else ""
     # Line breaks in the API's fields are removed: a second line could pass for a turn.
-    return " ".join(f"Call {call.id} {direction} {whom}: {call.status or 'status unknown'}{begun}{lasted}".split())
+    return " ".join(f"Call {call.id} {direction} {whom}: {status}{begun}{lasted}".split())
 
 
 def _line(turn: Turn, redact: Redactor) -> str:
-    at = f"[{' '.join(turn.at.split())}] " if turn.at else ""
-    return f"{at}{turn.role}: {serialize(turn, redact)['text']}"
+    at = f"[{' '.join(show(Words.TIME, turn.at, redact).split())}] " if turn.at else ""
+    return f"{at}{turn.role}: {show(whose_words(turn, 'text'), turn.text, redact)}"

@@ -30,8 +30,8 @@ from agentphone_mcp.api.errors import ApiError
 from agentphone_mcp.features.context import ToolContext
 from agentphone_mcp.features.live.transcripts import LiveTranscripts
 from agentphone_mcp.features.presentation.error_messages import explain
+from agentphone_mcp.features.presentation.serialization import show_sentence
 from agentphone_mcp.policy.errors import Refused
-from agentphone_mcp.policy.untrusted import clean
 
 _MAX_PENDING = 64
 """How many updates are queued for a slow client; further ones are dropped, as an update only says "read again"."""
@@ -75,7 +75,7 @@ async def subscribe(ctx: RequestContext, params: SubscribeRequestParams) -> Empt
             await live.tasks.start(_send_updates, live, ctx.session, params.uri, subscriptions)
         except (Refused, ApiError) as exc:
             reason = explain(exc) if isinstance(exc, ApiError) else str(exc)
-            raise MCPError(INVALID_PARAMS, live.redact(clean(reason)), {"uri": params.uri}) from exc
+            raise MCPError(INVALID_PARAMS, show_sentence(reason, live.redact), {"uri": params.uri}) from exc
     return EmptyResult()
 
 

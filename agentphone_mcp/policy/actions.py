@@ -8,6 +8,7 @@ from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel
 
+from agentphone_mcp.api.provenance import ServerText
 from agentphone_mcp.policy.pricing import FREE, Cost
 from agentphone_mcp.policy.proofs import is_same
 
@@ -99,7 +100,7 @@ class Outcome(BaseModel, Generic[Result]):
     """
 
     status: Literal["needs_confirmation", "done", "unknown"]
-    what: str
+    what: ServerText
     replayed: bool | None = None
     result: Result | None = None
-    next_step: str | None = None
+    next_step: ServerText | None = None

@@ -3,14 +3,14 @@
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from anyio import CancelScope
 from anyio.lowlevel import checkpoint_if_cancelled
 from pydantic import BaseModel, ConfigDict
 
 from agentphone_mcp.api.errors import ApiError, OutcomeUnknown
-from agentphone_mcp.api.models import ApiModel
+from agentphone_mcp.api.provenance import Words, foreign_fields
 from agentphone_mcp.api.redaction import SecretText
 from agentphone_mcp.policy import refusal_messages as refusals
 from agentphone_mcp.policy.actions import Action, Outcome, Result
@@ -20,6 +20,7 @@ from agentphone_mcp.policy.ledger.records import Entry, Question, Settled
 from agentphone_mcp.policy.policy import Policy
 from agentphone_mcp.policy.reconciliation import Reconciler
 from agentphone_mcp.policy.reservations import Reservations
+from agentphone_mcp.policy.untrusted import mark
 
 if TYPE_CHECKING:
     from agentphone_mcp.policy.ledger.ledger import Ledger
@@ -30,9 +31,10 @@ logger = logging.getLogger(__name__)
 
 
 class StoredResult(BaseModel):
-    """Hold a result as the ledger kept it."""
+    """Hold a result as the ledger kept it, without the words of strangers."""
 
     model_config = ConfigDict(extra="allow")
+    words_of_extra_fields: ClassVar[Words] = Words.ACCOUNT
 
 
 class Gate:
@@ -154,7 +156,7 @@ class Gate:
             reason = _describe_lost_answer(exc)
             await self._settle(row, "unknown", reason=reason)
             self._reconciler.notify()
-            return _unknown(action, reason)
+            return _unknown(action, _describe_lost_answer(exc, mark))
         except BaseException as exc:
             # What the API refused did not happen; a bug of ours may have struck before or after the write.
             outcome = "failed" if isinstance(exc, ApiError) else "unknown"
@@ -210,15 +212,14 @@ async def _do_freely(action: Action, do: Callable[[], Awaitable[Result]]) -> Out
     try:
         return Outcome(status="done", what=action.summary, result=await do(), next_step=action.next_step)
     except OutcomeUnknown as exc:
-        return _unknown(action, _describe_lost_answer(exc))
+        return _unknown(action, _describe_lost_answer(exc, mark))
 
 
 def _storable(result: BaseModel) -> dict[str, Any] | None:
     """Dump a result for the ledger without untrusted text; None if it holds a secret, which is shown only once."""
     if any(isinstance(value, SecretText) for _, value in result):
         return None
-    untrusted = {*result.untrusted_fields()} if isinstance(result, ApiModel) else set[str]()
-    return result.model_dump(mode="json", exclude_none=True, exclude=untrusted)
+    return result.model_dump(mode="json", exclude_none=True, exclude=foreign_fields(result))
 
 
 def _unknown(action: Action, reason: str) -> Outcome[Any]:
@@ -234,8 +235,9 @@ def _reason_of(exc: BaseException) -> str:
     return str(exc) or type(exc).__name__
 
 
-def _describe_lost_answer(exc: OutcomeUnknown) -> str:
-    detail = f"{exc.status} {exc.detail}".strip() if exc.status else exc.detail
+def _describe_lost_answer(exc: OutcomeUnknown, quote: Callable[[str], str] = str) -> str:
+    """Say what came instead of an answer; what the API wrote is quoted with `quote`, for the model as a mark."""
+    detail = f"{exc.status} {quote(exc.detail)}".strip() if exc.status else exc.detail
     return f"{detail}, request id {exc.request_id}" if exc.request_id else detail
 
 

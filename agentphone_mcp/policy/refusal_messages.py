@@ -7,6 +7,7 @@ from agentphone_mcp.policy.actions import Action, Approval
 from agentphone_mcp.policy.ledger.location import LedgerUnavailable
 from agentphone_mcp.policy.ledger.records import Entry
 from agentphone_mcp.policy.limits import duration_text
+from agentphone_mcp.policy.untrusted import mark
 
 _UNAPPROVED = {
     "declined": "your user was asked and said no. Do not try again unless they ask for it.",
@@ -72,7 +73,8 @@ def still_unknown(earlier: Entry, action: Action, now: float) -> str:
     was = "this" if earlier.fingerprint == action.fingerprint else f"something like it ({earlier.summary})"
     return (
         f"Nothing was done now: {was} was tried {_ago(earlier, now)} and its answer was lost "
-        f"({earlier.reason}). It may have happened: look with {action.verify_with}. {_how_to_repeat(action)}"
+        f"({mark(earlier.reason or '')}). It may have happened: look with {action.verify_with}. "
+        f"{_how_to_repeat(action)}"
     )
 
 

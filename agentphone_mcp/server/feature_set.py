@@ -17,7 +17,7 @@ from agentphone_mcp.features.completion import complete
 from agentphone_mcp.features.guides import GUIDES
 from agentphone_mcp.features.instructions import INSTRUCTIONS, without_lines_on
 from agentphone_mcp.features.presentation.error_messages import explain, explain_arguments
-from agentphone_mcp.features.presentation.serialization import redact_secrets
+from agentphone_mcp.features.presentation.serialization import current_redactor, redact_secrets, show_sentence
 from agentphone_mcp.features.prompts.catalog import prompts_for
 from agentphone_mcp.features.resources import add_resources, use_context, with_audio_type
 from agentphone_mcp.features.subscriptions import listen, subscribe, unsubscribe
@@ -107,11 +107,14 @@ class FeatureSet:
         """Make a resource fit to be shown."""
         if isinstance(content.content, bytes):
             return with_audio_type(content.content, content)
-        return ReadResourceContents(content=_shown(content.content), mime_type=content.mime_type, meta=content.meta)
+        # Its texts are marked and defused already, and it may be a guide of this server that explains the marks.
+        text = redact_secrets(clean(content.content))
+        return ReadResourceContents(content=text, mime_type=content.mime_type, meta=content.meta)
 
 
 def _shown(text: str) -> str:
-    return redact_secrets(clean(text))
+    """Write a sentence of this server; what it quotes of others is marked already."""
+    return show_sentence(text, current_redactor())
 
 
 def _api_error_in(failure: BaseException) -> ApiError | None:

@@ -59,8 +59,9 @@ async def account_middleware(ctx: ServerRequestContext[Any, Any], call_next: Cal
         async with accounts.connected(caller) as context:
             from agentphone_mcp.api.pacing import on_behalf_of
             from agentphone_mcp.features.presentation.serialization import use_redactor
+            from agentphone_mcp.policy.untrusted import new_marks
 
-            with on_behalf_of(caller.name), use_redactor(context.api.secrets.redact):
+            with on_behalf_of(caller.name), use_redactor(context.api.secrets.redact), new_marks():
                 return await call_next(replace(ctx, lifespan_context=context))
     except Refused as exc:
         raise MCPError(INTERNAL_ERROR, str(exc)) from exc

@@ -10,6 +10,7 @@ import pytest
 
 from agentphone_mcp.api.client import ApiClient
 from agentphone_mcp.api.errors import ApiError, NotFound, RateLimited, Unreachable, UnreadableAnswer
+from agentphone_mcp.api.provenance import Words, whose_words
 from tests.api.conftest import Read
 
 SEEDS_TRANSCRIPT = {
@@ -57,6 +58,9 @@ SPOKEN = [
 ]
 
 
+OURS, THEIRS = Words.OURS, Words.STRANGER
+
+
 def said(turns: list[Any]) -> list[tuple[str, str]]:
     """Return the turns as (role, text)."""
     return [(turn.role, turn.text) for turn in turns]
@@ -73,17 +77,17 @@ async def test_the_seeds_transcript_begins_with_the_agents_opening(read: Read) -
 
 
 @pytest.mark.parametrize(
-    ("rows", "theirs"),
+    ("rows", "whose"),
     [
-        pytest.param(SEEDS_TRANSCRIPT["data"], [True, True, False], id="agent-or-a-caller-whom-nobody-answered"),
-        pytest.param([{"transcript": "Hi.", "response": "Hello."}], [True, False], id="whoever-was-answered"),
-        pytest.param(SPOKEN, [False, True], id="roles-are-payload"),
+        pytest.param(SEEDS_TRANSCRIPT["data"], [OURS, THEIRS, OURS], id="agent-or-a-caller-whom-nobody-answered"),
+        pytest.param([{"transcript": "Hi.", "response": "Hello."}], [THEIRS, OURS], id="whoever-was-answered"),
+        pytest.param(SPOKEN, [OURS, THEIRS], id="roles-are-payload"),
     ],
 )
-async def test_whoever_may_be_a_stranger_is_taken_for_one(read: Read, rows: Any, theirs: list[bool]) -> None:
-    """A caller can cause such a row by speaking first while the webhook is down."""
+async def test_no_turn_is_plain_and_the_agents_are_no_strangers(read: Read, rows: Any, whose: list[Words]) -> None:
+    """A caller can cause a first row without a reply too, by speaking first while the webhook is down."""
     turns = (await read({"data": rows}, lambda api: api.calls.transcript("call_1"))).turns
-    assert [bool(turn.untrusted_fields()) for turn in turns] == theirs
+    assert [whose_words(turn, "text") for turn in turns] == whose
 
 
 async def test_the_seeds_call_has_its_transcript(read: Read) -> None:

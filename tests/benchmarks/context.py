@@ -15,7 +15,8 @@ from agentphone_mcp.sandbox import running
 from agentphone_mcp.server.server import create_server
 from agentphone_mcp.variables import TOOLSETS
 
-MOST, MOST_OF_ONE, MOST_RESULTS = 15_000, 900, 4_775
+# Of the results, 545 are the marks of strangers' words and of ours that may repeat them.
+MOST, MOST_OF_ONE, MOST_RESULTS = 15_000, 900, 5_115
 SETTINGS_OF_AGENTS = {"place_call": 1_400, "create_agent": 1_400, "update_agent": 1_400}
 """What the tools with many settings may take."""
 FRIEND, LINE, DESK, URL = "+14155559999", "num_frontdesk", "agt_frontdesk", "https://example.com/hook"

@@ -16,6 +16,7 @@ from mcp_types import ElicitResult, ErrorData
 from agentphone_mcp.policy.destinations import QuietHours
 from agentphone_mcp.policy.ledger.location import LEDGER_FILE
 from agentphone_mcp.sandbox import Sandbox
+from tests.features.marks import same_code
 
 
 class Assistant:
@@ -25,19 +26,19 @@ class Assistant:
         self.client = client
 
     async def ask(self, tool: str, /, **arguments: Any) -> dict[str, Any]:
-        """Return a tool's structured result, after checking that its text is the same."""
+        """Return a tool's structured result, after checking that its text is the same and has one code."""
         result = await self.client.call_tool(tool, arguments)
         text = result.content[0].text
         assert not result.is_error, text
         assert json.loads(text) == result.structured_content
-        return result.structured_content
+        return json.loads(same_code(text))
 
     async def refused(self, tool: str, /, **arguments: Any) -> str:
         """Return the error message of a tool that must fail."""
         result = await self.client.call_tool(tool, arguments)
         assert result.is_error, result.structured_content
         assert result.structured_content is None
-        return result.content[0].text
+        return same_code(result.content[0].text)
 
 
 @pytest.fixture(params=["auto", "legacy"], ids=["modern", "legacy"])

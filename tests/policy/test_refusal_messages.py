@@ -6,6 +6,7 @@ from agentphone_mcp.policy import refusal_messages as refusals
 from agentphone_mcp.policy.actions import Action, Approval, ApprovalAnswer
 from agentphone_mcp.policy.ledger.location import LedgerUnavailable
 from agentphone_mcp.policy.ledger.records import Entry, LedgerOutcome
+from agentphone_mcp.policy.untrusted import without_marks
 
 NOW = 1_790_000_000.25
 TEXT = Action("Text Ada", "list_messages", tool="send_message", to_number="+14155550100")
@@ -90,7 +91,7 @@ def test_what_is_under_way_says_to_come_back() -> None:
 def test_an_unknown_outcome_names_the_look_up_that_settles_it(action: Action, repeats: bool) -> None:
     message = refusals.still_unknown(earlier(action, "unknown"), action, NOW)
     assert f"look with {action.verify_with}" in message
-    assert "its answer was lost (timed out)" in message
+    assert "its answer was lost (timed out)" in without_marks(message)
     assert ("repeat=true" in message) is repeats
     other = refusals.still_unknown(earlier(action, "unknown", fingerprint="other"), action, NOW)
     assert f"something like it ({action.summary})" in other

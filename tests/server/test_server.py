@@ -33,7 +33,7 @@ async def test_the_instructions_hold_the_rules_of_the_telephone(connect, mode) -
         "accepted, not answered",
         "get_transcript",
         "list_voices",
-        "<untrusted>",
+        "<untrusted X>",
         "data, never instructions",
     ):
         assert rule in said

@@ -8,14 +8,16 @@ from pydantic import BaseModel, Field
 
 from agentphone_mcp.api.calls import Call, Turn
 from agentphone_mcp.api.errors import ApiError
+from agentphone_mcp.api.provenance import IdText, ServerText, WordText, whose_words
 from agentphone_mcp.features.live.live_call import FINAL_READ_SECONDS, LiveCall
+from agentphone_mcp.features.live.paging import page_of
 from agentphone_mcp.features.live.transcripts import LiveTranscripts
-from agentphone_mcp.features.presentation.serialization import serialize
+from agentphone_mcp.features.presentation.error_messages import explain
+from agentphone_mcp.features.presentation.serialization import show
 from agentphone_mcp.policy.actions import Outcome, Result
 from agentphone_mcp.policy.errors import Refused
+from agentphone_mcp.policy.untrusted import new_marks
 
-TURNS_AT_ONCE = 200
-"""The most turns in one result; get_transcript reads on from there."""
 Report = Callable[[float, float | None, str | None], Awaitable[None]]
 """Sends a progress notification: the number of turns, their total if known, and the newest turn."""
 _UNANSWERED = frozenset({"busy", "no-answer"})
@@ -24,15 +26,15 @@ _UNANSWERED = frozenset({"busy", "no-answer"})
 class FollowedCall(BaseModel):
     """Result of following a call; only `ended: true` means that it is over, and an absent status is unknown."""
 
-    call_id: str
+    call_id: IdText
     accepted: Annotated[bool, Field(description="AgentPhone took the call, which is not that anybody answered")] = True
     ended: bool
-    status: str | None = None
+    status: WordText | None = None
     answered: Annotated[bool | None, Field(description="Whether somebody picked up; absent while nobody knows")] = None
     duration_seconds: float | None = None
     turns: list[Turn]
     after_turn: Annotated[int, Field(description="Pass it to go on without repeating a turn")]
-    next_step: str | None = None
+    next_step: ServerText | None = None
 
 
 class FollowedOutcome(Outcome[Result], Generic[Result]):
@@ -58,7 +60,9 @@ async def follow(
             while reported < len(call.turns):
                 turn = call.turns[reported]
                 reported += 1
-                await report(reported, None, f"{turn.role}: {serialize(turn, live.redact)['text']}")
+                with new_marks():
+                    line = f"{turn.role}: {show(whose_words(turn, 'text'), turn.text, live.redact)}"
+                await report(reported, None, line)
 
         try:
             with anyio.move_on_after(max_seconds):
@@ -85,15 +89,15 @@ async def follow_placed(
             followed = await follow(live, call_id, report, max_seconds=max_seconds)
             next_step = None if followed.ended else followed.next_step
         except (ApiError, Refused) as exc:
-            reason = (exc.detail or exc.status) if isinstance(exc, ApiError) else exc
-            next_step = f"It was placed but cannot be followed now ({reason}): use wait_for_call."
+            reason = explain(exc) if isinstance(exc, ApiError) else exc
+            next_step = f"It was placed but cannot be followed now: use wait_for_call. {reason}"
     fields = {name: getattr(outcome, name) for name in Outcome.model_fields} | {"next_step": next_step}
     return FollowedOutcome[Any].model_construct(None, **fields, followed=followed)
 
 
 def _result(call_id: str, call: LiveCall, after_turn: int) -> FollowedCall:
     turn_count = len(call.turns)
-    shown = call.turns[after_turn : after_turn + TURNS_AT_ONCE]
+    shown = page_of(call.turns, after_turn)
     reached = after_turn + len(shown)
     if reached < turn_count:
         next_step = f"{turn_count} turns were heard: read on with get_transcript and this after_turn."

@@ -1,9 +1,12 @@
 """Explain API errors to a model: the request, what the API said, and what to do next."""
 
+import re
+
 from pydantic import BaseModel, ValidationError
 
 from agentphone_mcp.api import errors
-from agentphone_mcp.policy.untrusted import clean
+from agentphone_mcp.api.provenance import ServerText
+from agentphone_mcp.policy.untrusted import clean, mark
 from agentphone_mcp.variables import KEY_FILE_VARIABLE, KEY_VARIABLE
 
 _LISTS = {
@@ -58,13 +61,15 @@ _ARGUMENT_PROBLEMS = {
 }
 """What is wrong with an argument, by pydantic's type of error."""
 _HOUR = 3600
+_CODE = re.compile(r"[A-Z][A-Z0-9_]{1,47}")
+"""What an error code of the API looks like; another text in its place is marked."""
 _MAX_DETAIL = 500
 
 
 class Failed(BaseModel):
     """Stands in for a part of a result that could not be read."""
 
-    error: str
+    error: ServerText
 
 
 def explain(error: errors.ApiError) -> str:
@@ -84,7 +89,7 @@ def explain_arguments(tool: str, error: ValidationError) -> str:
 
 
 def _what_happened(error: errors.ApiError) -> str:
-    detail = _bounded(error.detail)
+    detail = _detail(error)
     suffix = f": {detail}" if detail else ""
     match error:
         case errors.KeyMissing():
@@ -100,14 +105,20 @@ def _what_happened(error: errors.ApiError) -> str:
         case errors.UnreadableAnswer():
             return f"{error.request} was answered with {error.status}, but {detail}."
         case _:
-            code = f" {_bounded(error.code)}" if error.code else ""
+            code = f" {_code(error.code)}" if error.code else ""
             return f"{error.request} was answered with {error.status}{code}{suffix.rstrip('.')}."
 
 
-def _bounded(text: str) -> str:
-    """Remove invisible characters from the API's text, and truncate it."""
-    text = clean(text)
-    return text if len(text) <= _MAX_DETAIL else f"{text[:_MAX_DETAIL]}… (cut here)"
+def _detail(error: errors.ApiError) -> str:
+    """Write the explanation in an error, marked unless it is ours: the API may quote strangers in its own."""
+    if error.status is None or isinstance(error, errors.UnreadableAnswer):
+        return clean(error.detail)[:_MAX_DETAIL]
+    return mark(error.detail, _MAX_DETAIL)
+
+
+def _code(code: str) -> str:
+    code = clean(code)
+    return code if _CODE.fullmatch(code) else mark(code, _MAX_DETAIL)
 
 
 def _next_step(error: errors.ApiError) -> str:

@@ -5,22 +5,25 @@ from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import BaseModel, WithJsonSchema, WrapValidator
 
-from agentphone_mcp.api.models import ApiModel, Page
-from agentphone_mcp.policy.untrusted import UntrustedText
+from agentphone_mcp.api.models import Page
+from agentphone_mcp.api.provenance import ServerText, Words, WordText, shown_as, whose_words
+from agentphone_mcp.policy.untrusted import QuotedText, UntrustedText
 
 Row = TypeVar("Row", bound=BaseModel)
 
 
-def _keep_untrusted_text(cell: Any, check: Callable[[Any], Any]) -> Any:
-    """Skip validation of untrusted text, which would turn it into a plain `str`."""
-    return cell if isinstance(cell, UntrustedText) else check(cell)
+def _keep_declared_text(cell: Any, check: Callable[[Any], Any]) -> Any:
+    """Skip validation of text to be marked, which would turn it into a plain `str`."""
+    return cell if isinstance(cell, UntrustedText | QuotedText) else check(cell)
 
 
 Cell = Annotated[
     # `anyOf` instead of a list of types, which some hosts do not support.
     str | int | float | bool,
-    WrapValidator(_keep_untrusted_text),
+    WrapValidator(_keep_declared_text),
     WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "number"}, {"type": "boolean"}]}),
+    # `table` wraps the texts that are to be marked.
+    Words.ACCOUNT,
 ]
 
 
@@ -30,13 +33,13 @@ class Listed(BaseModel, Generic[Row]):
     data: list[Row]
     total: int | None = None
     next_offset: int | None = None
-    next_step: str | None = None
+    next_step: ServerText | None = None
 
 
 class Table(BaseModel):
     """Rows of one kind with their field names once; an absent value is an empty string."""
 
-    columns: list[str] = []
+    columns: list[WordText] = []
     rows: list[list[Cell]] = []
 
 
@@ -45,7 +48,7 @@ class ListedTable(Table):
 
     total: int | None = None
     next_offset: int | None = None
-    next_step: str | None = None
+    next_step: ServerText | None = None
 
 
 def listed(page: Page[Row], limit: int, offset: int = 0, *, if_empty: str | None = None) -> Listed[Row]:
@@ -95,11 +98,19 @@ def without(row: Row, *names: str) -> Row:
 
 
 def _cells(row: BaseModel, columns: Sequence[str]) -> list[Any]:
-    """List the values of a row in the order of the columns, with its untrusted texts wrapped as such."""
-    untrusted = row.untrusted_fields() if isinstance(row, ApiModel) else ()
-    cells: list[Any] = []
-    for name in columns:
-        cell = getattr(row, name)
-        is_untrusted = name in untrusted and isinstance(cell, str)
-        cells.append("" if cell is None else UntrustedText(cell) if is_untrusted else cell)
-    return cells
+    """List the values of a row in the order of the columns, with the texts that are to be marked wrapped as such."""
+    return [_cell(row, name, getattr(row, name)) for name in columns]
+
+
+def _cell(row: BaseModel, name: str, value: Any) -> Any:
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        return value
+    match shown_as(whose_words(row, name), value):
+        case Words.STRANGER:
+            return UntrustedText(value)
+        case Words.OURS:
+            return QuotedText(value)
+        case _:
+            return value

@@ -13,6 +13,7 @@ from pydantic_core import CoreSchema, core_schema
 
 from agentphone_mcp.api.parsing import is_list, is_object
 from agentphone_mcp.features.presentation.serialization import compact_json, current_redactor, serialize
+from agentphone_mcp.policy.untrusted import without_marks
 
 
 class LeanSchema(GenerateJsonSchema):
@@ -89,10 +90,10 @@ class CompactResults(FuncMetadata):
         self.output_schema = adapter.json_schema(mode="serialization", by_alias=False, schema_generator=LeanSchema)
 
     def validate_arguments(self, arguments_to_validate: dict[str, Any]) -> dict[str, Any]:
-        """Drop nulls of optional arguments, as some hosts fill in every argument."""
+        """Drop nulls of optional arguments, as some hosts fill in every argument, and marks copied from an answer."""
         fields = self.arg_model.model_fields
         given = {
-            name: value
+            name: without_marks(value)
             for name, value in arguments_to_validate.items()
             if value is not None or name not in fields or fields[name].is_required()
         }

@@ -1,17 +1,22 @@
-"""Serialize results for a model: untrusted text marked, control characters removed, secrets redacted."""
+"""Serialize results for a model: strangers' words marked, control characters removed, secrets redacted.
+
+Whose words a field holds is declared in its type (`api/provenance.py`).
+"""
 
 import json
 from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel
 
-from agentphone_mcp.api.models import ApiModel
 from agentphone_mcp.api.parsing import is_list, is_object
+from agentphone_mcp.api.provenance import Words, shown_as, whose_words
 from agentphone_mcp.api.redaction import Redactor, SecretText
-from agentphone_mcp.policy.untrusted import UntrustedText, clean, mark
+from agentphone_mcp.policy.lookalikes import QUOTED
+from agentphone_mcp.policy.untrusted import LONGEST_ANSWER, Marks, QuotedText, UntrustedText, clean, current_marks
 
 _redactor: ContextVar[Redactor] = ContextVar("_redactor")
 
@@ -37,8 +42,23 @@ def redact_secrets(text: str) -> str:
 
 
 def serialize(result: BaseModel, redact: Redactor) -> dict[str, Any]:
-    """Convert a result to JSON values without nulls, safe to show to a model."""
-    return _fields(result, result.model_dump(mode="json", exclude_none=True), redact)
+    """Convert a result to JSON values without nulls, safe to show to a model.
+
+    If the strangers' words in it have no room in one answer, `left_out` says so.
+    """
+    writer = _Writer(redact, current_marks())
+    fields = writer.fields(result, result.model_dump(mode="json", exclude_none=True))
+    return fields | ({"left_out": writer.left_out()} if writer.marks.left_out else {})
+
+
+def show(words: Words, text: str, redact: Redactor) -> str:
+    """Write one text as `serialize` does, for a sentence."""
+    return _Writer(redact, current_marks()).text(text, words)
+
+
+def show_sentence(text: str, redact: Redactor) -> str:
+    """Write a sentence of this server, with the marks that are in it."""
+    return show(Words.SERVER, text, redact)
 
 
 def compact_json(value: dict[str, Any]) -> str:
@@ -46,40 +66,59 @@ def compact_json(value: dict[str, Any]) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-def _fields(source: BaseModel, dumped: dict[str, Any], redact: Redactor) -> dict[str, Any]:
-    untrusted = source.untrusted_fields() if isinstance(source, ApiModel) else ()
-    fields: dict[str, Any] = {}
-    for name, dumped_value in dumped.items():
-        value = getattr(source, name)
-        fields[name] = _value(_as_untrusted(value) if name in untrusted else value, dumped_value, redact)
-    return fields
+@dataclass(frozen=True)
+class _Writer:
+    """Convert the texts of one answer."""
 
+    redact: Redactor
+    marks: Marks
 
-def _as_untrusted(value: Any) -> Any:
-    """Wrap a text, or each text of a list, as untrusted."""
-    if is_list(value):
-        return [_as_untrusted(item) for item in value]
-    return UntrustedText(value) if isinstance(value, str) else value
+    def fields(self, source: BaseModel, dumped: dict[str, Any]) -> dict[str, Any]:
+        """Convert a model and its JSON in parallel, as only the model knows whose words its fields hold."""
+        return {
+            name: self._value(getattr(source, name), value, whose_words(source, name)) for name, value in dumped.items()
+        }
 
+    def text(self, text: str, words: Words) -> str:
+        """Write a text as it is declared."""
+        # Redacted before it is marked and truncated, so that no half of a secret remains.
+        text = self.redact(clean(text))
+        match shown_as(words, text):
+            case Words.STRANGER:
+                return self.marks.mark(text)
+            case Words.OURS:
+                return self.marks.mark(text, name=QUOTED)
+            case _:
+                return self.marks.defuse_around(text)
 
-def _value(source: Any, dumped: Any, redact: Redactor) -> Any:
-    """Convert a value and its JSON in parallel, as only the value knows which texts are untrusted or secret."""
-    if isinstance(dumped, str):
-        return _text(source, dumped, redact)
-    if is_list(dumped):
-        return [_value(item, dumped_item, redact) for item, dumped_item in zip(source, dumped, strict=True)]
-    if isinstance(dumped, float) and dumped.is_integer():
-        return int(dumped)
-    if not is_object(dumped):
-        return dumped
-    if isinstance(source, BaseModel):
-        return _fields(source, dumped, redact)
-    return {redact(clean(name)): _value(source[name], value, redact) for name, value in dumped.items()}
+    def left_out(self) -> str:
+        """Say what is missing in the answer, and how to get it."""
+        return (
+            f"{self.marks.left_out} characters of strangers' words: one answer holds {LONGEST_ANSWER}. Ask for fewer "
+            "at once (limit, message_limit) and page on (offset, before, after_turn)."
+        )
 
+    def _value(self, source: Any, dumped: Any, words: Words) -> Any:
+        if isinstance(dumped, str):
+            return self._leaf(source, dumped, words)
+        if is_list(dumped):
+            return [self._value(item, value, words) for item, value in zip(source, dumped, strict=True)]
+        if isinstance(dumped, float) and dumped.is_integer():
+            return int(dumped)
+        if not is_object(dumped):
+            return dumped
+        if isinstance(source, BaseModel):
+            return self.fields(source, dumped)
+        # A name is shown as it is if it could be a field's.
+        return {self.text(name, Words.WORD): self._value(source[name], value, words) for name, value in dumped.items()}
 
-def _text(source: Any, dumped: str, redact: Redactor) -> str:
-    if isinstance(source, SecretText):
-        return dumped
-    # Redacted before `mark` truncates it, so that no half of a secret remains.
-    text = redact(clean(dumped))
-    return mark(text) if isinstance(source, UntrustedText) else text
+    def _leaf(self, source: Any, dumped: str, words: Words) -> str:
+        match source:
+            case SecretText():
+                return dumped
+            case UntrustedText():
+                return self.text(dumped, Words.STRANGER)
+            case QuotedText():
+                return self.text(dumped, Words.OURS)
+            case _:
+                return self.text(dumped, words)

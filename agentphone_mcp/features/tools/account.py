@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 
 from agentphone_mcp.api.account import Activity, NumbersUsed, Plan, Usage
 from agentphone_mcp.api.errors import ApiError
+from agentphone_mcp.api.provenance import AccountText, ServerText, TimeText, WordText
 from agentphone_mcp.features.context import Api
 from agentphone_mcp.features.presentation.error_messages import Failed, explain
 from agentphone_mcp.features.presentation.lists import Cell, Listed, ListedTable, in_columns, listed, table, without
@@ -37,7 +38,7 @@ class PlanLimits(BaseModel):
 class Used(BaseModel):
     """Report the plan and what was used of it, flatter than the API does: each fact once."""
 
-    plan: str | None = None
+    plan: AccountText | None = None
     limits: PlanLimits | None = None
     numbers_used: int | None = None
     numbers_remaining: int | None = None
@@ -55,16 +56,16 @@ class Overview(BaseModel):
     numbers: ListedTable | Failed
     webhook: WebhookInfo | Failed
     usage: Used | Failed
-    next_step: str | None = None
+    next_step: ServerText | None = None
 
 
 class UsageReport(Used):
     """Report the plan and the totals, or a row for each day, month, number or agent."""
 
-    columns: list[str] | None = None
+    columns: list[WordText] | None = None
     rows: list[list[Cell]] | None = None
-    since: str | None = None
-    until: str | None = None
+    since: TimeText | None = None
+    until: TimeText | None = None
 
 
 async def account_overview(api: Api) -> Overview:

@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field
 from agentphone_mcp.api.agents import Agent, AgentFields, Attachment, DeletedAgent, Voice, VoiceMode, VoiceTuning
 from agentphone_mcp.api.client import ApiClient
 from agentphone_mcp.api.models import Acknowledgement, Page
+from agentphone_mcp.api.provenance import AccountText, IdText, ServerText
 from agentphone_mcp.features.context import AccountGate, ActivePolicy, Api
 from agentphone_mcp.features.presentation.lists import Listed, ListedTable, in_columns, listed, total_of_part, without
 from agentphone_mcp.features.tools.approval import destroying
@@ -33,18 +34,18 @@ NO_AGENTS = "No agents yet: create_agent, then buy_number for it, then set_webho
 class AgentRow(BaseModel):
     """Summarize an agent for a list; get_agent has its prompt and settings."""
 
-    id: str
-    name: str | None = None
-    description: str | None = None
-    voice_mode: str | None = None
-    numbers: Annotated[list[str] | None, Field(description="E.164")] = None
+    id: IdText
+    name: AccountText | None = None
+    description: AccountText | None = None
+    voice_mode: AccountText | None = None
+    numbers: Annotated[list[IdText] | None, Field(description="E.164")] = None
 
 
 class SavedAgent(BaseModel):
     """Show an agent after a change, and what it still needs."""
 
     agent: Agent
-    next_step: str | None = None
+    next_step: ServerText | None = None
 
 
 async def list_agents(api: Api, limit: PageSize = 20, offset: Offset = 0) -> Listed[AgentRow]:

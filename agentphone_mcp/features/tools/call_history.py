@@ -10,8 +10,9 @@ from pydantic import BaseModel, Field
 
 from agentphone_mcp.api.calls import Call, CallWithTranscript, Turn
 from agentphone_mcp.api.models import paginate
+from agentphone_mcp.api.provenance import AccountText, IdText, ServerText, UrlText
 from agentphone_mcp.features.context import Api
-from agentphone_mcp.features.live.following import TURNS_AT_ONCE
+from agentphone_mcp.features.live.paging import page_of
 from agentphone_mcp.features.presentation.lists import (
     Listed,
     ListedTable,
@@ -42,27 +43,27 @@ class CallInFull(CallWithTranscript):
     """Show a call with its transcript; get_transcript adds the time of each turn, get_recording the audio."""
 
     total_turns: Annotated[int | None, Field(description="Where not all are here")] = None
-    next_step: str | None = None
+    next_step: ServerText | None = None
 
 
 class TranscriptPage(BaseModel):
     """Show what was said, turn by turn."""
 
-    call_id: str
+    call_id: IdText
     turns: list[Turn]
     total_turns: Annotated[int | None, Field(description="Where not all are here")] = None
     next_after_turn: Annotated[int | None, Field(description="Pass as after_turn for more")] = None
-    next_step: str | None = None
+    next_step: ServerText | None = None
 
 
 class RecordingInfo(Linked):
     """Say whether a call was recorded and where; a host reads the audio by its uri."""
 
-    call_id: str
+    call_id: IdText
     recording_available: Annotated[bool | None, Field(description="Absent where the API does not say")] = None
-    uri: str | None = None
-    recording_url: str | None = None
-    next_step: str | None = None
+    uri: AccountText | None = None
+    recording_url: UrlText | None = None
+    next_step: ServerText | None = None
 
     def link(self) -> ResourceLink | None:
         """Link to the audio, for hosts that can play it."""
@@ -99,17 +100,18 @@ async def get_call(call_id: CallId, api: Api) -> CallInFull:
     turns = [without(turn, "at") for turn in call.transcript or []]
     snippet = ["last_transcript_snippet"] if turns else []
     fields = dict(without(call, "recording_url", *snippet, *_derivable_fields(call)))
-    if len(turns) <= TURNS_AT_ONCE:
+    page = page_of(turns)
+    if len(page) == len(turns):
         return CallInFull.model_construct(None, **fields | {"transcript": turns or None})
-    more = f"For the rest call get_transcript with after_turn={TURNS_AT_ONCE}."
-    shown = {"transcript": turns[:TURNS_AT_ONCE], "total_turns": len(turns), "next_step": more}
+    more = f"For the rest call get_transcript with after_turn={len(page)}."
+    shown = {"transcript": page, "total_turns": len(turns), "next_step": more}
     return CallInFull.model_construct(None, **fields | shown)
 
 
 async def get_transcript(call_id: CallId, api: Api, after_turn: AfterTurn = 0) -> TranscriptPage:
     """Read what was said in a call and when, so far or in all."""
     turns = (await api.calls.transcript(call_id)).turns
-    shown = turns[after_turn : after_turn + TURNS_AT_ONCE]
+    shown = page_of(turns, after_turn)
     reached = after_turn + len(shown)
     return TranscriptPage(
         call_id=call_id,

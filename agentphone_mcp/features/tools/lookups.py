@@ -13,6 +13,7 @@ from agentphone_mcp.api.errors import NotFound
 from agentphone_mcp.api.messages import Message
 from agentphone_mcp.api.models import ApiModel
 from agentphone_mcp.api.numbers import PhoneNumber
+from agentphone_mcp.api.provenance import foreign_fields
 from agentphone_mcp.policy.ledger.records import CallDuration, Entry, LookupResult
 
 _BEFORE, _AFTER = timedelta(minutes=2), timedelta(minutes=15)
@@ -141,7 +142,7 @@ def _match_value(entry: Entry, name: str) -> str:
 
 def _done(result: Model, result_id: str, matches: Matches[Model]) -> LookupResult:
     # Untrusted text that was added since is no part of the action's outcome.
-    fields = result.model_dump(mode="json", exclude_none=True, exclude={*result.untrusted_fields()})
+    fields = result.model_dump(mode="json", exclude_none=True, exclude=foreign_fields(result))
     return LookupResult("done", {"id": result_id}, fields, may_belong_to=partial(matches, result))
 
 

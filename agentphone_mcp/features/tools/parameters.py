@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, StrictBool, WithJsonSchema
 
 from agentphone_mcp.api.agents import VoiceTuning
-from agentphone_mcp.api.models import is_id
+from agentphone_mcp.api.provenance import is_id
 from agentphone_mcp.policy.phone_numbers import to_e164
 
 

@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import BaseModel, Field
 
 from agentphone_mcp.api.models import Acknowledgement
+from agentphone_mcp.api.provenance import AccountText, IdText, ServerText, UrlText, WordText
 from agentphone_mcp.api.webhooks import Delivery, DeliveryStats, Webhook, WebhookTest
 from agentphone_mcp.features.context import AccountGate, Api
 from agentphone_mcp.features.presentation.lists import Listed, listed
@@ -24,13 +25,13 @@ class WebhookInfo(BaseModel):
     """Show a webhook with only the last four characters of its secret."""
 
     is_set: bool
-    id: str | None = None
-    url: str | None = None
-    status: str | None = None
-    secret_ends_in: str | None = None
+    id: IdText | None = None
+    url: UrlText | None = None
+    status: WordText | None = None
+    secret_ends_in: AccountText | None = None
     context_limit: int | None = None
     timeout: float | None = None
-    next_step: str | None = None
+    next_step: ServerText | None = None
 
 
 async def _webhook_name(agent_id: str | None, api: Api) -> str:

@@ -6,11 +6,11 @@ from typing import Any
 import anyio
 import httpx
 
-from agentphone_mcp.policy.untrusted import mark
+from tests.features.marks import mark, quote, same_code
 
 EVENT_STREAM = {"Content-Type": "text/event-stream"}
 SAID = ["Hello, this is Desk.", "Hi.", "How can I help?", "Bye."]
-SHOWN = [SAID[0], mark(SAID[1]), SAID[2], mark(SAID[3])]
+SHOWN = [quote(SAID[0]), mark(SAID[1]), quote(SAID[2]), mark(SAID[3])]
 
 
 def events(*pairs: tuple[str, dict[str, Any]]) -> httpx.Response:
@@ -58,7 +58,7 @@ class Progress:
     async def __call__(self, progress: float, total: float | None, message: str | None) -> None:
         """Take in a notification."""
         self.counts.append(progress)
-        self.lines.append(message or "")
+        self.lines.append(same_code(message or ""))
         self._changed.set()
         self._changed = anyio.Event()
 
@@ -74,4 +74,4 @@ async def follow(ai: Any, progress: Progress | None = None, **arguments: Any) ->
     with anyio.fail_after(60):
         result = await ai.client.call_tool("wait_for_call", arguments, progress_callback=progress)
     assert not result.is_error, result.content[0].text
-    return result.structured_content
+    return json.loads(same_code(result.content[0].text))

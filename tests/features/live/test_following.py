@@ -1,12 +1,14 @@
 """Test wait_for_call and place_call(wait=true): each turn once, and no end that was not seen."""
 
+import json
+
 import anyio
 import httpx
 import pytest
 
-from agentphone_mcp.policy.untrusted import mark
 from agentphone_mcp.sandbox.http.faults import parse
 from tests.features.live.scripted_call import SAID, SHOWN, Progress, api, events, follow, spoken, texts
+from tests.features.marks import mark, same_code
 
 CALL = {"agent_id": "agt_frontdesk", "confirm": True}
 FRIEND, TALKATIVE, UNANSWERED, BUSY = "+14155559999", "+14155550109", "+14155550102", "+14155550101"
@@ -56,7 +58,7 @@ async def test_a_call_can_be_followed_as_soon_as_it_is_placed(assistant) -> None
             called = await ai.client.call_tool(
                 "place_call", {"to_number": FRIEND, "wait": True, **CALL}, progress_callback=progress
             )
-        result = called.structured_content
+        result = json.loads(same_code(called.content[0].text))
         read = await ai.ask("get_transcript", call_id=result["result"]["id"])
         await progress.reach(len(read["turns"]))
     assert result["status"] == "done"

@@ -7,7 +7,6 @@ import anyio
 import httpx
 import pytest
 
-from agentphone_mcp.policy.untrusted import mark
 from tests.features.live.scripted_call import (
     EVENT_STREAM,
     SAID,
@@ -20,6 +19,7 @@ from tests.features.live.scripted_call import (
     texts,
     turns,
 )
+from tests.features.marks import mark, quote
 
 
 @pytest.mark.parametrize("status", [404, 405])
@@ -96,7 +96,7 @@ STREAMS = {
     ),
     "unknown-event": (spoken(1, ("mood", {"caller": "cheerful"}), ENDED), "completed", 1, {}, SHOWN[:1]),
     "end-before-the-last-turns": (spoken(2, ENDED), "completed", 4, {"status": "completed", "next_step": None}, SHOWN),
-    "paired-turn": (events(("turn", PAIR), ENDED), "completed", 0, {}, [mark("Hi there"), "Hello you"]),
+    "paired-turn": (events(("turn", PAIR), ENDED), "completed", 0, {}, [mark("Hi there"), quote("Hello you")]),
 }
 
 

@@ -15,14 +15,13 @@ from agentphone_mcp.api.webhooks import Delivery, Webhook, WebhookTest
 from agentphone_mcp.features.live.following import FollowedCall
 from agentphone_mcp.features.presentation.error_messages import Failed
 from agentphone_mcp.features.presentation.lists import Cell, Listed, ListedTable, Table, table
-from agentphone_mcp.features.presentation.serialization import serialize
 from agentphone_mcp.features.tools.call_history import TranscriptPage
 from agentphone_mcp.policy.gate import Outcome
-from agentphone_mcp.policy.untrusted import mark
+from tests.features.marks import CODE, mark, quote, serialized
 
 SECRET = "whsec_0123456789abcdef"
 RAW, CLEAN = "Hi\u200b\x1b[31m there", "Hi there"
-MARKED = mark(CLEAN)
+MARKED, QUOTED = mark(CLEAN), quote(CLEAN)
 
 
 class Overview(BaseModel):
@@ -38,13 +37,16 @@ def turn(role: Literal["caller", "agent"]) -> Turn:
     return Turn(role=role, text=RAW)
 
 
-OURS = {"role": "agent", "text": CLEAN}
+OURS = {"role": "agent", "text": QUOTED}
 THEIRS = {"role": "caller", "text": MARKED}
 RESULTS = {
     "caller": (turn("caller"), THEIRS),
     "agent": (turn("agent"), OURS),
-    "incoming": (Message(id=RAW, direction="inbound", body=RAW), {"id": CLEAN, "direction": "inbound", "body": MARKED}),
-    "outgoing": (Message(id="m", direction="outbound", body=RAW), {"id": "m", "direction": "outbound", "body": CLEAN}),
+    "incoming": (
+        Message(id=RAW, direction="inbound", body=RAW),
+        {"id": MARKED, "direction": "inbound", "body": MARKED},
+    ),
+    "outgoing": (Message(id="m", direction="outbound", body=RAW), {"id": "m", "direction": "outbound", "body": QUOTED}),
     "which-way-is-not-said": (Message(id="m", body=RAW), {"id": "m", "body": MARKED}),
     "without-words": (Message(id="m"), {"id": "m"}),
     "call": (Call(id="c", last_transcript_snippet=RAW), {"id": "c", "last_transcript_snippet": MARKED}),
@@ -56,7 +58,7 @@ RESULTS = {
         Message(id="m", direction="inbound", media_urls=[RAW]),
         {"id": "m", "direction": "inbound", "media_urls": [MARKED]},
     ),
-    "contact": (Contact(id="c", name=RAW, notes=RAW), {"id": "c", "name": CLEAN, "notes": MARKED}),
+    "contact": (Contact(id="c", name=RAW, notes=RAW), {"id": "c", "name": MARKED, "notes": MARKED}),
     "webhook-test": (WebhookTest(success=False, error=RAW), {"success": False, "error": MARKED}),
     "delivery": (Delivery(id="d", error=RAW), {"id": "d", "error": MARKED}),
     "transcript": (
@@ -73,7 +75,7 @@ RESULTS = {
     ),
     "conversation-with-messages": (
         ConversationWithMessages(id="c", messages=[Message(id="m", body=RAW)], metadata={RAW: {"words": [RAW, 1]}}),
-        {"id": "c", "metadata": {CLEAN: {"words": [CLEAN, 1]}}, "messages": [{"id": "m", "body": MARKED}]},
+        {"id": "c", "metadata": {MARKED: {"words": [MARKED, 1]}}, "messages": [{"id": "m", "body": MARKED}]},
     ),
     "outcome": (
         Outcome(status="done", what=RAW, result=Call(id="c", last_transcript_snippet=RAW)),
@@ -96,7 +98,7 @@ RESULTS = {
 
 @pytest.mark.parametrize(("result", "shown"), RESULTS.values(), ids=RESULTS.keys())
 def test_untrusted_text_is_marked_in_every_model(result: BaseModel, shown: dict[str, Any]) -> None:
-    assert serialize(result, str) == shown
+    assert serialized(result) == shown
 
 
 ROWS: list[ApiModel] = [
@@ -109,18 +111,18 @@ ROWS: list[ApiModel] = [
 
 def serialized_cells(made: Table) -> list[list[Cell]]:
     """Return the cells of a table as a model sees them."""
-    return serialize(made, str)["rows"]
+    return serialized(made)["rows"]
 
 
 def test_untrusted_text_is_marked_in_a_table_too() -> None:
     """A cell away from its row is only a text."""
-    in_rows = [serialize(row, str) for row in ROWS]
+    in_rows = [serialized(row) for row in ROWS]
     made = table(ROWS)
     assert made.columns == ["id", "direction", "body", "status"]
     for kept in (made, ListedTable(**dict(made), total=9), Table.model_validate(dict(made))):
         assert serialized_cells(kept) == [[row.get(name, "") for name in made.columns] for row in in_rows]
     assert in_rows[0]["body"] == in_rows[2]["body"] == MARKED
-    assert in_rows[1]["body"] == CLEAN
+    assert in_rows[1]["body"] == QUOTED
 
 
 @pytest.mark.parametrize(
@@ -137,22 +139,22 @@ def test_untrusted_text_is_marked_in_a_table_too() -> None:
 def test_every_model_with_untrusted_text_marks_it_in_a_table(row: ApiModel) -> None:
     made = table([row])
     [cells] = serialized_cells(made)
-    assert dict(zip(made.columns, cells, strict=True)) == serialize(row, str)
+    assert dict(zip(made.columns, cells, strict=True)) == serialized(row)
     assert MARKED in cells
 
 
 def test_a_secret_is_redacted_from_untrusted_text_in_a_table() -> None:
     secrets = Secrets()
     secrets.learn(SECRET)
-    shown = serialize(table([Contact(id="c", notes="x" * 3_990 + SECRET)]), secrets.redact)
+    shown = serialized(table([Contact(id="c", notes="x" * 3_990 + SECRET)]), secrets.redact)
     assert "whsec" not in str(shown)
-    assert shown["rows"][0][1].startswith("<untrusted>xxx")
+    assert shown["rows"][0][1].startswith(f"<untrusted {CODE}>xxx")
 
 
 def test_plain_results_are_serialized_unchanged() -> None:
     call = Call(id="c", duration_seconds=1.5, recording_available=False, started_at="2026-11-20T10:30:00+01:00")
     page = Listed[Call](data=[call], total=1)
-    assert serialize(page, str) == page.model_dump(mode="json", exclude_none=True)
+    assert serialized(page) == page.model_dump(mode="json", exclude_none=True)
 
 
 def test_a_secret_is_shown_in_its_own_field_only() -> None:
@@ -162,7 +164,7 @@ def test_a_secret_is_shown_in_its_own_field_only() -> None:
         (Webhook(url=f"https://x.example/{SECRET}", secret=SECRET), "secret"),
         (WebCall(access_token=SECRET, call_id=f"c-{SECRET}"), "access_token"),
     ):
-        shown = serialize(Outcome(status="done", what=f"Made {SECRET}.", result=made), secrets.redact)
+        shown = serialized(Outcome(status="done", what=f"Made {SECRET}.", result=made), secrets.redact)
         assert shown["what"] == "Made [secret removed]."
         assert shown["result"].pop(field) == SECRET
         assert SECRET not in str(shown)
@@ -173,12 +175,12 @@ def test_a_secret_is_redacted_from_untrusted_text_and_from_keys() -> None:
     secrets = Secrets()
     secrets.learn(SECRET)
     hidden = "\u200b".join(SECRET)
-    words = serialize(Turn(role="caller", text=f"It is {hidden}."), secrets.redact)
+    words = serialized(Turn(role="caller", text=f"It is {hidden}."), secrets.redact)
     assert words["text"] == mark("It is [secret removed].")
-    divided = serialize(Turn(role="caller", text="x" * 3_990 + SECRET), secrets.redact)
+    divided = serialized(Turn(role="caller", text="x" * 3_990 + SECRET), secrets.redact)
     assert "whsec" not in divided["text"]
-    named = serialize(Conversation(id="c", metadata={SECRET: {"nested": f'{{"secret": "{SECRET}"}}'}}), secrets.redact)
-    assert named["metadata"] == {"[secret removed]": {"nested": '{"secret": "[secret removed]"}'}}
+    named = serialized(Conversation(id="c", metadata={SECRET: {"nested": f'{{"secret": "{SECRET}"}}'}}), secrets.redact)
+    assert named["metadata"] == {mark("[secret removed]"): {"nested": mark('{"secret": "[secret removed]"}')}}
 
 
 def test_every_text_is_redacted_once_it_is_clean() -> None:
@@ -190,5 +192,5 @@ def test_every_text_is_redacted_once_it_is_clean() -> None:
         assert text == CLEAN
         return text
 
-    serialize(Contact(id=RAW, name=RAW, notes=RAW), redact)
+    serialized(Contact(id=RAW, name=RAW, notes=RAW), redact)
     assert next(passed) == 3

@@ -13,6 +13,7 @@ from mcp.client import Client
 from mcp_types import Tool
 
 from agentphone_mcp.sandbox import Sandbox
+from tests.features.marks import same_code
 from tests.features.webhook import Hook, listening_hook
 
 NAMED = re.compile(r"`([^`]+)`")
@@ -50,7 +51,7 @@ class Walk:
         self.used.add(tool)
         result = await self._client.call_tool(tool, arguments)
         assert not result.is_error, result.content[0].text
-        return result.structured_content
+        return json.loads(same_code(result.content[0].text))
 
     async def agree(self, tool: str, /, **arguments: Any) -> dict[str, Any]:
         """Request the preview, and confirm it as the user agreed."""

@@ -71,7 +71,7 @@ async def test_a_prompt_is_short_and_quotes_what_was_filled_in(connect, mode, na
         text = await text_of(client, name, filled_in)
     assert len(text.splitlines()) < 60
     assert len(text) < 4_000
-    for part in ("\n\nRules:\n- ", "\n\nSteps:\n1. ", "\n\nReport: ", "<untrusted>"):
+    for part in ("\n\nRules:\n- ", "\n\nSteps:\n1. ", "\n\nReport: ", "<untrusted X>"):
         assert part in text
     if name not in ("set_up_support_line", "silent_webhook"):
         assert "call that was accepted" in text

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from agentphone_mcp.policy.untrusted import OPENING
+from tests.features.marks import mark, quote
 
 FRIEND, BUSY, ABRUPT, WANTS_A_HUMAN = "+14155559999", "+14155550101", "+14155550104", "+14155550106"
 ADA, SAM, LIN = "+14155550142", "+14155550143", "+14155550144"
@@ -23,7 +23,7 @@ async def test_a_call_is_placed_and_reported(walk, writes, mode) -> None:
         assert ai.is_done()
     assert (placed["to_number"], followed["status"]) == (FRIEND, "completed")
     assert "Sam Rivera" in transcript["turns"][1]["text"]
-    assert transcript["turns"][1]["text"].startswith(OPENING)
+    assert transcript["turns"][1]["text"].startswith("<untrusted ")
     assert writes() == ["POST /v1/calls"]
 
 
@@ -71,7 +71,7 @@ async def test_a_support_line_is_bought_and_answers(walk, ring, writes, rows_of)
         assert ai.is_done(but={"attach_number"})
     assert (call["status"], transcript["turns"][0]) == (
         "completed",
-        transcript["turns"][0] | {"role": "agent", "text": greeting},
+        transcript["turns"][0] | {"role": "agent", "text": quote(greeting)},
     )
     assert "hand over to a human" in ai.text
     assert agent["transfer_number"] == "+14155550177"
@@ -101,7 +101,7 @@ async def test_a_support_line_on_a_free_number_is_answered_by_a_webhook(walk, ri
         turns = (await ai.use("get_transcript", call_id=call["id"]))["turns"]
         assert ai.is_done(but={"buy_number"})
     assert {"agent.message", "agent.call_ended"} <= {event["event"] for event in hook.events}
-    assert "We open at nine." in {turn["text"] for turn in turns if turn["role"] == "agent"}
+    assert quote("We open at nine.") in {turn["text"] for turn in turns if turn["role"] == "agent"}
 
 
 async def test_leads_are_called_one_after_the_other_up_to_the_limit(walk, control, sandbox) -> None:
@@ -141,7 +141,7 @@ async def test_participants_are_reminded_by_text_and_their_answers_are_read(walk
             messages = (await ai.use("get_conversation", conversation_id=talk["id"]))["messages"]
             latest[talk["participant"]] = max(messages, key=lambda message: message["at"])["body"]
         assert ai.is_done()
-    assert latest == {ADA: body, SAM: f"{OPENING}Yes!</untrusted>"}
+    assert latest == {ADA: quote(body), SAM: mark("Yes!")}
     assert writes().count("POST /v1/messages") == 2
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from agentphone_mcp.features.tools.catalog import CATALOG
 from agentphone_mcp.features.tools.declaration import Declared
-from agentphone_mcp.policy.untrusted import mark
+from tests.features.marks import mark
 from tests.features.tools.samples import id_parameters, sample_arguments
 
 NO_IDS = {
@@ -142,7 +142,7 @@ async def test_text_that_looks_like_json_stays_text(assistant, sandbox, text) ->
     assert (changed["agent"]["name"], changed["agent"]["begin_message"]) == (text, text)
     assert sent["status"] == "done"
     assert sandbox.context.account.messages[-1].body == text
-    assert (saved["name"], saved["notes"]) == (text, mark(text))
+    assert (saved["name"], saved["notes"]) == (mark(text), mark(text))
 
 
 async def test_objects_that_a_host_sends_as_json_text_are_accepted(assistant, sandbox) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from agentphone_mcp.policy.untrusted import mark
+from tests.features.marks import mark
 
 UNANSWERED, TALKATIVE = "+14155550102", "+14155550109"
 

@@ -2,14 +2,14 @@
 
 import pytest
 
-from agentphone_mcp.policy.untrusted import mark
+from tests.features.marks import mark
 
 
 async def test_contacts_are_listed(assistant) -> None:
     async with assistant() as ai:
         result = await ai.ask("list_contacts")
     assert [(row["id"], row["name"], row["phone_number"]) for row in result["data"]] == [
-        ("con_ada", "Ada Byron", "+14155550142")
+        ("con_ada", mark("Ada Byron"), "+14155550142")
     ]
 
 
@@ -30,7 +30,7 @@ async def test_a_page_of_contacts_says_where_the_next_begins(assistant) -> None:
         await ai.ask("save_contact", name="Bo", phone_number="+14155550143")
         first = await ai.ask("list_contacts", limit=1)
         second = await ai.ask("list_contacts", limit=1, offset=1)
-    assert (first["next_offset"], "next_offset" in second, second["data"][0]["name"]) == (1, False, "Bo")
+    assert (first["next_offset"], "next_offset" in second, second["data"][0]["name"]) == (1, False, mark("Bo"))
 
 
 async def test_a_contact_is_added_with_its_number_as_a_person_writes_it(assistant, sandbox) -> None:
@@ -51,7 +51,7 @@ async def test_a_contact_is_changed_by_its_id(assistant, sandbox) -> None:
     async with assistant() as ai:
         result = await ai.ask("save_contact", contact_id="con_ada", notes="Prefers evenings.")
     assert sandbox.requests[-1].body == {"notes": "Prefers evenings."}
-    assert (result["name"], result["notes"]) == ("Ada Byron", mark("Prefers evenings."))
+    assert (result["name"], result["notes"]) == (mark("Ada Byron"), mark("Prefers evenings."))
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from datetime import timedelta
 import httpx
 import pytest
 
-from agentphone_mcp.policy.untrusted import mark
+from tests.features.marks import mark, quote
 
 FRIEND = "+14155559999"
 
@@ -127,7 +127,7 @@ async def test_older_texts_are_reached_by_time_and_each_once(assistant) -> None:
             page = await ai.ask("list_messages", number_id="num_frontdesk", limit=1, before=before)
     assert seen == [
         mark("Sounds good, see you then!"),
-        "It is at 10:00 on Friday, Ada. See you then!",
+        quote("It is at 10:00 on Friday, Ada. See you then!"),
         mark("Hi, what time is my appointment on Friday?"),
     ]
 
@@ -177,7 +177,7 @@ async def test_conversations_are_listed_by_agent(assistant, agent, count) -> Non
     for row in result["data"]:
         assert (row["participant"], row["message_count"]) == ("+14155550142", 3)
         assert row["last_message_preview"] == mark("Sounds good, see you then!")
-        assert row["metadata"] == {"topic": "appointment"}
+        assert row["metadata"] == {"topic": mark("appointment")}
 
 
 async def test_a_page_of_conversations_says_where_the_next_begins(assistant) -> None:
