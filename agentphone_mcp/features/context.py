@@ -1,6 +1,7 @@
 """Inject into tools what the server provides and a model must not supply."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from mcp.server.elicitation import AcceptedElicitation
@@ -9,15 +10,24 @@ from mcp.server.mcpserver import Context, Resolve
 from agentphone_mcp.api.client import ApiClient
 from agentphone_mcp.features.completion import Completer
 from agentphone_mcp.features.live.transcripts import LiveTranscripts
+from agentphone_mcp.features.recordings import RecordingSlots
 from agentphone_mcp.policy.access import OPERATOR, Caller
 from agentphone_mcp.policy.gate import Gate
 from agentphone_mcp.policy.policy import Policy
 from agentphone_mcp.policy.pricing import PriceList
 
 
+def _at_once(callback: Callable[[], None]) -> None:
+    callback()
+
+
 @dataclass(frozen=True)
 class ToolContext:
-    """Hold what the tools of one request work with: the caller, and the services of their account."""
+    """Hold what the tools of one request work with: the caller, and the services of their account.
+
+    Attributes:
+        until_sent: takes what is to be called when the client has the answer; at once where nobody knows when.
+    """
 
     api: ApiClient
     gate: Gate
@@ -25,6 +35,8 @@ class ToolContext:
     completer: Completer
     live: LiveTranscripts
     caller: Caller = OPERATOR
+    recordings: RecordingSlots = field(default_factory=RecordingSlots)
+    until_sent: Callable[[Callable[[], None]], None] = _at_once
 
 
 def tool_context(ctx: Context[Any, Any]) -> ToolContext:

@@ -80,7 +80,15 @@ async def transcript(call_id: str, ctx: RequestContext) -> str:
 
 async def recording(call_id: str, ctx: RequestContext) -> bytes:
     """The audio of a finished call, if it was recorded."""
-    return (await tool_context(ctx).api.calls.recording(plain_id(call_id))).audio
+    context = tool_context(ctx)
+    release = await context.recordings.take(context.caller.name)
+    try:
+        audio = (await context.api.calls.recording(plain_id(call_id))).audio
+    except BaseException:
+        release()
+        raise
+    context.until_sent(release)
+    return audio
 
 
 async def conversation(conversation_id: str, ctx: RequestContext) -> str:

@@ -18,6 +18,7 @@ from agentphone_mcp.config.config import Config
 from agentphone_mcp.features.completion import Completer
 from agentphone_mcp.features.context import ToolContext
 from agentphone_mcp.features.live.transcripts import LiveTranscripts
+from agentphone_mcp.features.recordings import RecordingSlots
 from agentphone_mcp.features.tools.lookups import call_duration, look_up
 from agentphone_mcp.policy.gate import Gate
 from agentphone_mcp.policy.ledger.handle import LedgerHandle
@@ -48,6 +49,7 @@ async def connected(
     key: ApiKey | None,
     ledger: LedgerHandle,
     inner: httpx.AsyncBaseTransport | None,
+    recordings: RecordingSlots,
 ) -> AsyncGenerator[AccountConnection]:
     """Connect an account for as long as the block lasts, by `inner` or the network; without a key no request works."""
     api = ApiClient(
@@ -70,7 +72,9 @@ async def connected(
             tasks.start_soon(reconciler.keep_reconciling)
         live = LiveTranscripts(api, tasks)
         yield AccountConnection(
-            ToolContext(api, Gate(_policy(config), reconciler), config.prices, Completer(api), live)
+            ToolContext(
+                api, Gate(_policy(config), reconciler), config.prices, Completer(api), live, recordings=recordings
+            )
         )
         tasks.cancel_scope.cancel()
 

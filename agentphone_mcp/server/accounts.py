@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import httpx
 
     from agentphone_mcp.features.context import ToolContext
+    from agentphone_mcp.features.recordings import RecordingSlots
     from agentphone_mcp.server.account_connection import AccountConnection
 
 _CONNECTION_MODULE = "agentphone_mcp.server.account_connection"
@@ -50,6 +51,7 @@ class AccountPool:
         # Replaced and never changed, so that `redact` may be called from any thread.
         self._secrets = (Secrets(config.api_key),)
         self._connecting = anyio.Lock()
+        self._recordings: RecordingSlots | None = None
         self._open = AsyncExitStack()
         self._tasks: TaskGroup
 
@@ -105,12 +107,17 @@ class AccountPool:
         return self._connections[account]
 
     async def _keep(self, account: str, key: ApiKey | None, *, task_status: "TaskStatus[AccountConnection]") -> None:
+        from agentphone_mcp.features.recordings import RecordingSlots
         from agentphone_mcp.server.account_connection import connected
 
+        # Memory is the process's: all accounts share them.
+        self._recordings = self._recordings or RecordingSlots()
         secrets, connection = Secrets(key), None
         self._secrets = (*self._secrets, secrets)
         try:
-            async with connected(self._config, account, secrets, key, self.ledger, self._inner) as connection:
+            async with connected(
+                self._config, account, secrets, key, self.ledger, self._inner, self._recordings
+            ) as connection:
                 task_status.started(connection)
                 await connection.closed.wait()
         except Exception:

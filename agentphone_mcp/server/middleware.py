@@ -1,6 +1,7 @@
 """Find out who makes a request, give its tools the context of that caller, and seal what only they may pass back."""
 
 import secrets
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -25,8 +26,30 @@ _OF_EVERY_ACCOUNT = {
     "notifications/initialized",
 }
 """Methods whose answer is the same for every account, and needs no connection."""
+UNTIL_SENT = "agentphone_mcp.until_sent"
+"""The key of the `UntilSent` in the ASGI scope of an HTTP request."""
 _TTL_SECONDS = 86_400.0
 """How long an answer can be opened; one that comes too late for its question is then reported as late."""
+
+
+class UntilSent:
+    """Call back when the answer to an HTTP request has been sent, or at once if it has been already."""
+
+    def __init__(self) -> None:
+        self._callbacks: list[Callable[[], None]] | None = []
+
+    def __call__(self, callback: Callable[[], None]) -> None:
+        """Remember what to call."""
+        if self._callbacks is None:
+            callback()
+        else:
+            self._callbacks.append(callback)
+
+    def end(self) -> None:
+        """Call all of them: the answer was sent, or never will be."""
+        callbacks, self._callbacks = self._callbacks or [], None
+        for callback in callbacks:
+            callback()
 
 
 def caller_of(ctx: ServerRequestContext[Any, Any]) -> Caller:
@@ -61,8 +84,10 @@ async def account_middleware(ctx: ServerRequestContext[Any, Any], call_next: Cal
             from agentphone_mcp.features.presentation.serialization import use_redactor
             from agentphone_mcp.policy.untrusted import new_marks
 
+            until_sent = ctx.request.scope.get(UNTIL_SENT) if ctx.request is not None else None
+            lent = replace(context, until_sent=until_sent) if until_sent else context
             with on_behalf_of(caller.name), use_redactor(context.api.secrets.redact), new_marks():
-                return await call_next(replace(ctx, lifespan_context=context))
+                return await call_next(replace(ctx, lifespan_context=lent))
     except Refused as exc:
         raise MCPError(INTERNAL_ERROR, str(exc)) from exc
 

@@ -14,11 +14,14 @@ from agentphone_mcp.policy.access import CALLER, Caller
 from agentphone_mcp.policy.access import Scope as CallerScope
 from agentphone_mcp.server.http.auth.base import AuthBackend, AuthUnavailable, Forbidden
 from agentphone_mcp.server.http.middleware.concurrency import Amounts, ConcurrencyLimiter
+from agentphone_mcp.server.middleware import UNTIL_SENT, UntilSent
 from agentphone_mcp.system.http.connection import connection_of
 
 _CHECK_SECONDS = 5.0
 """How often the credentials and the idle time of open requests are checked."""
 _A_MOMENT = 0.2
+_LARGE = 64 * 1024
+"""Bytes of an answer that may be in a connection's buffer."""
 _STARTED = "http.response.start"
 _SOON = {"Retry-After": "5"}
 _PING = b":"
@@ -55,8 +58,15 @@ class _ActiveRequest:
             if self.is_over:
                 # Dropped, as for a client that has disconnected.
                 return
+            body = message.get("body", b"")
+            if len(body) > _LARGE and not message.get("more_body"):
+                # The server waits for a slow client before a further part, not after the last one: without this, a
+                # request would count as over while its answer is still in memory.
+                await send_until_over({**message, "more_body": True})
+                await send_until_over({**message, "body": b""})
+                return
             self.last_message = message
-            if not message.get("body", b"").startswith(_PING):
+            if not body.startswith(_PING):
                 self.last_message_at = anyio.current_time()
             await send(message)
 
@@ -145,10 +155,12 @@ class AdmissionMiddleware:
 
     async def _serve(self, request: _ActiveRequest, scope: Scope, receive: Receive, send: Send) -> None:
         self._active.add(request)
+        scope[UNTIL_SENT] = until_sent = UntilSent()
         try:
             with self._limiter.held(request.caller.name, request.uses):
                 await request.serve(self._apps[request.caller.scope], scope, receive, send)
         finally:
+            until_sent.end()
             self._active.discard(request)
             if self.is_closed and self._has_only_streams():
                 self._is_quiet.set()
