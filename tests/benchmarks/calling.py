@@ -13,7 +13,7 @@ import httpx
 from figures import Budget, Figure, p95, paired, timed, turn_about, turn_about_in_loop
 from near_host import near, serve_by_the_sdk
 from one_tool import one_tool_server
-from processes import NO_CAPS, ONE_TOOL, OURS, Account, host_of, memory, sandbox
+from processes import NO_CAPS, ONE_TOOL, OURS, UNPACED, Account, host_of, memory, sandbox
 
 from agentphone_mcp.api.api_key import ApiKey
 from agentphone_mcp.config.config import Config
@@ -50,7 +50,11 @@ def calls(quick: bool) -> Generator[Figure]:
 
 async def _in_one_loop(account: Account, state: Path, rounds: int) -> dict[str, list[float]]:
     config = Config(
-        api_key=ApiKey(account.key), base_url=account.url, ledger_location=str(state), limits=Limits.parse(_HIGH_CAPS)
+        api_key=ApiKey(account.key),
+        base_url=account.url,
+        ledger_location=str(state),
+        limits=Limits.parse(_HIGH_CAPS),
+        requests_per_minute=UNPACED,
     )
     number, commits = itertools.count(), _Commits(state)
     async with (

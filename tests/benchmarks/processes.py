@@ -29,6 +29,8 @@ HELLO: dict[str, Any] = {"protocolVersion": LEGACY, "capabilities": {}, "clientI
 NO_CAPS = ",".join(
     f"{cap}=off" for cap in ("calls", "calls_to_one_number", "messages", "messages_to_one_number", "spend")
 )
+UNPACED = 1_000_000
+"""Requests a minute: more than any measure makes."""
 PATIENCE = 120
 """Seconds after which a process is ended that does not answer, and the measure with it."""
 _MOMENT = 10
@@ -48,8 +50,9 @@ class Account:
 
     @property
     def told(self) -> dict[str, str]:
-        """Return the variables that connect a server to it."""
-        return {"AGENTPHONE_API_KEY": self.key, "AGENTPHONE_BASE_URL": self.url}
+        """Return the variables that connect a server to it, as fast as it can."""
+        connection = {"AGENTPHONE_API_KEY": self.key, "AGENTPHONE_BASE_URL": self.url}
+        return connection | {"AGENTPHONE_REQUESTS_PER_MINUTE": str(UNPACED)}
 
     @property
     def credentials(self) -> dict[str, str]:
