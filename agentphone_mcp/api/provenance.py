@@ -13,11 +13,13 @@ from functools import lru_cache
 from typing import Annotated, Any, Literal, get_args, get_origin
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel
+from pydantic import AfterValidator, BaseModel
 
 from agentphone_mcp.api.parsing import is_list, is_object
 
-_MAX_URL, _MAX_WORD = 2_000, 32
+_MAX_URL, _MAX_WORD, _MAX_QUOTED = 2_000, 32, 100
+# What a person reads as quotation marks.
+_QUOTES = dict.fromkeys(map(ord, "“”„‟″‶〝〞〟＂«»"), '"') | dict.fromkeys(map(ord, "‘’‚‛′‵＇`´‹›ʹʻʼʽˈ"), "'")
 _ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,127}")
 _NUMBER = re.compile(r"\+[1-9][0-9]{6,14}|[0-9]{3,8}|web")
 _WORD = re.compile(r"[A-Za-z0-9]+(?:[._-][A-Za-z0-9]+){0,2}")
@@ -44,14 +46,25 @@ class WordsBy:
     whose: Callable[[Any], Words]
 
 
+class QuotableText(str):
+    """A text whose `repr` stands in sentences as data: in quotes that it cannot close, on one line, and bounded."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        text = self[:_MAX_QUOTED].translate(_QUOTES)
+        more = f" and {len(self) - _MAX_QUOTED} more characters" if len(self) > _MAX_QUOTED else ""
+        return f"{text!r}{more}"
+
+
 IdText = Annotated[str, Words.ID]
 NumberText = Annotated[str, Words.NUMBER]
 TimeText = Annotated[str, Words.TIME]
 UrlText = Annotated[str, Words.URL]
 WordText = Annotated[str, Words.WORD]
-AccountText = Annotated[str, Words.ACCOUNT]
+AccountText = Annotated[str, AfterValidator(QuotableText), Words.ACCOUNT]
 ServerText = Annotated[str, Words.SERVER]
-StrangersText = Annotated[str, Words.STRANGER]
+StrangersText = Annotated[str, AfterValidator(QuotableText), Words.STRANGER]
 
 
 def is_id(value: str) -> bool:
@@ -75,6 +88,12 @@ def shown_as(words: Words, text: str) -> Words:
         case _:
             return words
     return words if fits else Words.STRANGER
+
+
+def number_in_sentence(number: str | None) -> str:
+    """Write what should be a phone number for a sentence: as it is if it is one, else in quotes."""
+    is_number = number is not None and shown_as(Words.NUMBER, number) is Words.NUMBER
+    return str(number) if is_number or number is None else repr(QuotableText(number))
 
 
 def whose_words(model: BaseModel, name: str) -> Words:

@@ -2,8 +2,9 @@
 
 from collections import Counter
 from typing import Annotated, Any
+from urllib.parse import quote
 
-from pydantic import AliasChoices, Field, RootModel, model_validator
+from pydantic import AfterValidator, AliasChoices, Field, RootModel, model_validator
 
 from agentphone_mcp.api.errors import NotFound
 from agentphone_mcp.api.models import Acknowledgement, ApiModel, Page, UtcTime, request_body
@@ -17,11 +18,16 @@ _DELIVERED = ("success", "succeeded", "delivered", "completed")
 _FAILED = ("failed", "failure", "error")
 
 
+def _one_word(url: str) -> str:
+    """Encode what would divide an address or hide in it: in a sentence the rest would read as the server's words."""
+    return "".join(char if char.isprintable() and char not in ' "' else quote(char) for char in url)
+
+
 class Webhook(ApiModel):
     """Describes a webhook; setting it again creates a new secret, and the old one no longer signs."""
 
     id: IdText | None = None
-    url: UrlText
+    url: Annotated[UrlText, AfterValidator(_one_word)]
     secret: Secret | None = None
     status: WordText | None = None
     context_limit: int | None = None

@@ -18,6 +18,7 @@ from agentphone_mcp.api.client import ApiClient
 from agentphone_mcp.api.errors import ApiError
 from agentphone_mcp.api.models import Page
 from agentphone_mcp.api.provenance import is_id
+from agentphone_mcp.policy.lookalikes import defuse
 from agentphone_mcp.policy.untrusted import clean
 
 _CACHE_SECONDS = 10.0
@@ -133,7 +134,7 @@ class Completer:
         # Redacted before `label` truncates a detail, so that no half of a secret remains.
         redact = self._api.secrets.redact
         values = [
-            label(item_id, *(redact(clean(detail or "")) for detail in details))
+            label(item_id, *(redact(defuse(clean(detail or ""))) for detail in details))
             for item_id, details in rows
             if is_id(item_id)
         ]

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from agentphone_mcp.api.contacts import Contact
 from agentphone_mcp.api.models import Acknowledgement
+from agentphone_mcp.api.provenance import number_in_sentence
 from agentphone_mcp.features.context import AccountGate, Api
 from agentphone_mcp.features.presentation.lists import Listed, listed, shortened, without
 from agentphone_mcp.features.tools.approval import destroying
@@ -45,7 +46,7 @@ async def describe_contact_deletion(contact_id: str, api: Api) -> Action:
     """Describe the deletion of a contact."""
     contact = await api.contacts.get(contact_id)
     return Action(
-        f"Delete the contact {contact.name!r}, {contact.phone_number}. It cannot be undone.",
+        f"Delete the contact {contact.name!r}, {number_in_sentence(contact.phone_number)}. It cannot be undone.",
         verify_with="list_contacts",
         confirmation=normalize_number(clean(contact.phone_number or contact.name or contact.id)),
         match_on={"contact_id": contact_id},
