@@ -4,7 +4,8 @@ A seed and a number always make the same request, so that it can be sent again: 
 must be HTTP, and JSON if it says so; none may be a 5xx other than 503, reveal our code, or hold a key. After each
 hundred, valid requests of both eras must succeed. With `--pid` the memory of the server is read after a warm-up round
 and after each round. With `--log` the lines in that file, the server's stderr, are counted by kind of request, and a
-traceback there is a fault. The exit code is 1 if there was a fault.
+traceback there is a fault. With `--sandbox` it is a sandbox that is attacked, at `http://127.0.0.1:PORT/v1/contacts`
+with its key in `--header`. The exit code is 1 if there was a fault.
 """
 
 import argparse
@@ -25,10 +26,13 @@ from tests.server.http.fuzz_values import CALL, INITIALIZE
 from tests.server.http.http_attacks import HTTP_ATTACKS
 from tests.server.http.protocol_attacks import PROTOCOL_ATTACKS
 from tests.server.http.raw_http import Attack, Response, Site, exchange
+from tests.server.http.sandbox_attacks import SANDBOX_ATTACKS
 
 KINDS = {kind.__name__: kind for kind in (*PROTOCOL_ATTACKS, *HTTP_ATTACKS)}
+KINDS_FOR_A_SANDBOX = {kind.__name__: kind for kind in (*SANDBOX_ATTACKS, *HTTP_ATTACKS)}
 CHECK_EVERY = 100
-MOST_LEFT_OPEN = 200
+MOST_LEFT_OPEN = 400
+"""More than a server lets one address have, so that some have to make place."""
 MOST_GROWTH_MIB = 2.0
 _SETTLING = 1.0
 _SHOWN = 700
@@ -38,6 +42,11 @@ _UNTIL_LOGGED = 0.02
 _RAISED = re.compile(
     r"^[ |]*((?:[a-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Disconnect|Resource|Group)\b.*)$", re.MULTILINE
 )
+
+
+_OF_A_SERVER = (("/healthz", "GET"), ("/readyz", "GET"))
+# The account grows by what is written, and is the fresh one again after a reset.
+_OF_A_SANDBOX = (("/", "GET"), ("/v1/usage", "GET"), ("/__sandbox/view", "GET"), ("/__sandbox/reset", "POST"))
 
 
 class ValidRequestFailed(Exception):
@@ -53,7 +62,9 @@ class Run:
         logged: how many lines the server logged, by the kind of request before them.
     """
 
-    def __init__(self, site: Site, seed: int, kinds: list[str], log: Path | None) -> None:
+    def __init__(self, site: Site, seed: int, kinds: list[str], log: Path | None, *, is_sandbox: bool = False) -> None:
+        self._is_sandbox = is_sandbox
+        self._probes = _OF_A_SANDBOX if is_sandbox else _OF_A_SERVER
         self.site, self._seed, self._kinds, self._log = site, seed, kinds, log
         self.faults: Counter[tuple[str, str]] = Counter()
         self.examples: dict[tuple[str, str], int] = {}
@@ -66,7 +77,7 @@ class Run:
 
     def attack(self, number: int) -> tuple[str, Attack]:
         kind = self._kinds[number % len(self._kinds)]
-        return kind, KINDS[kind](Attacker(f"{self._seed}/{number}", self.site))
+        return kind, (KINDS | KINDS_FOR_A_SANDBOX)[kind](Attacker(f"{self._seed}/{number}", self.site))
 
     def execute(self, number: int) -> tuple[Attack, list[Response], list[str]]:
         kind, attack = self.attack(number)
@@ -99,7 +110,11 @@ class Run:
         time.sleep(_SETTLING / 20 if count < CHECK_EVERY else _SETTLING)
 
     def check_valid_requests(self) -> None:
-        """Check that valid requests of both eras succeed; end old sessions and open one for the next requests."""
+        """Check that valid requests succeed, of both eras; end old sessions and open one for the next requests."""
+        for path, verb in self._probes:
+            self._ask_for(path, verb)
+        if self._is_sandbox:
+            return
         for era in ("modern", "legacy"):
             at = Attacker("honest", self.site)
             at.era = era
@@ -122,6 +137,14 @@ class Run:
         time.sleep(_UNTIL_LOGGED * (10 if self._is_left_hanging else 0))
         for fault in self._errors_in_log("left"):
             self.faults["left", fault] += 1
+
+    def _ask_for(self, path: str, verb: str) -> None:
+        at = Attacker("honest", self.site)
+        lines = [at.host, ("Content-Length", "0"), *self.site.headers]
+        text = "".join(f"{name}: {value}\r\n" for name, value in lines)
+        answers, problems = exchange(self.site, Attack(f"{verb} {path} HTTP/1.1\r\n{text}\r\n".encode()), [])
+        if problems or not answers or answers[0].status != 200:
+            raise ValidRequestFailed(f"{verb} {path}: {problems} {answers}")
 
     def _initialize(self, at: Attacker) -> None:
         initialize = at.message("initialize", INITIALIZE)
@@ -194,7 +217,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--requests", type=int, default=10_000, help="in a round")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--kind", choices=KINDS, action="append", help="only these")
+    parser.add_argument("--kind", choices=KINDS | KINDS_FOR_A_SANDBOX, action="append", help="only these")
+    parser.add_argument("--sandbox", action="store_true", help="it is a sandbox")
     parser.add_argument("--only", type=int, help="send the request of this number, and print it and its answers")
     parser.add_argument("--header", action="append", default=[], metavar="NAME: VALUE", help="in every request")
     parser.add_argument("--pid", type=int)
@@ -204,7 +228,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     site.headers = [
         (name.strip(), value.strip()) for name, _, value in (header.partition(":") for header in options.header)
     ]
-    run = Run(site, options.seed, options.kind or list(KINDS), options.log)
+    kinds = options.kind or list(KINDS_FOR_A_SANDBOX if options.sandbox else KINDS)
+    run = Run(site, options.seed, kinds, options.log, is_sandbox=options.sandbox)
     try:
         if options.only is not None:
             run.check_valid_requests()

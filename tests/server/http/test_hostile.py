@@ -8,6 +8,7 @@ from time import monotonic, sleep
 
 import pytest
 
+from agentphone_mcp.sandbox import running
 from tests.server.http import hostile
 from tests.support import COMMAND, clean_environment
 
@@ -21,6 +22,7 @@ FEWER = {"sizes": 4}
 # Prints a hash of the first requests of a run.
 SENT = """
 import hashlib, sys
+from agentphone_mcp.sandbox import running
 from tests.server.http import hostile
 sys.set_int_max_str_digits(0)
 run = hostile.Run(hostile.Site("127.0.0.1", 1, "/mcp"), 1, list(hostile.KINDS), None)
@@ -36,6 +38,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Generator[tuple[str, Pat
     environment = clean_environment(AGENTPHONE_SANDBOX_SPEED="1000")
     with log.open("wb") as stderr:
         process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=stderr)
+    log.with_name("pid").write_text(str(process.pid))
     try:
         until = monotonic() + 30
         while b"Serving on " not in (text := log.read_bytes()) or not text.endswith(b"\n"):
@@ -66,6 +69,61 @@ def test_hostile_requests_are_answered_or_dropped_and_others_served(
     with pytest.raises(SystemExit) as end:
         hostile.main([*arguments, "--requests", str(FEWER.get(kind, REQUESTS))])
     assert end.value.code == 0, capsys.readouterr().out[:5_000]
+
+
+@pytest.fixture(scope="module")
+def sandbox_arguments() -> Generator[list[str]]:
+    """Serve a sandbox in a thread, and give the arguments with its URL and its key."""
+    with running(speed=1_000) as sandbox:
+        yield ["--sandbox", "--url", f"{sandbox.url}/v1/contacts", "--header", f"Authorization: Bearer {sandbox.key}"]
+
+
+@pytest.mark.parametrize("kind", hostile.KINDS_FOR_A_SANDBOX)
+@pytest.mark.usefixtures("_any_number_of_digits")
+@pytest.mark.attack("19", "what needs no key reaches the sandbox, or fills its memory")
+def test_a_sandbox_goes_on_serving_too(
+    sandbox_arguments: list[str], kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        hostile.main([*sandbox_arguments, "--kind", kind, "--seed", "5", "--requests", str(REQUESTS)])
+    assert end.value.code == 0, capsys.readouterr().out[:5_000]
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("_any_number_of_digits")
+def test_thirty_thousand_hostile_requests_leave_a_server_as_it_was(
+    server: tuple[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    url, log = server
+    pid = log.with_name("pid").read_text()
+    with pytest.raises(SystemExit) as end:
+        hostile.main(["--url", url, "--log", str(log), "--requests", "10000", "--rounds", "3", "--pid", pid])
+    assert end.value.code == 0, capsys.readouterr().out[:5_000]
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("_any_number_of_digits")
+def test_thirty_thousand_hostile_requests_leave_a_sandbox_as_it_was(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key, log = "sk_sandbox_of_this_test", tmp_path / "log"
+    command = [*COMMAND, "sandbox", "--port", "0", "--key", key]
+    with (
+        log.open("wb") as written,
+        subprocess.Popen(command, env=clean_environment(), stdout=written, stderr=subprocess.STDOUT) as process,
+    ):
+        try:
+            until = monotonic() + 30
+            while b"AGENTPHONE_API_KEY=" not in log.read_bytes():
+                assert monotonic() < until
+                sleep(0.05)
+            url = log.read_text().partition("AGENTPHONE_BASE_URL=")[2].split()[0]
+            arguments = ["--sandbox", "--url", f"{url}/v1/contacts", "--header", f"Authorization: Bearer {key}"]
+            with pytest.raises(SystemExit) as end:
+                hostile.main([*arguments, "--pid", str(process.pid), "--requests", "10000", "--rounds", "3"])
+            assert end.value.code == 0, capsys.readouterr().out[:5_000]
+        finally:
+            process.terminate()
 
 
 def test_the_same_seed_sends_the_same_requests() -> None:
