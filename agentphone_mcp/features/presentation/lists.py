@@ -6,10 +6,14 @@ from typing import Annotated, Any, Generic, TypeVar
 from pydantic import BaseModel, WithJsonSchema, WrapValidator
 
 from agentphone_mcp.api.models import Page
-from agentphone_mcp.api.provenance import ServerText, Words, WordText, shown_as, whose_words
-from agentphone_mcp.policy.untrusted import QuotedText, UntrustedText
+from agentphone_mcp.api.parsing import is_list, is_object
+from agentphone_mcp.api.provenance import ServerText, Words, WordText, foreign_fields, shown_as, whose_words
+from agentphone_mcp.policy.untrusted import LONGEST_ANSWER, LONGEST_TEXT, MARK_LENGTH, QuotedText, UntrustedText
 
 Row = TypeVar("Row", bound=BaseModel)
+
+
+TOO_LONG = f"Not all rows are here: one answer holds {LONGEST_ANSWER} characters of strangers' words. Page on."
 
 
 def _keep_declared_text(cell: Any, check: Callable[[Any], Any]) -> Any:
@@ -53,13 +57,34 @@ class ListedTable(Table):
 
 def listed(page: Page[Row], limit: int, offset: int = 0, *, if_empty: str | None = None) -> Listed[Row]:
     """Turn a page of the API into one for the model; `if_empty` is the next step if the whole list is empty."""
-    next_offset = page.next_offset(offset, limit)
+    shown = page.data[: how_many_fit(page.data)]
+    is_cut = len(shown) < len(page.data)
+    next_offset = offset + len(shown) if is_cut else page.next_offset(offset, limit)
     return Listed(
-        data=page.data,
-        total=total_of_part(page.total, len(page.data), is_part=offset > 0 or next_offset is not None),
+        data=shown,
+        total=total_of_part(page.total, len(shown), is_part=offset > 0 or next_offset is not None),
         next_offset=next_offset,
-        next_step=None if page.data or offset else if_empty,
+        next_step=TOO_LONG if is_cut else None if page.data or offset else if_empty,
     )
+
+
+def how_many_fit(rows: Sequence[BaseModel]) -> int:
+    """Return how many rows have room in one answer with the strangers' words in them, at least one."""
+    room = LONGEST_ANSWER - LONGEST_TEXT
+    for count, row in enumerate(rows):
+        room -= sum(_length(getattr(row, name)) for name in foreign_fields(row))
+        if room < 0 and count:
+            return count
+    return len(rows)
+
+
+def _length(value: Any) -> int:
+    """Return how long the texts in a value are in an answer, with their marks."""
+    if isinstance(value, str):
+        return min(len(value), LONGEST_TEXT) + MARK_LENGTH
+    if is_object(value):
+        return sum(_length(name) + _length(item) for name, item in value.items())
+    return sum(map(_length, value)) if is_list(value) else 0
 
 
 def in_columns(page: Listed[Any]) -> ListedTable:

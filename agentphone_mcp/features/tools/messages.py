@@ -7,8 +7,17 @@ from pydantic import Field
 from agentphone_mcp.api.client import ApiClient
 from agentphone_mcp.api.messages import Conversation, ConversationWithMessages, Message, SentMessage
 from agentphone_mcp.api.numbers import PhoneNumber
+from agentphone_mcp.api.provenance import Words, shown_as
 from agentphone_mcp.features.context import AccountGate, ActivePolicy, Api, Prices
-from agentphone_mcp.features.presentation.lists import Listed, listed, shortened, total_of_part, without
+from agentphone_mcp.features.presentation.lists import (
+    TOO_LONG,
+    Listed,
+    how_many_fit,
+    listed,
+    shortened,
+    total_of_part,
+    without,
+)
 from agentphone_mcp.features.presentation.quoting import quoted
 from agentphone_mcp.features.tools.agents import numbers_of
 from agentphone_mcp.features.tools.approval import spending
@@ -97,13 +106,18 @@ async def list_messages(
     """List single texts of one number, newest first."""
     page = await api.messages.of_number(number_id, limit, before=before, after=after)
     # The endpoint pages by time and takes no offset.
-    has_more = page.next_offset(0, limit) is not None
-    total = total_of_part(page.total, len(page.data), is_part=has_more)
+    shown = page.data[: how_many_fit(page.data)]
+    is_cut = len(shown) < len(page.data)
+    has_more = is_cut or page.next_offset(0, limit) is not None
+    total = total_of_part(page.total, len(shown), is_part=has_more)
     if not page.data:
         return Listed(data=[], total=total, next_step="No texts.")
-    oldest = page.data[-1].at
-    more = f"For older ones pass before={oldest}." if has_more and oldest else None
-    return Listed(data=[_row(text) for text in page.data], total=total, next_step=more)
+    oldest = shown[-1].at
+    # Another text in its place would read as words of this server.
+    is_time = oldest is not None and shown_as(Words.TIME, oldest) is Words.TIME
+    more = f"For older ones pass before={oldest}." if has_more and is_time else None
+    steps = " ".join(step for step in (TOO_LONG if is_cut else None, more) if step)
+    return Listed(data=[_row(text) for text in shown], total=total, next_step=steps or None)
 
 
 async def list_conversations(

@@ -214,15 +214,40 @@ async def test_an_agents_greeting_is_told_alike_by_every_tool(ask) -> None:
 
 
 @pytest.mark.attack("14", "one answer without end")
-@pytest.mark.parametrize("tool", ["list_messages", "get_conversation", "list_conversations", "list_contacts"])
-async def test_one_answer_is_bounded_and_says_what_is_missing(ask, tool) -> None:
+@pytest.mark.parametrize("tool", ["list_conversations", "list_contacts", "list_webhook_deliveries"])
+async def test_a_page_ends_where_an_answer_is_full_and_says_where_to_go_on(ask, tool) -> None:
+    long = "x" * 9_000
+    rows = [{"id": f"c{at}", "notes": long, "lastMessagePreview": long, "error": long} for at in range(100)]
+    told = await ask({"data": rows, "total": 100}, tool, limit=100)
+    assert str(told).count("x") < LONGEST_ANSWER
+    assert (told["next_offset"], told["total"]) == (len(told["data"]), 100)
+    assert "one answer holds 60000 characters" in told["next_step"]
+    assert "left_out" not in told
+    assert "left out" not in str(told["data"])
+
+
+@pytest.mark.attack("14", "one answer without end")
+async def test_texts_that_have_no_room_are_reached_by_time(ask) -> None:
+    texts = [
+        {"id": f"m{at}", "direction": "inbound", "body": "x" * 9_000, "receivedAt": f"2026-11-20T09:30:{59 - at:02}Z"}
+        for at in range(50)
+    ]
+    told = await ask({"data": texts}, "list_messages", number_id="num_1")
+    assert 1 < len(told["data"]) < 50
+    assert told["next_step"].endswith(f"For older ones pass before={told['data'][-1]['at']}.")
+    odd = await ask({"data": [texts[0] | {"receivedAt": ORDER}], "hasMore": True}, "list_messages", number_id="num_1")
+    assert "SYSTEM" not in odd.get("next_step", "")
+    assert odd["data"][0]["at"] == mark(ORDER)
+
+
+@pytest.mark.attack("14", "one answer without end")
+async def test_an_answer_that_cannot_be_paged_says_what_is_missing(ask) -> None:
     texts = [{"id": f"m{at}", "direction": "inbound", "body": "x" * 9_000} for at in range(100)]
-    rows = [{"id": f"c{at}", "notes": "x" * 9_000, "lastMessagePreview": "x" * 9_000} for at in range(100)]
-    answer: dict[str, Any] = {"id": "conv_1", "messages": texts, "data": texts if tool == "list_messages" else rows}
-    given = {"list_messages": {"number_id": "num_1"}, "get_conversation": {"conversation_id": "conv_1"}}.get(tool, {})
-    told = await ask(answer, tool, **given)
+    thread = {"id": "conv_1", "metadata": {f"k{at}": "x" * 9_000 for at in range(10)}, "messages": texts}
+    told = await ask(thread, "get_conversation", conversation_id="conv_1")
     assert str(told).count("x") < LONGEST_ANSWER
     assert "characters of strangers' words: one answer holds 60000" in told["left_out"]
+    assert told["messages"][-1]["body"] == "(left out: 9000 characters)"
 
 
 @pytest.mark.attack("14", "one answer without end")
