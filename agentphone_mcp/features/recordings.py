@@ -1,5 +1,6 @@
 """Bound how many recordings are in memory at once, from their first byte until the client has the answer."""
 
+import gc
 from collections.abc import Callable
 
 import anyio
@@ -17,6 +18,7 @@ class RecordingSlots:
 
     def __init__(self) -> None:
         self._readers: set[str] = set()
+        self._was_used = False
         self._waiting: list[tuple[str, anyio.Event]] = []
 
     async def take(self, caller: str) -> Callable[[], None]:
@@ -38,6 +40,10 @@ class RecordingSlots:
                 self._give_up(caller, turn)
         if not is_taken:
             raise Refused("Nothing was read: other recordings are still being handed over. Try again in a minute.")
+        if self._was_used:
+            # Answers end in circles of references, which Python counts and does not weigh: it would keep many of them.
+            self._was_used = False
+            gc.collect()
         return lambda: self._release(caller)
 
     def _give_up(self, caller: str, turn: anyio.Event) -> None:
@@ -47,6 +53,7 @@ class RecordingSlots:
             self._waiting.remove((caller, turn))
 
     def _release(self, caller: str) -> None:
+        self._was_used = True
         self._readers.discard(caller)
         self._admit()
 
