@@ -181,6 +181,12 @@ def _program(target: Target, options: InstallOptions) -> Program:
     return find_program(target.machine, sys.argv[0])
 
 
+def _for(target: Target, options: InstallOptions) -> InstallOptions:
+    """Return the options for a file; one of a project that --file names gets no token that was not asked for."""
+    is_found = options.remote is not None and not options.plain_key
+    return replace(options, is_shared=True) if target.is_shared and is_found else options
+
+
 def _is_in_keychain() -> bool:
     from agentphone_mcp.config.keychain import NoKeychain, find
 
@@ -192,7 +198,7 @@ def _is_in_keychain() -> bool:
 
 def _print(target: Target, options: InstallOptions, is_in_keychain: Callable[[], bool]) -> None:
     program = _program(target, options)
-    setup, key_note = choose_setup(target.host, options, target.machine, program, is_in_keychain)
+    setup, key_note = choose_setup(target.host, _for(target, options), target.machine, program, is_in_keychain)
     if isinstance(setup.key, PlainText):
         setup = replace(setup, key=PlainText("TOKEN"))
     entry = build_entry(target.host, setup, target.file)
@@ -205,7 +211,7 @@ def _print(target: Target, options: InstallOptions, is_in_keychain: Callable[[],
 
 def _install(target: Target, options: InstallOptions, is_in_keychain: Callable[[], bool]) -> None:
     host, program = target.host, _program(target, options)
-    setup, key_note = choose_setup(host, options, target.machine, program, is_in_keychain)
+    setup, key_note = choose_setup(host, _for(target, options), target.machine, program, is_in_keychain)
     entry, asked = build_entry(host, setup, target.file), build_inputs(host, setup)
     merged = Merged(entry)
 
