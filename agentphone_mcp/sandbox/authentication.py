@@ -164,6 +164,9 @@ def _decode(body: bytes) -> Any:
     if not body:
         return None
     try:
-        return json.loads(body)
+        decoded = json.loads(body)
+        # Python reads NaN and numbers without end, which are no JSON and cannot be shown as such.
+        json.dumps(decoded, allow_nan=False)
+        return decoded
     except (ValueError, RecursionError):
         return body.decode(errors="replace")

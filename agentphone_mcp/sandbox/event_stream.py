@@ -114,6 +114,8 @@ class EventStream:
 
     def publish(self, kind: Kind, row: Json) -> None:
         """Publish an event, and the balance if it changed."""
+        if kind == "reset":
+            self._published_calls.clear()
         self._publish(kind, row)
         if not self._balance or not self._subscribers:
             return

@@ -155,7 +155,9 @@ async def list_requests(request: Request) -> Response:
     """GET /__sandbox/requests: list the requests of clients, the newest last."""
     query = read_query(request, {"limit": Field(integer(1, LOG_LIMIT), default=100)})
     recorded = cast(list[RecordedRequest], request.app.state.requests)
-    return ok({"data": [request_json(row) for row in recorded[-query["limit"] :]], "total": len(recorded)})
+    shown = {"data": [request_json(row) for row in recorded[-query["limit"] :]], "total": len(recorded)}
+    # Escaped, because text of a client may not be valid Unicode.
+    return Response(json.dumps(shown), media_type="application/json")
 
 
 def request_json(recorded: RecordedRequest) -> Json:

@@ -131,6 +131,17 @@ async def test_the_log_shows_no_key(api: httpx.AsyncClient, sandbox: Sandbox) ->
     assert (row["path"], row["query"], row["body"]) == ("/v1/agents/[key]", {"key": "[key]"}, {"keys": ["[key]"]})
 
 
+@pytest.mark.attack("19", "what needs no key reaches the sandbox, or fills its memory")
+@pytest.mark.parametrize("body", [b'{"human_email": "\\ud800"}', b"NaN", b'[1e999, "x"]', b"\xff\xfe", b"[" * 9_000])
+async def test_the_log_can_be_read_whatever_a_stranger_sent(api: httpx.AsyncClient, body: bytes) -> None:
+    """One sign-up that is no Unicode was answered with 500 to whoever read the log afterwards."""
+    await api.post("/v0/agent/sign-up", content=body, headers={"Authorization": ""})
+    answer = await api.get("/__sandbox/requests")
+    assert (answer.status_code, len(answer.json()["data"])) == (200, 1)
+    assert "NaN" not in answer.text.replace('"NaN"', "")
+    assert "Infinity" not in answer.text
+
+
 async def test_the_log_does_not_grow_for_ever(api: httpx.AsyncClient, sandbox: Sandbox) -> None:
     await api.get("/v1/usage")
     sandbox.requests.extend(sandbox.requests * LOG_LIMIT)
