@@ -41,7 +41,8 @@ _LOOKALIKES = {
 _LETTERS = {ord(other.casefold()): letter for letter, others in _LOOKALIKES.items() for other in others}
 _ESCAPE = re.compile(
     r"%u?(?:00)?(?P<percent>[0-9a-f]{2})"
-    r"|\\+(?:u\{?0*|U0*|x|u00)(?P<hex>[0-9a-f]{2})\}?"
+    # Bounded, or many backslashes would take the square of their number.
+    r"|\\{1,8}(?:u\{?0{0,6}|U0{0,6}|x)(?P<hex>[0-9a-f]{2})\}?"
     r"|=(?P<printable>3[ce])"
     r"|\bU\+00(?P<point>[0-9a-f]{2})"
     r"|\+(?P<utf7>AD[w4])-",

@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from time import perf_counter
 
 import pytest
 from hypothesis import given
@@ -155,3 +156,17 @@ def test_no_text_has_a_tag_that_names_a_mark(text: str) -> None:
 def test_defusing_twice_is_defusing_once(text: str) -> None:
     once = defuse(clean(text))
     assert defuse(once) == once
+
+
+@pytest.mark.attack("14", "a text that takes long to look at")
+@pytest.mark.parametrize("piece", ["\\", "&", "%25", "+AD", "u ", "untrusted<", "\\u{0", "&amp;"], ids=repr)
+def test_a_hostile_text_is_looked_at_in_proportion_to_its_length(piece: str) -> None:
+    """Eight times the length may take eight times as long, and not sixty-four times."""
+
+    def seconds(times: int) -> float:
+        begun = perf_counter()
+        defuse(piece * times)
+        return perf_counter() - begun
+
+    short = min(seconds(2_000) for _ in range(5))
+    assert min(seconds(16_000) for _ in range(3)) < 30 * short + 0.05
