@@ -83,7 +83,7 @@ def test_words_pass_stdio_as_utf_8_both_ways(spoken: Sandbox, state: Path, encod
     told = json.loads(answers[2])["result"]["structuredContent"]
     assert WORDS in told["turns"][-1]["text"]
     assert WORDS.encode() in answers[2]
-    assert json.loads(answers[3])["result"]["structuredContent"]["agent"]["name"] == WORDS
+    assert json.loads(answers[3])["result"]["structuredContent"]["result"]["name"] == WORDS
     assert spoken.context.account.agents["agt_frontdesk"].name == WORDS
     assert process.returncode == 0
 

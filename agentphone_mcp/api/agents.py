@@ -5,7 +5,8 @@ from typing import Annotated, Literal
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from agentphone_mcp.api.models import Acknowledgement, ApiModel, Page, UtcTime, request_body
+from agentphone_mcp.api.models import Acknowledgement, ApiModel, Identified, Page, UtcTime, paginate, request_body
+from agentphone_mcp.api.numbers import PhoneNumber
 from agentphone_mcp.api.provenance import AccountText, IdText, NumberText
 from agentphone_mcp.api.transport import Endpoints
 
@@ -54,10 +55,9 @@ class AttachedNumber(ApiModel):
     phone_number: NumberText | None = None
 
 
-class Agent(ApiModel):
+class Agent(Identified):
     """Describes an agent; enumerations that the API may extend are plain strings."""
 
-    id: IdText
     name: AccountText | None = None
     description: AccountText | None = None
     voice_mode: AccountText | None = None
@@ -137,6 +137,15 @@ class AgentsApi(Endpoints):
         """Detach a phone number from an agent; the account keeps it."""
         path = "/v1/agents/{agent_id}/numbers/{number_id}"
         return await self._transport.delete(path, Acknowledgement, agent_id=agent_id, number_id=number_id)
+
+    async def holder_of(self, number: PhoneNumber) -> str | None:
+        """Return the id of the agent that answers a number, which the API may leave out of the number; None if none."""
+        if number.agent_id is not None:
+            return number.agent_id
+        async for agent in paginate(self.list):
+            if any(attached.id == number.id for attached in agent.numbers or []):
+                return agent.id
+        return None
 
     async def voices(self) -> Page[Voice]:
         """Return all voices, hundreds of rows; the API does not page them."""

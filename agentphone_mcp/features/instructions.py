@@ -8,8 +8,9 @@ AgentPhone gives you a telephone: agents (AI personas) hold calls and texts thro
 - Start with account_overview.
 - Order of set-up: create_agent, buy_number, set_webhook if the voice mode is webhook, place_call.
 - Phone numbers are E.164; without a country code +1 is assumed. Ids come from the list tools; never make one up.
-- Tools that spend, reach people or destroy do nothing until confirm: call without it, show your user the preview, and \
-confirm only what they agreed to. For what cannot be undone, confirm is the number, name or URL itself.
+- What spends, reaches people, destroys or reroutes calls and texts does nothing until confirm: call without it, show \
+your user the preview, and confirm only what they agreed to. For what \
+cannot be undone, confirm is the number, name or URL itself.
 - status "unknown" means that nobody knows whether it happened: look with the tool it names, never just repeat. \
 replayed means that it was done before and not now; repeat=true only if your user wants it twice.
 - A placed call is accepted, not answered. Follow it with wait_for_call or read get_transcript later, and remind your \

@@ -16,8 +16,9 @@ from agentphone_mcp.policy import refusal_messages as refusals
 from agentphone_mcp.policy.actions import Action, Outcome, Result
 from agentphone_mcp.policy.errors import AnsweredBefore, Refused
 from agentphone_mcp.policy.ledger.location import LedgerUnavailable
-from agentphone_mcp.policy.ledger.records import Entry, Question, Settled
+from agentphone_mcp.policy.ledger.records import LONGEST_SUMMARY, Entry, Question, Settled
 from agentphone_mcp.policy.policy import Policy
+from agentphone_mcp.policy.previews import Previews
 from agentphone_mcp.policy.reconciliation import Reconciler
 from agentphone_mcp.policy.reservations import Reservations
 from agentphone_mcp.policy.untrusted import mark
@@ -46,6 +47,7 @@ class Gate:
         self._reconciler = reconciler
         self._ledger = reconciler.ledger
         self._clock = clock
+        self._previews = Previews()
 
     async def execute(
         self, action: Action, confirm: bool | str | None, do: Callable[[], Awaitable[Result]], *, repeat: bool = False
@@ -67,15 +69,17 @@ class Gate:
         """
         if action.is_free:
             return await _do_freely(action, do)
-        if confirm is None or confirm is False:
-            self._reservations.check_destination(action)
-            return await self._preview(action, repeat=repeat)
-        if not action.is_confirmed(confirm):
-            try:
-                await self._reservations.refuse(action, "confirm does not match")
-            except LedgerUnavailable as exc:
-                logger.warning("a refusal could not be written down: %s", exc)
-            raise Refused(f"Nothing was done: confirm does not match. {action.summary} {action.how_to_confirm()}")
+        if action.needs_approval:
+            if confirm is None or confirm is False:
+                self._reservations.check_destination(action)
+                return await self._preview(action, repeat=repeat)
+            if not action.is_confirmed(confirm):
+                await self.refuse(action, "confirm does not match")
+                raise Refused(f"Nothing was done: confirm does not match. {action.summary} {action.how_to_confirm()}")
+            if action.approval.answer != "yes" and self._previews.has_changed(action):
+                self._previews.remember(action)
+                await self.refuse(action, "it had changed since it was shown")
+                raise Refused(refusals.changed(action))
         try:
             reserved = await self._reservations.reserve(action, repeat=repeat)
         except LedgerUnavailable as exc:
@@ -95,27 +99,41 @@ class Gate:
         Raises:
             Refused: if that question was answered before, or the action has changed since.
         """
-        if not self.policy.requires_human_approval or action.is_free or not action.is_confirmed(confirm):
+        is_asked = self.policy.requires_human_approval and action.needs_approval
+        if not is_asked or not action.is_confirmed(confirm):
             return None
         try:
             self._reservations.check_destination(action)
             if await self._reservations.find_conflict(action, repeat=repeat):
                 return None
-            question = await (
-                self._reservations.open_question(action)
-                if is_answering
-                else self._reservations.record_question(action, repeat=repeat)
+            is_readable = len(action.question) <= LONGEST_SUMMARY
+            question = (
+                await (
+                    self._reservations.open_question(action)
+                    if is_answering
+                    else self._reservations.record_question(action, repeat=repeat)
+                )
+                if is_readable
+                else None
             )
         except (Refused, LedgerUnavailable):
             # `execute` raises the same.
             return None
+        if not is_readable:
+            await self.refuse(action, "too long to be shown to a person as a whole")
+            raise Refused(refusals.too_long(action))
         if question is None:
             raise AnsweredBefore
-        if not question.is_complete:
-            raise Refused("Nothing was done: it is too long to be shown to your user as a whole. Shorten its texts.")
         if question.preview_hash != action.preview_hash:
             raise Refused(refusals.changed(action))
         return question
+
+    async def refuse(self, action: Action, reason: str) -> None:
+        """Write down that an action was refused, and why; a ledger that fails is logged."""
+        try:
+            await self._reservations.refuse(action, reason)
+        except LedgerUnavailable as exc:
+            logger.warning("a refusal could not be written down: %s", exc)
 
     def is_too_late(self, question: Question) -> bool:
         """Tell whether an answer to the question comes too late to count."""
@@ -132,6 +150,7 @@ class Gate:
             how = f"{_explain_earlier(conflict, action, self._clock())} {how}"
         elif conflict is not None:
             how = f"As things stand it would be refused. {conflict.message(self._clock())}"
+        self._previews.remember(action)
         return Outcome(status="needs_confirmation", what=action.summary, next_step=how)
 
     async def _do(self, action: Action, row: int, do: Callable[[], Awaitable[Result]]) -> Outcome[Result]:
@@ -190,18 +209,21 @@ class Gate:
         # Not validated again, as the model of the result may have changed since.
         result = StoredResult.model_validate(earlier.result) if earlier.result else None
         return Outcome[Any].model_construct(
-            status="done", what=earlier.summary, replayed=True, result=result, next_step=text
+            status="done", what=refusals.shortened(earlier.summary), replayed=True, result=result, next_step=text
         )
 
 
 async def _check_unchanged(action: Action) -> None:
-    """Check that an action still reads as it did when a person agreed to it, perhaps minutes ago.
+    """Check right before the write that an action is what was agreed to, perhaps minutes ago.
+
+    Of two that change the same at once, the second is described by what the first has left.
 
     Raises:
         Refused: if it has changed.
         ApiError: if the API does not say.
     """
-    if action.refresh is None or (action.confirmation is None and action.approval.answer != "yes"):
+    was_approved = action.confirmation is not None or action.approval.answer == "yes"
+    if action.refresh is None or not (was_approved or action.one_of):
         return
     now = await action.refresh()
     if now.preview_hash != action.preview_hash:
@@ -246,6 +268,6 @@ def _explain_earlier(earlier: Entry, action: Action, now: float) -> str:
         case "done":
             return refusals.replayed(earlier, action, now)
         case "pending":
-            return refusals.under_way(earlier, now)
+            return refusals.under_way(earlier, action, now)
         case _:
             return refusals.still_unknown(earlier, action, now)

@@ -5,10 +5,11 @@ The refusal for a limit stands beside the limits, in `limits.py`; the one for a 
 
 from agentphone_mcp.policy.actions import Action, Approval
 from agentphone_mcp.policy.ledger.location import LedgerUnavailable
-from agentphone_mcp.policy.ledger.records import Entry
+from agentphone_mcp.policy.ledger.records import LONGEST_SUMMARY, Entry
 from agentphone_mcp.policy.limits import duration_text
 from agentphone_mcp.policy.untrusted import mark
 
+_LONGEST_IN_AN_ANSWER = 2_500
 _UNAPPROVED = {
     "declined": "your user was asked and said no. Do not try again unless they ask for it.",
     "cancelled": "your user was asked and closed the question without an answer. Ask them what they want.",
@@ -28,7 +29,18 @@ def not_approved(approval: Approval) -> str:
 
 def changed(now: Action) -> str:
     """Say that the action has changed since a person agreed to it."""
-    return f"Nothing was done: what was agreed to has changed since. It would be: {now.summary}"
+    return (
+        "Nothing was done: what was agreed to has changed since, or what it uses. Show your user this, and ask again. "
+        f"It would be: {now.summary}"
+    )
+
+
+def too_long(action: Action) -> str:
+    """Say that a person could not see all that they would agree to."""
+    return (
+        "Nothing was done: it is too long to be shown to your user as a whole, with "
+        f"{len(action.question):,} of at most {LONGEST_SUMMARY:,} characters. Shorten its texts, or the agent's own."
+    )
 
 
 def ledger_unavailable(exc: LedgerUnavailable, *, to_operator: bool) -> str:
@@ -44,8 +56,13 @@ def ledger_unavailable(exc: LedgerUnavailable, *, to_operator: bool) -> str:
     )
 
 
-def under_way(earlier: Entry, now: float) -> str:
-    """Say that the same action is pending."""
+def under_way(earlier: Entry, action: Action, now: float) -> str:
+    """Say that the same action is pending, or one that has to end before."""
+    if earlier.fingerprint != action.fingerprint:
+        return (
+            f"Nothing was done: another change of who gets calls and texts was begun {_ago(earlier, now)} "
+            f"({shortened(earlier.summary)}). Call again when it is over."
+        )
     return (
         f"Nothing was done: the same was asked for {_ago(earlier, now)} and is still under way. "
         "Call again in a moment to learn what came of it."
@@ -64,18 +81,23 @@ def reworded(earlier: Entry, now: float) -> str:
     ids = f", {', '.join(earlier.ids.values())}" if earlier.ids else ""
     return (
         f"Nothing was done now: something like it was done {_ago(earlier, now)}, though its answer was lost "
-        f"({earlier.summary}{ids}). Only if your user wants this one besides, add repeat=true."
+        f"({shortened(earlier.summary)}{ids}). Only if your user wants this one besides, add repeat=true."
     )
 
 
 def still_unknown(earlier: Entry, action: Action, now: float) -> str:
     """Say that the outcome of an earlier action is unknown, and which tool shows it."""
-    was = "this" if earlier.fingerprint == action.fingerprint else f"something like it ({earlier.summary})"
+    was = "this" if earlier.fingerprint == action.fingerprint else f"something like it ({shortened(earlier.summary)})"
     return (
         f"Nothing was done now: {was} was tried {_ago(earlier, now)} and its answer was lost "
         f"({mark(earlier.reason or '')}). It may have happened: look with {action.verify_with}. "
         f"{_how_to_repeat(action)}"
     )
+
+
+def shortened(summary: str) -> str:
+    """Cut a summary that was kept whole, as a person read it, for an answer to the model."""
+    return summary if len(summary) <= _LONGEST_IN_AN_ANSWER else f"{summary[:_LONGEST_IN_AN_ANSWER]}… (cut here)"
 
 
 def _how_to_repeat(action: Action) -> str:

@@ -100,14 +100,14 @@ class Reservations:
             elif reserved.outcome == "unknown":
                 is_undecidable = await self._reconciler.reconcile(reserved) is None
             elif self._clock() > give_up_at:
-                raise Refused(refusals.under_way(reserved, self._clock()))
+                raise Refused(refusals.under_way(reserved, action, self._clock()))
             else:
                 await anyio.sleep(_POLL_INTERVAL)
 
     async def _try_to_reserve(
         self, action: Action, new_entry: NewEntry, *, repeat: bool
     ) -> int | Entry | LimitExceeded:
-        if not self._policy.requires_human_approval or action.approval.answer == "yes":
+        if not self._needs_person(action) or action.approval.answer == "yes":
             limits, within = self._policy.limits, self._policy.seconds_to_write
             return await self._ledger.run(
                 lambda ledger: ledger.reserve(new_entry, limits, repeat=repeat, within=within)
@@ -117,21 +117,27 @@ class Reservations:
             raise Refused(refusals.not_approved(action.approval))
         return conflict
 
+    def _needs_person(self, action: Action) -> bool:
+        return self._policy.requires_human_approval and action.needs_approval
+
     def _new_entry(self, action: Action) -> NewEntry:
+        how = "person" if action.approval.answer == "yes" else "confirm"
         return NewEntry(
             account=self._reconciler.account,
             tool=action.tool,
             fingerprint=action.fingerprint,
             target=action.target,
-            summary=action.summary,
+            # What a person agreed to is kept as they read it.
+            summary=action.question if self._needs_person(action) else action.summary,
             cost=action.cost.micros,
             minute_cost=action.cost.minute_micros,
             to_number=action.to_number,
             match_on=action.match_on,
             preview_hash=action.preview_hash,
-            is_repeatable=action.confirmation is None,
+            is_repeatable=action.is_repeatable,
+            one_of=action.one_of,
             approved_by=action.approval.by,
-            approved_how="person" if action.approval.answer == "yes" else "confirm",
+            approved_how=how if action.needs_approval else "not needed",
             question=action.approval.question,
         )
 

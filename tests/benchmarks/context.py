@@ -27,7 +27,7 @@ TYPICAL: dict[str, dict[str, Any]] = {
     "list_voices": {"limit": 5},
     "create_agent": {"name": "Tables", "voice_mode": "hosted", "system_prompt": "You reserve tables."},
     "update_agent": {"agent_id": DESK, "tuning": {"voice_speed": 1.5}},
-    "detach_number": {"agent_id": DESK, "number_id": LINE},
+    "detach_number": {"agent_id": DESK, "number_id": LINE, "confirm": "+14155550100"},
     "attach_number": {"agent_id": DESK, "number_id": LINE},
     "buy_number": {"confirm": True},
     "place_call": {"agent_id": DESK, "to_number": FRIEND, "confirm": True},

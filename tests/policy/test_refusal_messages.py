@@ -82,9 +82,15 @@ def test_a_replay_of_other_words_shows_them() -> None:
 
 
 def test_what_is_under_way_says_to_come_back() -> None:
-    message = refusals.under_way(earlier(TEXT, "pending", ago=3), NOW)
+    message = refusals.under_way(earlier(TEXT, "pending", ago=3), TEXT, NOW)
     assert "3 seconds ago and is still under way" in message
     assert "Call again in a moment" in message
+
+
+def test_another_change_that_is_under_way_is_named() -> None:
+    message = refusals.under_way(earlier(TEXT, "pending", ago=3, fingerprint="other"), TEXT, NOW)
+    assert message.startswith("Nothing was done: another change of who gets calls and texts was begun 3 seconds ago")
+    assert "(Text Ada" in message
 
 
 @pytest.mark.parametrize(("action", "repeats"), [(TEXT, True), (RELEASE, False)], ids=["spends", "destroys"])

@@ -10,7 +10,7 @@ from agentphone_mcp.policy.errors import Refused
 
 _WEBHOOK = """
     - Call `set_webhook` with url and agent_id. Its secret is shown once, so have your user keep it. confirm is needed
-      only to replace a webhook, and is then the URL that is replaced.
+      only if it takes events from another webhook, and is then the URL of that one.
     - Call `test_webhook` with agent_id; go on only when it was answered with success.
 """
 

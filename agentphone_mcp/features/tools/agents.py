@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
-from agentphone_mcp.api.agents import Agent, AgentFields, Attachment, DeletedAgent, Voice, VoiceMode, VoiceTuning
+from agentphone_mcp.api.agents import Agent, Attachment, DeletedAgent, Voice, VoiceMode, VoiceTuning
 from agentphone_mcp.api.client import ApiClient
 from agentphone_mcp.api.models import Acknowledgement, Page
 from agentphone_mcp.api.provenance import AccountText, IdText, ServerText
@@ -23,9 +23,14 @@ from agentphone_mcp.features.tools.parameters import (
     TuningAsInUpdate,
     VoiceId,
 )
+from agentphone_mcp.features.tools.rerouting import (
+    agent_fields,
+    describe_agent_change,
+    describe_attachment,
+    describe_detachment,
+)
 from agentphone_mcp.policy.actions import Action, Outcome
 from agentphone_mcp.policy.errors import Refused
-from agentphone_mcp.policy.policy import Policy
 from agentphone_mcp.policy.untrusted import clean
 
 NO_AGENTS = "No agents yet: create_agent, then buy_number for it, then set_webhook if its voice mode is webhook."
@@ -42,7 +47,7 @@ class AgentRow(BaseModel):
 
 
 class SavedAgent(BaseModel):
-    """Show an agent after a change, and what it still needs."""
+    """Show a new agent, and what it still needs."""
 
     agent: Agent
     next_step: ServerText | None = None
@@ -77,7 +82,7 @@ async def create_agent(
     """Create an agent. It needs a number (buy_number, attach_number) before it can call."""
     if voice_mode == "hosted" and not system_prompt:
         raise Refused("Nothing was created: voice_mode hosted needs a system_prompt.")
-    fields = _fields(
+    fields = agent_fields(
         policy,
         tuning,
         name=name,
@@ -96,8 +101,9 @@ async def create_agent(
 
 async def update_agent(
     agent_id: AgentId,
+    action: Annotated[Action, destroying("update_agent", describe_agent_change)],
     api: Api,
-    policy: ActivePolicy,
+    gate: AccountGate,
     name: AgentName | None = None,
     voice_mode: VoiceMode | None = None,
     system_prompt: str | None = None,
@@ -107,23 +113,10 @@ async def update_agent(
     transfer_number: Annotated[TransferNumber | None, Field(description="'' clears it")] = None,
     voicemail_message: str | None = None,
     tuning: Annotated[VoiceTuning | None, Field(description="How it listens and speaks")] = None,
-) -> SavedAgent:
-    """Change an agent: prompt, voice, transfer number and more, as in create_agent. What is left out stays."""
-    fields = _fields(
-        policy,
-        tuning,
-        name=name,
-        voice_mode=voice_mode,
-        system_prompt=system_prompt,
-        begin_message=begin_message,
-        voice=voice,
-        description=description,
-        transfer_number=transfer_number,
-        voicemail_message=voicemail_message,
-    )
-    if not fields.body():
-        raise Refused("Nothing was changed: give at least one field besides agent_id.")
-    return SavedAgent(agent=await api.agents.update(agent_id, fields))
+    confirm: ConfirmText = None,
+) -> Outcome[Agent]:
+    """Change an agent as in create_agent; what is left out stays. Rerouting its calls or texts needs confirm."""
+    return await gate.execute(action, confirm, lambda: api.agents.update(agent_id, **action.resolved))
 
 
 async def describe_agent_deletion(agent_id: str, api: Api) -> Action:
@@ -170,14 +163,28 @@ async def list_voices(
     )
 
 
-async def attach_number(agent_id: AgentId, number_id: NumberId, api: Api) -> Attachment:
-    """Give an agent a number that the account has; a number has one agent."""
-    return await api.agents.attach_number(agent_id, number_id)
+async def attach_number(
+    agent_id: AgentId,
+    number_id: NumberId,
+    action: Annotated[Action, destroying("attach_number", describe_attachment)],
+    api: Api,
+    gate: AccountGate,
+    confirm: ConfirmText = None,
+) -> Outcome[Attachment]:
+    """Give an agent a number that the account has; taking it from another agent needs confirm."""
+    return await gate.execute(action, confirm, lambda: api.agents.attach_number(agent_id, number_id))
 
 
-async def detach_number(agent_id: AgentId, number_id: NumberId, api: Api) -> Acknowledgement:
+async def detach_number(
+    agent_id: AgentId,
+    number_id: NumberId,
+    action: Annotated[Action, destroying("detach_number", describe_detachment)],
+    api: Api,
+    gate: AccountGate,
+    confirm: ConfirmText = None,
+) -> Outcome[Acknowledgement]:
     """Take a number from its agent; the account keeps it and pays on."""
-    return await api.agents.detach_number(agent_id, number_id)
+    return await gate.execute(action, confirm, lambda: api.agents.detach_number(agent_id, number_id))
 
 
 def agent_rows(page: Page[Agent], *left_out: str) -> Page[AgentRow]:
@@ -196,14 +203,6 @@ async def numbers_of(api: ApiClient, agent: Agent) -> dict[str, str]:
     return {number.id: number.phone_number async for number in api.numbers.all() if number.agent_id == agent.id}
 
 
-def _fields(policy: Policy, tuning: VoiceTuning | None, **given: str | None) -> AgentFields:
-    """Collect the fields of an agent; refuse a transfer number that the policy forbids to call."""
-    if number := given["transfer_number"]:
-        # Quiet hours do not apply when it is only stored.
-        policy.destinations.check(number, rings=False)
-    return AgentFields.model_validate({**(tuning.model_dump(exclude_none=True) if tuning else {}), **given})
-
-
 def _matches(voice: Voice, search: str | None, gender: str | None, provider: str | None) -> bool:
     text = " ".join(part for part in (voice.id, voice.name, voice.accent) if part).casefold()
     return (
@@ -217,9 +216,9 @@ TOOLS = [
     reads(list_agents),
     reads(get_agent),
     creates(create_agent),
-    updates(update_agent),
+    updates(update_agent, may_reroute=True),
     destroys(delete_agent),
     reads(list_voices),
-    updates(attach_number),
-    updates(detach_number),
+    updates(attach_number, may_reroute=True),
+    updates(detach_number, may_reroute=True),
 ]

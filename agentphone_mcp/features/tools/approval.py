@@ -28,6 +28,18 @@ from agentphone_mcp.policy.untrusted import clean
 
 Describe = Callable[..., Awaitable[Action]]
 _ASKS_BETWEEN_CALLS = "2026-07-28"
+_REROUTES = frozenset(
+    {
+        "set_webhook",
+        "delete_webhook",
+        "attach_number",
+        "detach_number",
+        "release_number",
+        "update_agent",
+        "delete_agent",
+    }
+)
+"""What changes who gets calls, texts and their words: one at a time, or one would replace what another has just set."""
 _DISMISSED: dict[str, ApprovalAnswer] = {"decline": "declined", "cancel": "cancelled"}
 
 
@@ -75,7 +87,8 @@ def _completed(tool: str, describe: Describe) -> Describe:
         # Arguments that the description resolved, such as the number of an agent, win over those that were given.
         arguments = {name: given[name] for name in given if name not in injected} | dict(action.arguments)
         again = functools.partial(describe, **given)
-        return replace(action, tool=tool, arguments=_normalize(arguments), refresh=again)
+        one_of = _REROUTES if tool in _REROUTES else frozenset[str]()
+        return replace(action, tool=tool, arguments=_normalize(arguments), refresh=again, one_of=one_of)
 
     return described
 
@@ -126,7 +139,11 @@ async def _find_question(
 ) -> Question | None:
     """Return what a person must be asked; refuse to callers without the scope spend what asks for `confirm`."""
     scope = tool_context(ctx).caller.scope
-    if not action.is_free and scope != "spend":
+    if action.needs_approval and scope != "spend":
+        if confirm is not None:
+            await gate.refuse(
+                replace(action, approval=Approval(_approver(ctx))), f"it takes the scope spend, not {scope}"
+            )
         raise Refused(
             f"Nothing was done: what asks for confirm takes the scope spend, and this connection has {scope}. It would "
             f"have been: {action.summary}"

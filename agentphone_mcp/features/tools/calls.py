@@ -10,13 +10,15 @@ from agentphone_mcp.api.agents import Agent, ModelTier
 from agentphone_mcp.api.calls import Call, WebCall
 from agentphone_mcp.api.client import ApiClient
 from agentphone_mcp.api.models import Acknowledgement
+from agentphone_mcp.api.webhooks import Webhook
 from agentphone_mcp.features.context import AccountGate, ActivePolicy, Api, Prices, tool_context
 from agentphone_mcp.features.live.following import FollowedCall, FollowedOutcome, follow, follow_placed
-from agentphone_mcp.features.presentation.quoting import other_arguments, quoted
+from agentphone_mcp.features.presentation.quoting import Quote, in_short_and_whole, other_arguments
 from agentphone_mcp.features.tools import call_history
 from agentphone_mcp.features.tools.agents import numbers_of
 from agentphone_mcp.features.tools.approval import spending
 from agentphone_mcp.features.tools.declaration import reads, spends, updates
+from agentphone_mcp.features.tools.own_settings import own_texts, settings_of
 from agentphone_mcp.features.tools.parameters import (
     AfterTurn,
     AgentId,
@@ -30,6 +32,7 @@ from agentphone_mcp.features.tools.parameters import (
     Variables,
     VoiceId,
 )
+from agentphone_mcp.features.tools.rerouting import identity, webhook_of
 from agentphone_mcp.policy.actions import Action, Outcome
 from agentphone_mcp.policy.disclosure import Opening, with_disclosure
 from agentphone_mcp.policy.errors import Refused
@@ -63,19 +66,34 @@ async def describe_call(
     opening = _opening(agent, prompt, greeting, policy)
     number_id, caller_id = await _caller_id(api, agent, from_number_id)
     hosted = bool(prompt) or agent.voice_mode == "hosted"
-    if not hosted:
-        await _require_webhook(api, agent, "give place_call a prompt")
-    who = "the built-in AI" if hosted else "your webhook"
+    webhook = None if hosted else await _require_webhook(api, agent, "give place_call a prompt")
+    who = f"your webhook {webhook.url}" if webhook else "the built-in AI"
     price = prices.minute(hosted=hosted, denoising=agent.denoising_mode)
-    content = f"; its goal: {quoted(prompt, api.secrets.redact)}" if prompt else ""
-    content += f"; it begins with {quoted(opening.greeting, api.secrets.redact)}" if opening.greeting else ""
     local_time = policy.destinations.local_time(to_number)
-    settings = other_arguments(
-        api.secrets.redact, voice=voice, model_tier=model_tier, variables=variables, disable_recording=disable_recording
-    )
+
+    def text(quote: Quote) -> str:
+        content = f"; its goal: {quote(prompt)}" if prompt else ""
+        content += f"; it begins with {quote(opening.greeting)}" if opening.greeting else ""
+        content += own_texts(
+            agent,
+            quote,
+            prompt=hosted and not prompt,
+            begin_message=not opening.greeting,
+            is_answered_by_machines=True,
+        )
+        others = other_arguments(
+            quote, voice=voice, model_tier=model_tier, variables=variables, disable_recording=disable_recording
+        )
+        return (
+            f"Call {to_number}, local time {local_time}, from {caller_id} as the agent {agent.name!r}, with {who} "
+            f"talking: {minute_price_text(price)}{content}.{others}"
+        )
+
+    summary, whole = in_short_and_whole(text, api.secrets.redact)
     return Action(
-        f"Call {to_number}, local time {local_time}, from {caller_id} as the agent "
-        f"{agent.name!r}, with {who} talking: {minute_price_text(price)}{content}.{settings}",
+        summary,
+        whole=whole,
+        relies_on={"agent": settings_of(agent), "webhook": identity(webhook)},
         verify_with=f"list_calls with search={to_number}",
         next_step="Accepted is not answered: wait_for_call follows it as it is spoken, get_transcript reads it later.",
         arguments={"from_number_id": number_id},
@@ -152,12 +170,23 @@ async def describe_web_call(
     """Describe a call from a browser."""
     agent = await api.agents.get(agent_id)
     hosted = agent.voice_mode == "hosted"
-    if not hosted:
-        await _require_webhook(api, agent)
+    webhook = None if hosted else await _require_webhook(api, agent)
+    who = f"your webhook {webhook.url}" if webhook else "the built-in AI"
     price = prices.minute(hosted=hosted, denoising=agent.denoising_mode)
+
+    def text(quote: Quote) -> str:
+        own = own_texts(agent, quote, prompt=hosted, begin_message=True, is_answered_by_machines=False)
+        others = other_arguments(quote, metadata=metadata, variables=variables)
+        return (
+            f"Open a browser call with the agent {agent.name!r}, with {who} talking: {minute_price_text(price)} once "
+            f"joined{own}.{others}"
+        )
+
+    summary, whole = in_short_and_whole(text, api.secrets.redact)
     return Action(
-        f"Open a browser call with the agent {agent.name!r}: {minute_price_text(price)} once joined."
-        + other_arguments(api.secrets.redact, metadata=metadata, variables=variables),
+        summary,
+        whole=whole,
+        relies_on={"agent": settings_of(agent), "webhook": identity(webhook)},
         verify_with="list_calls with direction=web",
         next_step="Join with agentphone-web-sdk within 30 seconds; the token works once.",
         cost=Cost.of_call(price),
@@ -207,13 +236,15 @@ async def _caller_id(api: ApiClient, agent: Agent, from_number_id: str | None) -
     return from_number_id, numbers[from_number_id]
 
 
-async def _require_webhook(api: ApiClient, agent: Agent, *ways_out: str) -> None:
-    if await api.webhooks.get(agent.id) is None and await api.webhooks.get() is None:
+async def _require_webhook(api: ApiClient, agent: Agent, *ways_out: str) -> Webhook:
+    webhook = await webhook_of(api, agent.id)
+    if webhook is None:
         ways = ", or ".join(["use set_webhook", "update_agent with voice_mode hosted and a system_prompt", *ways_out])
         raise Refused(
             f"No call was made: the agent {agent.name!r} is in webhook mode and no webhook is set, so the caller would "
             f"hear silence. Instead {ways}."
         )
+    return webhook
 
 
 TOOLS = [

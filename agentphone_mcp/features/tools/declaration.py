@@ -79,9 +79,11 @@ def creates(function: ToolFunction, *, may_replace: bool = False) -> Declared:
     return Declared(function, _hints(destructive=may_replace))
 
 
-def updates(function: ToolFunction, *, idempotent: bool = True, open_world: bool = False) -> Declared:
-    """Declare a tool that changes something that can be changed back."""
-    return Declared(function, _hints(idempotent=idempotent, open_world=open_world))
+def updates(
+    function: ToolFunction, *, idempotent: bool = True, open_world: bool = False, may_reroute: bool = False
+) -> Declared:
+    """Declare a tool that changes what can be changed back, or, through the gate, who gets calls and texts."""
+    return Declared(function, _hints(destructive=may_reroute, idempotent=idempotent, open_world=open_world))
 
 
 def spends(function: ToolFunction, *, open_world: bool = True) -> Declared:

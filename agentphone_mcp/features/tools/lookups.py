@@ -1,11 +1,12 @@
 """Find out whether an action whose answer was lost happened, by what the API shows now; nothing here writes."""
 
 import hashlib
-from collections.abc import Awaitable, Callable
+import json
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from agentphone_mcp.api.calls import Call
 from agentphone_mcp.api.client import ApiClient
@@ -54,6 +55,11 @@ async def call_duration(api: ApiClient, entry: Entry) -> CallDuration:
 def digest(body: str) -> str:
     """Hash a text, for the ledger to compare and not to read."""
     return hashlib.sha256(body.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def digests(values: Mapping[str, Any]) -> dict[str, str]:
+    """Hash each of some values; an empty one counts as none."""
+    return {name: digest(json.dumps(value or None, sort_keys=True)) for name, value in values.items()}
 
 
 async def _call(api: ApiClient, entry: Entry, claimed: Claimed) -> LookupResult | None:
@@ -127,6 +133,19 @@ async def _webhook_set(api: ApiClient, entry: Entry, _: Claimed) -> LookupResult
     return LookupResult("done" if is_new else "failed")
 
 
+async def _agent_changed(api: ApiClient, entry: Entry, _: Claimed) -> LookupResult:
+    wanted = {name: value for name, value in (entry.match_on or {}).items() if name != "agent_id"}
+    agent = await api.agents.get(_match_value(entry, "agent_id"))
+    # Where it is not changed, or the API leaves a field out, changing it again does no harm.
+    is_changed = digests({name: getattr(agent, name, None) for name in wanted}) == wanted
+    return LookupResult("done" if is_changed else "failed")
+
+
+async def _number_moved(api: ApiClient, entry: Entry, _: Claimed) -> LookupResult:
+    holder = await api.agents.holder_of(await api.numbers.get(_match_value(entry, "number_id")))
+    return LookupResult("done" if (holder or "") == _match_value(entry, "agent_id") else "failed")
+
+
 async def _gone(fetching: Awaitable[object]) -> LookupResult:
     """Return done if the object is gone; if it still exists, deleting it failed and can be tried again."""
     try:
@@ -171,4 +190,7 @@ _LOOKUPS: dict[str, Callable[[ApiClient, Entry, Claimed], Awaitable[LookupResult
     "delete_contact": lambda api, entry, _: _gone(api.contacts.get(_match_value(entry, "contact_id"))),
     "delete_webhook": _webhook_gone,
     "set_webhook": _webhook_set,
+    "update_agent": _agent_changed,
+    "attach_number": _number_moved,
+    "detach_number": _number_moved,
 }

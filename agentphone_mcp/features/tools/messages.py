@@ -18,7 +18,7 @@ from agentphone_mcp.features.presentation.lists import (
     total_of_part,
     without,
 )
-from agentphone_mcp.features.presentation.quoting import quoted
+from agentphone_mcp.features.presentation.quoting import Quote, in_short_and_whole
 from agentphone_mcp.features.tools.agents import numbers_of
 from agentphone_mcp.features.tools.approval import spending
 from agentphone_mcp.features.tools.declaration import reads, spends, updates
@@ -59,11 +59,19 @@ async def describe_text(
     if (agent_id is None) == (number_id is None):
         raise Refused("Nothing was sent: give agent_id or number_id, one of them, as the sender.")
     number, whose = await (_of_agent(api, agent_id) if agent_id else _of_number(api, number_id or ""))
-    pictures = f" with {', '.join(quoted(url, api.secrets.redact) for url in media_urls)}" if media_urls else ""
     local_time = policy.destinations.local_time(to_number)
+
+    def text(quote: Quote) -> str:
+        pictures = f" with {', '.join(map(quote, media_urls))}" if media_urls else ""
+        return (
+            f"Text {to_number}, local time {local_time}, from {number.phone_number}{whose}: {quote(body)}{pictures} "
+            f"({prices.message_price_text(body)})."
+        )
+
+    summary, whole = in_short_and_whole(text, api.secrets.redact)
     return Action(
-        f"Text {to_number}, local time {local_time}, from {number.phone_number}{whose}: "
-        f"{quoted(body, api.secrets.redact)}{pictures} ({prices.message_price_text(body)}).",
+        summary,
+        whole=whole,
         verify_with="list_messages or list_conversations",
         next_step="Queued is not delivered: list_messages shows what became of it.",
         arguments={"agent_id": None, "number_id": number.id},

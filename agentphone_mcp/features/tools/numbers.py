@@ -5,8 +5,6 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from agentphone_mcp.api.client import ApiClient
-from agentphone_mcp.api.errors import NotFound
 from agentphone_mcp.api.models import Page
 from agentphone_mcp.api.numbers import PhoneNumber, ReleasedNumber
 from agentphone_mcp.features.context import AccountGate, Api, Prices
@@ -19,10 +17,11 @@ from agentphone_mcp.features.presentation.lists import (
     total_of_part,
     without,
 )
-from agentphone_mcp.features.presentation.quoting import other_arguments
+from agentphone_mcp.features.presentation.quoting import Quote, in_short_and_whole, other_arguments
 from agentphone_mcp.features.tools.approval import destroying, spending
 from agentphone_mcp.features.tools.declaration import destroys, reads, spends
 from agentphone_mcp.features.tools.parameters import AgentId, Confirm, ConfirmText, NumberId, Offset, PageSize, Repeat
+from agentphone_mcp.features.tools.rerouting import agent_name
 from agentphone_mcp.policy.actions import Action, Outcome
 from agentphone_mcp.policy.phone_numbers import normalize_number
 from agentphone_mcp.policy.pricing import Cost
@@ -86,10 +85,16 @@ async def describe_purchase(
     agent = await api.agents.get(agent_id) if agent_id else None
     where = f"{country} phone number" + (f" with area code {area_code}" if area_code else "")
     whose = f" for the agent {agent.name!r}" if agent else ""
+    until = f" It is released by itself, for good, at {expires_at}." if expires_at else ""
+
+    def text(quote: Quote) -> str:
+        others = other_arguments(quote, external_id=external_id)
+        return f"Buy a {where}{whose}: {prices.number_price_text()}.{until}{others}"
+
+    summary, whole = in_short_and_whole(text, api.secrets.redact)
     return Action(
-        f"Buy a {where}{whose}: {prices.number_price_text()}."
-        + (f" It is released by itself, for good, at {expires_at}." if expires_at else "")
-        + other_arguments(api.secrets.redact, external_id=external_id),
+        summary,
+        whole=whole,
         verify_with="list_numbers",
         next_step="It takes calls at once; US numbers send texts only after 10DLC registration."
         + ("" if agent else " Give it to an agent with attach_number."),
@@ -124,7 +129,7 @@ async def buy_number(
 async def describe_release(number_id: str, api: Api) -> Action:
     """Describe the release of a number."""
     number = await api.numbers.get(number_id)
-    whose = f", the number of {await _agent_name(api, number.agent_id)}" if number.agent_id else ""
+    whose = f", the number of {await agent_name(api, number.agent_id)}" if number.agent_id else ""
     return Action(
         f"Release {number.phone_number}{whose}. It goes back to the carriers and cannot be reclaimed.",
         verify_with="list_numbers",
@@ -152,14 +157,6 @@ def number_rows(page: Page[PhoneNumber], *left_out: str) -> Page[PhoneNumber]:
         return without(number, "type", *usual, *left_out)
 
     return shortened(page, row)
-
-
-async def _agent_name(api: ApiClient, agent_id: str) -> str:
-    """Name an agent for the reader; one that no longer exists must not block the release of its number."""
-    try:
-        return f"the agent {(await api.agents.get(agent_id)).name!r}"
-    except NotFound:
-        return f"an agent that is gone ({agent_id})"
 
 
 TOOLS = [

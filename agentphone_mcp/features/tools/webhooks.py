@@ -9,11 +9,12 @@ from agentphone_mcp.api.provenance import AccountText, IdText, ServerText, UrlTe
 from agentphone_mcp.api.webhooks import Delivery, DeliveryStats, Webhook, WebhookTest
 from agentphone_mcp.features.context import AccountGate, Api
 from agentphone_mcp.features.presentation.lists import Listed, listed
-from agentphone_mcp.features.presentation.quoting import other_arguments
+from agentphone_mcp.features.presentation.quoting import other_arguments, quoted
 from agentphone_mcp.features.tools.approval import destroying
 from agentphone_mcp.features.tools.declaration import creates, destroys, reads, updates
 from agentphone_mcp.features.tools.lookups import digest
 from agentphone_mcp.features.tools.parameters import AgentId, ConfirmText, Hours, Offset, PageSize, WebUrl
+from agentphone_mcp.features.tools.rerouting import identity
 from agentphone_mcp.policy.actions import Action, Outcome
 from agentphone_mcp.policy.errors import Refused
 
@@ -50,34 +51,38 @@ async def get_webhook(api: Api, agent_id: AgentId | None = None) -> WebhookInfo:
 async def describe_webhook_replacement(
     url: str, agent_id: str | None, context_limit: int | None, timeout: int | None, api: Api
 ) -> Action:
-    """Describe the change of a webhook; the first one replaces nothing and needs no confirmation."""
+    """Describe the change of a webhook; one that takes no events from another needs no confirmation."""
     name, current = await _webhook_name(agent_id, api), await api.webhooks.get(agent_id)
-    settings = other_arguments(str, context_limit=context_limit, timeout=timeout)
-    if current is None:
-        return Action(
-            f"Set {name} to {url}.{settings}",
-            verify_with="get_webhook",
-            next_step=_KEEP_SECRET,
-            is_free=True,
-            resolved={"context_limit": context_limit, "answer_within": timeout},
+    loser = current or (await api.webhooks.get() if agent_id else None)
+    if current is not None:
+        change = (
+            f"Replace {name} {current.url} by {url}. Events go there at once, and the current secret stops signing."
         )
+    elif loser is not None:
+        change = (
+            f"Set {name} to {url}. Its events go there at once, and no longer to the project's webhook {loser.url}."
+        )
+    else:
+        change = f"Set {name} to {url}."
     return Action(
-        f"Replace {name} {current.url} by {url}. Events go there at once, and the current secret stops signing."
-        + settings,
+        change + other_arguments(quoted, context_limit=context_limit, timeout=timeout),
         verify_with="get_webhook",
-        confirmation=current.url,
+        confirmation=loser.url if loser else None,
+        is_first=loser is None,
+        subject=agent_id or "project",
         next_step=_KEEP_SECRET,
         match_on={
             "agent_id": agent_id,
             "url": digest(url),
-            "old_url": digest(current.url),
-            "old_secret": digest(current.secret) if current.secret else None,
+            "old_url": digest(current.url) if current else None,
+            "old_secret": digest(current.secret) if current and current.secret else None,
         },
         # The API would reset to its defaults what is left out.
         resolved={
-            "context_limit": current.context_limit if context_limit is None else context_limit,
-            "answer_within": current.timeout if timeout is None else timeout,
+            "context_limit": current.context_limit if current and context_limit is None else context_limit,
+            "answer_within": current.timeout if current and timeout is None else timeout,
         },
+        relies_on={"webhook": identity(current), "loser": identity(loser)},
     )
 
 
@@ -91,7 +96,7 @@ async def set_webhook(
     timeout: Annotated[int | None, Field(ge=5, le=120, description="Seconds to answer a voice turn")] = None,
     confirm: ConfirmText = None,
 ) -> Outcome[Webhook]:
-    """Set the project's webhook, or an agent's own; its new secret is shown only now. Replacing one needs confirm."""
+    """Set the project's webhook, or an agent's own; its new secret is shown only now. Taking events needs confirm."""
     return await gate.execute(action, confirm, lambda: api.webhooks.set(url, agent_id, **action.resolved))
 
 
@@ -100,12 +105,17 @@ async def describe_webhook_deletion(agent_id: str | None, api: Api) -> Action:
     name, current = await _webhook_name(agent_id, api), await api.webhooks.get(agent_id)
     if current is None:
         raise Refused(f"Nothing to delete: {name} is not set.")
-    after = "the project's webhook gets its events" if agent_id else "agents without their own lose their events"
+    after = "agents without their own lose their events"
+    project = await api.webhooks.get() if agent_id else None
+    if agent_id:
+        heir = f"the project's webhook {project.url} gets" if project else "nobody gets"
+        after = f"{heir} its events"
     return Action(
         f"Delete {name} {current.url}. It cannot be undone; {after}.",
         verify_with="get_webhook",
         confirmation=current.url,
         match_on={"agent_id": agent_id},
+        relies_on={"webhook": identity(current), "heir": identity(project)},
     )
 
 

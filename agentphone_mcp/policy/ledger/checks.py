@@ -60,6 +60,13 @@ MATCHED: sa.Select[Any] = sa.select(actions).where(
 )
 """Other entries that a look-up settled; takes account, tool and row."""
 
+UNDER_WAY: sa.Select[Any] = sa.select(actions).where(
+    actions.c.account == sa.bindparam("account"),
+    actions.c.outcome == "pending",
+    actions.c.tool.in_(sa.bindparam("tools", expanding=True)),
+)
+"""Pending entries of some tools; takes account and tools."""
+
 OWNER: "sa.Select[Any, Any]" = sa.select(actions.c.account, actions.c.tool).where(actions.c.id == sa.bindparam("row"))
 """The account and tool of an entry; takes row."""
 
@@ -117,6 +124,15 @@ def find_earlier(new_entry: NewEntry, connection: sa.Connection, now: float, *, 
         if is_relevant and (entry.outcome != "done" or (new_entry.is_repeatable and _is_recent(entry, now))):
             return entry
     return None
+
+
+def find_under_way(new_entry: NewEntry, connection: sa.Connection, now: float) -> Entry | None:
+    """Find the action that has to end before a new one of the same tools begins."""
+    if not new_entry.one_of:
+        return None
+    values = {"account": new_entry.account, "tools": sorted(new_entry.one_of)}
+    entries = [resolve_row(row, connection, now) for row in connection.execute(UNDER_WAY, values).mappings().all()]
+    return next((entry for entry in entries if entry.outcome == "pending"), None)
 
 
 def _is_superseded(unresolved: Entry, repeats: "Sequence[sa.Row[Any, Any, Any]]", *, only_by_same: bool) -> bool:

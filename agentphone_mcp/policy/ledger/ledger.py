@@ -17,6 +17,7 @@ from agentphone_mcp.policy.ledger.checks import (
     UPDATE,
     count_usage,
     find_earlier,
+    find_under_way,
     may_belong_to_another,
     read_row,
     resolve_row,
@@ -68,7 +69,7 @@ class Ledger:
         It counts as unknown if it is not settled `within` so many seconds.
 
         Returns:
-            the row to settle, the earlier action that this one repeats, or the limit that it would exceed.
+            the row to settle, the earlier action that this one repeats or waits for, or the limit that it would exceed.
 
         Raises:
             AnsweredBefore: if the question that was asked about it is not open any more.
@@ -83,6 +84,9 @@ class Ledger:
                 return earlier
             if not is_fresh:
                 raise AnsweredBefore
+            other = find_under_way(new_entry, connection, now)
+            if other is not None:
+                return other
             exceeded = _exceeded_limit(new_entry, connection, now, limits)
             if exceeded is not None:
                 return exceeded

@@ -17,6 +17,7 @@ class NewEntry:
 
     Attributes:
         is_repeatable: False for destructive actions, which cannot be done twice.
+        one_of: the tools of which one at a time acts on the account.
         approved_by: the host that passed the confirmation on.
         approved_how: `confirm`, or `person` where the host asked its user.
         question: the row of the question that a person answered.
@@ -33,6 +34,7 @@ class NewEntry:
     match_on: Mapping[str, str | None] | None = None
     preview_hash: str = ""
     is_repeatable: bool = True
+    one_of: frozenset[str] = frozenset()
     approved_by: str | None = None
     approved_how: str | None = None
     question: int | None = None
@@ -65,11 +67,6 @@ class Question:
     preview_hash: str
     at: float
     is_repeat: bool = False
-
-    @property
-    def is_complete(self) -> bool:
-        """Tell whether the text is the whole summary, not a truncated one."""
-        return len(self.text) <= LONGEST_SUMMARY
 
 
 @dataclass(frozen=True)

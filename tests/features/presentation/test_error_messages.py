@@ -11,7 +11,7 @@ from agentphone_mcp.sandbox.http.faults import parse
 from tests.support import LIVE_KEY
 
 READ = ("get_agent", {"agent_id": "agt_1"}, "GET /v1/agents/agt_1")
-WRITE = ("update_agent", {"agent_id": "agt_1", "name": "Desk"}, "PATCH /v1/agents/agt_1")
+WRITE = ("update_conversation", {"conversation_id": "conv_1", "metadata": {}}, "PATCH /v1/conversations/conv_1")
 BOTH = pytest.mark.parametrize(("tool", "arguments", "line"), [READ, WRITE], ids=["read", "write"])
 
 FIELD_ERRORS = [
@@ -33,7 +33,7 @@ REFUSALS: dict[str, tuple[int, Any, tuple[str, ...]]] = {
     "unauthorized": (401, {"detail": "Invalid key."}, ("401", "AGENTPHONE_API_KEY", "wrong or revoked", "user")),
     "payment": (402, BROKE, ("402 INSUFFICIENT_BALANCE", "You need $3.00", "top up")),
     "forbidden": (403, {"detail": "Restricted."}, ("403", "Restricted", "Do not try again")),
-    "not-found": (404, {"detail": "Agent not found."}, ("404", "list_agents gives a valid agent_id")),
+    "not-found": (404, {"detail": "Agent not found."}, ("404", "gives a valid")),
     "conflict": (409, {"detail": "Taken."}, ("409", "Taken", "Nothing was done")),
     "number-limit": (400, LIMIT, ("400 VALIDATION_ERROR_NUMBER_LIMIT", "release one", "AgentPhone raise the limit")),
     "carrier": (400, {"detail": "No route.", "code": "CARRIER_ERROR"}, ("No route", "carrier did not take it")),
@@ -128,7 +128,6 @@ async def test_a_write_answered_with_5xx_may_have_happened(assistant, answering,
     ("tool", "arguments"),
     [
         pytest.param("end_call", {"call_id": "call_1"}, id="end-call"),
-        pytest.param("detach_number", {"agent_id": "agt_1", "number_id": "num_1"}, id="detach-number"),
     ],
 )
 async def test_an_empty_204_is_a_success(assistant, answering, tool, arguments) -> None:
@@ -150,7 +149,7 @@ async def test_an_empty_204_is_a_success(assistant, answering, tool, arguments) 
 async def test_an_unreadable_answer_is_reported_as_one(assistant, answering, body, words) -> None:
     async with assistant(answering(lambda _: httpx.Response(200, content=body))) as ai:
         read = await ai.refused("get_agent", agent_id="agt_1")
-        written = await ai.refused("update_agent", agent_id="agt_1", name="Desk")
+        written = await ai.refused(WRITE[0], **WRITE[1])
     assert words in read
     assert "Nothing was changed" in read
     assert words in written
@@ -173,7 +172,7 @@ async def test_a_lost_connection_says_whether_a_write_was_sent(
 
     async with assistant(answering(answer)) as ai:
         read = await ai.refused("get_agent", agent_id="agt_1")
-        written = await ai.refused("update_agent", agent_id="agt_1", name="Desk")
+        written = await ai.refused(WRITE[0], **WRITE[1])
     assert read_says in read
     assert "Nothing was changed" in read
     assert write_says in written

@@ -95,15 +95,17 @@ async def test_an_update_leaves_out_what_was_left_out(assistant, sandbox) -> Non
     async with assistant() as ai:
         result = await ai.ask("update_agent", agent_id="agt_frontdesk", name="Reception")
     assert sandbox.requests[-1].body == {"name": "Reception"}
-    assert (result["agent"]["name"], result["agent"]["voice_mode"]) == ("Reception", "hosted")
+    assert (result["result"]["name"], result["result"]["voice_mode"]) == ("Reception", "hosted")
 
 
 async def test_an_update_can_clear_the_transfer_number(assistant, sandbox) -> None:
     async with assistant() as ai:
-        await ai.ask("update_agent", agent_id="agt_frontdesk", transfer_number="+14155550177")
-        result = await ai.ask("update_agent", agent_id="agt_frontdesk", transfer_number="")
+        for number in ("+14155550177", ""):
+            result = await ai.ask(
+                "update_agent", agent_id="agt_frontdesk", transfer_number=number, confirm="Front Desk"
+            )
     assert sandbox.requests[-1].body == {"transferNumber": ""}
-    assert "transfer_number" not in result["agent"]
+    assert "transfer_number" not in result["result"]
 
 
 @pytest.mark.attack("10", "a number that bills more than an ordinary call passes as one")
@@ -201,10 +203,12 @@ async def test_a_voice_nobody_has_is_told_how_to_search_wider(assistant) -> None
 async def test_a_number_moves_from_one_agent_to_another(assistant, sandbox) -> None:
     number = sandbox.context.account.numbers["num_frontdesk"]
     async with assistant() as ai:
-        result = await ai.ask("attach_number", agent_id="agt_orderline", number_id="num_frontdesk")
+        ids = {"agent_id": "agt_orderline", "number_id": "num_frontdesk"}
+        moved = await ai.ask("attach_number", **ids, confirm="+14155550100")
+        result = moved["result"]
         assert (result["agent_id"], result["number"]["phone_number"]) == ("agt_orderline", "+14155550100")
         assert number.agent_id == "agt_orderline"
-        assert (await ai.ask("detach_number", agent_id="agt_orderline", number_id="num_frontdesk"))["success"]
+        assert (await ai.ask("detach_number", **ids, confirm="+14155550100"))["result"]["success"]
     assert number.agent_id is None
 
 

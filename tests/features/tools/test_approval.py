@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from mcp_types import ElicitResult, ErrorData
 
+from agentphone_mcp.policy.ledger.records import Entry
 from agentphone_mcp.policy.limits import Limits
 
 URL, OTHER_URL = "https://example.com/hook", "https://example.org/hook"
@@ -53,6 +54,13 @@ async def with_its_webhook(ai: Any, tool: str, sandbox: Any) -> None:
         sandbox.requests.clear()
 
 
+def last_of(ledger: Callable[[], list[Entry]], tool: str) -> Entry:
+    """Return the one row of a tool, besides that of the first webhook."""
+    *first, row = ledger()
+    assert [entry.approved_how for entry in first] == ["not needed"] * tool.endswith("_webhook")
+    return row
+
+
 @EACH
 async def test_a_yes_is_carried_out_once_and_says_whose_it_was(
     assistant, sandbox, writes, person, ledger, tool: str, mode: str
@@ -66,7 +74,7 @@ async def test_a_yes_is_carried_out_once_and_says_whose_it_was(
     assert writes() == [write]
     [question] = user.questions
     assert all(name in question for name in named), question
-    [row] = ledger()
+    row = last_of(ledger, tool)
     assert (row.tool, row.outcome, row.approved_by, row.approved_how) == (tool, "done", "Test Host 4.2", "person")
     assert question == f"Allow this (no. {row.id})? {row.summary}"
 
@@ -91,7 +99,7 @@ async def test_a_no_is_refused_and_recorded(
         message = await ai.refused(tool, **GATED[tool][0])
     assert writes() == []
     assert message.startswith("Nothing was done: your user was asked and said no")
-    [row] = ledger()
+    row = last_of(ledger, tool)
     assert (row.tool, row.outcome, row.reason) == (tool, "refused", message)
 
 
@@ -124,7 +132,7 @@ async def test_a_host_that_cannot_ask_is_refused(assistant, sandbox, writes, led
         message = await ai.refused(tool, **GATED[tool][0])
     assert writes() == []
     assert "this host cannot ask its user" in message
-    [row] = ledger()
+    row = last_of(ledger, tool)
     assert (row.outcome, row.reason) == ("refused", message)
 
 
@@ -155,7 +163,7 @@ async def test_nobody_is_asked_for_what_would_not_be_done(assistant, sandbox, pe
         assert (await ai.ask("buy_number", area_code="212"))["status"] == "needs_confirmation"
         assert (await ai.ask("buy_number", area_code="212", confirm=False))["status"] == "needs_confirmation"
         await ai.refused("release_number", number_id="num_frontdesk", confirm="+14155550142")
-        await ai.refused("delete_agent", agent_id="agt_frontdesk", confirm="front desk")
+        await ai.refused("delete_agent", agent_id="agt_frontdesk", confirm="Front")
         assert "AGENTPHONE_ALLOWED_COUNTRIES" in await ai.refused("place_call", **CALL | {"to_number": "+442079460000"})
         assert user.questions == []
         assert (await ai.ask("buy_number", **BUY))["status"] == "done"
@@ -226,4 +234,4 @@ async def test_a_yes_is_to_what_was_shown(assistant, sandbox, writes, ledger, to
         message = await ai.refused(tool, **arguments)
     assert "Nothing was done" in message
     assert writes() == []
-    assert {row.outcome for row in ledger()} <= {"failed", "refused"}
+    assert {row.outcome for row in ledger() if row.approved_how != "not needed"} <= {"failed", "refused"}

@@ -139,7 +139,7 @@ async def test_text_that_looks_like_json_stays_text(assistant, sandbox, text) ->
         )
         saved = await ai.ask("save_contact", contact_id="con_ada", notes=text, name=text)
     assert (made["agent"]["name"], made["agent"]["system_prompt"], made["agent"]["description"]) == (text,) * 3
-    assert (changed["agent"]["name"], changed["agent"]["begin_message"]) == (text, text)
+    assert (changed["result"]["name"], changed["result"]["begin_message"]) == (text, text)
     assert sent["status"] == "done"
     assert sandbox.context.account.messages[-1].body == text
     assert (saved["name"], saved["notes"]) == (mark(text), mark(text))

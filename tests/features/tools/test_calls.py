@@ -9,6 +9,7 @@ from agentphone_mcp.features.tools.agents import numbers_of
 
 FRIEND = "+14155559999"
 TALKATIVE = "+14155550109"
+MOVED = {"agent_id": "agt_orderline", "number_id": "num_frontdesk"}
 
 
 async def test_a_call_is_placed_once_confirmed(assistant, sandbox) -> None:
@@ -18,7 +19,8 @@ async def test_a_call_is_placed_once_confirmed(assistant, sandbox) -> None:
     assert re.fullmatch(
         r"Call \+14155559999, local time \w{3} \d\d:\d\d \(America/Los_Angeles\), from \+14155550100 as the agent "
         r"'Front Desk', with the built-in AI talking: about \$0\.22 a minute, by the second; it begins with "
-        r'"Hello, this is an AI assistant\. Hello, this is the front desk of Lakeside Dental\."\.',
+        r'"Hello, this is an AI assistant\. Hello, this is the front desk of Lakeside Dental\."; its own prompt: '
+        r'"You are the front desk of [^"]+"; to an answering machine it says "This is Lakeside Dental\. [^"]+"\.',
         preview["what"],
     )
     assert (done["status"], done["result"]["to_number"]) == ("done", FRIEND)
@@ -68,7 +70,7 @@ async def test_an_agent_without_a_number_is_told_before_it_dials(assistant, writ
 
 async def test_a_webhook_agent_without_a_webhook_is_told_before_it_dials(assistant, writes) -> None:
     async with assistant() as ai:
-        await ai.ask("attach_number", agent_id="agt_orderline", number_id="num_frontdesk")
+        await ai.ask("attach_number", **MOVED, confirm="+14155550100")
         message = await ai.refused("place_call", agent_id="agt_orderline", to_number=FRIEND, confirm=True)
     assert "would hear silence" in message
     for way_out in ("set_webhook", "update_agent", "prompt"):
@@ -80,14 +82,22 @@ async def test_a_webhook_agent_without_a_webhook_is_told_before_it_dials(assista
     ("given", "talks"),
     [
         pytest.param({"prompt": "Confirm the order."}, "the built-in AI talking: about $0.22", id="with-a-prompt"),
-        pytest.param({"webhook": None}, "your webhook talking: about $0.13", id="with-the-projects-webhook"),
-        pytest.param({"webhook": "agt_orderline"}, "your webhook talking: about $0.13", id="with-its-own-webhook"),
+        pytest.param(
+            {"webhook": None},
+            "your webhook https://example.com/hook talking: about $0.13",
+            id="with-the-projects-webhook",
+        ),
+        pytest.param(
+            {"webhook": "agt_orderline"},
+            "your webhook https://example.com/hook talking: about $0.13",
+            id="with-its-own-webhook",
+        ),
     ],
 )
 async def test_a_webhook_agent_calls_with_a_prompt_or_a_webhook(assistant, given, talks) -> None:
     prompt = {name: value for name, value in given.items() if name == "prompt"}
     async with assistant() as ai:
-        await ai.ask("attach_number", agent_id="agt_orderline", number_id="num_frontdesk")
+        await ai.ask("attach_number", **MOVED, confirm="+14155550100")
         if "webhook" in given:
             await ai.ask("set_webhook", url="https://example.com/hook", agent_id=given["webhook"])
         preview = await ai.ask("place_call", agent_id="agt_orderline", to_number=FRIEND, **prompt)

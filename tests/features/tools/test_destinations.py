@@ -97,6 +97,7 @@ async def test_a_transfer_number_can_be_kept_at_any_hour(
 ) -> None:
     a_clock.pass_(hours=2)
     async with assistant(destinations=Destinations(quiet_hours=quiet_from_one, now=a_clock)) as ai:
-        await ai.ask(tool, **arguments, transfer_number=SAM)
-        await ai.ask("update_agent", agent_id="agt_frontdesk", transfer_number="")
+        yes = {"confirm": "Front Desk"}
+        await ai.ask(tool, **arguments, transfer_number=SAM, **yes if tool == "update_agent" else {})
+        await ai.ask("update_agent", agent_id="agt_frontdesk", transfer_number="", **yes)
     assert len(writes()) == 2

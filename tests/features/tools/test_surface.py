@@ -34,8 +34,11 @@ READS: list[tuple[str, dict[str, Any]]] = [
 CHANGES: list[tuple[str, dict[str, Any]]] = [
     ("create_agent", {"name": "X", "voice_mode": "hosted", "system_prompt": "Y"}),
     ("update_agent", {"agent_id": "agt_orderline", "tuning": {"voice_speed": 1.5}}),
+    ("update_agent", {"agent_id": DESK, "transfer_number": FRIEND}),
+    ("update_agent", {"agent_id": DESK, "transfer_number": FRIEND, "confirm": "Front Desk"}),
     ("attach_number", {"agent_id": "agt_orderline", "number_id": NUMBER}),
-    ("detach_number", {"agent_id": "agt_orderline", "number_id": NUMBER}),
+    ("attach_number", {"agent_id": "agt_orderline", "number_id": NUMBER, "confirm": "+14155550100"}),
+    ("detach_number", {"agent_id": "agt_orderline", "number_id": NUMBER, "confirm": "+14155550100"}),
     ("attach_number", {"agent_id": DESK, "number_id": NUMBER}),
     ("buy_number", {}),
     ("buy_number", {"confirm": True}),

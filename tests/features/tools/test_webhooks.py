@@ -94,7 +94,7 @@ async def test_deleting_a_webhook_says_who_gets_the_events_then(assistant, owner
         done = await ai.ask("delete_webhook", confirm=URL, **owner)
         after = await ai.ask("get_webhook", **owner)
     assert URL in preview["what"]
-    assert ("the project's webhook gets its events" in preview["what"]) is bool(owner)
+    assert ("nobody gets its events" in preview["what"]) is bool(owner)
     assert (done["status"], after["is_set"]) == ("done", False)
 
 
