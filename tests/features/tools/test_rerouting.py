@@ -154,26 +154,6 @@ async def test_of_several_at_once_one_is_done_and_the_others_see_it(
     assert [row.outcome for row in ledger()].count("failed") == len(calls) - 1
 
 
-@pytest.mark.attack("5", "changes of different kinds at once")
-async def test_a_change_of_another_kind_waits_for_the_one_under_way(assistant, sandbox, writes) -> None:
-    """The webhook is deleted while the agent is switched to it, so that its callers would hear silence unseen."""
-    answers: list[Any] = []
-
-    async def call(ai: Any, tool: str, arguments: dict[str, Any]) -> None:
-        answers.append(await ai.client.call_tool(tool, arguments))
-
-    async with assistant() as ai:
-        await ai.ask("set_webhook", url=URL)
-        sandbox.requests.clear()
-        async with anyio.create_task_group() as group:
-            group.start_soon(call, ai, "delete_webhook", {"confirm": URL})
-            group.start_soon(call, ai, "update_agent", AGENT | {"voice_mode": "webhook", "confirm": "Front Desk"})
-    done = [answer.structured_content["what"] for answer in answers if not answer.is_error]
-    assert len(done) == len(writes())
-    if writes()[0] == "DELETE /v1/webhooks":
-        assert len(done) == 1
-
-
 @pytest.mark.attack("5", "a change of what was agreed to, seen right before the write")
 async def test_a_webhook_with_the_same_url_and_another_secret_is_another(assistant, sandbox, writes, person) -> None:
     def meanwhile() -> None:
