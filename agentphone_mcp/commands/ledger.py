@@ -78,22 +78,22 @@ def ledger(since: datetime | None, as_json: bool, state: str) -> None:
 
 def _plain(entry: Entry) -> dict[str, Any]:
     # The names of this output are public; the summary is its `what`.
-    said = {"what" if name == "summary" else name: value for name, value in asdict(entry).items()}
-    said |= {"at": _utc(entry.at), "settled_at": _utc(entry.settled_at) if entry.settled_at else None}
+    row = {"what" if name == "summary" else name: value for name, value in asdict(entry).items()}
+    row |= {"at": _utc(entry.at), "settled_at": _utc(entry.settled_at) if entry.settled_at else None}
     cost = entry.cost / MICROS_PER_DOLLAR if entry.outcome in MAY_HAVE_HAPPENED else 0
-    said |= {"cost_usd": cost, "is_estimate": bool(cost) and entry.minute_cost is not None}
-    for inner in ("cost", "minute_cost", "match_on", "result"):
-        del said[inner]
-    return said
+    row |= {"cost_usd": cost, "is_estimate": bool(cost) and entry.minute_cost is not None}
+    for internal in ("cost", "minute_cost", "match_on", "result"):
+        del row[internal]
+    return row
 
 
 def _print(entries: list[Entry]) -> None:
     console = Console(soft_wrap=False)
     rows = [_cells(entry, console.encoding) for entry in entries]
     if console.width < _NARROW:
-        for *head, told in rows:
+        for *head, description in rows:
             console.print(Text("  ").join(cell for cell in head if cell))
-            console.print(told)
+            console.print(description)
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for title in ("when", "account", "outcome"):
@@ -114,20 +114,20 @@ def _cells(entry: Entry, encoding: str) -> list[Text]:
         Text(entry.outcome, _STYLES[entry.outcome]),
         Text(f"{estimate}{in_dollars(entry.cost)}" if entry.cost and entry.outcome in MAY_HAVE_HAPPENED else ""),
         # What a stream cannot write, as cp1252 cannot write Japanese, becomes a question mark.
-        Text(_told(entry).encode(encoding, "replace").decode(encoding), overflow="fold"),
+        Text(_describe(entry).encode(encoding, "replace").decode(encoding), overflow="fold"),
     ]
 
 
-def _told(entry: Entry) -> str:
-    said = [f"{entry.tool}: {entry.summary}"]
+def _describe(entry: Entry) -> str:
+    lines = [f"{entry.tool}: {entry.summary}"]
     if entry.reason:
-        said.append(f"  {entry.reason}")
+        lines.append(f"  {entry.reason}")
     if entry.ids:
-        said.append(f"  {', '.join(f'{name} {one}' for name, one in entry.ids.items())}")
+        lines.append(f"  {', '.join(f'{name} {value}' for name, value in entry.ids.items())}")
     if entry.approved_by and entry.outcome != "refused":
         how = "its user agreed when asked" if entry.approved_how == "person" else "with confirm"
-        said.append(f"  by {entry.approved_by}, {how}")
-    return "\n".join(_harmless(line) for line in said)
+        lines.append(f"  by {entry.approved_by}, {how}")
+    return "\n".join(_harmless(line) for line in lines)
 
 
 def _harmless(words: str) -> str:
