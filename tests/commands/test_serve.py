@@ -19,6 +19,7 @@ from mcp.client.sse import sse_client
 from mcp.client.stdio import StdioServerParameters
 
 from agentphone_mcp.features.tools.catalog import ALL_NAMES
+from agentphone_mcp.policy.untrusted import without_marks
 from tests.support import ROOT
 
 SETTINGS = {"PYTHONPATH": str(ROOT), "AGENTPHONE_SANDBOX": "1", "AGENTPHONE_SANDBOX_SPEED": "50"}
@@ -60,7 +61,8 @@ async def use_the_tools(client: Client) -> None:
         assert followed["ended"] is True
         assert len(heard) == len(followed["turns"]) > 3
         read = await told(client, "get_transcript", call_id=call_id)
-        assert read["turns"] == followed["turns"]
+        # The marks have another code in each answer.
+        assert without_marks(read["turns"]) == without_marks(followed["turns"])
 
 
 @pytest.mark.parametrize("mode", ["auto", "legacy"], ids=["modern", "legacy"])
