@@ -51,6 +51,7 @@ MAY_WRITE_TO_STDOUT = {"commands"}
 HANDED_THE_ENVIRONMENT = {
     "complete_session_bus",
     "read_config",
+    "read_key",
     "read_key_variable",
     "read_machine",
     "read_span_exporter",

@@ -1,6 +1,7 @@
 """Serve a sandbox, and make a caller call or text it: `agentphone-mcp sandbox`."""
 
 import json
+import os
 import signal
 from collections.abc import Sequence
 from functools import partial
@@ -12,6 +13,9 @@ import click
 import httpx
 
 from agentphone_mcp.commands.options import HELP_NAMES, PORT, Amount
+from agentphone_mcp.commands.sandbox_keys import find_key, kept_key
+from agentphone_mcp.config.environment import read_key
+from agentphone_mcp.config.settings import ConfigError
 from agentphone_mcp.sandbox.app import running
 from agentphone_mcp.sandbox.data.persistence import StateFileError
 from agentphone_mcp.sandbox.http.api_versions import API_VERSIONS, ApiVersion
@@ -39,10 +43,10 @@ def _faults(_ctx: click.Context, _option: click.Parameter, rules: Sequence[str])
         raise click.BadParameter(f"{exc}.") from None
 
 
-def _printed(_ctx: click.Context, _option: click.Parameter, key: str | None) -> str:
-    """Print where to find a generated key."""
-    if not key:
-        raise click.UsageError("set --key, or AGENTPHONE_API_KEY, to the key that the sandbox printed when it started")
+def _no_live_key(_ctx: click.Context, _option: click.Parameter, key: str | None) -> str | None:
+    """Refuse a key that opens a real account: a sandbox prints and stores its key."""
+    if key and key.strip().lower().startswith("sk_live_"):
+        raise click.BadParameter("a live key has no place in a sandbox.")
     return key
 
 
@@ -58,6 +62,7 @@ def _printed(_ctx: click.Context, _option: click.Parameter, key: str | None) -> 
 @_option(
     "--key",
     envvar="AGENTPHONE_SANDBOX_KEY",
+    callback=_no_live_key,
     help="The key to accept; the state file's, or a random one, if left out.",
 )
 @_option(
@@ -109,15 +114,18 @@ def sandbox(
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda _number, _frame: stop.set())
     try:
-        with running(
-            speed=speed,
-            port=port,
-            key=key,
-            api_version=api_version,
-            faults=faults,
-            state=state,
-            allow_remote_webhooks=allow_remote_webhooks,
-        ) as box:
+        with (
+            running(
+                speed=speed,
+                port=port,
+                key=key,
+                api_version=api_version,
+                faults=faults,
+                state=state,
+                allow_remote_webhooks=allow_remote_webhooks,
+            ) as box,
+            kept_key(box.url, box.key),
+        ):
             show(box, stop)
     except (CannotListen, StateFileError) as exc:
         raise click.ClickException(str(exc)) from None
@@ -130,12 +138,6 @@ _url = _option(
     envvar="AGENTPHONE_BASE_URL",
     help="Where the sandbox is.",
 )
-_key = _option(
-    "--key",
-    callback=_printed,
-    envvar="AGENTPHONE_API_KEY",
-    help="The key that the sandbox printed when it started.  [required]",
-)
 _from = click.option("--from", "from_number", required=True, help="Who it is, in E.164.")
 _to = click.option("--to", "to_number", required=True, help="One of the account's numbers, in E.164.")
 
@@ -145,13 +147,12 @@ _to = click.option("--to", "to_number", required=True, help="One of the account'
 @_to
 @click.option("--says", multiple=True, help="What the caller says, line by line. Repeatable.")
 @_url
-@_key
-def call(from_number: str, to_number: str, says: Sequence[str], url: str, key: str) -> None:
-    """Make somebody call one of the account's numbers."""
+def call(from_number: str, to_number: str, says: Sequence[str], url: str) -> None:
+    """Make somebody call one of the account's numbers, with the key that a sandbox of yours keeps while it runs."""
     wanted: dict[str, Any] = {"from": from_number, "to": to_number}
     if says:
         wanted["says"] = list(says)
-    _tell(_post(url, "/__sandbox/calls", key, wanted))
+    _tell(_post(url, "/__sandbox/calls", wanted))
 
 
 @sandbox.command()
@@ -159,26 +160,40 @@ def call(from_number: str, to_number: str, says: Sequence[str], url: str, key: s
 @_to
 @click.option("--body", required=True, help="What the text says.")
 @_url
-@_key
-def text(from_number: str, to_number: str, body: str, url: str, key: str) -> None:
-    """Make somebody text one of the account's numbers."""
-    _tell(_post(url, "/__sandbox/messages", key, {"from": from_number, "to": to_number, "body": body}))
+def text(from_number: str, to_number: str, body: str, url: str) -> None:
+    """Make somebody text one of the account's numbers, with the key that a sandbox of yours keeps while it runs."""
+    _tell(_post(url, "/__sandbox/messages", {"from": from_number, "to": to_number, "body": body}))
 
 
-def _post(url: str, path: str, key: str, wanted: dict[str, Any]) -> Any:
+def _post(url: str, path: str, wanted: dict[str, Any]) -> Any:
     """Send a request to a sandbox; refuse any other server, so that no live key leaks."""
     try:
         if not is_loopback(url):
             raise click.UsageError(f"{url} is not on this machine, and so no sandbox; see --url.")
-        if key.startswith("sk_live_"):
-            raise click.UsageError("That is a live key; the sandbox printed one of its own when it started.")
-        headers = {"Authorization": f"Bearer {key}"}
+        headers = {"Authorization": f"Bearer {_key_for(url)}"}
         answer = httpx.post(url.rstrip("/") + path, json=wanted, headers=headers, timeout=_PATIENCE, trust_env=False)
     except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as exc:
         raise click.ClickException(f"No sandbox answered at {url}: {exc or type(exc).__name__}") from None
     if answer.is_success:
         return answer.json()
     raise click.ClickException(f"The sandbox answered {answer.status_code}: {_why(answer)}")
+
+
+def _key_for(url: str) -> str:
+    """Find the key that the sandbox keeps in this user's state folder, or else in the environment."""
+    if kept := find_key(url):
+        return kept
+    try:
+        key = read_key(os.environ)
+    except ConfigError as exc:
+        raise click.UsageError(str(exc)) from None
+    if key is None:
+        raise click.UsageError(
+            f"no sandbox of yours keeps a key for {url}: start one, or set AGENTPHONE_API_KEY to the one it printed"
+        )
+    if key.is_live:
+        raise click.UsageError("That is a live key; the sandbox printed one of its own when it started.")
+    return key.reveal()
 
 
 def _why(answer: httpx.Response) -> str:

@@ -14,6 +14,7 @@ from agentphone_mcp.sandbox.clock import Clock
 from agentphone_mcp.sandbox.data.models import RecordedRequest
 from agentphone_mcp.sandbox.event_stream import EventStream
 from agentphone_mcp.sandbox.http.faults import ConnectionDroppedError
+from agentphone_mcp.sandbox.redaction import without_keys
 from agentphone_mcp.sandbox.responses import failure
 from agentphone_mcp.system.http.requests import BodyTooLong, complete_body, replaying
 
@@ -75,7 +76,7 @@ class AuthenticationMiddleware:
             refusal, body = failure(413, "The body is too long."), b""
         if body is None:
             return
-        recorded.body = _decode(body)
+        recorded.body = without_keys(_decode(body))
         recorded.size += len(body)
         self._keep(recorded)
         if refusal:
@@ -126,15 +127,17 @@ class AuthenticationMiddleware:
         Of one without the key little is kept, as anybody on this machine can send them.
         """
         path, query = scope["path"], scope["query_string"]
+        account = Headers(scope=scope).get("x-sub-account-id") if is_known else None
+        # Nothing that is recorded, and so logged or shown, has a key that a client sends where none belongs.
         return RecordedRequest(
             method=scope["method"],
-            path=path if is_known else path[:_LONGEST_PATH_WITHOUT_KEY],
-            query=dict(QueryParams(query)) if is_known else {},
+            path=without_keys(path if is_known else path[:_LONGEST_PATH_WITHOUT_KEY]),
+            query=without_keys(dict(QueryParams(query))) if is_known else {},
             body=None,
             status=0,
             authorized=is_known,
             at=self._clock.now(),
-            sub_account=Headers(scope=scope).get("x-sub-account-id") if is_known else None,
+            sub_account=without_keys(account),
             size=len(path) + len(query) if is_known else _LONGEST_PATH_WITHOUT_KEY,
         )
 

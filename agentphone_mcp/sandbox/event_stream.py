@@ -26,6 +26,7 @@ from typing import Any, Literal, cast
 
 from agentphone_mcp.sandbox import rows
 from agentphone_mcp.sandbox.data.models import Call
+from agentphone_mcp.sandbox.redaction import without_keys
 from agentphone_mcp.sandbox.responses import Json
 
 Kind = Literal["request", "call", "turn", "message", "delivery", "mail", "balance", "reset", "dropped"]
@@ -142,12 +143,12 @@ class EventStream:
             subscriber.wake()
 
     def redact(self, value: Any) -> Any:
-        """Return the JSON with the key and the webhooks' secrets reduced to their last four characters."""
+        """Return the JSON with its key and webhooks' secrets cut to their last four characters, and no other key."""
         match value:
             case str():
                 if len(self._key) >= _SHORTEST_KEY:
                     value = value.replace(self._key, f"…{self._key[-4:]}")
-                return _SECRET.sub(lambda secret: f"whsec_…{secret[0][-4:]}", value)
+                return without_keys(_SECRET.sub(lambda secret: f"whsec_…{secret[0][-4:]}", value))
             case dict():
                 return {self.redact(name): self.redact(item) for name, item in cast(Json, value).items()}
             case list():

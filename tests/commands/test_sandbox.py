@@ -151,16 +151,16 @@ def test_somebody_can_be_made_to_call(typed: Callable[..., Result], served: Sand
     lines = ("--says", "Hello?", "--says", "Goodbye!")
     ended = typed("call", "--from", ADA, "--to", DESK, *lines, **environment)
     assert (ended.exit_code, json.loads(ended.stdout)) == (0, {"id": "made_1", "status": "ringing"})
-    typed("call", "--from", ADA, "--to", DESK, "--url", served.url, "--key", served.key)
+    typed("call", "--from", ADA, "--to", DESK, "--url", served.url, AGENTPHONE_API_KEY=served.key)
     assert heard == [{"from": ADA, "to": DESK, "says": ["Hello?", "Goodbye!"]}, {"from": ADA, "to": DESK}]
 
 
 def test_somebody_can_be_made_to_text(typed: Callable[..., Result], served: Sandbox, heard: list[Any]) -> None:
-    there = ("--url", served.url, "--key", served.key)
-    assert typed("text", "--from", ADA, "--to", DESK, "--body", "Hi 👋", *there).exit_code == 0
-    refused = typed("text", "--from", ADA, "--to", DESK, "--body", "", *there)
+    there, key = ("--url", served.url), {"AGENTPHONE_API_KEY": served.key}
+    assert typed("text", "--from", ADA, "--to", DESK, "--body", "Hi 👋", *there, **key).exit_code == 0
+    refused = typed("text", "--from", ADA, "--to", DESK, "--body", "", *there, **key)
     assert (refused.exit_code, refused.stderr) == (1, "Error: The sandbox answered 422: body: Too short\n")
-    stranger = typed("text", "--from", ADA, "--to", DESK, "--body", "Hi", *there, "--key", "sk_sandbox_no")
+    stranger = typed("text", "--from", ADA, "--to", DESK, "--body", "Hi", *there, AGENTPHONE_API_KEY="sk_sandbox_no")
     assert "401: Invalid or missing API key." in stranger.stderr
     assert [text["body"] for text in heard] == ["Hi 👋", ""]
 
@@ -188,9 +188,9 @@ def test_without_the_key_it_is_said_where_it_is(
     typed: Callable[..., Result], command: list[str], environment: dict[str, str]
 ) -> None:
     ended = typed(*command, "--from", ADA, "--to", DESK, **environment)
-    message = "set --key, or AGENTPHONE_API_KEY, to the key that the sandbox printed when it started"
-    assert (ended.exit_code, ended.stderr) == (2, f"Error: {message}\n")
-    assert "The key that the sandbox printed" in " ".join(typed(command[0], "--help").stdout.split())
+    assert (ended.exit_code, len(ended.stderr.splitlines())) == (2, 1)
+    assert "set AGENTPHONE_API_KEY to the one it printed" in ended.stderr
+    assert "--key" not in typed(command[0], "--help").stdout
 
 
 def test_whoever_only_serves_does_not_load_it() -> None:
