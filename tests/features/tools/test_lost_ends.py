@@ -23,7 +23,7 @@ async def test_a_lost_end_is_settled_at_the_next_start(
         sandbox.faults.rules.append(Fault("DELETE", path, drop=drop))
         assert (await ai.ask(tool, **arguments))["status"] == "unknown"
     async with assistant():
-        await eventually(lambda: ledger()[0].outcome == outcome)
+        await eventually(lambda: ledger()[-1].outcome == outcome)
 
 
 @pytest.mark.parametrize("tool", DESTROYING)
@@ -36,7 +36,7 @@ async def test_what_was_not_destroyed_can_be_destroyed_at_once(assistant, sandbo
         await ai.ask(tool, **arguments)
         assert (await ai.ask(tool, **arguments))["status"] == "done"
     assert writes() == [f"DELETE {path}"] * 2
-    assert [row.outcome for row in ledger()] == ["failed", "done"]
+    assert [row.outcome for row in ledger() if row.tool == tool] == ["failed", "done"]
 
 
 @pytest.mark.parametrize("url", ["https://example.org/hook", "https://example.com/hook"], ids=["another", "the-same"])
@@ -49,4 +49,4 @@ async def test_a_lost_replacement_of_a_webhook_is_settled_at_the_next_start(
         sandbox.faults.rules.append(Fault("POST", "/v1/webhooks", drop=drop))
         assert (await ai.ask("set_webhook", url=url, confirm="https://example.com/hook"))["status"] == "unknown"
     async with assistant():
-        await eventually(lambda: ledger()[0].outcome == outcome)
+        await eventually(lambda: ledger()[-1].outcome == outcome)
