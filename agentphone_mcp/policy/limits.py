@@ -105,9 +105,7 @@ class LimitExceeded:
         limit, used = self.limit, ""
         if limit.is_money:
             used = f" (about {in_dollars(self.used_micros)} so far, and this is about {in_dollars(self.micros)})"
-        raising = (
-            f"To raise it, your user can set AGENTPHONE_LIMITS={limit.name}=… in this server's entry and restart it."
-        )
+        raising = how_to_raise(limit.name)
         if math.isinf(self.frees_at):
             return f"Nothing was done: the limit {limit} does not allow even one{used}. {raising}"
         frees = datetime.fromtimestamp(math.ceil(self.frees_at), UTC)
@@ -133,6 +131,11 @@ class Limits:
         limits = _parse(DEFAULT_LIMITS) | _parse(text)
         return cls(tuple(limit for limit in limits.values() if limit is not None))
 
+    @property
+    def spend(self) -> Limit | None:
+        """Return the limit of dollars, if there is one."""
+        return next((limit for limit in self.limits if limit.is_money), None)
+
     def applicable_to(self, tool: str, micros: int) -> list[Limit]:
         """List the limits that count an action of this tool and cost."""
         return [limit for limit in self.limits if limit.tool == tool or (limit.is_money and micros)]
@@ -144,6 +147,11 @@ class Limits:
             if limit.is_exceeded(usage, micros):
                 return LimitExceeded(limit, limit.frees_at(usage.read_actions(), micros), usage.micros, micros)
         return None
+
+
+def how_to_raise(name: str) -> str:
+    """Say how a limit is raised."""
+    return f"To raise it, your user can set AGENTPHONE_LIMITS={name}=… in this server's entry and restart it."
 
 
 def duration_text(seconds: float) -> str:

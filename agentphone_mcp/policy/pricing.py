@@ -38,6 +38,13 @@ def cost_of_seconds(minute_micros: int, seconds: float) -> int:
     return max(round(_LEAST_FOR_A_CALL * MICROS_PER_DOLLAR), math.ceil(minute_micros * seconds / 60))
 
 
+def cost_of_call(estimate: int, minute_micros: int | None, longest: float) -> int:
+    """Return the estimated cost of a call, or less where the plan lets none run for so long."""
+    if minute_micros is None or math.isinf(longest):
+        return estimate
+    return min(estimate, cost_of_seconds(minute_micros, longest))
+
+
 def in_dollars(micros: int) -> str:
     """Write a cost for a person: `$1.10`, `$0.025`."""
     dollars = micros / MICROS_PER_DOLLAR

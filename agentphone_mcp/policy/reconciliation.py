@@ -1,6 +1,7 @@
 """Settle actions whose answer was lost, and calls whose cost is an estimate, by what the API says now."""
 
 import logging
+import math
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -21,10 +22,15 @@ LookUp = Callable[[Entry, frozenset[str]], Awaitable[LookupResult | None]]
 """Asks the API whether an action happened, ignoring the ids of other actions; None if that is still unclear."""
 DurationOf = Callable[[Entry], Awaitable[CallDuration]]
 """Asks the API how long a call lasted."""
+LongestCall = Callable[[], Awaitable[float | None]]
+"""Asks the API for how many seconds the account's plan lets a call run; None where it does not tell."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 2.0, 300.0
 """Seconds before the API is asked again about a row, or a failing ledger is tried again; doubled each time, up to the
 duration that an estimate covers."""
 _BATCH_SIZE = 10
+_LOST_AFTER = 1_200
+"""Seconds after which a call whose answer was lost, and which the API does not list, does not run."""
+_PLAN_IS_GOOD_FOR = 3_600
 _GIVE_UP_AFTER = 86_400
 """Seconds after which an unresolved action is looked up only when the same action is requested again."""
 
@@ -34,11 +40,26 @@ logger = logging.getLogger(__name__)
 class Reconciler:
     """Settles the open rows in the ledger of one account, a hash of its key; it only reads from the API."""
 
-    def __init__(self, account: str, ledger: LedgerHandle, look_up: LookUp, call_duration: DurationOf) -> None:
+    def __init__(
+        self,
+        account: str,
+        ledger: LedgerHandle,
+        look_up: LookUp,
+        call_duration: DurationOf,
+        longest_call: LongestCall | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self.account = account
         self.ledger = ledger
+        self.longest_call = math.inf
+        """Seconds that the account's plan lets a call run, as far as the API was asked already."""
+        self.call_may_run = anyio.Event()
+        """Set, and replaced by who waits for it, when a call was placed or may have been."""
         self._look_up = look_up
         self._call_duration = call_duration
+        self._ask_longest_call = longest_call
+        self._clock = clock
+        self._ask_again_at = -math.inf
         self._wake_up = anyio.Event()
         self._unwritten: deque[Callable[[Ledger], None]] = deque()
         self._pauses: dict[int, float] = {}
@@ -56,18 +77,54 @@ class Reconciler:
 
         Other actions may settle during the look-up, so the ledger decides at the end which one owns what was found.
         """
-        claimed = await self.ledger.run(lambda ledger: ledger.claimed_ids(self.account, entry.tool))
         try:
-            found = await self._look_up(entry, claimed)
+            found, is_settled = await self._find(entry)
         except ApiError as exc:
             logger.info("cannot tell yet whether row %d of the ledger happened: %s", entry.id, exc)
             return None
-        is_settled = found and await self.ledger.run(lambda ledger: ledger.settle_unresolved(entry, found))
         return found if is_settled else None
 
+    async def _find(self, entry: Entry) -> tuple[LookupResult | None, bool]:
+        """Return what a look-up found, and whether it was written down as the result of this action."""
+        claimed = await self.ledger.run(lambda ledger: ledger.claimed_ids(self.account, entry.tool))
+        found = await self._look_up(entry, claimed)
+        return found, bool(found and await self.ledger.run(lambda ledger: ledger.settle_unresolved(entry, found)))
+
+    async def running_calls(self) -> list[Entry]:
+        """List the calls that may run, as far as the ledger knows."""
+        if not self.ledger.may_exist:
+            return []
+        return await self.ledger.run(lambda ledger: ledger.calls.running(self.account))
+
     async def reconcile_costs(self) -> None:
-        """Replace the estimates of calls by their cost, or by their cost so far."""
-        await self._reconcile_costs(await self.ledger.run(self._estimates))
+        """Replace the estimates of calls by their cost, or by their cost so far; learn how long one may run."""
+        running = await self.running_calls()
+        if running:
+            await self._learn_longest_call()
+        for entry in running:
+            if entry.outcome == "unknown":
+                await self._reconcile_lost(entry)
+        await self._reconcile_costs([entry for entry in await self.running_calls() if entry.outcome == "done"])
+
+    async def _reconcile_lost(self, entry: Entry) -> None:
+        """Look for a call whose answer was lost; what the API never listed stops to count as running."""
+        try:
+            found, _ = await self._find(entry)
+        except ApiError as exc:
+            logger.info("cannot tell yet whether row %d of the ledger runs: %s", entry.id, exc)
+            return
+        if found is None and self._clock() - entry.at > _LOST_AFTER:
+            await self.ledger.run(partial(_settle_cost, entry, CallDuration(None, is_over=True)))
+
+    async def _learn_longest_call(self) -> None:
+        if self._ask_longest_call is None or time.monotonic() < self._ask_again_at:
+            return
+        try:
+            self.longest_call = await self._ask_longest_call() or math.inf
+        except ApiError as exc:
+            logger.info("cannot tell how long a call may run: %s", exc)
+        else:
+            self._ask_again_at = time.monotonic() + _PLAN_IS_GOOD_FOR
 
     async def _reconcile_costs(self, estimates: list[Entry]) -> bool:
         """Settle the cost of these calls; return whether any is still open."""
@@ -82,7 +139,7 @@ class Reconciler:
                 is_open = True
                 continue
             if not duration.is_over:
-                duration = CallDuration(time.time() - entry.at, is_over=False)
+                duration = CallDuration(min(self._clock() - entry.at, self.longest_call), is_over=False)
             is_open = is_open or not duration.is_over
             await self.ledger.run(partial(_settle_cost, entry, duration))
         return is_open
@@ -136,6 +193,7 @@ class Reconciler:
     def notify(self) -> None:
         """Wake up, as an action left its outcome or cost open."""
         self._wake_up.set()
+        self.call_may_run.set()
 
     def write_later(self, operation: "Callable[[Ledger], None]") -> None:
         """Keep an operation that failed, and run it as soon as the ledger can be written again."""
@@ -155,7 +213,7 @@ class Reconciler:
         return ledger.estimates(self.account)
 
     def _unresolved(self, ledger: "Ledger") -> list[Entry]:
-        return [entry for entry in ledger.unresolved(self.account) if time.time() - entry.at < _GIVE_UP_AFTER]
+        return [entry for entry in ledger.unresolved(self.account) if self._clock() - entry.at < _GIVE_UP_AFTER]
 
 
 def _settle_cost(entry: Entry, duration: CallDuration, ledger: "Ledger") -> None:

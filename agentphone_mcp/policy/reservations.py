@@ -16,6 +16,7 @@ from agentphone_mcp.policy.errors import Refused
 from agentphone_mcp.policy.ledger.records import Entry, NewEntry, Question
 from agentphone_mcp.policy.limits import LimitExceeded
 from agentphone_mcp.policy.policy import Policy
+from agentphone_mcp.policy.pricing import cost_of_call
 from agentphone_mcp.policy.reconciliation import Reconciler
 
 if TYPE_CHECKING:
@@ -94,6 +95,7 @@ class Reservations:
                     raise Refused(reserved.message(self._clock()))
                 # A call counts with an estimate until its duration is known: the true costs may leave room.
                 await self._reconciler.reconcile_costs()
+                new_entry = self._new_entry(action)
                 are_costs_current = True
             elif not isinstance(reserved, Entry) or reserved.outcome == "done" or is_undecidable:
                 return reserved
@@ -122,6 +124,7 @@ class Reservations:
 
     def _new_entry(self, action: Action) -> NewEntry:
         how = "person" if action.approval.answer == "yes" else "confirm"
+        longest = self._reconciler.longest_call
         return NewEntry(
             account=self._reconciler.account,
             tool=action.tool,
@@ -129,7 +132,7 @@ class Reservations:
             target=action.target,
             # What a person agreed to is kept as they read it.
             summary=action.question if self._needs_person(action) else action.summary,
-            cost=action.cost.micros,
+            cost=cost_of_call(action.cost.micros, action.cost.minute_micros, longest),
             minute_cost=action.cost.minute_micros,
             to_number=action.to_number,
             match_on=action.match_on,
@@ -139,6 +142,7 @@ class Reservations:
             approved_by=action.approval.by,
             approved_how=how if action.needs_approval else "not needed",
             question=action.approval.question,
+            longest_call=longest,
         )
 
 

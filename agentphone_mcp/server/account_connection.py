@@ -19,11 +19,13 @@ from agentphone_mcp.features.completion import Completer
 from agentphone_mcp.features.context import ToolContext
 from agentphone_mcp.features.live.transcripts import LiveTranscripts
 from agentphone_mcp.features.recordings import RecordingSlots
-from agentphone_mcp.features.tools.lookups import call_duration, look_up
+from agentphone_mcp.features.tools.lookups import call_duration, longest_call, look_up
 from agentphone_mcp.policy.gate import Gate
 from agentphone_mcp.policy.ledger.handle import LedgerHandle
 from agentphone_mcp.policy.policy import Policy
 from agentphone_mcp.policy.reconciliation import Reconciler
+from agentphone_mcp.policy.running_calls import RunningCalls
+from agentphone_mcp.server.hang_ups import keep_within_limit
 
 
 @dataclass
@@ -31,14 +33,15 @@ class AccountConnection:
     """Hold the connection to one account and the number of requests that use it."""
 
     context: ToolContext
+    running_calls: RunningCalls
     users: int = 0
     idle_since: float = field(default_factory=anyio.current_time)
     closed: anyio.Event = field(default_factory=anyio.Event)
 
     @property
     def is_idle(self) -> bool:
-        """Tell whether no request uses it, and no client follows a call on it."""
-        return not self.users and self.context.live.is_idle
+        """Tell whether no request uses it, no client follows a call on it, and no call runs that it may hang up."""
+        return not self.users and self.context.live.is_idle and not self.running_calls.may_have_any
 
 
 @asynccontextmanager
@@ -66,15 +69,20 @@ async def connected(
         )
     )
     async with api, anyio.create_task_group() as tasks:
-        reconciler = Reconciler(account, ledger, partial(look_up, api), partial(call_duration, api))
+        reconciler = Reconciler(
+            account, ledger, partial(look_up, api), partial(call_duration, api), partial(longest_call, api)
+        )
+        policy = _policy(config)
+        running_calls = RunningCalls(policy.limits, reconciler, api.calls.end, policy.seconds_to_write)
         if key and not config.read_only:
             # Entries that an earlier run left unresolved, and those of this one, in the background.
             tasks.start_soon(reconciler.keep_reconciling)
+            if running_calls.limit is not None:
+                tasks.start_soon(keep_within_limit, running_calls)
         live = LiveTranscripts(api, tasks)
         yield AccountConnection(
-            ToolContext(
-                api, Gate(_policy(config), reconciler), config.prices, Completer(api), live, recordings=recordings
-            )
+            ToolContext(api, Gate(policy, reconciler), config.prices, Completer(api), live, recordings=recordings),
+            running_calls,
         )
         tasks.cancel_scope.cancel()
 

@@ -43,13 +43,18 @@ async def look_up(api: ApiClient, entry: Entry, claimed: Claimed) -> LookupResul
 
 async def call_duration(api: ApiClient, entry: Entry) -> CallDuration:
     """Return how long the call of an action lasted."""
-    call_id = (entry.ids or {}).get("call_id") or (entry.ids or {}).get("id")
-    if call_id is None:
+    if entry.call_id is None:
         return CallDuration(None, is_over=True)
-    call = await api.calls.get(call_id)
+    call = await api.calls.get(entry.call_id)
     # The cost of an answered call without a duration is unknown.
     unanswered = call.duration_seconds is None and call.status in _UNANSWERED_STATUSES
     return CallDuration(0 if unanswered else call.duration_seconds, is_over=call.has_ended)
+
+
+async def longest_call(api: ApiClient) -> float | None:
+    """Return for how many seconds the account's plan lets a call run; None where the API does not tell."""
+    plan = (await api.account.usage()).plan
+    return plan.max_call_minutes * 60 if plan and plan.max_call_minutes else None
 
 
 def digest(body: str) -> str:

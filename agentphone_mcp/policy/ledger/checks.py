@@ -6,14 +6,15 @@ The queries are built once, as building one takes longer than answering it.
 import os
 import socket
 from collections.abc import Mapping, Sequence
-from functools import cache, partial
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
 
 from agentphone_mcp.policy.ledger.records import MAY_HAVE_HAPPENED, Entry, LookupResult, NewEntry
 from agentphone_mcp.policy.ledger.store import actions
-from agentphone_mcp.policy.limits import Limit, WindowUsage
+from agentphone_mcp.policy.limits import LONGEST_WINDOW, Limit, WindowUsage
+from agentphone_mcp.policy.pricing import cost_of_call, cost_of_seconds
 
 FOUND = "found by a look-up"
 FOUND_AND_REPORTED = "found by a look-up, and reported"
@@ -22,9 +23,9 @@ REPLAY_SECONDS = 600
 _LOST_PROCESS = "the process that did it ended before the answer came"
 
 # Spelled out, as SQLAlchemy writes an `in_` anew each time.
-_may_have_happened = sa.or_(*(actions.c.outcome == outcome for outcome in MAY_HAVE_HAPPENED))
+may_have_happened = sa.or_(*(actions.c.outcome == outcome for outcome in MAY_HAVE_HAPPENED))
 _of_tool = sa.and_(
-    actions.c.account == sa.bindparam("account"), actions.c.tool == sa.bindparam("tool"), _may_have_happened
+    actions.c.account == sa.bindparam("account"), actions.c.tool == sa.bindparam("tool"), may_have_happened
 )
 _is_same = actions.c.fingerprint == sa.bindparam("fingerprint")
 _has_target = actions.c.target == sa.bindparam("target")
@@ -55,7 +56,7 @@ OF_TOOL: sa.Select[Any] = sa.select(actions).where(_of_tool)
 
 MATCHED: sa.Select[Any] = sa.select(actions).where(
     _of_tool,
-    sa.or_(actions.c.reason == FOUND, actions.c.reason == FOUND_AND_REPORTED),
+    actions.c.reason.startswith(FOUND),
     actions.c.id != sa.bindparam("row"),
 )
 """Other entries that a look-up settled; takes account, tool and row."""
@@ -69,6 +70,14 @@ UNDER_WAY: sa.Select[Any] = sa.select(actions).where(
 
 OWNER: "sa.Select[Any, Any]" = sa.select(actions.c.account, actions.c.tool).where(actions.c.id == sa.bindparam("row"))
 """The account and tool of an entry; takes row."""
+
+RUNNING: sa.Select[Any] = sa.select(actions).where(
+    actions.c.account == sa.bindparam("account"),
+    may_have_happened,
+    actions.c.minute_cost.is_not(None),
+    actions.c.at > sa.bindparam("since"),
+)
+"""Calls that may run, as the API has not said yet how long they lasted; takes account and since."""
 
 INSERT = sa.insert(actions)
 """Takes the columns of a row."""
@@ -85,10 +94,13 @@ def _counted(limit: Limit, *, one_by_one: bool) -> "sa.Select[Any, Any]":
     query = sa.select(*(rows if one_by_one else sums)).where(
         actions.c.account == sa.bindparam("account"),
         actions.c.at > sa.bindparam("since"),
-        _may_have_happened,
+        may_have_happened,
     )
     if limit.tool:
         query = query.where(actions.c.tool == limit.tool)
+    if limit.is_money:
+        # What runs costs more with each second, and counts apart.
+        query = query.where(actions.c.minute_cost.is_(None))
     if limit.for_one_number:
         query = query.where(actions.c.to_number == sa.bindparam("to_number"))
     return query.order_by(actions.c.at) if one_by_one else query
@@ -99,11 +111,29 @@ def count_usage(new_entry: NewEntry, connection: sa.Connection, now: float, limi
     values: dict[str, Any] = {"account": new_entry.account, "since": now - limit.seconds}
     values |= {"to_number": new_entry.to_number} if limit.for_one_number else {}
     used = connection.execute(_counted(limit, one_by_one=False), values).one()
-    return WindowUsage(int(used.actions), int(used.cost), partial(_read_counted, connection, limit, values))
+    running = _count_running(new_entry, connection, now, limit) if limit.is_money else []
+    return WindowUsage(
+        int(used.actions) + len(running),
+        int(used.cost) + sum(cost for _, cost in running),
+        lambda: sorted([*_read_counted(connection, limit, values), *running]),
+    )
 
 
 def _read_counted(connection: sa.Connection, limit: Limit, values: Mapping[str, Any]) -> list[tuple[float, int]]:
     return [(row.at, row.cost) for row in connection.execute(_counted(limit, one_by_one=True), values)]
+
+
+def _count_running(new_entry: NewEntry, connection: sa.Connection, now: float, limit: Limit) -> list[tuple[float, int]]:
+    """Count the calls that may run: as their estimate, or what they cost so far within the window if that is more."""
+    counted: list[tuple[float, int]] = []
+    values = {"account": new_entry.account, "since": now - LONGEST_WINDOW}
+    for row in connection.execute(RUNNING, values):
+        is_within = row.at > now - limit.seconds
+        seconds = min(now - row.at, limit.seconds, new_entry.longest_call)
+        so_far = cost_of_seconds(row.minute_cost, seconds)
+        cost = max(so_far, cost_of_call(row.cost, row.minute_cost, new_entry.longest_call)) if is_within else so_far
+        counted.append((row.at if is_within else now, cost))
+    return counted
 
 
 def find_earlier(new_entry: NewEntry, connection: sa.Connection, now: float, *, repeat: bool) -> Entry | None:
@@ -150,7 +180,12 @@ def _is_superseded(unresolved: Entry, repeats: "Sequence[sa.Row[Any, Any, Any]]"
 
 def _is_recent(entry: Entry, now: float) -> bool:
     """Tell whether an entry is replayed: done recently, or found by a look-up and not reported yet."""
-    return entry.reason == FOUND or now - (entry.settled_at or entry.at) < REPLAY_SECONDS
+    return is_unreported(entry.reason) or now - (entry.settled_at or entry.at) < REPLAY_SECONDS
+
+
+def is_unreported(reason: str | None) -> bool:
+    """Tell whether a look-up found what was not reported yet; more may stand behind that in the reason."""
+    return (reason or "").partition(";")[0] == FOUND
 
 
 def may_belong_to_another(found: LookupResult, unresolved: Entry, connection: sa.Connection, now: float) -> bool:

@@ -9,6 +9,7 @@ from typing import Any, cast
 import sqlalchemy as sa
 
 from agentphone_mcp.policy.errors import AnsweredBefore
+from agentphone_mcp.policy.ledger.calls import CallRows
 from agentphone_mcp.policy.ledger.checks import (
     FOUND,
     FOUND_AND_REPORTED,
@@ -18,6 +19,7 @@ from agentphone_mcp.policy.ledger.checks import (
     count_usage,
     find_earlier,
     find_under_way,
+    is_unreported,
     may_belong_to_another,
     read_row,
     resolve_row,
@@ -48,6 +50,7 @@ class Ledger:
         self._clock = clock
         self._redact = redact
         self._latest_row: int | None = None
+        self.calls = CallRows(self._store, clock)
 
     def close(self) -> None:
         """Close the connections."""
@@ -159,10 +162,11 @@ class Ledger:
 
     def mark_reported(self, entry: Entry) -> None:
         """Write down that the finding of a look-up was reported; its replays count from now on."""
-        reported = {"settled_at": self._clock(), "reason": FOUND_AND_REPORTED}
-        is_unreported = (actions.c.id == entry.id) & (actions.c.reason == FOUND)
         with self._store.transaction(entry.account) as connection:
-            connection.execute(sa.update(actions).where(is_unreported).values(reported))
+            reason = connection.execute(sa.select(actions.c.reason).where(actions.c.id == entry.id)).scalar_one()
+            if is_unreported(reason):
+                reported = {"settled_at": self._clock(), "reason": reason.replace(FOUND, FOUND_AND_REPORTED, 1)}
+                connection.execute(UPDATE, reported | {"row": entry.id})
 
     def settle_call_cost(self, entry: Entry, seconds: float | None, *, is_over: bool = True) -> None:
         """Write down what a call cost, or costs at least so far; without seconds its estimate stays."""

@@ -1,5 +1,6 @@
 """Hold what is written to the ledger, and what is read from it."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -8,6 +9,8 @@ Settled = Literal["done", "failed", "unknown", "refused"]
 LedgerOutcome = Literal["pending", "done", "failed", "unknown", "refused"]
 LONGEST_SUMMARY = 20_000
 """Characters of an action's summary that are kept, and shown to the person who is asked."""
+REASON_SEPARATOR = "; "
+HUNG_UP = "hung up by the server"
 MAY_HAVE_HAPPENED = ("pending", "done", "unknown")
 
 
@@ -21,6 +24,7 @@ class NewEntry:
         approved_by: the host that passed the confirmation on.
         approved_how: `confirm`, or `person` where the host asked its user.
         question: the row of the question that a person answered.
+        longest_call: how many seconds the account's plan lets a call run, where known.
     """
 
     account: str
@@ -38,6 +42,7 @@ class NewEntry:
     approved_by: str | None = None
     approved_how: str | None = None
     question: int | None = None
+    longest_call: float = math.inf
 
 
 @dataclass(frozen=True)
@@ -90,3 +95,14 @@ class Entry:
     approved_by: str | None
     approved_how: str | None
     fingerprint: str
+
+    @property
+    def call_id(self) -> str | None:
+        """Return the id of the call that was placed; None if its answer was lost, or had none."""
+        ids = self.ids or {}
+        return ids.get("call_id") or ids.get("id")
+
+
+def hang_up_in(reason: str | None) -> str | None:
+    """Find in a row's reason why the server hung up its call."""
+    return next((part for part in (reason or "").split(REASON_SEPARATOR) if HUNG_UP in part), None)
