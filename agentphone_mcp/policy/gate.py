@@ -139,6 +139,18 @@ class Gate:
         """Tell whether an answer to the question comes too late to count."""
         return self._clock() - question.at > self.policy.seconds_to_answer
 
+    async def hang_up_note(self, call_id: str) -> str | None:
+        """Say that the server hung up a call, as a limit was used up; None if it did not."""
+        if not self._ledger.may_exist:
+            return None
+        account = self._reconciler.account
+        try:
+            told = await self._ledger.run(lambda ledger: ledger.calls.hang_up_of(account, call_id))
+        except LedgerUnavailable as exc:
+            logger.info("cannot tell whether call %s was hung up: %s", call_id, exc)
+            return None
+        return told and refusals.hung_up(told)
+
     async def _preview(self, action: Action, *, repeat: bool) -> Outcome[Any]:
         how = action.how_to_confirm()
         try:

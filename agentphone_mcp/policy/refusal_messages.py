@@ -5,8 +5,8 @@ The refusal for a limit stands beside the limits, in `limits.py`; the one for a 
 
 from agentphone_mcp.policy.actions import Action, Approval
 from agentphone_mcp.policy.ledger.location import LedgerUnavailable
-from agentphone_mcp.policy.ledger.records import LONGEST_SUMMARY, Entry
-from agentphone_mcp.policy.limits import duration_text
+from agentphone_mcp.policy.ledger.records import LONGEST_SUMMARY, Entry, hang_up_in
+from agentphone_mcp.policy.limits import duration_text, how_to_raise
 from agentphone_mcp.policy.untrusted import mark
 
 _LONGEST_IN_AN_ANSWER = 2_500
@@ -73,7 +73,14 @@ def replayed(earlier: Entry, action: Action, now: float) -> str:
     """Say that the action was done before, and how to do it again."""
     if earlier.fingerprint != action.fingerprint:
         return reworded(earlier, now)
-    return f"This was done {_ago(earlier, now)} and not again. {_how_to_repeat(action)}"
+    cut = hang_up_in(earlier.reason)
+    ended = f" {hung_up(cut)}" if cut else ""
+    return f"This was done {_ago(earlier, now)} and not again.{ended} {_how_to_repeat(action)}"
+
+
+def hung_up(why: str) -> str:
+    """Say that the server hung up a call, in the words of its row."""
+    return f"It was {why}. {how_to_raise('spend')}"
 
 
 def reworded(earlier: Entry, now: float) -> str:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from agentphone_mcp.api.calls import Call, CallWithTranscript, Turn
 from agentphone_mcp.api.models import paginate
 from agentphone_mcp.api.provenance import AccountText, IdText, ServerText, UrlText
-from agentphone_mcp.features.context import Api
+from agentphone_mcp.features.context import AccountGate, Api
 from agentphone_mcp.features.live.paging import page_of
 from agentphone_mcp.features.presentation.lists import (
     Listed,
@@ -94,17 +94,19 @@ async def list_calls(
     return in_columns(listed(shortened(page, _row), limit, offset, if_empty="No such calls."))
 
 
-async def get_call(call_id: CallId, api: Api) -> CallInFull:
+async def get_call(call_id: CallId, api: Api, gate: AccountGate) -> CallInFull:
     """Show one call: when, how long, how it ended, and its transcript."""
     call = await api.calls.get(call_id)
     turns = [without(turn, "at") for turn in call.transcript or []]
     snippet = ["last_transcript_snippet"] if turns else []
     fields = dict(without(call, "recording_url", *snippet, *_derivable_fields(call)))
     page = page_of(turns)
+    note = await gate.hang_up_note(call_id) if call.has_ended else None
     if len(page) == len(turns):
-        return CallInFull.model_construct(None, **fields | {"transcript": turns or None})
+        return CallInFull.model_construct(None, **fields | {"transcript": turns or None, "next_step": note})
     more = f"For the rest call get_transcript with after_turn={len(page)}."
-    shown = {"transcript": page, "total_turns": len(turns), "next_step": more}
+    next_step = " ".join(filter(None, [note, more]))
+    shown = {"transcript": page, "total_turns": len(turns), "next_step": next_step}
     return CallInFull.model_construct(None, **fields | shown)
 
 

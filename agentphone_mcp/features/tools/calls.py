@@ -36,6 +36,7 @@ from agentphone_mcp.features.tools.rerouting import identity, webhook_of
 from agentphone_mcp.policy.actions import Action, Outcome
 from agentphone_mcp.policy.disclosure import Opening, with_disclosure
 from agentphone_mcp.policy.errors import Refused
+from agentphone_mcp.policy.gate import Gate
 from agentphone_mcp.policy.policy import Policy
 from agentphone_mcp.policy.pricing import Cost, minute_price_text
 
@@ -145,18 +146,23 @@ async def place_call(
     )
     # The host waits for the whole request, including the time in which its user is asked.
     within = max(0.0, max_seconds - (anyio.current_time() - started)) if wait else None
-    return await follow_placed(outcome, tool_context(ctx).live, ctx.report_progress, max_seconds=within)
+    placed = await follow_placed(outcome, tool_context(ctx).live, ctx.report_progress, max_seconds=within)
+    if placed.followed:
+        placed.followed = await _with_hang_up(placed.followed, gate)
+    return placed
 
 
 async def wait_for_call(
     call_id: CallId,
+    gate: AccountGate,
     ctx: Context,
     max_seconds: Annotated[MaxSeconds, Field(description="Most hosts give up at 60")] = 45,
     after_turn: AfterTurn = 0,
 ) -> FollowedCall:
     """Follow a live call until it ends or max_seconds pass; says which, and how to go on."""
     live = tool_context(ctx).live
-    return await follow(live, call_id, ctx.report_progress, max_seconds=max_seconds, after_turn=after_turn)
+    followed = await follow(live, call_id, ctx.report_progress, max_seconds=max_seconds, after_turn=after_turn)
+    return await _with_hang_up(followed, gate)
 
 
 async def end_call(call_id: CallId, api: Api) -> Acknowledgement:
@@ -211,6 +217,14 @@ async def create_web_call(
         lambda: api.calls.create_web(agent_id, metadata=metadata, variables=variables),
         repeat=repeat,
     )
+
+
+async def _with_hang_up(followed: FollowedCall, gate: Gate) -> FollowedCall:
+    """Add to a call that is over that this server hung it up, if it did."""
+    note = await gate.hang_up_note(followed.call_id) if followed.ended else None
+    if note is None:
+        return followed
+    return followed.model_copy(update={"next_step": " ".join(filter(None, [note, followed.next_step]))})
 
 
 def _opening(agent: Agent, prompt: str | None, greeting: str | None, policy: Policy) -> Opening:
