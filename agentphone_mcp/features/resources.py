@@ -61,7 +61,8 @@ async def agent(agent_id: str, ctx: RequestContext) -> str:
 
 async def call(call_id: str, ctx: RequestContext) -> str:
     """A call: with whom, when, how it ended, and what was said."""
-    return _json(ctx, await get_call(plain_id(call_id), tool_context(ctx).api))
+    context = tool_context(ctx)
+    return _json(ctx, await get_call(plain_id(call_id), context.api, context.gate))
 
 
 async def transcript(call_id: str, ctx: RequestContext) -> str:
