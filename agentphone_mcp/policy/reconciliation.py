@@ -113,7 +113,8 @@ class Reconciler:
         except ApiError as exc:
             logger.info("cannot tell yet whether row %d of the ledger runs: %s", entry.id, exc)
             return
-        if found is None and self._clock() - entry.at > _LOST_AFTER:
+        # What is found may belong to another action, and may never be told apart.
+        if self._clock() - entry.at > (_GIVE_UP_AFTER if found else _LOST_AFTER):
             await self.ledger.run(partial(_settle_cost, entry, CallDuration(None, is_over=True)))
 
     async def _learn_longest_call(self) -> None:

@@ -27,7 +27,7 @@ _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.5, 10.0
 """Seconds between two looks at the ledger while a call runs, as other processes spend from the same limit."""
 _IDLE_PAUSE = 60.0
 """The same while none runs: another process may have ended while its calls run on."""
-_FIRST_RETRY = 2.0
+_FIRST_RETRY, _LONGEST_RETRY = 2.0, 30.0
 """Seconds before calls that were not hung up are tried again; doubled each time."""
 
 logger = logging.getLogger(__name__)
@@ -57,8 +57,8 @@ class RunningCalls:
 
     @property
     def may_have_any(self) -> bool:
-        """Tell whether any call may run."""
-        return self._has_any or self._reconciler.call_may_run.is_set()
+        """Tell whether any call may run that this may have to hang up."""
+        return self.limit is not None and (self._has_any or self._reconciler.call_may_run.is_set())
 
     async def check(self) -> float:
         """Hang up the calls that run if the limit is used up; return the seconds until the next check.
@@ -77,7 +77,7 @@ class RunningCalls:
             left = await self._seconds_left(self.limit, running)
         if left <= 0:
             await self._hang_up_all(self.limit, running)
-            pause, self._retry = self._retry, min(2 * self._retry, _LONGEST_PAUSE)
+            pause, self._retry = self._retry, min(2 * self._retry, _LONGEST_RETRY)
             return pause
         self._retry = _FIRST_RETRY
         return min(max(left, _SHORTEST_PAUSE), _LONGEST_PAUSE if running else _IDLE_PAUSE)

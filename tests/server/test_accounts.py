@@ -11,6 +11,8 @@ from agentphone_mcp.api.errors import KeyMissing
 from agentphone_mcp.config.config import Config
 from agentphone_mcp.policy.access import OPERATOR, Caller
 from agentphone_mcp.policy.errors import Refused
+from agentphone_mcp.policy.ledger.records import NewEntry
+from agentphone_mcp.policy.limits import Limits
 from agentphone_mcp.server import accounts as accounts_module
 from agentphone_mcp.server.accounts import AccountPool
 from tests.support import LIVE_KEY
@@ -74,6 +76,32 @@ async def test_an_idle_connection_is_closed(hurried: None, eventually: Callable[
         await eventually(lambda: accounts.redact("whsec_0123456789") == "whsec_0123456789")
         async with accounts.connected(caller(1)) as new:
             assert new.api is not context.api
+
+
+@pytest.mark.attack("8", "who could hang up a running call is gone")
+@pytest.mark.parametrize("spend", ["spend=10/day", "spend=off"])
+async def test_a_connection_stays_for_as_long_as_it_may_have_to_hang_up_a_call(
+    hurried: None, answering, eventually: Callable[..., Any], spend: str
+) -> None:
+    """Without a limit of dollars there is nothing to hang up."""
+    key = caller(1).key
+    assert key is not None
+    config = Config(uses_caller_keys=True, limits=Limits.parse(spend))
+    status = {"id": "call_1", "status": "in-progress"}
+    call = NewEntry(key.account(), "place_call", "f", "", "Call.", cost=1_100_000, minute_cost=220_000)
+    async with AccountPool(config, inner=answering(status).transport) as accounts:
+        row = accounts.ledger.open().reserve(call, Limits(()), repeat=False, within=60)
+        assert isinstance(row, int)
+        accounts.ledger.open().settle(row, "done", ids={"id": "call_1"})
+        connection = await accounts._connection(key)
+        async with accounts.connected(caller(1)):
+            await asyncio.sleep(0.1)
+        if spend == "spend=off":
+            await eventually(connection.closed.is_set)
+            return
+        await asyncio.sleep(0.2)
+        assert connection.running_calls.may_have_any
+        assert not connection.closed.is_set()
 
 
 async def test_there_are_so_many_connections_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:

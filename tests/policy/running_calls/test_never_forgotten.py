@@ -37,7 +37,7 @@ async def test_a_hang_up_that_fails_is_tried_again(server, place, api, clock, ro
     clock.now += 3_000
     watching, api.failures = server(), [FAILS] * 3
     pauses = [await watching.check() for _ in range(4)]
-    assert pauses == [2, 4, 8, 10]
+    assert pauses == [2, 4, 8, 16]
     assert api.hung_up == ["call_1"]
     assert "hung up by the server" in rows()[0].reason
 
