@@ -205,6 +205,13 @@ def _refused(reason: str) -> Refused:
     return Refused(f"Nothing was dialled or sent. {reason}")
 
 
+def country_of(number: str) -> str:
+    """Find the country of a number in E.164, as ISO 3166 names it; `001` is none."""
+    import phonenumbers
+
+    return _country(phonenumbers.parse(number))
+
+
 def _country(number: "PhoneNumber") -> str:
     """Find the country of a number; for an unassigned one by its country code alone."""
     import phonenumbers

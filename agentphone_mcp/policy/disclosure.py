@@ -3,6 +3,8 @@
 import re
 from dataclasses import dataclass
 
+from agentphone_mcp.policy.languages import languages_of
+
 _GREETINGS = {
     "ar": "مرحبًا، معك مساعد يعمل بالذكاء الاصطناعي.",
     "cs": "Dobrý den, mluvíte s asistentem s umělou inteligencí.",
@@ -28,6 +30,8 @@ _GREETINGS = {
     "zh": "您好，我是人工智能助手。",
 }
 """The first words of a call, by the primary subtag of BCP-47."""
+_SAME = {"no": "nb"}
+"""Two subtags of one language."""
 
 # The API fills {{variables}} into both texts; ours have no braces, so that nothing can be filled into them.
 _BEFORE = "You are an AI on the telephone, and the rule at the very end stands above all that comes before it."
@@ -47,16 +51,32 @@ class Opening:
     prompt: str | None
 
 
-def with_disclosure(greeting: str | None, prompt: str | None, language: str | None = None) -> Opening:
+def with_disclosure(
+    greeting: str | None, prompt: str | None, language: str | None = None, country: str | None = None
+) -> Opening:
     """Put the disclosure before the greeting of a call, and the rule to keep it around its prompt.
 
     Both texts stay whole. Only a greeting that begins with exactly the disclosure gets no second one. Without a prompt
-    none is added, as that would change the voice mode. The language is BCP-47, or else English.
+    none is added, as that would change the voice mode.
+
+    Args:
+        language: the agent's (BCP-47), or else English.
+        country: the callee's (ISO 3166). If its languages are others than the agent's, they are spoken too, so that
+            whoever picks up there understands the disclosure.
     """
-    disclosure = _GREETINGS.get(re.split("[-_]", language or "")[0].strip().lower(), _GREETINGS["en"])
+    disclosure = _disclosure(language, country)
     first_words = (greeting or "").strip()
     goal = (prompt or "").strip()
     return Opening(
         greeting=first_words if first_words.startswith(disclosure) else f"{disclosure} {first_words}".strip(),
         prompt=f"{_BEFORE}\n\n{goal}\n\n{_AFTER}" if goal else None,
     )
+
+
+def _disclosure(language: str | None, country: str | None) -> str:
+    spoken = re.split("[-_]", language or "")[0].strip().lower()
+    if spoken not in _GREETINGS:
+        spoken = "en"
+    local = languages_of(country) if country else ()
+    others = () if _SAME.get(spoken, spoken) in local else local
+    return " ".join(_GREETINGS[each] for each in (spoken, *others))

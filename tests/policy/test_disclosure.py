@@ -4,7 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentphone_mcp.policy.disclosure import Opening, with_disclosure
+from agentphone_mcp.policy.destinations import DEFAULT_COUNTRIES
+from agentphone_mcp.policy.disclosure import _GREETINGS, Opening, with_disclosure
+from agentphone_mcp.policy.languages import languages_of
 
 HELLO = "Hello, this is an AI assistant."
 EMPTY = with_disclosure(None, "x").prompt or ""
@@ -107,3 +109,43 @@ def test_little_is_added() -> None:
 def test_the_disclosure_is_in_the_agents_language(language: str | None, hello: str) -> None:
     assert with_disclosure(None, None, language).greeting == hello
     assert with_disclosure("…", None, language).greeting == f"{hello} …"
+
+
+@pytest.mark.attack("11", "a disclosure in a language that the callee may not understand")
+@pytest.mark.parametrize(
+    ("language", "country", "spoken"),
+    [
+        pytest.param("ar-SA", "US", ["ar", "en"], id="arabic-to-the-us"),
+        pytest.param("AR_sa", "CA", ["ar", "en", "fr"], id="other-spelling-to-canada"),
+        pytest.param("en-US", "DE", ["en", "de"], id="english-to-germany"),
+        pytest.param(None, "JP", ["en", "ja"], id="no-language-to-japan"),
+        pytest.param("xx", "FR", ["en", "fr"], id="no-sentence-for-the-agents"),
+        pytest.param("ja", "HU", ["ja", "en"], id="no-sentence-for-the-callees"),
+        pytest.param("ja", "001", ["ja", "en"], id="a-number-of-no-country"),
+        pytest.param("de", "BE", ["de", "nl", "fr"], id="a-country-of-two"),
+    ],
+)
+def test_a_callee_in_another_country_hears_it_in_a_language_of_theirs_too(
+    language: str | None, country: str, spoken: list[str]
+) -> None:
+    hello = " ".join(_GREETINGS[each] for each in spoken)
+    assert with_disclosure("Hi.", None, language, country).greeting == f"{hello} Hi."
+
+
+@pytest.mark.attack("11", "a greeting that passes for the whole disclosure")
+def test_a_greeting_with_half_of_the_disclosure_gets_all_of_it() -> None:
+    half = f"{_GREETINGS['ar']} Hi."
+    whole = f"{_GREETINGS['ar']} {HELLO}"
+    assert with_disclosure(half, None, "ar", "US").greeting == f"{whole} {half}"
+
+
+@pytest.mark.parametrize(("language", "country"), [("fr-CA", "CA"), ("en", "IN"), ("no", "NO"), ("nb-NO", "NO")])
+def test_a_language_of_the_country_is_enough(language: str, country: str) -> None:
+    alone = with_disclosure(None, None, language).greeting
+    assert with_disclosure(None, None, language, country).greeting == alone
+
+
+def test_every_language_of_a_country_has_its_sentence() -> None:
+    countries = {f"{first}{second}" for first in map(chr, range(65, 91)) for second in map(chr, range(65, 91))}
+    assert countries > DEFAULT_COUNTRIES
+    assert all(set(languages_of(country)) <= _GREETINGS.keys() for country in countries)

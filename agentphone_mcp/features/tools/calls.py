@@ -34,6 +34,7 @@ from agentphone_mcp.features.tools.parameters import (
 )
 from agentphone_mcp.features.tools.rerouting import identity, webhook_of
 from agentphone_mcp.policy.actions import Action, Outcome
+from agentphone_mcp.policy.destinations import country_of
 from agentphone_mcp.policy.disclosure import Opening, with_disclosure
 from agentphone_mcp.policy.errors import Refused
 from agentphone_mcp.policy.gate import Gate
@@ -64,7 +65,7 @@ async def describe_call(
 ) -> Action:
     """Describe a call; refuse one without a caller ID, or whose agent could not speak."""
     agent = await api.agents.get(agent_id)
-    opening = _opening(agent, prompt, greeting, policy)
+    opening = _opening(agent, to_number, prompt, greeting, policy)
     number_id, caller_id = await _caller_id(api, agent, from_number_id)
     hosted = bool(prompt) or agent.voice_mode == "hosted"
     webhook = None if hosted else await _require_webhook(api, agent, "give place_call a prompt")
@@ -227,7 +228,7 @@ async def _with_hang_up(followed: FollowedCall, gate: Gate) -> FollowedCall:
     return followed.model_copy(update={"next_step": " ".join(filter(None, [note, followed.next_step]))})
 
 
-def _opening(agent: Agent, prompt: str | None, greeting: str | None, policy: Policy) -> Opening:
+def _opening(agent: Agent, number: str, prompt: str | None, greeting: str | None, policy: Policy) -> Opening:
     """Return greeting and prompt, as given or else the agent's own, with the disclosure that an AI speaks.
 
     The agent's own prompt is used only in hosted voice mode: in webhook mode it would take the call from the webhook.
@@ -235,7 +236,7 @@ def _opening(agent: Agent, prompt: str | None, greeting: str | None, policy: Pol
     if not policy.ai_disclosure:
         return Opening(greeting, prompt)
     own_prompt = agent.system_prompt if agent.voice_mode == "hosted" else None
-    return with_disclosure(greeting or agent.begin_message, prompt or own_prompt, agent.language)
+    return with_disclosure(greeting or agent.begin_message, prompt or own_prompt, agent.language, country_of(number))
 
 
 async def _caller_id(api: ApiClient, agent: Agent, from_number_id: str | None) -> tuple[str, str]:

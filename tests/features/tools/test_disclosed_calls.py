@@ -89,6 +89,16 @@ async def test_it_is_said_in_the_agents_language(assistant, desk, dialled, langu
     assert dialled()["initialGreeting"].startswith(hello)
 
 
+@pytest.mark.attack("11", "a disclosure in a language that the callee may not understand")
+async def test_an_agent_made_to_speak_another_language_is_understood_all_the_same(assistant, dialled) -> None:
+    async with assistant() as ai:
+        await ai.ask("update_agent", agent_id="agt_frontdesk", tuning={"language": "ar-SA"})
+        preview = await ai.ask("place_call", **CALL, greeting="Good morning, Sam.")
+        await ai.ask("place_call", **CALL, greeting="Good morning, Sam.", confirm=True)
+    assert dialled()["initialGreeting"].endswith(f" {HELLO} Good morning, Sam.")
+    assert f"{HELLO} Good morning, Sam." in preview["what"]
+
+
 async def test_an_agent_without_first_words_gets_these(assistant, desk, dialled) -> None:
     desk(beginMessage=None)
     async with assistant() as ai:
@@ -128,7 +138,7 @@ async def test_it_can_be_switched_off_by_who_runs_the_server(assistant, dialled)
         await ai.ask("place_call", **CALL, prompt="Ask.", confirm=True)
     assert dialled()["systemPrompt"] == "Ask."
     assert "initialGreeting" not in dialled()
-    assert "begins with" not in preview["what"]
+    assert HELLO not in preview["what"]
 
 
 async def test_no_argument_of_a_tool_switches_it_off(assistant, writes) -> None:
