@@ -45,7 +45,7 @@ def _is_switch_on(value: str, _: str) -> bool:
 
 
 def _is(word: str, value: str, _: str) -> bool:
-    return value.strip().lower() == word
+    return value == word
 
 
 def _is_one_of(words: tuple[str, ...], value: str, _: str) -> bool:
@@ -54,6 +54,10 @@ def _is_one_of(words: tuple[str, ...], value: str, _: str) -> bool:
 
 def _is_number(value: str, _: str) -> bool:
     return math.isfinite(float(value))
+
+
+def _is_no_longer(value: str, own: str) -> bool:
+    return 0 < float(value) <= float(own)
 
 
 def _is_part(read: Callable[[str], Any], value: str, of: str) -> bool:
@@ -91,7 +95,7 @@ _COMPARED: dict[str, Compare] = {
     "quiet_hours": _are_quiet_hours,
     "log_level": partial(_is_one_of, _LEVELS),
     "log_format": partial(_is_one_of, ("TEXT", "JSON")),
-    "timeout": _is_number,
-    "approval_timeout": _is_number,
+    "timeout": _is_no_longer,
+    "approval_timeout": _is_no_longer,
     "sandbox_speed": _is_number,
 }

@@ -156,6 +156,9 @@ def test_names_are_shown_without_control_characters_or_keys(run: Install, tmp_pa
         ("AGENTPHONE_NO_SUCH_SETTING", "1"),
         ("AGENTPHONE_TOOLSETS", "${TOOLSETS}"),
         ("AGENTPHONE_TIMEOUT", "nan"),
+        ("AGENTPHONE_TIMEOUT", "1e308"),
+        ("AGENTPHONE_APPROVAL_TIMEOUT", "999999999"),
+        ("AGENTPHONE_APPROVAL", "human "),
     ],
 )
 def test_what_loosens_a_rule_goes(variable: str, value: str) -> None:
