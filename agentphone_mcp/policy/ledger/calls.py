@@ -8,7 +8,15 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from agentphone_mcp.policy.ledger.checks import RUNNING, UPDATE, is_gone, may_have_happened, resolve_row, this_process
+from agentphone_mcp.policy.ledger.checks import (
+    RUNNING,
+    UPDATE,
+    is_another_here,
+    is_gone,
+    may_have_happened,
+    resolve_row,
+    this_process,
+)
 from agentphone_mcp.policy.ledger.records import HUNG_UP, REASON_SEPARATOR, Entry, hang_up_in
 from agentphone_mcp.policy.ledger.store import Store, actions
 
@@ -46,11 +54,14 @@ class CallRows:
             return int(connection.execute(_SETTLED_COST, {"account": account, "since": since}).scalar_one())
 
     def claim_hang_up(self, entry: Entry, limit: str, within: float) -> bool:
-        """Write down that a call is to be hung up; False if another process does that, or the call is over."""
+        """Write down that a call is to be hung up; False if another process does that, or the call is over.
+
+        A call of another process that still runs on this machine is left to it: that one may have another limit.
+        """
         now = self._clock()
         with self._store.transaction(entry.account) as connection:
             row = connection.execute(sa.select(actions).where(actions.c.id == entry.id)).mappings().one()
-            if row["outcome"] != "done" or row["minute_cost"] is None:
+            if row["outcome"] != "done" or row["minute_cost"] is None or is_another_here(row["owner_process"]):
                 return False
             until = row["unknown_after"] if hang_up_in(row["reason"]) else None
             # A time too far ahead was written before the clock was set back.

@@ -250,13 +250,25 @@ def is_gone(owner_process: str | None) -> bool:
 
     This only saves waiting: on another machine, on Windows, or where the id is in use again, `unknown_after` decides.
     """
+    return _runs_here(owner_process) is False
+
+
+def is_another_here(owner_process: str | None) -> bool:
+    """Tell whether another process of this machine, which still runs, is the owner."""
+    return owner_process != this_process() and _runs_here(owner_process) is True
+
+
+def _runs_here(owner_process: str | None) -> bool | None:
+    """Tell whether a process runs on this machine; None if that cannot be known."""
     host, _, pid = (owner_process or "").rpartition(":")
     if os.name != "posix" or host != socket.gethostname() or not pid.isdecimal():
-        return False
+        return None
     try:
         os.kill(int(pid), 0)
     except ProcessLookupError:
+        return False
+    except PermissionError:
         return True
     except OSError:
-        return False
-    return False
+        return None
+    return True

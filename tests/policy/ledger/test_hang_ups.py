@@ -1,5 +1,7 @@
 """The ledger knows which calls may run, what they cost so far, and that the server hangs one up."""
 
+import os
+import socket
 from dataclasses import replace
 
 import pytest
@@ -58,3 +60,20 @@ def test_one_process_claims_a_hang_up_until_its_time_is_over(ledger, new_entry, 
     assert not ledger.calls.claim_hang_up(call, LIMIT, 60)
     assert ledger.calls.hang_up_of("a" * 16, f"id_{row}") == f"hung up by the server, as the limit {LIMIT} was used up"
     assert ledger.calls.hang_up_of("a" * 16, "another") is None
+
+
+@pytest.mark.skipif(os.name != "posix", reason="whether another process runs is not known there")
+@pytest.mark.attack("8", "a stricter limit of one server ends the calls of another")
+@pytest.mark.parametrize(
+    ("owner", "claimed"),
+    [
+        pytest.param(f"{socket.gethostname()}:{os.getppid()}", False, id="runs"),
+        pytest.param(f"{socket.gethostname()}:{2**22 + 1}", True, id="is-gone"),
+        pytest.param("another-machine:1", True, id="on-another-machine"),
+    ],
+)
+def test_a_call_of_another_server_that_runs_is_left_to_it(ledger, new_entry, monkeypatch, owner, claimed) -> None:
+    monkeypatch.setattr("agentphone_mcp.policy.ledger.ledger.this_process", lambda: owner)
+    ledger.done(new_entry("Call Ada", **PRICES))
+    [call] = ledger.calls.running("a" * 16)
+    assert ledger.calls.claim_hang_up(call, LIMIT, 60) is claimed
