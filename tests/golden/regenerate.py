@@ -1,7 +1,8 @@
 """Regenerate what is derived from the tools, for review: `python tests/golden/regenerate.py`.
 
 tools.json is the whole surface that models and hosts see; the README has a table of the tools, and SANDBOX.md one of
-the callees; surface.json in the package has the answers that describe the server, as the SDK gives them.
+the callees; surface.json in the package has the answers that describe the server, as the SDK gives them; ATTACKS.md
+lists the tests of what once got past.
 """
 
 import asyncio
@@ -19,6 +20,7 @@ SANDBOX = ROOT / ".github/SANDBOX.md"
 sys.path.append(str(ROOT))
 
 from manifests.source.marked import replaced  # noqa: E402 - found by the line above
+from tests import attacks  # noqa: E402
 
 MODERN = {
     "io.modelcontextprotocol/protocolVersion": "2026-07-28",
@@ -156,5 +158,6 @@ if __name__ == "__main__":
 
     GOLDEN.write_text(surface(), encoding="utf-8")
     SURFACE.write_text(wire(), encoding="utf-8")
+    attacks.PAGE.write_text(attacks.page(), encoding="utf-8")
     for page, text in pages().items():
         page.write_text(text, encoding="utf-8")
