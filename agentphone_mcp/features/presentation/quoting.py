@@ -27,9 +27,10 @@ def in_short_and_whole(write: Callable[[Quote], str], redact: Redactor) -> tuple
 def quoted(text: str, longest: int = _MAX_LENGTH, *, redact: Redactor = str) -> str:
     """Quote a text on one line, with its own quotes escaped; if it is longer, say how many characters are left out.
 
-    Secrets are redacted before truncation, so that no half of one remains.
+    What nobody would see is shown as in `quoted_whole`, as it is sent all the same. Secrets are redacted before
+    truncation, so that no half of one remains.
     """
-    text = redact(clean(text))
+    text = redact(_with_codes(text))
     if len(text) <= longest:
         return json.dumps(text, ensure_ascii=False)
     return f"{json.dumps(text[:longest], ensure_ascii=False)} and {len(text) - longest} more characters"
@@ -37,8 +38,12 @@ def quoted(text: str, longest: int = _MAX_LENGTH, *, redact: Redactor = str) -> 
 
 def quoted_whole(text: str, longest: int = 0, *, redact: Redactor = str) -> str:
     """Quote all of a text on one line; what nobody would see, such as a zero-width space, is shown by its code."""
+    return json.dumps(redact(_with_codes(text)), ensure_ascii=False)
+
+
+def _with_codes(text: str) -> str:
     hidden = {ord(char): f"[U+{ord(char):04X}]" for char in set(text) if clean(char) != char}
-    return json.dumps(redact(text.translate(hidden)), ensure_ascii=False)
+    return text.translate(hidden)
 
 
 def other_arguments(quote: Quote, **given: Any) -> str:

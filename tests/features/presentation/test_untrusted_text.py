@@ -147,7 +147,7 @@ async def test_a_preview_shows_no_invisible_characters(assistant) -> None:
         preview = await ai.ask(
             "send_message", to_number=STRANGER, body="Hi\u202e\x1b[8m there", number_id="num_frontdesk"
         )
-    assert '"Hi there"' in preview["what"]
+    assert '"Hi[U+202E][U+001B][8m there"' in preview["what"]
 
 
 async def test_an_agent_whose_name_has_invisible_characters_can_be_deleted(assistant, sandbox) -> None:
