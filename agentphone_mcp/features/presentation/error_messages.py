@@ -63,6 +63,8 @@ _ARGUMENT_PROBLEMS = {
 _HOUR = 3600
 _CODE = re.compile(r"[A-Z][A-Z0-9_]{1,47}")
 """What an error code of the API looks like; another text in its place is marked."""
+_LONGEST_NAME = 100
+_MOST_PROBLEMS = 10
 _MAX_DETAIL = 500
 
 
@@ -79,13 +81,22 @@ def explain(error: errors.ApiError) -> str:
 
 
 def explain_arguments(tool: str, error: ValidationError) -> str:
-    """Write which arguments are invalid and why; nothing was sent to the API."""
-    problems = "; ".join(
-        f"{'.'.join(map(str, problem['loc'])) or 'arguments'}: "
+    """Write which arguments are invalid and why, the first ten of them; nothing was sent to the API."""
+    problems = error.errors(include_url=False, include_input=False, include_context=False)
+    reasons = [
+        f"{_location(problem['loc'])}: "
         + (_ARGUMENT_PROBLEMS.get(problem["type"]) or problem["msg"].removeprefix("Value error, ").rstrip("."))
-        for problem in error.errors(include_url=False, include_input=False, include_context=False)
-    )
-    return f"{tool} was not run. {problems}."
+        for problem in problems[:_MOST_PROBLEMS]
+    ]
+    if len(problems) > _MOST_PROBLEMS:
+        reasons.append(f"and {len(problems) - _MOST_PROBLEMS} more")
+    return f"{tool} was not run. {'; '.join(reasons)}."
+
+
+def _location(path: tuple[int | str, ...]) -> str:
+    """Name an argument; one of endless length is not named, as every character of an answer is looked at closely."""
+    name = ".".join(map(str, path)) or "arguments"
+    return name if len(name) <= _LONGEST_NAME else f"an argument with a name of {len(name)} characters"
 
 
 def _what_happened(error: errors.ApiError) -> str:

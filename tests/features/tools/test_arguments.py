@@ -239,3 +239,13 @@ async def test_a_number_among_the_variables_of_a_call_becomes_text(assistant) ->
     call = {"agent_id": "agt_frontdesk", "to_number": "+14155559999", "variables": {"guests": 4}}
     async with assistant() as ai:
         assert '\\"guests\\": \\"4\\"' in (await ai.ask("place_call", **call))["what"]
+
+
+@pytest.mark.attack("16", "an argument that costs the server more than its sender")
+async def test_neither_long_names_nor_many_are_repeated(assistant) -> None:
+    async with assistant() as ai:
+        long = await ai.refused("get_agent", agent_id="agt_frontdesk", **{"&amp;" * 20_000: 1})
+        many = await ai.refused("get_agent", agent_id="agt_frontdesk", **{f"unknown_{n}": n for n in range(1_000)})
+    assert "an argument with a name of 100000 characters: there is no such argument" in long
+    assert many.endswith("; and 990 more.")
+    assert len(long) < 200 < len(many) < 600
