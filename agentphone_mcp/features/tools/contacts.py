@@ -4,7 +4,7 @@ from typing import Annotated
 
 from agentphone_mcp.api.contacts import Contact
 from agentphone_mcp.api.models import Acknowledgement
-from agentphone_mcp.api.provenance import number_in_sentence
+from agentphone_mcp.api.provenance import Words, number_in_sentence, shown_as
 from agentphone_mcp.features.context import AccountGate, Api
 from agentphone_mcp.features.presentation.lists import Listed, listed, shortened, without
 from agentphone_mcp.features.tools.approval import destroying
@@ -45,10 +45,14 @@ async def save_contact(
 async def describe_contact_deletion(contact_id: str, api: Api) -> Action:
     """Describe the deletion of a contact."""
     contact = await api.contacts.get(contact_id)
+    written = contact.phone_number
+    number = normalize_number(clean(written or ""))
     return Action(
-        f"Delete the contact {contact.name!r}, {number_in_sentence(contact.phone_number)}. It cannot be undone.",
+        f"Delete the contact {contact.name!r}, {number_in_sentence(written) if written else contact.id}. "
+        "It cannot be undone.",
         verify_with="list_contacts",
-        confirmation=normalize_number(clean(contact.phone_number or contact.name or contact.id)),
+        # What others wrote, of any length, is nothing to repeat.
+        confirmation=number if shown_as(Words.NUMBER, number) is Words.NUMBER else contact.id,
         match_on={"contact_id": contact_id},
     )
 
