@@ -145,8 +145,9 @@ async def test_callers_at_once_each_use_their_own_key_and_see_their_own_account(
         assert ids == {number_text}, "what was requested with a key is about its own account"
         assert sum(path == "POST /v1/messages" for path in requests) == 1
         assert set(re.findall(r"I am (\d\d)", output)) == {number_text}
-        # The agent, in two shapes, and the preview of a call show its prompt, with the own secret redacted alone.
-        assert output.count("[secret removed]") == 3
+        # Of the secrets in a prompt, each caller's own is redacted, and no other; a preview shows how it begins.
+        assert output.count("[secret removed]") >= 2
+        assert not re.search(rf"token-of-{key_of(number)}\b", output)
         assert f"token-of-{key_of((number + 1) % CALLERS)}" in output
     assert all(len(keys) == 1 for keys in accounts.connections.values()), "a connection carries one key"
     ledger = Ledger(str(state))
